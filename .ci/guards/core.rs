@@ -48,6 +48,8 @@ fn methods() {
     getrandom::fill;
     getrandom::u32;
     getrandom::u64;
+    <u32 as crypto_common::Generate>::generate;
+    <u32 as crypto_common::Generate>::try_generate;
     rand::rng;
     rand::random::<u8>;
 }
