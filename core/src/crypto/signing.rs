@@ -1,0 +1,342 @@
+//! The second round: partial signatures, their verification and their sum.
+//!
+//! Owns everything that is fixed once the nonces are known. Invariants: a secret nonce that comes in is spent, whatever the
+//! outcome; no signature leaves [`combine`] that does not verify. Signers drive `partial_sign`; sessions drive the rest.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use k256::elliptic_curve::ops::{LinearCombination, MulVartime};
+use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
+use k256::{AffinePoint, ProjectivePoint, Scalar};
+use zeroize::Zeroizing;
+
+use super::hash::tagged_hash;
+use super::key_aggregation::KeyAggContext;
+use super::keys::{PublicKey, SecretKey};
+use super::nonce::{self, AggregateNonce, NonceError, PublicNonce, SecretNonce};
+use super::schnorr::{self, Signature};
+use super::text::plain_bytes;
+use super::{Suite, curve};
+
+plain_bytes! {
+    /// One signer's share of a signature: a scalar, 32 bytes big endian.
+    PartialSignature, 32
+}
+
+/// One signing round: keys, nonces and message are fixed, and with them the nonce coefficient, R and the challenge.
+#[derive(Clone)]
+pub struct SigningContext {
+    suite: Suite,
+    challenge_key: PublicKey,
+    message: Vec<u8>,
+    aggregate_nonce: AggregateNonce,
+    /// `b`.
+    nonce_coefficient: Scalar,
+    /// `R = R₁ + b·R₂`, or G where that is infinity (BIP327, GetSessionValues).
+    nonce_point: AffinePoint,
+    /// Whether the signature means −R, so that every signer negates its nonce.
+    negates_nonces: bool,
+    /// `e`.
+    challenge: Scalar,
+}
+
+impl SigningContext {
+    /// Opens a round with an aggregate nonce.
+    ///
+    /// For Lotus (lotus-crypto.md, section 5) the message has 32 bytes and infinity is an error wherever it arises. For
+    /// BIP340 (BIP327, GetSessionValues) the message has any length, each half of the aggregate nonce may be infinity, and
+    /// an R at infinity is replaced by G, so that the round runs on and the final verification fails.
+    ///
+    /// # Errors
+    ///
+    /// [`NonceError::MessageLength`], [`NonceError::InvalidAggregate`], and for Lotus [`NonceError::Infinity`].
+    pub fn new(keys: &KeyAggContext, aggregate_nonce: &AggregateNonce, message: &[u8]) -> Result<Self, NonceError> {
+        let points = nonce::aggregate_points(aggregate_nonce).ok_or(NonceError::InvalidAggregate)?;
+        Self::open(keys, points, *aggregate_nonce, message)
+    }
+
+    /// Opens a round with the public nonces of all signers, in the order of the keys.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and [`NonceError::Count`] and [`NonceError::Invalid`].
+    pub fn from_nonces(keys: &KeyAggContext, nonces: &[PublicNonce], message: &[u8]) -> Result<Self, NonceError> {
+        if nonces.len() != keys.keys().len() {
+            return Err(NonceError::Count { expected: keys.keys().len(), found: nonces.len() });
+        }
+        let points = nonce::sum_nonces(nonces)?;
+        Self::open(keys, points, nonce::encode_aggregate(&points), message)
+    }
+
+    fn open(
+        keys: &KeyAggContext,
+        [first, second]: [ProjectivePoint; 2],
+        aggregate_nonce: AggregateNonce,
+        message: &[u8],
+    ) -> Result<Self, NonceError> {
+        let suite = keys.suite();
+        if !suite.accepts_message(message) {
+            return Err(NonceError::MessageLength(message.len()));
+        }
+        let challenge_key = keys.challenge_key();
+        let nonce_coefficient = nonce_coefficient(suite, &challenge_key, &aggregate_nonce, message);
+        let mut nonce_point = (first + second.mul_vartime(&nonce_coefficient)).to_affine();
+        match suite {
+            Suite::Lotus => {
+                let infinities = [first.to_affine(), second.to_affine(), nonce_point];
+                if infinities.iter().any(curve::is_infinity) {
+                    return Err(NonceError::Infinity);
+                }
+            }
+            Suite::Bip340 if curve::is_infinity(&nonce_point) => nonce_point = AffinePoint::GENERATOR,
+            Suite::Bip340 => {}
+        }
+        let challenge = suite.challenge(&curve::x_bytes(&nonce_point), challenge_key.as_bytes(), message);
+        Ok(Self {
+            suite,
+            challenge_key,
+            message: message.to_vec(),
+            aggregate_nonce,
+            nonce_coefficient,
+            negates_nonces: !bool::from(suite.accepts_nonce(&nonce_point)),
+            nonce_point,
+            challenge,
+        })
+    }
+
+    /// The message that is signed.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The sum of the public nonces.
+    #[must_use]
+    pub const fn aggregate_nonce(&self) -> AggregateNonce {
+        self.aggregate_nonce
+    }
+
+    /// The key the signature will verify under.
+    #[must_use]
+    pub const fn challenge_key(&self) -> PublicKey {
+        self.challenge_key
+    }
+
+    /// The first half of the final signature: x of R.
+    #[must_use]
+    pub fn signature_nonce(&self) -> [u8; 32] {
+        curve::x_bytes(&self.nonce_point)
+    }
+
+    /// `b`, as vectors give it.
+    #[must_use]
+    pub fn nonce_coefficient(&self) -> [u8; 32] {
+        curve::encode_scalar(&self.nonce_coefficient)
+    }
+
+    /// `e`, as vectors give it.
+    #[must_use]
+    pub fn challenge(&self) -> [u8; 32] {
+        curve::encode_scalar(&self.challenge)
+    }
+
+    fn belongs_to(&self, keys: &KeyAggContext) -> bool {
+        self.suite == keys.suite() && self.challenge_key == keys.challenge_key()
+    }
+}
+
+impl fmt::Debug for SigningContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningContext")
+            .field("suite", &self.suite)
+            .field("challenge_key", &self.challenge_key)
+            .field("aggregate_nonce", &self.aggregate_nonce)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `TH("MuSig/noncecoef", …)`: the aggregate nonce before the key in BIP327, the key before it in Lotus
+/// (lotus-crypto.md, section 5).
+fn nonce_coefficient(suite: Suite, key: &PublicKey, nonce: &AggregateNonce, message: &[u8]) -> Scalar {
+    let key = suite.hashed_key(key.as_bytes());
+    let nonce = nonce.as_bytes().as_slice();
+    let parts = match suite {
+        Suite::Lotus => [key, nonce, message],
+        Suite::Bip340 => [nonce, key, message],
+    };
+    curve::reduce_scalar(&tagged_hash("MuSig/noncecoef", &parts))
+}
+
+/// Why no partial signature was made. The nonce is spent all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignError {
+    /// The nonce was drawn for another key.
+    NonceOfAnotherKey,
+    /// The key is not among the signers.
+    NotASigner,
+    /// The round was opened for other keys or another tweak.
+    RoundOfOtherKeys,
+}
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NonceOfAnotherKey => "the nonce was drawn for another key",
+            Self::NotASigner => "the key is not among the signers",
+            Self::RoundOfOtherKeys => "the signing round was opened for other keys",
+        })
+    }
+}
+
+impl core::error::Error for SignError {}
+
+/// Makes one partial signature (lotus-crypto.md, section 5; BIP327, Sign) and spends the nonce.
+///
+/// The result is not verified here, which BIP327 leaves to the implementation: the session verifies the final signature
+/// before anyone sees it and verifies the partial ones, its own included, when that fails.
+///
+/// # Errors
+///
+/// [`SignError`]; the nonce is wiped in every case.
+pub fn partial_sign(
+    nonce: SecretNonce,
+    secret_key: &SecretKey,
+    keys: &KeyAggContext,
+    round: &SigningContext,
+) -> Result<PartialSignature, SignError> {
+    let public_key = secret_key.public_key();
+    if nonce.public_key() != public_key {
+        return Err(SignError::NonceOfAnotherKey);
+    }
+    if !round.belongs_to(keys) {
+        return Err(SignError::RoundOfOtherKeys);
+    }
+    let index = keys.index_of(&public_key).ok_or(SignError::NotASigner)?;
+    let [k1, k2] = nonce.scalars();
+    // Scalars do not wipe themselves, so every value that depends on a secret is held by something that does.
+    let bound = Zeroizing::new(round.nonce_coefficient * k2);
+    let k = Zeroizing::new(*k1 + *bound);
+    let k = conditional_negate(&k, round.negates_nonces);
+    let d = conditional_negate(secret_key.scalar(), keys.negates_keys());
+    let weight = round.challenge * keys.coefficient(index);
+    let weighted = Zeroizing::new(weight * *d);
+    let tweak = round.challenge * keys.signers_tweak(index);
+    let s = *k + *weighted + tweak;
+    Ok(PartialSignature::from_bytes(curve::encode_scalar(&s)))
+}
+
+fn conditional_negate(scalar: &Scalar, negate: bool) -> Zeroizing<Scalar> {
+    let negated = Zeroizing::new(scalar.negate());
+    Zeroizing::new(Scalar::conditional_select(scalar, &negated, Choice::from(u8::from(negate))))
+}
+
+/// Whether the signer at `index` made this partial signature with this public nonce (lotus-crypto.md, section 5; BIP327,
+/// PartialSigVerify).
+///
+/// A partial signature that fails here, under the nonce its signer sent, convicts that signer. False too for an index
+/// beyond the keys and a round of other keys.
+#[must_use]
+pub fn verify_partial(
+    keys: &KeyAggContext,
+    round: &SigningContext,
+    index: usize,
+    nonce: &PublicNonce,
+    partial: &PartialSignature,
+) -> bool {
+    if index >= keys.keys().len() || !round.belongs_to(keys) {
+        return false;
+    }
+    let (Some([first, second]), Some(s)) = (nonce::nonce_points(nonce), curve::decode_scalar(partial.as_bytes()))
+    else {
+        return false;
+    };
+    // (s − e·t)·G − (±e·a)·P − (±1)·(R₁ + b·R₂) = 0, with t for the one signer that adds it.
+    let weight = round.challenge * keys.coefficient(index);
+    let weight = if keys.negates_keys() { weight } else { weight.negate() };
+    let sign = if round.negates_nonces { Scalar::ONE } else { Scalar::ONE.negate() };
+    let terms = [
+        (ProjectivePoint::GENERATOR, s - round.challenge * keys.signers_tweak(index)),
+        (keys.point(index), weight),
+        (first, sign),
+        (second, sign * round.nonce_coefficient),
+    ];
+    curve::is_infinity(&ProjectivePoint::lincomb_vartime(&terms).to_affine())
+}
+
+/// Why partial signatures do not make a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CombineError {
+    /// The number of partial signatures is not the number of keys.
+    Count {
+        /// How many keys there are.
+        expected: usize,
+        /// How many partial signatures were given.
+        found: usize,
+    },
+    /// The partial signature of the signer at this index is not below the group order. That signer is at fault.
+    OutOfRange {
+        /// The signer's index.
+        signer: usize,
+    },
+    /// The round was opened for other keys or another tweak.
+    RoundOfOtherKeys,
+    /// The sum does not verify; at least one of the partial signatures, or an aggregate nonce, is wrong.
+    Invalid,
+}
+
+impl CombineError {
+    /// The index of the signer that is at fault, where that is known.
+    #[must_use]
+    pub const fn culprit(&self) -> Option<usize> {
+        match self {
+            Self::OutOfRange { signer } => Some(*signer),
+            Self::Count { .. } | Self::RoundOfOtherKeys | Self::Invalid => None,
+        }
+    }
+}
+
+impl fmt::Display for CombineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count { expected, found } => write!(f, "{found} partial signatures for {expected} signers"),
+            Self::OutOfRange { signer } => write!(f, "the partial signature of signer {signer} is out of range"),
+            Self::RoundOfOtherKeys => f.write_str("the signing round was opened for other keys"),
+            Self::Invalid => f.write_str("the combined signature does not verify"),
+        }
+    }
+}
+
+impl core::error::Error for CombineError {}
+
+/// Sums partial signatures, in the order of the keys, and verifies the result (lotus-crypto.md, section 5; BIP327,
+/// PartialSigAgg).
+///
+/// # Errors
+///
+/// [`CombineError`]; a signature that does not verify is never returned.
+pub fn combine(
+    keys: &KeyAggContext,
+    round: &SigningContext,
+    partials: &[PartialSignature],
+) -> Result<Signature, CombineError> {
+    if !round.belongs_to(keys) {
+        return Err(CombineError::RoundOfOtherKeys);
+    }
+    if partials.len() != keys.keys().len() {
+        return Err(CombineError::Count { expected: keys.keys().len(), found: partials.len() });
+    }
+    let mut s = round.challenge * keys.aggregators_tweak();
+    for (signer, partial) in partials.iter().enumerate() {
+        s += curve::decode_scalar(partial.as_bytes()).ok_or(CombineError::OutOfRange { signer })?;
+    }
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&round.signature_nonce());
+    bytes[32..].copy_from_slice(&curve::encode_scalar(&s));
+    let signature = Signature::from_bytes(bytes);
+    if schnorr::verify(keys.suite(), &keys.challenge_key(), &round.message, &signature) {
+        Ok(signature)
+    } else {
+        Err(CombineError::Invalid)
+    }
+}

@@ -1,0 +1,137 @@
+//! What the machines ask of cryptography, without secrets.
+//!
+//! Owns the trait, so that a simulator can stand in for the curve, and its real implementation. Invariant: every method is
+//! a pure function of its arguments. The gate and the session machine drive it.
+
+use super::Suite;
+use super::key_aggregation::{KeyAggContext, KeyAggError, Tweak};
+use super::keys::PublicKey;
+use super::nonce::{NonceError, PublicNonce};
+use super::schnorr::{self, Signature};
+use super::signing::{self, CombineError, PartialSignature, SigningContext};
+
+/// The public half of the cryptography: authorship of messages and everything a session checks.
+///
+/// Signers are named by their index in the sorted list of keys given to [`aggregate_keys`](Self::aggregate_keys), and
+/// lists of nonces and partial signatures are in that order.
+pub trait Verifier {
+    /// The aggregated keys of a session.
+    type Keys;
+    /// One signing round of a session: keys, nonces and message are fixed.
+    type Round;
+
+    /// Whether `author` signed the message with this digest.
+    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool;
+
+    /// Aggregates the sorted and distinct keys of a session, and applies its tweak.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyAggError`]; [`KeyAggError::Unsorted`] and [`KeyAggError::DuplicateKey`] for every suite.
+    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Self::Keys, KeyAggError>;
+
+    /// The aggregate key before the tweak.
+    fn aggregate_key(&self, keys: &Self::Keys) -> PublicKey;
+
+    /// The key the signature verifies under.
+    fn challenge_key(&self, keys: &Self::Keys) -> PublicKey;
+
+    /// Opens a round with the public nonces of all signers.
+    ///
+    /// # Errors
+    ///
+    /// [`NonceError`], which names the signer at fault where it is known.
+    fn open_round(&self, keys: &Self::Keys, nonces: &[PublicNonce], message: &[u8]) -> Result<Self::Round, NonceError>;
+
+    /// Whether the signer at `index`, who sent `nonce`, made this partial signature in this round.
+    fn verify_partial(
+        &self,
+        keys: &Self::Keys,
+        round: &Self::Round,
+        index: usize,
+        nonce: &PublicNonce,
+        partial: &PartialSignature,
+    ) -> bool;
+
+    /// Makes the final signature of the partial signatures of all signers, and verifies it.
+    ///
+    /// # Errors
+    ///
+    /// [`CombineError`]; a signature that does not verify is never returned.
+    fn combine(
+        &self,
+        keys: &Self::Keys,
+        round: &Self::Round,
+        partials: &[PartialSignature],
+    ) -> Result<Signature, CombineError>;
+
+    /// Whether a final signature, from wherever it came, is valid for the message.
+    fn verify_final(&self, keys: &Self::Keys, message: &[u8], signature: &Signature) -> bool;
+}
+
+/// The real thing, on the curve secp256k1.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Secp256k1;
+
+impl Verifier for Secp256k1 {
+    type Keys = KeyAggContext;
+    type Round = SigningContext;
+
+    /// A Lotus signature whatever the session's suite is: it binds all 33 bytes of the author's key.
+    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        schnorr::verify(Suite::Lotus, author, digest, signature)
+    }
+
+    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<KeyAggContext, KeyAggError> {
+        for (before, pair) in keys.windows(2).enumerate() {
+            if pair[0] == pair[1] {
+                return Err(KeyAggError::DuplicateKey(pair[0]));
+            }
+            if pair[0] > pair[1] {
+                return Err(KeyAggError::Unsorted(before + 1));
+            }
+        }
+        KeyAggContext::new(suite, keys)?.with_tweak(tweak)
+    }
+
+    fn aggregate_key(&self, keys: &KeyAggContext) -> PublicKey {
+        keys.aggregate_key()
+    }
+
+    fn challenge_key(&self, keys: &KeyAggContext) -> PublicKey {
+        keys.challenge_key()
+    }
+
+    fn open_round(
+        &self,
+        keys: &KeyAggContext,
+        nonces: &[PublicNonce],
+        message: &[u8],
+    ) -> Result<SigningContext, NonceError> {
+        SigningContext::from_nonces(keys, nonces, message)
+    }
+
+    fn verify_partial(
+        &self,
+        keys: &KeyAggContext,
+        round: &SigningContext,
+        index: usize,
+        nonce: &PublicNonce,
+        partial: &PartialSignature,
+    ) -> bool {
+        signing::verify_partial(keys, round, index, nonce, partial)
+    }
+
+    fn combine(
+        &self,
+        keys: &KeyAggContext,
+        round: &SigningContext,
+        partials: &[PartialSignature],
+    ) -> Result<Signature, CombineError> {
+        signing::combine(keys, round, partials)
+    }
+
+    fn verify_final(&self, keys: &KeyAggContext, message: &[u8], signature: &Signature) -> bool {
+        schnorr::verify(keys.suite(), &keys.challenge_key(), message, signature)
+    }
+}
