@@ -1,6 +1,29 @@
 //! MuSig2 signing sessions between peers, as a pure state machine.
+//!
+//! A [`Node`](node::Node) holds one signer's key and takes part in signing sessions. It has no I/O, no clock and no
+//! global randomness: its host tells it what has happened ([`Input`](api::Input)) and what its owner wants
+//! ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the same times
+//! give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
+//!
+//! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`node`] for the way between,
+//! then `wire`, `gate`, `session` and `discovery`; [`crypto`] and [`election`] stand on their own.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod api;
+pub mod base;
 pub mod crypto;
+mod discovery;
+pub mod election;
+mod gate;
+pub mod host;
+mod journal;
+pub mod node;
+mod session;
+pub mod wire;
+
+pub use gate::Admitted;
+pub use journal::CorruptRecord;

@@ -1,0 +1,94 @@
+//! What an embedder may set, with defaults from the protocol's specification.
+
+use core::time::Duration;
+
+use crate::crypto::Network;
+
+/// How a node behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The network that the keys belong to.
+    pub network: Network,
+    /// How long a session may take, and how long one that has ended is remembered. Default 2 h.
+    pub session_timeout: Duration,
+    /// After how long without progress a session asks the others for what is missing; doubles each time up to
+    /// `stall_max`. Default 2 s.
+    pub stall: Duration,
+    /// The longest pause between two such questions. Default 30 s.
+    pub stall_max: Duration,
+    /// By how much another node's clock may be wrong. Default 5 min.
+    pub clock_skew: Duration,
+    /// How long a presence is valid; it is renewed after half of that. Default 1 h.
+    pub presence_lifetime: Duration,
+    /// How long a DHT lookup may take. Default 5 s.
+    pub lookup_timeout: Duration,
+    /// What is bounded by how much.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults for a network.
+    pub fn new(network: Network) -> Self {
+        Self {
+            network,
+            session_timeout: Duration::from_secs(2 * 60 * 60),
+            stall: Duration::from_secs(2),
+            stall_max: Duration::from_secs(30),
+            clock_skew: Duration::from_secs(5 * 60),
+            presence_lifetime: Duration::from_secs(60 * 60),
+            lookup_timeout: Duration::from_secs(5),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How much of everything a node keeps. At a cap new work is refused; what was promised is not dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions that have not ended.
+    pub sessions: usize,
+    /// Announced sessions that await this node's approval, of all creators together. Part of `sessions`.
+    pub unapproved: usize,
+    /// The same, of one creator.
+    pub unapproved_per_creator: usize,
+    /// Sessions that have ended and are remembered until they expire, so that late messages mean nothing.
+    pub ended: usize,
+    /// Attempts at one session.
+    pub attempts: u32,
+    /// Connected peers that the node keeps account of.
+    pub peers: usize,
+    /// Keys whose holders are known.
+    pub presences: usize,
+    /// Keys that one peer may hold.
+    pub keys_per_peer: usize,
+    /// DHT lookups under way.
+    pub lookups: usize,
+    /// Messages of sessions that this node does not know yet.
+    pub early: usize,
+    /// The same, from one signer.
+    pub early_per_author: usize,
+    /// How long such a message is kept.
+    pub early_lifetime: Duration,
+    /// How far a message may be ahead of or behind the newest of its author, in its session and attempt.
+    pub sequence_window: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 1_000,
+            unapproved: 256,
+            unapproved_per_creator: 64,
+            ended: 16_384,
+            attempts: 16,
+            peers: 1_024,
+            presences: 4_096,
+            keys_per_peer: 10,
+            lookups: 64,
+            early: 1_000,
+            early_per_author: 64,
+            early_lifetime: Duration::from_secs(60),
+            sequence_window: 100,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Facts about the world that a host reports.
+
+use alloc::vec::Vec;
+
+use super::output::RecordSequence;
+use crate::base::Bytes;
+use crate::wire::{Address, PeerId};
+
+/// Names a gossip message between host and node, so that the verdict finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GossipId(pub u64);
+
+/// Names a DHT lookup between node and host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(pub u64);
+
+/// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The first connection to this peer is up.
+    Connected(PeerId),
+    /// The last connection to this peer is down.
+    Disconnected(PeerId),
+    /// A peer sent these bytes directly.
+    Received {
+        /// The peer at the other end of the connection, authenticated by the transport.
+        from: PeerId,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// These bytes came by gossip; the host waits for an [`Output::Verdict`](super::Output::Verdict).
+    Gossip {
+        /// The peer that passed the message on.
+        from: PeerId,
+        /// The host's name for the message.
+        id: GossipId,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// A DHT lookup found this value. There may be several, and none of them has been checked by anyone.
+    Found {
+        /// The lookup.
+        operation: OperationId,
+        /// The record's value.
+        bytes: Bytes,
+    },
+    /// A DHT lookup has ended; whatever it found has been reported.
+    LookupFinished(OperationId),
+    /// The routing table has this many peers now.
+    RoutingTable(usize),
+    /// The addresses at which this node can be reached, all of them.
+    Addresses(Vec<Address>),
+    /// All records up to this one are on the disk.
+    Persisted(RecordSequence),
+    /// Time has passed; due timers run. Any other input runs them too.
+    Tick,
+}

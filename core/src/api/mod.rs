@@ -1,0 +1,17 @@
+//! The core's surface: what goes in, what comes out, and the limits between.
+
+mod command;
+mod config;
+mod event;
+mod input;
+mod output;
+mod refusal;
+mod view;
+
+pub use command::{Command, CommandError, CommandId};
+pub use config::{Config, Limits};
+pub use event::{AttemptCause, AttemptFailure, Event, Phase};
+pub use input::{GossipId, Input, OperationId};
+pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
+pub use refusal::{Blame, Refusal, RefusalCounts};
+pub use view::{SessionView, View};

@@ -1,0 +1,147 @@
+//! What a node asks of its host.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::event::Event;
+use super::input::{GossipId, OperationId};
+use crate::base::{Bytes, Mono};
+use crate::wire::{Address, PeerId, SessionId};
+
+/// Counts records from 1 in the order in which they were handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordSequence(u64);
+
+impl RecordSequence {
+    /// The record with this number.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The record's number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The name of a gossip topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(Cow<'static, str>);
+
+impl Topic {
+    /// The topic with this name.
+    pub const fn from_static(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The topic's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What becomes of a gossip message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pass it on.
+    Accept,
+    /// Drop it; nobody is to blame.
+    Ignore,
+    /// Drop it; the peer that passed it on should have known better.
+    Reject,
+}
+
+/// Something for the host to do. "Done" is never taken on trust: what matters comes back as an input or as a peer's
+/// signed answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Make this record durable, then report [`Input::Persisted`](super::Input::Persisted). A later record with the
+    /// same key replaces an earlier one; no value removes it. Records become durable in order.
+    Persist {
+        /// The record's number.
+        sequence: RecordSequence,
+        /// The record's key.
+        key: Vec<u8>,
+        /// The record's value.
+        value: Option<Vec<u8>>,
+    },
+    /// Send these bytes to a connected peer as one direct message.
+    Send {
+        /// The receiver.
+        to: PeerId,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// Take part in this gossip topic from now on.
+    Subscribe(Topic),
+    /// Publish these bytes by gossip. No subscribers is no error.
+    Publish {
+        /// On which topic.
+        topic: Topic,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// What to do with a gossip message.
+    Verdict {
+        /// The host's name for it.
+        id: GossipId,
+        /// What to do.
+        verdict: Verdict,
+    },
+    /// Connect to a peer and stay connected.
+    Dial {
+        /// The peer.
+        peer: PeerId,
+        /// Where it was last known to listen; may be empty.
+        addresses: Vec<Address>,
+    },
+    /// No session needs this peer any more: the connection may be pruned.
+    Release(PeerId),
+    /// Look for records under this key in the DHT.
+    Lookup {
+        /// The node's name for the lookup.
+        operation: OperationId,
+        /// The DHT key.
+        key: String,
+    },
+    /// Put this record into the DHT.
+    Store {
+        /// The DHT key.
+        key: String,
+        /// The value.
+        value: Bytes,
+    },
+    /// Tell the embedder.
+    Event(Event),
+}
+
+/// When to call the node again, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// At or after this time a [`Input::Tick`](super::Input::Tick) has something to do.
+    pub at: Mono,
+    /// The timer that is due then.
+    pub reason: TimerReason,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerReason {
+    /// Sign and publish this node's presence again.
+    Presence,
+    /// Put this node's presence into the DHT again.
+    Store,
+    /// Forget early messages whose session never came.
+    Early,
+    /// A DHT lookup has taken too long.
+    Lookup(OperationId),
+    /// A session stands still: ask for what is missing.
+    Stalled(SessionId),
+    /// A session's time is over.
+    Expired(SessionId),
+}

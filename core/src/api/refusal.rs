@@ -1,0 +1,116 @@
+//! Why something from outside was not taken, and who is to blame.
+
+use alloc::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blame {
+    /// The peer that handed it over: it could have checked.
+    Neighbour,
+    /// The key that signed it.
+    Author,
+    /// Nobody: it happens among honest nodes too.
+    Nobody,
+}
+
+/// Why a message or record from outside was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// More bytes than the channel allows.
+    Oversized,
+    /// Not a message.
+    Malformed,
+    /// A message in another than its one encoding.
+    NotCanonical,
+    /// A protocol version that this node does not speak.
+    Version,
+    /// A message for another network.
+    Network,
+    /// This kind of message does not travel by this channel.
+    Channel,
+    /// A message that this node has already taken.
+    Duplicate,
+    /// This node's own message came back.
+    Echo,
+    /// Signed too far in the future, or no longer valid.
+    NotFresh,
+    /// The signature is not the author's.
+    Signature,
+    /// The author is none of the session's signers.
+    NotASigner,
+    /// This node is none of the session's signers.
+    NotForMe,
+    /// The session's definition breaks a rule.
+    Definition,
+    /// A step that only the creator may take.
+    NotTheCreator,
+    /// Of an attempt that is over.
+    StaleAttempt,
+    /// Of an attempt beyond what the limits allow.
+    Attempt,
+    /// The sequence number is too far from the author's newest.
+    SequenceGap,
+    /// Another nonce or partial signature than the author's first in this attempt.
+    Equivocation,
+    /// A final signature that does not verify.
+    FinalSignature,
+    /// The session has ended.
+    Ended,
+    /// A cap is reached.
+    Full,
+    /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
+    Unasked,
+}
+
+impl Refusal {
+    /// Whose fault it is. An author is blamed only for what only the author can have done, and only after the
+    /// signature has been verified.
+    pub const fn blame(self) -> Blame {
+        match self {
+            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => Blame::Neighbour,
+            Self::Definition | Self::NotASigner | Self::NotTheCreator | Self::Equivocation | Self::FinalSignature => {
+                Blame::Author
+            }
+            Self::Version
+            | Self::Network
+            | Self::Duplicate
+            | Self::Echo
+            | Self::NotFresh
+            | Self::NotForMe
+            | Self::StaleAttempt
+            | Self::Attempt
+            | Self::SequenceGap
+            | Self::Ended
+            | Self::Full
+            | Self::Unasked => Blame::Nobody,
+        }
+    }
+}
+
+/// How often each refusal has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounts(BTreeMap<Refusal, u64>);
+
+impl RefusalCounts {
+    pub(crate) fn count(&mut self, refusal: Refusal) {
+        *self.0.entry(refusal).or_default() += 1;
+    }
+
+    /// How often this one has happened.
+    pub fn get(&self, refusal: Refusal) -> u64 {
+        self.0.get(&refusal).copied().unwrap_or(0)
+    }
+
+    /// All that have happened, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
+        self.0.iter().map(|(refusal, count)| (*refusal, *count))
+    }
+
+    /// How many in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}

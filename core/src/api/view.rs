@@ -1,0 +1,86 @@
+//! A node's state, to look at: for user interfaces, metrics and checkers.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::event::Phase;
+use super::refusal::RefusalCounts;
+use crate::crypto::{PublicKey, Signature, Verifier};
+use crate::node::Node;
+use crate::session::Session;
+use crate::wire::{Definition, PeerId, SessionId};
+
+/// A read-only look at a node.
+#[derive(Debug)]
+pub struct View<'a, V: Verifier> {
+    pub(crate) node: &'a Node<V>,
+}
+
+/// One session, as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// What it is.
+    pub definition: Arc<Definition>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The current attempt, from 1.
+    pub attempt: u32,
+    /// Whose nonces of the current attempt are here, in key order; empty once the session has ended.
+    pub joined: Vec<bool>,
+    /// The final signature, once it is known.
+    pub signature: Option<Signature>,
+    /// The key that the final signature verifies under, while the session has not ended.
+    pub challenge_key: Option<PublicKey>,
+}
+
+impl<V: Verifier> View<'_, V> {
+    /// This node's signing key.
+    pub fn own_key(&self) -> PublicKey {
+        self.node.own_key
+    }
+
+    /// One session.
+    pub fn session(&self, id: &SessionId) -> Option<SessionView> {
+        self.node.sessions.get(id).map(|session| self.look(session))
+    }
+
+    /// All sessions, by id.
+    pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
+        self.node.sessions.iter().map(|session| self.look(session))
+    }
+
+    fn look(&self, session: &Session<V>) -> SessionView {
+        SessionView {
+            id: session.id(),
+            definition: session.definition().clone(),
+            phase: session.phase(),
+            attempt: session.attempt(),
+            joined: session.joined(),
+            signature: session.signature().copied(),
+            challenge_key: session.challenge_key(&self.node.verifier),
+        }
+    }
+
+    /// The signers whose peers are known, by key, and whether they are connected.
+    pub fn signers(&self) -> impl ExactSizeIterator<Item = (PublicKey, PeerId, bool)> {
+        let connected = &self.node.connected;
+        self.node.presences.iter().map(|(key, presence)| (*key, presence.peer, connected.contains(&presence.peer)))
+    }
+
+    /// The connected peers.
+    pub fn connected(&self) -> impl ExactSizeIterator<Item = &PeerId> {
+        self.node.connected.iter()
+    }
+
+    /// How often each refusal has happened.
+    pub fn refusals(&self) -> &RefusalCounts {
+        &self.node.refusals
+    }
+
+    /// How many outputs wait for a record to become durable.
+    pub fn held(&self) -> usize {
+        self.node.outbox.held()
+    }
+}

@@ -1,0 +1,15 @@
+//! What every other module stands on: time, timers, the outbox, entropy.
+
+mod entropy;
+mod outbox;
+mod time;
+mod timers;
+
+pub use entropy::{Entropy, EntropyError};
+pub use time::{Mono, Now, Wall};
+
+pub(crate) use outbox::Outbox;
+pub(crate) use timers::Timers;
+
+/// Bytes that several outputs share, such as one message to many signers.
+pub type Bytes = alloc::sync::Arc<[u8]>;

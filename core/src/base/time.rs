@@ -1,0 +1,86 @@
+//! The two clocks that a host hands in, as integers.
+//!
+//! Timers use [`Mono`] only, freshness on the wire uses [`Wall`] only, and safety uses neither: a wrong clock may
+//! delay a signature but never cause two with one nonce.
+
+use core::fmt;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Monotonic time: nanoseconds since an origin that the host chose, for timers. It never goes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mono(u64);
+
+impl Mono {
+    /// The host's origin.
+    pub const ZERO: Self = Self(0);
+
+    /// The time `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This time plus `delay`; saturates at the end of time.
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// The time from `earlier` to this one; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Mono {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", Duration::from_nanos(self.0))
+    }
+}
+
+/// Wall-clock time: milliseconds since 1970-01-01 UTC, for what is compared with other people's clocks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Wall(u64);
+
+impl Wall {
+    /// The time `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// This time plus `delay`, or `None` past the end of the integers.
+    pub fn checked_add(self, delay: Duration) -> Option<Self> {
+        self.0.checked_add(u64::try_from(delay.as_millis()).ok()?).map(Self)
+    }
+
+    /// The time from `earlier` to this one; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0)
+    }
+}
+
+/// Both clocks, read at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Now {
+    /// For timers.
+    pub mono: Mono,
+    /// For freshness.
+    pub wall: Wall,
+}

@@ -1,0 +1,79 @@
+//! Keyed timers: at most one per key, so that setting one again replaces it and nothing fires twice.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::time::Mono;
+
+/// A set of timers, each with a key that says what it is for.
+#[derive(Debug)]
+pub(crate) struct Timers<K> {
+    by_key: BTreeMap<K, Mono>,
+    by_time: BTreeSet<(Mono, K)>,
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    pub(crate) const fn new() -> Self {
+        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+
+    pub(crate) fn set(&mut self, key: K, at: Mono) {
+        self.cancel(&key);
+        self.by_time.insert((at, key.clone()));
+        self.by_key.insert(key, at);
+    }
+
+    /// Sets the timer unless it is already set.
+    pub(crate) fn set_once(&mut self, key: K, at: Mono) {
+        if !self.by_key.contains_key(&key) {
+            self.set(key, at);
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, key: &K) {
+        if let Some(at) = self.by_key.remove(key) {
+            self.by_time.remove(&(at, key.clone()));
+        }
+    }
+
+    /// When the timer with this key is due.
+    pub(crate) fn at(&self, key: &K) -> Option<Mono> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(crate) fn next(&self) -> Option<&(Mono, K)> {
+        self.by_time.first()
+    }
+
+    /// Takes the earliest timer that is due at `now`.
+    pub(crate) fn pop_due(&mut self, now: Mono) -> Option<K> {
+        let (at, _) = self.by_time.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, key) = self.by_time.pop_first()?;
+        self.by_key.remove(&key);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_a_timer_again_replaces_it() {
+        let mut timers = Timers::new();
+        timers.set("a", Mono::from_nanos(5));
+        timers.set("b", Mono::from_nanos(7));
+        timers.set("a", Mono::from_nanos(9));
+        timers.set_once("b", Mono::from_nanos(1));
+        assert_eq!(timers.next(), Some(&(Mono::from_nanos(7), "b")));
+        assert_eq!(timers.pop_due(Mono::from_nanos(6)), None);
+        assert_eq!(timers.pop_due(Mono::from_nanos(9)), Some("b"));
+        assert_eq!(timers.pop_due(Mono::from_nanos(9)), Some("a"));
+        assert_eq!(timers.pop_due(Mono::from_nanos(9)), None);
+        timers.set("c", Mono::ZERO);
+        timers.cancel(&"c");
+        assert_eq!(timers.next(), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Messages of sessions that this node has not heard of yet: another signer's answer can overtake the announcement.
+//!
+//! They are authentic, kept for a short while, and go through replay protection once the session is known. Driven by
+//! `Node`.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Authentic;
+use crate::api::{Limits, Refusal};
+use crate::base::Mono;
+use crate::crypto::PublicKey;
+use crate::wire::{SessionId, SessionMessage};
+
+/// Early messages in order of arrival, bounded in all and per author.
+#[derive(Debug)]
+pub(crate) struct Early {
+    waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
+    by_author: BTreeMap<PublicKey, usize>,
+    capacity: usize,
+    per_author: usize,
+    lifetime: Duration,
+}
+
+impl Early {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            by_author: BTreeMap::new(),
+            capacity: limits.early,
+            per_author: limits.early_per_author,
+            lifetime: limits.early_lifetime,
+        }
+    }
+
+    /// Keeps a message until its session is known.
+    pub(crate) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
+        if self.waiting.iter().any(|(_, kept)| kept.bytes == step.bytes) {
+            return Err(Refusal::Duplicate);
+        }
+        let count = self.by_author.get(step.author()).copied().unwrap_or(0);
+        if self.waiting.len() >= self.capacity || count >= self.per_author {
+            return Err(Refusal::Full);
+        }
+        self.by_author.insert(*step.author(), count + 1);
+        self.waiting.push_back((now.after(self.lifetime), step));
+        Ok(())
+    }
+
+    /// Takes all messages of a session that is known now.
+    pub(crate) fn take(&mut self, session: &SessionId) -> Vec<Authentic<SessionMessage>> {
+        let mut taken = Vec::new();
+        for (until, step) in core::mem::take(&mut self.waiting) {
+            if step.value().session == *session {
+                uncount(&mut self.by_author, step.author());
+                taken.push(step);
+            } else {
+                self.waiting.push_back((until, step));
+            }
+        }
+        taken
+    }
+
+    /// Forgets what has waited too long.
+    pub(crate) fn expire(&mut self, now: Mono) {
+        while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, step)) = self.waiting.pop_front() {
+                uncount(&mut self.by_author, step.author());
+            }
+        }
+    }
+
+    /// When the oldest message has waited too long.
+    pub(crate) fn deadline(&self) -> Option<Mono> {
+        self.waiting.front().map(|(until, _)| *until)
+    }
+}
+
+fn uncount(by_author: &mut BTreeMap<PublicKey, usize>, author: &PublicKey) {
+    if let Some(count) = by_author.get_mut(author) {
+        *count -= 1;
+        if *count == 0 {
+            by_author.remove(author);
+        }
+    }
+}

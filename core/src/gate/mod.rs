@@ -1,0 +1,245 @@
+//! Nothing reaches a state machine unchecked: bytes come in, [`Admitted`] values go out, and nothing else makes one.
+//!
+//! The order is from cheap to dear: size, decoding, network, channel, replay (peeked at), signature, freshness, replay
+//! (taken). A message that fails any of them changes no state but a counter.
+//!
+//! Driven by `Node` alone.
+
+mod early;
+mod window;
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use crate::api::{Limits, Refusal};
+use crate::base::{Bytes, Wall};
+use crate::crypto::{Network, PublicKey, Verifier};
+use crate::wire::{
+    Body, Content, DecodeError, Definition, Message, Presence, SessionId, SessionMessage, MAX_DIRECT, MAX_GOSSIP,
+};
+
+pub(crate) use early::Early;
+use window::Window;
+
+/// The ways into a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// Straight from a connected peer.
+    Direct,
+    /// By gossip.
+    Gossip,
+    /// Found in the DHT.
+    Record,
+}
+
+/// A value from outside that has passed every check. Only this module makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted<T> {
+    author: PublicKey,
+    bytes: Bytes,
+    value: T,
+}
+
+impl<T> Admitted<T> {
+    /// Whose signature it carries.
+    pub const fn author(&self) -> &PublicKey {
+        &self.author
+    }
+
+    /// The value.
+    pub const fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The author and the value.
+    pub fn into_parts(self) -> (PublicKey, T) {
+        (self.author, self.value)
+    }
+
+    /// The author, the value, and the message as it came, for passing on.
+    pub(crate) fn into_all(self) -> (PublicKey, T, Bytes) {
+        (self.author, self.value, self.bytes)
+    }
+}
+
+/// A value whose signature is its author's. Freshness and replay have not been looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Authentic<T> {
+    author: PublicKey,
+    bytes: Bytes,
+    value: T,
+}
+
+impl<T> Authentic<T> {
+    pub(crate) const fn author(&self) -> &PublicKey {
+        &self.author
+    }
+
+    pub(crate) const fn value(&self) -> &T {
+        &self.value
+    }
+
+    fn admitted(self) -> Admitted<T> {
+        Admitted { author: self.author, bytes: self.bytes, value: self.value }
+    }
+}
+
+/// The checks and what they remember.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    network: Network,
+    own_key: PublicKey,
+    clock_skew: Duration,
+    attempts: u32,
+    sequence_window: u64,
+    windows: BTreeMap<SessionId, BTreeMap<PublicKey, Window>>,
+    pub(crate) early: Early,
+}
+
+impl Gate {
+    pub(crate) fn new(network: Network, own_key: PublicKey, clock_skew: Duration, limits: &Limits) -> Self {
+        Self {
+            network,
+            own_key,
+            clock_skew,
+            attempts: limits.attempts,
+            sequence_window: limits.sequence_window,
+            windows: BTreeMap::new(),
+            early: Early::new(limits),
+        }
+    }
+
+    /// From now on the messages of this session are checked for replay.
+    pub(crate) fn watch(&mut self, session: SessionId, signers: &[PublicKey]) {
+        let window = Window::new(self.sequence_window);
+        self.windows.insert(session, signers.iter().map(|signer| (*signer, window)).collect());
+    }
+
+    /// The session is gone.
+    pub(crate) fn unwatch(&mut self, session: &SessionId) {
+        self.windows.remove(session);
+    }
+
+    /// Size, decoding, network, channel: what can be said without cryptography.
+    pub(crate) fn decode(&self, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
+        let max = if channel == Channel::Direct { MAX_DIRECT } else { MAX_GOSSIP };
+        if bytes.len() > max {
+            return Err(Refusal::Oversized);
+        }
+        let message = Message::decode(bytes).map_err(|error| match error {
+            DecodeError::Malformed => Refusal::Malformed,
+            DecodeError::NotCanonical => Refusal::NotCanonical,
+            DecodeError::Version(_) => Refusal::Version,
+        })?;
+        if message.unsigned.network != self.network {
+            return Err(Refusal::Network);
+        }
+        if message.unsigned.author == self.own_key {
+            return Err(Refusal::Echo);
+        }
+        match (&message.unsigned.body, channel) {
+            (Body::Session(_), Channel::Gossip | Channel::Record) => Err(Refusal::Channel),
+            (Body::Session(step), _) => self.peek(&message.unsigned.author, step).map(|()| message),
+            (Body::Presence(_), _) => Ok(message),
+        }
+    }
+
+    /// Whether a session message could still be admitted, so that duplicates cost no signature check.
+    fn peek(&self, author: &PublicKey, step: &SessionMessage) -> Result<(), Refusal> {
+        if step.attempt == 0 || step.attempt > self.attempts {
+            return Err(Refusal::Attempt);
+        }
+        match self.windows.get(&step.session) {
+            None => Ok(()),
+            Some(signers) => {
+                signers.get(author).ok_or(Refusal::NotASigner)?.peek(step.attempt, step.sequence)
+            }
+        }
+    }
+
+    /// The signature.
+    pub(crate) fn authenticate<V: Verifier>(
+        &self,
+        verifier: &V,
+        message: Message,
+    ) -> Result<(Authentic<()>, Body), Refusal> {
+        let author = message.unsigned.author;
+        if !verifier.verify(&author, &message.digest(), &message.signature) {
+            return Err(Refusal::Signature);
+        }
+        Ok((Authentic { author, bytes: message.bytes, value: () }, message.unsigned.body))
+    }
+
+    /// Admits a presence that is valid now.
+    pub(crate) fn admit_presence(
+        &self,
+        authentic: Authentic<()>,
+        presence: Presence,
+        longest: Duration,
+        now: Wall,
+    ) -> Result<Admitted<Presence>, Refusal> {
+        self.check_lifetime(presence.issued_at, presence.expires_at, longest, now)?;
+        Ok(authentic.with(presence).admitted())
+    }
+
+    /// Admits a session's announcement before the session is known: the definition is sound, names the author as its
+    /// creator, and has not expired.
+    pub(crate) fn check_definition(
+        &self,
+        author: &PublicKey,
+        session: &SessionId,
+        definition: &Definition,
+        longest: Duration,
+        now: Wall,
+    ) -> Result<(), Refusal> {
+        definition.check(longest).map_err(|_| Refusal::Definition)?;
+        if definition.id() != *session || definition.network != self.network {
+            return Err(Refusal::Definition);
+        }
+        if definition.creator_key() != author {
+            return Err(Refusal::NotTheCreator);
+        }
+        if definition.index_of(&self.own_key).is_none() {
+            return Err(Refusal::NotForMe);
+        }
+        self.check_lifetime(definition.created_at, definition.expires_at, longest, now)
+    }
+
+    fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {
+        let is_fresh = until > from
+            && until.since(from) <= longest
+            && until > now
+            && now.checked_add(self.clock_skew).is_some_and(|latest| from <= latest);
+        if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
+    }
+
+    /// Admits a step of a session that is watched, once.
+    pub(crate) fn admit_step(
+        &mut self,
+        step: Authentic<SessionMessage>,
+        definition: &Definition,
+    ) -> Result<Admitted<SessionMessage>, Refusal> {
+        let SessionMessage { session, attempt, sequence, ref content } = step.value;
+        if let Content::Announce { definition: announced, .. } = content {
+            if definition.creator_key() != &step.author {
+                return Err(Refusal::NotTheCreator);
+            }
+            if announced != definition {
+                return Err(Refusal::Definition);
+            }
+        } else if matches!(content, Content::Join { .. }) && definition.creator_key() == &step.author {
+            // The creator joins by announcing.
+            return Err(Refusal::Definition);
+        }
+        let signers = self.windows.get_mut(&session).ok_or(Refusal::Ended)?;
+        let window = signers.get_mut(&step.author).ok_or(Refusal::NotASigner)?;
+        window.take(attempt, sequence)?;
+        Ok(step.admitted())
+    }
+}
+
+impl Authentic<()> {
+    pub(crate) fn with<T>(self, value: T) -> Authentic<T> {
+        Authentic { author: self.author, bytes: self.bytes, value }
+    }
+}

@@ -1,0 +1,97 @@
+//! Each sequence number of a signer, session and attempt is taken once.
+//!
+//! A window around the newest number, rather than "greater than the last", lets messages overtake each other without
+//! loss. Driven by the gate.
+
+use crate::api::Refusal;
+
+/// What has been seen of one signer in one session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    attempt: u32,
+    newest: u64,
+    // Bit k stands for `newest - k`.
+    seen: u128,
+    reach: u64,
+}
+
+impl Window {
+    /// A window that reaches `reach` numbers up and down; at most 127.
+    pub(crate) fn new(reach: u64) -> Self {
+        Self { attempt: 0, newest: 0, seen: 0, reach: reach.min(127) }
+    }
+
+    /// Whether the number could be taken.
+    pub(crate) fn peek(&self, attempt: u32, sequence: u64) -> Result<(), Refusal> {
+        if attempt < self.attempt {
+            return Err(Refusal::StaleAttempt);
+        }
+        let newest = if attempt == self.attempt { self.newest } else { 0 };
+        if sequence == 0 || sequence.abs_diff(newest) > self.reach {
+            return Err(Refusal::SequenceGap);
+        }
+        if attempt == self.attempt && sequence <= newest && self.seen & (1 << (newest - sequence)) != 0 {
+            return Err(Refusal::Duplicate);
+        }
+        Ok(())
+    }
+
+    /// Takes the number.
+    pub(crate) fn take(&mut self, attempt: u32, sequence: u64) -> Result<(), Refusal> {
+        self.peek(attempt, sequence)?;
+        if attempt > self.attempt {
+            *self = Self { attempt, newest: 0, seen: 0, reach: self.reach };
+        }
+        if sequence > self.newest {
+            self.seen = self.seen.checked_shl((sequence - self.newest) as u32).unwrap_or(0) | 1;
+            self.newest = sequence;
+        } else {
+            self.seen |= 1 << (self.newest - sequence);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    #[test]
+    fn reordering_within_the_reach_loses_nothing_and_repeats_nothing() {
+        let mut window = Window::new(100);
+        for sequence in (1..=100).rev() {
+            assert_eq!(window.take(1, sequence), Ok(()), "{sequence}");
+            assert_eq!(window.take(1, sequence), Err(Refusal::Duplicate), "{sequence}");
+        }
+        assert_eq!(window.take(1, 0), Err(Refusal::SequenceGap));
+        assert_eq!(window.take(1, 201), Err(Refusal::SequenceGap));
+        assert_eq!(window.take(1, u64::MAX), Err(Refusal::SequenceGap));
+        assert_eq!(window.take(1, 200), Ok(()));
+        assert_eq!(window.take(1, 100), Err(Refusal::Duplicate));
+        assert_eq!(window.take(1, 99), Err(Refusal::SequenceGap));
+        assert_eq!(window.take(1, 101), Ok(()));
+    }
+
+    #[test]
+    fn a_new_attempt_counts_afresh_and_ends_the_old_one() {
+        let mut window = Window::new(100);
+        window.take(1, 7).unwrap();
+        assert_eq!(window.take(2, 1), Ok(()));
+        assert_eq!(window.take(1, 8), Err(Refusal::StaleAttempt));
+        assert_eq!(window.take(2, 1), Err(Refusal::Duplicate));
+    }
+
+    quickcheck! {
+        fn no_number_is_taken_twice(sequences: alloc::vec::Vec<u8>) -> bool {
+            let mut window = Window::new(100);
+            let mut taken = BTreeSet::new();
+            sequences.into_iter().all(|sequence| {
+                window.take(1, u64::from(sequence)).is_err() || taken.insert(sequence)
+            })
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The seam between a node and the world: one trait, and the one place in the workspace that takes outputs apart.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::api::{Event, GossipId, OperationId, Output, RecordSequence, Topic, Verdict};
+use crate::base::Bytes;
+use crate::crypto::Verifier;
+use crate::node::Node;
+use crate::wire::{Address, PeerId};
+
+/// What a node needs done. Each method is one [`Output`]; what comes of it is reported as an
+/// [`Input`](crate::api::Input).
+pub trait Host {
+    /// See [`Output::Persist`].
+    fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>);
+    /// See [`Output::Send`].
+    fn send(&mut self, to: PeerId, bytes: Bytes);
+    /// See [`Output::Subscribe`].
+    fn subscribe(&mut self, topic: Topic);
+    /// See [`Output::Publish`].
+    fn publish(&mut self, topic: Topic, bytes: Bytes);
+    /// See [`Output::Verdict`].
+    fn verdict(&mut self, id: GossipId, verdict: Verdict);
+    /// See [`Output::Dial`].
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Address>);
+    /// See [`Output::Release`].
+    fn release(&mut self, peer: PeerId);
+    /// See [`Output::Lookup`].
+    fn lookup(&mut self, operation: OperationId, key: String);
+    /// See [`Output::Store`].
+    fn store(&mut self, key: String, value: Bytes);
+    /// See [`Output::Event`].
+    fn event(&mut self, event: Event);
+}
+
+/// Hands everything that the node has to say to its host, in order.
+pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
+    while let Some(output) = node.poll() {
+        match output {
+            Output::Persist { sequence, key, value } => host.persist(sequence, key, value),
+            Output::Send { to, bytes } => host.send(to, bytes),
+            Output::Subscribe(topic) => host.subscribe(topic),
+            Output::Publish { topic, bytes } => host.publish(topic, bytes),
+            Output::Verdict { id, verdict } => host.verdict(id, verdict),
+            Output::Dial { peer, addresses } => host.dial(peer, addresses),
+            Output::Release(peer) => host.release(peer),
+            Output::Lookup { operation, key } => host.lookup(operation, key),
+            Output::Store { key, value } => host.store(key, value),
+            Output::Event(event) => host.event(event),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a node must remember over a restart, and nothing that must not survive one: no secret nonce, ever.
+//!
+//! The journal is a map from key to newest value. A session's record says which attempt this node has opened, so that
+//! it never shows a second nonce for one attempt, and how the session ended.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{PublicKey, Signature};
+use crate::wire::{encode, AbortReason, Definition, SessionId};
+
+const SESSION: u8 = b's';
+
+/// What is remembered of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionRecord {
+    pub(crate) definition: Definition,
+    /// The highest attempt that this node has opened.
+    pub(crate) attempt: u32,
+    /// Whether the nonce of that attempt has signed.
+    pub(crate) spent: bool,
+    pub(crate) end: Option<End>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) outcome: Outcome,
+    /// The signed message that tells a signer who has missed it.
+    pub(crate) last_word: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    Complete(Signature),
+    Aborted { by: PublicKey, reason: AbortReason },
+}
+
+/// A record that cannot be read. The journal has been damaged or belongs to another program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorruptRecord {
+    /// The record's key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Display for CorruptRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the journal has a record that cannot be read (key ")?;
+        self.key.iter().take(33).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("); restore it from a sound copy, or start with an empty journal and abandon its open sessions")
+    }
+}
+
+impl core::error::Error for CorruptRecord {}
+
+impl SessionRecord {
+    pub(crate) fn key(session: &SessionId) -> Vec<u8> {
+        let mut key = Vec::with_capacity(33);
+        key.push(SESSION);
+        key.extend_from_slice(session.as_bytes());
+        key
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads a record back. Its key must be its session's id.
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(SessionId, Self), CorruptRecord> {
+        let corrupt = || CorruptRecord { key: key.to_vec() };
+        let record: Self = postcard::from_bytes(value).map_err(|_| corrupt())?;
+        let session = record.definition.id();
+        if record.encode() != value || key != Self::key(&session) || record.attempt == 0 {
+            return Err(corrupt());
+        }
+        Ok((session, record))
+    }
+}

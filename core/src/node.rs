@@ -1,0 +1,364 @@
+//! The spine: input → gate → machine → outputs. It routes and holds no protocol rule of its own.
+//!
+//! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
+//! `settle` for how a session's news become outputs. Peers and presences are in `node/reach.rs`.
+
+mod boot;
+mod reach;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::api::{
+    Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output, RecordSequence,
+    Refusal, RefusalCounts, TimerReason, Verdict, View,
+};
+use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers};
+use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
+use crate::discovery::Presences;
+use crate::gate::{Authentic, Channel, Gate};
+use crate::journal::SessionRecord;
+use crate::session::{Context, News, Session, Sessions};
+use crate::wire::{Address, Body, Content, Definition, PeerId, SessionId, SessionMessage};
+
+pub use boot::{Boot, BootError};
+
+/// One signer's node, without a network, a disk or a clock.
+pub struct Node<V: Verifier = Secp256k1> {
+    config: Config,
+    pub(crate) own_key: PublicKey,
+    own_peer: PeerId,
+    signer: Box<dyn Signer<V> + Send>,
+    pub(crate) verifier: V,
+    entropy: Entropy,
+    now: Now,
+    gate: Gate,
+    pub(crate) presences: Presences,
+    pub(crate) connected: BTreeSet<PeerId>,
+    addresses: Vec<Address>,
+    own_presence: Option<Bytes>,
+    routing_table: usize,
+    lookups: BTreeMap<OperationId, PublicKey>,
+    operations: u64,
+    pub(crate) sessions: Sessions<V>,
+    /// The newest record of each session: nothing said about a session leaves before it is durable.
+    barriers: BTreeMap<SessionId, RecordSequence>,
+    timers: Timers<TimerReason>,
+    pub(crate) outbox: Outbox,
+    pub(crate) refusals: RefusalCounts,
+    commands: u64,
+}
+
+impl<V: Verifier> fmt::Debug for Node<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("key", &self.own_key).field("peer", &self.own_peer).finish_non_exhaustive()
+    }
+}
+
+impl<V: Verifier> Node<V> {
+    /// Takes a fact about the world. It cannot fail: what a peer did wrong is refused and counted.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.advance_to(now);
+        match input {
+            Input::Received { from, bytes } => {
+                let result = self.on_bytes(Channel::Direct, bytes);
+                self.refuse(&from, result);
+            }
+            Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
+            Input::Found { operation, bytes } => {
+                if let Err(refusal) = self.on_found(operation, bytes) {
+                    self.refusals.count(refusal);
+                }
+            }
+            Input::LookupFinished(operation) => self.end_lookup(operation),
+            Input::Connected(peer) => self.on_connected(peer),
+            Input::Disconnected(peer) => self.on_disconnected(peer),
+            Input::RoutingTable(peers) => self.on_routing_table(peers),
+            Input::Addresses(addresses) => self.on_addresses(addresses),
+            Input::Persisted(sequence) => self.outbox.persisted(sequence),
+            Input::Tick => {}
+        }
+    }
+
+    /// Takes a wish of the embedder. The effect comes back as events, the one that answers a creation with the
+    /// command's id.
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    pub fn command(&mut self, now: Now, command: Command) -> Result<CommandId, CommandError> {
+        self.advance_to(now);
+        let id = CommandId(self.commands);
+        match command {
+            Command::Create { suite, mut keys, tweak, message, election } => {
+                keys.sort_unstable();
+                let creator = keys.binary_search(&self.own_key).map_err(|_| CommandError::NotASigner)?;
+                let created_at = self.now.wall;
+                let definition = Definition {
+                    network: self.config.network,
+                    suite,
+                    keys,
+                    tweak,
+                    message,
+                    election,
+                    creator: u16::try_from(creator).unwrap_or(u16::MAX),
+                    created_at,
+                    expires_at: created_at.checked_add(self.config.session_timeout).unwrap_or(created_at),
+                    nonce: self.entropy.bytes32(),
+                };
+                self.create(id, definition)?;
+            }
+            Command::Join(session) => self.step(session, |session, context| session.join(context))?,
+            Command::Abort(session, reason) => {
+                self.step(session, |session, context| session.abort(context, reason))?;
+            }
+            Command::Retry(session) => self.step(session, |session, context| session.retry(context))?,
+            Command::Close(session) => self.close(session)?,
+        }
+        self.commands += 1;
+        Ok(id)
+    }
+
+    /// The next thing for the host to do. A pure pop: several inputs may be handled before.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outbox.pop()
+    }
+
+    /// When time alone makes something happen next, and what.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.timers.next().map(|(at, reason)| Deadline { at: *at, reason: *reason })
+    }
+
+    /// A look at the node's state.
+    pub fn view(&self) -> View<'_, V> {
+        View { node: self }
+    }
+
+    /// Runs every timer that is due. Clocks that go back stand still instead.
+    fn advance_to(&mut self, now: Now) {
+        self.now = Now { mono: self.now.mono.max(now.mono), wall: now.wall };
+        while let Some(reason) = self.timers.pop_due(self.now.mono) {
+            match reason {
+                TimerReason::Presence => self.announce_presence(),
+                TimerReason::Store => self.store_presence(),
+                TimerReason::Early => {
+                    self.gate.early.expire(self.now.mono);
+                    self.watch_early();
+                }
+                TimerReason::Lookup(operation) => self.end_lookup(operation),
+                TimerReason::Stalled(session) => {
+                    self.look_for_signers(&session);
+                    let _gone = self.run(session, |session, context| session.on_stalled(context));
+                }
+                TimerReason::Expired(session) => self.expire(session),
+            }
+        }
+    }
+
+    fn refuse(&mut self, from: &PeerId, result: Result<(), Refusal>) {
+        if let Err(refusal) = result {
+            tracing::debug!(%from, ?refusal, "refused");
+            self.refusals.count(refusal);
+        }
+    }
+
+    fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
+        let result = self.on_bytes(Channel::Gossip, bytes);
+        let verdict = match result {
+            Ok(()) => Verdict::Accept,
+            Err(refusal) if refusal.blame() == crate::api::Blame::Neighbour => Verdict::Reject,
+            Err(_) => Verdict::Ignore,
+        };
+        self.outbox.push(Output::Verdict { id, verdict });
+        self.refuse(from, result);
+    }
+
+    /// The one way in for bytes, whatever channel they came by.
+    fn on_bytes(&mut self, channel: Channel, bytes: Bytes) -> Result<(), Refusal> {
+        let message = self.gate.decode(channel, bytes)?;
+        if let Body::Session(SessionMessage { session, .. }) = &message.unsigned.body
+            && self.sessions.is_closed(session)
+        {
+            return Err(Refusal::Ended);
+        }
+        let (authentic, body) = self.gate.authenticate(&self.verifier, message)?;
+        match body {
+            Body::Presence(presence) => {
+                let lifetime = self.config.presence_lifetime;
+                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now.wall)?;
+                self.on_presence(presence)
+            }
+            Body::Session(step) => self.on_step(authentic.with(step)),
+        }
+    }
+
+    fn on_step(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
+        let id = step.value().session;
+        if self.sessions.get(&id).is_none() {
+            let Content::Announce { definition, .. } = &step.value().content else {
+                self.gate.early.keep(step, self.now.mono)?;
+                self.watch_early();
+                return Ok(());
+            };
+            let definition = definition.clone();
+            self.open_announced(&step, definition)?;
+            self.admit(step)?;
+            for early in self.gate.early.take(&id) {
+                if let Err(refusal) = self.admit(early) {
+                    self.refusals.count(refusal);
+                }
+            }
+            return Ok(());
+        }
+        self.admit(step)
+    }
+
+    /// Opens a session that its creator has announced, for the embedder to look at.
+    fn open_announced(&mut self, step: &Authentic<SessionMessage>, definition: Definition) -> Result<(), Refusal> {
+        let (creator, id) = (*step.author(), step.value().session);
+        let lifetime = self.config.session_timeout;
+        self.gate.check_definition(&creator, &id, &definition, lifetime, self.now.wall)?;
+        if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
+            return Err(Refusal::Full);
+        }
+        let keys = self
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(|_| Refusal::Definition)?;
+        let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
+        self.adopt(Session::announced(definition, keys, me));
+        self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
+        Ok(())
+    }
+
+    fn admit(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
+        let id = step.value().session;
+        let session = self.sessions.get(&id).ok_or(Refusal::Ended)?;
+        let admitted = self.gate.admit_step(step, session.definition())?;
+        self.run(id, |session, context| session.on_message(context, admitted)).ok_or(Refusal::Ended)?
+    }
+
+    fn create(&mut self, command: CommandId, definition: Definition) -> Result<(), CommandError> {
+        definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
+        if !self.sessions.has_room(&self.config.limits, None) {
+            return Err(CommandError::TooManySessions);
+        }
+        let keys = self
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(CommandError::Keys)?;
+        let (created, mut news) = self.in_context(|context| Session::create(context, definition, keys));
+        let session = created.map_err(CommandError::Signer)?;
+        let id = session.id();
+        // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
+        news.insert(1, News::Event(Event::SessionCreated { command, session: id }));
+        self.adopt(session);
+        self.settle(id, news);
+        Ok(())
+    }
+
+    /// Makes a session one of this node's.
+    fn adopt(&mut self, session: Session<V>) {
+        let (id, definition) = (session.id(), session.definition().clone());
+        self.gate.watch(id, &definition.keys);
+        // By then its announcement has expired by anyone's clock, so that no replay opens it again.
+        let skew = self.config.clock_skew.saturating_mul(2);
+        let until = self.now.mono.after(definition.expires_at.since(self.now.wall).saturating_add(skew));
+        self.timers.set(TimerReason::Expired(id), until);
+        self.sessions.insert(session);
+    }
+
+    fn close(&mut self, id: SessionId) -> Result<(), CommandError> {
+        let phase = self.sessions.get(&id).ok_or(CommandError::UnknownSession(id))?.phase();
+        if !phase.has_ended() {
+            self.step(id, |session, context| session.abort(context, crate::wire::AbortReason::Closed))?;
+        }
+        self.sessions.close(&id);
+        self.forget(id);
+        Ok(())
+    }
+
+    fn expire(&mut self, id: SessionId) {
+        let was_open = self.run(id, |session, context| session.expire(context)).is_some();
+        self.sessions.remove(&id);
+        if was_open {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: SessionId) {
+        self.gate.unwatch(&id);
+        let closed = News::Event(Event::SessionClosed { session: id });
+        self.settle(id, Vec::from([News::Rest, News::Erase, closed]));
+        self.barriers.remove(&id);
+    }
+
+    /// A command's step of a session.
+    fn step(
+        &mut self,
+        id: SessionId,
+        step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        self.run(id, step).ok_or(CommandError::UnknownSession(id))?
+    }
+
+    /// Lets a session take a step and does what comes of it. `None` when there is no such session.
+    fn run<R>(&mut self, id: SessionId, step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R) -> Option<R> {
+        let Self { config, signer, verifier, sessions, .. } = self;
+        let session = sessions.get_mut(&id)?;
+        let mut context = Context { config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let result = step(session, &mut context);
+        let news = context.news;
+        self.settle(id, news);
+        Some(result)
+    }
+
+    /// Lets a session come into being; its news are settled once it is one of this node's.
+    fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<News>) {
+        let Self { config, signer, verifier, .. } = self;
+        let mut context = Context { config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let result = step(&mut context);
+        (result, context.news)
+    }
+
+    /// Turns a session's news into outputs and timers. This alone decides who hears them.
+    fn settle(&mut self, id: SessionId, news: Vec<News>) {
+        for item in news {
+            match item {
+                News::Record(record) => {
+                    let sequence = self.outbox.persist(SessionRecord::key(&id), Some(record.encode()));
+                    self.barriers.insert(id, sequence);
+                }
+                News::Erase => {
+                    let sequence = self.outbox.persist(SessionRecord::key(&id), None);
+                    self.barriers.insert(id, sequence);
+                }
+                News::Send(index, bytes) => self.send_to_signer(id, index, bytes),
+                News::Event(event) => {
+                    tracing::debug!(?event, "session");
+                    self.outbox.push_after(self.barrier(&id), Output::Event(event));
+                }
+                News::Watch { stalls } => {
+                    let pause = self.config.stall.saturating_mul(1 << stalls.min(16)).min(self.config.stall_max);
+                    self.timers.set(TimerReason::Stalled(id), self.now.mono.after(pause));
+                }
+                News::Rest => self.timers.cancel(&TimerReason::Stalled(id)),
+            }
+        }
+        if self.sessions.settle(&id) {
+            self.release_signers(&id);
+        }
+    }
+
+    fn barrier(&self, id: &SessionId) -> RecordSequence {
+        self.barriers.get(id).copied().unwrap_or_default()
+    }
+
+    fn watch_early(&mut self) {
+        match self.gate.early.deadline() {
+            Some(at) => self.timers.set(TimerReason::Early, at.max(Mono::from_nanos(1))),
+            None => self.timers.cancel(&TimerReason::Early),
+        }
+    }
+}

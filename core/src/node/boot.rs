@@ -1,0 +1,121 @@
+//! How a node comes to life, the first time or after a crash.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::Node;
+use crate::api::{Config, Output, RefusalCounts, Topic};
+use crate::base::{Entropy, Now, Outbox, Timers};
+use crate::crypto::{Signer, Verifier};
+use crate::discovery::Presences;
+use crate::gate::Gate;
+use crate::journal::{CorruptRecord, SessionRecord};
+use crate::session::{Session, Sessions};
+use crate::wire::{PeerId, SessionId, PRESENCE_TOPIC};
+
+/// What a node needs to begin: who it is, and what it remembers.
+pub struct Boot<V: Verifier> {
+    /// The key and the nonces.
+    pub signer: Box<dyn Signer<V> + Send>,
+    /// What checks others' contributions.
+    pub verifier: V,
+    /// Fresh for every boot, from the operating system. Two boots with the same entropy would be told apart by
+    /// nothing.
+    pub entropy: Entropy,
+    /// This node's name on the network.
+    pub peer: PeerId,
+    /// The journal: each key with its newest value.
+    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl<V: Verifier> fmt::Debug for Boot<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Boot").field("peer", &self.peer).field("records", &self.records.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a node cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootError {
+    /// The journal is damaged.
+    Corrupt(CorruptRecord),
+    /// The journal belongs to another key.
+    ForeignSession(SessionId),
+    /// The journal has a session whose keys do not aggregate.
+    Keys(SessionId),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(error) => error.fmt(f),
+            Self::ForeignSession(session) => {
+                write!(f, "the journal has session {session} of another signer; every key needs a journal of its own")
+            }
+            Self::Keys(session) => write!(f, "the journal's session {session} has keys that cannot be aggregated"),
+        }
+    }
+}
+
+impl core::error::Error for BootError {}
+
+impl<V: Verifier> Node<V> {
+    /// A node that remembers what its journal does. Sessions that had not ended go on with a new attempt.
+    ///
+    /// # Errors
+    /// When the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
+    /// nonce for it, and honest signers would take it for a liar.
+    pub fn new(config: Config, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
+        let Boot { signer, verifier, entropy, peer, records } = boot;
+        let own_key = signer.public_key();
+        let limits = &config.limits;
+        let mut node = Self {
+            gate: Gate::new(config.network, own_key, config.clock_skew, limits),
+            presences: Presences::new(limits.presences, limits.keys_per_peer),
+            own_key,
+            own_peer: peer,
+            signer,
+            verifier,
+            entropy: entropy.stream("node"),
+            now,
+            connected: BTreeSet::new(),
+            addresses: Vec::new(),
+            own_presence: None,
+            routing_table: 0,
+            lookups: BTreeMap::new(),
+            operations: 0,
+            sessions: Sessions::new(),
+            barriers: BTreeMap::new(),
+            timers: Timers::new(),
+            outbox: Outbox::default(),
+            refusals: RefusalCounts::default(),
+            commands: 0,
+            config,
+        };
+        node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
+        for (key, value) in records {
+            let (id, record) = SessionRecord::decode(&key, &value).map_err(BootError::Corrupt)?;
+            node.resume(id, record)?;
+        }
+        Ok(node)
+    }
+
+    fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
+        let definition = &record.definition;
+        let foreign = BootError::ForeignSession(id);
+        if definition.network != self.config.network || definition.check(core::time::Duration::MAX).is_err() {
+            return Err(foreign);
+        }
+        let me = definition.index_of(&self.own_key).ok_or(foreign)?;
+        let keys = self
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(|_| BootError::Keys(id))?;
+        let (session, news) = self.in_context(|context| Session::resume(context, record, keys, me));
+        self.adopt(session);
+        self.settle(id, news);
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Who is within reach: connections, presences, lookups, and how a message finds the peer that holds a key.
+
+use alloc::vec::Vec;
+
+use core::time::Duration;
+
+use super::Node;
+use crate::api::{Event, OperationId, Output, Refusal, TimerReason, Topic};
+use crate::base::Bytes;
+use crate::crypto::{PublicKey, Verifier};
+use crate::discovery::Seen;
+use crate::gate::{Admitted, Channel};
+use crate::wire::{presence_key, seal, Address, Body, PeerId, Presence, SessionId, MAX_ADDRESSES, PRESENCE_TOPIC};
+
+/// How long to wait for further changes of address before signing a presence.
+const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
+/// How long to let the routing table grow before putting a presence into the DHT.
+const SETTLE_ROUTES: Duration = Duration::from_millis(500);
+
+impl<V: Verifier> Node<V> {
+    pub(super) fn on_connected(&mut self, peer: PeerId) {
+        if self.connected.len() >= self.config.limits.peers || !self.connected.insert(peer) {
+            return;
+        }
+        if let Some(bytes) = self.own_presence.clone() {
+            self.outbox.push(Output::Send { to: peer, bytes });
+        }
+        let keys: Vec<PublicKey> = self.presences.keys_of(&peer).copied().collect();
+        keys.into_iter().for_each(|key| self.on_signer_connected(key, peer));
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: PeerId) {
+        if self.connected.remove(&peer) {
+            for key in self.presences.keys_of(&peer) {
+                self.outbox.push(Output::Event(Event::SignerDisconnected { key: *key, peer }));
+            }
+        }
+    }
+
+    pub(super) fn on_presence(&mut self, presence: Admitted<Presence>) -> Result<(), Refusal> {
+        let (key, peer) = (*presence.author(), presence.value().peer);
+        let before = self.peer_of(&key).filter(|peer| self.connected.contains(peer));
+        match self.presences.insert(presence, self.now.wall) {
+            Seen::Old => return Err(Refusal::Duplicate),
+            Seen::Full => return Err(Refusal::Full),
+            Seen::New | Seen::Renewed => {}
+        }
+        if self.connected.contains(&peer) {
+            if before != Some(peer) {
+                self.on_signer_connected(key, peer);
+            }
+        } else if self.sessions.live_with(&key).next().is_some() {
+            self.dial(&key);
+        }
+        Ok(())
+    }
+
+    fn on_signer_connected(&mut self, key: PublicKey, peer: PeerId) {
+        self.outbox.push(Output::Event(Event::SignerConnected { key, peer }));
+        let sessions: Vec<SessionId> = self.sessions.live_with(&key).collect();
+        for id in sessions {
+            let _gone = self.run(id, |session, context| {
+                if let Some(index) = session.definition().index_of(&key) {
+                    session.on_reachable(context, index);
+                }
+            });
+        }
+    }
+
+    fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
+        self.presences.get(key).map(|presence| presence.peer)
+    }
+
+    /// Sends a session's message to a signer, or sets out to find the signer: what it misses is sent again when it
+    /// comes within reach.
+    pub(super) fn send_to_signer(&mut self, id: SessionId, index: usize, bytes: Bytes) {
+        let Some(key) = self.sessions.get(&id).map(|session| session.definition().keys[index]) else { return };
+        match self.peer_of(&key) {
+            Some(to) if self.connected.contains(&to) => {
+                self.outbox.push_after(self.barrier(&id), Output::Send { to, bytes });
+            }
+            Some(_) => self.dial(&key),
+            None => self.look_up(key),
+        }
+    }
+
+    /// Those signers of a stalled session that are out of reach may have moved.
+    pub(super) fn look_for_signers(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let away: Vec<PublicKey> = session
+            .definition()
+            .keys
+            .iter()
+            .filter(|key| **key != self.own_key)
+            .filter(|key| !self.peer_of(key).is_some_and(|peer| self.connected.contains(&peer)))
+            .copied()
+            .collect();
+        away.into_iter().for_each(|key| self.look_up(key));
+    }
+
+    /// An ended session needs its signers no more.
+    pub(super) fn release_signers(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        for key in &session.definition().keys {
+            if let Some(presence) = self.presences.get(key)
+                && self.sessions.live_with(key).next().is_none()
+            {
+                self.outbox.push(Output::Release(presence.peer));
+            }
+        }
+    }
+
+    fn dial(&mut self, key: &PublicKey) {
+        if let Some(Presence { peer, addresses, .. }) = self.presences.get(key) {
+            self.outbox.push(Output::Dial { peer: *peer, addresses: addresses.clone() });
+        }
+    }
+
+    fn look_up(&mut self, key: PublicKey) {
+        let is_under_way = self.lookups.values().any(|sought| *sought == key);
+        if is_under_way || self.lookups.len() >= self.config.limits.lookups {
+            return;
+        }
+        self.operations += 1;
+        let operation = OperationId(self.operations);
+        self.lookups.insert(operation, key);
+        self.timers.set(TimerReason::Lookup(operation), self.now.mono.after(self.config.lookup_timeout));
+        self.outbox.push(Output::Lookup { operation, key: presence_key(&key) });
+    }
+
+    pub(super) fn end_lookup(&mut self, operation: OperationId) {
+        self.lookups.remove(&operation);
+        self.timers.cancel(&TimerReason::Lookup(operation));
+    }
+
+    pub(super) fn on_found(&mut self, operation: OperationId, bytes: Bytes) -> Result<(), Refusal> {
+        let sought = *self.lookups.get(&operation).ok_or(Refusal::Unasked)?;
+        let message = self.gate.decode(Channel::Record, bytes.clone())?;
+        if message.unsigned.author != sought {
+            return Err(Refusal::Unasked);
+        }
+        self.on_bytes(Channel::Record, bytes)
+    }
+
+    pub(super) fn on_addresses(&mut self, mut addresses: Vec<Address>) {
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.truncate(MAX_ADDRESSES);
+        if addresses != self.addresses {
+            self.addresses = addresses;
+            let at = self.now.mono.after(SETTLE_ADDRESSES);
+            // A renewal in the far future is brought forward; a change under way is not pushed back.
+            if self.timers.at(&TimerReason::Presence).is_none_or(|due| due > at) {
+                self.timers.set(TimerReason::Presence, at);
+            }
+        }
+    }
+
+    pub(super) fn on_routing_table(&mut self, peers: usize) {
+        if peers > self.routing_table {
+            self.timers.set_once(TimerReason::Store, self.now.mono.after(SETTLE_ROUTES));
+        }
+        self.routing_table = peers;
+    }
+
+    /// Signs this node's presence and tells everyone who can be told.
+    pub(super) fn announce_presence(&mut self) {
+        let lifetime = self.config.presence_lifetime;
+        self.timers.set(TimerReason::Presence, self.now.mono.after(lifetime / 2));
+        let Some(expires_at) = self.now.wall.checked_add(lifetime) else { return };
+        let presence = Presence {
+            peer: self.own_peer,
+            addresses: self.addresses.clone(),
+            issued_at: self.now.wall,
+            expires_at,
+        };
+        // A signer that cannot sign now is asked again at the next renewal.
+        let Ok(bytes) = seal(self.signer.as_mut(), self.config.network, Body::Presence(presence)) else { return };
+        self.own_presence = Some(bytes.clone());
+        for to in &self.connected {
+            self.outbox.push(Output::Send { to: *to, bytes: bytes.clone() });
+        }
+        self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes });
+        self.store_presence();
+    }
+
+    /// Puts this node's presence into the DHT, once there is one.
+    pub(super) fn store_presence(&mut self) {
+        if let Some(value) = self.own_presence.clone().filter(|_| self.routing_table > 0) {
+            self.outbox.push(Output::Store { key: presence_key(&self.own_key), value });
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What one attempt collects: the signers' nonces, then their partial signatures.
+//!
+//! Invariant: the first nonce and the first partial signature of a signer stand; nothing replaces them. A round is
+//! opened at most once, over all nonces. Driven by the session's machine.
+
+use alloc::vec::Vec;
+
+use crate::api::Refusal;
+use crate::base::Bytes;
+use crate::crypto::{tagged_hash, CombineError, NonceError, PartialSignature, PublicNonce, Signature, Verifier};
+use crate::wire::{Bits, Content};
+
+const NONCES_TAG: &str = "nelumbo/nonces/1";
+
+/// A signer's contribution with the signed message that it came in.
+#[derive(Debug)]
+struct Held<T> {
+    value: T,
+    bytes: Bytes,
+}
+
+type Slots<T> = Vec<Option<Held<T>>>;
+
+/// A partial signature and the hash of the nonces that it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partial {
+    pub(super) nonces: [u8; 32],
+    pub(super) signature: PartialSignature,
+}
+
+/// One attempt.
+pub(super) struct Attempt<V: Verifier> {
+    nonces: Slots<PublicNonce>,
+    partials: Slots<Partial>,
+    round: Option<(V::Round, [u8; 32])>,
+}
+
+impl<V: Verifier> Attempt<V> {
+    pub(super) fn new(signers: usize) -> Self {
+        Self { nonces: slots(signers), partials: slots(signers), round: None }
+    }
+
+    /// Stores a signer's nonce. `Ok(false)` when it is already here.
+    pub(super) fn store_nonce(&mut self, index: usize, nonce: PublicNonce, bytes: Bytes) -> Result<bool, Refusal> {
+        store(&mut self.nonces, index, nonce, bytes)
+    }
+
+    /// Stores a signer's partial signature, unverified. `Ok(false)` when it is already here.
+    pub(super) fn store_partial(&mut self, index: usize, partial: Partial, bytes: Bytes) -> Result<bool, Refusal> {
+        store(&mut self.partials, index, partial, bytes)
+    }
+
+    pub(super) fn has_all_nonces(&self) -> bool {
+        self.nonces.iter().all(Option::is_some)
+    }
+
+    pub(super) fn has_all_partials(&self) -> bool {
+        self.partials.iter().all(Option::is_some)
+    }
+
+    /// Whether nothing of this signer is missing any more.
+    pub(super) fn has_all_of(&self, index: usize) -> bool {
+        self.nonces[index].is_some() && self.partials[index].is_some()
+    }
+
+    pub(super) fn has_nonce_of(&self, index: usize) -> bool {
+        self.nonces[index].is_some()
+    }
+
+    /// Fixes everything that depends on the nonces, and returns the hash of their list.
+    pub(super) fn open_round(
+        &mut self,
+        verifier: &V,
+        keys: &V::Keys,
+        message: &[u8],
+    ) -> Result<(&V::Round, [u8; 32]), NonceError> {
+        assert!(self.round.is_none(), "a nonce would sign twice if a round were opened twice");
+        let nonces: Vec<PublicNonce> = self.nonces.iter().flatten().map(|held| held.value).collect();
+        let round = verifier.open_round(keys, &nonces, message)?;
+        let mut list = Vec::with_capacity(nonces.len() * 66);
+        nonces.iter().for_each(|nonce| list.extend_from_slice(nonce.as_bytes()));
+        let hash = tagged_hash(NONCES_TAG, &[&list]);
+        let (round, hash) = self.round.insert((round, hash));
+        Ok((round, *hash))
+    }
+
+    /// Adds the partial signatures up and verifies the result once.
+    pub(super) fn combine(&self, verifier: &V, keys: &V::Keys) -> Result<Signature, CombineError> {
+        let (round, _) = self.round.as_ref().expect("partial signatures are combined in an open round");
+        let partials: Vec<PartialSignature> = self.partials.iter().flatten().map(|held| held.value.signature).collect();
+        verifier.combine(keys, round, &partials)
+    }
+
+    /// After a failed combination: who signed over other nonces, and whose partial signature over these is wrong.
+    pub(super) fn culprits(&self, verifier: &V, keys: &V::Keys) -> Culprits {
+        let (round, hash) = self.round.as_ref().expect("culprits are sought in an open round");
+        let mut culprits = Culprits::default();
+        for (index, (nonce, partial)) in self.nonces.iter().flatten().zip(self.partials.iter().flatten()).enumerate() {
+            if partial.value.nonces != *hash {
+                culprits.other_nonces.push(index);
+            } else if !verifier.verify_partial(keys, round, index, &nonce.value, &partial.value.signature) {
+                culprits.invalid.push(index);
+            }
+        }
+        culprits
+    }
+
+    /// Whose nonces and partial signatures are here.
+    pub(super) fn status(&self) -> Content {
+        Content::Status {
+            nonces: Bits::collect(self.nonces.iter().map(Option::is_some)),
+            partials: Bits::collect(self.partials.iter().map(Option::is_some)),
+        }
+    }
+
+    /// The messages that someone lacks who has only these, nonces first.
+    pub(super) fn lacking(&self, nonces: &Bits, partials: &Bits) -> Vec<Bytes> {
+        let of_nonces = self.nonces.iter().enumerate().filter(|(index, _)| !nonces.contains(*index));
+        let of_partials = self.partials.iter().enumerate().filter(|(index, _)| !partials.contains(*index));
+        of_nonces
+            .filter_map(|(_, held)| held.as_ref().map(|held| held.bytes.clone()))
+            .chain(of_partials.filter_map(|(_, held)| held.as_ref().map(|held| held.bytes.clone())))
+            .collect()
+    }
+
+    /// This signer's messages of the attempt so far.
+    pub(super) fn messages_of(&self, index: usize) -> impl Iterator<Item = Bytes> + '_ {
+        let nonce = self.nonces[index].as_ref().map(|held| held.bytes.clone());
+        let partial = self.partials[index].as_ref().map(|held| held.bytes.clone());
+        nonce.into_iter().chain(partial)
+    }
+
+    pub(super) fn joined(&self) -> impl Iterator<Item = bool> + '_ {
+        self.nonces.iter().map(Option::is_some)
+    }
+}
+
+/// Why a combination failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Culprits {
+    pub(super) invalid: Vec<usize>,
+    pub(super) other_nonces: Vec<usize>,
+}
+
+fn slots<T>(signers: usize) -> Slots<T> {
+    (0..signers).map(|_| None).collect()
+}
+
+fn store<T: PartialEq>(slots: &mut Slots<T>, index: usize, value: T, bytes: Bytes) -> Result<bool, Refusal> {
+    match &slots[index] {
+        Some(held) if held.value == value => Ok(false),
+        Some(_) => Err(Refusal::Equivocation),
+        None => {
+            slots[index] = Some(Held { value, bytes });
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How signers who missed something catch up, whatever was lost, reordered or restarted.
+//!
+//! A signer that stands still says what it has; whoever hears it sends what it lacks, their own messages and other
+//! signers' alike, since each carries its author's signature. There are no acknowledgements: having something is shown
+//! by using it. Everything is sent in its first, signed form, so that a duplicate costs the receiver next to nothing.
+
+use super::machine::Session;
+use super::{Context, News};
+use crate::api::Phase;
+use crate::crypto::Verifier;
+use crate::wire::Bits;
+
+impl<V: Verifier> Session<V> {
+    /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
+    /// everyone is, because somebody else may have what the one who owes it cannot send any more.
+    pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>) {
+        if !self.is_exchanging() {
+            return;
+        }
+        let live = self.live_mut();
+        live.stalls += 1;
+        let stalls = live.stalls;
+        for index in 0..self.definition.keys.len() {
+            if index != self.me && (stalls > 1 || !self.live_ref().attempt.has_all_of(index)) {
+                self.ask(context, index);
+            }
+        }
+        context.news.push(News::Watch { stalls });
+    }
+
+    /// R2: a signer has come within reach, for the first time or again.
+    pub(crate) fn on_reachable(&mut self, context: &mut Context<'_, V>, index: usize) {
+        if index != self.me && self.is_exchanging() {
+            self.ask(context, index);
+        }
+    }
+
+    /// Sends a signer this node's own messages, and what this node has, so that the signer sends the rest.
+    fn ask(&mut self, context: &mut Context<'_, V>, to: usize) {
+        let live = self.live_ref();
+        // Who has not joined may never have heard of the session.
+        let announcement = live.announcement.clone().filter(|_| !live.attempt.has_nonce_of(to));
+        context.news.extend(announcement.into_iter().map(|bytes| News::Send(to, bytes)));
+        context.news.extend(live.attempt.messages_of(self.me).map(|bytes| News::Send(to, bytes)));
+        let status = live.attempt.status();
+        // A signer that cannot sign a status now can sign the next one.
+        if let Ok(bytes) = self.seal(context, status) {
+            context.news.push(News::Send(to, bytes));
+        }
+    }
+
+    /// R3: a signer says what it has.
+    pub(super) fn on_status(
+        &mut self,
+        context: &mut Context<'_, V>,
+        from: usize,
+        attempt: u32,
+        nonces: &Bits,
+        partials: &Bits,
+    ) {
+        let live = self.live_ref();
+        if attempt < self.number {
+            // It works on a dead attempt, so it has nothing of this one.
+            let nothing = Bits::collect([false; 0].into_iter());
+            let all = live.attempt.lacking(&nothing, &nothing);
+            context.news.extend(all.into_iter().map(|bytes| News::Send(from, bytes)));
+        } else if attempt == self.number {
+            let lacking = live.attempt.lacking(nonces, partials);
+            context.news.extend(lacking.into_iter().map(|bytes| News::Send(from, bytes)));
+        }
+    }
+
+    fn is_exchanging(&self) -> bool {
+        matches!(self.phase, Phase::NonceExchange | Phase::PartialSignatureExchange)
+    }
+}

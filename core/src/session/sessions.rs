@@ -1,0 +1,107 @@
+//! All sessions of a node: bounded, and each id means one session for as long as its announcement is valid.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::machine::Session;
+use crate::api::{Limits, Phase};
+use crate::crypto::{PublicKey, Verifier};
+use crate::wire::SessionId;
+
+/// The table of sessions.
+pub(crate) struct Sessions<V: Verifier> {
+    by_id: BTreeMap<SessionId, Session<V>>,
+    /// Those that have not ended.
+    live: BTreeSet<SessionId>,
+    live_by_signer: BTreeMap<PublicKey, BTreeSet<SessionId>>,
+    /// Closed sessions: their late messages, the announcement among them, mean nothing.
+    closed: BTreeSet<SessionId>,
+}
+
+impl<V: Verifier> Sessions<V> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            live: BTreeSet::new(),
+            live_by_signer: BTreeMap::new(),
+            closed: BTreeSet::new(),
+        }
+    }
+
+    /// Whether there is room for one more session; of an unapproved one, whether its creator may have another.
+    pub(crate) fn has_room(&self, limits: &Limits, creator: Option<&PublicKey>) -> bool {
+        let ended = self.by_id.len() - self.live.len() + self.closed.len();
+        if self.live.len() >= limits.sessions || ended >= limits.ended {
+            return false;
+        }
+        let Some(creator) = creator else { return true };
+        let live = self.live.iter().filter_map(|id| self.by_id.get(id));
+        let unapproved = live.filter(|session| session.phase() == Phase::Announced);
+        let (all, of_creator) = unapproved.fold((0, 0), |(all, of_creator), session| {
+            (all + 1, of_creator + usize::from(session.definition().creator_key() == creator))
+        });
+        all < limits.unapproved && of_creator < limits.unapproved_per_creator
+    }
+
+    pub(crate) fn insert(&mut self, session: Session<V>) {
+        let id = session.id();
+        if !session.phase().has_ended() {
+            self.live.insert(id);
+            for signer in &session.definition().keys {
+                self.live_by_signer.entry(*signer).or_default().insert(id);
+            }
+        }
+        self.by_id.insert(id, session);
+    }
+
+    pub(crate) fn get(&self, id: &SessionId) -> Option<&Session<V>> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &SessionId) -> Option<&mut Session<V>> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn is_closed(&self, id: &SessionId) -> bool {
+        self.closed.contains(id)
+    }
+
+    /// Takes account of a session that has ended. True the first time.
+    pub(crate) fn settle(&mut self, id: &SessionId) -> bool {
+        let Some(session) = self.by_id.get(id) else { return false };
+        if !session.phase().has_ended() || !self.live.remove(id) {
+            return false;
+        }
+        for signer in &session.definition().keys {
+            if let Some(sessions) = self.live_by_signer.get_mut(signer) {
+                sessions.remove(id);
+                if sessions.is_empty() {
+                    self.live_by_signer.remove(signer);
+                }
+            }
+        }
+        true
+    }
+
+    /// Forgets an ended session but for its name.
+    pub(crate) fn close(&mut self, id: &SessionId) {
+        self.settle(id);
+        self.by_id.remove(id);
+        self.closed.insert(*id);
+    }
+
+    /// Forgets an ended session's name too.
+    pub(crate) fn remove(&mut self, id: &SessionId) {
+        self.settle(id);
+        self.by_id.remove(id);
+        self.closed.remove(id);
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Session<V>> {
+        self.by_id.values()
+    }
+
+    /// The sessions that this signer is part of and that have not ended.
+    pub(crate) fn live_with(&self, signer: &PublicKey) -> impl Iterator<Item = SessionId> {
+        self.live_by_signer.get(signer).into_iter().flatten().copied()
+    }
+}

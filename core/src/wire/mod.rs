@@ -1,0 +1,156 @@
+//! What nodes say to each other, byte for byte.
+//!
+//! A message is `postcard(Unsigned) ‖ signature(64)`. Decoding is total and canonical: every byte string is either one
+//! message or a [`DecodeError`], and no two byte strings are the same message. The signature is Lotus Schnorr over a
+//! tagged, length-prefixed hash of the first part, because that scheme binds all 33 bytes of the author's key.
+//!
+//! The gate alone decodes; machines alone build contents; [`seal`] alone signs.
+
+mod definition;
+mod peer;
+mod presence;
+mod session;
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+pub use definition::{Definition, DefinitionError, SessionId, MAX_MESSAGE, MAX_SIGNERS};
+pub use peer::{Address, PeerId, MAX_ADDRESS, MAX_PEER_ID};
+pub use presence::{presence_key, Presence, MAX_ADDRESSES, PRESENCE_TOPIC};
+pub use session::{AbortReason, Content, Bits, SessionMessage};
+
+use crate::base::Bytes;
+use crate::crypto::{tagged_hash, Network, PublicKey, Signature, Signer, SignerError, Verifier};
+
+/// The protocol version that this crate speaks.
+pub const VERSION: u8 = 1;
+/// The most bytes that a message has when it travels directly from peer to peer.
+pub const MAX_DIRECT: usize = 100_000;
+/// The most bytes that a message has in gossip or in a DHT record.
+pub const MAX_GOSSIP: usize = 10_000;
+
+const SIGNATURE_LENGTH: usize = 64;
+const MESSAGE_TAG: &str = "nelumbo/message/1";
+
+/// A message before its author signs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsigned {
+    /// [`VERSION`].
+    pub version: u8,
+    /// The network that the keys belong to: a message for one is refused on another.
+    pub network: Network,
+    /// Whose key signs.
+    pub author: PublicKey,
+    /// What is said.
+    pub body: Body,
+}
+
+/// The message families.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Where a signer is to be found.
+    Presence(Presence),
+    /// A step of a signing session.
+    Session(SessionMessage),
+}
+
+/// A message that has been decoded, with the bytes it came in. Its signature has not been looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who says what.
+    pub unsigned: Unsigned,
+    /// The author's signature over [`Message::digest`].
+    pub signature: Signature,
+    /// The whole message, for passing on as it came.
+    pub bytes: Bytes,
+}
+
+/// Why bytes are not a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DecodeError {
+    /// Cut short, or no message at all.
+    Malformed,
+    /// A message in another encoding than its only valid one.
+    NotCanonical,
+    /// A version that this crate does not speak.
+    Version(u8),
+}
+
+impl Message {
+    /// Decodes one message. All of `bytes` must belong to it.
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let split = bytes.len().checked_sub(SIGNATURE_LENGTH).ok_or(DecodeError::Malformed)?;
+        let (head, tail) = bytes.split_at(split);
+        match head.first() {
+            Some(&VERSION) => {}
+            Some(&other) => return Err(DecodeError::Version(other)),
+            None => return Err(DecodeError::Malformed),
+        }
+        let unsigned: Unsigned = postcard::from_bytes(head).map_err(|_| DecodeError::Malformed)?;
+        // Integers have overlong forms and decoders forgive trailing bytes: only what encodes back to itself is taken.
+        if encode(&unsigned) != head {
+            return Err(DecodeError::NotCanonical);
+        }
+        let signature = <[u8; SIGNATURE_LENGTH]>::try_from(tail).map_err(|_| DecodeError::Malformed)?;
+        Ok(Self { unsigned, signature: Signature::from_bytes(signature), bytes })
+    }
+
+    /// What the author signs.
+    pub fn digest(&self) -> [u8; 32] {
+        digest(&self.bytes[..self.bytes.len() - SIGNATURE_LENGTH])
+    }
+}
+
+/// Signs a message with the signer's key and encodes it.
+///
+/// # Errors
+/// What the signer says when it cannot sign.
+pub fn seal<V: Verifier>(signer: &mut dyn Signer<V>, network: Network, body: Body) -> Result<Bytes, SignerError> {
+    let mut bytes = encode(&Unsigned { version: VERSION, network, author: signer.public_key(), body });
+    let signature = signer.authenticate(&digest(&bytes))?;
+    bytes.extend_from_slice(signature.as_bytes());
+    Ok(bytes.into())
+}
+
+/// The canonical encoding of a value of ours.
+///
+/// # Panics
+/// Never for types of this crate: encoding into a growing buffer has no failure of its own.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("encoding into memory cannot fail")
+}
+
+fn digest(head: &[u8]) -> [u8; 32] {
+    tagged_hash(MESSAGE_TAG, &[&(head.len() as u64).to_be_bytes(), head])
+}
+
+/// Decodes a sequence of at most `max` items, so that no input makes a decoder reserve more.
+pub(crate) fn bounded<'de, D, T>(deserializer: D, max: usize) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T>(usize, core::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            write!(f, "at most {} items", self.0)
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut taken = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if taken.len() == self.0 {
+                    return Err(serde::de::Error::invalid_length(taken.len() + 1, &self));
+                }
+                taken.push(item);
+            }
+            Ok(taken)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded(max, core::marker::PhantomData))
+}
