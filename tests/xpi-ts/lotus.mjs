@@ -151,6 +151,12 @@ function round(group, nonces) {
   return { each, aggregate: sdk.muSig2NonceAgg(each) }
 }
 
+/** The sum of all public nonces, where that is all a signer is told. */
+function aggregateNonce(hex) {
+  const [R1, R2] = publicNonce(hex, 'aggregate_nonce')
+  return { R1, R2 }
+}
+
 /** Index among the sorted keys: it decides who adds the tweak. */
 function sortedIndex(group, key) {
   const index = group.sorted.indexOf(key)
@@ -158,11 +164,14 @@ function sortedIndex(group, key) {
   return index
 }
 
-export function signPartially(secret, drawn, group, { message, nonces }) {
+/** With `nonces` the signer sees that its own is among them; `aggregate_nonce` it has to believe. */
+export function signPartially(secret, drawn, group, { message, nonces, aggregate_nonce }) {
   const digest = bytes(message, 32, 'message')
   const index = sortedIndex(group, secret.publicKey.toString())
-  const { aggregate } = round(group, nonces)
-  if (nonces[index] !== drawn.publicNonce) throw new RequestError(`nonces[${index}]: not the nonce of this signer`)
+  const aggregate = nonces === undefined ? aggregateNonce(aggregate_nonce) : round(group, nonces).aggregate
+  if (nonces !== undefined && nonces[index] !== drawn.publicNonce) {
+    throw new RequestError(`nonces[${index}]: not the nonce of this signer`)
+  }
   const partial = group.root
     ? sdk.signTaprootKeyPathWithMuSig2(drawn.nonce, secret, group.context, index, aggregate, digest, group.tweak)
     : sdk.muSig2PartialSign(drawn.nonce, secret, group.context, index, aggregate, digest)

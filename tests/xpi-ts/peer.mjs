@@ -13,7 +13,8 @@
 //   keygen           secret_key?                                    -> public_key
 //   sign_digest      public_key, message                            -> signature           (one signer alone)
 //   nonce            public_key, keys, taproot?, message?           -> nonce_id, public_nonce
-//   sign             nonce_id, keys, taproot?, message, nonces      -> partial_signature
+//   sign             nonce_id, keys, taproot?, message, nonces or aggregate_nonce  -> partial_signature
+//   forget           nonce_id                                       -> (nothing)
 //   verify_partial   public_key, keys, taproot?, message, nonces, partial_signature  -> valid
 //   combine          keys, taproot?, message, nonces, partial_signatures             -> signature, valid
 //
@@ -83,6 +84,7 @@ const operations = {
     }
     return signPartially(held.secret, held.drawn, group, request)
   },
+  forget: request => void nonces.delete(request.nonce_id),
   verify_partial: request => verifyPartial(aggregation(request), request),
   combine: request => combine(aggregation(request), request),
 }

@@ -111,6 +111,12 @@ async function session(peer, name, each) {
     expect(`${what}: public nonce ${index}`, drawn.public_nonce, nonces[index])
     const signed = await peer.ask('sign', { nonce_id: drawn.nonce_id, ...round })
     expect(`${what}: partial ${index}`, signed.partial_signature, each.partial_sigs_by_sorted_index[index])
+    const again = await peer.ask('nonce', { public_key, keys, taproot, secret_nonces })
+    const aggregate_nonce = each.aggnonce.join('')
+    const alike = await peer.ask('sign', {
+      nonce_id: again.nonce_id, keys, taproot, message: each.msg, aggregate_nonce,
+    })
+    expect(`${what}: partial ${index} over the sum`, alike.partial_signature, signed.partial_signature)
     const checked = await peer.ask('verify_partial', { ...round, public_key, ...signed })
     expect(`${what}: partial ${index} verifies`, checked.valid, true)
     partials.push(signed.partial_signature)
@@ -208,6 +214,12 @@ async function refusals() {
   expect('signs once', signed.partial_signature?.length, 64)
   expectError('signs once only', await sign(first), 'used already')
   expectError('unknown nonce', await sign({ nonce_id: 'nonce-99' }), 'unknown')
+
+  const dropped = await draw()
+  expect('forgets', (await peer.ask('forget', { nonce_id: dropped.nonce_id })).error, undefined)
+  expectError('forgotten nonce', await sign(dropped), 'unknown')
+  const summed = await draw()
+  expectError('no nonces', await sign(summed, { nonces: undefined }), 'aggregate_nonce')
 
   const other = await draw()
   expectError('nonce of another signer', await sign(other, { nonces: [first.public_nonce] }), 'not the nonce')
