@@ -70,7 +70,9 @@ impl Refusal {
     /// signature has been verified.
     pub const fn blame(self) -> Blame {
         match self {
-            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => Blame::Neighbour,
+            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => {
+                Blame::Neighbour
+            }
             Self::Definition | Self::NotASigner | Self::NotTheCreator | Self::Equivocation | Self::FinalSignature => {
                 Blame::Author
             }

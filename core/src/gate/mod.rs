@@ -15,7 +15,7 @@ use crate::api::{Limits, Refusal};
 use crate::base::{Bytes, Wall};
 use crate::crypto::{Network, PublicKey, Verifier};
 use crate::wire::{
-    Body, Content, DecodeError, Definition, Message, Presence, SessionId, SessionMessage, MAX_DIRECT, MAX_GOSSIP,
+    Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, SessionId, SessionMessage,
 };
 
 pub(crate) use early::Early;
@@ -151,9 +151,7 @@ impl Gate {
         }
         match self.windows.get(&step.session) {
             None => Ok(()),
-            Some(signers) => {
-                signers.get(author).ok_or(Refusal::NotASigner)?.peek(step.attempt, step.sequence)
-            }
+            Some(signers) => signers.get(author).ok_or(Refusal::NotASigner)?.peek(step.attempt, step.sequence),
         }
     }
 

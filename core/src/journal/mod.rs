@@ -9,7 +9,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{PublicKey, Signature};
-use crate::wire::{encode, AbortReason, Definition, SessionId};
+use crate::wire::{AbortReason, Definition, SessionId, encode};
 
 const SESSION: u8 = b's';
 

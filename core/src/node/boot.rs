@@ -13,7 +13,7 @@ use crate::discovery::Presences;
 use crate::gate::Gate;
 use crate::journal::{CorruptRecord, SessionRecord};
 use crate::session::{Session, Sessions};
-use crate::wire::{PeerId, SessionId, PRESENCE_TOPIC};
+use crate::wire::{PRESENCE_TOPIC, PeerId, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {

@@ -10,7 +10,7 @@ use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Seen;
 use crate::gate::{Admitted, Channel};
-use crate::wire::{presence_key, seal, Address, Body, PeerId, Presence, SessionId, MAX_ADDRESSES, PRESENCE_TOPIC};
+use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, SessionId, presence_key, seal};
 
 /// How long to wait for further changes of address before signing a presence.
 const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
@@ -168,12 +168,8 @@ impl<V: Verifier> Node<V> {
         let lifetime = self.config.presence_lifetime;
         self.timers.set(TimerReason::Presence, self.now.mono.after(lifetime / 2));
         let Some(expires_at) = self.now.wall.checked_add(lifetime) else { return };
-        let presence = Presence {
-            peer: self.own_peer,
-            addresses: self.addresses.clone(),
-            issued_at: self.now.wall,
-            expires_at,
-        };
+        let presence =
+            Presence { peer: self.own_peer, addresses: self.addresses.clone(), issued_at: self.now.wall, expires_at };
         // A signer that cannot sign now is asked again at the next renewal.
         let Ok(bytes) = seal(self.signer.as_mut(), self.config.network, Body::Presence(presence)) else { return };
         self.own_presence = Some(bytes.clone());

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::api::Refusal;
 use crate::base::Bytes;
-use crate::crypto::{tagged_hash, CombineError, NonceError, PartialSignature, PublicNonce, Signature, Verifier};
+use crate::crypto::{CombineError, NonceError, PartialSignature, PublicNonce, Signature, Verifier, tagged_hash};
 use crate::wire::{Bits, Content};
 
 const NONCES_TAG: &str = "nelumbo/nonces/1";

@@ -16,7 +16,7 @@ use crate::base::Bytes;
 use crate::crypto::{NonceSlot, PublicNonce, Signature, SignerError, Verifier};
 use crate::gate::Admitted;
 use crate::journal::{End, Outcome, SessionRecord};
-use crate::wire::{seal, AbortReason, Body, Content, Definition, SessionId, SessionMessage};
+use crate::wire::{AbortReason, Body, Content, Definition, SessionId, SessionMessage, seal};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
@@ -237,7 +237,12 @@ impl<V: Verifier> Session<V> {
     }
 
     /// S10: another signer has the signature. It is believed because it verifies, not because of who says so.
-    fn on_finalized(&mut self, context: &mut Context<'_, V>, attempt: u32, signature: Signature) -> Result<(), Refusal> {
+    fn on_finalized(
+        &mut self,
+        context: &mut Context<'_, V>,
+        attempt: u32,
+        signature: Signature,
+    ) -> Result<(), Refusal> {
         let live = self.live_ref();
         if !context.verifier.verify_final(&live.keys, &self.definition.message, &signature) {
             return Err(Refusal::FinalSignature);
@@ -396,8 +401,7 @@ impl<V: Verifier> Session<V> {
 
     pub(super) fn seal(&mut self, context: &mut Context<'_, V>, content: Content) -> Result<Bytes, SignerError> {
         self.sequence += 1;
-        let step =
-            SessionMessage { session: self.id, attempt: self.number, sequence: self.sequence, content };
+        let step = SessionMessage { session: self.id, attempt: self.number, sequence: self.sequence, content };
         seal(context.signer, context.config.network, Body::Session(step))
     }
 

@@ -19,12 +19,7 @@ pub(crate) struct Sessions<V: Verifier> {
 
 impl<V: Verifier> Sessions<V> {
     pub(crate) const fn new() -> Self {
-        Self {
-            by_id: BTreeMap::new(),
-            live: BTreeSet::new(),
-            live_by_signer: BTreeMap::new(),
-            closed: BTreeSet::new(),
-        }
+        Self { by_id: BTreeMap::new(), live: BTreeSet::new(), live_by_signer: BTreeMap::new(), closed: BTreeSet::new() }
     }
 
     /// Whether there is room for one more session; of an unapproved one, whether its creator may have another.

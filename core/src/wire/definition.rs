@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{bounded, encode, VERSION};
+use super::{VERSION, bounded, encode};
 use crate::base::Wall;
-use crate::crypto::{tagged_hash, Network, PublicKey, Suite, Tweak};
+use crate::crypto::{Network, PublicKey, Suite, Tweak, tagged_hash};
 use crate::election::Method;
 
 /// The most signers that a session has.
@@ -77,11 +77,7 @@ impl core::error::Error for ParseSessionIdError {}
 
 impl Serialize for SessionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            self.0.serialize(serializer)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 
@@ -151,7 +147,10 @@ impl fmt::Display for DefinitionError {
             Self::Unsorted => f.write_str("the keys are not in ascending order"),
             Self::Creator => f.write_str("the creator is none of the signers"),
             Self::MessageLength(length) => {
-                write!(f, "a message of {length} bytes cannot be signed: lotus takes 32 bytes, bip340 up to {MAX_MESSAGE}")
+                write!(
+                    f,
+                    "a message of {length} bytes cannot be signed: lotus takes 32 bytes, bip340 up to {MAX_MESSAGE}"
+                )
             }
             Self::Lifetime => f.write_str("the session ends before it begins or lives too long"),
         }

@@ -15,13 +15,13 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-pub use definition::{Definition, DefinitionError, SessionId, MAX_MESSAGE, MAX_SIGNERS};
-pub use peer::{Address, PeerId, MAX_ADDRESS, MAX_PEER_ID};
-pub use presence::{presence_key, Presence, MAX_ADDRESSES, PRESENCE_TOPIC};
-pub use session::{AbortReason, Content, Bits, SessionMessage};
+pub use definition::{Definition, DefinitionError, MAX_MESSAGE, MAX_SIGNERS, SessionId};
+pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
+pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, presence_key};
+pub use session::{AbortReason, Bits, Content, SessionMessage};
 
 use crate::base::Bytes;
-use crate::crypto::{tagged_hash, Network, PublicKey, Signature, Signer, SignerError, Verifier};
+use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, tagged_hash};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;

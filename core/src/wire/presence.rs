@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{bounded, Address, PeerId};
+use super::{Address, PeerId, bounded};
 use crate::base::Wall;
 use crate::crypto::PublicKey;
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{bounded, Definition, SessionId, MAX_SIGNERS};
+use super::{Definition, MAX_SIGNERS, SessionId, bounded};
 use crate::crypto::{PartialSignature, PublicNonce, Signature};
 
 /// One signer's step in a session, bound to the session, the attempt and its place in the author's sequence.
