@@ -6,6 +6,7 @@
 //! node's own count. The same options give the same run, byte for byte.
 #![forbid(unsafe_code)]
 
+mod checkers;
 mod machine;
 mod options;
 mod random;

@@ -13,6 +13,7 @@ use nelumbo_core::host::drain;
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::{Address, PeerId};
 
+use crate::checkers::Nonces;
 use crate::machine::{Machine, Wish};
 use crate::options::Options;
 use crate::random::Random;
@@ -54,6 +55,9 @@ pub struct Simulation {
     seen: VecDeque<Seen>,
     cut: Vec<bool>,
     messages: u64,
+    steps: u64,
+    nonces: Nonces,
+    violations: Vec<String>,
 }
 
 impl Simulation {
@@ -71,6 +75,9 @@ impl Simulation {
             seen: VecDeque::new(),
             cut: vec![false; options.nodes],
             messages: 0,
+            steps: 0,
+            nonces: Nonces::default(),
+            violations: Vec::new(),
             machines,
             options,
         };
@@ -109,11 +116,21 @@ impl Simulation {
         self.messages
     }
 
-    /// Runs until a node tells something, for at most `limit`. The world stands still at that moment, so that an answer
-    /// takes no virtual time.
-    pub fn next_event(&mut self, limit: Duration) -> Option<Seen> {
-        self.run_until(limit, |simulation| !simulation.seen.is_empty());
+    /// Runs until a node tells something, for at most `limit` and unless `stop` holds before. The world stands still at
+    /// that moment, so that an answer takes no virtual time.
+    pub fn next_event(&mut self, limit: Duration, mut stop: impl FnMut(&Self) -> bool) -> Option<Seen> {
+        self.run_until(limit, |simulation| !simulation.seen.is_empty() || stop(simulation));
         self.seen.pop_front()
+    }
+
+    /// How many things have happened since the start.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// What the checkers have found. Empty unless the core is broken.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
     }
 
     /// Gives a running node a command.
@@ -165,6 +182,7 @@ impl Simulation {
                 break;
             }
             self.now = self.now.max(at);
+            self.steps += 1;
             match ticking {
                 Some(node) => self.input(node, Input::Tick),
                 None => self.step(),
@@ -263,6 +281,7 @@ impl Simulation {
 
     fn send(&mut self, from: usize, to: PeerId, bytes: Bytes) {
         self.messages += 1;
+        self.violations.extend(self.nonces.sent(&bytes).err());
         let Some(&receiver) = self.by_peer.get(&to) else { return };
         if self.cut[from] || self.cut[receiver] {
             return;
