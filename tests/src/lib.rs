@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Whole-product tests live in `tests/tests`. This library compiles and runs the code of the book.
+
+/// The book's chapter on embedding the core.
+#[doc = include_str!("../../docs/src/embedding.md")]
+pub struct Embedding;

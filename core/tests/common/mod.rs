@@ -1,0 +1,215 @@
+//! One honest node on a desk, and puppets: signers whose every message the test writes.
+
+use nelumbo_core::api::{Command, Config, Event, Input, Output, RecordSequence, Refusal};
+use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{
+    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite,
+    Tweak, Verifier,
+};
+use nelumbo_core::election::Method;
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{Body, Content, Definition, Message, PeerId, Presence, SessionId, SessionMessage, seal};
+
+pub(crate) const WALL: u64 = 1_767_225_600_000;
+pub(crate) const HOUR: u64 = 60 * 60 * 1000;
+
+pub(crate) fn now(nanos: u64) -> Now {
+    Now { mono: Mono::from_nanos(nanos), wall: Wall::from_millis(WALL + nanos / 1_000_000) }
+}
+
+/// A signer that says whatever the test wants.
+pub(crate) struct Puppet {
+    pub(crate) peer: PeerId,
+    signer: SoftwareSigner,
+    sequence: u64,
+}
+
+impl Puppet {
+    pub(crate) fn new(number: u8) -> Self {
+        let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
+        let entropy = Entropy::new([number; 32]).expect("not all zero");
+        Self {
+            peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
+            signer: SoftwareSigner::new(secret, entropy),
+            sequence: 0,
+        }
+    }
+
+    pub(crate) fn key(&self) -> PublicKey {
+        Signer::<Secp256k1>::public_key(&self.signer)
+    }
+
+    pub(crate) fn say_body(&mut self, body: Body) -> Bytes {
+        seal::<Secp256k1>(&mut self.signer, Network::Regtest, body).expect("software signs")
+    }
+
+    pub(crate) fn say(&mut self, session: SessionId, attempt: u32, content: Content) -> Bytes {
+        self.sequence += 1;
+        self.say_at(session, attempt, self.sequence, content)
+    }
+
+    pub(crate) fn say_at(&mut self, session: SessionId, attempt: u32, sequence: u64, content: Content) -> Bytes {
+        self.say_body(Body::Session(SessionMessage { session, attempt, sequence, content }))
+    }
+
+    pub(crate) fn presence(&mut self, peer: PeerId, issued_at: u64) -> Bytes {
+        self.say_body(Body::Presence(Presence {
+            peer,
+            addresses: Vec::new(),
+            issued_at: Wall::from_millis(issued_at),
+            expires_at: Wall::from_millis(issued_at + HOUR),
+        }))
+    }
+
+    pub(crate) fn nonce(&mut self, definition: &Definition, attempt: u32) -> PublicNonce {
+        let slot = NonceSlot { session: *definition.id().as_bytes(), attempt };
+        self.signer.nonce(slot, &keys(definition), &definition.message).expect("the slot is new")
+    }
+
+    pub(crate) fn sign(&mut self, definition: &Definition, attempt: u32, nonces: &[PublicNonce]) -> PartialSignature {
+        let slot = NonceSlot { session: *definition.id().as_bytes(), attempt };
+        let keys = keys(definition);
+        let round = Secp256k1.open_round(&keys, nonces, &definition.message).expect("the nonces are sound");
+        self.signer.sign(slot, &keys, &round).expect("the nonce is fresh")
+    }
+}
+
+pub(crate) fn keys(definition: &Definition) -> <Secp256k1 as Verifier>::Keys {
+    Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("the keys are sound")
+}
+
+/// The honest node.
+pub(crate) struct Desk {
+    pub(crate) node: Node,
+    pub(crate) key: PublicKey,
+    pub(crate) time: u64,
+    /// Whether records become durable at once.
+    pub(crate) syncs: bool,
+    pub(crate) last_record: RecordSequence,
+    pub(crate) records: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) sent: Vec<(PeerId, Message)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) others: Vec<Output>,
+}
+
+pub(crate) const DESK: u8 = 0x77;
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::new(Network::Regtest), Vec::new(), 1)
+    }
+
+    pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
+        let secret = SecretKey::from_bytes(&[DESK; 32]).expect("a small number is a key");
+        let key = secret.public_key();
+        let entropy = Entropy::new([life; 32]).expect("not all zero");
+        let boot = Boot {
+            signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
+            verifier: Secp256k1,
+            entropy,
+            peer: PeerId::from_bytes(&[DESK]).expect("one byte names a peer"),
+            records: records.clone(),
+        };
+        let mut desk = Self {
+            node: Node::new(config, boot, now(0)).expect("the records are sound"),
+            key,
+            time: 0,
+            syncs: true,
+            last_record: RecordSequence::default(),
+            records: records.into_iter().collect(),
+            sent: Vec::new(),
+            events: Vec::new(),
+            others: Vec::new(),
+        };
+        desk.drain();
+        desk
+    }
+
+    /// Makes a puppet a connected peer that has shown its key.
+    pub(crate) fn meet(&mut self, puppet: &mut Puppet) {
+        self.input(Input::Connected(puppet.peer));
+        let presence = puppet.presence(puppet.peer, WALL);
+        self.hear(puppet, presence);
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.time += 1;
+        self.node.handle(now(self.time), input);
+        self.drain();
+    }
+
+    pub(crate) fn hear(&mut self, from: &Puppet, bytes: Bytes) {
+        self.input(Input::Received { from: from.peer, bytes });
+    }
+
+    pub(crate) fn wait(&mut self, millis: u64) {
+        self.time += millis * 1_000_000;
+        self.input(Input::Tick);
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Result<(), nelumbo_core::api::CommandError> {
+        let result = self.node.command(now(self.time), command).map(|_| ());
+        self.drain();
+        result
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Persist { sequence, key, value } => {
+                    self.last_record = sequence;
+                    match value {
+                        Some(value) => self.records.insert(key, value),
+                        None => self.records.remove(&key),
+                    };
+                    if self.syncs {
+                        self.node.handle(now(self.time), Input::Persisted(sequence));
+                    }
+                }
+                Output::Send { to, bytes } => {
+                    self.sent.push((to, Message::decode(bytes).expect("a node sends messages")));
+                }
+                Output::Event(event) => self.events.push(event),
+                other => self.others.push(other),
+            }
+        }
+    }
+
+    /// Counts a refusal exactly once, for what `attack` does.
+    pub(crate) fn refuses(&mut self, refusal: Refusal, attack: impl FnOnce(&mut Self)) {
+        let before = self.node.view().refusals().get(refusal);
+        let all = self.node.view().refusals().total();
+        attack(self);
+        let counts: Vec<_> = self.node.view().refusals().iter().collect();
+        assert_eq!(self.node.view().refusals().get(refusal), before + 1, "{refusal:?} in {counts:?}");
+        assert_eq!(self.node.view().refusals().total(), all + 1, "only {refusal:?} in {counts:?}");
+    }
+
+    /// The steps that the node has sent to a peer since this was last asked.
+    pub(crate) fn steps_to(&mut self, puppet: &Puppet) -> Vec<SessionMessage> {
+        let (to_puppet, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == puppet.peer);
+        self.sent = rest;
+        let steps = |(_, message): (PeerId, Message)| match message.unsigned.body {
+            Body::Session(step) => Some(step),
+            Body::Presence(_) => None,
+        };
+        Vec::into_iter(to_puppet).filter_map(steps).collect()
+    }
+}
+
+/// A session of the desk and these puppets, which `creator` has asked for.
+pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Definition {
+    keys.sort_unstable();
+    Definition {
+        network: Network::Regtest,
+        suite: Suite::Lotus,
+        creator: keys.iter().position(|key| *key == creator).expect("the creator signs") as u16,
+        keys,
+        tweak: Tweak::None,
+        message: vec![9; 32],
+        election: Method::Lexicographic,
+        created_at: Wall::from_millis(WALL),
+        expires_at: Wall::from_millis(WALL + HOUR),
+        nonce: [3; 32],
+    }
+}

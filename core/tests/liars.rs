@@ -1,0 +1,478 @@
+//! One honest node among signers who lie, strangers, and broken networks: nothing they say changes what it should not,
+//! and what is refused is refused for the right reason.
+
+mod common;
+
+use common::{Desk, HOUR, Puppet, WALL, definition};
+use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
+use nelumbo_core::base::{Bytes, Wall};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Signature, Verifier};
+use nelumbo_core::wire::{AbortReason, Content, Definition, PeerId, SessionId, SessionMessage};
+
+/// The desk and two puppets in a session that the first puppet has announced and the desk has joined.
+fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>) {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let nonce = alice.nonce(&definition, 1);
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    desk.command(Command::Join(definition.id())).unwrap();
+    let steps = desk.steps_to(&alice);
+    (desk, alice, bob, definition, steps)
+}
+
+fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {
+    steps
+        .iter()
+        .find_map(|step| match step.content {
+            Content::Join { nonce } | Content::Announce { nonce, .. } => Some(nonce),
+            _ => None,
+        })
+        .expect("a nonce was sent")
+}
+
+fn partial_in(steps: &[SessionMessage]) -> (PartialSignature, [u8; 32]) {
+    steps
+        .iter()
+        .find_map(|step| match step.content {
+            Content::Partial { partial, nonces } => Some((partial, nonces)),
+            _ => None,
+        })
+        .expect("a partial signature was sent")
+}
+
+fn phase(desk: &Desk, session: SessionId) -> Phase {
+    desk.node.view().session(&session).expect("the session is known").phase
+}
+
+/// Everything up to and including the desk's partial signature; returns the sorted nonces and their hash.
+fn signed(
+    desk: &mut Desk,
+    alice: &Puppet,
+    bob: &mut Puppet,
+    definition: &Definition,
+    desk_nonce: PublicNonce,
+    alice_nonce: PublicNonce,
+) -> (Vec<PublicNonce>, [u8; 32]) {
+    let bob_nonce = bob.nonce(definition, 1);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
+    desk.hear(bob, bytes);
+    let mut nonces = vec![PublicNonce::from_bytes([0; 66]); 3];
+    for (key, nonce) in [(desk.key, desk_nonce), (alice.key(), alice_nonce), (bob.key(), bob_nonce)] {
+        nonces[definition.index_of(&key).unwrap()] = nonce;
+    }
+    let (_, hash) = partial_in(&desk.steps_to(alice));
+    (nonces, hash)
+}
+
+/// A session in which all three have signed; the puppets' partial signatures are not delivered.
+fn all_signed() -> (Desk, Puppet, Puppet, Definition, PartialSignature, PartialSignature, [u8; 32]) {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let alice_nonce = alice.nonce(&definition, 1);
+    let announce = Content::Announce { definition: definition.clone(), nonce: alice_nonce };
+    let bytes = alice.say(definition.id(), 1, announce);
+    desk.hear(&alice, bytes);
+    desk.command(Command::Join(definition.id())).unwrap();
+    let desk_nonce = nonce_in(&desk.steps_to(&alice));
+    let (nonces, hash) = signed(&mut desk, &alice, &mut bob, &definition, desk_nonce, alice_nonce);
+    let alice_partial = alice.sign(&definition, 1, &nonces);
+    let bob_partial = bob.sign(&definition, 1, &nonces);
+    (desk, alice, bob, definition, alice_partial, bob_partial, hash)
+}
+
+#[test]
+fn honest_puppets_and_the_desk_make_a_signature() {
+    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, nonces) = all_signed();
+    let session = definition.id();
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    assert_eq!(phase(&desk, session), Phase::PartialSignatureExchange);
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    desk.hear(&bob, bytes);
+    assert_eq!(phase(&desk, session), Phase::Complete);
+    let signature = desk.node.view().session(&session).unwrap().signature.unwrap();
+    assert!(Secp256k1.verify_final(&common::keys(&definition), &definition.message, &signature));
+    assert!(desk.events.iter().any(|event| matches!(event, Event::SessionCompleted { .. })));
+}
+
+#[test]
+fn an_invalid_partial_signature_names_its_author_and_only_its_author() {
+    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, nonces) = all_signed();
+    let session = definition.id();
+    let mut bytes = *of_bob.as_bytes();
+    bytes[31] ^= 1;
+    let lie = Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) };
+    let bytes = bob.say(session, 1, lie);
+    desk.hear(&bob, bytes);
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    assert_eq!(phase(&desk, session), Phase::Failed);
+    let failure = AttemptFailure::InvalidPartial(vec![bob.key()]);
+    assert!(desk.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", desk.events);
+}
+
+#[test]
+fn a_partial_signature_over_other_nonces_is_a_split_view_that_blames_nobody_for_signing() {
+    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, _) = all_signed();
+    let session = definition.id();
+    let bytes = bob.say(session, 1, Content::Partial { nonces: [0; 32], partial: of_bob });
+    desk.hear(&bob, bytes);
+    let mut wrong = *of_alice.as_bytes();
+    wrong[0] ^= 0x40;
+    let lie = Content::Partial { nonces: [1; 32], partial: PartialSignature::from_bytes(wrong) };
+    let bytes = alice.say(session, 1, lie);
+    desk.hear(&alice, bytes);
+    let mut keys = vec![alice.key(), bob.key()];
+    keys.sort_unstable();
+    let failure = AttemptFailure::SplitView(keys);
+    assert!(desk.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", desk.events);
+}
+
+#[test]
+fn a_nonce_that_is_no_point_fails_the_attempt_and_names_its_author() {
+    let (mut desk, _alice, mut bob, definition, _) = joined();
+    let mut point = [5; 66];
+    (point[0], point[33]) = (2, 2);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: PublicNonce::from_bytes(point) });
+    desk.hear(&bob, bytes);
+    let failed = desk.events.iter().find_map(|event| match event {
+        Event::AttemptFailed { failure, .. } => Some(failure.clone()),
+        _ => None,
+    });
+    assert_eq!(failed, Some(AttemptFailure::InvalidNonce(bob.key())));
+}
+
+#[test]
+fn a_second_nonce_is_equivocation_and_the_first_one_stands() {
+    let (mut desk, _alice, mut bob, definition, steps) = joined();
+    let other = nonce_in(&steps);
+    let mut stranger_nonce = *other.as_bytes();
+    stranger_nonce[0] ^= 1;
+    let first = bob.nonce(&definition, 1);
+    // Alice's nonce is here already, so that bob's first completes the exchange; a second changes nothing.
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: first });
+    desk.hear(&bob, bytes);
+    assert_eq!(phase(&desk, definition.id()), Phase::PartialSignatureExchange);
+    desk.refuses(Refusal::Equivocation, |desk| {
+        let lie = Content::Join { nonce: PublicNonce::from_bytes(stranger_nonce) };
+        let bytes = bob.say(definition.id(), 1, lie);
+        desk.hear(&bob, bytes);
+    });
+    assert_eq!(Refusal::Equivocation.blame(), Blame::Author);
+    assert_eq!(phase(&desk, definition.id()), Phase::PartialSignatureExchange);
+}
+
+#[test]
+fn every_message_is_taken_once() {
+    let (mut desk, _alice, mut bob, definition, _) = joined();
+    let nonce = bob.nonce(&definition, 1);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    desk.hear(&bob, bytes.clone());
+    for _ in 0..100 {
+        desk.refuses(Refusal::Duplicate, |desk| desk.hear(&bob, bytes.clone()));
+    }
+    assert_eq!(Refusal::Duplicate.blame(), Blame::Nobody);
+    let joined = desk.events.iter().filter(|event| matches!(event, Event::SignerJoined { .. })).count();
+    assert_eq!(joined, 2, "alice and bob, once each");
+}
+
+#[test]
+fn strangers_and_forgers_change_nothing() {
+    let (mut desk, mut alice, mut bob, definition, _) = joined();
+    let session = definition.id();
+    let mut mallory = Puppet::new(66);
+    desk.meet(&mut mallory);
+    let before = desk.node.view().session(&session);
+    desk.refuses(Refusal::NotASigner, |desk| {
+        let bytes = mallory.say(session, 1, Content::Abort { reason: AbortReason::Declined });
+        desk.hear(&mallory, bytes);
+    });
+    // Mallory passes bob's key off as her own: the bytes say bob, the signature does not.
+    desk.refuses(Refusal::Signature, |desk| {
+        let mut bytes = bob.say(session, 1, Content::Abort { reason: AbortReason::Declined }).to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        desk.hear(&mallory, bytes.into());
+    });
+    desk.refuses(Refusal::FinalSignature, |desk| {
+        let lie = Content::Finalized { signature: Signature::from_bytes([1; 64]) };
+        let bytes = alice.say(session, 1, lie);
+        desk.hear(&alice, bytes);
+    });
+    assert_eq!(desk.node.view().session(&session), before);
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_refused_and_changes_nothing() {
+    let (mut desk, _alice, mut bob, definition, _) = joined();
+    let nonce = bob.nonce(&definition, 1);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    let before = desk.node.view().session(&definition.id());
+    for bit in 0..bytes.len() * 8 {
+        let mut altered = bytes.to_vec();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        let refused = desk.node.view().refusals().total();
+        desk.hear(&bob, altered.into());
+        let refused_now = desk.node.view().refusals().total();
+        assert!(refused_now == refused + 1, "bit {bit} was taken");
+    }
+    assert_eq!(desk.node.view().session(&definition.id()), before);
+    desk.hear(&bob, bytes);
+    assert_eq!(phase(&desk, definition.id()), Phase::PartialSignatureExchange);
+}
+
+#[test]
+fn bytes_that_are_no_message_are_refused_for_what_they_are() {
+    let mut desk = Desk::new();
+    let mut alice = Puppet::new(1);
+    desk.meet(&mut alice);
+    let good = alice.presence(alice.peer, WALL + 1);
+    desk.refuses(Refusal::Malformed, |desk| desk.hear(&alice, Bytes::from([])));
+    desk.refuses(Refusal::Malformed, |desk| desk.hear(&alice, good[..good.len() - 1].into()));
+    desk.refuses(Refusal::Oversized, |desk| desk.hear(&alice, vec![0; 100_001].into()));
+    desk.refuses(Refusal::Version, |desk| {
+        let mut bytes = good.to_vec();
+        bytes[0] = 9;
+        desk.hear(&alice, bytes.into());
+    });
+    // An overlong integer says the same in more bytes; taking both would make two messages of one.
+    desk.refuses(Refusal::NotCanonical, |desk| {
+        let mut bytes = good.to_vec();
+        bytes[1] |= 0x80;
+        bytes.insert(2, 0);
+        desk.hear(&alice, bytes.into());
+    });
+    desk.refuses(Refusal::Network, |desk| {
+        let mut bytes = good.to_vec();
+        bytes[1] = 0;
+        desk.hear(&alice, bytes.into());
+    });
+}
+
+#[test]
+fn a_session_that_is_not_what_it_says_is_refused() {
+    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    let sound = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let nonce = alice.nonce(&sound, 1);
+    let mut announce = |desk: &mut Desk, definition: Definition, id: SessionId| {
+        let bytes = alice.say(id, 1, Content::Announce { definition, nonce });
+        desk.hear(&alice, bytes);
+    };
+    desk.refuses(Refusal::Definition, |desk| announce(desk, sound.clone(), SessionId::from_bytes([1; 32])));
+    let altered = |change: &dyn Fn(&mut Definition)| {
+        let mut definition = sound.clone();
+        change(&mut definition);
+        definition
+    };
+    let cases: [(Refusal, Definition); 9] = [
+        (Refusal::Definition, altered(&|definition| definition.keys.swap(0, 1))),
+        (Refusal::Definition, altered(&|definition| definition.keys[1] = definition.keys[0])),
+        (Refusal::Definition, altered(&|definition| definition.keys.truncate(1))),
+        (Refusal::Definition, altered(&|definition| definition.message = vec![1; 31])),
+        (Refusal::Definition, altered(&|definition| definition.creator = 3)),
+        (Refusal::NotTheCreator, altered(&|definition| definition.creator = (definition.creator + 1) % 3)),
+        (Refusal::Definition, altered(&|definition| definition.expires_at = Wall::from_millis(u64::MAX))),
+        (
+            Refusal::NotFresh,
+            altered(&|definition| {
+                definition.created_at = Wall::from_millis(WALL - 2 * HOUR);
+                definition.expires_at = Wall::from_millis(WALL - HOUR);
+            }),
+        ),
+        (
+            Refusal::NotFresh,
+            altered(&|definition| {
+                definition.created_at = Wall::from_millis(WALL + HOUR);
+                definition.expires_at = Wall::from_millis(WALL + 2 * HOUR);
+            }),
+        ),
+    ];
+    for (refusal, definition) in cases {
+        let id = definition.id();
+        desk.refuses(refusal, |desk| announce(desk, definition, id));
+    }
+    desk.refuses(Refusal::NotForMe, |desk| {
+        let others = definition(Puppet::new(1).key(), (1..=3).map(|number| Puppet::new(number).key()).collect());
+        let id = others.id();
+        announce(desk, others, id);
+    });
+    assert_eq!(desk.node.view().sessions().len(), 0);
+}
+
+#[test]
+fn a_presence_of_a_distant_time_or_an_older_one_is_refused() {
+    let mut desk = Desk::new();
+    let mut alice = Puppet::new(1);
+    desk.meet(&mut alice);
+    let elsewhere = PeerId::from_bytes(b"elsewhere").unwrap();
+    for time in [WALL - 2 * HOUR, WALL + HOUR, u64::MAX - HOUR] {
+        let bytes = alice.presence(elsewhere, time);
+        desk.refuses(Refusal::NotFresh, |desk| desk.hear(&alice, bytes));
+    }
+    let bytes = alice.presence(elsewhere, WALL - 1);
+    desk.refuses(Refusal::Duplicate, |desk| desk.hear(&alice, bytes));
+    let holder = |desk: &Desk| desk.node.view().signers().next().map(|(_, peer, _)| peer);
+    assert_eq!(holder(&desk), Some(alice.peer));
+    let bytes = alice.presence(elsewhere, WALL + 1);
+    desk.hear(&alice, bytes);
+    assert_eq!(holder(&desk), Some(elsewhere));
+}
+
+#[test]
+fn gossip_is_passed_on_only_when_it_is_sound() {
+    let mut desk = Desk::new();
+    let mut alice = Puppet::new(1);
+    desk.input(Input::Connected(alice.peer));
+    let good = alice.presence(alice.peer, WALL);
+    let mut forged = good.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let step = alice.say(SessionId::from_bytes([0; 32]), 1, Content::Abort { reason: AbortReason::Closed });
+    let cases: [(Bytes, Verdict); 5] = [
+        (good.clone(), Verdict::Accept),
+        (good, Verdict::Ignore),
+        (forged.into(), Verdict::Reject),
+        (step, Verdict::Reject),
+        (vec![0; 10_001].into(), Verdict::Reject),
+    ];
+    for (number, (bytes, expected)) in cases.into_iter().enumerate() {
+        let id = nelumbo_core::api::GossipId(number as u64);
+        desk.input(Input::Gossip { from: alice.peer, id, bytes });
+        assert_eq!(desk.others.pop(), Some(Output::Verdict { id, verdict: expected }), "case {number}");
+    }
+}
+
+#[test]
+fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let session = definition.id();
+    let nonce = bob.nonce(&definition, 1);
+    let bytes = bob.say(session, 1, Content::Join { nonce });
+    desk.hear(&bob, bytes.clone());
+    desk.refuses(Refusal::Duplicate, |desk| desk.hear(&bob, bytes));
+    let nonce = alice.nonce(&definition, 1);
+    let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    assert_eq!(phase(&desk, session), Phase::Announced);
+    desk.command(Command::Join(session)).unwrap();
+    assert_eq!(phase(&desk, session), Phase::PartialSignatureExchange);
+}
+
+#[test]
+fn early_messages_are_bounded_and_forgotten() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.early = 8;
+    config.limits.early_per_author = 4;
+    let mut desk = Desk::with(config, Vec::new(), 1);
+    let mut puppets: Vec<Puppet> = (1..=3).map(Puppet::new).collect();
+    puppets.iter_mut().for_each(|puppet| desk.meet(puppet));
+    let mut poke = |desk: &mut Desk, puppet: usize, session: u8| {
+        let abort = Content::Abort { reason: AbortReason::Closed };
+        let bytes = puppets[puppet].say(SessionId::from_bytes([session; 32]), 1, abort);
+        desk.hear(&puppets[puppet], bytes);
+    };
+    for session in 0..4 {
+        poke(&mut desk, 0, session);
+        poke(&mut desk, 1, session);
+    }
+    desk.refuses(Refusal::Full, |desk| poke(desk, 0, 4));
+    desk.refuses(Refusal::Full, |desk| poke(desk, 2, 4));
+    desk.wait(61_000);
+    let before = desk.node.view().refusals().total();
+    poke(&mut desk, 2, 5);
+    assert_eq!(desk.node.view().refusals().total(), before, "there is room again");
+}
+
+#[test]
+fn nothing_is_said_before_the_record_is_durable() {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    desk.sent.clear();
+    desk.syncs = false;
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let nonce = alice.nonce(&definition, 1);
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    desk.command(Command::Join(definition.id())).unwrap();
+    assert!(desk.sent.is_empty(), "the nonce waits for the record of its attempt");
+    let opened = desk.last_record;
+    let nonce = bob.nonce(&definition, 1);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    desk.hear(&bob, bytes);
+    assert!(desk.last_record > opened && desk.sent.is_empty());
+    let spent = desk.last_record;
+    desk.input(Input::Persisted(opened));
+    let steps = desk.steps_to(&alice);
+    assert!(matches!(steps[..], [SessionMessage { content: Content::Join { .. }, .. }]), "{steps:?}");
+    desk.input(Input::Persisted(spent));
+    let steps = desk.steps_to(&alice);
+    assert!(matches!(steps[..], [SessionMessage { content: Content::Partial { .. }, .. }]), "{steps:?}");
+}
+
+#[test]
+fn an_attempt_that_was_opened_is_never_opened_again() {
+    let (desk, _, _, definition, first) = joined();
+    let records: Vec<_> = desk.records.clone().into_iter().collect();
+    assert_eq!(records.len(), 1);
+    let mut restarted = Desk::with(Config::new(Network::Regtest), records, 2);
+    let mut alice = Puppet::new(1);
+    restarted.meet(&mut alice);
+    let steps = restarted.steps_to(&alice);
+    let attempts: Vec<u32> = steps.iter().map(|step| step.attempt).collect();
+    assert!(!attempts.is_empty() && attempts.iter().all(|attempt| *attempt == 2), "{attempts:?}");
+    assert_ne!(nonce_in(&steps), nonce_in(&first));
+    assert_eq!(restarted.node.view().session(&definition.id()).unwrap().attempt, 2);
+}
+
+#[test]
+fn attempts_are_bounded_for_whoever_asks_for_them() {
+    let (mut desk, mut alice, _bob, definition, _) = joined();
+    let session = definition.id();
+    for attempt in 2..=16 {
+        let nonce = alice.nonce(&definition, attempt);
+        let bytes = alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone(), nonce });
+        desk.hear(&alice, bytes);
+        assert_eq!(desk.node.view().session(&session).unwrap().attempt, attempt);
+    }
+    let nonce = nonce_in(&desk.steps_to(&alice));
+    for attempt in [0, 17, u32::MAX] {
+        desk.refuses(Refusal::Attempt, |desk| {
+            let bytes = alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone(), nonce });
+            desk.hear(&alice, bytes);
+        });
+    }
+    assert_eq!(desk.node.view().session(&session).unwrap().attempt, 16);
+}
+
+#[test]
+fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
+    let (mut desk, mut alice, bob, definition, _) = joined();
+    let session = definition.id();
+    desk.command(Command::Abort(session, AbortReason::Declined)).unwrap();
+    assert!(desk.command(Command::Join(session)).is_err());
+    desk.steps_to(&alice);
+    desk.steps_to(&bob);
+    desk.refuses(Refusal::Ended, |desk| {
+        let nonce = alice.nonce(&definition, 2);
+        let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+        desk.hear(&alice, bytes);
+    });
+    let steps = desk.steps_to(&alice);
+    assert!(matches!(steps[..], [SessionMessage { content: Content::Abort { .. }, .. }]), "{steps:?}");
+    desk.command(Command::Close(session)).unwrap();
+    assert_eq!(desk.node.view().sessions().len(), 0);
+    assert!(desk.records.is_empty());
+    let nonce = alice.nonce(&definition, 3);
+    desk.refuses(Refusal::Ended, |desk| {
+        let bytes = alice.say_at(session, 1, 9, Content::Announce { definition: definition.clone(), nonce });
+        desk.hear(&alice, bytes);
+    });
+}
