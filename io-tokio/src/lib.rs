@@ -1,1 +1,5 @@
-//! Placeholder.
+//! nelumbo on libp2p and tokio: a real network, a durable journal, an async handle.
+
+pub mod journal;
+pub mod metrics;
+pub mod network;

@@ -1,0 +1,151 @@
+//! Tests of the journal: what survives, who may open it, what a broken disk does.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use redb::{StorageBackend, backends::InMemoryBackend};
+use tokio::time::timeout;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn set(key: &str, value: &str) -> Change {
+    (key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))
+}
+
+fn open(folder: &Path) -> (Journal, Vec<StoredRecord>) {
+    Journal::open(folder, &Metrics::new()).expect("a journal")
+}
+
+async fn wait_for(journal: &Journal, sequence: u64) -> Durable {
+    let mut durable = journal.durable();
+    let reached = durable.wait_for(|durable| durable.sequence >= sequence || durable.failure.is_some());
+    timeout(PATIENCE, reached).await.expect("in time").expect("the writer runs").clone()
+}
+
+#[tokio::test]
+async fn the_last_value_of_each_key_survives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new").join("journal");
+    let (journal, records) = open(&path);
+    assert!(records.is_empty());
+    journal.append(1, vec![set("a", "1"), set("b", "1"), set("c", "1")]).expect("room");
+    journal.append(2, vec![set("a", "2"), (b"b".to_vec(), None)]).expect("room");
+    assert_eq!(wait_for(&journal, 2).await.sequence, 2);
+    journal.close().await.expect("a clean end");
+
+    let (journal, records) = open(&path);
+    assert_eq!(records, [(b"a".to_vec(), b"2".to_vec()), (b"c".to_vec(), b"1".to_vec())]);
+    journal.close().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn closing_writes_what_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    for sequence in 1..=500 {
+        journal.append(sequence, vec![set(&format!("{sequence:03}"), "x")]).expect("room");
+    }
+    journal.close().await.expect("a clean end");
+    assert_eq!(open(folder.path()).1.len(), 500);
+}
+
+#[tokio::test]
+async fn a_second_opener_is_told_that_the_folder_is_in_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let error = Journal::open(folder.path(), &Metrics::new()).expect_err("it is in use");
+    assert!(matches!(error, JournalError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("in use"), "{error}");
+    journal.close().await.expect("a clean end");
+    open(folder.path());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let (_journal, _) = open(&path);
+    let mode = |path: &Path| fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&path.join(JOURNAL_FILE))), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_journal_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join(JOURNAL_FILE), vec![7; 8192]).expect("a file");
+    let error = Journal::open(folder.path(), &Metrics::new()).expect_err("no journal");
+    assert!(matches!(error, JournalError::Storage(_) | JournalError::Open { .. }), "{error:?}");
+}
+
+/// A disk that is full from some moment on.
+#[derive(Debug, Clone)]
+struct FullDisk {
+    disk: Arc<InMemoryBackend>,
+    full: Arc<AtomicBool>,
+}
+
+impl FullDisk {
+    fn check(&self) -> Result<(), io::Error> {
+        match self.full.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for FullDisk {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.disk.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.disk.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.check()?;
+        self.disk.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.check()?;
+        self.disk.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.check()?;
+        self.disk.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_it_and_nothing_is_acknowledged() {
+    let full = Arc::new(AtomicBool::new(false));
+    let disk = FullDisk { disk: Arc::new(InMemoryBackend::new()), full: full.clone() };
+    let (journal, _) = Journal::open_on(disk, &Metrics::new()).expect("a journal");
+    journal.append(1, vec![set("a", "1")]).expect("room");
+    assert_eq!(wait_for(&journal, 1).await.sequence, 1);
+
+    full.store(true, Ordering::SeqCst);
+    journal.append(2, vec![set("a", "2")]).expect("room");
+    let durable = wait_for(&journal, 2).await;
+    assert_eq!(durable.sequence, 1);
+    assert!(matches!(durable.failure, Some(JournalError::Storage(_))), "{durable:?}");
+
+    full.store(false, Ordering::SeqCst);
+    let refused = timeout(PATIENCE, async {
+        while journal.append(3, vec![set("a", "3")]).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    refused.await.expect("a failed journal takes no more");
+    assert_eq!(wait_for(&journal, 3).await.sequence, 1);
+    assert!(matches!(journal.close().await, Err(JournalError::Storage(_))));
+}

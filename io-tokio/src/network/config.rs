@@ -1,0 +1,306 @@
+//! What a network is told before it starts.
+//!
+//! Owns [`NetworkConfig`], its presets and the two environment variables. Invariant: a configuration that builds is one
+//! that can run: the number of connections makes sense and every bootstrap peer names its peer id. Driven by the
+//! embedder.
+
+use std::{env, num::NonZeroU32, time::Duration};
+
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+
+use super::addresses::{AddressFilter, split_peer};
+
+/// The environment variable with the largest number of connections.
+pub const MAX_CONNECTIONS_VARIABLE: &str = "P2P_MAX_CONNECTIONS";
+/// The environment variable with the number of connections that the node tries to keep.
+pub const MIN_CONNECTIONS_VARIABLE: &str = "P2P_MIN_CONNECTIONS";
+
+const MIB: usize = 1024 * 1024;
+
+/// Whether the node only asks the DHT, or also answers and stores for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DhtMode {
+    /// Asks, and stores nothing for others: for nodes that come and go or cannot be reached.
+    Client,
+    /// Asks, answers and stores.
+    Server,
+}
+
+/// How many connections a node keeps and allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    minimum: u32,
+    maximum: NonZeroU32,
+}
+
+/// Why a configuration was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// An environment variable does not hold a whole number.
+    #[error("{variable} must be a whole number from {least} to 4294967295, but it is {value:?}")]
+    NotANumber {
+        /// The variable.
+        variable: &'static str,
+        /// The smallest allowed number.
+        least: u32,
+        /// What it holds.
+        value: String,
+    },
+    /// An environment variable holds bytes that are not text.
+    #[error("{variable} is not valid Unicode")]
+    NotUnicode {
+        /// The variable.
+        variable: &'static str,
+    },
+    /// No connection would be allowed.
+    #[error("the largest number of connections must be at least 1")]
+    NoConnections,
+    /// More connections are to be kept than are allowed.
+    #[error("{minimum} connections cannot be kept when at most {maximum} are allowed")]
+    MinimumAboveMaximum {
+        /// How many were to be kept.
+        minimum: u32,
+        /// How many are allowed.
+        maximum: u32,
+    },
+    /// A bootstrap address that does not say whom to expect there.
+    #[error("the bootstrap address {address} does not end with /p2p/<peer id>")]
+    NoPeerId {
+        /// The address.
+        address: Multiaddr,
+    },
+}
+
+impl Connections {
+    /// Keeps at least `minimum` connections if that many peers are known, and allows at most `maximum`.
+    pub fn new(minimum: u32, maximum: u32) -> Result<Self, ConfigError> {
+        let allowed = NonZeroU32::new(maximum).ok_or(ConfigError::NoConnections)?;
+        if minimum > maximum {
+            return Err(ConfigError::MinimumAboveMaximum { minimum, maximum });
+        }
+        Ok(Self { minimum, maximum: allowed })
+    }
+
+    /// Reads `P2P_MIN_CONNECTIONS` (10 when unset) and `P2P_MAX_CONNECTIONS` (50 when unset).
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(Self::default(), |variable| match env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { variable }),
+        })
+    }
+
+    /// The same from any source, with what holds when a variable is unset.
+    pub fn from_variables(
+        unset: Self,
+        read: impl Fn(&'static str) -> Result<Option<String>, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let number = |variable, least, unset| match read(variable)? {
+            None => Ok(unset),
+            Some(value) => match value.trim().parse::<u32>() {
+                Ok(number) if number >= least => Ok(number),
+                _ => Err(ConfigError::NotANumber { variable, least, value }),
+            },
+        };
+        let maximum = number(MAX_CONNECTIONS_VARIABLE, 1, unset.maximum())?;
+        // Someone who only lowers the maximum does not mean an error by it.
+        let minimum = number(MIN_CONNECTIONS_VARIABLE, 0, unset.minimum.min(maximum))?;
+        Self::new(minimum, maximum)
+    }
+
+    /// How many connections the node tries to keep.
+    pub fn minimum(self) -> u32 {
+        self.minimum
+    }
+
+    /// How many connections the node allows.
+    pub fn maximum(self) -> u32 {
+        self.maximum.get()
+    }
+
+    const fn preset(minimum: u32, maximum: u32) -> Self {
+        match NonZeroU32::new(maximum) {
+            Some(maximum) => Self { minimum, maximum },
+            None => panic!("a preset allows connections"),
+        }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self::preset(10, 50)
+    }
+}
+
+/// Everything a [`Network`](super::Network) needs to start.
+#[derive(Clone, Debug)]
+pub struct NetworkConfig {
+    pub(crate) identity: Option<Keypair>,
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
+    pub(crate) dht: DhtMode,
+    pub(crate) address_filter: AddressFilter,
+    pub(crate) connections: Connections,
+    pub(crate) memory_limit: usize,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) dial_timeout: Duration,
+    pub(crate) direct_timeout: Duration,
+    pub(crate) query_timeout: Duration,
+    pub(crate) streams_per_connection: usize,
+    pub(crate) relay_server: bool,
+    pub(crate) autonat_server: bool,
+    pub(crate) agent: String,
+}
+
+impl NetworkConfig {
+    /// A wallet: asks the DHT, keeps 10 connections, allows 50.
+    pub fn wallet() -> Self {
+        Self {
+            identity: None,
+            listen: Vec::new(),
+            announce: Vec::new(),
+            bootstrap: Vec::new(),
+            dht: DhtMode::Client,
+            address_filter: AddressFilter::Automatic,
+            connections: Connections::preset(10, 50),
+            memory_limit: 512 * MIB,
+            idle_timeout: Duration::from_secs(600),
+            dial_timeout: Duration::from_secs(10),
+            direct_timeout: Duration::from_secs(10),
+            query_timeout: Duration::from_secs(5),
+            // JavaScript sizes its windows by this number; with yamux's own 512 its frames exceed what we accept.
+            streams_per_connection: 4096,
+            relay_server: false,
+            autonat_server: false,
+            agent: concat!("nelumbo/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// A full client: serves the DHT, keeps 20 connections, allows 100.
+    pub fn full() -> Self {
+        Self { dht: DhtMode::Server, connections: Connections::preset(20, 100), ..Self::wallet() }
+    }
+
+    /// A node that others join through: keeps 50 connections, allows 500, tells others whether they can be reached.
+    pub fn bootstrap() -> Self {
+        Self {
+            dht: DhtMode::Server,
+            connections: Connections::preset(50, 500),
+            memory_limit: 2048 * MIB,
+            autonat_server: true,
+            ..Self::wallet()
+        }
+    }
+
+    /// A bootstrap node that also relays for nodes behind NAT: keeps 100 connections, allows 1000.
+    pub fn relay() -> Self {
+        Self { connections: Connections::preset(100, 1000), relay_server: true, ..Self::bootstrap() }
+    }
+
+    /// Uses this identity instead of a fresh Ed25519 key.
+    pub fn identity(mut self, identity: Keypair) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Listens on this address too.
+    pub fn listen_on(mut self, address: Multiaddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Tells others that the node can be reached at this address too.
+    pub fn announce(mut self, address: Multiaddr) -> Self {
+        self.announce.push(address);
+        self
+    }
+
+    /// Joins through this peer, and stays connected to it. The address ends with `/p2p/<peer id>`.
+    pub fn join_through(mut self, address: Multiaddr) -> Result<Self, ConfigError> {
+        let peer = split_peer(&address).ok_or(ConfigError::NoPeerId { address })?;
+        self.bootstrap.push(peer);
+        Ok(self)
+    }
+
+    /// Sets whether the node serves the DHT.
+    pub fn dht(mut self, mode: DhtMode) -> Self {
+        self.dht = mode;
+        self
+    }
+
+    /// Sets which addresses are advertised and stored.
+    pub fn address_filter(mut self, filter: AddressFilter) -> Self {
+        self.address_filter = filter;
+        self
+    }
+
+    /// Sets how many connections are kept and allowed.
+    pub fn connections(mut self, connections: Connections) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// Lets the two environment variables, where they are set, override the number of connections.
+    pub fn connections_from_env(mut self) -> Result<Self, ConfigError> {
+        let read = |variable| match env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { variable }),
+        };
+        self.connections = Connections::from_variables(self.connections, read)?;
+        Ok(self)
+    }
+
+    /// Refuses new connections while the process uses more than this many bytes.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// Closes a connection that nobody used for this long, unless the peer is kept.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Gives up on a direct message that was not acknowledged within this time.
+    pub fn direct_timeout(mut self, timeout: Duration) -> Self {
+        self.direct_timeout = timeout;
+        self
+    }
+
+    /// Ends a DHT query after this time, with what it has found so far.
+    pub fn query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
+        self
+    }
+
+    /// Sets how many streams one connection may have open at once, from 64 to 4096.
+    pub fn streams_per_connection(mut self, streams: usize) -> Self {
+        self.streams_per_connection = streams.clamp(64, 4096);
+        self
+    }
+
+    /// Relays for others, or not.
+    pub fn relay_server(mut self, serve: bool) -> Self {
+        self.relay_server = serve;
+        self
+    }
+
+    /// Tells others whether they can be reached from outside, or not.
+    pub fn autonat_server(mut self, serve: bool) -> Self {
+        self.autonat_server = serve;
+        self
+    }
+
+    /// Sets the name and version that other nodes see.
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = agent.into();
+        self
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

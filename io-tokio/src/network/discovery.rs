@@ -1,0 +1,144 @@
+//! When to look for more peers.
+//!
+//! Owns the rhythm of the routing table's refresh and of filling up connections. Invariant: a young node looks around
+//! again shortly after each peer it learns of, so that a small network is complete within a fraction of a second; an
+//! old one does so every few minutes. Pure: it is told the time and what happened. Driven by [`super::Network`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// After a new peer, wait this long for others that come with it.
+const SETTLE: Duration = Duration::from_millis(10);
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(300);
+/// With this many peers in the routing table, a new one is no news.
+const POPULATED: usize = 20;
+const FILL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    refresh_at: Instant,
+    interval: Duration,
+    refreshing: bool,
+    fill_at: Instant,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Refresh the routing table, then call [`Discovery::on_refresh_started`] if that was possible.
+    Refresh,
+    /// Connect to known peers if there are too few connections.
+    Fill,
+}
+
+impl Discovery {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { refresh_at: now + SHORTEST, interval: SHORTEST, refreshing: false, fill_at: now + FILL_INTERVAL }
+    }
+
+    /// A peer entered the routing table, which now holds `peers`.
+    pub(crate) fn on_new_peer(&mut self, peers: usize, now: Instant) {
+        if peers <= POPULATED {
+            self.interval = SHORTEST;
+            self.refresh_at = self.refresh_at.min(now + SETTLE);
+        }
+    }
+
+    /// A connection ended.
+    pub(crate) fn on_disconnected(&mut self, now: Instant) {
+        self.fill_at = self.fill_at.min(now + Duration::from_secs(1));
+    }
+
+    pub(crate) fn on_refresh_started(&mut self) {
+        self.refreshing = true;
+    }
+
+    pub(crate) fn on_refresh_finished(&mut self) {
+        self.refreshing = false;
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        if self.refreshing { self.fill_at } else { self.fill_at.min(self.refresh_at) }
+    }
+
+    /// The next thing to do, until there is none.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Due> {
+        if !self.refreshing && self.refresh_at <= now {
+            self.refresh_at = now + self.interval;
+            self.interval = (self.interval * 2).min(LONGEST);
+            return Some(Due::Refresh);
+        }
+        if self.fill_at <= now {
+            self.fill_at = now + FILL_INTERVAL;
+            return Some(Due::Fill);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets every refresh end at once until `until`, and returns when they were.
+    fn refreshes(discovery: &mut Discovery, until: Instant) -> Vec<Instant> {
+        let mut times = Vec::new();
+        while discovery.deadline() <= until {
+            let now = discovery.deadline();
+            while let Some(due) = discovery.due(now) {
+                if due == Due::Refresh {
+                    times.push(now);
+                }
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn refreshes_grow_rare() {
+        let start = Instant::now();
+        let mut discovery = Discovery::new(start);
+        let first = refreshes(&mut discovery, start + Duration::from_secs(1)).len();
+        assert!((3..=5).contains(&first), "{first}");
+        let hour = refreshes(&mut discovery, start + Duration::from_secs(3600)).len();
+        assert!((12..=25).contains(&hour), "{hour}");
+    }
+
+    #[test]
+    fn a_new_peer_in_a_small_table_is_followed_up_at_once() {
+        let start = Instant::now();
+        let mut discovery = Discovery::new(start);
+        let later = start + Duration::from_secs(3000);
+        refreshes(&mut discovery, later);
+        discovery.on_new_peer(1, later);
+        assert_eq!(refreshes(&mut discovery, later + SETTLE), [later + SETTLE]);
+        discovery.on_new_peer(POPULATED + 1, later + SETTLE);
+        assert_eq!(refreshes(&mut discovery, later + SETTLE + SHORTEST / 2), []);
+    }
+
+    #[test]
+    fn one_refresh_at_a_time() {
+        let start = Instant::now();
+        let mut discovery = Discovery::new(start);
+        let now = start + SHORTEST;
+        assert_eq!(discovery.due(now), Some(Due::Refresh));
+        discovery.on_refresh_started();
+        discovery.on_new_peer(1, now);
+        assert_eq!(discovery.due(now + SETTLE), None);
+        discovery.on_refresh_finished();
+        assert_eq!(discovery.due(now + SETTLE), Some(Due::Refresh));
+    }
+
+    #[test]
+    fn a_lost_connection_is_replaced_within_a_second() {
+        let start = Instant::now();
+        let mut discovery = Discovery::new(start);
+        discovery.on_refresh_started();
+        discovery.on_disconnected(start);
+        assert_eq!(discovery.deadline(), start + Duration::from_secs(1));
+        assert_eq!(discovery.due(start + Duration::from_secs(1)), Some(Due::Fill));
+    }
+}

@@ -1,0 +1,325 @@
+//! From libp2p's events to facts.
+//!
+//! Owns the only match on libp2p's events. Invariant: what a peer says here changes bounded state only, and every
+//! operation that ends is reported exactly once. Driven by [`Network::next`].
+
+use libp2p::{
+    Multiaddr, PeerId, gossipsub, identify, kad,
+    metrics::Recorder,
+    request_response::{self, OutboundFailure},
+    swarm::{DialError, SwarmEvent},
+};
+use tokio::time::Instant;
+
+use super::{
+    DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query, Verdict,
+    behaviour::BehaviourEvent,
+    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent},
+};
+
+/// A peer that says more protocols than this of itself is not believed the rest.
+const MAX_PROTOCOLS: usize = 64;
+
+impl Network {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.metrics.swarm().record(&event);
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
+                if num_established.get() == 1 =>
+            {
+                self.on_peer_connected(peer_id, endpoint.get_remote_address().clone());
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "disconnected");
+                self.on_peer_disconnected(peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                self.on_dial_failed(peer, &error);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                if self.filter.admits(&address) {
+                    self.announce(address.clone());
+                }
+                self.events.push_back(NetworkEvent::Listening { address });
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_listener_gone(vec![address], None),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                self.on_listener_gone(addresses, reason.err().map(|error| error.to_string()));
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener had an error"),
+            SwarmEvent::ExternalAddrConfirmed { address } => {
+                self.events.push_back(NetworkEvent::ExternalAddress { address });
+            }
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Direct(event) => self.on_direct(event),
+            BehaviourEvent::Identify(event) => {
+                self.metrics.swarm().record(&event);
+                if let identify::Event::Received { peer_id, info, .. } = event {
+                    self.on_identified(peer_id, info);
+                }
+            }
+            BehaviourEvent::Gossipsub(event) => {
+                self.metrics.swarm().record(&event);
+                self.on_gossip(event);
+            }
+            BehaviourEvent::Kad(event) => {
+                self.metrics.swarm().record(&event);
+                self.on_kad(event);
+            }
+            BehaviourEvent::Ping(event) => self.metrics.swarm().record(&event),
+            BehaviourEvent::Dcutr(event) => self.metrics.swarm().record(&event),
+            BehaviourEvent::RelayServer(event) => self.metrics.swarm().record(&event),
+            BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "relay"),
+            BehaviourEvent::AutonatClient(event) => tracing::debug!(?event, "reachability"),
+            BehaviourEvent::AutonatServer(_) => {}
+        }
+    }
+
+    fn on_peer_connected(&mut self, peer: PeerId, address: Multiaddr) {
+        let now = Instant::now();
+        self.peers.connected(peer, now);
+        self.kept.on_connected(&peer, now);
+        self.metrics.network.connected_peers.set(self.peers.len() as i64);
+        self.events.push_back(NetworkEvent::PeerConnected { peer, address });
+        self.pump_direct(peer);
+    }
+
+    fn on_peer_disconnected(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        self.peers.disconnected(&peer);
+        self.kept.on_disconnected(&peer, now);
+        self.discovery.on_disconnected(now);
+        self.metrics.network.connected_peers.set(self.peers.len() as i64);
+        for operation in self.direct.give_up(&peer) {
+            self.fail_direct(operation, peer, DirectFailure::ConnectionClosed);
+        }
+        self.events.push_back(NetworkEvent::PeerDisconnected { peer });
+    }
+
+    pub(super) fn on_dial_failed(&mut self, peer: PeerId, error: &DialError) {
+        // An extra dial to a connected peer, or one that another dial overtook, says nothing about the peer.
+        if self.peers.contains(&peer) || matches!(error, DialError::DialPeerConditionFalse(_)) {
+            return;
+        }
+        self.kept.on_dial_failed(&peer, Instant::now());
+        for operation in self.direct.give_up(&peer) {
+            self.fail_direct(operation, peer, DirectFailure::Unreachable);
+        }
+        self.events.push_back(NetworkEvent::DialFailed { peer, reason: dial_reason(error) });
+    }
+
+    fn on_listener_gone(&mut self, addresses: Vec<Multiaddr>, error: Option<String>) {
+        for address in &addresses {
+            self.swarm.remove_external_address(address);
+        }
+        self.events.push_back(NetworkEvent::ListenerClosed { addresses, error });
+    }
+
+    fn on_direct(&mut self, event: request_response::Event<Vec<u8>, ()>) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request { request, channel, .. } => {
+                    // Says only that the bytes are here; the application's answer is a message of its own. An error
+                    // says that the peer is gone already.
+                    let _ = self.swarm.behaviour_mut().direct.send_response(channel, ());
+                    self.peers.used(&peer, Instant::now());
+                    self.metrics.network.direct_received.inc();
+                    self.events.push_back(NetworkEvent::DirectReceived { peer, bytes: request });
+                }
+                request_response::Message::Response { request_id, .. } => {
+                    if let Some((operation, peer)) = self.direct.finished(request_id) {
+                        self.peers.used(&peer, Instant::now());
+                        self.metrics.network.direct_sent.inc();
+                        self.events.push_back(NetworkEvent::DirectSent { operation });
+                        self.pump_direct(peer);
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure { request_id, error, .. } => {
+                if let Some((operation, peer)) = self.direct.finished(request_id) {
+                    self.fail_direct(operation, peer, direct_failure(&error));
+                    if self.peers.contains(&peer) {
+                        self.pump_direct(peer);
+                    }
+                }
+            }
+            request_response::Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "a direct message did not come through");
+            }
+            request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
+        let addresses = self.filter.select(info.listen_addrs, MAX_ADDRESSES);
+        let serves_dht = info.protocols.contains(&DHT_PROTOCOL);
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        // What the peer said before is replaced, so that it cannot pile up addresses by saying new ones.
+        let known = kad.kbucket(peer).and_then(|bucket| {
+            let known = bucket.iter().find(|entry| *entry.node.key.preimage() == peer)?;
+            Some(known.node.value.len())
+        });
+        if !serves_dht || known.is_some_and(|known| known > MAX_ADDRESSES) {
+            kad.remove_peer(&peer);
+        }
+        if serves_dht {
+            for address in &addresses {
+                kad.add_address(&peer, address.clone());
+            }
+        }
+        self.update_routing_peers();
+        let protocols = info.protocols.iter().take(MAX_PROTOCOLS).map(ToString::to_string).collect();
+        self.events.push_back(NetworkEvent::Identified { peer, addresses, protocols, agent: info.agent_version });
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                self.metrics.network.gossip_received.inc();
+                let id = GossipId { message: message_id, propagation_source };
+                let Some(author) = message.source else {
+                    // Strict validation lets nothing unsigned through.
+                    self.report_gossip(&id, Verdict::Reject);
+                    return;
+                };
+                self.events.push_back(NetworkEvent::Gossip {
+                    topic: message.topic.into_string(),
+                    author,
+                    propagation_source,
+                    id,
+                    bytes: message.data,
+                });
+            }
+            gossipsub::Event::Subscribed { peer_id, topic } => {
+                self.events.push_back(NetworkEvent::PeerSubscribed { peer: peer_id, topic: topic.into_string() });
+            }
+            gossipsub::Event::Unsubscribed { peer_id, topic } => {
+                self.events.push_back(NetworkEvent::PeerUnsubscribed { peer: peer_id, topic: topic.into_string() });
+            }
+            gossipsub::Event::GossipsubNotSupported { .. } | gossipsub::Event::SlowPeer { .. } => {}
+        }
+    }
+
+    fn on_kad(&mut self, event: kad::Event) {
+        match event {
+            kad::Event::OutboundQueryProgressed { id, result, step, .. } => self.on_query(id, result, step.last),
+            kad::Event::InboundRequest {
+                request: kad::InboundRequest::PutRecord { source, record: Some(record), .. },
+            } => self.on_inbound_record(source, record),
+            kad::Event::RoutingUpdated { is_new_peer, .. } => {
+                self.update_routing_peers();
+                if is_new_peer {
+                    self.discovery.on_new_peer(self.routing_peers, Instant::now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool) {
+        if self.refresh == Some(id) && last {
+            self.refresh = None;
+            self.discovery.on_refresh_finished();
+        }
+        let Some(query) = self.queries.get(&id).copied() else {
+            return;
+        };
+        match (query, result) {
+            (Query::Get(operation), kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found)))) => {
+                self.events.push_back(NetworkEvent::DhtRecord {
+                    operation,
+                    key: found.record.key.to_vec(),
+                    value: found.record.value,
+                    holder: found.peer,
+                });
+            }
+            (Query::Get(operation), kad::QueryResult::GetRecord(result)) => {
+                let outcome = match result {
+                    Ok(_) => DhtOutcome::Completed,
+                    Err(kad::GetRecordError::NotFound { .. }) => DhtOutcome::NotFound,
+                    Err(kad::GetRecordError::Timeout { .. }) => DhtOutcome::TimedOut,
+                };
+                self.events.push_back(NetworkEvent::DhtFinished { operation, outcome });
+                self.queries.remove(&id);
+                return;
+            }
+            (Query::Put(operation), kad::QueryResult::PutRecord(result)) => {
+                let outcome = put_outcome(result);
+                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
+                self.queries.remove(&id);
+                return;
+            }
+            _ => {}
+        }
+        if last {
+            self.queries.remove(&id);
+            if let Query::Get(operation) = query {
+                let outcome = DhtOutcome::Completed;
+                self.events.push_back(NetworkEvent::DhtFinished { operation, outcome });
+            }
+        }
+    }
+
+    fn on_inbound_record(&mut self, source: PeerId, record: kad::Record) {
+        if self.inbound.len() >= MAX_INBOUND_RECORDS {
+            self.metrics.network.records_refused.inc();
+            return;
+        }
+        let id = self.next_inbound;
+        self.next_inbound += 1;
+        let (key, value) = (record.key.to_vec(), record.value.clone());
+        self.inbound.insert(id, record);
+        self.events.push_back(NetworkEvent::InboundRecord { id: InboundRecordId(id), source, key, value });
+    }
+
+    pub(super) fn update_routing_peers(&mut self) {
+        let peers = self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
+        if peers != self.routing_peers {
+            self.routing_peers = peers;
+            self.metrics.network.routing_peers.set(peers as i64);
+            self.events.push_back(NetworkEvent::RoutingTable { peers });
+        }
+    }
+}
+
+/// One node that acknowledged is a success; the quorum of 20 that a put asked for only made it talk to all.
+fn put_outcome(result: kad::PutRecordResult) -> DhtOutcome {
+    match result {
+        Ok(_) => DhtOutcome::Completed,
+        Err(kad::PutRecordError::QuorumFailed { success, .. } | kad::PutRecordError::Timeout { success, .. })
+            if !success.is_empty() =>
+        {
+            DhtOutcome::Completed
+        }
+        Err(kad::PutRecordError::QuorumFailed { .. }) => DhtOutcome::NotAcknowledged,
+        Err(kad::PutRecordError::Timeout { .. }) => DhtOutcome::TimedOut,
+    }
+}
+
+fn direct_failure(error: &OutboundFailure) -> DirectFailure {
+    match error {
+        OutboundFailure::DialFailure => DirectFailure::Unreachable,
+        OutboundFailure::Timeout => DirectFailure::TimedOut,
+        OutboundFailure::ConnectionClosed => DirectFailure::ConnectionClosed,
+        OutboundFailure::UnsupportedProtocols => DirectFailure::Unsupported,
+        OutboundFailure::Io(_) => DirectFailure::StreamBroken,
+    }
+}
+
+/// libp2p's own text names every address over several lines; one is enough for people.
+fn dial_reason(error: &DialError) -> String {
+    match error {
+        DialError::Transport(failed) => match failed.last() {
+            Some((address, error)) => format!("{address}: {error}"),
+            None => "no address could be dialled".to_owned(),
+        },
+        DialError::NoAddresses => "no address is known".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,95 @@
+//! How connections are made.
+//!
+//! Owns the stack of transports: TCP, WebSocket, QUIC and relayed circuits, names resolved by DNS, Noise and yamux on
+//! everything but QUIC, which brings its own. Invariant: every connection is authenticated, and none waits for Nagle.
+//! Driven by libp2p's swarm.
+
+use libp2p::{
+    PeerId, Transport,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    dns,
+    identity::Keypair,
+    noise, quic, relay, tcp, websocket, yamux,
+};
+
+use super::{NetworkError, config::NetworkConfig};
+
+/// One WebSocket frame carries at most one frame of Noise; this leaves room for senders that batch.
+const MAX_WEBSOCKET_FRAME: usize = 2 * 1024 * 1024;
+
+type Connections = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// The transports, and the behaviour that belongs to the relayed one.
+pub(crate) fn build(
+    keypair: &Keypair,
+    config: &NetworkConfig,
+) -> Result<(Connections, relay::client::Behaviour), NetworkError> {
+    let noise = noise::Config::new(keypair).map_err(|error| NetworkError::Protocol(error.to_string()))?;
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(config.streams_per_connection);
+
+    let tcp = tcp_socket()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(yamux.clone())
+        .timeout(config.dial_timeout)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed();
+    let quic = quic::tokio::Transport::new(quic_config(keypair, config))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed();
+    let direct = resolved(tcp.or_transport(quic).map(|either, _| either.into_inner()))?;
+
+    let mut websocket = websocket::Config::new(resolved(tcp_socket())?);
+    websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
+    let websocket = websocket
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(yamux.clone())
+        .timeout(config.dial_timeout)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
+    let (circuits, relay_client) = relay::client::new(keypair.public().to_peer_id());
+    let circuits = circuits
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux)
+        .timeout(config.dial_timeout)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
+    // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on.
+    let transport = circuits
+        .or_transport(websocket)
+        .map(|either, _| either.into_inner())
+        .or_transport(direct)
+        .map(|either, _| either.into_inner())
+        .boxed();
+    Ok((transport, relay_client))
+}
+
+fn tcp_socket() -> tcp::tokio::Transport {
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+}
+
+fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {
+    let mut quic = quic::Config::new(keypair);
+    quic.handshake_timeout = config.dial_timeout;
+    // The largest message of any protocol here is 1 MiB; libp2p's own windows of 10 and 15 MB invite a peer to fill
+    // them.
+    quic.max_stream_data = 2 * 1024 * 1024;
+    quic.max_connection_data = 8 * 1024 * 1024;
+    quic
+}
+
+/// Adds name resolution with the system's servers. Where it has none, addresses that are numbers still work.
+fn resolved<T>(transport: T) -> Result<dns::tokio::Transport<T>, NetworkError> {
+    // Asked first with nothing inside, because a failure would swallow the transport.
+    match dns::tokio::Transport::system(()) {
+        Ok(_) => dns::tokio::Transport::system(transport).map_err(NetworkError::Names),
+        Err(error) => {
+            tracing::warn!(%error, "names will not be resolved: the system has no usable configuration");
+            let nobody = dns::ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+            Ok(dns::tokio::Transport::custom(transport, nobody, dns::ResolverOpts::default()))
+        }
+    }
+}
