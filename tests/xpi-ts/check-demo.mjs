@@ -1,11 +1,12 @@
 // Judges what `nelumbo demo --json` printed: exactly one JSON object, complete, and signed as the Lotus chain demands.
 //
-//   node check-demo.mjs FILE
+//   node check-demo.mjs FILE [THE OPTIONS THAT THE DEMO WAS GIVEN]
 //
 // One line per fault; exit status 1 when there is one. A signature of another suite is checked for its form only: the
 // tests have libsecp256k1 judge those.
 
 import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { aggregation, describe, verify } from './lotus.mjs'
 
 const faults = []
@@ -21,16 +22,21 @@ function read(file) {
   }
 }
 
-const demo = read(process.argv[2])
+const { values: asked, positionals } = parseArgs({
+  options: { suite: { type: 'string', default: 'lotus' }, signers: { type: 'string', default: '3' } },
+  allowPositionals: true,
+  strict: false,
+})
+const demo = read(positionals[0])
 const isHex = (value, length) => typeof value === 'string' && new RegExp(`^[0-9a-f]{${2 * length}}$`).test(value)
 
 check(demo !== null && typeof demo === 'object' && !Array.isArray(demo), 'not an object')
-check(['lotus', 'bip340'].includes(demo.suite), `suite: ${demo.suite}`)
+check(demo.suite === asked.suite, `suite: ${demo.suite} instead of ${asked.suite}`)
 check(typeof demo.message === 'string' && /^([0-9a-f]{2})*$/.test(demo.message), 'message: not hex')
 check(isHex(demo.aggregate_key, 33), 'aggregate_key: not 33 bytes in hex')
 check(isHex(demo.signature, 64), 'signature: not 64 bytes in hex')
 check(demo.verified === true, `verified: ${demo.verified}`)
-check(Number.isInteger(demo.signers) && demo.signers > 0, `signers: ${demo.signers}`)
+check(demo.signers === Number(asked.signers), `signers: ${demo.signers} instead of ${asked.signers}`)
 check(typeof demo.elapsed_ms === 'number' && demo.elapsed_ms > 0, `elapsed_ms: ${demo.elapsed_ms}`)
 check(demo.phases_ms !== null && typeof demo.phases_ms === 'object', 'phases_ms: not an object')
 
