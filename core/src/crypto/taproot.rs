@@ -87,13 +87,22 @@ pub fn output_key(
         Suite::Lotus => internal.point(),
         Suite::Bip340 => curve::lift_x(&internal.x_only()),
     };
-    let base = base.ok_or(TaprootError::InternalKey)?;
-    let tweak = tweak_scalar(suite, internal, merkle_root)?;
-    let output = (base + ProjectivePoint::mul_by_generator_vartime(&tweak)).to_affine();
-    if curve::is_infinity(&output) {
-        return Err(TaprootError::Infinity);
-    }
-    Ok(PublicKey::from_point(&output))
+    add(base.ok_or(TaprootError::InternalKey)?, &tweak_scalar(suite, internal, merkle_root)?)
+}
+
+/// `P + tG` on the full point, whatever its parity: how Lotus applies a tweak that is already known.
+///
+/// # Errors
+///
+/// Every [`TaprootError`].
+pub fn add_tweak(key: &PublicKey, tweak: &[u8; 32]) -> Result<PublicKey, TaprootError> {
+    let tweak = curve::decode_scalar(tweak).ok_or(TaprootError::TweakTooLarge)?;
+    add(key.point().ok_or(TaprootError::InternalKey)?, &tweak)
+}
+
+fn add(base: ProjectivePoint, tweak: &Scalar) -> Result<PublicKey, TaprootError> {
+    let sum = (base + ProjectivePoint::mul_by_generator_vartime(tweak)).to_affine();
+    if curve::is_infinity(&sum) { Err(TaprootError::Infinity) } else { Ok(PublicKey::from_point(&sum)) }
 }
 
 /// The secret key of [`output_key`], for one signer spending by the key path.

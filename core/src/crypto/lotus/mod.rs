@@ -3,9 +3,20 @@
 //! Owns nothing itself but the compact size, which several of its files and the Taproot leaf share. Everything here is a
 //! pure function of its input and total over byte strings. Embedders and the command line drive it; the protocol does not.
 
+mod address;
+mod base58;
+mod merkle;
 mod network;
+mod output;
+mod sighash;
+mod transaction;
+pub mod wif;
 
+pub use address::{Address, AddressError, Payload};
 pub use network::{Network, UnknownNetwork};
+pub use output::{ControlBlock, ControlBlockError, TaprootOutput, key_path_script_sig, p2pkh_script, p2sh_script};
+pub use sighash::{InvalidSighashType, Outputs, SighashError, SighashType, Spend, sighash, sighash_preimage};
+pub use transaction::{OutPoint, Transaction, TransactionError, TxInput, TxOutput, Txid};
 
 /// Writes the variable-length integer of Bitcoin-like serialisations and returns the bytes that are used.
 pub(super) fn compact_size(buffer: &mut [u8; 9], value: u64) -> &[u8] {
