@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use crate::api::{
     Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output, RecordSequence,
@@ -20,7 +21,7 @@ use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::Presences;
 use crate::gate::{Authentic, Channel, Gate};
 use crate::journal::SessionRecord;
-use crate::session::{Context, News, Session, Sessions};
+use crate::session::{Context, News, Session, SessionTimer, Sessions};
 use crate::wire::{Address, Body, Content, Definition, PeerId, SessionId, SessionMessage};
 
 pub use boot::{Boot, BootError};
@@ -114,6 +115,7 @@ impl<V: Verifier> Node<V> {
                 self.step(session, |session, context| session.abort(context, reason))?;
             }
             Command::Retry(session) => self.step(session, |session, context| session.retry(context))?,
+            Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context))?,
             Command::Close(session) => self.close(session)?,
         }
         self.commands += 1;
@@ -150,6 +152,10 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Stalled(session) => {
                     self.look_for_signers(&session);
                     let _gone = self.run(session, |session, context| session.on_stalled(context));
+                }
+                TimerReason::Retry(session) => self.retry(&session),
+                TimerReason::Turn(session) => {
+                    let _gone = self.run(session, |session, context| session.on_turn(context));
                 }
                 TimerReason::Expired(session) => self.expire(session),
             }
@@ -227,7 +233,7 @@ impl<V: Verifier> Node<V> {
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
-        self.adopt(Session::announced(definition, keys, me));
+        self.adopt(Session::announced(definition, keys, me, self.now.mono));
         self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
         Ok(())
     }
@@ -280,6 +286,10 @@ impl<V: Verifier> Node<V> {
     }
 
     fn expire(&mut self, id: SessionId) {
+        let now = self.now.mono;
+        if let Some(wait) = self.sessions.get(&id).and_then(|session| session.broadcasting_for(now)) {
+            return self.timers.set(TimerReason::Expired(id), now.after(wait.max(Duration::from_secs(1))));
+        }
         let was_open = self.run(id, |session, context| session.expire(context)).is_some();
         self.sessions.remove(&id);
         if was_open {
@@ -290,7 +300,10 @@ impl<V: Verifier> Node<V> {
     fn forget(&mut self, id: SessionId) {
         self.gate.unwatch(&id);
         let closed = News::Event(Event::SessionClosed { session: id });
-        self.settle(id, Vec::from([News::Rest, News::Erase, closed]));
+        self.settle(id, Vec::from([News::Erase, closed]));
+        for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
+            self.timers.cancel(&reason);
+        }
         self.barriers.remove(&id);
     }
 
@@ -305,9 +318,9 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session take a step and does what comes of it. `None` when there is no such session.
     fn run<R>(&mut self, id: SessionId, step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R) -> Option<R> {
-        let Self { config, signer, verifier, sessions, .. } = self;
+        let Self { now, config, signer, verifier, sessions, .. } = self;
         let session = sessions.get_mut(&id)?;
-        let mut context = Context { config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, news: Vec::new() };
         let result = step(session, &mut context);
         let news = context.news;
         self.settle(id, news);
@@ -316,8 +329,8 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session come into being; its news are settled once it is one of this node's.
     fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<News>) {
-        let Self { config, signer, verifier, .. } = self;
-        let mut context = Context { config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let Self { now, config, signer, verifier, .. } = self;
+        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, news: Vec::new() };
         let result = step(&mut context);
         (result, context.news)
     }
@@ -339,11 +352,17 @@ impl<V: Verifier> Node<V> {
                     tracing::debug!(?event, "session");
                     self.outbox.push_after(self.barrier(&id), Output::Event(event));
                 }
-                News::Watch { stalls } => {
-                    let pause = self.config.stall.saturating_mul(1 << stalls.min(16)).min(self.config.stall_max);
-                    self.timers.set(TimerReason::Stalled(id), self.now.mono.after(pause));
+                News::Timer(timer, after) => {
+                    let reason = match timer {
+                        SessionTimer::Stalled => TimerReason::Stalled(id),
+                        SessionTimer::Retry => TimerReason::Retry(id),
+                        SessionTimer::Turn => TimerReason::Turn(id),
+                    };
+                    match after {
+                        Some(after) => self.timers.set(reason, self.now.mono.after(after)),
+                        None => self.timers.cancel(&reason),
+                    }
                 }
-                News::Rest => self.timers.cancel(&TimerReason::Stalled(id)),
             }
         }
         if self.sessions.settle(&id) {

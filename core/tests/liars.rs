@@ -423,13 +423,30 @@ fn an_attempt_that_was_opened_is_never_opened_again() {
     let records: Vec<_> = desk.records.clone().into_iter().collect();
     assert_eq!(records.len(), 1);
     let mut restarted = Desk::with(Config::new(Network::Regtest), records, 2);
-    let mut alice = Puppet::new(1);
+    let (mut alice, mut bob) = (Puppet::new(1), Puppet::new(2));
     restarted.meet(&mut alice);
+    assert!(restarted.steps_to(&alice).is_empty(), "no nonce is drawn while bob is away");
+    restarted.meet(&mut bob);
     let steps = restarted.steps_to(&alice);
     let attempts: Vec<u32> = steps.iter().map(|step| step.attempt).collect();
     assert!(!attempts.is_empty() && attempts.iter().all(|attempt| *attempt == 2), "{attempts:?}");
     assert_ne!(nonce_in(&steps), nonce_in(&first));
     assert_eq!(restarted.node.view().session(&definition.id()).unwrap().attempt, 2);
+}
+
+#[test]
+fn a_restarted_signer_waits_for_all_others_and_in_the_end_for_one() {
+    let (desk, _, _, definition, _) = joined();
+    let records: Vec<_> = desk.records.clone().into_iter().collect();
+    let mut restarted = Desk::with(Config::new(Network::Regtest), records, 2);
+    let attempt = |desk: &Desk| desk.node.view().session(&definition.id()).unwrap().attempt;
+    for _ in 0..60 {
+        restarted.wait(1_000);
+    }
+    assert_eq!(attempt(&restarted), 1, "there is nobody to sign with");
+    let mut alice = Puppet::new(1);
+    restarted.meet(&mut alice);
+    assert_eq!(attempt(&restarted), 2, "alice may have messages for bob, and long enough has been waited");
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub enum Command {
     Abort(SessionId, AbortReason),
     /// Make a new attempt at a session whose last one failed.
     Retry(SessionId),
+    /// The final signature has been broadcast, by this node or as seen where it belongs: nobody else needs to.
+    ConfirmBroadcast(SessionId),
     /// Forget a session; one that has not ended is aborted first.
     Close(SessionId),
 }
@@ -55,6 +57,8 @@ pub enum CommandError {
     UnknownSession(SessionId),
     /// The session has completed, was aborted, or has expired.
     Ended(SessionId),
+    /// There is no final signature to broadcast.
+    NotComplete(SessionId),
     /// The attempt is still running, or this node has not joined: there is nothing to retry.
     NothingToRetry(SessionId),
     /// All attempts that the limits allow have been made.
@@ -72,6 +76,7 @@ impl fmt::Display for CommandError {
             Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
+            Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
             Self::Signer(error) => error.fmt(f),

@@ -16,6 +16,12 @@ pub struct Config {
     pub stall: Duration,
     /// The longest pause between two such questions. Default 30 s.
     pub stall_max: Duration,
+    /// After how long without progress an attempt is given up. Default 10 min.
+    pub stuck_timeout: Duration,
+    /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Default 3.
+    pub retries: u32,
+    /// How long a coordinator has to broadcast before it is the next one's turn. Default 5 min.
+    pub broadcast_timeout: Duration,
     /// By how much another node's clock may be wrong. Default 5 min.
     pub clock_skew: Duration,
     /// How long a presence is valid; it is renewed after half of that. Default 1 h.
@@ -34,6 +40,9 @@ impl Config {
             session_timeout: Duration::from_secs(2 * 60 * 60),
             stall: Duration::from_secs(2),
             stall_max: Duration::from_secs(30),
+            stuck_timeout: Duration::from_secs(10 * 60),
+            retries: 3,
+            broadcast_timeout: Duration::from_secs(5 * 60),
             clock_skew: Duration::from_secs(5 * 60),
             presence_lifetime: Duration::from_secs(60 * 60),
             lookup_timeout: Duration::from_secs(5),

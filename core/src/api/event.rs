@@ -1,6 +1,7 @@
 //! What has happened, for the embedder. As JSON each event is one object with a field `event`.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::Serialize;
 
@@ -41,8 +42,10 @@ impl Phase {
 pub enum AttemptCause {
     /// This node was restarted: its nonces of the attempt before are gone for good.
     Restarted,
-    /// The embedder asked for it.
+    /// This node tries again after a failure.
     Retried,
+    /// The embedder asked for it.
+    Commanded,
     /// Another signer had begun it.
     Followed(PublicKey),
 }
@@ -60,8 +63,42 @@ pub enum AttemptFailure {
     SplitView(Vec<PublicKey>),
     /// The nonces cancel each other out, which happens only on purpose; nobody can be named.
     NoncesCancel,
+    /// Nothing came from these signers for too long.
+    Stuck(Vec<PublicKey>),
     /// This node's own signer could not sign.
     Signer,
+}
+
+impl fmt::Display for AttemptFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, keys: &[PublicKey]| {
+            keys.iter()
+                .enumerate()
+                .try_for_each(|(place, key)| write!(f, "{}{key}", if place == 0 { "" } else { ", " }))
+        };
+        match self {
+            Self::InvalidPartial(keys) => {
+                f.write_str("invalid partial signatures from ")?;
+                list(f, keys)?;
+                f.write_str("; leave these signers out or ask their owners what runs there")
+            }
+            Self::InvalidNonce(key) => write!(f, "an invalid public nonce from {key}; leave this signer out"),
+            Self::SplitView(keys) => {
+                f.write_str("other nonces than ours were seen by ")?;
+                list(f, keys)?;
+                f.write_str("; somebody shows different signers different nonces")
+            }
+            Self::NoncesCancel => f.write_str("the nonces cancel each other out; a signer does this on purpose"),
+            Self::Stuck(keys) => {
+                f.write_str("nothing came for too long from ")?;
+                list(f, keys)?;
+                f.write_str("; see that they are running and connected, then retry")
+            }
+            Self::Signer => {
+                f.write_str("this node's own signer did not sign; check the key store or device, then retry")
+            }
+        }
+    }
 }
 
 /// A fact for the embedder. When it is seen, `Node::view` already shows the state after it.
@@ -140,6 +177,35 @@ pub enum Event {
         attempt: u32,
         /// The signature under the session's challenge key.
         signature: Signature,
+    },
+    /// It is this node's turn to broadcast the final signature. Answer with
+    /// [`Command::ConfirmBroadcast`](super::Command::ConfirmBroadcast).
+    ShouldBroadcast {
+        /// The session.
+        session: SessionId,
+    },
+    /// A coordinator has let its turn pass without a confirmation; the next one takes over.
+    CoordinatorFailed {
+        /// The session.
+        session: SessionId,
+        /// Whose turn it was.
+        coordinator: PublicKey,
+        /// How many have failed so far.
+        failures: usize,
+    },
+    /// Everyone has let the turn pass. The signature is still valid; whoever cares should broadcast it.
+    FailoverExhausted {
+        /// The session.
+        session: SessionId,
+        /// How many have failed.
+        failures: usize,
+    },
+    /// A signer whose turn it was says that the signature has been broadcast.
+    BroadcastConfirmed {
+        /// The session.
+        session: SessionId,
+        /// Who says so.
+        by: PublicKey,
     },
     /// A signer refused the session.
     SessionAborted {

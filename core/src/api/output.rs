@@ -142,6 +142,10 @@ pub enum TimerReason {
     Lookup(OperationId),
     /// A session stands still: ask for what is missing.
     Stalled(SessionId),
+    /// A session may begin its next attempt.
+    Retry(SessionId),
+    /// A coordinator's turn is over.
+    Turn(SessionId),
     /// A session's time is over.
     Expired(SessionId),
 }

@@ -31,6 +31,8 @@ pub struct SessionView {
     pub joined: Vec<bool>,
     /// The final signature, once it is known.
     pub signature: Option<Signature>,
+    /// Whose turn it is to broadcast, from completion until somebody has or nobody is left.
+    pub coordinator: Option<PublicKey>,
     /// The key that the final signature verifies under, while the session has not ended.
     pub challenge_key: Option<PublicKey>,
 }
@@ -59,6 +61,7 @@ impl<V: Verifier> View<'_, V> {
             attempt: session.attempt(),
             joined: session.joined(),
             signature: session.signature().copied(),
+            coordinator: session.coordinator(),
             challenge_key: session.challenge_key(&self.node.verifier),
         }
     }

@@ -1,7 +1,10 @@
 //! Who publishes the result: the coordinator and, should it fail, everyone else in turn.
 //!
-//! Owns the four election methods. Invariant: the outcome is a function of the method and the sorted keys alone, and the
+//! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the sorted keys and, for one method, the
+//! session and attempt; and the
 //! priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
+
+mod failover;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,7 +12,11 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{PublicKey, sha256};
+use crate::crypto::{PublicKey, sha256, tagged_hash};
+
+pub(crate) use failover::{Failover, Turn};
+
+const ROTATION_TAG: &str = "nelumbo/rotation/1";
 
 /// How a coordinator is chosen among the signers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,6 +31,9 @@ pub enum Method {
     FirstSigner,
     /// The last signer, then downwards.
     LastSigner,
+    /// An order drawn from the session and the attempt. A leader who is always away delays one session in n, and
+    /// whoever grinds keys gains nothing, because the session's id comes after the keys.
+    Rotating,
 }
 
 impl fmt::Display for Method {
@@ -33,6 +43,7 @@ impl fmt::Display for Method {
             Self::HashBased => "hash-based",
             Self::FirstSigner => "first-signer",
             Self::LastSigner => "last-signer",
+            Self::Rotating => "rotating",
         })
     }
 }
@@ -43,7 +54,9 @@ pub struct UnknownMethod;
 
 impl fmt::Display for UnknownMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unknown election method; expected lexicographic, hash-based, first-signer or last-signer")
+        f.write_str(
+            "unknown election method; expected lexicographic, hash-based, first-signer, last-signer or rotating",
+        )
     }
 }
 
@@ -58,6 +71,7 @@ impl FromStr for Method {
             "hash-based" => Ok(Self::HashBased),
             "first-signer" => Ok(Self::FirstSigner),
             "last-signer" => Ok(Self::LastSigner),
+            "rotating" => Ok(Self::Rotating),
             _ => Err(UnknownMethod),
         }
     }
@@ -70,6 +84,8 @@ pub enum ElectionError {
     Empty,
     /// The key at this position is not greater than the one before it: the keys are unsorted, or one occurs twice.
     NotAscending(usize),
+    /// [`Method::Rotating`] has an order only within an attempt of a session.
+    NoSession,
 }
 
 impl fmt::Display for ElectionError {
@@ -77,6 +93,7 @@ impl fmt::Display for ElectionError {
         match self {
             Self::Empty => f.write_str("there is nobody to elect"),
             Self::NotAscending(position) => write!(f, "key {position} is not greater than the one before it"),
+            Self::NoSession => f.write_str("the rotating method elects within a session; name the session and attempt"),
         }
     }
 }
@@ -96,15 +113,9 @@ impl Election {
     ///
     /// # Errors
     ///
-    /// [`ElectionError`] for no keys and for keys that do not ascend.
+    /// [`ElectionError`] for no keys, for keys that do not ascend, and for [`Method::Rotating`].
     pub fn new(method: Method, keys: &[PublicKey]) -> Result<Self, ElectionError> {
-        if keys.is_empty() {
-            return Err(ElectionError::Empty);
-        }
-        if let Some(before) = keys.windows(2).position(|pair| pair[0] >= pair[1]) {
-            return Err(ElectionError::NotAscending(before + 1));
-        }
-        let count = keys.len();
+        let count = check(keys)?;
         let proof = proof(keys);
         let priority = match method {
             Method::Lexicographic | Method::FirstSigner => (0..count).collect(),
@@ -113,8 +124,31 @@ impl Election {
                 let first = drawn(&proof, count);
                 (first..count).chain(0..first).collect()
             }
+            Method::Rotating => return Err(ElectionError::NoSession),
         };
         Ok(Self { method, priority, proof })
+    }
+
+    /// Elects for one attempt at a session. Only [`Method::Rotating`] looks at the session and the attempt: it orders
+    /// the signers by a tagged hash of session, attempt and key.
+    ///
+    /// # Errors
+    ///
+    /// [`ElectionError`] for no keys and for keys that do not ascend.
+    pub fn in_session(
+        method: Method,
+        keys: &[PublicKey],
+        session: &[u8; 32],
+        attempt: u32,
+    ) -> Result<Self, ElectionError> {
+        if method != Method::Rotating {
+            return Self::new(method, keys);
+        }
+        let mut priority: Vec<usize> = (0..check(keys)?).collect();
+        priority.sort_by_key(|index| {
+            tagged_hash(ROTATION_TAG, &[session, &attempt.to_be_bytes(), &keys[*index].to_bytes()])
+        });
+        Ok(Self { method, priority, proof: proof(keys) })
     }
 
     /// The method that was used.
@@ -146,6 +180,22 @@ impl Election {
     #[must_use]
     pub const fn proof(&self) -> [u8; 32] {
         self.proof
+    }
+
+    /// Whether somebody else's outcome is this one. An outcome that was received is never trusted: elect, then compare.
+    #[must_use]
+    pub fn agrees(&self, coordinator: usize, proof: &[u8; 32]) -> bool {
+        self.coordinator() == coordinator && self.proof == *proof
+    }
+}
+
+fn check(keys: &[PublicKey]) -> Result<usize, ElectionError> {
+    if keys.is_empty() {
+        return Err(ElectionError::Empty);
+    }
+    match keys.windows(2).position(|pair| pair[0] >= pair[1]) {
+        Some(before) => Err(ElectionError::NotAscending(before + 1)),
+        None => Ok(keys.len()),
     }
 }
 

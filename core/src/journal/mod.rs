@@ -8,6 +8,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
 use crate::wire::{AbortReason, Definition, SessionId, encode};
 
@@ -34,8 +35,19 @@ pub(crate) struct End {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
-    Complete(Signature),
-    Aborted { by: PublicKey, reason: AbortReason },
+    Complete {
+        signature: Signature,
+        /// The attempt that it came from.
+        attempt: u32,
+        /// When, by this node's calendar.
+        at: Wall,
+        /// Whether somebody is known to have broadcast it.
+        confirmed: bool,
+    },
+    Aborted {
+        by: PublicKey,
+        reason: AbortReason,
+    },
 }
 
 /// A record that cannot be read. The journal has been damaged or belongs to another program.

@@ -10,6 +10,7 @@ use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Seen;
 use crate::gate::{Admitted, Channel};
+use crate::session::Reach;
 use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, SessionId, presence_key, seal};
 
 /// How long to wait for further changes of address before signing a presence.
@@ -64,7 +65,24 @@ impl<V: Verifier> Node<V> {
                     session.on_reachable(context, index);
                 }
             });
+            self.retry(&id);
         }
+    }
+
+    /// Lets a session begin its next attempt, if it is to.
+    pub(super) fn retry(&mut self, id: &SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let others = session.definition().keys.len() - 1;
+        let away = self.away_from(id).len();
+        let reach = Reach { connected: others - away, others };
+        let _gone = self.run(*id, |session, context| session.on_retry(context, reach));
+    }
+
+    /// The signers of a session that are not connected.
+    fn away_from(&self, id: &SessionId) -> Vec<PublicKey> {
+        let Some(session) = self.sessions.get(id) else { return Vec::new() };
+        let others = session.definition().keys.iter().filter(|key| **key != self.own_key);
+        others.filter(|key| !self.peer_of(key).is_some_and(|peer| self.connected.contains(&peer))).copied().collect()
     }
 
     fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
@@ -86,16 +104,7 @@ impl<V: Verifier> Node<V> {
 
     /// Those signers of a stalled session that are out of reach may have moved.
     pub(super) fn look_for_signers(&mut self, id: &SessionId) {
-        let Some(session) = self.sessions.get(id) else { return };
-        let away: Vec<PublicKey> = session
-            .definition()
-            .keys
-            .iter()
-            .filter(|key| **key != self.own_key)
-            .filter(|key| !self.peer_of(key).is_some_and(|peer| self.connected.contains(&peer)))
-            .copied()
-            .collect();
-        away.into_iter().for_each(|key| self.look_up(key));
+        self.away_from(id).into_iter().for_each(|key| self.look_up(key));
     }
 
     /// An ended session needs its signers no more.

@@ -1,19 +1,23 @@
 //! A signing session, from announcement to signature.
 //!
-//! Reading order: `attempt` holds what one attempt collects, `machine` decides what happens, `resync` lets signers who
-//! missed something catch up, `sessions` is the table of all of them.
+//! Reading order: `attempt` holds what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
+//! and partial signatures to a signature, `ending` knows how a session ends and whose turn it is to broadcast, `resync`
+//! lets signers who missed something catch up, `sessions` is the table of all of them.
 //!
 //! A machine never touches the network, the journal or the embedder: it returns [`News`], and `Node` routes them.
 
 mod attempt;
+mod ending;
 mod machine;
 mod resync;
+mod rounds;
 mod sessions;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::api::{Config, Event};
-use crate::base::Bytes;
+use crate::base::{Bytes, Now};
 use crate::crypto::{Signer, Verifier};
 use crate::journal::SessionRecord;
 
@@ -31,14 +35,31 @@ pub(crate) enum News {
     Send(usize, Bytes),
     /// Tell the embedder.
     Event(Event),
-    /// Ask again when nothing has happened for a while; counts how often in a row.
-    Watch { stalls: u32 },
-    /// Nothing more to ask for.
-    Rest,
+    /// Call back after this time; `None` takes an earlier wish back.
+    Timer(SessionTimer, Option<Duration>),
+}
+
+/// What a session wants to be called back for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionTimer {
+    /// Nothing has happened for a while: [`Session::on_stalled`].
+    Stalled,
+    /// A new attempt may begin: [`Session::on_retry`].
+    Retry,
+    /// A coordinator's turn is over: [`Session::on_turn`].
+    Turn,
+}
+
+/// How many of a session's other signers are connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    pub(crate) connected: usize,
+    pub(crate) others: usize,
 }
 
 /// What a session needs of its node to take a step.
 pub(crate) struct Context<'a, V: Verifier> {
+    pub(crate) now: Now,
     pub(crate) config: &'a Config,
     pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
@@ -48,5 +69,9 @@ pub(crate) struct Context<'a, V: Verifier> {
 impl<V: Verifier> Context<'_, V> {
     fn event(&mut self, event: Event) {
         self.news.push(News::Event(event));
+    }
+
+    fn timer(&mut self, timer: SessionTimer, after: impl Into<Option<Duration>>) {
+        self.news.push(News::Timer(timer, after.into()));
     }
 }

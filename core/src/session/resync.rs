@@ -5,27 +5,35 @@
 //! by using it. Everything is sent in its first, signed form, so that a duplicate costs the receiver next to nothing.
 
 use super::machine::Session;
-use super::{Context, News};
-use crate::api::Phase;
+use super::{Context, News, SessionTimer};
+use crate::api::{AttemptFailure, Phase};
 use crate::crypto::Verifier;
 use crate::wire::Bits;
 
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
-    /// everyone is, because somebody else may have what the one who owes it cannot send any more.
+    /// everyone is, because somebody else may have what the one who owes it cannot send any more. After a long time
+    /// the attempt is given up.
     pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>) {
         if !self.is_exchanging() {
             return;
         }
+        let signers = 0..self.definition.keys.len();
         let live = self.live_mut();
+        if context.now.mono.since(live.progress_at) >= context.config.stuck_timeout {
+            let attempt = &self.live_ref().attempt;
+            let missing = signers.filter(|index| !attempt.has_all_of(*index)).map(|index| self.definition.keys[index]);
+            return self.fail(context, AttemptFailure::Stuck(missing.collect()));
+        }
         live.stalls += 1;
         let stalls = live.stalls;
-        for index in 0..self.definition.keys.len() {
+        for index in signers {
             if index != self.me && (stalls > 1 || !self.live_ref().attempt.has_all_of(index)) {
                 self.ask(context, index);
             }
         }
-        context.news.push(News::Watch { stalls });
+        let pause = context.config.stall.saturating_mul(1 << stalls.min(16)).min(context.config.stall_max);
+        context.timer(SessionTimer::Stalled, pause);
     }
 
     /// R2: a signer has come within reach, for the first time or again.

@@ -53,6 +53,8 @@ pub enum Content {
         /// Why.
         reason: AbortReason,
     },
+    /// I have broadcast the final signature, or seen it where it belongs.
+    Confirmed,
     /// What I have of this attempt: send me the rest.
     Status {
         /// Whose nonces I have.
@@ -68,6 +70,8 @@ pub enum Content {
 pub enum AbortReason {
     /// Its owner, or the owner's policy, does not want to sign this.
     Declined,
+    /// Its owner has left the session after joining it.
+    Left,
     /// It is shutting the session down, for example because its owner closed it.
     Closed,
 }

@@ -1,0 +1,180 @@
+//! Whose turn it is to broadcast, without a message: every signer counts from its own completion.
+//!
+//! The coordinator's turn begins at completion; each further signer of the priority list has its turn after one more
+//! timeout without a confirmation. After everyone's turn the list is exhausted. Broadcasting twice is harmless, because
+//! it is the same signature over the same message; so clocks that differ cost a repetition and nothing else.
+//!
+//! A signer may confirm the broadcast from its own turn on. A confirmation that comes earlier is kept until then, so
+//! that a signer who is not due cannot silence those who are.
+//!
+//! Invariant: turns only move forward, each news is told once, and nothing is told after the end. A pure function of
+//! elapsed time and claims; driven by the session.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// What has changed. Signers are named by their index among the sorted keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// F1: it is this node's turn.
+    ShouldBroadcast,
+    /// F2: this signer's turn is over without a confirmation; it is the `failures`-th.
+    CoordinatorFailed { coordinator: usize, failures: usize },
+    /// F3: everyone's turn is over.
+    Exhausted { failures: usize },
+    /// F4: this signer says that it is done.
+    Confirmed { by: usize },
+}
+
+/// The turns of one session's signers.
+#[derive(Debug)]
+pub(crate) struct Failover {
+    priority: Vec<usize>,
+    me: usize,
+    timeout: Duration,
+    /// How many turns are over.
+    turn: usize,
+    claims: BTreeSet<usize>,
+    has_ended: bool,
+}
+
+impl Failover {
+    /// Begins when `elapsed` has passed since completion: after a restart the turns that are over are not told again.
+    pub(crate) fn new(priority: Vec<usize>, me: usize, timeout: Duration, elapsed: Duration) -> (Self, Option<Turn>) {
+        let turn = turns_over(elapsed, timeout).min(priority.len());
+        let failover = Self { has_ended: turn == priority.len(), priority, me, timeout, turn, claims: BTreeSet::new() };
+        let is_mine = failover.coordinator() == Some(me);
+        (failover, is_mine.then_some(Turn::ShouldBroadcast))
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn coordinator(&self) -> Option<usize> {
+        self.priority.get(self.turn).copied()
+    }
+
+    /// This signer says that the broadcast is done.
+    pub(crate) fn claim(&mut self, signer: usize) {
+        if let Some(position) = self.priority.iter().position(|index| *index == signer) {
+            self.claims.insert(position);
+        }
+    }
+
+    /// This node's embedder says so: it knows, whoever's turn it is.
+    pub(crate) fn confirm(&mut self) -> Option<Turn> {
+        (!core::mem::replace(&mut self.has_ended, true)).then_some(Turn::Confirmed { by: self.me })
+    }
+
+    /// What has changed by the time `elapsed`.
+    pub(crate) fn advance(&mut self, elapsed: Duration) -> Vec<Turn> {
+        let mut news = Vec::new();
+        while !self.has_ended {
+            if let Some(position) = self.claims.first().filter(|position| **position <= self.turn) {
+                self.has_ended = true;
+                news.push(Turn::Confirmed { by: self.priority[*position] });
+            } else if turns_over(elapsed, self.timeout) > self.turn {
+                let coordinator = self.priority[self.turn];
+                self.turn += 1;
+                let failures = self.turn;
+                news.push(Turn::CoordinatorFailed { coordinator, failures });
+                if self.turn == self.priority.len() {
+                    self.has_ended = true;
+                    news.push(Turn::Exhausted { failures });
+                } else if self.coordinator() == Some(self.me) {
+                    news.push(Turn::ShouldBroadcast);
+                }
+            } else {
+                break;
+            }
+        }
+        news
+    }
+
+    /// When, since completion, the current turn is over.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let turns = u32::try_from(self.turn + 1).unwrap_or(u32::MAX);
+        (!self.has_ended).then(|| self.timeout.saturating_mul(turns))
+    }
+}
+
+fn turns_over(elapsed: Duration, timeout: Duration) -> usize {
+    usize::try_from(elapsed.as_nanos() / timeout.as_nanos().max(1)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    const T: Duration = Duration::from_secs(300);
+
+    fn start(me: usize) -> (Failover, Option<Turn>) {
+        Failover::new(vec![2, 0, 1], me, T, Duration::ZERO)
+    }
+
+    #[test]
+    fn each_signer_has_its_turn_and_then_the_list_is_exhausted() {
+        // F1, F2, F3
+        let (mut failover, first) = start(2);
+        assert_eq!(first, Some(Turn::ShouldBroadcast));
+        assert_eq!(failover.advance(T - Duration::from_nanos(1)), []);
+        assert_eq!(failover.advance(T), [Turn::CoordinatorFailed { coordinator: 2, failures: 1 }]);
+        assert_eq!(failover.deadline(), Some(T * 2));
+        let (mut failover, first) = start(0);
+        assert_eq!(first, None);
+        let failed = |coordinator, failures| Turn::CoordinatorFailed { coordinator, failures };
+        assert_eq!(failover.advance(T), [failed(2, 1), Turn::ShouldBroadcast]);
+        assert_eq!(failover.advance(T), [], "a turn is told once");
+        assert_eq!(failover.advance(T * 9), [failed(0, 2), failed(1, 3), Turn::Exhausted { failures: 3 }]);
+        assert_eq!(failover.advance(T * 99), []);
+        assert_eq!(failover.deadline(), None);
+    }
+
+    #[test]
+    fn a_confirmation_counts_from_its_author_s_turn_on() {
+        // F4
+        let (mut failover, _) = start(1);
+        failover.claim(0);
+        assert_eq!(failover.advance(Duration::ZERO), [], "signer 0 is not due yet");
+        let failed = Turn::CoordinatorFailed { coordinator: 2, failures: 1 };
+        assert_eq!(failover.advance(T), [failed, Turn::Confirmed { by: 0 }]);
+        failover.claim(2);
+        assert_eq!(failover.advance(T * 9), [], "late and repeated confirmations do nothing");
+        assert_eq!(failover.confirm(), None);
+        let (mut failover, _) = start(1);
+        assert_eq!(failover.confirm(), Some(Turn::Confirmed { by: 1 }));
+        assert_eq!(failover.advance(T * 9), []);
+    }
+
+    #[test]
+    fn a_restart_resumes_the_turn_that_it_is() {
+        let (failover, news) = Failover::new(vec![2, 0, 1], 0, T, T + T / 2);
+        assert_eq!((failover.coordinator(), news), (Some(0), Some(Turn::ShouldBroadcast)));
+        let (failover, news) = Failover::new(vec![2, 0, 1], 0, T, T * 3);
+        assert_eq!((failover.coordinator(), failover.deadline(), news), (None, None, None));
+    }
+
+    quickcheck! {
+        fn no_two_signers_of_one_clock_are_due_at_once_and_all_are_in_the_end(steps: Vec<u16>) -> bool {
+            let mut failovers: Vec<_> = (0..3).map(|me| start(me).0).collect();
+            let mut told = [true as usize, 0, 0];
+            let mut elapsed = Duration::ZERO;
+            for step in steps.into_iter().map(u64::from).chain([1000]) {
+                elapsed += Duration::from_secs(step);
+                let due: Vec<_> = failovers.iter_mut().map(|failover| failover.advance(elapsed)).collect();
+                for (me, news) in due.iter().enumerate() {
+                    let position = [1, 2, 0][me];
+                    told[position] += news.iter().filter(|news| **news == Turn::ShouldBroadcast).count();
+                }
+                let coordinators: BTreeSet<_> = failovers.iter().map(Failover::coordinator).collect();
+                if coordinators.len() != 1 {
+                    return false;
+                }
+            }
+            told == [1, 1, 1]
+        }
+    }
+}

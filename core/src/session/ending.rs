@@ -1,0 +1,214 @@
+//! How a session ends: with a signature and somebody to broadcast it, with a refusal, or by running out of time.
+//!
+//! Invariant: a session ends once. The record of the end precedes every word about it, the embedder's event included.
+
+use super::machine::Session;
+use super::{Context, News, SessionTimer};
+use crate::api::{CommandError, Event, Phase, Refusal};
+use crate::base::{Bytes, Mono};
+use crate::crypto::{PublicKey, Signature, Verifier};
+use crate::election::{Election, Failover, Turn};
+use crate::journal::{End, Outcome};
+use crate::wire::{AbortReason, Content};
+
+/// What remains of a session that has ended, and what arrived about its end before.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    end: Option<End>,
+    failover: Option<Failover>,
+    /// The moment of completion on this node's clock; before the clock's origin after a restart, so counted from it.
+    completed_at: Mono,
+    /// Signers that have confirmed the broadcast before this node had the signature.
+    early_claims: alloc::vec::Vec<usize>,
+    /// The first confirmation, for those who have missed it.
+    confirmation: Option<Bytes>,
+}
+
+impl Ending {
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+}
+
+impl<V: Verifier> Session<V> {
+    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, attempt: u32, signature: Signature) {
+        // Without a last word the others find the signature by themselves or from someone else.
+        let bytes = self.seal(context, Content::Finalized { signature }).ok();
+        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, confirmed: false };
+        self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
+        context.event(Event::SessionCompleted { session: self.id, attempt, signature });
+        self.start_failover(context, attempt, core::time::Duration::ZERO);
+    }
+
+    /// E1: the embedder refuses, and everyone is told.
+    pub(crate) fn abort(&mut self, context: &mut Context<'_, V>, reason: AbortReason) -> Result<(), CommandError> {
+        if self.phase.has_ended() {
+            return Err(CommandError::Ended(self.id));
+        }
+        let bytes = self.seal(context, Content::Abort { reason }).map_err(CommandError::Signer)?;
+        let by = self.definition.keys[self.me];
+        self.on_abort(context, by, reason, &bytes);
+        self.broadcast(context, &bytes);
+        Ok(())
+    }
+
+    /// E2: a signer refuses. Without it there is no signature.
+    pub(super) fn on_abort(&mut self, context: &mut Context<'_, V>, by: PublicKey, reason: AbortReason, bytes: &Bytes) {
+        self.end_with(context, Outcome::Aborted { by, reason }, Some(bytes), Phase::Aborted);
+        context.event(Event::SessionAborted { session: self.id, by, reason });
+    }
+
+    /// E3: its time is over.
+    pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
+        if !self.phase.has_ended() {
+            self.forget_nonce(context);
+            self.live = None;
+            self.enter(context, Phase::Expired);
+            context.event(Event::SessionExpired { session: self.id });
+        }
+    }
+
+    fn end_with(&mut self, context: &mut Context<'_, V>, outcome: Outcome, last_word: Option<&Bytes>, phase: Phase) {
+        self.forget_nonce(context);
+        let was_approved = self.phase != Phase::Announced;
+        self.live = None;
+        self.ending.end = Some(End { outcome, last_word: last_word.map(|bytes| bytes.to_vec()) });
+        if was_approved {
+            self.record(context);
+        }
+        context.timer(SessionTimer::Stalled, None);
+        context.timer(SessionTimer::Retry, None);
+        self.enter(context, phase);
+    }
+
+    /// After a restart: an end is remembered, and the turns go on where they are by now.
+    pub(super) fn resume_end(&mut self, context: &mut Context<'_, V>, end: End) {
+        self.live = None;
+        self.phase = match end.outcome {
+            Outcome::Complete { .. } => Phase::Complete,
+            Outcome::Aborted { .. } => Phase::Aborted,
+        };
+        let open = match end.outcome {
+            Outcome::Complete { attempt, at, confirmed: false, .. } => Some((attempt, context.now.wall.since(at))),
+            Outcome::Complete { .. } | Outcome::Aborted { .. } => None,
+        };
+        self.ending.end = Some(end);
+        if let Some((attempt, elapsed)) = open {
+            self.start_failover(context, attempt, elapsed);
+        }
+    }
+
+    fn start_failover(&mut self, context: &mut Context<'_, V>, attempt: u32, elapsed: core::time::Duration) {
+        let Self { definition, id, me, ending, .. } = self;
+        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), attempt)
+            .expect("a session's keys are sorted and distinct");
+        let timeout = context.config.broadcast_timeout;
+        let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed);
+        for signer in core::mem::take(&mut ending.early_claims) {
+            failover.claim(signer);
+        }
+        ending.completed_at = Mono::from_nanos(
+            context.now.mono.as_nanos().saturating_sub(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)),
+        );
+        ending.failover = Some(failover);
+        self.tell(context, turn);
+        self.on_turn(context);
+    }
+
+    /// T1: the embedder knows that the signature has been broadcast.
+    pub(crate) fn confirm(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
+        let Some(failover) = self.ending.failover.as_mut() else { return Err(CommandError::NotComplete(self.id)) };
+        if let Some(turn) = failover.confirm() {
+            if let Ok(bytes) = self.seal(context, Content::Confirmed) {
+                self.broadcast(context, &bytes);
+                self.ending.confirmation = Some(bytes);
+            }
+            self.tell(context, Some(turn));
+            context.timer(SessionTimer::Turn, None);
+        }
+        Ok(())
+    }
+
+    /// T2: a signer says that it has broadcast the signature. It counts from that signer's turn on.
+    pub(super) fn on_confirmed(
+        &mut self,
+        context: &mut Context<'_, V>,
+        from: usize,
+        bytes: Bytes,
+    ) -> Result<(), Refusal> {
+        self.ending.confirmation.get_or_insert(bytes);
+        match (&mut self.ending.failover, self.phase) {
+            (Some(failover), _) => {
+                failover.claim(from);
+                self.on_turn(context);
+                Ok(())
+            }
+            (None, phase) if phase.has_ended() => Err(Refusal::Ended),
+            (None, _) => {
+                if !self.ending.early_claims.contains(&from) {
+                    self.ending.early_claims.push(from);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// T3: a coordinator's turn may be over.
+    pub(crate) fn on_turn(&mut self, context: &mut Context<'_, V>) {
+        let elapsed = context.now.mono.since(self.ending.completed_at);
+        let Some(failover) = self.ending.failover.as_mut() else { return };
+        let turns = failover.advance(elapsed);
+        let wait = failover.deadline().map(|deadline| deadline.saturating_sub(elapsed));
+        turns.into_iter().for_each(|turn| self.tell(context, Some(turn)));
+        context.timer(SessionTimer::Turn, wait);
+    }
+
+    fn tell(&mut self, context: &mut Context<'_, V>, turn: Option<Turn>) {
+        let (session, keys) = (self.id, self.definition.clone());
+        let key = |index: usize| keys.keys[index];
+        match turn {
+            None => {}
+            Some(Turn::ShouldBroadcast) => context.event(Event::ShouldBroadcast { session }),
+            Some(Turn::CoordinatorFailed { coordinator, failures }) => {
+                context.event(Event::CoordinatorFailed { session, coordinator: key(coordinator), failures });
+            }
+            Some(Turn::Exhausted { failures }) => context.event(Event::FailoverExhausted { session, failures }),
+            Some(Turn::Confirmed { by }) => {
+                if let Some(End { outcome: Outcome::Complete { confirmed, .. }, .. }) = &mut self.ending.end {
+                    *confirmed = true;
+                }
+                self.record(context);
+                context.event(Event::BroadcastConfirmed { session, by: key(by) });
+            }
+        }
+    }
+
+    /// For how long the session must be remembered because somebody may still have to broadcast.
+    pub(crate) fn broadcasting_for(&self, now: Mono) -> Option<core::time::Duration> {
+        let deadline = self.ending.failover.as_ref()?.deadline()?;
+        Some(deadline.saturating_sub(now.since(self.ending.completed_at)))
+    }
+
+    pub(super) fn send_last_words(&self, context: &mut Context<'_, V>, to: usize) {
+        if let Some(End { last_word: Some(bytes), .. }) = &self.ending.end {
+            context.news.push(News::Send(to, bytes.as_slice().into()));
+        }
+        if let Some(bytes) = &self.ending.confirmation {
+            context.news.push(News::Send(to, bytes.clone()));
+        }
+    }
+
+    /// The final signature, once it is known.
+    pub(crate) fn signature(&self) -> Option<&Signature> {
+        match &self.ending.end {
+            Some(End { outcome: Outcome::Complete { signature, .. }, .. }) => Some(signature),
+            _ => None,
+        }
+    }
+
+    /// Whose turn it is to broadcast, while that is open.
+    pub(crate) fn coordinator(&self) -> Option<PublicKey> {
+        let index = self.ending.failover.as_ref().filter(|failover| failover.deadline().is_some())?.coordinator()?;
+        Some(self.definition.keys[index])
+    }
+}

@@ -1,0 +1,145 @@
+//! From nonces to a signature: the two rounds of one attempt.
+//!
+//! Invariants: a phase is left in the same step in which its condition holds, whatever brought it about; the record that
+//! the nonce is spent precedes the partial signature.
+
+use alloc::vec::Vec;
+
+use super::Context;
+use super::attempt::{Culprits, Partial};
+use super::machine::Session;
+use crate::api::{AttemptCause, AttemptFailure, Event, Phase, Refusal};
+use crate::base::Bytes;
+use crate::crypto::{PublicNonce, Signature, Verifier};
+use crate::wire::Content;
+
+impl<V: Verifier> Session<V> {
+    pub(super) fn on_nonce(
+        &mut self,
+        context: &mut Context<'_, V>,
+        from: usize,
+        attempt: u32,
+        nonce: PublicNonce,
+        bytes: Bytes,
+    ) -> Result<(), Refusal> {
+        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
+            return Err(Refusal::StaleAttempt);
+        }
+        if attempt > self.number {
+            // S9: another signer has begun a new attempt; the old one is dead, and so is this node's nonce in it.
+            if self.phase == Phase::Announced {
+                self.reset_attempt(context, attempt);
+            } else {
+                let cause = AttemptCause::Followed(self.definition.keys[from]);
+                self.next_attempt(context, attempt, cause);
+            }
+        }
+        if self.live_mut().attempt.store_nonce(from, nonce, bytes)? {
+            let signer = self.definition.keys[from];
+            context.event(Event::SignerJoined { session: self.id, attempt, signer });
+            self.arrived(context);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_partial(
+        &mut self,
+        context: &mut Context<'_, V>,
+        from: usize,
+        attempt: u32,
+        partial: Partial,
+        bytes: Bytes,
+    ) -> Result<(), Refusal> {
+        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
+            return Err(Refusal::StaleAttempt);
+        }
+        if attempt > self.number {
+            // Only a nonce begins an attempt, because this node cannot sign without it anyway.
+            self.live_mut().ahead[from] = Some((attempt, partial, bytes));
+        } else if self.live_mut().attempt.store_partial(from, partial, bytes)? {
+            self.arrived(context);
+        }
+        Ok(())
+    }
+
+    /// S10: another signer has the signature. It is believed because it verifies, not because of who says so.
+    pub(super) fn on_finalized(
+        &mut self,
+        context: &mut Context<'_, V>,
+        attempt: u32,
+        signature: Signature,
+    ) -> Result<(), Refusal> {
+        let keys = &self.live_ref().keys;
+        if !context.verifier.verify_final(keys, &self.definition.message, &signature) {
+            return Err(Refusal::FinalSignature);
+        }
+        self.complete(context, attempt, signature);
+        Ok(())
+    }
+
+    fn arrived(&mut self, context: &mut Context<'_, V>) {
+        if matches!(self.phase, Phase::NonceExchange | Phase::PartialSignatureExchange) {
+            self.progress(context);
+        }
+        self.advance(context);
+    }
+
+    /// Leaves every phase whose condition holds.
+    pub(super) fn advance(&mut self, context: &mut Context<'_, V>) {
+        if self.phase == Phase::NonceExchange && self.live_ref().attempt.has_all_nonces() {
+            self.sign(context);
+        }
+        if self.phase == Phase::PartialSignatureExchange && self.live_ref().attempt.has_all_partials() {
+            self.combine(context);
+        }
+    }
+
+    /// S11: all nonces are here: sign. The nonce is spent from here on, whatever happens.
+    fn sign(&mut self, context: &mut Context<'_, V>) {
+        let slot = self.slot();
+        let live = self.live.as_mut().expect("a session that exchanges nonces is live");
+        let (round, nonces) = match live.attempt.open_round(context.verifier, &live.keys, &self.definition.message) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let failure = match error.culprit() {
+                    Some(index) => AttemptFailure::InvalidNonce(self.definition.keys[index]),
+                    None => AttemptFailure::NoncesCancel,
+                };
+                return self.fail(context, failure);
+            }
+        };
+        let signed = context.signer.sign(slot, &live.keys, round);
+        self.spent = true;
+        self.record(context);
+        let sealed = signed.and_then(|partial| {
+            let bytes = self.seal(context, Content::Partial { nonces, partial })?;
+            Ok((Partial { nonces, signature: partial }, bytes))
+        });
+        let Ok((partial, bytes)) = sealed else {
+            return self.fail(context, AttemptFailure::Signer);
+        };
+        let me = self.me;
+        let stored = self.live_mut().attempt.store_partial(me, partial, bytes.clone());
+        assert_eq!(stored, Ok(true), "a signer signs once in an attempt");
+        self.enter(context, Phase::PartialSignatureExchange);
+        self.broadcast(context, &bytes);
+    }
+
+    /// S12: all partial signatures are here: add them up, and look for a culprit only when that fails.
+    fn combine(&mut self, context: &mut Context<'_, V>) {
+        let live = self.live_ref();
+        match live.attempt.combine(context.verifier, &live.keys) {
+            Ok(signature) => self.complete(context, self.number, signature),
+            Err(_) => {
+                let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys);
+                let keys = |indices: Vec<usize>| indices.into_iter().map(|index| self.definition.keys[index]).collect();
+                let failure = if invalid.is_empty() {
+                    AttemptFailure::SplitView(keys(other_nonces))
+                } else {
+                    AttemptFailure::InvalidPartial(keys(invalid))
+                };
+                self.fail(context, failure);
+            }
+        }
+    }
+}
