@@ -2,7 +2,7 @@
 
 mod vectors_support;
 
-use nelumbo_core::crypto::hazmat::{self, DeterministicSignError, GivenRandomness};
+use nelumbo_core::crypto::hazmat::{self, DeterministicSignError, NonceInput};
 use nelumbo_core::crypto::{
     AggregateNonce, CombineError, KeyAggContext, KeyAggError, NonceError, PartialSignature, PublicKey, PublicKeyError,
     PublicNonce, SecretNonce, SignError, SigningContext, Suite, aggregate_nonces, combine, partial_sign, schnorr,
@@ -131,7 +131,7 @@ fn nonce_gen() {
         let (secret, aggregate, message, extra) =
             (optional("sk"), optional("aggpk"), optional("msg"), optional("extra_in"));
         let secret: Option<[u8; 32]> = secret.map(|secret| secret.try_into().expect("32 bytes"));
-        let (nonce, public) = hazmat::nonce_from_given_randomness(&GivenRandomness {
+        let (nonce, public) = hazmat::nonce_from_given_randomness(&NonceInput {
             randomness: &array(case, "rand_"),
             secret_key: secret.as_ref(),
             public_key: public_key(&case["pk"]),

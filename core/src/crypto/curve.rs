@@ -9,8 +9,9 @@ use k256::elliptic_curve::group::CurveAffine;
 use k256::elliptic_curve::hazmat::FieldArithmetic;
 use k256::elliptic_curve::ops::Reduce;
 use k256::elliptic_curve::point::{AffineCoordinates, DecompressPoint};
-use k256::elliptic_curve::subtle::Choice;
+use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
 use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, Secp256k1};
+use zeroize::Zeroizing;
 
 type FieldElement = <Secp256k1 as FieldArithmetic>::FieldElement;
 
@@ -63,6 +64,12 @@ pub(super) fn reduce_scalar(bytes: &[u8; 32]) -> Scalar {
 
 pub(super) fn encode_scalar(scalar: &Scalar) -> [u8; 32] {
     scalar.to_bytes().into()
+}
+
+/// The scalar or its negation, in constant time. Scalars do not wipe themselves, so the result is held by what does.
+pub(super) fn negate_if(negate: Choice, scalar: &Scalar) -> Zeroizing<Scalar> {
+    let negated = Zeroizing::new(scalar.negate());
+    Zeroizing::new(Scalar::conditional_select(scalar, &negated, negate))
 }
 
 pub(super) fn has_even_y(point: &AffinePoint) -> Choice {

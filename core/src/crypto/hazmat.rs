@@ -11,38 +11,16 @@ use zeroize::{Zeroize, Zeroizing};
 use super::hash::tagged_hash;
 use super::key_aggregation::KeyAggContext;
 use super::keys::{PublicKey, SecretKey};
-use super::nonce::{self, AggregateNonce, NonceInput, PublicNonce, SecretNonce};
+use super::nonce::{self, AggregateNonce, PublicNonce, SecretNonce};
 use super::signing::{PartialSignature, SignError, SigningContext, partial_sign};
 use super::{Suite, curve};
 
-/// The inputs of BIP327's NonceGen, with the randomness chosen by the caller.
-#[derive(Clone, Copy)]
-pub struct GivenRandomness<'a> {
-    /// `rand'`. The same value twice, with anything else, reveals the secret key.
-    pub randomness: &'a [u8; 32],
-    /// `sk`, if the nonce is to be protected by it.
-    pub secret_key: Option<&'a [u8; 32]>,
-    /// `pk`.
-    pub public_key: PublicKey,
-    /// `aggpk`: empty, 32 bytes, or 33 for Lotus.
-    pub aggregate_key: &'a [u8],
-    /// `m`, if it is known.
-    pub message: Option<&'a [u8]>,
-    /// `extra_in`.
-    pub extra: &'a [u8],
-}
+pub use super::nonce::NonceInput;
 
-/// BIP327, NonceGen, with given randomness.
+/// BIP327, NonceGen, with randomness that the caller gives.
 #[must_use]
-pub fn nonce_from_given_randomness(input: &GivenRandomness<'_>) -> (SecretNonce, PublicNonce) {
-    nonce::derive_nonce(&NonceInput {
-        randomness: input.randomness,
-        secret_key: input.secret_key,
-        public_key: input.public_key,
-        aggregate_key: input.aggregate_key,
-        message: input.message,
-        extra: input.extra,
-    })
+pub fn nonce_from_given_randomness(input: &NonceInput<'_>) -> (SecretNonce, PublicNonce) {
+    nonce::derive_nonce(input)
 }
 
 /// A secret nonce from its two scalars. None unless both are in 1..n.

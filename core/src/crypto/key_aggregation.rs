@@ -12,7 +12,7 @@ use k256::{AffinePoint, ProjectivePoint, Scalar};
 use serde::{Deserialize, Serialize};
 
 use super::hash::tagged_hash;
-use super::keys::{PublicKey, sort_keys};
+use super::keys::PublicKey;
 use super::taproot::{self, TaprootError};
 use super::{Suite, curve};
 
@@ -97,7 +97,7 @@ impl KeyAggContext {
     /// Aggregates `keys`.
     ///
     /// Lotus (lotus-crypto.md, section 4) sorts the keys and refuses duplicates. BIP340 (BIP327, KeyAgg) keeps the order it
-    /// is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`] first where the order must not
+    /// is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`](super::sort_keys) first where the order must not
     /// matter.
     ///
     /// # Errors
@@ -108,19 +108,18 @@ impl KeyAggContext {
         if keys.is_empty() {
             return Err(KeyAggError::Empty);
         }
-        // Before sorting, so that the error names the position the caller knows.
-        if let Some(position) = keys.iter().position(|key| key.validate().is_err()) {
-            return Err(KeyAggError::InvalidKey(position));
+        // Decoded before they are sorted, so that an error names the position the caller knows.
+        let mut pairs = Vec::with_capacity(keys.len());
+        for (position, key) in keys.iter().enumerate() {
+            pairs.push((*key, key.point().ok_or(KeyAggError::InvalidKey(position))?));
         }
-        let mut keys = keys.to_vec();
         if suite == Suite::Lotus {
-            sort_keys(&mut keys);
-            if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(KeyAggError::DuplicateKey(pair[0]));
+            pairs.sort_unstable_by_key(|(key, _)| *key);
+            if let Some(pair) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(KeyAggError::DuplicateKey(pair[0].0));
             }
         }
-        let points: Vec<_> = keys.iter().filter_map(PublicKey::point).collect();
-        assert_eq!(points.len(), keys.len(), "each key keeps its point; every key was validated above");
+        let (keys, points): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let coefficients = coefficients(suite, &keys);
         let terms: Vec<_> = points.iter().copied().zip(coefficients.iter().copied()).collect();
         let challenge_point = ProjectivePoint::lincomb_vartime(terms.as_slice()).to_affine();

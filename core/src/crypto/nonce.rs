@@ -151,14 +151,21 @@ pub fn generate_nonce(
     })
 }
 
-/// Everything a nonce is derived from.
-pub(super) struct NonceInput<'a> {
-    pub(super) randomness: &'a [u8; 32],
-    pub(super) secret_key: Option<&'a [u8; 32]>,
-    pub(super) public_key: PublicKey,
-    pub(super) aggregate_key: &'a [u8],
-    pub(super) message: Option<&'a [u8]>,
-    pub(super) extra: &'a [u8],
+/// Everything a nonce is derived from: the inputs of BIP327's NonceGen, randomness included.
+#[derive(Clone, Copy)]
+pub struct NonceInput<'a> {
+    /// `rand'`. The same value twice, with anything else, reveals the secret key.
+    pub randomness: &'a [u8; 32],
+    /// `sk`, if it is to protect the nonce where the randomness does not.
+    pub secret_key: Option<&'a [u8; 32]>,
+    /// `pk`.
+    pub public_key: PublicKey,
+    /// `aggpk`: 32 bytes, 33 for Lotus, or none if it is not known.
+    pub aggregate_key: &'a [u8],
+    /// `m`, if it is known.
+    pub message: Option<&'a [u8]>,
+    /// `extra_in`.
+    pub extra: &'a [u8],
 }
 
 /// BIP327, NonceGen, after its first step.

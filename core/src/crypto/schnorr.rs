@@ -7,7 +7,6 @@ use core::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use k256::elliptic_curve::ops::MulByGeneratorVartime;
-use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
 use k256::{ProjectivePoint, Scalar};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
@@ -60,14 +59,14 @@ pub fn sign(
     let d = match suite {
         Suite::Lotus => Zeroizing::new(*key.scalar()),
         // BIP340: the key that signs is the one whose point has an even y.
-        Suite::Bip340 => conditional_negate(key.scalar(), (public_key.as_bytes()[0] & 1).into()),
+        Suite::Bip340 => curve::negate_if((public_key.as_bytes()[0] & 1).into(), key.scalar()),
     };
     let k = match suite {
         Suite::Lotus => lotus_nonce(&d, message, hedge.as_deref()),
         Suite::Bip340 => bip340_nonce(&d, &public_key, message, hedge.as_deref()),
     };
     let nonce_point = ProjectivePoint::mul_by_generator(&k).to_affine();
-    let k = conditional_negate(&k, !suite.accepts_nonce(&nonce_point));
+    let k = curve::negate_if(!suite.accepts_nonce(&nonce_point), &k);
     let r = curve::x_bytes(&nonce_point);
     let e = suite.challenge(&r, public_key.as_bytes(), message);
     let ed = Zeroizing::new(e * *d);
@@ -105,11 +104,6 @@ fn split(signature: &Signature) -> ([u8; 32], [u8; 32]) {
     r.copy_from_slice(&signature.as_bytes()[..32]);
     s.copy_from_slice(&signature.as_bytes()[32..]);
     (r, s)
-}
-
-fn conditional_negate(scalar: &Scalar, negate: Choice) -> Zeroizing<Scalar> {
-    let negated = Zeroizing::new(scalar.negate());
-    Zeroizing::new(Scalar::conditional_select(scalar, &negated, negate))
 }
 
 /// The generator of RFC 6979, section 3.2, over `d ‖ m ‖ [hedge] ‖ marker` (lotus-crypto.md, section 2). The place of the

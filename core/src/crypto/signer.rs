@@ -4,7 +4,7 @@
 //! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer; what is open is bounded.
 //! The session machine drives it.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -104,11 +104,17 @@ pub struct SoftwareSigner {
     nonces: Entropy,
     hedges: Entropy,
     open: BTreeMap<NonceSlot, OpenNonce>,
-    /// Slots that were signed or failed to, and those that were forgotten.
-    spent: BTreeSet<NonceSlot>,
-    forgotten: BTreeSet<NonceSlot>,
-    /// Both of these, oldest first.
-    closed: VecDeque<NonceSlot>,
+    closed: BTreeMap<NonceSlot, Closed>,
+    /// The closed slots, oldest first.
+    order: VecDeque<NonceSlot>,
+}
+
+/// How a slot ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Its nonce was signed with, or an attempt at it failed.
+    Spent,
+    Forgotten,
 }
 
 /// A nonce that waits for its round, with what it was drawn for.
@@ -124,7 +130,7 @@ impl SoftwareSigner {
 
     /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new nonce
     /// that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
-    pub const MAX_CLOSED_SLOTS: usize = 65_536;
+    pub const MAX_CLOSED_SLOTS: usize = 8192;
 
     /// A signer for this key. `entropy` must feed nothing else.
     #[must_use]
@@ -134,9 +140,8 @@ impl SoftwareSigner {
             nonces: entropy.stream("signer/nonces"),
             hedges: entropy.stream("signer/hedges"),
             open: BTreeMap::new(),
-            spent: BTreeSet::new(),
-            forgotten: BTreeSet::new(),
-            closed: VecDeque::new(),
+            closed: BTreeMap::new(),
+            order: VecDeque::new(),
         }
     }
 
@@ -146,14 +151,14 @@ impl SoftwareSigner {
         self.open.len()
     }
 
-    fn remember_closed(&mut self, slot: NonceSlot) {
-        if self.closed.len() == Self::MAX_CLOSED_SLOTS
-            && let Some(oldest) = self.closed.pop_front()
+    fn close(&mut self, slot: NonceSlot, how: Closed) {
+        if self.order.len() == Self::MAX_CLOSED_SLOTS
+            && let Some(oldest) = self.order.pop_front()
         {
-            self.spent.remove(&oldest);
-            self.forgotten.remove(&oldest);
+            self.closed.remove(&oldest);
         }
-        self.closed.push_back(slot);
+        self.order.push_back(slot);
+        self.closed.insert(slot, how);
     }
 }
 
@@ -169,7 +174,7 @@ impl Signer<Secp256k1> for SoftwareSigner {
     }
 
     fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
-        if self.open.contains_key(&slot) || self.spent.contains(&slot) || self.forgotten.contains(&slot) {
+        if self.open.contains_key(&slot) || self.closed.contains_key(&slot) {
             return Err(SignerError::SlotServed);
         }
         if keys.index_of(&self.key.public_key()).is_none() {
@@ -193,13 +198,12 @@ impl Signer<Secp256k1> for SoftwareSigner {
         keys: &KeyAggContext,
         round: &SigningContext,
     ) -> Result<PartialSignature, SignerError> {
-        if self.spent.contains(&slot) {
+        if self.closed.get(&slot) == Some(&Closed::Spent) {
             return Err(SignerError::NonceSpent);
         }
         // Taken out before any other check, so that no way out of this function leaves it usable.
         let OpenNonce { nonce, challenge_key, message } = self.open.remove(&slot).ok_or(SignerError::NoNonce)?;
-        self.spent.insert(slot);
-        self.remember_closed(slot);
+        self.close(slot, Closed::Spent);
         if challenge_key != keys.challenge_key() || message != round.message() {
             return Err(SignerError::RoundMismatch);
         }
@@ -211,8 +215,7 @@ impl Signer<Secp256k1> for SoftwareSigner {
 
     fn forget(&mut self, slot: NonceSlot) {
         if self.open.remove(&slot).is_some() {
-            self.forgotten.insert(slot);
-            self.remember_closed(slot);
+            self.close(slot, Closed::Forgotten);
         }
     }
 }

@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use k256::elliptic_curve::ops::{LinearCombination, MulVartime};
-use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
 use k256::{AffinePoint, ProjectivePoint, Scalar};
 use zeroize::Zeroizing;
 
@@ -217,18 +216,13 @@ pub fn partial_sign(
     // Scalars do not wipe themselves, so every value that depends on a secret is held by something that does.
     let bound = Zeroizing::new(round.nonce_coefficient * k2);
     let k = Zeroizing::new(*k1 + *bound);
-    let k = conditional_negate(&k, round.negates_nonces);
-    let d = conditional_negate(secret_key.scalar(), keys.negates_keys());
+    let k = curve::negate_if(u8::from(round.negates_nonces).into(), &k);
+    let d = curve::negate_if(u8::from(keys.negates_keys()).into(), secret_key.scalar());
     let weight = round.challenge * keys.coefficient(index);
     let weighted = Zeroizing::new(weight * *d);
     let tweak = round.challenge * keys.signers_tweak(index);
     let s = *k + *weighted + tweak;
     Ok(PartialSignature::from_bytes(curve::encode_scalar(&s)))
-}
-
-fn conditional_negate(scalar: &Scalar, negate: bool) -> Zeroizing<Scalar> {
-    let negated = Zeroizing::new(scalar.negate());
-    Zeroizing::new(Scalar::conditional_select(scalar, &negated, Choice::from(u8::from(negate))))
 }
 
 /// Whether the signer at `index` made this partial signature with this public nonce (lotus-crypto.md, section 5; BIP327,

@@ -6,7 +6,6 @@
 use core::cmp::{max, min};
 use core::fmt;
 
-use k256::elliptic_curve::subtle::ConditionallySelectable;
 use k256::{ProjectivePoint, Scalar};
 use zeroize::Zeroizing;
 
@@ -119,12 +118,11 @@ pub fn tweak_secret_key(
 ) -> Result<SecretKey, TaprootError> {
     let public_key = key.public_key();
     let tweak = tweak_scalar(suite, &public_key, merkle_root)?;
-    let negated = Zeroizing::new(key.scalar().negate());
     let negate = match suite {
         Suite::Lotus => 0,
         Suite::Bip340 => public_key.as_bytes()[0] & 1,
     };
-    let base = Zeroizing::new(Scalar::conditional_select(key.scalar(), &negated, negate.into()));
+    let base = curve::negate_if(negate.into(), key.scalar());
     let sum = Zeroizing::new(*base + tweak);
     SecretKey::from_scalar(&sum).map_err(|_| TaprootError::Infinity)
 }

@@ -182,3 +182,31 @@ macro_rules! plain_bytes {
 }
 
 pub(super) use plain_bytes;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use crate::crypto::{PublicKey, Signature};
+
+    /// On the wire a byte string is its bytes, without a length, at any size.
+    #[test]
+    fn binary_form_is_the_bytes() {
+        let signature = Signature::from_bytes([7; 64]);
+        let encoded = postcard::to_allocvec(&signature).expect("memory");
+        assert_eq!(encoded, vec![7; 64]);
+        assert_eq!(postcard::from_bytes(&encoded), Ok(signature));
+        assert!(postcard::from_bytes::<Signature>(&encoded[1..]).is_err());
+    }
+
+    /// A key with another prefix does not come off the wire; one off the curve does, and is found where it is used.
+    #[test]
+    fn keys_are_refused_by_their_prefix() {
+        for prefix in 0..=u8::MAX {
+            let mut encoded = [0; 33];
+            encoded[0] = prefix;
+            let decoded = postcard::from_bytes::<PublicKey>(&encoded);
+            assert_eq!(decoded.is_ok(), prefix == 2 || prefix == 3, "{prefix:02x}");
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! Signatures of one signer, and agreement with libsecp256k1.
 
 use nelumbo_core::crypto::{
-    KeyAggContext, PublicKey, PublicNonce, SecretKey, SecretKeyError, Signature, Suite, aggregate_nonces, combine,
-    schnorr, taproot,
+    KeyAggContext, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, SecretKeyError, Signature,
+    SigningContext, Suite, Tweak, Verifier, aggregate_nonces, combine, generate_nonce, partial_sign, schnorr, taproot,
+    verify_partial,
 };
 use quickcheck::QuickCheck;
 
@@ -147,4 +148,78 @@ fn secret_keys_are_in_range() {
     assert_eq!(SecretKey::from_bytes(&order).unwrap_err(), SecretKeyError::TooLarge);
     assert_eq!(SecretKey::from_bytes(&[0xff; 32]).unwrap_err(), SecretKeyError::TooLarge);
     assert_eq!(SecretKey::from_bytes(&[0; 32]).unwrap_err(), SecretKeyError::Zero);
+}
+
+/// Rounds in which every other signer is libsecp256k1: each side accepts the other's nonces and partial signatures, both
+/// sum up to the same signature.
+#[test]
+fn rounds_with_libsecp256k1() {
+    use secp256k1::musig;
+
+    let mut entropy = Seed([5; 32]).entropy();
+    let mut partials_checked = 0;
+    for count in 1..=5 {
+        for tweak in tweaks(&mut entropy) {
+            let message = entropy.bytes32();
+            let mut secrets: Vec<_> = (0..count).map(|_| SecretKey::generate(&mut entropy)).collect();
+            secrets.sort_by_key(SecretKey::public_key);
+            let public: Vec<_> = secrets.iter().map(SecretKey::public_key).collect();
+            let keys = Secp256k1.aggregate_keys(Suite::Bip340, &public, &tweak).expect("sorted and distinct");
+            let pairs: Vec<_> = secrets
+                .iter()
+                .map(|key| {
+                    secp256k1::Keypair::from_secret_bytes(*key.expose_secret_bytes_for_storage()).expect("a key")
+                })
+                .collect();
+            let theirs: Vec<_> = pairs.iter().map(secp256k1::Keypair::public_key).collect();
+            let mut cache = musig::KeyAggCache::new(&theirs.iter().collect::<Vec<_>>());
+            if let Tweak::Taproot { merkle_root } = tweak {
+                let bytes =
+                    taproot::tweak(Suite::Bip340, &keys.aggregate_key(), merkle_root.as_ref()).expect("a tweak");
+                let bytes = secp256k1::Scalar::from_be_bytes(bytes).expect("below the order");
+                let tweaked = cache.pubkey_xonly_tweak_add(&bytes).expect("not infinity");
+                assert_eq!(tweaked.serialize(), keys.challenge_key().to_bytes());
+            }
+
+            let (mut ours, mut foreign, mut nonces) = (Vec::new(), Vec::new(), Vec::new());
+            for (index, secret) in secrets.iter().enumerate() {
+                if index % 2 == 0 {
+                    let (nonce, public) = generate_nonce(entropy.bytes32(), secret, &keys, Some(&message), &[]);
+                    ours.push((index, nonce));
+                    nonces.push(public);
+                } else {
+                    let random = musig::SessionSecretRand::assume_uniformly_random(entropy.bytes32());
+                    let (nonce, public) =
+                        cache.nonce_gen_with_uniform_randomness(random, theirs[index], &message, [0; 32]);
+                    foreign.push((index, nonce));
+                    nonces.push(PublicNonce::from_bytes(public.serialize()));
+                }
+            }
+            let round = SigningContext::from_nonces(&keys, &nonces, &message).expect("honest nonces");
+            let sum = musig::AggregatedNonce::from_byte_array(round.aggregate_nonce().as_bytes()).expect("points");
+            let session = musig::Session::new(&cache, sum, &message);
+
+            let mut partials = vec![PartialSignature::from_bytes([0; 32]); count];
+            for (index, nonce) in ours {
+                partials[index] = partial_sign(nonce, &secrets[index], &keys, &round).expect("a signer's own nonce");
+            }
+            for (index, nonce) in foreign {
+                let partial = session.partial_sign(nonce, &pairs[index], &cache);
+                partials[index] = PartialSignature::from_bytes(partial.serialize());
+            }
+            let mut converted = Vec::new();
+            for (index, partial) in partials.iter().enumerate() {
+                assert!(verify_partial(&keys, &round, index, &nonces[index], partial));
+                let partial = musig::PartialSignature::from_byte_array(partial.as_bytes()).expect("in range");
+                let nonce = musig::PublicNonce::from_byte_array(nonces[index].as_bytes()).expect("points");
+                assert!(session.partial_verify(&cache, &partial, &nonce, theirs[index]));
+                converted.push(partial);
+                partials_checked += 1;
+            }
+            let theirs = session.partial_sig_agg(&converted.iter().collect::<Vec<_>>()).assume_valid();
+            let signature = combine(&keys, &round, &partials).expect("honest signers");
+            assert_eq!(signature.to_bytes(), theirs.to_byte_array());
+        }
+    }
+    assert_eq!(partials_checked, 45);
 }

@@ -100,6 +100,27 @@ fn open_nonces_are_bounded() {
     assert!(signer.nonce(slot(0, count), &keys, &[1; 32]).is_ok());
 }
 
+/// Closed slots are remembered up to a bound, the oldest forgotten first; what is served again has another nonce.
+#[test]
+fn closed_slots_are_bounded() {
+    let mut entropy = Seed([12; 32]).entropy();
+    let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
+    let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
+    let count = u32::try_from(SoftwareSigner::MAX_CLOSED_SLOTS).expect("small");
+    let first = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("a new slot");
+    signer.forget(slot(0, 0));
+    for attempt in 1..count {
+        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        signer.forget(slot(0, attempt));
+    }
+    assert_eq!(signer.nonce(slot(0, 0), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    signer.nonce(slot(0, count), &keys, &[1; 32]).expect("a new slot");
+    signer.forget(slot(0, count));
+    let again = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("the oldest slot was forgotten");
+    assert_ne!(again, first);
+    assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
+}
+
 /// Two signers with one seed are one; two labels of one seed share nothing; authentication draws from its own stream.
 #[test]
 fn signers_are_deterministic_by_seed() {
