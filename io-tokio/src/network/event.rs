@@ -73,6 +73,31 @@ pub enum DhtOutcome {
     Refused,
 }
 
+/// How far a node is on its way into the DHT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DhtState {
+    /// Nobody is known who could let the node in.
+    Initialised,
+    /// On the way to the first peer that serves the DHT.
+    Bootstrapping,
+    /// Looking for the neighbours.
+    Populating,
+    /// The neighbours are known.
+    Ready,
+}
+
+impl DhtState {
+    /// The state's name, for people and for JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initialised => "initialised",
+            Self::Bootstrapping => "bootstrapping",
+            Self::Populating => "populating",
+            Self::Ready => "ready",
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum NetworkEvent {

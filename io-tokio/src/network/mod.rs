@@ -42,7 +42,7 @@ pub use self::{
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
-    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, Verdict},
+    event::{DhtOutcome, DhtState, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, Verdict},
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
 use self::{
@@ -120,12 +120,15 @@ enum Query {
 pub struct Network {
     swarm: Swarm<Behaviour>,
     filter: DecidedFilter,
+    dht_mode: DhtMode,
+    bootstrap: HashSet<PeerId>,
     minimum: usize,
     idle_timeout: Duration,
     peers: ConnectedPeers,
     kept: KeptPeers,
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
+    refreshed: bool,
     direct: DirectQueue,
     queries: HashMap<kad::QueryId, Query>,
     inbound: BTreeMap<u64, kad::Record>,
@@ -158,12 +161,15 @@ impl Network {
         let mut network = Self {
             swarm,
             filter: config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address)),
+            dht_mode: config.dht,
+            bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
             minimum: config.connections.minimum() as usize,
             idle_timeout: config.idle_timeout,
             peers: ConnectedPeers::default(),
             kept: KeptPeers::new(Backoff::new(seed)),
             discovery: Discovery::new(now),
             refresh: None,
+            refreshed: false,
             direct: DirectQueue::default(),
             queries: HashMap::new(),
             inbound: BTreeMap::new(),
@@ -228,6 +234,21 @@ impl Network {
         self.routing_peers
     }
 
+    /// Whether this node serves the DHT.
+    pub fn dht_mode(&self) -> DhtMode {
+        self.dht_mode
+    }
+
+    /// How far the node is on its way into the DHT.
+    pub fn dht_state(&self) -> DhtState {
+        match self.routing_peers {
+            0 if self.bootstrap.is_empty() && self.peers.len() == 0 => DhtState::Initialised,
+            0 => DhtState::Bootstrapping,
+            _ if self.refreshed => DhtState::Ready,
+            _ => DhtState::Populating,
+        }
+    }
+
     /// How many direct messages wait or are on the wire.
     pub fn direct_backlog(&self) -> usize {
         self.direct.len()
@@ -262,8 +283,14 @@ impl Network {
         kept
     }
 
-    /// Ends [`keep`](Self::keep). The connection stays until it is idle.
+    /// Ends [`keep`](Self::keep). The connection stays until it is idle; bootstrap peers are always kept.
     pub fn release(&mut self, peer: &PeerId) {
+        if !self.bootstrap.contains(peer) {
+            self.forget_kept(peer);
+        }
+    }
+
+    fn forget_kept(&mut self, peer: &PeerId) {
         self.kept.release(peer);
         self.swarm.behaviour_mut().limits.remove_peer_id(peer);
     }
@@ -284,7 +311,7 @@ impl Network {
         behaviour.blocked.block_peer(peer);
         behaviour.gossipsub.blacklist_peer(&peer);
         behaviour.kad.remove_peer(&peer);
-        self.release(&peer);
+        self.forget_kept(&peer);
         self.update_routing_peers();
         true
     }
@@ -407,12 +434,24 @@ impl Network {
         self.swarm.behaviour_mut().kad.remove_record(&kad::RecordKey::new(&key));
     }
 
-    /// Stores a record that another node sent. `false` when it was decided before, or there is no room.
-    pub fn store_inbound(&mut self, id: InboundRecordId) -> bool {
-        let stored = match self.inbound.remove(&id.0) {
-            Some(record) => self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok(),
-            None => return false,
+    /// The value that this node's own store has under a key.
+    pub fn stored(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let record = self.swarm.behaviour_mut().kad.store_mut().get(&kad::RecordKey::new(&key))?.into_owned();
+        Some(record.value)
+    }
+
+    /// Stores a record that another node sent, for at most `life`. `false` when it was decided before, or there is no
+    /// room.
+    pub fn store_inbound(&mut self, id: InboundRecordId, life: Duration) -> bool {
+        let Some(mut record) = self.inbound.remove(&id.0) else {
+            return false;
         };
+        let end = std::time::Instant::now().checked_add(life);
+        record.expires = match (record.expires, end) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let stored = self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok();
         let counter = if stored { &self.metrics.network.records_stored } else { &self.metrics.network.records_refused };
         counter.inc();
         stored

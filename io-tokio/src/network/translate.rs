@@ -225,6 +225,7 @@ impl Network {
     fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool) {
         if self.refresh == Some(id) && last {
             self.refresh = None;
+            self.refreshed = true;
             self.discovery.on_refresh_finished();
         }
         let Some(query) = self.queries.get(&id).copied() else {

@@ -1,0 +1,130 @@
+//! How a node comes to life.
+//!
+//! Owns the order of things at start: the journal first, because it says whether another node uses the folder; then the
+//! network; then the core with what the journal holds. Invariant: what cannot run does not start. Driven by the
+//! embedder.
+
+use std::path::PathBuf;
+
+use nelumbo_core::{
+    api::Config,
+    base::{Entropy, EntropyError},
+    crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
+    node::{Boot, BootError, Node},
+};
+use tokio::sync::{broadcast, mpsc};
+use tracing::Instrument;
+
+use crate::{
+    clock::Clock,
+    event::Events,
+    handle::Handle,
+    host::World,
+    inbound::RecordRules,
+    journal::{Journal, JournalError},
+    metrics::Metrics,
+    names,
+    network::{Network, NetworkConfig, NetworkError},
+    runtime::Runtime,
+};
+
+const REQUESTS: usize = 64;
+/// A listener may fall this far behind before it misses something.
+const EVENTS: usize = 1024;
+
+/// Everything that a node is made of.
+pub struct Builder {
+    config: Config,
+    network: NetworkConfig,
+    folder: PathBuf,
+    signer: Box<dyn Signer<Secp256k1> + Send>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The journal's contents.
+    #[error("the journal's contents cannot be used: {0}")]
+    Boot(BootError),
+    /// The operating system gave no randomness.
+    #[error("no randomness from the operating system: {0}")]
+    Entropy(String),
+    /// The identity makes a peer id that the protocol has no room for.
+    #[error("the identity's kind of key is not supported; use Ed25519")]
+    Identity,
+}
+
+impl Builder {
+    /// A node with this signer that keeps its journal in this folder. Every key needs a folder of its own.
+    pub fn new(
+        config: Config,
+        network: NetworkConfig,
+        folder: impl Into<PathBuf>,
+        signer: Box<dyn Signer<Secp256k1> + Send>,
+    ) -> Self {
+        Self { config, network, folder: folder.into(), signer }
+    }
+
+    /// The same with a key in memory.
+    pub fn with_key(
+        config: Config,
+        network: NetworkConfig,
+        folder: impl Into<PathBuf>,
+        key: SecretKey,
+    ) -> Result<Self, StartError> {
+        let signer = SoftwareSigner::new(key, fresh_entropy()?);
+        Ok(Self::new(config, network, folder, Box::new(signer)))
+    }
+
+    /// Starts the node on the current tokio runtime. The events begin with the first one.
+    pub fn start(self) -> Result<(Handle, Events), StartError> {
+        let Self { config, network, folder, signer } = self;
+        let metrics = Metrics::new();
+        let (journal, records) = Journal::open(&folder, &metrics)?;
+        let network = Network::new(network, metrics.clone())?;
+
+        let (peer, key) = (network.local_peer(), signer.public_key());
+        let clock = Clock::start();
+        let rules = RecordRules {
+            network: config.network,
+            clock_skew: config.clock_skew,
+            longest_life: config.presence_lifetime,
+        };
+        let record_life = config.presence_lifetime;
+        let boot = Boot {
+            signer,
+            verifier: Secp256k1,
+            entropy: fresh_entropy()?,
+            peer: names::to_core(&peer).ok_or(StartError::Identity)?,
+            records,
+        };
+        let node = Node::new(config, boot, clock.now()).map_err(StartError::Boot)?;
+
+        let (events, receiver) = broadcast::channel(EVENTS);
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let handle = Handle::new(requests, &events, metrics, peer, key);
+        let world = World::new(network, journal, events, record_life);
+        let runtime = Runtime::new(node, world, clock, rules, asked);
+        tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
+        Ok((handle, Events::new(receiver)))
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// Randomness from the operating system. A failure is an error, never a weaker source.
+pub fn fresh_entropy() -> Result<Entropy, StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Entropy(error.to_string()))?;
+    Entropy::new(seed).map_err(|error: EntropyError| StartError::Entropy(error.to_string()))
+}

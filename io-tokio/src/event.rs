@@ -1,0 +1,169 @@
+//! What an embedder hears of its node.
+//!
+//! Owns [`NodeEvent`] and the stream of them. Invariant: the node never waits for a slow listener; one that falls
+//! behind is told how much it missed, and can look at the state instead. As JSON each event is one object with a field
+//! `event`. Driven by the runtime.
+
+use libp2p::{Multiaddr, PeerId};
+use nelumbo_core::api;
+use serde::{Serialize, Serializer};
+use tokio::sync::broadcast;
+
+use crate::network::DhtState;
+
+/// Something that happened to a node.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum NodeEvent {
+    /// The node listens on this address.
+    Listening {
+        /// The address, with the node's peer id.
+        #[serde(serialize_with = "text")]
+        address: Multiaddr,
+    },
+    /// The node can no longer listen on some addresses.
+    ListenerClosed {
+        /// The addresses.
+        #[serde(serialize_with = "texts")]
+        addresses: Vec<Multiaddr>,
+        /// What went wrong, if something did.
+        error: Option<String>,
+    },
+    /// The addresses at which others can reach the node, all of them.
+    AddressesChanged {
+        /// The addresses.
+        #[serde(serialize_with = "texts")]
+        addresses: Vec<Multiaddr>,
+    },
+    /// The first connection to a peer was made.
+    PeerConnected {
+        /// The peer.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+        /// The other end of the connection.
+        #[serde(serialize_with = "text")]
+        address: Multiaddr,
+    },
+    /// The last connection to a peer ended.
+    PeerDisconnected {
+        /// The peer.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+    },
+    /// A peer said what it is.
+    PeerUpdated {
+        /// The peer.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+        /// Where it listens.
+        #[serde(serialize_with = "texts")]
+        addresses: Vec<Multiaddr>,
+        /// The protocols that it speaks.
+        protocols: Vec<String>,
+        /// Its name and version.
+        agent: String,
+    },
+    /// A peer could not be reached.
+    DialFailed {
+        /// The peer.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The node has come further into the DHT, or fallen out of it.
+    DhtChanged {
+        /// Where it stands.
+        #[serde(serialize_with = "dht_state")]
+        state: DhtState,
+        /// How many peers its routing table holds.
+        peers: usize,
+    },
+    /// The node has stopped. Nothing follows.
+    Stopped {
+        /// What went wrong, if it did not stop because it was asked to.
+        error: Option<String>,
+    },
+    /// A fact about sessions and signers.
+    #[serde(untagged)]
+    Core(api::Event),
+}
+
+/// Why there is no next event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventsError {
+    /// The listener was too slow for its buffer. What follows is in order again.
+    #[error("{0} events were missed; look at the node's state")]
+    Missed(u64),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// The events of a node from the moment of subscription on.
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<NodeEvent>,
+}
+
+impl Events {
+    pub(crate) fn new(receiver: broadcast::Receiver<NodeEvent>) -> Self {
+        Self { receiver }
+    }
+
+    /// The next event. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<NodeEvent, EventsError> {
+        self.receiver.recv().await.map_err(|error| match error {
+            broadcast::error::RecvError::Lagged(missed) => EventsError::Missed(missed),
+            broadcast::error::RecvError::Closed => EventsError::Stopped,
+        })
+    }
+}
+
+fn text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}
+
+fn texts<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
+fn dht_state<S: Serializer>(state: &DhtState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_one_object_that_names_itself() {
+        let peer = PeerId::random();
+        let json = |event: NodeEvent| serde_json::to_value(event).expect("an object");
+        assert_eq!(
+            json(NodeEvent::PeerDisconnected { peer }),
+            serde_json::json!({"event": "peer-disconnected", "peer": peer.to_string()})
+        );
+        assert_eq!(
+            json(NodeEvent::DhtChanged { state: DhtState::Ready, peers: 3 }),
+            serde_json::json!({"event": "dht-changed", "state": "ready", "peers": 3})
+        );
+        let session = nelumbo_core::wire::SessionId::from_bytes([7; 32]);
+        let core = json(NodeEvent::Core(api::Event::SessionClosed { session }));
+        assert_eq!(core["event"], "session-closed");
+        assert_eq!(core["session"], session.to_string());
+    }
+
+    #[tokio::test]
+    async fn a_slow_listener_is_told_how_much_it_missed() {
+        let (sender, receiver) = broadcast::channel(2);
+        let mut events = Events::new(receiver);
+        for _ in 0..5 {
+            sender.send(NodeEvent::Stopped { error: None }).expect("a listener");
+        }
+        drop(sender);
+        assert_eq!(events.next().await.expect_err("too slow"), EventsError::Missed(3));
+        assert!(events.next().await.is_ok() && events.next().await.is_ok());
+        assert_eq!(events.next().await.expect_err("the end"), EventsError::Stopped);
+    }
+}

@@ -1,0 +1,312 @@
+//! What an embedder holds of a running node.
+//!
+//! Owns the typed requests. Invariant: a handle is cheap to clone and never blocks the node; every request is answered,
+//! or fails with [`HandleError::Stopped`]. When the last handle is dropped, the node stops. Driven by the embedder.
+
+use std::fmt;
+
+use libp2p::{Multiaddr, PeerId};
+use nelumbo_core::{
+    api::{self, Command, CommandError, CommandId, Phase, RefusalCounts, SessionView, View},
+    crypto::{PublicKey, Secp256k1, Signature, Suite, Tweak},
+    election::Method,
+    wire::{AbortReason, SessionId},
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::{
+    event::{Events, EventsError, NodeEvent},
+    journal::JournalError,
+    metrics::Metrics,
+    network::{DhtMode, DhtState},
+};
+
+/// A handle on a running node.
+#[derive(Clone)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+    // Weak, so that listeners hear the end when the node stops and not when the last handle is gone.
+    events: broadcast::WeakSender<NodeEvent>,
+    metrics: Metrics,
+    peer: PeerId,
+    key: PublicKey,
+}
+
+/// A session that is to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// The rules.
+    pub suite: Suite,
+    /// All signers, the node's own key among them, in any order.
+    pub keys: Vec<PublicKey>,
+    /// What is added to the aggregate key.
+    pub tweak: Tweak,
+    /// What is signed.
+    pub message: Vec<u8>,
+    /// How the coordinator is chosen.
+    pub election: Method,
+}
+
+/// How a node is doing.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its name on the network.
+    pub peer: PeerId,
+    /// Its signing key.
+    pub key: PublicKey,
+    /// Where it listens.
+    pub listening: Vec<Multiaddr>,
+    /// Where others can reach it, as far as is known.
+    pub addresses: Vec<Multiaddr>,
+    /// Who is connected.
+    pub connected: Vec<PeerId>,
+    /// Whether it serves the DHT.
+    pub dht_mode: DhtMode,
+    /// How far it is on its way into the DHT.
+    pub dht_state: DhtState,
+    /// How many peers its routing table holds.
+    pub routing_peers: usize,
+    /// How many sessions it knows.
+    pub sessions: usize,
+    /// How often each refusal has happened.
+    pub refusals: RefusalCounts,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandleError {
+    /// The node refused the command.
+    Refused(CommandError),
+    /// The node has stopped.
+    Stopped,
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Stopped => f.write_str("the node has stopped"),
+        }
+    }
+}
+
+impl std::error::Error for HandleError {}
+
+/// Why there will be no signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSignature {
+    /// There is no such session, or it was closed.
+    #[error("there is no such session")]
+    Unknown,
+    /// A signer refused.
+    #[error("a signer has aborted the session")]
+    Aborted,
+    /// Its time is over.
+    #[error("the session has expired")]
+    Expired,
+    /// The node has stopped. The session goes on when it is started again.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+type Look = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
+
+/// What a handle asks of the runtime.
+pub(crate) enum Request {
+    Create { session: NewSession, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
+    Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
+    Look(Look),
+    Status(oneshot::Sender<Status>),
+    Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Block { peer: PeerId, answer: oneshot::Sender<bool> },
+    Unblock(PeerId),
+    Stop(oneshot::Sender<Result<(), JournalError>>),
+}
+
+impl Handle {
+    pub(crate) fn new(
+        requests: mpsc::Sender<Request>,
+        events: &broadcast::Sender<NodeEvent>,
+        metrics: Metrics,
+        peer: PeerId,
+        key: PublicKey,
+    ) -> Self {
+        Self { requests, events: events.downgrade(), metrics, peer, key }
+    }
+
+    /// The node's name on the network.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// The node's signing key.
+    pub fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Starts a session and announces it to the other signers. Returns once it is durable.
+    pub async fn create(&self, session: NewSession) -> Result<SessionId, HandleError> {
+        let (created, session_id) = oneshot::channel();
+        let (refused, refusal) = oneshot::channel();
+        self.request(Request::Create { session, created, refused }).await?;
+        match session_id.await {
+            Ok(session) => Ok(session),
+            // A refused command drops the other end after saying why.
+            Err(_) => Err(refusal.await.map_or(HandleError::Stopped, HandleError::Refused)),
+        }
+    }
+
+    /// Takes part in a session that was announced: the approval of what is signed.
+    pub async fn join(&self, session: SessionId) -> Result<(), HandleError> {
+        self.command(Command::Join(session)).await
+    }
+
+    /// Refuses a session, or stops one that has not completed.
+    pub async fn abort(&self, session: SessionId, reason: AbortReason) -> Result<(), HandleError> {
+        self.command(Command::Abort(session, reason)).await
+    }
+
+    /// Makes a new attempt at a session whose last one failed.
+    pub async fn retry(&self, session: SessionId) -> Result<(), HandleError> {
+        self.command(Command::Retry(session)).await
+    }
+
+    /// The final signature has been broadcast: nobody else needs to.
+    pub async fn confirm_broadcast(&self, session: SessionId) -> Result<(), HandleError> {
+        self.command(Command::ConfirmBroadcast(session)).await
+    }
+
+    /// Forgets a session; one that has not ended is aborted first.
+    pub async fn close(&self, session: SessionId) -> Result<(), HandleError> {
+        self.command(Command::Close(session)).await
+    }
+
+    /// One session, or `None` if there is no such session.
+    pub async fn session(&self, session: SessionId) -> Result<Option<SessionView>, HandleError> {
+        self.look(move |view| view.session(&session)).await
+    }
+
+    /// All sessions, by id.
+    pub async fn sessions(&self) -> Result<Vec<SessionView>, HandleError> {
+        self.look(|view| view.sessions().collect()).await
+    }
+
+    /// Looks at the core's state between two of its inputs. The closure runs inside the node: it should be quick.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(View<'_, Secp256k1>) -> T + Send + 'static,
+    ) -> Result<T, HandleError> {
+        let (sender, answer) = oneshot::channel();
+        self.request(Request::Look(Box::new(move |view| drop(sender.send(look(view)))))).await?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// How the node is doing.
+    pub async fn status(&self) -> Result<Status, HandleError> {
+        let (sender, answer) = oneshot::channel();
+        self.request(Request::Status(sender)).await?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Waits until a session has its signature, or will never have one. A failed attempt is not the end: another may
+    /// follow.
+    pub async fn signature(&self, session: SessionId) -> Result<Signature, NoSignature> {
+        let mut events = self.events().map_err(|_| NoSignature::Stopped)?;
+        loop {
+            let seen = self.session(session).await.map_err(|_| NoSignature::Stopped)?.ok_or(NoSignature::Unknown)?;
+            match (seen.phase, seen.signature) {
+                (Phase::Complete, Some(signature)) => return Ok(signature),
+                (Phase::Aborted, _) => return Err(NoSignature::Aborted),
+                (Phase::Expired, _) => return Err(NoSignature::Expired),
+                _ => {}
+            }
+            loop {
+                match events.next().await {
+                    Ok(NodeEvent::Core(api::Event::SessionCompleted { session: id, signature, .. }))
+                        if id == session =>
+                    {
+                        return Ok(signature);
+                    }
+                    Ok(NodeEvent::Core(
+                        api::Event::SessionAborted { session: id, .. }
+                        | api::Event::SessionExpired { session: id }
+                        | api::Event::SessionClosed { session: id },
+                    )) if id == session => break,
+                    Ok(_) => {}
+                    Err(EventsError::Missed(_)) => break,
+                    Err(EventsError::Stopped) => return Err(NoSignature::Stopped),
+                }
+            }
+        }
+    }
+
+    /// Tries once to connect to a peer.
+    pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), HandleError> {
+        self.request(Request::Dial { peer, addresses }).await
+    }
+
+    /// Closes every connection to a peer and allows no new one. `false` when too many are blocked already.
+    pub async fn block(&self, peer: PeerId) -> Result<bool, HandleError> {
+        let (sender, answer) = oneshot::channel();
+        self.request(Request::Block { peer, answer: sender }).await?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Ends [`block`](Self::block).
+    pub async fn unblock(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.request(Request::Unblock(peer)).await
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> Result<Events, HandleError> {
+        let events = self.events.upgrade().ok_or(HandleError::Stopped)?;
+        Ok(Events::new(events.subscribe()))
+    }
+
+    /// The node's counters in the OpenMetrics text format.
+    pub fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// Stops the node: waits a moment for its last messages to arrive, writes the journal out, closes all connections.
+    /// An error says that the journal failed, now or before.
+    pub async fn stop(&self) -> Result<(), StopError> {
+        let (sender, stopped) = oneshot::channel();
+        self.request(Request::Stop(sender)).await.map_err(|_| StopError::AlreadyStopped)?;
+        match stopped.await {
+            Ok(ended) => ended.map_err(StopError::Journal),
+            Err(_) => Err(StopError::AlreadyStopped),
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<(), HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Command { command, answer }).await?;
+        match answered.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(HandleError::Refused(error)),
+            Err(_) => Err(HandleError::Stopped),
+        }
+    }
+
+    async fn request(&self, request: Request) -> Result<(), HandleError> {
+        self.requests.send(request).await.map_err(|_| HandleError::Stopped)
+    }
+}
+
+/// Why a node did not stop as asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StopError {
+    /// It had stopped before.
+    #[error("the node has already stopped")]
+    AlreadyStopped,
+    /// The journal failed: what was not durable is lost, and nothing that depended on it was sent.
+    #[error(transparent)]
+    Journal(JournalError),
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("peer", &self.peer).field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,292 @@
+//! The one task that a node runs in.
+//!
+//! Owns the core, the world around it and the clock. Invariant: one input at a time, and everything that follows from
+//! it is on its way before the next; while the disk cannot keep up, or once it has failed, no input is taken. Driven by
+//! tokio.
+
+use std::{future, time::Duration};
+
+use nelumbo_core::{
+    api::{Command, CommandError, CommandId, Input, RecordSequence},
+    crypto::Secp256k1,
+    host::drain,
+    node::Node,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use crate::{
+    clock::Clock,
+    event::NodeEvent,
+    handle::{NewSession, Request, Status},
+    host::World,
+    inbound::RecordRules,
+    journal::{Durable, JournalError},
+    names,
+    network::{DhtState, NetworkEvent},
+};
+
+/// How long a node that was asked to stop waits for its last messages to be acknowledged.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// See the module's documentation.
+pub(crate) struct Runtime {
+    node: Node<Secp256k1>,
+    world: World,
+    clock: Clock,
+    rules: RecordRules,
+    requests: mpsc::Receiver<Request>,
+    durable: watch::Receiver<Durable>,
+    dht: DhtState,
+    stopping: Option<Stopping>,
+}
+
+struct Stopping {
+    until: Instant,
+    waiting: Vec<oneshot::Sender<Result<(), JournalError>>>,
+}
+
+/// What woke the task up.
+enum Cause {
+    Durable,
+    Network(NetworkEvent),
+    Request(Option<Request>),
+    Time,
+}
+
+impl Runtime {
+    pub(crate) fn new(
+        node: Node<Secp256k1>,
+        world: World,
+        clock: Clock,
+        rules: RecordRules,
+        requests: mpsc::Receiver<Request>,
+    ) -> Self {
+        let durable = world.journal.durable();
+        let dht = world.network.dht_state();
+        Self { node, world, clock, rules, requests, durable, dht, stopping: None }
+    }
+
+    /// Runs until the node is asked to stop, nobody holds a handle any more, or the journal fails.
+    pub(crate) async fn run(mut self) {
+        let ended = loop {
+            drain(&mut self.node, &mut self.world);
+            if let Err(failure) = self.world.commit() {
+                break Err(failure);
+            }
+            if self.stopping.as_ref().is_some_and(|stopping| self.is_quiet() || stopping.until <= Instant::now()) {
+                break Ok(());
+            }
+            match self.wait().await {
+                Cause::Durable => {
+                    if let Err(failure) = self.on_durable() {
+                        break Err(failure);
+                    }
+                }
+                Cause::Network(event) => self.on_network(event),
+                Cause::Request(Some(request)) => self.on_request(request),
+                Cause::Request(None) => self.stop(None),
+                Cause::Time => self.node.handle(self.clock.now(), Input::Tick),
+            }
+        };
+        self.end(ended).await;
+    }
+
+    /// Waits for the next thing to do. Only the disk is listened to while it has too much to write.
+    async fn wait(&mut self) -> Cause {
+        let has_room = self.world.journal.has_room();
+        let deadline = self.node.deadline().map(|deadline| self.clock.instant(deadline.at));
+        let until = self.stopping.as_ref().map(|stopping| stopping.until);
+        let time = async {
+            match deadline.into_iter().chain(until).min() {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            // A durable record lets messages go that others wait for, so it comes first.
+            biased;
+            _ = self.durable.changed() => Cause::Durable,
+            event = self.world.network.next(), if has_room => Cause::Network(event),
+            request = self.requests.recv(), if has_room && self.stopping.is_none() => Cause::Request(request),
+            () = time, if has_room || self.stopping.is_some() => Cause::Time,
+        }
+    }
+
+    fn on_durable(&mut self) -> Result<(), JournalError> {
+        let (sequence, failure) = {
+            let durable = self.durable.borrow_and_update();
+            (durable.sequence, durable.failure.clone())
+        };
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if self.durable.has_changed().is_err() {
+            // The writer is gone without a word.
+            return Err(JournalError::Closed);
+        }
+        self.node.handle(self.clock.now(), Input::Persisted(RecordSequence::from_u64(sequence)));
+        Ok(())
+    }
+
+    fn on_network(&mut self, event: NetworkEvent) {
+        let input = match event {
+            NetworkEvent::DirectReceived { peer, bytes } => {
+                names::to_core(&peer).map(|from| Input::Received { from, bytes: bytes.into() })
+            }
+            NetworkEvent::Gossip { propagation_source, id, bytes, .. } => {
+                names::to_core(&propagation_source).and_then(|from| {
+                    let id = self.world.await_verdict(id)?;
+                    Some(Input::Gossip { from, id, bytes: bytes.into() })
+                })
+            }
+            NetworkEvent::PeerConnected { peer, address } => {
+                self.world.tell(NodeEvent::PeerConnected { peer, address });
+                names::to_core(&peer).map(Input::Connected)
+            }
+            NetworkEvent::PeerDisconnected { peer } => {
+                self.world.tell(NodeEvent::PeerDisconnected { peer });
+                names::to_core(&peer).map(Input::Disconnected)
+            }
+            NetworkEvent::DhtRecord { operation, value, .. } => {
+                let operation = nelumbo_core::api::OperationId(operation.0);
+                Some(Input::Found { operation, bytes: value.into() })
+            }
+            NetworkEvent::DhtFinished { operation, .. } => {
+                Some(Input::LookupFinished(nelumbo_core::api::OperationId(operation.0)))
+            }
+            NetworkEvent::RoutingTable { peers } => Some(Input::RoutingTable(peers)),
+            NetworkEvent::InboundRecord { id, key, value, .. } => {
+                let stored = self.world.network.stored(&key);
+                match self.rules.judge(&key, &value, stored.as_deref(), self.clock.now().wall) {
+                    Some(life) => drop(self.world.network.store_inbound(id, life)),
+                    None => self.world.network.refuse_inbound(id),
+                }
+                None
+            }
+            other => self.on_reachability(other),
+        };
+        if let Some(input) = input {
+            self.node.handle(self.clock.now(), input);
+        }
+        let dht = self.world.network.dht_state();
+        if dht != self.dht {
+            self.dht = dht;
+            self.world.tell(NodeEvent::DhtChanged { state: dht, peers: self.world.network.routing_peers() });
+        }
+    }
+
+    /// Events about how the node and its peers can be reached, and hints that the core does not take.
+    fn on_reachability(&mut self, event: NetworkEvent) -> Option<Input> {
+        match event {
+            NetworkEvent::Listening { address } => {
+                let peer = self.world.network.local_peer();
+                let address = address.clone().with_p2p(peer).unwrap_or(address);
+                self.world.tell(NodeEvent::Listening { address });
+                None
+            }
+            NetworkEvent::ListenerClosed { addresses, error } => {
+                self.world.tell(NodeEvent::ListenerClosed { addresses, error });
+                Some(self.addresses())
+            }
+            NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
+            NetworkEvent::Identified { peer, addresses, protocols, agent } => {
+                self.world.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
+                None
+            }
+            NetworkEvent::DialFailed { peer, reason } => {
+                self.world.tell(NodeEvent::DialFailed { peer, reason });
+                None
+            }
+            NetworkEvent::DirectFailed { peer, failure, .. } => {
+                tracing::debug!(%peer, %failure, "a message may be lost");
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn addresses(&self) -> Input {
+        let addresses: Vec<_> = self.world.network.external_addresses().cloned().collect();
+        let input = Input::Addresses(names::addresses_to_core(&addresses));
+        self.world.tell(NodeEvent::AddressesChanged { addresses });
+        input
+    }
+
+    fn on_request(&mut self, request: Request) {
+        // An answer that nobody waits for any more is no error, here and below.
+        match request {
+            Request::Create { session, created, refused } => match self.create(session) {
+                Ok(command) => drop(self.world.created.insert(command, created)),
+                Err(error) => drop(refused.send(error)),
+            },
+            Request::Command { command, answer } => {
+                let _ = answer.send(self.node.command(self.clock.now(), command));
+            }
+            Request::Look(look) => look(self.node.view()),
+            Request::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+            Request::Dial { peer, addresses } => self.world.network.dial(peer, addresses),
+            Request::Block { peer, answer } => {
+                let _ = answer.send(self.world.network.block(peer));
+            }
+            Request::Unblock(peer) => self.world.network.unblock(peer),
+            Request::Stop(waiting) => self.stop(Some(waiting)),
+        }
+    }
+
+    fn create(&mut self, session: NewSession) -> Result<CommandId, CommandError> {
+        // Whoever has stopped to wait is forgotten here, so that the map is as small as the number of callers.
+        self.world.created.retain(|_, waiting| !waiting.is_closed());
+        let NewSession { suite, keys, tweak, message, election } = session;
+        self.node.command(self.clock.now(), Command::Create { suite, keys, tweak, message, election })
+    }
+
+    fn status(&self) -> Status {
+        let (view, network) = (self.node.view(), &self.world.network);
+        Status {
+            peer: network.local_peer(),
+            key: view.own_key(),
+            listening: network.listeners().cloned().collect(),
+            addresses: network.external_addresses().cloned().collect(),
+            connected: network.connected_peers().collect(),
+            dht_mode: network.dht_mode(),
+            dht_state: network.dht_state(),
+            routing_peers: network.routing_peers(),
+            sessions: view.sessions().len(),
+            refusals: view.refusals().clone(),
+        }
+    }
+
+    fn stop(&mut self, waiting: Option<oneshot::Sender<Result<(), JournalError>>>) {
+        let until = Instant::now() + LAST_WORDS;
+        let stopping = self.stopping.get_or_insert(Stopping { until, waiting: Vec::new() });
+        stopping.waiting.extend(waiting);
+    }
+
+    /// Whether everything said so far is on the disk and with the peers.
+    fn is_quiet(&self) -> bool {
+        self.durable.borrow().sequence >= self.world.newest_record()
+            && self.node.view().held() == 0
+            && self.world.network.direct_backlog() == 0
+    }
+
+    async fn end(mut self, ended: Result<(), JournalError>) {
+        self.requests.close();
+        let World { network, journal, events, .. } = self.world;
+        let closed = journal.close().await;
+        let ended = ended.and(closed);
+        network.close(GOODBYE).await;
+        if let Err(failure) = &ended {
+            tracing::error!(%failure, "the node stopped because its journal failed");
+        }
+        let _ = events.send(NodeEvent::Stopped { error: ended.as_ref().err().map(ToString::to_string) });
+        for waiting in self.stopping.into_iter().flat_map(|stopping| stopping.waiting) {
+            let _ = waiting.send(ended.clone());
+        }
+    }
+}
