@@ -58,9 +58,9 @@ impl<V: Verifier> Attempt<V> {
         self.partials.iter().all(Option::is_some)
     }
 
-    /// Whether nothing of this signer is missing any more.
-    pub(super) fn has_all_of(&self, index: usize) -> bool {
-        self.nonces[index].is_some() && self.partials[index].is_some()
+    /// Whether the attempt waits for this signer: for its nonce, or once all nonces are here, for its partial signature.
+    pub(super) fn waits_for(&self, index: usize) -> bool {
+        self.nonces[index].is_none() || (self.has_all_nonces() && self.partials[index].is_none())
     }
 
     pub(super) fn has_nonce_of(&self, index: usize) -> bool {

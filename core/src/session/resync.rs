@@ -22,13 +22,13 @@ impl<V: Verifier> Session<V> {
         let live = self.live_mut();
         if context.now.mono.since(live.progress_at) >= context.config.stuck_timeout {
             let attempt = &self.live_ref().attempt;
-            let missing = signers.filter(|index| !attempt.has_all_of(*index)).map(|index| self.definition.keys[index]);
+            let missing = signers.filter(|index| attempt.waits_for(*index)).map(|index| self.definition.keys[index]);
             return self.fail(context, AttemptFailure::Stuck(missing.collect()));
         }
         live.stalls += 1;
         let stalls = live.stalls;
         for index in signers {
-            if index != self.me && (stalls > 1 || !self.live_ref().attempt.has_all_of(index)) {
+            if index != self.me && (stalls > 1 || self.live_ref().attempt.waits_for(index)) {
                 self.ask(context, index);
             }
         }

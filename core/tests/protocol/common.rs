@@ -1,10 +1,10 @@
 //! One honest node on a desk, and puppets: signers whose every message the test writes.
 
-use nelumbo_core::api::{Command, Config, Event, Input, Output, RecordSequence, Refusal};
+use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite,
-    Tweak, Verifier,
+    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
+    SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
@@ -211,5 +211,93 @@ pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Defini
         created_at: Wall::from_millis(WALL),
         expires_at: Wall::from_millis(WALL + HOUR),
         nonce: [3; 32],
+    }
+}
+
+/// The desk and two puppets in a session that the first puppet has announced and the desk has joined.
+pub(crate) fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>) {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let nonce = alice.nonce(&definition, 1);
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    desk.command(Command::Join(definition.id())).unwrap();
+    let steps = desk.steps_to(&alice);
+    (desk, alice, bob, definition, steps)
+}
+
+pub(crate) fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {
+    steps
+        .iter()
+        .find_map(|step| match step.content {
+            Content::Join { nonce } | Content::Announce { nonce, .. } => Some(nonce),
+            _ => None,
+        })
+        .expect("a nonce was sent")
+}
+
+pub(crate) fn partial_in(steps: &[SessionMessage]) -> (PartialSignature, [u8; 32]) {
+    steps
+        .iter()
+        .find_map(|step| match step.content {
+            Content::Partial { partial, nonces } => Some((partial, nonces)),
+            _ => None,
+        })
+        .expect("a partial signature was sent")
+}
+
+pub(crate) fn phase(desk: &Desk, session: SessionId) -> Phase {
+    desk.node.view().session(&session).expect("the session is known").phase
+}
+
+/// A session in which all three have signed; the puppets' partial signatures are not delivered.
+pub(crate) struct Signed {
+    pub(crate) desk: Desk,
+    pub(crate) alice: Puppet,
+    pub(crate) bob: Puppet,
+    pub(crate) definition: Definition,
+    /// In key order.
+    pub(crate) nonces: Vec<PublicNonce>,
+    /// Of their list, as the desk sees it.
+    pub(crate) hash: [u8; 32],
+    pub(crate) of_alice: PartialSignature,
+    pub(crate) of_bob: PartialSignature,
+    pub(crate) of_desk: PartialSignature,
+}
+
+pub(crate) fn all_signed() -> Signed {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.meet(&mut bob);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let alice_nonce = alice.nonce(&definition, 1);
+    let announce = Content::Announce { definition: definition.clone(), nonce: alice_nonce };
+    let bytes = alice.say(definition.id(), 1, announce);
+    desk.hear(&alice, bytes);
+    desk.command(Command::Join(definition.id())).unwrap();
+    let desk_nonce = nonce_in(&desk.steps_to(&alice));
+    let bob_nonce = bob.nonce(&definition, 1);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
+    desk.hear(&bob, bytes);
+    let mut nonces = vec![desk_nonce; 3];
+    nonces[definition.index_of(&alice.key()).unwrap()] = alice_nonce;
+    nonces[definition.index_of(&bob.key()).unwrap()] = bob_nonce;
+    let (of_desk, hash) = partial_in(&desk.steps_to(&alice));
+    let of_alice = alice.sign(&definition, 1, &nonces);
+    let of_bob = bob.sign(&definition, 1, &nonces);
+    Signed { desk, alice, bob, definition, nonces, hash, of_alice, of_bob, of_desk }
+}
+
+impl Signed {
+    /// The final signature.
+    pub(crate) fn combine(&self) -> Signature {
+        let mut partials = [self.of_desk; 3];
+        partials[self.definition.index_of(&self.alice.key()).unwrap()] = self.of_alice;
+        partials[self.definition.index_of(&self.bob.key()).unwrap()] = self.of_bob;
+        let keys = keys(&self.definition);
+        let round = Secp256k1.open_round(&keys, &self.nonces, &self.definition.message).expect("the nonces are sound");
+        Secp256k1.combine(&keys, &round, &partials).expect("the partial signatures are sound")
     }
 }

@@ -1,93 +1,15 @@
 //! One honest node among signers who lie, strangers, and broken networks: nothing they say changes what it should not,
 //! and what is refused is refused for the right reason.
 
-mod common;
-
-use common::{Desk, HOUR, Puppet, WALL, definition};
+use crate::common::{self, Desk, HOUR, Puppet, Signed, WALL, all_signed, definition, joined, nonce_in, phase};
 use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Signature, Verifier};
 use nelumbo_core::wire::{AbortReason, Content, Definition, PeerId, SessionId, SessionMessage};
 
-/// The desk and two puppets in a session that the first puppet has announced and the desk has joined.
-fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>) {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.meet(&mut bob);
-    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
-    let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
-    desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
-    let steps = desk.steps_to(&alice);
-    (desk, alice, bob, definition, steps)
-}
-
-fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {
-    steps
-        .iter()
-        .find_map(|step| match step.content {
-            Content::Join { nonce } | Content::Announce { nonce, .. } => Some(nonce),
-            _ => None,
-        })
-        .expect("a nonce was sent")
-}
-
-fn partial_in(steps: &[SessionMessage]) -> (PartialSignature, [u8; 32]) {
-    steps
-        .iter()
-        .find_map(|step| match step.content {
-            Content::Partial { partial, nonces } => Some((partial, nonces)),
-            _ => None,
-        })
-        .expect("a partial signature was sent")
-}
-
-fn phase(desk: &Desk, session: SessionId) -> Phase {
-    desk.node.view().session(&session).expect("the session is known").phase
-}
-
-/// Everything up to and including the desk's partial signature; returns the sorted nonces and their hash.
-fn signed(
-    desk: &mut Desk,
-    alice: &Puppet,
-    bob: &mut Puppet,
-    definition: &Definition,
-    desk_nonce: PublicNonce,
-    alice_nonce: PublicNonce,
-) -> (Vec<PublicNonce>, [u8; 32]) {
-    let bob_nonce = bob.nonce(definition, 1);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
-    desk.hear(bob, bytes);
-    let mut nonces = vec![PublicNonce::from_bytes([0; 66]); 3];
-    for (key, nonce) in [(desk.key, desk_nonce), (alice.key(), alice_nonce), (bob.key(), bob_nonce)] {
-        nonces[definition.index_of(&key).unwrap()] = nonce;
-    }
-    let (_, hash) = partial_in(&desk.steps_to(alice));
-    (nonces, hash)
-}
-
-/// A session in which all three have signed; the puppets' partial signatures are not delivered.
-fn all_signed() -> (Desk, Puppet, Puppet, Definition, PartialSignature, PartialSignature, [u8; 32]) {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.meet(&mut bob);
-    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
-    let alice_nonce = alice.nonce(&definition, 1);
-    let announce = Content::Announce { definition: definition.clone(), nonce: alice_nonce };
-    let bytes = alice.say(definition.id(), 1, announce);
-    desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
-    let desk_nonce = nonce_in(&desk.steps_to(&alice));
-    let (nonces, hash) = signed(&mut desk, &alice, &mut bob, &definition, desk_nonce, alice_nonce);
-    let alice_partial = alice.sign(&definition, 1, &nonces);
-    let bob_partial = bob.sign(&definition, 1, &nonces);
-    (desk, alice, bob, definition, alice_partial, bob_partial, hash)
-}
-
 #[test]
 fn honest_puppets_and_the_desk_make_a_signature() {
-    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, nonces) = all_signed();
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
     desk.hear(&alice, bytes);
@@ -102,7 +24,7 @@ fn honest_puppets_and_the_desk_make_a_signature() {
 
 #[test]
 fn an_invalid_partial_signature_names_its_author_and_only_its_author() {
-    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, nonces) = all_signed();
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
     let mut bytes = *of_bob.as_bytes();
     bytes[31] ^= 1;
@@ -118,7 +40,7 @@ fn an_invalid_partial_signature_names_its_author_and_only_its_author() {
 
 #[test]
 fn a_partial_signature_over_other_nonces_is_a_split_view_that_blames_nobody_for_signing() {
-    let (mut desk, mut alice, mut bob, definition, of_alice, of_bob, _) = all_signed();
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, .. } = all_signed();
     let session = definition.id();
     let bytes = bob.say(session, 1, Content::Partial { nonces: [0; 32], partial: of_bob });
     desk.hear(&bob, bytes);

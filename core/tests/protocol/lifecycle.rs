@@ -1,0 +1,300 @@
+//! Attempts that fail and are followed by others, sessions that end, and turns to broadcast.
+
+use std::time::Duration;
+
+use nelumbo_core::api::{AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, Phase, Refusal};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicKey};
+use nelumbo_core::election::{Election, Method};
+use nelumbo_core::wire::{AbortReason, Content, Definition, SessionId};
+
+use crate::common::{Desk, Puppet, Signed, all_signed, joined, nonce_in, phase};
+
+const TURN: u64 = 5 * 60 * 1000;
+
+/// A session that has completed at the desk.
+fn completed() -> (Desk, Puppet, Puppet, Definition) {
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partial: of_bob });
+    desk.hear(&bob, bytes);
+    assert_eq!(phase(&desk, definition.id()), Phase::Complete);
+    (desk, alice, bob, definition)
+}
+
+/// The events about broadcasting since this was last asked.
+fn turns(desk: &mut Desk) -> Vec<Event> {
+    let is_turn = |event: &Event| {
+        matches!(
+            event,
+            Event::ShouldBroadcast { .. }
+                | Event::CoordinatorFailed { .. }
+                | Event::FailoverExhausted { .. }
+                | Event::BroadcastConfirmed { .. }
+        )
+    };
+    std::mem::take(&mut desk.events).into_iter().filter(is_turn).collect()
+}
+
+fn priority(definition: &Definition) -> Vec<PublicKey> {
+    let election = Election::new(definition.election, &definition.keys).unwrap();
+    election.priority().iter().map(|index| definition.keys[*index]).collect()
+}
+
+fn failed(session: SessionId, priority: &[PublicKey], failures: usize) -> Event {
+    Event::CoordinatorFailed { session, coordinator: priority[failures - 1], failures }
+}
+
+/// The script of all turns as the desk must see it, from its own place in the list.
+#[test]
+fn every_signer_has_its_turn_without_a_message() {
+    // S11, S12, T3, F1, F2, F3
+    let (mut desk, _, _, definition) = completed();
+    let (session, priority) = (definition.id(), priority(&definition));
+    let mine = priority.iter().position(|key| *key == desk.key).unwrap();
+    for turn in 0..=3 {
+        let mut expected = Vec::new();
+        expected.extend((turn > 0).then(|| failed(session, &priority, turn)));
+        expected.extend((turn == mine).then_some(Event::ShouldBroadcast { session }));
+        expected.extend((turn == 3).then_some(Event::FailoverExhausted { session, failures: 3 }));
+        assert_eq!(turns(&mut desk), expected, "turn {turn}");
+        let coordinator = desk.node.view().session(&session).unwrap().coordinator;
+        assert_eq!(coordinator, priority.get(turn).copied());
+        desk.wait(TURN);
+    }
+    assert_eq!(turns(&mut desk), []);
+}
+
+#[test]
+fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
+    // T2, F4
+    let (mut desk, mut alice, mut bob, definition) = completed();
+    let (session, priority) = (definition.id(), priority(&definition));
+    turns(&mut desk);
+    let (coordinator, later) =
+        if priority.iter().position(|key| *key == alice.key()) < priority.iter().position(|key| *key == bob.key()) {
+            (&mut alice, &mut bob)
+        } else {
+            (&mut bob, &mut alice)
+        };
+    // Whoever is not due yet is believed when its turn comes.
+    let bytes = later.say(session, 1, Content::Confirmed);
+    desk.hear(later, bytes);
+    assert_eq!(turns(&mut desk), []);
+    let due = priority.iter().position(|key| *key == coordinator.key()).unwrap();
+    desk.wait(TURN * due as u64);
+    turns(&mut desk);
+    let by = coordinator.key();
+    let bytes = coordinator.say(session, 1, Content::Confirmed);
+    desk.hear(coordinator, bytes);
+    assert_eq!(turns(&mut desk), [Event::BroadcastConfirmed { session, by }]);
+    let again = coordinator.say(session, 1, Content::Confirmed);
+    desk.hear(coordinator, again);
+    desk.wait(9 * TURN);
+    assert_eq!(turns(&mut desk), [], "late and repeated confirmations, and time, do nothing");
+}
+
+#[test]
+fn the_embedder_s_word_ends_the_turns_and_is_passed_on() {
+    // T1, E1 is refused afterwards
+    let (mut desk, alice, _, definition) = completed();
+    let session = definition.id();
+    desk.steps_to(&alice);
+    turns(&mut desk);
+    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(turns(&mut desk), [Event::BroadcastConfirmed { session, by: desk.key }]);
+    let steps = desk.steps_to(&alice);
+    assert!(matches!(steps[..], [ref step] if step.content == Content::Confirmed), "{steps:?}");
+    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert!(desk.steps_to(&alice).is_empty() && turns(&mut desk).is_empty(), "twice is once");
+    assert_eq!(desk.command(Command::Abort(session, AbortReason::Left)), Err(CommandError::Ended(session)));
+}
+
+#[test]
+fn a_confirmation_that_overtakes_the_signature_is_kept() {
+    // T2 before S12
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let session = definition.id();
+    for puppet in [&mut alice, &mut bob] {
+        let bytes = puppet.say(session, 1, Content::Confirmed);
+        desk.hear(puppet, bytes);
+    }
+    assert_eq!(desk.command(Command::ConfirmBroadcast(session)), Err(CommandError::NotComplete(session)));
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    desk.hear(&bob, bytes);
+    desk.wait(TURN);
+    let confirmed = turns(&mut desk).into_iter().filter(|event| matches!(event, Event::BroadcastConfirmed { .. }));
+    assert_eq!(confirmed.count(), 1);
+}
+
+#[test]
+fn a_coordinator_that_restarts_takes_up_its_turn_and_a_confirmed_one_does_not() {
+    // S3, F1
+    let (mut desk, _, _, definition) = completed();
+    let (session, priority) = (definition.id(), priority(&definition));
+    let mine = priority.iter().position(|key| *key == desk.key).unwrap();
+    let restart = |desk: &Desk, millis: u64| {
+        let mut config = Config::new(Network::Regtest);
+        // The desk's clocks begin anew at its boot; a shorter turn stands for time that has passed in between.
+        config.broadcast_timeout = Duration::from_millis(millis);
+        let mut desk = Desk::with(config, desk.records.clone().into_iter().collect(), 2);
+        turns(&mut desk)
+    };
+    let expected: &[Event] = if mine == 0 { &[Event::ShouldBroadcast { session }] } else { &[] };
+    assert_eq!(restart(&desk, TURN), expected);
+    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(restart(&desk, TURN), []);
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_others_with_growing_pauses_until_the_limit() {
+    // S6, S7, S8
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let session = definition.id();
+    let mut bytes = *of_bob.as_bytes();
+    bytes[31] ^= 1;
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) });
+    desk.hear(&bob, bytes);
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    let attempt = |desk: &Desk| desk.node.view().session(&session).unwrap().attempt;
+    assert_eq!((phase(&desk, session), attempt(&desk)), (Phase::Failed, 1));
+    desk.wait(3_900);
+    assert_eq!(attempt(&desk), 1, "the first pause is twice the stall time");
+    desk.wait(200);
+    assert_eq!((phase(&desk, session), attempt(&desk)), (Phase::NonceExchange, 2));
+    let retried = Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Retried };
+    assert!(desk.events.contains(&retried));
+    // Each further attempt hangs until it is given up, three times by itself.
+    desk.wait(3 * 60 * 60 * 1000);
+    assert_eq!(desk.node.view().sessions().len(), 0, "and in the end the session expires");
+    assert!(desk.events.contains(&Event::SessionExpired { session }));
+}
+
+#[test]
+fn an_attempt_that_stands_still_is_given_up_and_says_who_is_missing() {
+    // R1, S7
+    let (mut desk, _, bob, definition, _) = joined();
+    let session = definition.id();
+    for _ in 0..11 * 60 {
+        desk.wait(1_000);
+    }
+    let failure = desk.events.iter().find_map(|event| match event {
+        Event::AttemptFailed { failure: AttemptFailure::Stuck(missing), .. } => Some(missing.clone()),
+        _ => None,
+    });
+    let missing = failure.expect("the attempt was given up");
+    assert!(missing.contains(&bob.key()) && !missing.contains(&desk.key), "{missing:?}");
+    let text = AttemptFailure::Stuck(missing).to_string();
+    assert!(text.contains(&bob.key().to_string()) && text.contains("retry"), "{text}");
+    assert_eq!(desk.node.view().session(&session).unwrap().attempt, 2, "all are connected, so it is tried again");
+}
+
+#[test]
+fn a_signer_that_returns_is_told_what_it_missed() {
+    // R2, R3
+    let (mut desk, mut alice, mut bob, definition, first) = joined();
+    let session = definition.id();
+    desk.input(Input::Disconnected(bob.peer));
+    desk.steps_to(&bob);
+    desk.input(Input::Connected(bob.peer));
+    let steps = desk.steps_to(&bob);
+    assert!(matches!(steps[0].content, Content::Announce { .. }), "{steps:?}");
+    assert_eq!(nonce_in(&steps[1..]), nonce_in(&first), "the same nonce, not another one");
+    let nothing = nelumbo_core::wire::Bits::collect([false; 3].into_iter());
+    let status = Content::Status { nonces: nothing.clone(), partials: nothing };
+    let bytes = bob.say(session, 1, status.clone());
+    desk.hear(&bob, bytes);
+    assert_eq!(desk.steps_to(&bob).len(), 2, "alice's nonce and the desk's, each in its author's own message");
+    let bytes = alice.say(session, 1, status);
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.steps_to(&alice).len(), 2);
+}
+
+#[test]
+fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
+    // S2, S4, S9
+    let (mut desk, mut alice, mut bob, definition, _) = joined();
+    let session = definition.id();
+    let nonce = alice.nonce(&definition, 2);
+    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    let cause = AttemptCause::Followed(alice.key());
+    assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+    let of_desk = desk.steps_to(&bob).pop().unwrap();
+    assert_eq!(of_desk.attempt, 2);
+    desk.refuses(Refusal::StaleAttempt, |desk| {
+        let nonce = bob.nonce(&definition, 1);
+        let bytes = bob.say(session, 1, Content::Join { nonce });
+        desk.hear(&bob, bytes);
+    });
+}
+
+#[test]
+fn a_signature_from_elsewhere_ends_the_session() {
+    // S10
+    let signed = all_signed();
+    let signature = signed.combine();
+    let Signed { mut desk, mut alice, definition, .. } = signed;
+    let session = definition.id();
+    let bytes = alice.say(session, 1, Content::Finalized { signature });
+    desk.hear(&alice, bytes);
+    assert_eq!(phase(&desk, session), Phase::Complete);
+    assert_eq!(desk.node.view().session(&session).unwrap().signature, Some(signature));
+}
+
+#[test]
+fn a_refusal_ends_the_session_for_everyone() {
+    // E1, E2
+    let (mut desk, mut alice, _, definition, _) = joined();
+    let session = definition.id();
+    let bytes = alice.say(session, 1, Content::Abort { reason: AbortReason::Left });
+    desk.hear(&alice, bytes);
+    let aborted = Event::SessionAborted { session, by: alice.key(), reason: AbortReason::Left };
+    assert!(desk.events.contains(&aborted));
+    assert_eq!(phase(&desk, session), Phase::Aborted);
+    assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::Ended(session)));
+    assert_eq!(desk.command(Command::Join(session)), Err(CommandError::Ended(session)));
+}
+
+#[test]
+fn the_embedder_may_retry_what_failed_and_nothing_else() {
+    // S1, S5
+    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    let keys = vec![desk.key, alice.key(), bob.key()];
+    let create = Command::Create {
+        suite: nelumbo_core::crypto::Suite::Bip340,
+        keys,
+        tweak: nelumbo_core::crypto::Tweak::None,
+        message: b"any length".to_vec(),
+        election: Method::Rotating,
+    };
+    desk.command(create).unwrap();
+    let session = desk.node.view().sessions().next().unwrap().id;
+    assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::NothingToRetry(session)));
+    let unknown = SessionId::from_bytes([0; 32]);
+    assert_eq!(desk.command(Command::Retry(unknown)), Err(CommandError::UnknownSession(unknown)));
+    // It stands still, is given up, and cannot be tried again by itself: bob was never there.
+    desk.wait(11 * 60 * 1000);
+    desk.wait(1);
+    assert_eq!(phase(&desk, session), Phase::Failed);
+    desk.command(Command::Retry(session)).unwrap();
+    assert_eq!(desk.node.view().session(&session).unwrap().attempt, 2);
+    let cause = AttemptCause::Commanded;
+    assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+}
+
+#[test]
+fn a_session_that_nobody_finishes_expires() {
+    // E3
+    let (mut desk, alice, _, definition, _) = joined();
+    let session = definition.id();
+    desk.input(Input::Disconnected(alice.peer));
+    desk.wait(3 * 60 * 60 * 1000);
+    assert!(desk.events.contains(&Event::SessionExpired { session }));
+    assert_eq!(desk.node.view().sessions().len(), 0);
+    assert!(desk.records.is_empty(), "nothing remains in the journal");
+}

@@ -1,0 +1,5 @@
+//! Scripts for one honest node: what it is told, and what must come of it.
+
+mod common;
+mod liars;
+mod lifecycle;
