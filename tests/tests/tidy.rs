@@ -1,0 +1,114 @@
+//! What the repository promises about itself: numbers that agree, files of a readable size, nothing left lying about.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_path_buf()
+}
+
+/// All files below `folder` with this ending, generated ones left out.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("the entry can be read").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() && !["target", "node_modules", ".git", "corpus", "book"].contains(&name) {
+                folders.push(path);
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "there are no files {ending} below {}", folder.display());
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The transition numbers (S1, E2, …) that stand as words in a text.
+fn numbers(text: &str) -> BTreeSet<String> {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| {
+            let (kind, number) = word.split_at(word.len().min(1));
+            "SRETF".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The numbers in the comments of these files.
+fn numbers_in_comments(files: &[PathBuf]) -> BTreeSet<String> {
+    let texts = files.iter().map(|path| read(path));
+    texts
+        .flat_map(|text| {
+            let comments: Vec<String> = text.lines().filter_map(|line| Some(line.split_once("//")?.1.into())).collect();
+            comments
+        })
+        .flat_map(|comment| numbers(&comment))
+        .collect()
+}
+
+#[test]
+fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
+    let book = read(&root().join("docs/src/machines.md"));
+    let in_tables: BTreeSet<String> = book
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+        .flat_map(numbers)
+        .collect();
+    assert!(in_tables.len() >= 20, "{in_tables:?}");
+    let mut code = files(&root().join("core/src/session"), ".rs");
+    code.push(root().join("core/src/election/failover.rs"));
+    let at_code: BTreeSet<String> = code
+        .iter()
+        .flat_map(|path| read(path).lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| {
+            // "/// S4: …" or "// S9: …" marks a transition; a mention in running text does not.
+            let comment = line.trim().strip_prefix("//")?.trim_start_matches('/').trim().to_owned();
+            let (number, _) = comment.split_once(':')?;
+            numbers(number).into_iter().next().filter(|found| found == number)
+        })
+        .collect();
+    assert_eq!(in_tables, at_code, "the book's tables and the code name different transitions");
+    let mut tests = files(&root().join("core/tests/protocol"), ".rs");
+    tests.push(root().join("core/src/election/failover.rs"));
+    let in_tests = numbers_in_comments(&tests);
+    let untested: Vec<_> = in_tables.difference(&in_tests).collect();
+    assert!(untested.is_empty(), "no test names the transitions {untested:?}");
+}
+
+#[test]
+fn source_files_have_a_readable_size_and_say_what_they_are() {
+    for path in ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs")) {
+        let text = read(&path);
+        let lines = text.lines().count();
+        assert!(lines <= 600, "{}: {lines} lines; split it by what it owns", path.display());
+        assert!(text.starts_with("//!"), "{}: does not say what it owns", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_lying_about() {
+    let left_overs = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX:"];
+    let this = Path::new(file!()).file_name();
+    for path in ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs")) {
+        let text = read(&path);
+        let found: Vec<_> = left_overs.iter().filter(|left_over| text.contains(**left_over)).collect();
+        assert!(found.is_empty() || path.file_name() == this, "{}: {found:?}", path.display());
+    }
+}
+
+#[test]
+fn the_readme_names_the_two_commands() {
+    let readme = read(&root().join("README.md"));
+    for command in ["cargo run --release -- demo", "cargo test --workspace"] {
+        assert!(readme.lines().any(|line| line == command), "README.md does not show `{command}` on a line of its own");
+    }
+}
