@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod checkers;
+pub mod engine;
 mod machine;
 mod options;
 mod random;
 mod simulation;
+pub mod world;
 
 pub use options::Options;
+pub use random::Random;
 pub use simulation::{Seen, Simulation};

@@ -70,7 +70,7 @@ impl Machine {
         self.life += 1;
         let secret = SecretKey::from_bytes(&self.secret).expect("the key was valid before");
         let number = u64::from_be_bytes(*self.peer.as_bytes().first_chunk().expect("eight bytes name a peer"));
-        let life = Random::stream(options.seed, "life", self.life).next();
+        let life = Random::stream(options.seed, "life", self.life).draw();
         let seed = Random::stream(life, "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
         let boot = Boot {

@@ -43,7 +43,7 @@ impl Nonces {
                     return Err(format!("two partial signatures in one attempt: {slot:?}"));
                 }
             }
-            Content::Finalized { .. } | Content::Abort { .. } | Content::Confirmed | Content::Status { .. } => {}
+            _ => {}
         }
         Ok(())
     }

@@ -1,0 +1,126 @@
+//! What a machine can do while it handles an event: send, set timers, tell.
+//!
+//! Owns the state of a machine's connection to the network. Invariant: everything caused by a machine is numbered in the
+//! order in which the machine caused it, and happens later than now. Both engines drive it.
+
+use super::global::Queue;
+use super::record::Header;
+use super::timers::{Timer, Timers};
+use super::worker::Stage;
+use super::{Nanos, Noted, Stamp, Tally};
+use crate::random::Random;
+use crate::world::World;
+
+/// A machine's end of the network.
+#[derive(Debug)]
+pub struct Wire {
+    pub(crate) random: Random,
+    /// Until when the machine's uplink is busy with what it has sent already.
+    pub(crate) busy_until: Nanos,
+    sequence: u64,
+}
+
+impl Wire {
+    pub(super) fn new(seed: u64, node: u32) -> Self {
+        Self { random: Random::stream(seed, "network", u64::from(node)), busy_until: 0, sequence: 0 }
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+/// Where an engine keeps what is to happen.
+pub(super) enum Port<'a> {
+    Windowed { stage: &'a mut Stage, timers: &'a mut Timers },
+    Global(&'a mut Queue),
+}
+
+/// What a machine can do while it handles an event.
+pub struct Context<'a, N> {
+    pub(super) stamp: Stamp,
+    pub(super) node: u32,
+    pub(super) wire: &'a mut Wire,
+    pub(super) world: &'a World,
+    pub(super) port: Port<'a>,
+    pub(super) notes: &'a mut Vec<Noted<N>>,
+    pub(super) tally: &'a mut Tally,
+}
+
+impl<N> Context<'_, N> {
+    /// The time.
+    #[inline]
+    #[must_use]
+    pub const fn now(&self) -> Nanos {
+        self.stamp.at
+    }
+
+    /// The machine's own number.
+    #[inline]
+    #[must_use]
+    pub const fn node(&self) -> u32 {
+        self.node
+    }
+
+    /// The world that the machine lives in.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        self.world
+    }
+
+    /// Sends a message, which the world may delay, lose or double.
+    #[inline]
+    pub fn send(&mut self, to: u32, payload: &[u8]) {
+        self.send_after(0, to, payload);
+    }
+
+    /// Sends a message after a delay of the machine's own, such as the time that it computes.
+    #[inline]
+    pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8]) {
+        assert!(to < self.world.nodes(), "there is no machine {to}");
+        self.tally.messages += 1;
+        self.tally.bytes += payload.len() as u64;
+        let leaves = self.stamp.at.saturating_add(delay);
+        let arrivals = self.world.transmit(self.wire, leaves, self.node, to, payload.len());
+        match arrivals {
+            [None, None] => self.tally.lost += 1,
+            [Some(_), Some(_)] => self.tally.duplicated += 1,
+            _ => {}
+        }
+        for at in arrivals.into_iter().flatten() {
+            let sequence = self.wire.next();
+            let length = u32::try_from(payload.len()).expect("a message is below 4 GiB");
+            let header = Header { at, sequence, source: self.node, destination: to, length };
+            match &mut self.port {
+                Port::Windowed { stage, .. } => stage.push(header, payload),
+                Port::Global(queue) => queue.message(header, payload),
+            }
+        }
+    }
+
+    /// Sets a timer, at least a nanosecond ahead. It cannot be taken back: a machine that has changed its mind ignores
+    /// the tag.
+    #[inline]
+    pub fn set_timer(&mut self, delay: Nanos, tag: u64) {
+        let at = self.stamp.at.saturating_add(delay.max(1));
+        let timer = Timer { at, sequence: self.wire.next(), tag, node: self.node };
+        match &mut self.port {
+            Port::Windowed { timers, .. } => timers.set(timer),
+            Port::Global(queue) => queue.timer(timer),
+        }
+    }
+
+    /// Tells whoever observes the simulation.
+    #[inline]
+    pub fn note(&mut self, note: N) {
+        self.notes.push(Noted { stamp: self.stamp, node: self.node, note });
+    }
+}
+
+impl<N> std::fmt::Debug for Context<'_, N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("stamp", &self.stamp).field("node", &self.node).finish_non_exhaustive()
+    }
+}

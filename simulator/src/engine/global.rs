@@ -1,0 +1,191 @@
+//! The engine in global order: one event after the other, whatever the latencies.
+//!
+//! Invariant: the next event is the first of all in the order of stamps. Callers may interfere between two events.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use super::context::Port;
+use super::record::Header;
+use super::timers::Timer;
+use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
+use crate::world::World;
+
+#[derive(Debug)]
+enum Cause {
+    Message(Box<[u8]>),
+    Timer(u64),
+}
+
+#[derive(Debug)]
+struct Entry {
+    stamp: Stamp,
+    node: u32,
+    cause: Cause,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.stamp == other.stamp
+    }
+}
+
+impl Eq for Entry {}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.stamp.cmp(&other.stamp)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Everything that is to happen.
+#[derive(Debug, Default)]
+pub(super) struct Queue(BinaryHeap<Reverse<Entry>>);
+
+impl Queue {
+    pub(super) fn message(&mut self, header: Header, payload: &[u8]) {
+        let Header { at, sequence, source, destination: node, .. } = header;
+        let stamp = Stamp { at, source, sequence };
+        self.0.push(Reverse(Entry { stamp, node, cause: Cause::Message(payload.into()) }));
+    }
+
+    pub(super) fn timer(&mut self, timer: Timer) {
+        self.0.push(Reverse(Entry { stamp: timer.stamp(), node: timer.node, cause: Cause::Timer(timer.tag) }));
+    }
+}
+
+/// A simulation in global order.
+pub struct Global<M: Machine> {
+    world: World,
+    slots: Vec<Slot<M>>,
+    queue: Queue,
+    notes: Vec<Noted<M::Note>>,
+    tally: Tally,
+    now: Nanos,
+}
+
+impl<M: Machine> Global<M> {
+    /// A simulation of these machines in this world.
+    ///
+    /// # Panics
+    /// When the world is not made for as many machines.
+    #[must_use]
+    pub fn new(world: World, seed: u64, machines: Vec<M>) -> Self {
+        assert_eq!(world.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        let slots = (0..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine)).collect();
+        let (queue, notes, tally) = (Queue::default(), Vec::new(), Tally::default());
+        let mut simulation = Self { world, slots, queue, notes, tally, now: 0 };
+        for node in 0..simulation.world.nodes() {
+            simulation.with(node, Stamp { at: 0, source: node, sequence: 0 }, |machine, context| {
+                machine.on_start(context);
+            });
+        }
+        simulation
+    }
+
+    /// The time of the last event, or to which the caller has let time pass.
+    #[must_use]
+    pub const fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut tally = self.tally;
+        for (node, slot) in (0..).zip(&self.slots) {
+            tally.trace = tally.trace.wrapping_add(slot.trace(node));
+        }
+        tally
+    }
+
+    /// The counts alone, without the trace.
+    #[must_use]
+    pub const fn counts(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// One of the machines.
+    #[must_use]
+    pub fn machine(&self, node: u32) -> &M {
+        &self.slots[node as usize].machine
+    }
+
+    /// The world, to change its faults.
+    pub const fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// The machines.
+    pub fn machines(&self) -> impl ExactSizeIterator<Item = &M> {
+        self.slots.iter().map(|slot| &slot.machine)
+    }
+
+    /// When the next event is.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Nanos> {
+        self.queue.0.peek().map(|Reverse(entry)| entry.stamp.at)
+    }
+
+    /// Takes what machines have told since it was last taken.
+    pub fn take_notes(&mut self) -> Vec<Noted<M::Note>> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Lets time pass without an event.
+    ///
+    /// # Panics
+    /// When an event is due before.
+    pub fn pass(&mut self, until: Nanos) {
+        assert!(self.next_at().is_none_or(|next| next >= until), "an event would be skipped");
+        self.now = self.now.max(until);
+    }
+
+    /// Runs the next event if it is before `until`, and says whether it was.
+    pub fn step(&mut self, until: Nanos) -> bool {
+        if self.next_at().is_none_or(|next| next >= until) {
+            return false;
+        }
+        let Some(Reverse(Entry { stamp, node, cause })) = self.queue.0.pop() else { return false };
+        self.now = stamp.at;
+        if matches!(cause, Cause::Message(_)) && self.world.is_cut(stamp.at, stamp.source, node) {
+            self.tally.cut += 1;
+            return true;
+        }
+        self.tally.events += 1;
+        let kind = match &cause {
+            Cause::Message(payload) => Kind::Message(payload),
+            Cause::Timer(tag) => Kind::Timer(*tag),
+        };
+        self.slots[node as usize].link(stamp, kind);
+        self.with(node, stamp, |machine, context| match kind {
+            Kind::Message(payload) => machine.on_message(context, stamp.source, payload),
+            Kind::Timer(tag) => machine.on_timer(context, tag),
+        });
+        true
+    }
+
+    /// Interferes with a machine, as if by an event of its own that happens now.
+    pub fn interfere<R>(&mut self, node: u32, act: impl FnOnce(&mut M, &mut Context<'_, M::Note>) -> R) -> R {
+        self.with(node, Stamp { at: self.now, source: node, sequence: 0 }, act)
+    }
+
+    fn with<R>(&mut self, node: u32, stamp: Stamp, act: impl FnOnce(&mut M, &mut Context<'_, M::Note>) -> R) -> R {
+        let Self { world, slots, queue, notes, tally, .. } = self;
+        let Slot { wire, machine, .. } = &mut slots[node as usize];
+        let mut context = Context { stamp, node, wire, world, port: Port::Global(queue), notes, tally };
+        act(machine, &mut context)
+    }
+}
+
+impl<M: Machine> std::fmt::Debug for Global<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Global").field("now", &self.now).field("nodes", &self.slots.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! The engine: machines in virtual time, and the two ways to run them.
+//!
+//! An event is a message or a timer. Events happen in the order (time, source, the source's own count), which depends
+//! on nothing but what the machines do: not on queues, blocks or threads. [`Windowed`] is the fast way: it runs windows
+//! of one minimum latency, in which no node can reach another, block by block and on several threads. [`Global`] takes
+//! one event after the other, so that it also serves latencies near zero and callers who interfere between two events.
+//! Both give every machine the same events in the same order, and with them the same [trace hash](Tally::trace).
+//!
+//! This module knows nothing of nelumbo: what runs on it is anything that is a [`Machine`].
+
+mod context;
+mod global;
+mod record;
+mod timers;
+mod windowed;
+mod worker;
+
+pub use context::{Context, Wire};
+pub use global::Global;
+pub use windowed::Windowed;
+
+use crate::random::{fold, mix};
+
+/// Nanoseconds since the start of a simulation.
+pub type Nanos = u64;
+
+/// Something that runs in a simulation: told what happens, it changes, sends, and sets timers.
+pub trait Machine {
+    /// What it tells whoever observes the simulation.
+    type Note: Send;
+
+    /// The simulation begins.
+    fn on_start(&mut self, context: &mut Context<'_, Self::Note>);
+
+    /// A message arrives. That it comes from `from` is certain; that it comes at all, or once, is not.
+    fn on_message(&mut self, context: &mut Context<'_, Self::Note>, from: u32, payload: &[u8]);
+
+    /// A timer that this machine set with this tag is due.
+    fn on_timer(&mut self, context: &mut Context<'_, Self::Note>, tag: u64);
+}
+
+/// When an event happens and who caused it: the order of events, and a name for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// When.
+    pub at: Nanos,
+    /// The machine that caused it.
+    pub source: u32,
+    /// Which of that machine's messages and timers it is.
+    pub sequence: u64,
+}
+
+/// Something that a machine told, with the event it told it at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted<N> {
+    /// The event.
+    pub stamp: Stamp,
+    /// The machine that told it.
+    pub node: u32,
+    /// What it told.
+    pub note: N,
+}
+
+/// What has happened so far, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that reached a machine.
+    pub events: u64,
+    /// Messages that machines have sent.
+    pub messages: u64,
+    /// The bytes in them.
+    pub bytes: u64,
+    /// Messages that were lost on the way.
+    pub lost: u64,
+    /// Messages that arrived twice.
+    pub duplicated: u64,
+    /// Messages that a partition kept from arriving.
+    pub cut: u64,
+    /// A hash over every event of every machine, in each machine's order.
+    pub trace: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.cut += other.cut;
+        self.trace = self.trace.wrapping_add(other.trace);
+    }
+}
+
+/// What an event is, for the machine it happens to.
+#[derive(Clone, Copy, Debug)]
+enum Kind<'a> {
+    Message(&'a [u8]),
+    Timer(u64),
+}
+
+/// A machine with what the engine keeps for it.
+#[derive(Debug)]
+struct Slot<M> {
+    wire: Wire,
+    chain: u64,
+    machine: M,
+}
+
+impl<M> Slot<M> {
+    fn new(seed: u64, node: u32, machine: M) -> Self {
+        Self { wire: Wire::new(seed, node), chain: mix(u64::from(node)), machine }
+    }
+
+    /// Links an event into the machine's history.
+    #[inline]
+    fn link(&mut self, stamp: Stamp, kind: Kind<'_>) {
+        let head = self.chain ^ mix(stamp.at ^ u64::from(stamp.source) << 40 ^ stamp.sequence << 20);
+        self.chain = match kind {
+            Kind::Message(payload) => fold(mix(head), payload),
+            Kind::Timer(tag) => mix(head ^ mix(tag).rotate_left(17)),
+        };
+    }
+
+    /// The machine's part of the trace hash.
+    fn trace(&self, node: u32) -> u64 {
+        mix(self.chain ^ mix(u64::from(node) + 1))
+    }
+}

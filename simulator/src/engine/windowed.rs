@@ -1,0 +1,210 @@
+//! The fast engine: windows of one minimum latency, blocks of machines, one or more threads.
+//!
+//! Invariant: what is sent in a window arrives in a later one, so blocks and threads run a window without seeing each
+//! other, and meet only between windows. Observers get a window's notes at its end, in the order of events.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+
+use super::record::Stream;
+use super::worker::Worker;
+use super::{Machine, Nanos, Noted, Tally};
+use crate::world::World;
+
+/// A simulation that runs in windows.
+#[derive(Debug)]
+pub struct Windowed<M> {
+    world: World,
+    seed: u64,
+    threads: usize,
+    block_bits: u32,
+    machines: Vec<M>,
+}
+
+impl<M: Machine + Send> Windowed<M> {
+    /// A simulation of these machines in this world.
+    ///
+    /// # Panics
+    /// When the world's least latency is zero, or it is not made for as many machines.
+    #[must_use]
+    pub fn new(world: World, seed: u64, machines: Vec<M>) -> Self {
+        assert_eq!(world.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        assert!(world.least_latency() > 0, "a world without a least latency runs in global order only");
+        Self { world, seed, threads: 1, block_bits: 10, machines }
+    }
+
+    /// Runs on this many threads. The result is the same.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Runs blocks of 2 to this power machines. The result is the same.
+    #[must_use]
+    pub fn block_bits(mut self, bits: u32) -> Self {
+        self.block_bits = bits.min(31);
+        self
+    }
+
+    /// Runs everything that happens before `until`, shows each window's notes to `observe`, and hands back the
+    /// machines. An observer that breaks ends the simulation after that window.
+    pub fn run(
+        self,
+        until: Nanos,
+        mut observe: impl FnMut(&mut Vec<Noted<M::Note>>) -> ControlFlow<()>,
+    ) -> (Vec<M>, Tally) {
+        let Self { world, seed, threads, block_bits, mut machines } = self;
+        let per_block = 1_usize << block_bits;
+        let blocks = machines.len().div_ceil(per_block);
+        let per_worker = blocks.div_ceil(threads).max(1) * per_block;
+        let mut workers = Vec::new();
+        let mut first = 0_u32;
+        while !machines.is_empty() {
+            let rest = machines.split_off(per_worker.min(machines.len()));
+            let own = std::mem::replace(&mut machines, rest);
+            let count = own.len() as u32;
+            workers.push(Worker::new(&world, seed, first, own, block_bits, blocks));
+            first += count;
+        }
+        let Some(mut leader) = (!workers.is_empty()).then(|| workers.remove(0)) else {
+            return (Vec::new(), Tally::default());
+        };
+        let meeting = Meeting::new(workers.len() + 1, &leader, &workers, until, world.least_latency());
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..)
+                .zip(workers)
+                .map(|(index, mut worker)| {
+                    let meeting = &meeting;
+                    scope.spawn(move || {
+                        meeting.attend(index, &mut worker, None);
+                        worker.finish()
+                    })
+                })
+                .collect();
+            meeting.attend(0, &mut leader, Some(&mut observe));
+            let (mut all, mut tally) = leader.finish();
+            for other in others {
+                let (machines, part) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+                all.extend(machines);
+                tally.add(&part);
+            }
+            (all, tally)
+        })
+    }
+}
+
+type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>) -> ControlFlow<()>;
+
+/// Where workers meet between windows.
+struct Meeting<N> {
+    barrier: Barrier,
+    /// Which blocks each worker has.
+    shares: Vec<std::ops::Range<usize>>,
+    /// By receiving worker: what arrives for it in the next window.
+    mail: Vec<Mutex<Vec<Vec<Stream>>>>,
+    notes: Mutex<Vec<Noted<N>>>,
+    next: AtomicU64,
+    is_over: AtomicBool,
+    until: Nanos,
+    length: Nanos,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl<N: Send> Meeting<N> {
+    fn new<M: Machine<Note = N>>(
+        count: usize,
+        leader: &Worker<'_, M>,
+        others: &[Worker<'_, M>],
+        until: Nanos,
+        length: Nanos,
+    ) -> Self {
+        let mut from = 0;
+        let shares = std::iter::once(leader)
+            .chain(others)
+            .map(|worker| {
+                let share = from..from + worker.blocks();
+                from = share.end;
+                share
+            })
+            .collect();
+        Self {
+            barrier: Barrier::new(count),
+            shares,
+            mail: (0..count).map(|_| Mutex::new(Vec::new())).collect(),
+            notes: Mutex::new(Vec::new()),
+            next: AtomicU64::new(NEVER),
+            is_over: AtomicBool::new(false),
+            until,
+            length,
+        }
+    }
+
+    /// One worker's way through all windows. The one who observes leads: between windows the others wait for it.
+    fn attend<M: Machine<Note = N>>(
+        &self,
+        me: usize,
+        worker: &mut Worker<'_, M>,
+        mut observe: Option<Observer<'_, N>>,
+    ) {
+        worker.start();
+        let mut window = 0_u64;
+        while window.checked_mul(self.length).is_some_and(|start| start < self.until) {
+            self.post(worker.take(window));
+            self.barrier.wait();
+            let arriving = std::mem::take(&mut *lock(&self.mail[me]));
+            // A machine that panics must not leave the other workers waiting for this one.
+            let run = catch_unwind(AssertUnwindSafe(|| worker.run(window, arriving, self.until)));
+            if run.is_err() {
+                self.is_over.store(true, Ordering::SeqCst);
+            }
+            if !worker.notes.is_empty() {
+                lock(&self.notes).append(&mut worker.notes);
+            }
+            self.next.fetch_min(worker.next_window().unwrap_or(NEVER), Ordering::SeqCst);
+            self.barrier.wait();
+            let next = self.next.load(Ordering::SeqCst);
+            if let Some(observe) = &mut observe {
+                self.show(observe);
+            }
+            self.barrier.wait();
+            if let Err(panic) = run {
+                resume_unwind(panic);
+            }
+            if self.is_over.load(Ordering::SeqCst) {
+                break;
+            }
+            // Everyone has read it, and nobody writes it before the next barrier but one.
+            self.next.store(NEVER, Ordering::SeqCst);
+            window = next;
+        }
+    }
+
+    fn show(&self, observe: &mut Observer<'_, N>) {
+        let mut notes = lock(&self.notes);
+        if notes.is_empty() {
+            return;
+        }
+        notes.sort_by_key(|noted| noted.stamp);
+        if observe(&mut notes).is_break() {
+            self.is_over.store(true, Ordering::SeqCst);
+        }
+        notes.clear();
+    }
+
+    fn post(&self, streams: Vec<Vec<Stream>>) {
+        for mut streams in streams {
+            for (share, mail) in self.shares.iter().zip(&self.mail).rev() {
+                let own = streams.split_off(share.start);
+                lock(mail).push(own);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

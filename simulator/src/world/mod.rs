@@ -1,0 +1,200 @@
+//! The world between machines: how long messages take, and what befalls them.
+//!
+//! Invariant: loss and latency are decided when a message is sent, with the sender's own randomness; partitions when it
+//! arrives. Nothing here changes while a simulation runs in windows, so every thread reads the same world: what changes
+//! with time is written down in advance. Driven by the engine.
+
+mod latency;
+mod partition;
+mod quantiles;
+
+pub use latency::{Latency, REGIONS, Regions};
+pub use partition::{Members, Partition, Way};
+
+use crate::engine::{Nanos, Wire};
+
+/// How unreliable the network is for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Weather {
+    /// How many messages in a million are lost.
+    pub loss: u32,
+    /// How many messages in a million arrive twice.
+    pub duplication: u32,
+    /// How many messages in a million are held back, so that later ones overtake them.
+    pub reordering: u32,
+    /// For how long at most.
+    pub held_back: Nanos,
+}
+
+/// A weather with its time. What is in no spell is fair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spell {
+    /// From when on.
+    pub from: Nanos,
+    /// Until when.
+    pub until: Nanos,
+    /// What it is like.
+    pub weather: Weather,
+}
+
+/// Everything between the machines.
+#[derive(Clone, Debug)]
+pub struct World {
+    nodes: u32,
+    latency: Latency,
+    regions: Option<Box<[u8]>>,
+    slow: Option<(Members, Nanos)>,
+    bandwidth: Option<u64>,
+    spells: Vec<Spell>,
+    partitions: Vec<Partition>,
+}
+
+impl World {
+    /// A fair world of this many machines.
+    #[must_use]
+    pub const fn new(nodes: u32, latency: Latency) -> Self {
+        Self { nodes, latency, regions: None, slow: None, bandwidth: None, spells: Vec::new(), partitions: Vec::new() }
+    }
+
+    /// Puts each machine into a region, for latencies that depend on it.
+    ///
+    /// # Panics
+    /// When there are not as many as machines.
+    #[must_use]
+    pub fn with_regions(mut self, regions: Box<[u8]>) -> Self {
+        assert_eq!(regions.len(), self.nodes as usize, "every machine is in a region");
+        self.regions = Some(regions);
+        self
+    }
+
+    /// Makes some machines slow: what they send takes longer by this much.
+    #[must_use]
+    pub fn with_slow(mut self, members: Members, by: Nanos) -> Self {
+        self.slow = Some((members, by));
+        self
+    }
+
+    /// Gives each machine an uplink of this many bytes a second, which sends one message after the other.
+    #[must_use]
+    pub const fn with_bandwidth(mut self, bytes_per_second: u64) -> Self {
+        self.bandwidth = Some(bytes_per_second);
+        self
+    }
+
+    /// Adds a spell of bad weather.
+    #[must_use]
+    pub fn with_spell(mut self, spell: Spell) -> Self {
+        self.spells.push(spell);
+        self
+    }
+
+    /// Adds a partition.
+    #[must_use]
+    pub fn with_partition(mut self, partition: Partition) -> Self {
+        self.partitions.push(partition);
+        self
+    }
+
+    /// The spells, to change while a simulation runs in global order.
+    pub const fn spells_mut(&mut self) -> &mut Vec<Spell> {
+        &mut self.spells
+    }
+
+    /// The partitions, to change while a simulation runs in global order.
+    pub const fn partitions_mut(&mut self) -> &mut Vec<Partition> {
+        &mut self.partitions
+    }
+
+    /// How many machines there are.
+    #[inline]
+    #[must_use]
+    pub const fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// The least time that any message takes.
+    #[must_use]
+    pub const fn least_latency(&self) -> Nanos {
+        self.latency.least()
+    }
+
+    /// The mean time that a message takes in fair weather.
+    #[must_use]
+    pub fn mean_latency(&self) -> Nanos {
+        self.latency.mean()
+    }
+
+    /// The region of a machine.
+    #[inline]
+    #[must_use]
+    pub fn region(&self, node: u32) -> u8 {
+        self.regions.as_ref().map_or(0, |regions| regions[node as usize])
+    }
+
+    /// When a message arrives that leaves now: never, once, or twice.
+    #[inline]
+    pub(crate) fn transmit(
+        &self,
+        wire: &mut Wire,
+        now: Nanos,
+        from: u32,
+        to: u32,
+        length: usize,
+    ) -> [Option<Nanos>; 2] {
+        let mut leaves = now;
+        if let Some(bandwidth) = self.bandwidth {
+            let takes = (length as u64).saturating_mul(1_000_000_000) / bandwidth.max(1);
+            leaves = now.max(wire.busy_until).saturating_add(takes);
+            wire.busy_until = leaves;
+        }
+        if let Some((members, by)) = &self.slow
+            && members.contains(from)
+        {
+            leaves = leaves.saturating_add(*by);
+        }
+        let (here, there) = (self.region(from), self.region(to));
+        let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(&mut wire.random, here, there))), None];
+        for Spell { from, until, weather } in &self.spells {
+            if (*from..*until).contains(&now) {
+                self.weather(weather, &mut arrivals, wire, leaves, here, there);
+            }
+        }
+        arrivals
+    }
+
+    fn weather(
+        &self,
+        weather: &Weather,
+        arrivals: &mut [Option<Nanos>; 2],
+        wire: &mut Wire,
+        leaves: Nanos,
+        here: u8,
+        there: u8,
+    ) {
+        let random = &mut wire.random;
+        if weather.duplication > 0 && random.chance(weather.duplication) {
+            arrivals[1] = Some(leaves.saturating_add(self.latency.draw(random, here, there)));
+        }
+        if weather.reordering > 0 && random.chance(weather.reordering) {
+            let longer = random.below(weather.held_back);
+            arrivals[0] = arrivals[0].map(|at| at.saturating_add(longer));
+        }
+        if weather.loss > 0 && random.chance(weather.loss) {
+            *arrivals = [None, None];
+        }
+    }
+
+    /// Whether a partition keeps a message from arriving now.
+    #[inline]
+    #[must_use]
+    pub fn is_cut(&self, now: Nanos, from: u32, to: u32) -> bool {
+        self.partitions.iter().any(|partition| partition.cuts(now, from, to))
+    }
+
+    /// For how long machines have been unable to reach each other at all by now; nothing when they can.
+    #[must_use]
+    pub fn cut_since(&self, now: Nanos, one: u32, other: u32) -> Option<Nanos> {
+        let cutting = self.partitions.iter().filter(|partition| partition.cuts(now, one, other));
+        cutting.filter(|partition| partition.cuts(now, other, one)).map(|partition| partition.from).min()
+    }
+}

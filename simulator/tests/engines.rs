@@ -1,0 +1,136 @@
+//! The same machines in the same world give the same trace, however they are run.
+
+use std::ops::ControlFlow;
+
+use nelumbo_simulator::Random;
+use nelumbo_simulator::engine::{Context, Global, Machine, Nanos, Noted, Tally, Windowed};
+use nelumbo_simulator::world::{Latency, Members, Partition, Spell, Way, Weather, World};
+
+const MILLISECOND: Nanos = 1_000_000;
+
+/// Sends to random others at random times, answers most of what it gets, and sets timers near and far.
+struct Chatter {
+    random: Random,
+    heard: u64,
+}
+
+impl Machine for Chatter {
+    type Note = u64;
+
+    fn on_start(&mut self, context: &mut Context<'_, u64>) {
+        context.set_timer(self.random.below(5 * MILLISECOND), 1);
+    }
+
+    fn on_message(&mut self, context: &mut Context<'_, u64>, from: u32, payload: &[u8]) {
+        self.heard += payload.len() as u64;
+        if self.heard.is_multiple_of(7) {
+            context.note(self.heard);
+        }
+        if payload.len() > 20 {
+            context.send(from, &payload[..payload.len() / 2]);
+        }
+        if self.random.below(4) == 0 {
+            // Also inside this window, beyond the ring, and at the same time as others.
+            let delays = [0, 1, MILLISECOND, 3 * MILLISECOND, 800 * MILLISECOND];
+            context.set_timer(delays[self.random.below(5) as usize], 2);
+        }
+    }
+
+    fn on_timer(&mut self, context: &mut Context<'_, u64>, tag: u64) {
+        let nodes = u64::from(context.world().nodes());
+        let bytes = self.random.bytes32();
+        let length = [8, 32, 40, 5000][self.random.below(4) as usize];
+        let payload: Vec<u8> = bytes.iter().cycle().take(length).copied().collect();
+        context.send(self.random.below(nodes) as u32, &payload);
+        if tag == 1 {
+            context.set_timer(20 * MILLISECOND, 1);
+        }
+    }
+}
+
+fn machines(seed: u64, count: u32) -> Vec<Chatter> {
+    (0..count).map(|node| Chatter { random: Random::stream(seed, "chatter", u64::from(node)), heard: 0 }).collect()
+}
+
+fn world(seed: u64, nodes: u32) -> World {
+    let latency = match seed % 3 {
+        0 => Latency::Fixed(10 * MILLISECOND),
+        1 => Latency::Uniform { low: 4 * MILLISECOND, span: 300 * MILLISECOND },
+        _ => Latency::log_normal(5 * MILLISECOND, 20 * MILLISECOND, 0.8),
+    };
+    let weather = Weather { loss: 50_000, duplication: 30_000, reordering: 100_000, held_back: 80 * MILLISECOND };
+    let members = Members::collect((0..nodes).filter(|node| node % 3 == 0));
+    World::new(nodes, latency)
+        .with_spell(Spell { from: 100 * MILLISECOND, until: 700 * MILLISECOND, weather })
+        .with_partition(Partition {
+            from: 200 * MILLISECOND,
+            until: 500 * MILLISECOND,
+            members,
+            way: Way::Outward,
+            flapping: 60 * MILLISECOND,
+        })
+        .with_slow(Members::collect([1, 5]), 7 * MILLISECOND)
+        .with_bandwidth(200_000)
+}
+
+const UNTIL: Nanos = 1_200 * MILLISECOND + 123_457;
+
+fn in_global_order(seed: u64, nodes: u32) -> (Tally, Vec<Noted<u64>>) {
+    let mut simulation = Global::new(world(seed, nodes), seed, machines(seed, nodes));
+    while simulation.step(UNTIL) {}
+    (simulation.tally(), simulation.take_notes())
+}
+
+fn in_windows(seed: u64, nodes: u32, threads: usize, block_bits: u32) -> (Tally, Vec<Noted<u64>>) {
+    let mut all = Vec::new();
+    let simulation = Windowed::new(world(seed, nodes), seed, machines(seed, nodes));
+    let (machines, tally) = simulation.threads(threads).block_bits(block_bits).run(UNTIL, |notes| {
+        all.append(notes);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(machines.len(), nodes as usize);
+    (tally, all)
+}
+
+#[test]
+fn both_engines_give_the_same_trace_on_any_number_of_threads_and_blocks() {
+    for seed in 0..6 {
+        let nodes = 20 + 7 * seed as u32;
+        let (tally, notes) = in_global_order(seed, nodes);
+        assert!(tally.events > 2_000 && notes.len() > 100, "{tally:?}");
+        assert!(tally.lost > 0 && tally.duplicated > 0 && tally.cut > 0, "every fault has happened: {tally:?}");
+        assert!(notes.is_sorted_by_key(|noted| noted.stamp));
+        for (threads, block_bits) in [(1, 10), (1, 3), (2, 3), (2, 0), (3, 4), (2, 10)] {
+            let (other, others) = in_windows(seed, nodes, threads, block_bits);
+            assert_eq!(other, tally, "seed {seed}, {threads} threads, 2^{block_bits} in a block");
+            assert_eq!(others, notes);
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_another_trace() {
+    let traces: std::collections::BTreeSet<u64> = (0..20).map(|seed| in_windows(seed, 40, 1, 4).0.trace).collect();
+    assert_eq!(traces.len(), 20);
+}
+
+#[test]
+fn the_trace_is_the_one_written_down() {
+    // Debug and release builds, two processes, and every later version: the trace of a seed stays.
+    let traces: Vec<u64> = (0..3).map(|seed| in_windows(seed, 50, 2, 4).0.trace).collect();
+    assert_eq!(traces, TRACES);
+}
+
+const TRACES: [u64; 3] = [12_731_132_036_265_077_140, 231_387_062_976_993_059, 4_864_980_733_708_211_516];
+
+#[test]
+fn an_observer_that_breaks_ends_the_simulation() {
+    let simulation = Windowed::new(world(1, 40), 1, machines(1, 40)).threads(2).block_bits(2);
+    let mut windows = 0;
+    let (_, tally) = simulation.run(UNTIL, |_| {
+        windows += 1;
+        if windows == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(windows, 3);
+    assert!(tally.events < in_windows(1, 40, 1, 4).0.events);
+}
