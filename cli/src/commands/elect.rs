@@ -1,0 +1,70 @@
+//! `nelumbo elect`: who coordinates a session.
+
+use clap::Args;
+use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::election::{Election, Method};
+use serde::Serialize;
+
+use crate::failure::{Answer, Failure};
+use crate::{output, values};
+
+const EXAMPLES: &str = "\
+Methods:
+  lexicographic  the smallest key, then upwards
+  hash-based     a key that a hash of all keys points at, then upwards and around
+  first-signer   the first of the sorted keys, then upwards
+  last-signer    the last of the sorted keys, then downwards
+
+Examples:
+  nelumbo elect KEY KEY KEY
+  nelumbo elect --method hash-based --json KEY KEY KEY";
+
+/// Elects the coordinator among signers: who publishes the result, and who takes over in turn
+///
+/// Every signer computes the same outcome from the keys alone. Signers are numbered by their place among the sorted
+/// keys, from 0. The proof is a checksum of the set of keys, by which signers notice that theirs differ.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Elect {
+    /// The public key of each signer: 33 bytes, 66 hexadecimal digits
+    #[arg(value_name = "KEY", required = true, value_parser = values::public_key)]
+    keys: Vec<PublicKey>,
+    /// How to elect
+    #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
+    method: Method,
+    /// Prints one JSON object: `coordinator`, `coordinator_index`, `priority`, `proof`
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    coordinator: PublicKey,
+    coordinator_index: usize,
+    priority: &'a [usize],
+    proof: String,
+}
+
+impl Elect {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let keys = values::sorted(self.keys)?;
+        let election = Election::new(self.method, &keys)
+            .map_err(|error| Failure::input(error, "give the public key of every signer, each once"))?;
+        let coordinator = keys[election.coordinator()];
+        let proof = hex::encode(election.proof());
+        if self.json {
+            output::json(&Outcome {
+                coordinator,
+                coordinator_index: election.coordinator(),
+                priority: election.priority(),
+                proof,
+            })?;
+        } else {
+            let mut rows = vec![("coordinator", coordinator.to_string())];
+            rows.extend(election.priority().iter().skip(1).map(|index| ("then", keys[*index].to_string())));
+            rows.push(("proof", proof));
+            output::table(&rows)?;
+        }
+        Ok(Answer::Yes)
+    }
+}

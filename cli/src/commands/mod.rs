@@ -1,0 +1,29 @@
+//! The commands, one file each.
+//!
+//! Owns nothing but the way from a parsed command to its code. Each file holds the arguments of its command, the help
+//! with them, and `run`. `main` drives it.
+
+pub(crate) mod completions;
+pub(crate) mod elect;
+pub(crate) mod key;
+mod key_aggregate;
+mod key_generate;
+mod key_show;
+pub(crate) mod sign;
+pub(crate) mod verify;
+
+use crate::arguments::Command;
+use crate::failure::{Answer, Failure};
+
+/// Does what was asked.
+pub(crate) fn run(command: Command) -> Result<Answer, Failure> {
+    match command {
+        Command::Key(key::Key::Generate(generate)) => generate.run(),
+        Command::Key(key::Key::Show(show)) => show.run(),
+        Command::Key(key::Key::Aggregate(aggregate)) => aggregate.run(),
+        Command::Sign(sign) => sign.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Elect(elect) => elect.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}

@@ -1,0 +1,101 @@
+//! How texts on the command line become values.
+//!
+//! Owns the parsers that clap calls and the rules that concern several values at once. Invariant: a key that leaves this
+//! file is a point of the curve, and a list of keys is sorted and without duplicates. All commands drive it.
+
+use std::fmt::Debug;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use nelumbo_core::crypto::{Network, PublicKey, PublicKeyError, Signature, Suite, sort_keys};
+use nelumbo_core::election::Method;
+
+use crate::failure::Failure;
+
+/// Bytes given in hexadecimal. A type of its own because clap takes a `Vec` for several values.
+#[derive(Clone, Debug)]
+pub(crate) struct HexBytes(pub(crate) Vec<u8>);
+
+impl FromStr for HexBytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let odd = |found| format!("two hexadecimal digits make a byte, and {found} digits are odd; is one missing?");
+        hex::decode(text).map(Self).map_err(|error| match error {
+            hex::FromHexError::OddLength => odd(text.len()),
+            hex::FromHexError::InvalidHexCharacter { c, index } => {
+                format!("character {} is {c:?}, which is not a hexadecimal digit", index + 1)
+            }
+            hex::FromHexError::InvalidStringLength => odd(text.len()),
+        })
+    }
+}
+
+/// A public key of 33 bytes, on the curve.
+pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
+    let HexBytes(bytes) = text.parse()?;
+    let key = PublicKey::from_slice(&bytes).map_err(|error| match error {
+        PublicKeyError::Length(found) => {
+            format!("a public key has 33 bytes, which are 66 digits; this one has {found} bytes")
+        }
+        error => error.to_string(),
+    })?;
+    key.validate().map_err(|error| format!("{error}; is a digit wrong?"))?;
+    Ok(key)
+}
+
+/// A signature of 64 bytes. Whether it is valid is another question.
+pub(crate) fn signature(text: &str) -> Result<Signature, String> {
+    let HexBytes(bytes) = text.parse()?;
+    let found = bytes.len();
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| format!("a signature has 64 bytes, which are 128 digits; this one has {found} bytes"))?;
+    Ok(Signature::from_bytes(bytes))
+}
+
+/// A signature scheme.
+pub(crate) fn suite() -> impl TypedValueParser<Value = Suite> {
+    named(["lotus", "bip340"])
+}
+
+/// A Lotus network.
+pub(crate) fn network() -> impl TypedValueParser<Value = Network> {
+    named(["mainnet", "testnet", "regtest"])
+}
+
+/// An election method.
+pub(crate) fn method() -> impl TypedValueParser<Value = Method> {
+    named(["lexicographic", "hash-based", "first-signer", "last-signer"])
+}
+
+/// One of these names, each of which the type can read.
+fn named<T, const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Debug> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).map(|name| name.parse().expect("the core knows every name that is possible"))
+}
+
+/// Sorts keys, and refuses one that is there twice.
+pub(crate) fn sorted(mut keys: Vec<PublicKey>) -> Result<Vec<PublicKey>, Failure> {
+    sort_keys(&mut keys);
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::input(
+            format_args!("key {} is given twice", pair[0]),
+            "every signer needs a key of its own, so give each key once",
+        )),
+        None => Ok(keys),
+    }
+}
+
+/// Refuses a message that the suite does not sign.
+pub(crate) fn check_message(suite: Suite, message: &[u8]) -> Result<(), Failure> {
+    if suite == Suite::Lotus && message.len() != 32 {
+        return Err(Failure::input(
+            format_args!("a Lotus signature is over 32 bytes, and the message has {}", message.len()),
+            "give the message's 32-byte digest, or choose --suite bip340",
+        ));
+    }
+    Ok(())
+}
