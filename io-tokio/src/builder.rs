@@ -21,7 +21,7 @@ use crate::{
     handle::Handle,
     host::World,
     inbound::RecordRules,
-    journal::{Journal, JournalError},
+    journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
     network::{Network, NetworkConfig, NetworkError},
@@ -84,11 +84,19 @@ impl Builder {
 
     /// Starts the node on the current tokio runtime. The events begin with the first one.
     pub fn start(self) -> Result<(Handle, Events), StartError> {
-        let Self { config, network, folder, signer } = self;
         let metrics = Metrics::new();
-        let (journal, records) = Journal::open(&folder, &metrics)?;
-        let network = Network::new(network, metrics.clone())?;
+        let (journal, records) = Journal::open(&self.folder, &metrics)?;
+        self.start_with(journal, records, metrics)
+    }
 
+    fn start_with(
+        self,
+        journal: Journal,
+        records: Vec<StoredRecord>,
+        metrics: Metrics,
+    ) -> Result<(Handle, Events), StartError> {
+        let Self { config, network, signer, .. } = self;
+        let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
         let clock = Clock::start();
         let rules = RecordRules {
@@ -128,3 +136,7 @@ pub fn fresh_entropy() -> Result<Entropy, StartError> {
     getrandom::fill(&mut seed).map_err(|error| StartError::Entropy(error.to_string()))?;
     Entropy::new(seed).map_err(|error: EntropyError| StartError::Entropy(error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "builder_tests.rs"]
+mod tests;

@@ -138,9 +138,10 @@ impl Host for World {
 
     fn dial(&mut self, peer: PeerId, addresses: Vec<Address>) {
         let Some(peer) = names::from_core(&peer) else { return };
-        if !self.network.keep(peer, names::addresses_from_core(&addresses)) {
+        let addresses = self.network.admissible(names::addresses_from_core(&addresses));
+        if !self.network.keep(peer, addresses.clone()) {
             tracing::warn!(%peer, "too many peers are kept; this one is dialled once only");
-            self.network.dial(peer, names::addresses_from_core(&addresses));
+            self.network.dial(peer, addresses);
         }
     }
 

@@ -354,3 +354,22 @@ async fn a_kept_peer_is_connected_again_after_it_was_away() {
     assert_eq!(group.peer(back), peer);
     group.until(|networks| networks[keeper].is_connected(&peer)).await;
 }
+
+#[tokio::test]
+async fn a_node_behind_a_relay_gets_messages_through_it() {
+    let mut group = Group::default();
+    let (_, at) = group.listen(NetworkConfig::relay(), LOOPBACK).await;
+    let circuit = at.with(libp2p::multiaddr::Protocol::P2pCircuit);
+    let (hidden, address) = group.listen(client(), &circuit.to_string()).await;
+    let caller = group.add(client());
+    group.connect(caller, hidden, &address).await;
+    let to = group.peer(hidden);
+    group.networks[caller].send(to, OperationId(1), b"through the relay".to_vec());
+    let bytes = group
+        .find(|index, event| match event {
+            NetworkEvent::DirectReceived { bytes, .. } if index == hidden => Some(bytes.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(bytes, b"through the relay");
+}

@@ -6,14 +6,15 @@ use nelumbo_tokio::{
     Builder, Events, Handle, HandleError, Multiaddr, NewSession, NoSignature, NodeEvent, StartError, StopError,
     core::{
         api::{AttemptCause, CommandError, Config, Event, Phase},
-        crypto::{Network, PublicKey, Secp256k1, SecretKey, Suite, Tweak, Verifier},
+        crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, Suite, Tweak, Verifier},
         election::Method,
         wire::{AbortReason, SessionId},
     },
     fresh_entropy,
     identity::Keypair,
     journal::JournalError,
-    network::NetworkConfig,
+    metrics::Metrics,
+    network::{DhtState, Network, NetworkConfig, NetworkEvent},
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -36,7 +37,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 
 fn build(key: &[u8; 32], network: NetworkConfig, folder: &Path) -> Result<Builder, StartError> {
     let key = SecretKey::from_bytes(key).expect("a key");
-    Builder::with_key(Config::new(Network::Regtest), network, folder, key)
+    Builder::with_key(Config::new(Chain::Regtest), network, folder, key)
 }
 
 async fn find<T>(events: &mut Events, mut look: impl FnMut(&NodeEvent) -> Option<T>) -> T {
@@ -237,4 +238,74 @@ async fn a_node_says_how_it_is_doing() {
     assert!(!status.addresses.is_empty() && !status.listening.is_empty());
     let text = signers[1].handle.metrics();
     assert!(text.contains("nelumbo_network_connected_peers 1"), "{text}");
+}
+
+#[tokio::test]
+async fn signers_that_share_nothing_but_a_dht_server_find_each_other() {
+    // A node without a signer: it keeps records and hears no gossip.
+    let server = Network::new(
+        NetworkConfig::bootstrap().listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")),
+        Metrics::new(),
+    );
+    let mut server = server.expect("a network");
+    let peer = server.local_peer();
+    let (at, address) = tokio::sync::oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let mut at = Some(at);
+        loop {
+            match server.next().await {
+                NetworkEvent::Listening { address } => {
+                    if let Some(at) = at.take() {
+                        at.send(address.with_p2p(peer).expect("no peer id yet")).expect("the test waits");
+                    }
+                }
+                NetworkEvent::InboundRecord { id, .. } => {
+                    server.store_inbound(id, Duration::from_secs(60));
+                }
+                _ => {}
+            }
+        }
+    });
+    let address = within(address).await.expect("it listens");
+
+    // Clients are in nobody's routing table, so that they meet only if they look for each other.
+    let mut signers = Vec::new();
+    for _ in 0..2 {
+        let mut key = [0; 32];
+        fresh_entropy().expect("entropy").fill(&mut key);
+        let network = NetworkConfig::wallet()
+            .listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address"))
+            .join_through(address.clone())
+            .expect("a peer id");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (handle, events) = build(&key, network, folder.path()).expect("a node").start().expect("it starts");
+        signers.push((handle, events, folder));
+    }
+    let keys: Vec<_> = signers.iter().map(|(handle, ..)| handle.key()).collect();
+    let message = [3; 32];
+    let (mut first, mut second) = (signers.remove(0), signers.remove(0));
+    find(&mut second.1, |event| matches!(event, NodeEvent::DhtChanged { state: DhtState::Ready, .. }).then_some(()))
+        .await;
+    let new = NewSession {
+        suite: Suite::Lotus,
+        keys: keys.clone(),
+        tweak: Tweak::None,
+        message: message.to_vec(),
+        election: Method::Lexicographic,
+    };
+    let created = first.0.create(new).await.expect("a session");
+    find(&mut second.1, |event| match event {
+        NodeEvent::Core(Event::SessionAnnounced { session, .. }) => Some(*session),
+        _ => None,
+    })
+    .await;
+    second.0.join(created).await.expect("it was announced");
+    let signature = within(first.0.signature(created)).await.expect("a signature");
+    verify(Suite::Lotus, keys, &message, &signature);
+    find(&mut first.1, |event| match event {
+        NodeEvent::PeerConnected { peer, .. } if *peer == second.0.peer() => Some(()),
+        _ => None,
+    })
+    .await;
+    serving.abort();
 }

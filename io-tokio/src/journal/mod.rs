@@ -8,6 +8,8 @@
 //! so that a busy node pays for one flush, not for one per record. Measured on the development machine (ext4 on a
 //! virtual disk), 200 bytes a batch, release build: see `io-tokio/examples/journal_latency.rs`.
 
+#[cfg(test)]
+pub(crate) mod full_disk;
 mod writer;
 
 use std::{
@@ -109,7 +111,10 @@ impl Journal {
 
     /// The same on any storage, for tests of what a broken disk does.
     #[cfg(test)]
-    fn open_on(disk: impl redb::StorageBackend, metrics: &Metrics) -> Result<(Self, Vec<StoredRecord>), JournalError> {
+    pub(crate) fn open_on(
+        disk: impl redb::StorageBackend,
+        metrics: &Metrics,
+    ) -> Result<(Self, Vec<StoredRecord>), JournalError> {
         Self::start(builder().create_with_backend(disk).map_err(storage)?, metrics)
     }
 

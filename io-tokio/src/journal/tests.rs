@@ -1,14 +1,10 @@
 //! Tests of the journal: what survives, who may open it, what a broken disk does.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use redb::{StorageBackend, backends::InMemoryBackend};
 use tokio::time::timeout;
 
-use super::*;
+use super::{full_disk::FullDisk, *};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,62 +80,20 @@ async fn a_file_that_is_no_journal_is_an_error() {
     assert!(matches!(error, JournalError::Storage(_) | JournalError::Open { .. }), "{error:?}");
 }
 
-/// A disk that is full from some moment on.
-#[derive(Debug, Clone)]
-struct FullDisk {
-    disk: Arc<InMemoryBackend>,
-    full: Arc<AtomicBool>,
-}
-
-impl FullDisk {
-    fn check(&self) -> Result<(), io::Error> {
-        match self.full.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
-        }
-    }
-}
-
-impl StorageBackend for FullDisk {
-    fn len(&self) -> Result<u64, io::Error> {
-        self.disk.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        self.disk.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.check()?;
-        self.disk.set_len(len)
-    }
-
-    fn sync_data(&self) -> Result<(), io::Error> {
-        self.check()?;
-        self.disk.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.check()?;
-        self.disk.write(offset, data)
-    }
-}
-
 #[tokio::test]
 async fn a_full_disk_ends_it_and_nothing_is_acknowledged() {
-    let full = Arc::new(AtomicBool::new(false));
-    let disk = FullDisk { disk: Arc::new(InMemoryBackend::new()), full: full.clone() };
-    let (journal, _) = Journal::open_on(disk, &Metrics::new()).expect("a journal");
+    let disk = FullDisk::default();
+    let (journal, _) = Journal::open_on(disk.clone(), &Metrics::new()).expect("a journal");
     journal.append(1, vec![set("a", "1")]).expect("room");
     assert_eq!(wait_for(&journal, 1).await.sequence, 1);
 
-    full.store(true, Ordering::SeqCst);
+    disk.fill(true);
     journal.append(2, vec![set("a", "2")]).expect("room");
     let durable = wait_for(&journal, 2).await;
     assert_eq!(durable.sequence, 1);
     assert!(matches!(durable.failure, Some(JournalError::Storage(_))), "{durable:?}");
 
-    full.store(false, Ordering::SeqCst);
+    disk.fill(false);
     let refused = timeout(PATIENCE, async {
         while journal.append(3, vec![set("a", "3")]).is_ok() {
             tokio::task::yield_now().await;

@@ -18,8 +18,10 @@ use libp2p::{
 
 use super::{
     NetworkError,
+    addresses::DecidedFilter,
     codec::{OneShot, SESSION_PROTOCOL},
     config::{DhtMode, NetworkConfig},
+    reachability::Reachability,
     records::Records,
     scores,
 };
@@ -58,7 +60,7 @@ pub(crate) struct Behaviour {
     pub(crate) relay_client: relay::client::Behaviour,
     pub(crate) relay_server: Toggle<relay::Behaviour>,
     pub(crate) dcutr: dcutr::Behaviour,
-    pub(crate) autonat_client: autonat::v2::client::Behaviour,
+    pub(crate) reachability: Reachability,
     pub(crate) autonat_server: Toggle<autonat::v2::server::Behaviour>,
 }
 
@@ -66,6 +68,7 @@ impl Behaviour {
     pub(crate) fn new(
         keypair: &Keypair,
         config: &NetworkConfig,
+        filter: DecidedFilter,
         relay_client: relay::client::Behaviour,
     ) -> Result<Self, NetworkError> {
         let local = keypair.public().to_peer_id();
@@ -81,16 +84,17 @@ impl Behaviour {
             relay_client,
             relay_server: config.relay_server.then(|| relay::Behaviour::new(local, relay_server())).into(),
             dcutr: dcutr::Behaviour::new(local),
-            autonat_client: autonat::v2::client::Behaviour::default(),
+            reachability: Reachability::new(filter),
             autonat_server: config.autonat_server.then(autonat::v2::server::Behaviour::default).into(),
         })
     }
 }
 
 /// Settings of the swarm itself.
-pub(crate) fn swarm(config: &NetworkConfig) -> swarm::Config {
+pub(crate) fn swarm() -> swarm::Config {
     swarm::Config::with_tokio_executor()
-        .with_idle_connection_timeout(config.idle_timeout)
+        // The network itself closes idle connections, because it knows which peers are kept. A year is for ever here.
+        .with_idle_connection_timeout(Duration::from_secs(365 * 24 * 3600))
         // JavaScript accepts five dials at a time from one host.
         .with_dial_concurrency_factor(const { NonZeroU8::new(4).expect("not zero") })
         .with_notify_handler_buffer_size(const { NonZeroUsize::new(32).expect("not zero") })

@@ -10,11 +10,15 @@ mod backoff;
 mod behaviour;
 mod codec;
 mod config;
+mod connect;
+mod dht;
 mod direct;
 mod discovery;
 mod event;
+mod gossip;
 mod kept;
 mod peers;
+mod reachability;
 mod records;
 mod scores;
 mod translate;
@@ -27,14 +31,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    gossipsub::{self, IdentTopic, MessageAcceptance, TopicHash},
-    identity::Keypair,
-    kad,
-    kad::store::RecordStore,
-    swarm::{DialError, dial_opts::DialOpts},
-};
+use libp2p::{Multiaddr, PeerId, Swarm, gossipsub::TopicHash, identity::Keypair, kad};
 use tokio::time::Instant;
 
 pub use self::{
@@ -43,6 +40,7 @@ pub use self::{
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
     event::{DhtOutcome, DhtState, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, Verdict},
+    gossip::{GossipError, Published},
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
 use self::{
@@ -58,10 +56,7 @@ use crate::metrics::Metrics;
 
 /// At most this many addresses of one peer are used or advertised: identify's message holds about twice as many.
 const MAX_ADDRESSES: usize = 16;
-const MAX_QUERIES: usize = 256;
 const MAX_INBOUND_RECORDS: usize = 256;
-const MAX_TOPICS: usize = 256;
-const MAX_BLOCKED: usize = 16_384;
 /// At most this many dials at a time only to have more connections.
 const MAX_FILL: usize = 4;
 
@@ -85,29 +80,6 @@ pub enum NetworkError {
         /// Why.
         reason: String,
     },
-}
-
-/// What became of a gossip message that was to be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// It is on its way to at least one neighbour.
-    ToNeighbours,
-    /// No neighbour subscribes to the topic.
-    ToNobody,
-}
-
-/// Why a gossip message was not published, or a topic not subscribed to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GossipError {
-    /// The message is over the limit.
-    #[error("the message has {0} bytes, over the limit of gossip")]
-    TooLarge(usize),
-    /// Every neighbour's queue is full, or the message could not be signed.
-    #[error("the message was not taken: {0}")]
-    NotTaken(String),
-    /// Too many topics.
-    #[error("too many topics")]
-    TooManyTopics,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,9 +119,10 @@ impl Network {
             None => fresh_identity()?,
         };
         let (transport, relay_client) = transport::build(&keypair, &config)?;
-        let behaviour = Behaviour::new(&keypair, &config, relay_client)?;
+        let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
+        let behaviour = Behaviour::new(&keypair, &config, filter, relay_client)?;
         let local = keypair.public().to_peer_id();
-        let mut swarm = Swarm::new(transport, behaviour, local, behaviour::swarm(&config));
+        let mut swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
         for address in &config.listen {
             swarm
@@ -160,7 +133,7 @@ impl Network {
         let now = Instant::now();
         let mut network = Self {
             swarm,
-            filter: config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address)),
+            filter,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
             minimum: config.connections.minimum() as usize,
@@ -234,234 +207,9 @@ impl Network {
         self.routing_peers
     }
 
-    /// Whether this node serves the DHT.
-    pub fn dht_mode(&self) -> DhtMode {
-        self.dht_mode
-    }
-
-    /// How far the node is on its way into the DHT.
-    pub fn dht_state(&self) -> DhtState {
-        match self.routing_peers {
-            0 if self.bootstrap.is_empty() && self.peers.len() == 0 => DhtState::Initialised,
-            0 => DhtState::Bootstrapping,
-            _ if self.refreshed => DhtState::Ready,
-            _ => DhtState::Populating,
-        }
-    }
-
     /// How many direct messages wait or are on the wire.
     pub fn direct_backlog(&self) -> usize {
         self.direct.len()
-    }
-
-    /// The score of a gossip neighbour: negative for one that passes on what is rejected.
-    pub fn gossip_score(&self, peer: &PeerId) -> Option<f64> {
-        self.swarm.behaviour().gossipsub.peer_score(peer)
-    }
-
-    /// Tries once to connect to a peer, at these addresses and at those already known.
-    pub fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        if self.peers.contains(&peer) {
-            return;
-        }
-        let options = DialOpts::peer_id(peer).addresses(addresses).extend_addresses_through_behaviour().build();
-        match self.swarm.dial(options) {
-            // In the second case a dial is under way already, and its result serves this caller too.
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
-            Err(error) => self.on_dial_failed(peer, &error),
-        }
-    }
-
-    /// Connects to a peer now and whenever the connection is lost, and lets it in even if the node is full. `false`
-    /// when too many peers are kept.
-    pub fn keep(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
-        let connected = self.peers.contains(&peer);
-        let kept = self.kept.keep(peer, addresses, connected, Instant::now());
-        if kept {
-            self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
-        }
-        kept
-    }
-
-    /// Ends [`keep`](Self::keep). The connection stays until it is idle; bootstrap peers are always kept.
-    pub fn release(&mut self, peer: &PeerId) {
-        if !self.bootstrap.contains(peer) {
-            self.forget_kept(peer);
-        }
-    }
-
-    fn forget_kept(&mut self, peer: &PeerId) {
-        self.kept.release(peer);
-        self.swarm.behaviour_mut().limits.remove_peer_id(peer);
-    }
-
-    /// Closes every connection to a peer.
-    pub fn disconnect(&mut self, peer: &PeerId) {
-        // An error says that there is none.
-        let _ = self.swarm.disconnect_peer_id(*peer);
-    }
-
-    /// Closes every connection to a peer and allows no new one. `false` when too many are blocked already.
-    pub fn block(&mut self, peer: PeerId) -> bool {
-        let behaviour = self.swarm.behaviour_mut();
-        let blocked = behaviour.blocked.blocked_peers();
-        if blocked.len() >= MAX_BLOCKED && !blocked.contains(&peer) {
-            return false;
-        }
-        behaviour.blocked.block_peer(peer);
-        behaviour.gossipsub.blacklist_peer(&peer);
-        behaviour.kad.remove_peer(&peer);
-        self.forget_kept(&peer);
-        self.update_routing_peers();
-        true
-    }
-
-    /// Ends [`block`](Self::block).
-    pub fn unblock(&mut self, peer: PeerId) {
-        let behaviour = self.swarm.behaviour_mut();
-        behaviour.blocked.unblock_peer(peer);
-        behaviour.gossipsub.remove_blacklisted_peer(&peer);
-    }
-
-    /// Sends a direct message, over a connection that exists or is made now. Ends in one
-    /// [`DirectSent`](NetworkEvent::DirectSent) or [`DirectFailed`](NetworkEvent::DirectFailed).
-    pub fn send(&mut self, peer: PeerId, operation: OperationId, bytes: Vec<u8>) {
-        match self.direct.push(peer, operation, bytes) {
-            Err(failure) => self.fail_direct(operation, peer, failure),
-            Ok(()) if self.peers.contains(&peer) => self.pump_direct(peer),
-            Ok(()) => self.dial(peer, Vec::new()),
-        }
-    }
-
-    /// Subscribes to a topic.
-    pub fn subscribe(&mut self, topic: &str) -> Result<(), GossipError> {
-        let topic = IdentTopic::new(topic);
-        if self.topics.len() >= MAX_TOPICS && !self.topics.contains(&topic.hash()) {
-            return Err(GossipError::TooManyTopics);
-        }
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        gossipsub
-            .set_topic_params(topic.clone(), scores::topic())
-            .map_err(|error| GossipError::NotTaken(error.to_owned()))?;
-        gossipsub.subscribe(&topic).map_err(|error| GossipError::NotTaken(error.to_string()))?;
-        self.topics.insert(topic.hash());
-        Ok(())
-    }
-
-    /// Unsubscribes from a topic.
-    pub fn unsubscribe(&mut self, topic: &str) {
-        let topic = IdentTopic::new(topic);
-        self.topics.remove(&topic.hash());
-        self.swarm.behaviour_mut().gossipsub.unsubscribe(&topic);
-    }
-
-    /// How many neighbours subscribe to a topic.
-    pub fn subscribers(&self, topic: &str) -> usize {
-        let topic = IdentTopic::new(topic).hash();
-        self.swarm.behaviour().gossipsub.all_peers().filter(|(_, topics)| topics.contains(&&topic)).count()
-    }
-
-    /// Publishes a gossip message. That nobody subscribes is not an error.
-    pub fn publish(&mut self, topic: &str, bytes: Vec<u8>) -> Result<Published, GossipError> {
-        if bytes.len() > MAX_GOSSIP_MESSAGE {
-            return Err(GossipError::TooLarge(bytes.len()));
-        }
-        match self.swarm.behaviour_mut().gossipsub.publish(IdentTopic::new(topic).hash(), bytes) {
-            Ok(_) => {
-                self.metrics.network.gossip_published.inc();
-                Ok(Published::ToNeighbours)
-            }
-            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Ok(Published::ToNobody),
-            Err(error) => Err(GossipError::NotTaken(error.to_string())),
-        }
-    }
-
-    /// Says what the node thinks of a gossip message. `false` when the verdict came too late to matter.
-    pub fn report_gossip(&mut self, id: &GossipId, verdict: Verdict) -> bool {
-        let acceptance = match verdict {
-            Verdict::Accept => MessageAcceptance::Accept,
-            Verdict::Ignore => MessageAcceptance::Ignore,
-            Verdict::Reject => {
-                self.metrics.network.gossip_rejected.inc();
-                MessageAcceptance::Reject
-            }
-        };
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        gossipsub.report_message_validation_result(&id.message, &id.propagation_source, acceptance)
-    }
-
-    /// Looks a record up. Ends in one [`DhtFinished`](NetworkEvent::DhtFinished), after any number of
-    /// [`DhtRecord`](NetworkEvent::DhtRecord)s.
-    pub fn dht_get(&mut self, operation: OperationId, key: &[u8]) {
-        if self.queries.len() >= MAX_QUERIES || key.len() > MAX_DHT_KEY {
-            self.events.push_back(NetworkEvent::DhtFinished { operation, outcome: DhtOutcome::Refused });
-            return;
-        }
-        let query = self.swarm.behaviour_mut().kad.get_record(kad::RecordKey::new(&key));
-        self.queries.insert(query, Query::Get(operation));
-        self.metrics.network.dht_queries.inc();
-    }
-
-    /// Stores a record here and at the nodes nearest to its key, and publishes it again every hour until it expires.
-    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished).
-    pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
-        let record = kad::Record {
-            key: kad::RecordKey::new(&key),
-            value,
-            publisher: None,
-            expires: life.and_then(|life| std::time::Instant::now().checked_add(life)),
-        };
-        // `All` makes the query talk to every near node; with `One` it would end at the first acknowledgement and
-        // leave the others out. How many acknowledged decides about success later.
-        let started = if self.queries.len() < MAX_QUERIES {
-            self.swarm.behaviour_mut().kad.put_record(record, kad::Quorum::All).ok()
-        } else {
-            None
-        };
-        match started {
-            Some(query) => {
-                self.queries.insert(query, Query::Put(operation));
-                self.metrics.network.dht_queries.inc();
-            }
-            None => {
-                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome: DhtOutcome::Refused });
-            }
-        }
-    }
-
-    /// Removes this node's own record from its store, so that it is not published again.
-    pub fn dht_remove(&mut self, key: &[u8]) {
-        self.swarm.behaviour_mut().kad.remove_record(&kad::RecordKey::new(&key));
-    }
-
-    /// The value that this node's own store has under a key.
-    pub fn stored(&mut self, key: &[u8]) -> Option<Vec<u8>> {
-        let record = self.swarm.behaviour_mut().kad.store_mut().get(&kad::RecordKey::new(&key))?.into_owned();
-        Some(record.value)
-    }
-
-    /// Stores a record that another node sent, for at most `life`. `false` when it was decided before, or there is no
-    /// room.
-    pub fn store_inbound(&mut self, id: InboundRecordId, life: Duration) -> bool {
-        let Some(mut record) = self.inbound.remove(&id.0) else {
-            return false;
-        };
-        let end = std::time::Instant::now().checked_add(life);
-        record.expires = match (record.expires, end) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        let stored = self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok();
-        let counter = if stored { &self.metrics.network.records_stored } else { &self.metrics.network.records_refused };
-        counter.inc();
-        stored
-    }
-
-    /// Does not store a record that another node sent.
-    pub fn refuse_inbound(&mut self, id: InboundRecordId) {
-        if self.inbound.remove(&id.0).is_some() {
-            self.metrics.network.records_refused.inc();
-        }
     }
 
     /// Closes all connections and waits, but not longer than `patience`, until the peers know.
@@ -478,26 +226,6 @@ impl Network {
         if tokio::time::timeout(patience, all_closed).await.is_err() {
             tracing::debug!("some connections were cut instead of closed");
         }
-    }
-
-    fn announce(&mut self, address: Multiaddr) {
-        if self.swarm.external_addresses().count() < MAX_ADDRESSES {
-            self.swarm.add_external_address(address.clone());
-            self.events.push_back(NetworkEvent::ExternalAddress { address });
-        }
-    }
-
-    /// Hands waiting messages to a connected peer, as many as may be on the wire.
-    fn pump_direct(&mut self, peer: PeerId) {
-        while let Some((operation, bytes)) = self.direct.pop(&peer) {
-            let request = self.swarm.behaviour_mut().direct.send_request(&peer, bytes);
-            self.direct.started(request, operation, peer);
-        }
-    }
-
-    fn fail_direct(&mut self, operation: OperationId, peer: PeerId, failure: DirectFailure) {
-        self.metrics.network.direct_failed.inc();
-        self.events.push_back(NetworkEvent::DirectFailed { operation, peer, failure });
     }
 
     /// Does what time asks for.

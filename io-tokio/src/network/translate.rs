@@ -76,7 +76,7 @@ impl Network {
             BehaviourEvent::Dcutr(event) => self.metrics.swarm().record(&event),
             BehaviourEvent::RelayServer(event) => self.metrics.swarm().record(&event),
             BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "relay"),
-            BehaviourEvent::AutonatClient(event) => tracing::debug!(?event, "reachability"),
+            BehaviourEvent::Reachability(event) => tracing::debug!(?event, "reachability"),
             BehaviourEvent::AutonatServer(_) => {}
         }
     }

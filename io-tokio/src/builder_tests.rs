@@ -1,0 +1,77 @@
+//! Tests of what a node does when its disk fails.
+
+use std::time::Duration;
+
+use nelumbo_core::{api::Event, crypto::Network as Chain, crypto::Suite, crypto::Tweak, election::Method};
+use tokio::time::timeout;
+
+use super::*;
+use crate::{
+    event::NodeEvent,
+    handle::{HandleError, NewSession, StopError},
+    journal::full_disk::FullDisk,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(key: u8, through: Option<libp2p::Multiaddr>, disk: FullDisk) -> (Handle, Events) {
+    let mut network = NetworkConfig::full().listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
+    if let Some(through) = through {
+        network = network.join_through(through).expect("a peer id");
+    }
+    let metrics = Metrics::new();
+    let (journal, records) = Journal::open_on(disk, &metrics).expect("a journal");
+    let key = SecretKey::from_bytes(&[key; 32]).expect("a key");
+    let builder = Builder::with_key(Config::new(Chain::Regtest), network, "unused", key).expect("entropy");
+    builder.start_with(journal, records, metrics).expect("it starts")
+}
+
+async fn find<T>(events: &mut Events, mut look: impl FnMut(NodeEvent) -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look(events.next().await.expect("the node runs")) {
+                return found;
+            }
+        }
+    };
+    timeout(PATIENCE, found).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_node_before_anybody_hears_what_was_not_written() {
+    let (other, mut heard) = start(1, None, FullDisk::default());
+    let address = find(&mut heard, |event| match event {
+        NodeEvent::Listening { address } => Some(address),
+        _ => None,
+    })
+    .await;
+    let disk = FullDisk::default();
+    let (node, mut events) = start(2, Some(address), disk.clone());
+    find(&mut events, |event| matches!(event, NodeEvent::Core(Event::SignerConnected { .. })).then_some(())).await;
+
+    disk.fill(true);
+    let session = NewSession {
+        suite: Suite::Lotus,
+        keys: vec![node.key(), other.key()],
+        tweak: Tweak::None,
+        message: vec![1; 32],
+        election: Method::Lexicographic,
+    };
+    let created = timeout(PATIENCE, node.create(session)).await.expect("an answer");
+    assert_eq!(created, Err(HandleError::Stopped), "what is not durable was not created");
+    let error = find(&mut events, |event| match event {
+        NodeEvent::Stopped { error } => Some(error),
+        _ => None,
+    })
+    .await;
+    assert!(error.expect("a reason").contains("journal"));
+    assert!(matches!(node.stop().await, Err(StopError::AlreadyStopped)));
+
+    // The connection ends with the node, and nothing of the session came over it before.
+    find(&mut heard, |event| {
+        assert!(!matches!(event, NodeEvent::Core(Event::SessionAnnounced { .. })), "it was announced");
+        matches!(event, NodeEvent::PeerDisconnected { .. }).then_some(())
+    })
+    .await;
+    assert_eq!(other.sessions().await.map(|sessions| sessions.len()), Ok(0));
+}

@@ -1,0 +1,119 @@
+//! Whom the node is connected to, and what it sends to them directly.
+//!
+//! Owns the requests about connections and direct messages. Invariant: a message waits only while a connection exists or
+//! is being made. Driven by the owner of the [`Network`].
+
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{DialError, dial_opts::DialOpts},
+};
+use tokio::time::Instant;
+
+use super::{
+    MAX_ADDRESSES, Network,
+    event::{DirectFailure, NetworkEvent, OperationId},
+};
+
+const MAX_BLOCKED: usize = 16_384;
+
+impl Network {
+    /// Tries once to connect to a peer, at these addresses and at those already known.
+    pub fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if self.peers.contains(&peer) {
+            return;
+        }
+        let options = DialOpts::peer_id(peer).addresses(addresses).extend_addresses_through_behaviour().build();
+        match self.swarm.dial(options) {
+            // In the second case a dial is under way already, and its result serves this caller too.
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(error) => self.on_dial_failed(peer, &error),
+        }
+    }
+
+    /// Those of a peer's addresses that this node would store or advertise: what others say about where a peer is does
+    /// not make a node that is on the internet knock at doors of its own local network.
+    pub fn admissible(&self, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        self.filter.select(addresses, MAX_ADDRESSES)
+    }
+
+    /// Connects to a peer now and whenever the connection is lost, and lets it in even if the node is full. `false`
+    /// when too many peers are kept.
+    pub fn keep(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
+        let connected = self.peers.contains(&peer);
+        let kept = self.kept.keep(peer, addresses, connected, Instant::now());
+        if kept {
+            self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
+        }
+        kept
+    }
+
+    /// Ends [`keep`](Self::keep). The connection stays until it is idle; bootstrap peers are always kept.
+    pub fn release(&mut self, peer: &PeerId) {
+        if !self.bootstrap.contains(peer) {
+            self.forget_kept(peer);
+        }
+    }
+
+    fn forget_kept(&mut self, peer: &PeerId) {
+        self.kept.release(peer);
+        self.swarm.behaviour_mut().limits.remove_peer_id(peer);
+    }
+
+    /// Closes every connection to a peer.
+    pub fn disconnect(&mut self, peer: &PeerId) {
+        // An error says that there is none.
+        let _ = self.swarm.disconnect_peer_id(*peer);
+    }
+
+    /// Closes every connection to a peer and allows no new one. `false` when too many are blocked already.
+    pub fn block(&mut self, peer: PeerId) -> bool {
+        let behaviour = self.swarm.behaviour_mut();
+        let blocked = behaviour.blocked.blocked_peers();
+        if blocked.len() >= MAX_BLOCKED && !blocked.contains(&peer) {
+            return false;
+        }
+        behaviour.blocked.block_peer(peer);
+        behaviour.gossipsub.blacklist_peer(&peer);
+        behaviour.kad.remove_peer(&peer);
+        self.forget_kept(&peer);
+        self.update_routing_peers();
+        true
+    }
+
+    /// Ends [`block`](Self::block).
+    pub fn unblock(&mut self, peer: PeerId) {
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.blocked.unblock_peer(peer);
+        behaviour.gossipsub.remove_blacklisted_peer(&peer);
+    }
+
+    /// Sends a direct message, over a connection that exists or is made now. Ends in one
+    /// [`DirectSent`](NetworkEvent::DirectSent) or [`DirectFailed`](NetworkEvent::DirectFailed).
+    pub fn send(&mut self, peer: PeerId, operation: OperationId, bytes: Vec<u8>) {
+        match self.direct.push(peer, operation, bytes) {
+            Err(failure) => self.fail_direct(operation, peer, failure),
+            Ok(()) if self.peers.contains(&peer) => self.pump_direct(peer),
+            Ok(()) => self.dial(peer, Vec::new()),
+        }
+    }
+
+    pub(super) fn announce(&mut self, address: Multiaddr) {
+        if self.swarm.external_addresses().count() < MAX_ADDRESSES {
+            self.swarm.add_external_address(address.clone());
+            self.events.push_back(NetworkEvent::ExternalAddress { address });
+        }
+    }
+
+    /// Hands waiting messages to a connected peer, as many as may be on the wire.
+    pub(super) fn pump_direct(&mut self, peer: PeerId) {
+        while let Some((operation, bytes)) = self.direct.pop(&peer) {
+            let request = self.swarm.behaviour_mut().direct.send_request(&peer, bytes);
+            self.direct.started(request, operation, peer);
+        }
+    }
+
+    pub(super) fn fail_direct(&mut self, operation: OperationId, peer: PeerId, failure: DirectFailure) {
+        self.metrics.network.direct_failed.inc();
+        self.events.push_back(NetworkEvent::DirectFailed { operation, peer, failure });
+    }
+}

@@ -1,0 +1,107 @@
+//! The DHT: gets, puts, and records for others.
+//!
+//! Owns the requests about the DHT. Invariant: every get and put ends in exactly one event, and nothing is stored for
+//! others that was not judged first. Driven by the owner of the [`Network`].
+
+use std::time::{Duration, Instant};
+
+use libp2p::kad::{self, store::RecordStore};
+
+use super::{
+    MAX_DHT_KEY, Network, Query,
+    config::DhtMode,
+    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId},
+};
+
+const MAX_QUERIES: usize = 256;
+
+impl Network {
+    /// Whether this node serves the DHT.
+    pub fn dht_mode(&self) -> DhtMode {
+        self.dht_mode
+    }
+
+    /// How far the node is on its way into the DHT.
+    pub fn dht_state(&self) -> DhtState {
+        match self.routing_peers {
+            0 if self.bootstrap.is_empty() && self.peers.len() == 0 => DhtState::Initialised,
+            0 => DhtState::Bootstrapping,
+            _ if self.refreshed => DhtState::Ready,
+            _ => DhtState::Populating,
+        }
+    }
+
+    /// Looks a record up. Ends in one [`DhtFinished`](NetworkEvent::DhtFinished), after any number of
+    /// [`DhtRecord`](NetworkEvent::DhtRecord)s.
+    pub fn dht_get(&mut self, operation: OperationId, key: &[u8]) {
+        if self.queries.len() >= MAX_QUERIES || key.len() > MAX_DHT_KEY {
+            self.events.push_back(NetworkEvent::DhtFinished { operation, outcome: DhtOutcome::Refused });
+            return;
+        }
+        let query = self.swarm.behaviour_mut().kad.get_record(kad::RecordKey::new(&key));
+        self.queries.insert(query, Query::Get(operation));
+        self.metrics.network.dht_queries.inc();
+    }
+
+    /// Stores a record here and at the nodes nearest to its key, and publishes it again every hour until it expires.
+    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished).
+    pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
+        let record = kad::Record {
+            key: kad::RecordKey::new(&key),
+            value,
+            publisher: None,
+            expires: life.and_then(|life| Instant::now().checked_add(life)),
+        };
+        // `All` makes the query talk to every near node; with `One` it would end at the first acknowledgement and
+        // leave the others out. How many acknowledged decides about success later.
+        let started = if self.queries.len() < MAX_QUERIES {
+            self.swarm.behaviour_mut().kad.put_record(record, kad::Quorum::All).ok()
+        } else {
+            None
+        };
+        match started {
+            Some(query) => {
+                self.queries.insert(query, Query::Put(operation));
+                self.metrics.network.dht_queries.inc();
+            }
+            None => {
+                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome: DhtOutcome::Refused });
+            }
+        }
+    }
+
+    /// Removes this node's own record from its store, so that it is not published again.
+    pub fn dht_remove(&mut self, key: &[u8]) {
+        self.swarm.behaviour_mut().kad.remove_record(&kad::RecordKey::new(&key));
+    }
+
+    /// The value that this node's own store has under a key.
+    pub fn stored(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let record = self.swarm.behaviour_mut().kad.store_mut().get(&kad::RecordKey::new(&key))?.into_owned();
+        Some(record.value)
+    }
+
+    /// Stores a record that another node sent, for at most `life`. `false` when it was decided before, or there is no
+    /// room.
+    pub fn store_inbound(&mut self, id: InboundRecordId, life: Duration) -> bool {
+        let Some(mut record) = self.inbound.remove(&id.0) else {
+            return false;
+        };
+        let end = Instant::now().checked_add(life);
+        record.expires = match (record.expires, end) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let stored = self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok();
+        let counter = if stored { &self.metrics.network.records_stored } else { &self.metrics.network.records_refused };
+        counter.inc();
+        stored
+    }
+
+    /// Does not store a record that another node sent.
+    pub fn refuse_inbound(&mut self, id: InboundRecordId) {
+        if self.inbound.remove(&id.0).is_some() {
+            self.metrics.network.records_refused.inc();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether the node can be reached from outside.
+//!
+//! Owns AutoNAT's client and a gate in front of it. Invariant: only so many addresses, and only those that pass the
+//! address filter, are ever candidates. The client keeps every candidate for good, and any peer can make up as many as
+//! it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by libp2p's
+//! swarm.
+
+use std::{
+    collections::HashSet,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    autonat::v2::client,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+    },
+};
+
+use super::addresses::DecidedFilter;
+
+const MAX_CANDIDATES: usize = 64;
+
+/// See the module's documentation.
+pub(crate) struct Reachability {
+    client: client::Behaviour,
+    filter: DecidedFilter,
+    candidates: HashSet<Multiaddr>,
+}
+
+impl Reachability {
+    pub(crate) fn new(filter: DecidedFilter) -> Self {
+        Self { client: client::Behaviour::default(), filter, candidates: HashSet::new() }
+    }
+
+    fn admits(&mut self, candidate: &Multiaddr) -> bool {
+        if self.candidates.contains(candidate) {
+            return true;
+        }
+        let admitted = self.candidates.len() < MAX_CANDIDATES && self.filter.admits(candidate);
+        if admitted {
+            self.candidates.insert(candidate.clone());
+        }
+        admitted
+    }
+}
+
+impl NetworkBehaviour for Reachability {
+    type ConnectionHandler = <client::Behaviour as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = client::Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.client.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.client.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }) if !self.admits(addr) => {}
+            event => self.client.on_swarm_event(event),
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
+        self.client.on_connection_handler_event(peer, connection, event);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        self.client.poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::AddressFilter;
+
+    #[test]
+    fn candidates_are_public_and_bounded() {
+        let mut reachability = Reachability::new(AddressFilter::PublicOnly.decide([], []));
+        let address = |text: String| text.parse::<Multiaddr>().expect("an address");
+        assert!(!reachability.admits(&address("/ip4/192.168.1.1/tcp/1".to_owned())));
+        let admitted = (0..1000).filter(|port| reachability.admits(&address(format!("/ip4/1.1.1.1/tcp/{port}"))));
+        assert_eq!(admitted.count(), MAX_CANDIDATES);
+        assert!(reachability.admits(&address("/ip4/1.1.1.1/tcp/3".to_owned())), "known ones stay");
+    }
+}
