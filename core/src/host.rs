@@ -26,6 +26,14 @@ pub trait Host {
     fn dial(&mut self, peer: PeerId, addresses: Vec<Address>);
     /// See [`Output::Release`].
     fn release(&mut self, peer: PeerId);
+    /// See [`Output::Ban`]. The node refuses what the peer sends in any case.
+    fn ban(&mut self, peer: PeerId) {
+        let _ = peer;
+    }
+    /// See [`Output::Pardon`].
+    fn pardon(&mut self, peer: PeerId) {
+        let _ = peer;
+    }
     /// See [`Output::Lookup`].
     fn lookup(&mut self, operation: OperationId, key: String);
     /// See [`Output::Store`].
@@ -45,6 +53,8 @@ pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
             Output::Verdict { id, verdict } => host.verdict(id, verdict),
             Output::Dial { peer, addresses } => host.dial(peer, addresses),
             Output::Release(peer) => host.release(peer),
+            Output::Ban(peer) => host.ban(peer),
+            Output::Pardon(peer) => host.pardon(peer),
             Output::Lookup { operation, key } => host.lookup(operation, key),
             Output::Store { key, value } => host.store(key, value),
             Output::Event(event) => host.event(event),

@@ -13,16 +13,16 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::api::{
-    Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output, RecordSequence,
-    Refusal, RefusalCounts, TimerReason, Verdict, View,
+    Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output,
+    RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::Presences;
-use crate::gate::{Authentic, Channel, Gate};
+use crate::gate::{Authentic, Channel, Gate, Sentence};
 use crate::journal::SessionRecord;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
-use crate::wire::{Address, Body, Content, Definition, PeerId, SessionId, SessionMessage};
+use crate::wire::{Address, Body, Content, Definition, Message, PeerId, SessionId, SessionMessage};
 
 pub use boot::{Boot, BootError};
 
@@ -34,8 +34,8 @@ pub struct Node<V: Verifier = Secp256k1> {
     signer: Box<dyn Signer<V> + Send>,
     pub(crate) verifier: V,
     entropy: Entropy,
-    now: Now,
-    gate: Gate,
+    pub(crate) now: Now,
+    pub(crate) gate: Gate,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
     addresses: Vec<Address>,
@@ -64,8 +64,8 @@ impl<V: Verifier> Node<V> {
         self.advance_to(now);
         match input {
             Input::Received { from, bytes } => {
-                let result = self.on_bytes(Channel::Direct, bytes);
-                self.refuse(&from, result);
+                let result = self.on_bytes(&from, Channel::Direct, bytes);
+                self.judge(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
             Input::Found { operation, bytes } => {
@@ -117,6 +117,8 @@ impl<V: Verifier> Node<V> {
             Command::Retry(session) => self.step(session, |session, context| session.retry(context))?,
             Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context))?,
             Command::Close(session) => self.close(session)?,
+            Command::Ban(peer) => self.ban(peer)?,
+            Command::Pardon(peer) => self.pardon(peer)?,
         }
         self.commands += 1;
         Ok(id)
@@ -162,27 +164,71 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    fn refuse(&mut self, from: &PeerId, result: Result<(), Refusal>) {
-        if let Err(refusal) = result {
-            tracing::debug!(%from, ?refusal, "refused");
-            self.refusals.count(refusal);
+    /// Counts a refusal, and holds it against the neighbour that could have avoided it.
+    fn judge(&mut self, peer: &PeerId, result: Result<(), Refusal>) {
+        let Err(refusal) = result else { return };
+        tracing::debug!(%peer, ?refusal, "refused");
+        self.refusals.count(refusal);
+        let peer = *peer;
+        match self.gate.neighbours.blame(&peer, refusal, self.now.mono) {
+            None => {}
+            Some(Sentence::Graylisted { time }) => {
+                let seconds = time.as_secs();
+                self.outbox.push(Output::Event(Event::PeerGraylisted { peer, seconds, refusal }));
+            }
+            Some(Sentence::Blacklisted { time }) => {
+                self.outbox.push(Output::Event(Event::ShouldBan { peer, refusal }));
+                let (seconds, refusal) = (Some(time.as_secs()), Some(refusal));
+                self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds, refusal }));
+                self.outbox.push(Output::Ban(peer));
+            }
         }
     }
 
+    fn ban(&mut self, peer: PeerId) -> Result<(), CommandError> {
+        if !self.gate.neighbours.ban(&peer, self.now.mono) {
+            return Err(CommandError::TooManyPeers);
+        }
+        self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds: None, refusal: None }));
+        self.outbox.push(Output::Ban(peer));
+        Ok(())
+    }
+
+    fn pardon(&mut self, peer: PeerId) -> Result<(), CommandError> {
+        if !self.gate.neighbours.pardon(&peer) {
+            return Err(CommandError::NotBanned(peer));
+        }
+        self.outbox.push(Output::Event(Event::PeerPardoned { peer }));
+        self.outbox.push(Output::Pardon(peer));
+        Ok(())
+    }
+
     fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
-        let result = self.on_bytes(Channel::Gossip, bytes);
+        let result = self.on_bytes(from, Channel::Gossip, bytes);
         let verdict = match result {
             Ok(()) => Verdict::Accept,
-            Err(refusal) if refusal.blame() == crate::api::Blame::Neighbour => Verdict::Reject,
+            Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
         self.outbox.push(Output::Verdict { id, verdict });
-        self.refuse(from, result);
+        self.judge(from, result);
     }
 
     /// The one way in for bytes, whatever channel they came by.
-    fn on_bytes(&mut self, channel: Channel, bytes: Bytes) -> Result<(), Refusal> {
+    fn on_bytes(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<(), Refusal> {
+        self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
         let message = self.gate.decode(channel, bytes)?;
+        let is_first_hand = channel == Channel::Direct;
+        self.on_message(message, is_first_hand.then_some(from))
+    }
+
+    /// What has been decoded; `from` is the peer that handed it over, if it was one.
+    fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
+        if let Body::Presence(presence) = &message.unsigned.body
+            && !self.presences.is_news(&message.unsigned.author, presence.issued_at)
+        {
+            return Err(Refusal::Duplicate);
+        }
         if let Body::Session(SessionMessage { session, .. }) = &message.unsigned.body
             && self.sessions.is_closed(session)
         {
@@ -192,8 +238,9 @@ impl<V: Verifier> Node<V> {
         match body {
             Body::Presence(presence) => {
                 let lifetime = self.config.presence_lifetime;
-                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now.wall)?;
-                self.on_presence(presence)
+                let is_first_hand = from == Some(&presence.peer);
+                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
+                self.on_presence(presence, is_first_hand)
             }
             Body::Session(step) => self.on_step(authentic.with(step)),
         }
@@ -224,7 +271,7 @@ impl<V: Verifier> Node<V> {
     fn open_announced(&mut self, step: &Authentic<SessionMessage>, definition: Definition) -> Result<(), Refusal> {
         let (creator, id) = (*step.author(), step.value().session);
         let lifetime = self.config.session_timeout;
-        self.gate.check_definition(&creator, &id, &definition, lifetime, self.now.wall)?;
+        self.gate.check_definition(&creator, &id, &definition, lifetime, self.now)?;
         if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
             return Err(Refusal::Full);
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::crypto::{KeyAggError, PublicKey, SignerError, Suite, Tweak};
 use crate::election::Method;
-use crate::wire::{AbortReason, DefinitionError, SessionId};
+use crate::wire::{AbortReason, DefinitionError, PeerId, SessionId};
 
 /// Names a command, so that the event that answers it is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -40,6 +40,10 @@ pub enum Command {
     ConfirmBroadcast(SessionId),
     /// Forget a session; one that has not ended is aborted first.
     Close(SessionId),
+    /// Listen to a peer no more, until it is pardoned.
+    Ban(PeerId),
+    /// Forget what is held against a peer.
+    Pardon(PeerId),
 }
 
 /// Why a command is refused.
@@ -63,6 +67,10 @@ pub enum CommandError {
     NothingToRetry(SessionId),
     /// All attempts that the limits allow have been made.
     NoAttemptsLeft(SessionId),
+    /// As many peers are remembered as the limits allow, all of them for a reason.
+    TooManyPeers,
+    /// Nothing is held against this peer.
+    NotBanned(PeerId),
     /// The signer cannot.
     Signer(SignerError),
 }
@@ -79,6 +87,8 @@ impl fmt::Display for CommandError {
             Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
+            Self::TooManyPeers => f.write_str("too many peers are banned; pardon some first"),
+            Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
             Self::Signer(error) => error.fmt(f),
         }
     }

@@ -51,6 +51,15 @@ impl Config {
     }
 }
 
+/// How much of something is allowed over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How much at once.
+    pub burst: u64,
+    /// After how long there is one more.
+    pub every: Duration,
+}
+
 /// How much of everything a node keeps. At a cap new work is refused; what was promised is not dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -66,6 +75,26 @@ pub struct Limits {
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
     pub peers: usize,
+    /// Peers whose behaviour is remembered, connected or not.
+    pub neighbours: usize,
+    /// Messages from one peer.
+    pub messages_per_peer: Quota,
+    /// Bytes from one peer.
+    pub bytes_per_peer: Quota,
+    /// Messages from all peers together.
+    pub messages: Quota,
+    /// Bytes from all peers together.
+    pub bytes: Quota,
+    /// New presences of one key.
+    pub presences_per_key: Quota,
+    /// Keys in the sessions that one signer announces: the work of an announcement grows with its signers.
+    pub announced_keys: Quota,
+    /// Signers whose announcements are counted.
+    pub announcers: usize,
+    /// From which penalty on a peer is not listened to for an hour.
+    pub graylist_at: u32,
+    /// From which penalty on a peer is banned for a day, and for twice as long each further time.
+    pub blacklist_at: u32,
     /// Keys whose holders are known.
     pub presences: usize,
     /// Keys that one peer may hold.
@@ -91,6 +120,16 @@ impl Default for Limits {
             ended: 16_384,
             attempts: 16,
             peers: 1_024,
+            neighbours: 4_096,
+            messages_per_peer: Quota::per_second(2_000, 2),
+            bytes_per_peer: Quota::per_second(4_000_000, 2),
+            messages: Quota::per_second(8_000, 2),
+            bytes: Quota::per_second(16_000_000, 4),
+            presences_per_key: Quota { burst: 5, every: Duration::from_secs(60) },
+            announced_keys: Quota::per_second(1_000, 2),
+            announcers: 4_096,
+            graylist_at: 50,
+            blacklist_at: 100,
             presences: 4_096,
             keys_per_peer: 10,
             lookups: 64,

@@ -6,6 +6,7 @@ use core::fmt;
 use serde::Serialize;
 
 use super::command::CommandId;
+use super::refusal::Refusal;
 use crate::crypto::{PublicKey, Signature};
 use crate::wire::{AbortReason, PeerId, SessionId};
 
@@ -117,6 +118,36 @@ pub enum Event {
         /// The signer.
         key: PublicKey,
         /// Its peer.
+        peer: PeerId,
+    },
+    /// This peer has broken the rules too often and is not listened to for a while.
+    PeerGraylisted {
+        /// The peer.
+        peer: PeerId,
+        /// For how long, in seconds.
+        seconds: u64,
+        /// What it did last.
+        refusal: Refusal,
+    },
+    /// This peer goes on breaking the rules: who runs firewalls or lists of their own should ban it there.
+    ShouldBan {
+        /// The peer.
+        peer: PeerId,
+        /// What it did last.
+        refusal: Refusal,
+    },
+    /// This peer is banned here.
+    PeerBlacklisted {
+        /// The peer.
+        peer: PeerId,
+        /// For how long, in seconds; without end when it was done by hand.
+        seconds: Option<u64>,
+        /// What it did last; nothing when it was done by hand.
+        refusal: Option<Refusal>,
+    },
+    /// What was held against this peer is forgotten.
+    PeerPardoned {
+        /// The peer.
         peer: PeerId,
     },
     /// The session that a command asked for exists.

@@ -9,9 +9,9 @@ mod refusal;
 mod view;
 
 pub use command::{Command, CommandError, CommandId};
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Quota};
 pub use event::{AttemptCause, AttemptFailure, Event, Phase};
 pub use input::{GossipId, Input, OperationId};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
-pub use refusal::{Blame, Refusal, RefusalCounts};
+pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};
 pub use view::{SessionView, View};

@@ -102,6 +102,10 @@ pub enum Output {
     },
     /// No session needs this peer any more: the connection may be pruned.
     Release(PeerId),
+    /// Close all connections to this peer and accept none, until it is pardoned.
+    Ban(PeerId),
+    /// Accept connections to this peer again.
+    Pardon(PeerId),
     /// Look for records under this key in the DHT.
     Lookup {
         /// The node's name for the lookup.

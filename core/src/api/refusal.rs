@@ -15,12 +15,57 @@ pub enum Blame {
     Nobody,
 }
 
+/// The checks of the gate, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layer {
+    /// How large it is.
+    Size,
+    /// Who hands it over.
+    Reputation,
+    /// How much of it there is.
+    Quota,
+    /// Whether it is a message.
+    Decoding,
+    /// Whether it is of this time.
+    Freshness,
+    /// Whether its author signed it.
+    Signature,
+    /// Whether it is new.
+    Replay,
+    /// Whether it makes sense to whom it is for.
+    Content,
+}
+
+/// Whether a peer is listened to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Yes.
+    #[default]
+    Good,
+    /// Not for a while.
+    Graylisted,
+    /// It is banned.
+    Blacklisted,
+}
+
 /// Why a message or record from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// More bytes than the channel allows.
     Oversized,
+    /// From a peer that is banned.
+    Blacklisted,
+    /// From a peer that is not listened to for a while.
+    Graylisted,
+    /// More than one peer may send.
+    PeerQuota,
+    /// More than this node takes from everyone together.
+    TotalQuota,
+    /// More new presences of a key, or more announced sessions of a signer, than anyone needs.
+    AuthorQuota,
     /// Not a message.
     Malformed,
     /// A message in another than its one encoding.
@@ -70,13 +115,20 @@ impl Refusal {
     /// signature has been verified.
     pub const fn blame(self) -> Blame {
         match self {
-            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => {
-                Blame::Neighbour
-            }
-            Self::Definition | Self::NotASigner | Self::NotTheCreator | Self::Equivocation | Self::FinalSignature => {
+            Self::Oversized
+            | Self::PeerQuota
+            | Self::Malformed
+            | Self::NotCanonical
+            | Self::Channel
+            | Self::Signature
+            | Self::NotASigner => Blame::Neighbour,
+            Self::AuthorQuota | Self::Definition | Self::NotTheCreator | Self::Equivocation | Self::FinalSignature => {
                 Blame::Author
             }
-            Self::Version
+            Self::Blacklisted
+            | Self::Graylisted
+            | Self::TotalQuota
+            | Self::Version
             | Self::Network
             | Self::Duplicate
             | Self::Echo
@@ -88,6 +140,37 @@ impl Refusal {
             | Self::Ended
             | Self::Full
             | Self::Unasked => Blame::Nobody,
+        }
+    }
+
+    /// Which check refused it.
+    pub const fn layer(self) -> Layer {
+        match self {
+            Self::Oversized => Layer::Size,
+            Self::Blacklisted | Self::Graylisted => Layer::Reputation,
+            Self::PeerQuota | Self::TotalQuota | Self::AuthorQuota | Self::Full => Layer::Quota,
+            Self::Malformed | Self::NotCanonical | Self::Version | Self::Network | Self::Channel => Layer::Decoding,
+            Self::NotFresh => Layer::Freshness,
+            Self::Signature => Layer::Signature,
+            Self::Duplicate | Self::Echo | Self::StaleAttempt | Self::Attempt | Self::SequenceGap => Layer::Replay,
+            Self::NotASigner
+            | Self::NotForMe
+            | Self::Definition
+            | Self::NotTheCreator
+            | Self::Equivocation
+            | Self::FinalSignature
+            | Self::Ended
+            | Self::Unasked => Layer::Content,
+        }
+    }
+
+    /// How much it weighs against the neighbour. Ten invalid signatures reach the default threshold of the blacklist,
+    /// ten excesses that of the graylist.
+    pub(crate) const fn penalty(self) -> u32 {
+        match self {
+            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => 10,
+            Self::PeerQuota | Self::NotASigner => 5,
+            _ => 0,
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::event::Phase;
-use super::refusal::RefusalCounts;
+use super::refusal::{RefusalCounts, Standing};
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
@@ -80,6 +80,16 @@ impl<V: Verifier> View<'_, V> {
     /// How often each refusal has happened.
     pub fn refusals(&self) -> &RefusalCounts {
         &self.node.refusals
+    }
+
+    /// A peer's standing, and the penalty that is held against it.
+    pub fn standing(&self, peer: &PeerId) -> (Standing, u32) {
+        self.node.gate.neighbours.standing(peer, self.node.now.mono)
+    }
+
+    /// How many peers stand like this.
+    pub fn peers_in_standing(&self, standing: Standing) -> usize {
+        self.node.gate.neighbours.count(standing)
     }
 
     /// How many outputs wait for a record to become durable.

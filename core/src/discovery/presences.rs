@@ -22,10 +22,18 @@ pub(crate) enum Seen {
     Full,
 }
 
+#[derive(Debug)]
+struct Known {
+    presence: Presence,
+    /// Whether the peer itself has handed it over. Anyone may claim that somebody else's peer holds a key; such claims
+    /// make room for the peer's own.
+    is_first_hand: bool,
+}
+
 /// Keys and the peers that hold them.
 #[derive(Debug)]
 pub(crate) struct Presences {
-    by_key: BTreeMap<PublicKey, Presence>,
+    by_key: BTreeMap<PublicKey, Known>,
     by_peer: BTreeMap<PeerId, BTreeSet<PublicKey>>,
     capacity: usize,
     keys_per_peer: usize,
@@ -36,44 +44,53 @@ impl Presences {
         Self { by_key: BTreeMap::new(), by_peer: BTreeMap::new(), capacity, keys_per_peer }
     }
 
-    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, now: Wall) -> Seen {
+    /// Whether a presence of this key and time would change anything.
+    pub(crate) fn is_news(&self, key: &PublicKey, issued_at: Wall) -> bool {
+        self.by_key.get(key).is_none_or(|known| known.presence.issued_at < issued_at)
+    }
+
+    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, is_first_hand: bool, now: Wall) -> Seen {
         let (key, presence) = presence.into_parts();
-        let (seen, replaced) = match self.by_key.get(&key) {
-            Some(known) if known.issued_at >= presence.issued_at => return Seen::Old,
-            Some(known) if known.peer == presence.peer && known.addresses == presence.addresses => {
-                (Seen::Renewed, Some(known.peer))
-            }
-            Some(known) => (Seen::New, Some(known.peer)),
-            None => (Seen::New, None),
-        };
-        if replaced.is_none() && self.by_key.len() == self.capacity {
+        if !self.is_news(&key, presence.issued_at) {
+            return Seen::Old;
+        }
+        let known = self.by_key.get(&key).map(|known| &known.presence);
+        let replaced = known.map(|known| known.peer);
+        let is_renewal =
+            known.is_some_and(|known| (known.peer, &known.addresses) == (presence.peer, &presence.addresses));
+        if replaced.is_none() && self.by_key.len() >= self.capacity {
             self.drop_expired(now);
         }
-        let is_full = replaced.is_none() && self.by_key.len() == self.capacity;
-        if is_full || (replaced != Some(presence.peer) && self.keys_of(&presence.peer).count() >= self.keys_per_peer) {
+        if replaced.is_none() && self.by_key.len() >= self.capacity {
             return Seen::Full;
+        }
+        if replaced != Some(presence.peer) && self.keys_of(&presence.peer).count() >= self.keys_per_peer {
+            let hearsay = self.keys_of(&presence.peer).find(|key| !self.by_key[key].is_first_hand).copied();
+            let Some(hearsay) = hearsay.filter(|_| is_first_hand) else { return Seen::Full };
+            self.by_key.remove(&hearsay);
+            unlink(&mut self.by_peer, presence.peer, &hearsay);
         }
         if let Some(peer) = replaced {
             unlink(&mut self.by_peer, peer, &key);
         }
         self.by_peer.entry(presence.peer).or_default().insert(key);
-        self.by_key.insert(key, presence);
-        seen
+        self.by_key.insert(key, Known { presence, is_first_hand });
+        if is_renewal { Seen::Renewed } else { Seen::New }
     }
 
     fn drop_expired(&mut self, now: Wall) {
         let by_peer = &mut self.by_peer;
-        self.by_key.retain(|key, presence| {
-            let keep = presence.expires_at > now;
+        self.by_key.retain(|key, known| {
+            let keep = known.presence.expires_at > now;
             if !keep {
-                unlink(by_peer, presence.peer, key);
+                unlink(by_peer, known.presence.peer, key);
             }
             keep
         });
     }
 
     pub(crate) fn get(&self, key: &PublicKey) -> Option<&Presence> {
-        self.by_key.get(key)
+        self.by_key.get(key).map(|known| &known.presence)
     }
 
     pub(crate) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &PublicKey> {
@@ -81,7 +98,7 @@ impl Presences {
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&PublicKey, &Presence)> {
-        self.by_key.iter()
+        self.by_key.iter().map(|(key, known)| (key, &known.presence))
     }
 }
 

@@ -1,24 +1,28 @@
 //! Nothing reaches a state machine unchecked: bytes come in, [`Admitted`] values go out, and nothing else makes one.
 //!
-//! The order is from cheap to dear: size, decoding, network, channel, replay (peeked at), signature, freshness, replay
-//! (taken). A message that fails any of them changes no state but a counter.
+//! The order is from cheap to dear: size, the neighbour's standing, quotas, decoding, network, channel, replay (peeked
+//! at), signature, freshness, the author's quota, replay (taken). A message that fails any of them changes no state but a counter.
 //!
 //! Driven by `Node` alone.
 
 mod early;
+mod neighbours;
+mod quota;
 mod window;
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::api::{Limits, Refusal};
-use crate::base::{Bytes, Wall};
+use crate::base::{Bytes, Now, Wall};
 use crate::crypto::{Network, PublicKey, Verifier};
 use crate::wire::{
     Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, SessionId, SessionMessage,
 };
 
 pub(crate) use early::Early;
+pub(crate) use neighbours::{Neighbours, Sentence};
+use quota::Buckets;
 use window::Window;
 
 /// The ways into a node.
@@ -30,6 +34,16 @@ pub(crate) enum Channel {
     Gossip,
     /// Found in the DHT.
     Record,
+}
+
+impl Channel {
+    /// The most bytes that a message has on this channel.
+    const fn max_size(self) -> usize {
+        match self {
+            Self::Direct => MAX_DIRECT,
+            Self::Gossip | Self::Record => MAX_GOSSIP,
+        }
+    }
 }
 
 /// A value from outside that has passed every check. Only this module makes one.
@@ -94,6 +108,10 @@ pub(crate) struct Gate {
     sequence_window: u64,
     windows: BTreeMap<SessionId, BTreeMap<PublicKey, Window>>,
     pub(crate) early: Early,
+    pub(crate) neighbours: Neighbours,
+    limits: Limits,
+    presences: Buckets<PublicKey>,
+    announcements: Buckets<PublicKey>,
 }
 
 impl Gate {
@@ -106,6 +124,10 @@ impl Gate {
             sequence_window: limits.sequence_window,
             windows: BTreeMap::new(),
             early: Early::new(limits),
+            neighbours: Neighbours::new(limits),
+            limits: *limits,
+            presences: Buckets::new(limits.presences),
+            announcements: Buckets::new(limits.announcers),
         }
     }
 
@@ -122,8 +144,7 @@ impl Gate {
 
     /// Size, decoding, network, channel: what can be said without cryptography.
     pub(crate) fn decode(&self, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
-        let max = if channel == Channel::Direct { MAX_DIRECT } else { MAX_GOSSIP };
-        if bytes.len() > max {
+        if bytes.len() > channel.max_size() {
             return Err(Refusal::Oversized);
         }
         let message = Message::decode(bytes).map_err(|error| match error {
@@ -170,25 +191,28 @@ impl Gate {
 
     /// Admits a presence that is valid now.
     pub(crate) fn admit_presence(
-        &self,
+        &mut self,
         authentic: Authentic<()>,
         presence: Presence,
         longest: Duration,
-        now: Wall,
+        now: Now,
     ) -> Result<Admitted<Presence>, Refusal> {
-        self.check_lifetime(presence.issued_at, presence.expires_at, longest, now)?;
+        self.check_lifetime(presence.issued_at, presence.expires_at, longest, now.wall)?;
+        if !self.presences.take(authentic.author, self.limits.presences_per_key, 1, now.mono) {
+            return Err(Refusal::AuthorQuota);
+        }
         Ok(authentic.with(presence).admitted())
     }
 
     /// Admits a session's announcement before the session is known: the definition is sound, names the author as its
-    /// creator, and has not expired.
+    /// creator, has not expired, and is not one too many.
     pub(crate) fn check_definition(
-        &self,
+        &mut self,
         author: &PublicKey,
         session: &SessionId,
         definition: &Definition,
         longest: Duration,
-        now: Wall,
+        now: Now,
     ) -> Result<(), Refusal> {
         definition.check(longest).map_err(|_| Refusal::Definition)?;
         if definition.id() != *session || definition.network != self.network {
@@ -200,7 +224,13 @@ impl Gate {
         if definition.index_of(&self.own_key).is_none() {
             return Err(Refusal::NotForMe);
         }
-        self.check_lifetime(definition.created_at, definition.expires_at, longest, now)
+        self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
+        let keys = definition.keys.len() as u64;
+        if self.announcements.take(*author, self.limits.announced_keys, keys, now.mono) {
+            Ok(())
+        } else {
+            Err(Refusal::AuthorQuota)
+        }
     }
 
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {

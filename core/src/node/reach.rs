@@ -38,10 +38,10 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    pub(super) fn on_presence(&mut self, presence: Admitted<Presence>) -> Result<(), Refusal> {
+    pub(super) fn on_presence(&mut self, presence: Admitted<Presence>, is_first_hand: bool) -> Result<(), Refusal> {
         let (key, peer) = (*presence.author(), presence.value().peer);
         let before = self.peer_of(&key).filter(|peer| self.connected.contains(peer));
-        match self.presences.insert(presence, self.now.wall) {
+        match self.presences.insert(presence, is_first_hand, self.now.wall) {
             Seen::Old => return Err(Refusal::Duplicate),
             Seen::Full => return Err(Refusal::Full),
             Seen::New | Seen::Renewed => {}
@@ -144,11 +144,12 @@ impl<V: Verifier> Node<V> {
 
     pub(super) fn on_found(&mut self, operation: OperationId, bytes: Bytes) -> Result<(), Refusal> {
         let sought = *self.lookups.get(&operation).ok_or(Refusal::Unasked)?;
-        let message = self.gate.decode(Channel::Record, bytes.clone())?;
+        let message = self.gate.decode(Channel::Record, bytes)?;
         if message.unsigned.author != sought {
             return Err(Refusal::Unasked);
         }
-        self.on_bytes(Channel::Record, bytes)
+        // Whoever stores a record need not have checked it: nobody is charged for it.
+        self.on_message(message, None)
     }
 
     pub(super) fn on_addresses(&mut self, mut addresses: Vec<Address>) {

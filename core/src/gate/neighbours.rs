@@ -1,0 +1,160 @@
+//! The peers that this node hears from: how much each may send, and what became of those who broke the rules.
+//!
+//! A neighbour answers for what it could have checked before passing it on, and for nothing else. Penalties fade; what
+//! remains above a threshold closes the door for a while, and repeated offences for longer.
+//!
+//! Invariant: bounded by `Limits`; a neighbour in bad standing is never forgotten before its time is over. Driven by the
+//! gate.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use super::Channel;
+use super::quota::Bucket;
+use crate::api::{Limits, Refusal, Standing};
+use crate::base::Mono;
+use crate::wire::PeerId;
+
+const GRAYLIST_FOR: Duration = Duration::from_secs(60 * 60);
+const BLACKLIST_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// A ban is at most this many times as long as the first.
+const LONGEST_BAN: u32 = 32;
+/// In this time half of a penalty fades.
+const FADING: Duration = Duration::from_secs(10 * 60);
+
+/// What a neighbour's behaviour has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sentence {
+    Graylisted { time: Duration },
+    Blacklisted { time: Duration },
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Neighbour {
+    messages: Bucket,
+    bytes: Bucket,
+    penalty: u32,
+    penalty_at: Mono,
+    standing: Standing,
+    /// When the standing ends; a ban by hand has no end.
+    until: Option<Mono>,
+    bans: u32,
+}
+
+impl Neighbour {
+    fn refresh(&mut self, now: Mono) {
+        let halvings = now.since(self.penalty_at).as_nanos() / FADING.as_nanos();
+        if halvings > 0 {
+            self.penalty = self.penalty.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0);
+            self.penalty_at = now;
+        }
+        if self.until.is_some_and(|until| until <= now) {
+            (self.standing, self.until) = (Standing::Good, None);
+        }
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.standing == Standing::Good && self.penalty == 0 && self.bans == 0
+    }
+}
+
+/// All neighbours.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    by_peer: BTreeMap<PeerId, Neighbour>,
+    all_messages: Bucket,
+    all_bytes: Bucket,
+    limits: Limits,
+}
+
+impl Neighbours {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            by_peer: BTreeMap::new(),
+            all_messages: Bucket::default(),
+            all_bytes: Bucket::default(),
+            limits: *limits,
+        }
+    }
+
+    /// Lets a message of this size in, or says why not. Nothing of the message has been looked at.
+    pub(crate) fn charge(&mut self, peer: &PeerId, channel: Channel, size: usize, now: Mono) -> Result<(), Refusal> {
+        if size > channel.max_size() {
+            return Err(Refusal::Oversized);
+        }
+        let limits = self.limits;
+        let neighbour = self.get(peer, now).ok_or(Refusal::Full)?;
+        match neighbour.standing {
+            Standing::Good => {}
+            Standing::Graylisted => return Err(Refusal::Graylisted),
+            Standing::Blacklisted => return Err(Refusal::Blacklisted),
+        }
+        let size = size as u64;
+        if !neighbour.messages.take(limits.messages_per_peer, 1, now)
+            || !neighbour.bytes.take(limits.bytes_per_peer, size, now)
+        {
+            return Err(Refusal::PeerQuota);
+        }
+        if !self.all_messages.take(limits.messages, 1, now) || !self.all_bytes.take(limits.bytes, size, now) {
+            return Err(Refusal::TotalQuota);
+        }
+        Ok(())
+    }
+
+    /// Holds a refusal against the neighbour that could have avoided it.
+    pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Sentence> {
+        let penalty = refusal.penalty();
+        let limits = self.limits;
+        let neighbour = self.get(peer, now).filter(|_| penalty > 0)?;
+        neighbour.penalty = neighbour.penalty.saturating_add(penalty);
+        if neighbour.penalty >= limits.blacklist_at && neighbour.standing != Standing::Blacklisted {
+            let time = BLACKLIST_FOR.saturating_mul((1 << neighbour.bans.min(16)).min(LONGEST_BAN));
+            neighbour.bans += 1;
+            (neighbour.standing, neighbour.until) = (Standing::Blacklisted, Some(now.after(time)));
+            Some(Sentence::Blacklisted { time })
+        } else if neighbour.penalty >= limits.graylist_at && neighbour.standing == Standing::Good {
+            (neighbour.standing, neighbour.until) = (Standing::Graylisted, Some(now.after(GRAYLIST_FOR)));
+            Some(Sentence::Graylisted { time: GRAYLIST_FOR })
+        } else {
+            None
+        }
+    }
+
+    /// Bans a peer by hand, until it is pardoned. False when there is no room to remember it.
+    pub(crate) fn ban(&mut self, peer: &PeerId, now: Mono) -> bool {
+        let neighbour = self.get(peer, now);
+        neighbour.map(|neighbour| (neighbour.standing, neighbour.until) = (Standing::Blacklisted, None)).is_some()
+    }
+
+    /// Forgets everything that is held against a peer. False when there was nothing.
+    pub(crate) fn pardon(&mut self, peer: &PeerId) -> bool {
+        self.by_peer.remove(peer).is_some_and(|neighbour| !neighbour.is_forgettable())
+    }
+
+    /// What a peer's standing is.
+    pub(crate) fn standing(&self, peer: &PeerId, now: Mono) -> (Standing, u32) {
+        let mut neighbour = self.by_peer.get(peer).copied().unwrap_or_default();
+        neighbour.refresh(now);
+        (neighbour.standing, neighbour.penalty)
+    }
+
+    /// How many peers stand like this.
+    pub(crate) fn count(&self, standing: Standing) -> usize {
+        self.by_peer.values().filter(|neighbour| neighbour.standing == standing).count()
+    }
+
+    fn get(&mut self, peer: &PeerId, now: Mono) -> Option<&mut Neighbour> {
+        if !self.by_peer.contains_key(peer) && self.by_peer.len() >= self.limits.neighbours {
+            self.by_peer.retain(|_, neighbour| {
+                neighbour.refresh(now);
+                !neighbour.is_forgettable()
+            });
+            if self.by_peer.len() >= self.limits.neighbours {
+                return None;
+            }
+        }
+        let neighbour = self.by_peer.entry(*peer).or_default();
+        neighbour.refresh(now);
+        Some(neighbour)
+    }
+}

@@ -1,0 +1,267 @@
+//! Peers that break the rules, and how much of anything a node takes.
+
+use std::time::Duration;
+
+use nelumbo_core::api::{
+    Blame, Command, CommandError, Config, Event, GossipId, Input, Layer, Limits, Output, Phase, Quota, Refusal,
+    Standing, Verdict,
+};
+use nelumbo_core::base::Bytes;
+use nelumbo_core::crypto::Network;
+use nelumbo_core::wire::{AbortReason, Content, PeerId};
+
+use crate::common::{Desk, Puppet, WALL, definition};
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+fn forged(puppet: &mut Puppet, number: u64) -> Bytes {
+    let mut bytes = puppet.presence(puppet.peer, WALL + number).to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes.into()
+}
+
+/// Lets a peer hand over this many invalid signatures, with time between them that is too short to forgive.
+fn offend(desk: &mut Desk, mallory: &mut Puppet, times: u64) {
+    for number in 1..=times {
+        let bytes = forged(mallory, number);
+        desk.hear(mallory, bytes);
+    }
+}
+
+fn config(change: impl FnOnce(&mut Limits)) -> Config {
+    let mut config = Config::new(Network::Regtest);
+    change(&mut config.limits);
+    config
+}
+
+#[test]
+fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
+    let (mut desk, mut mallory) = (Desk::new(), Puppet::new(66));
+    desk.meet(&mut mallory);
+    let peer = mallory.peer;
+    desk.events.clear();
+    offend(&mut desk, &mut mallory, 4);
+    assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 40));
+    offend(&mut desk, &mut mallory, 1);
+    let refusal = Refusal::Signature;
+    assert_eq!(desk.events, [Event::PeerGraylisted { peer, seconds: 3600, refusal }]);
+    // A graylisted peer is not heard, so it has to wait before it can do worse.
+    desk.refuses(Refusal::Graylisted, |desk| offend(desk, &mut mallory, 1));
+    desk.wait(60 * 60 * 1000);
+    assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
+    desk.events.clear();
+    let mut config = Config::new(Network::Regtest);
+    config.limits.graylist_at = 1_000;
+    let mut desk = Desk::with(config, Vec::new(), 1);
+    desk.meet(&mut mallory);
+    desk.events.clear();
+    offend(&mut desk, &mut mallory, 10);
+    assert_eq!(
+        desk.events,
+        [
+            Event::ShouldBan { peer, refusal },
+            Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },
+        ]
+    );
+    assert_eq!(desk.others.pop(), Some(Output::Ban(peer)));
+    let good = mallory.presence(peer, WALL + 5_000);
+    desk.refuses(Refusal::Blacklisted, |desk| desk.hear(&mallory, good.clone()));
+    desk.wait(DAY);
+    assert_eq!(desk.node.view().standing(&peer).0, Standing::Good);
+    desk.events.clear();
+    offend(&mut desk, &mut mallory, 10);
+    let twice = Event::PeerBlacklisted { peer, seconds: Some(2 * 86_400), refusal: Some(refusal) };
+    assert!(desk.events.contains(&twice), "the second ban is twice as long: {:?}", desk.events);
+}
+
+#[test]
+fn a_peer_is_banned_and_pardoned_by_hand() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    desk.meet(&mut alice);
+    let peer = alice.peer;
+    assert_eq!(desk.command(Command::Pardon(peer)), Err(CommandError::NotBanned(peer)));
+    desk.command(Command::Ban(peer)).unwrap();
+    assert_eq!(desk.others.pop(), Some(Output::Ban(peer)));
+    desk.wait(365 * DAY);
+    let bytes = alice.presence(peer, WALL + 365 * DAY);
+    desk.refuses(Refusal::Blacklisted, |desk| desk.hear(&alice, bytes.clone()));
+    assert_eq!(desk.node.view().peers_in_standing(Standing::Blacklisted), 1);
+    desk.command(Command::Pardon(peer)).unwrap();
+    assert_eq!(desk.others.pop(), Some(Output::Pardon(peer)));
+    assert!(desk.events.contains(&Event::PeerPardoned { peer }));
+    let before = desk.node.view().refusals().total();
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.node.view().refusals().total(), before);
+}
+
+#[test]
+fn a_flood_costs_its_sender_its_standing_and_leaves_the_others_alone() {
+    let quota = |burst| Quota { burst, every: Duration::from_millis(10) };
+    let mut desk = Desk::with(config(|limits| limits.messages_per_peer = quota(20)), Vec::new(), 1);
+    let (mut alice, mut mallory) = (Puppet::new(1), Puppet::new(66));
+    desk.meet(&mut alice);
+    desk.meet(&mut mallory);
+    // Honest contents: it is the amount that is wrong.
+    let bytes = mallory.presence(mallory.peer, WALL);
+    for _ in 0..100 {
+        desk.hear(&mallory, bytes.clone());
+    }
+    let view = desk.node.view();
+    let refusals = view.refusals();
+    assert_eq!(refusals.get(Refusal::PeerQuota), 10);
+    assert_eq!(refusals.get(Refusal::Graylisted), 100 - 19 - 10);
+    assert_eq!(desk.node.view().standing(&mallory.peer).0, Standing::Graylisted);
+    assert_eq!(desk.node.view().standing(&alice.peer), (Standing::Good, 0));
+    let bytes = alice.presence(alice.peer, WALL + 9);
+    let before = desk.node.view().refusals().total();
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.node.view().refusals().total(), before);
+}
+
+#[test]
+fn all_peers_together_get_no_more_than_the_node_can_take() {
+    let limits = |limits: &mut Limits| limits.messages = Quota { burst: 10, every: Duration::from_secs(1) };
+    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    for number in 1..=10 {
+        let mut puppet = Puppet::new(number);
+        let bytes = puppet.presence(puppet.peer, WALL);
+        desk.hear(&puppet, bytes);
+    }
+    let mut late = Puppet::new(11);
+    let bytes = late.presence(late.peer, WALL);
+    desk.refuses(Refusal::TotalQuota, |desk| desk.hear(&late, bytes.clone()));
+    assert_eq!(desk.node.view().standing(&late.peer), (Standing::Good, 0), "it is not the fault of whoever comes last");
+    desk.wait(1_000);
+    let before = desk.node.view().refusals().total();
+    desk.hear(&late, bytes);
+    assert_eq!(desk.node.view().refusals().total(), before);
+    let limits = |limits: &mut Limits| limits.bytes_per_peer = Quota { burst: 200, every: Duration::from_secs(1) };
+    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    desk.refuses(Refusal::PeerQuota, |desk| desk.hear(&late, vec![0; 201].into()));
+}
+
+#[test]
+fn a_key_that_announces_itself_all_the_time_is_heard_now_and_then() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    desk.meet(&mut alice);
+    for number in 1..5 {
+        let bytes = alice.presence(alice.peer, WALL + number);
+        desk.hear(&alice, bytes);
+    }
+    let bytes = alice.presence(alice.peer, WALL + 5);
+    desk.refuses(Refusal::AuthorQuota, |desk| desk.hear(&alice, bytes));
+    desk.wait(60_000);
+    let before = desk.node.view().refusals().total();
+    let bytes = alice.presence(alice.peer, WALL + 60_000);
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.node.view().refusals().total(), before);
+}
+
+#[test]
+fn one_presence_a_hundred_times_by_every_channel_is_one_fact() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    desk.input(Input::Connected(alice.peer));
+    let bytes = alice.presence(alice.peer, WALL);
+    for number in 0..100 {
+        if number % 2 == 0 {
+            desk.hear(&alice, bytes.clone());
+        } else {
+            desk.input(Input::Gossip { from: alice.peer, id: GossipId(number), bytes: bytes.clone() });
+        }
+    }
+    let connected = desk.events.iter().filter(|event| matches!(event, Event::SignerConnected { .. })).count();
+    assert_eq!(connected, 1);
+    assert_eq!(desk.node.view().refusals().get(Refusal::Duplicate), 99);
+    assert_eq!(desk.node.view().standing(&alice.peer), (Standing::Good, 0));
+}
+
+#[test]
+fn a_signer_announces_no_more_sessions_than_anyone_needs() {
+    let limits = |limits: &mut Limits| {
+        limits.announced_keys = Quota { burst: 7, every: Duration::from_secs(10) };
+        limits.unapproved_per_creator = 3;
+    };
+    let (mut alice, bob) = (Puppet::new(1), Puppet::new(2));
+    let mut announce = |desk: &mut Desk, number: u8| {
+        let mut definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+        definition.nonce = [number; 32];
+        let nonce = alice.nonce(&definition, 1);
+        let bytes = alice.say_at(definition.id(), 1, 1, Content::Announce { definition: definition.clone(), nonce });
+        desk.hear(&alice, bytes);
+    };
+    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    announce(&mut desk, 1);
+    announce(&mut desk, 2);
+    desk.refuses(Refusal::AuthorQuota, |desk| announce(desk, 3));
+    desk.wait(20_000);
+    announce(&mut desk, 4);
+    desk.wait(30_000);
+    desk.refuses(Refusal::Full, |desk| announce(desk, 5));
+    assert_eq!(desk.node.view().sessions().filter(|session| session.phase == Phase::Announced).count(), 3);
+}
+
+#[test]
+fn claims_about_somebody_else_s_peer_do_not_keep_its_own_keys_out() {
+    let mut desk = Desk::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
+    let mut alice = Puppet::new(1);
+    let (mut first, mut second, mut third) = (Puppet::new(2), Puppet::new(3), Puppet::new(4));
+    let courier = PeerId::from_bytes(b"courier").unwrap();
+    for mallory in [&mut first, &mut second] {
+        let bytes = mallory.presence(alice.peer, WALL);
+        desk.input(Input::Received { from: courier, bytes });
+    }
+    desk.refuses(Refusal::Full, |desk| {
+        let bytes = third.presence(alice.peer, WALL);
+        desk.input(Input::Received { from: courier, bytes });
+    });
+    desk.meet(&mut alice);
+    let holds =
+        |desk: &Desk, key| desk.node.view().signers().any(|(known, peer, _)| (known, peer) == (key, alice.peer));
+    assert!(holds(&desk, alice.key()));
+    assert_eq!(desk.node.view().signers().len(), 2);
+}
+
+#[test]
+fn who_is_forgotten_has_done_nothing() {
+    let mut desk = Desk::with(config(|limits| limits.neighbours = 2), Vec::new(), 1);
+    let (mut mallory, mut eve, mut alice) = (Puppet::new(66), Puppet::new(67), Puppet::new(1));
+    offend(&mut desk, &mut mallory, 1);
+    offend(&mut desk, &mut eve, 1);
+    let bytes = alice.presence(alice.peer, WALL);
+    desk.refuses(Refusal::Full, |desk| desk.hear(&alice, bytes.clone()));
+    desk.wait(40 * 60_000);
+    let bytes = alice.presence(alice.peer, WALL + 40 * 60_000);
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.node.view().signers().len(), 1, "old offences have faded and make room");
+}
+
+#[test]
+fn gossip_from_a_banned_peer_is_not_passed_on_and_blames_nobody_else() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    desk.command(Command::Ban(alice.peer)).unwrap();
+    let bytes = alice.presence(alice.peer, WALL);
+    desk.others.clear();
+    desk.input(Input::Gossip { from: alice.peer, id: GossipId(1), bytes });
+    assert_eq!(desk.others, [Output::Verdict { id: GossipId(1), verdict: Verdict::Ignore }]);
+}
+
+#[test]
+fn a_stranger_s_step_in_a_session_counts_against_whoever_hands_it_over() {
+    let (mut desk, mut alice, bob, mut mallory) = (Desk::new(), Puppet::new(1), Puppet::new(2), Puppet::new(66));
+    desk.meet(&mut alice);
+    desk.meet(&mut mallory);
+    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let nonce = alice.nonce(&definition, 1);
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    desk.hear(&alice, bytes);
+    let bytes = mallory.say(definition.id(), 1, Content::Abort { reason: AbortReason::Left });
+    desk.refuses(Refusal::NotASigner, |desk| desk.hear(&mallory, bytes));
+    assert_eq!(desk.node.view().standing(&mallory.peer), (Standing::Good, 5));
+}
+
+#[test]
+fn every_refusal_has_a_layer_and_only_a_neighbour_s_weighs() {
+    assert_eq!((Refusal::Signature.layer(), Refusal::Signature.blame()), (Layer::Signature, Blame::Neighbour));
+    assert_eq!((Refusal::Equivocation.layer(), Refusal::Equivocation.blame()), (Layer::Content, Blame::Author));
+    assert_eq!((Refusal::TotalQuota.layer(), Refusal::TotalQuota.blame()), (Layer::Quota, Blame::Nobody));
+}
