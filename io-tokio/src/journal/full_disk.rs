@@ -1,23 +1,29 @@
-//! A disk for tests that can be full.
+//! A disk for tests that can be full, or slow.
 
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use redb::{StorageBackend, backends::InMemoryBackend};
 
-/// A disk that is full from some moment on.
+/// A disk that is full, or does not answer, when the test says so.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FullDisk {
     disk: Arc<InMemoryBackend>,
     full: Arc<AtomicBool>,
+    busy: Arc<Mutex<()>>,
 }
 
 impl FullDisk {
+    /// Nothing is flushed while the guard lives.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.busy.lock().expect("no test panics while it holds the disk")
+    }
+
     pub(crate) fn fill(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
     }
@@ -45,6 +51,7 @@ impl StorageBackend for FullDisk {
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
+        let _turn = self.hold();
         self.check()?;
         self.disk.sync_data()
     }

@@ -103,3 +103,25 @@ async fn a_full_disk_ends_it_and_nothing_is_acknowledged() {
     assert_eq!(wait_for(&journal, 3).await.sequence, 1);
     assert!(matches!(journal.close().await, Err(JournalError::Storage(_))));
 }
+
+#[tokio::test]
+async fn a_disk_that_does_not_keep_up_is_no_reason_to_hoard() {
+    let disk = FullDisk::default();
+    let (journal, _) = Journal::open_on(disk.clone(), &Metrics::new()).expect("a journal");
+    let held = disk.hold();
+    let mut sequence = 0;
+    let refusal = loop {
+        match journal.append(sequence + 1, vec![set("a", "1")]) {
+            Ok(()) => sequence += 1,
+            Err(refusal) => break refusal,
+        }
+        // One commit's worth may be in the writer's hands beside what waits.
+        assert!(sequence <= 2 * MAX_WAITING as u64);
+    };
+    assert!(matches!(refusal, JournalError::Backlog), "{refusal}");
+    assert_eq!(journal.durable().borrow().sequence, 0);
+    drop(held);
+    assert_eq!(wait_for(&journal, sequence).await.sequence, sequence);
+    assert!(journal.has_room());
+    journal.close().await.expect("a clean end");
+}

@@ -97,11 +97,20 @@ impl Network {
         }
     }
 
+    /// Tells others an address of this node.
     pub(super) fn announce(&mut self, address: Multiaddr) {
-        if self.swarm.external_addresses().count() < MAX_ADDRESSES {
+        let known = self.swarm.external_addresses().any(|known| *known == address);
+        if !known && self.swarm.external_addresses().count() < MAX_ADDRESSES {
             self.swarm.add_external_address(address.clone());
-            self.events.push_back(NetworkEvent::ExternalAddress { address });
+            self.on_external_address(address);
         }
+    }
+
+    pub(super) fn on_external_address(&mut self, address: Multiaddr) {
+        // identify pushes new listeners by itself, but not new external addresses.
+        let connected: Vec<_> = self.peers.iter().collect();
+        self.swarm.behaviour_mut().identify.push(connected);
+        self.events.push_back(NetworkEvent::ExternalAddress { address });
     }
 
     /// Hands waiting messages to a connected peer, as many as may be on the wire.

@@ -48,9 +48,7 @@ impl Network {
                 self.on_listener_gone(addresses, reason.err().map(|error| error.to_string()));
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener had an error"),
-            SwarmEvent::ExternalAddrConfirmed { address } => {
-                self.events.push_back(NetworkEvent::ExternalAddress { address });
-            }
+            SwarmEvent::ExternalAddrConfirmed { address } => self.on_external_address(address),
             _ => {}
         }
     }
