@@ -18,6 +18,7 @@ use crate::{
     event::{Events, EventsError, NodeEvent},
     journal::JournalError,
     metrics::Metrics,
+    names,
     network::{DhtMode, DhtState},
 };
 
@@ -77,6 +78,8 @@ pub struct Status {
 pub enum HandleError {
     /// The node refused the command.
     Refused(CommandError),
+    /// No key that this protocol knows makes such a peer id.
+    PeerId,
     /// The node has stopped.
     Stopped,
 }
@@ -85,6 +88,7 @@ impl fmt::Display for HandleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
+            Self::PeerId => f.write_str("no key makes such a peer id"),
             Self::Stopped => f.write_str("the node has stopped"),
         }
     }
@@ -118,8 +122,6 @@ pub(crate) enum Request {
     Look(Look),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
-    Block { peer: PeerId, answer: oneshot::Sender<bool> },
-    Unblock(PeerId),
     Stop(oneshot::Sender<Result<(), JournalError>>),
 }
 
@@ -245,16 +247,14 @@ impl Handle {
         self.request(Request::Dial { peer, addresses }).await
     }
 
-    /// Closes every connection to a peer and allows no new one. `false` when too many are blocked already.
-    pub async fn block(&self, peer: PeerId) -> Result<bool, HandleError> {
-        let (sender, answer) = oneshot::channel();
-        self.request(Request::Block { peer, answer: sender }).await?;
-        answer.await.map_err(|_| HandleError::Stopped)
+    /// Closes every connection to a peer and allows no new one, until it is pardoned.
+    pub async fn ban(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.command(Command::Ban(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
     }
 
-    /// Ends [`block`](Self::block).
-    pub async fn unblock(&self, peer: PeerId) -> Result<(), HandleError> {
-        self.request(Request::Unblock(peer)).await
+    /// Forgets what is held against a peer, and lets it connect again.
+    pub async fn pardon(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.command(Command::Pardon(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
     }
 
     /// Everything that happens from now on.

@@ -151,6 +151,21 @@ impl Host for World {
         }
     }
 
+    fn ban(&mut self, peer: PeerId) {
+        if let Some(peer) = names::from_core(&peer)
+            && !self.network.block(peer)
+        {
+            // The core does not listen to it in any case.
+            tracing::warn!(%peer, "too many peers are banned; this one keeps its connection");
+        }
+    }
+
+    fn pardon(&mut self, peer: PeerId) {
+        if let Some(peer) = names::from_core(&peer) {
+            self.network.unblock(peer);
+        }
+    }
+
     fn lookup(&mut self, operation: OperationId, key: String) {
         self.network.dht_get(network::OperationId(operation.0), key.as_bytes());
     }

@@ -231,10 +231,6 @@ impl Runtime {
                 let _ = answer.send(self.status());
             }
             Request::Dial { peer, addresses } => self.world.network.dial(peer, addresses),
-            Request::Block { peer, answer } => {
-                let _ = answer.send(self.world.network.block(peer));
-            }
-            Request::Unblock(peer) => self.world.network.unblock(peer),
             Request::Stop(waiting) => self.stop(Some(waiting)),
         }
     }

@@ -230,6 +230,28 @@ async fn one_folder_serves_one_node() {
 }
 
 #[tokio::test]
+async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_pardoned() {
+    let mut signers = signers(2).await;
+    let peer = signers[1].handle.peer();
+    signers[0].handle.ban(peer).await.expect("it runs");
+    let (mut cut, mut banned) = (false, false);
+    find(&mut signers[0].events, |event| {
+        cut |= matches!(event, NodeEvent::PeerDisconnected { peer: gone } if *gone == peer);
+        banned |= matches!(event, NodeEvent::Core(Event::PeerBlacklisted { .. }));
+        (cut && banned).then_some(())
+    })
+    .await;
+    // The other node keeps trying, because it joined through this one.
+    find(&mut signers[1].events, |event| matches!(event, NodeEvent::PeerDisconnected { .. }).then_some(())).await;
+    signers[0].handle.pardon(peer).await.expect("it was banned");
+    find(&mut signers[0].events, |event| {
+        matches!(event, NodeEvent::PeerConnected { peer: back, .. } if *back == peer).then_some(())
+    })
+    .await;
+    signers[0].meet(1).await;
+}
+
+#[tokio::test]
 async fn a_node_says_how_it_is_doing() {
     let signers = signers(2).await;
     let status = signers[1].handle.status().await.expect("it runs");
