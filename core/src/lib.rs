@@ -18,6 +18,7 @@ pub mod base;
 pub mod crypto;
 mod discovery;
 pub mod election;
+pub mod evidence;
 mod gate;
 pub mod host;
 mod journal;

@@ -1,5 +1,6 @@
 //! What has happened, for the embedder. As JSON each event is one object with a field `event`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::command::CommandId;
 use super::refusal::Refusal;
 use crate::crypto::{PublicKey, Signature};
+use crate::evidence::Evidence;
 use crate::wire::{AbortReason, PeerId, SessionId};
 
 /// Where a session stands. It only moves forward within an attempt.
@@ -199,6 +201,15 @@ pub enum Event {
         attempt: u32,
         /// Why.
         failure: AttemptFailure,
+    },
+    /// A signer has broken the protocol, and anyone can check that it has.
+    SignerMisbehaved {
+        /// The session.
+        session: SessionId,
+        /// The signer.
+        signer: PublicKey,
+        /// The proof, for [`judge`](crate::evidence::judge).
+        evidence: Box<Evidence>,
     },
     /// The final signature is known, verified and durable.
     SessionCompleted {

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::api::Refusal;
 use crate::base::Bytes;
 use crate::crypto::{CombineError, NonceError, PartialSignature, PublicNonce, Signature, Verifier, tagged_hash};
+use crate::evidence::Exhibit;
 use crate::wire::{Bits, Content};
 
 const NONCES_TAG: &str = "nelumbo/nonces/1";
@@ -77,10 +78,7 @@ impl<V: Verifier> Attempt<V> {
         assert!(self.round.is_none(), "a nonce would sign twice if a round were opened twice");
         let nonces: Vec<PublicNonce> = self.nonces.iter().flatten().map(|held| held.value).collect();
         let round = verifier.open_round(keys, &nonces, message)?;
-        let mut list = Vec::with_capacity(nonces.len() * 66);
-        nonces.iter().for_each(|nonce| list.extend_from_slice(nonce.as_bytes()));
-        let hash = tagged_hash(NONCES_TAG, &[&list]);
-        let (round, hash) = self.round.insert((round, hash));
+        let (round, hash) = self.round.insert((round, nonces_hash(&nonces)));
         Ok((round, *hash))
     }
 
@@ -130,6 +128,21 @@ impl<V: Verifier> Attempt<V> {
         nonce.into_iter().chain(partial)
     }
 
+    /// All nonces as their authors signed them, once they are all here.
+    pub(super) fn nonce_exhibits(&self) -> Vec<Exhibit> {
+        self.nonces.iter().flatten().map(|held| Exhibit(held.bytes.clone())).collect()
+    }
+
+    /// This signer's nonce as it signed it.
+    pub(super) fn nonce_exhibit(&self, index: usize) -> Option<Exhibit> {
+        self.nonces[index].as_ref().map(|held| Exhibit(held.bytes.clone()))
+    }
+
+    /// This signer's partial signature as it signed it.
+    pub(super) fn partial_exhibit(&self, index: usize) -> Option<Exhibit> {
+        self.partials[index].as_ref().map(|held| Exhibit(held.bytes.clone()))
+    }
+
     pub(super) fn joined(&self) -> impl Iterator<Item = bool> + '_ {
         self.nonces.iter().map(Option::is_some)
     }
@@ -140,6 +153,12 @@ impl<V: Verifier> Attempt<V> {
 pub(super) struct Culprits {
     pub(super) invalid: Vec<usize>,
     pub(super) other_nonces: Vec<usize>,
+}
+
+/// What a partial signature names of the nonces that it is over: a tagged hash of all of them, in key order.
+pub(crate) fn nonces_hash(nonces: &[PublicNonce]) -> [u8; 32] {
+    let list: Vec<u8> = nonces.iter().flat_map(|nonce| nonce.as_bytes()).copied().collect();
+    tagged_hash(NONCES_TAG, &[&list])
 }
 
 fn slots<T>(signers: usize) -> Slots<T> {

@@ -21,6 +21,7 @@ use crate::base::{Bytes, Now};
 use crate::crypto::{Signer, Verifier};
 use crate::journal::SessionRecord;
 
+pub(crate) use attempt::nonces_hash;
 pub(crate) use machine::Session;
 pub(crate) use sessions::Sessions;
 

@@ -3,6 +3,7 @@
 //! Invariants: a phase is left in the same step in which its condition holds, whatever brought it about; the record that
 //! the nonce is spent precedes the partial signature.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Context;
@@ -11,6 +12,7 @@ use super::machine::Session;
 use crate::api::{AttemptCause, AttemptFailure, Event, Phase, Refusal};
 use crate::base::Bytes;
 use crate::crypto::{PublicNonce, Signature, Verifier};
+use crate::evidence::{Evidence, Exhibit};
 use crate::wire::Content;
 
 impl<V: Verifier> Session<V> {
@@ -34,7 +36,12 @@ impl<V: Verifier> Session<V> {
                 self.next_attempt(context, attempt, cause);
             }
         }
-        if self.live_mut().attempt.store_nonce(from, nonce, bytes)? {
+        let stored = self.live_mut().attempt.store_nonce(from, nonce, bytes.clone());
+        if stored == Err(Refusal::Equivocation) {
+            let first = self.live_ref().attempt.nonce_exhibit(from);
+            self.accuse_of_equivocation(context, from, first, bytes);
+        }
+        if stored? {
             let signer = self.definition.keys[from];
             context.event(Event::SignerJoined { session: self.id, attempt, signer });
             self.arrived(context);
@@ -56,21 +63,49 @@ impl<V: Verifier> Session<V> {
         if attempt > self.number {
             // Only a nonce begins an attempt, because this node cannot sign without it anyway.
             self.live_mut().ahead[from] = Some((attempt, partial, bytes));
-        } else if self.live_mut().attempt.store_partial(from, partial, bytes)? {
+            return Ok(());
+        }
+        let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
+        if stored == Err(Refusal::Equivocation) {
+            let first = self.live_ref().attempt.partial_exhibit(from);
+            self.accuse_of_equivocation(context, from, first, bytes);
+        }
+        if stored? {
             self.arrived(context);
         }
         Ok(())
+    }
+
+    fn accuse_of_equivocation(
+        &self,
+        context: &mut Context<'_, V>,
+        signer: usize,
+        first: Option<Exhibit>,
+        second: Bytes,
+    ) {
+        if let Some(first) = first {
+            self.accuse(context, signer, Evidence::Equivocation { first, second: Exhibit(second) });
+        }
+    }
+
+    fn accuse(&self, context: &mut Context<'_, V>, signer: usize, evidence: Evidence) {
+        let (session, signer) = (self.id, self.definition.keys[signer]);
+        context.event(Event::SignerMisbehaved { session, signer, evidence: Box::new(evidence) });
     }
 
     /// S10: another signer has the signature. It is believed because it verifies, not because of who says so.
     pub(super) fn on_finalized(
         &mut self,
         context: &mut Context<'_, V>,
+        from: usize,
         attempt: u32,
         signature: Signature,
+        bytes: Bytes,
     ) -> Result<(), Refusal> {
         let keys = &self.live_ref().keys;
         if !context.verifier.verify_final(keys, &self.definition.message, &signature) {
+            let definition = (*self.definition).clone();
+            self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
             return Err(Refusal::FinalSignature);
         }
         self.complete(context, attempt, signature);
@@ -101,8 +136,13 @@ impl<V: Verifier> Session<V> {
         let (round, nonces) = match live.attempt.open_round(context.verifier, &live.keys, &self.definition.message) {
             Ok(opened) => opened,
             Err(error) => {
+                let nonces = live.attempt.nonce_exhibits();
                 let failure = match error.culprit() {
-                    Some(index) => AttemptFailure::InvalidNonce(self.definition.keys[index]),
+                    Some(index) => {
+                        let definition = (*self.definition).clone();
+                        self.accuse(context, index, Evidence::InvalidNonce { definition, nonces });
+                        AttemptFailure::InvalidNonce(self.definition.keys[index])
+                    }
                     None => AttemptFailure::NoncesCancel,
                 };
                 return self.fail(context, failure);
@@ -132,6 +172,13 @@ impl<V: Verifier> Session<V> {
             Ok(signature) => self.complete(context, self.number, signature),
             Err(_) => {
                 let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys);
+                for index in &invalid {
+                    let attempt = &self.live_ref().attempt;
+                    if let Some(partial) = attempt.partial_exhibit(*index) {
+                        let (definition, nonces) = ((*self.definition).clone(), attempt.nonce_exhibits());
+                        self.accuse(context, *index, Evidence::InvalidPartial { definition, nonces, partial });
+                    }
+                }
                 let keys = |indices: Vec<usize>| indices.into_iter().map(|index| self.definition.keys[index]).collect();
                 let failure = if invalid.is_empty() {
                     AttemptFailure::SplitView(keys(other_nonces))

@@ -301,3 +301,9 @@ impl Signed {
         Secp256k1.combine(&keys, &round, &partials).expect("the partial signatures are sound")
     }
 }
+
+/// What a partial signature names of the nonces that it is over, as the wire's documentation defines it.
+pub(crate) fn nonces_hash(nonces: &[PublicNonce]) -> [u8; 32] {
+    let list: Vec<u8> = nonces.iter().flat_map(|nonce| *nonce.as_bytes()).collect();
+    nelumbo_core::crypto::tagged_hash("nelumbo/nonces/1", &[&list])
+}

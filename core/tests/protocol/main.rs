@@ -1,6 +1,7 @@
 //! Scripts for one honest node: what it is told, and what must come of it.
 
 mod common;
+mod evidence;
 mod gate;
 mod liars;
 mod lifecycle;

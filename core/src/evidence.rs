@@ -1,0 +1,286 @@
+//! Proofs of misbehaviour that anyone can check, without having been there.
+//!
+//! Evidence consists of messages as their authors signed them. [`judge`] believes nothing else: no claim of the accuser,
+//! no state of a node. Invariant: an honest signer is never convicted, whatever others sign, because it shows one nonce
+//! and one partial signature in an attempt, and its partial signature is valid for the list of nonces that it names.
+//!
+//! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Bytes;
+use crate::crypto::{NonceError, PublicKey, PublicNonce, Verifier};
+use crate::session::nonces_hash;
+use crate::wire::{Body, Content, Definition, Message, SessionId, SessionMessage};
+
+/// A message as its author signed it; hexadecimal in JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit(pub Bytes);
+
+/// What is held against a signer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "evidence", rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Two different nonces, or two different partial signatures, in one attempt.
+    Equivocation {
+        /// One of them.
+        first: Exhibit,
+        /// The other one.
+        second: Exhibit,
+    },
+    /// A public nonce that is not two points of the curve.
+    InvalidNonce {
+        /// The session.
+        definition: Definition,
+        /// All signers' nonces of the attempt, in key order.
+        nonces: Vec<Exhibit>,
+    },
+    /// A partial signature that is not valid for the nonces that it names.
+    InvalidPartial {
+        /// The session.
+        definition: Definition,
+        /// All signers' nonces of the attempt, in key order.
+        nonces: Vec<Exhibit>,
+        /// The partial signature.
+        partial: Exhibit,
+    },
+    /// A final signature that does not verify.
+    InvalidSignature {
+        /// The session.
+        definition: Definition,
+        /// The message that passes it off as valid.
+        finalized: Exhibit,
+    },
+}
+
+/// Who is guilty of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Conviction {
+    /// The guilty signer.
+    pub signer: PublicKey,
+    /// Of what.
+    pub offence: Offence,
+    /// In which session.
+    pub session: SessionId,
+    /// In which attempt at it.
+    pub attempt: u32,
+}
+
+/// What a signer can be guilty of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offence {
+    /// It showed two nonces, or two partial signatures, in one attempt.
+    Equivocation,
+    /// It sent a public nonce that is none.
+    InvalidNonce,
+    /// It sent a partial signature that does not verify.
+    InvalidPartial,
+    /// It passed an invalid final signature off as valid.
+    InvalidSignature,
+}
+
+/// Why evidence convicts nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotProven {
+    /// An exhibit is not a message of a session.
+    NotAMessage,
+    /// An exhibit is not signed by its author.
+    NotSigned,
+    /// The exhibits are not of one session and attempt, of the session's signers, or of the right kind.
+    Unrelated,
+    /// The session could not have taken place: its definition breaks a rule.
+    Definition,
+    /// The exhibits agree with each other, or what they show is valid: there is nothing to convict anyone of.
+    Innocent,
+    /// Nobody's contribution is at fault by itself: the nonces cancel each other out.
+    Nobody,
+}
+
+impl fmt::Display for NotProven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAMessage => "an exhibit is not a message of a session",
+            Self::NotSigned => "an exhibit is not signed by the key that it names as its author",
+            Self::Unrelated => "the exhibits do not belong together",
+            Self::Definition => "the session's definition breaks a rule, so there can have been no such session",
+            Self::Innocent => "what the exhibits show is what an honest signer does",
+            Self::Nobody => "the nonces cancel each other out, for which nobody can be named",
+        })
+    }
+}
+
+impl core::error::Error for NotProven {}
+
+/// A signed step of a session.
+struct Step {
+    author: PublicKey,
+    session: SessionId,
+    attempt: u32,
+    content: Content,
+}
+
+impl Step {
+    fn read<V: Verifier>(verifier: &V, exhibit: &Exhibit) -> Result<Self, NotProven> {
+        let message = Message::decode(exhibit.0.clone()).map_err(|_| NotProven::NotAMessage)?;
+        let author = message.unsigned.author;
+        if !verifier.verify(&author, &message.digest(), &message.signature) {
+            return Err(NotProven::NotSigned);
+        }
+        match message.unsigned.body {
+            Body::Session(SessionMessage { session, attempt, content, .. }) => {
+                Ok(Self { author, session, attempt, content })
+            }
+            Body::Presence(_) => Err(NotProven::NotAMessage),
+        }
+    }
+
+    fn nonce(&self) -> Option<PublicNonce> {
+        match self.content {
+            Content::Announce { nonce, .. } | Content::Join { nonce } => Some(nonce),
+            _ => None,
+        }
+    }
+
+    fn convict(&self, offence: Offence) -> Conviction {
+        Conviction { signer: self.author, offence, session: self.session, attempt: self.attempt }
+    }
+}
+
+/// Says who is guilty of what, or why nobody is.
+///
+/// # Errors
+/// [`NotProven`]; evidence that proves nothing says nothing about whoever brought it either.
+pub fn judge<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Conviction, NotProven> {
+    match evidence {
+        Evidence::Equivocation { first, second } => equivocation(verifier, first, second),
+        Evidence::InvalidNonce { definition, nonces } => {
+            let case = Case::open(verifier, definition)?;
+            let (steps, list) = case.nonces(nonces)?;
+            match verifier.open_round(&case.keys, &list, &definition.message) {
+                Err(NonceError::Invalid { signer }) => Ok(steps[signer].convict(Offence::InvalidNonce)),
+                Err(_) => Err(NotProven::Nobody),
+                Ok(_) => Err(NotProven::Innocent),
+            }
+        }
+        Evidence::InvalidPartial { definition, nonces, partial } => {
+            let case = Case::open(verifier, definition)?;
+            let (steps, list) = case.nonces(nonces)?;
+            let accused = Step::read(verifier, partial)?;
+            let index = case.index_of(&accused)?;
+            let Content::Partial { nonces: named, partial } = accused.content else { return Err(NotProven::Unrelated) };
+            if accused.attempt != steps[0].attempt || named != nonces_hash(&list) {
+                return Err(NotProven::Unrelated);
+            }
+            let round = verifier.open_round(&case.keys, &list, &definition.message).map_err(|_| NotProven::Nobody)?;
+            if verifier.verify_partial(&case.keys, &round, index, &list[index], &partial) {
+                return Err(NotProven::Innocent);
+            }
+            Ok(accused.convict(Offence::InvalidPartial))
+        }
+        Evidence::InvalidSignature { definition, finalized } => {
+            let case = Case::open(verifier, definition)?;
+            let accused = Step::read(verifier, finalized)?;
+            case.index_of(&accused)?;
+            match accused.content {
+                Content::Finalized { signature }
+                    if verifier.verify_final(&case.keys, &definition.message, &signature) =>
+                {
+                    Err(NotProven::Innocent)
+                }
+                Content::Finalized { .. } => Ok(accused.convict(Offence::InvalidSignature)),
+                _ => Err(NotProven::Unrelated),
+            }
+        }
+    }
+}
+
+fn equivocation<V: Verifier>(verifier: &V, first: &Exhibit, second: &Exhibit) -> Result<Conviction, NotProven> {
+    let (first, second) = (Step::read(verifier, first)?, Step::read(verifier, second)?);
+    if (first.author, first.session, first.attempt) != (second.author, second.session, second.attempt) {
+        return Err(NotProven::Unrelated);
+    }
+    let differ = match (&first.content, &second.content) {
+        (Content::Partial { .. }, Content::Partial { .. }) => first.content != second.content,
+        _ => first.nonce().zip(second.nonce()).map(|(one, other)| one != other).ok_or(NotProven::Unrelated)?,
+    };
+    if differ { Ok(first.convict(Offence::Equivocation)) } else { Err(NotProven::Innocent) }
+}
+
+/// A session that can have taken place.
+struct Case<'a, V: Verifier> {
+    verifier: &'a V,
+    definition: &'a Definition,
+    session: SessionId,
+    keys: V::Keys,
+}
+
+impl<'a, V: Verifier> Case<'a, V> {
+    fn open(verifier: &'a V, definition: &'a Definition) -> Result<Self, NotProven> {
+        definition.check(Duration::MAX).map_err(|_| NotProven::Definition)?;
+        let keys = verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(|_| NotProven::Definition)?;
+        Ok(Self { verifier, definition, session: definition.id(), keys })
+    }
+
+    fn index_of(&self, step: &Step) -> Result<usize, NotProven> {
+        self.definition.index_of(&step.author).filter(|_| step.session == self.session).ok_or(NotProven::Unrelated)
+    }
+
+    /// All signers' nonces of one attempt, each from its own signer.
+    fn nonces(&self, exhibits: &[Exhibit]) -> Result<(Vec<Step>, Vec<PublicNonce>), NotProven> {
+        if exhibits.len() != self.definition.keys.len() {
+            return Err(NotProven::Unrelated);
+        }
+        let mut steps: Vec<Step> = Vec::new();
+        let mut list = Vec::new();
+        for (index, exhibit) in exhibits.iter().enumerate() {
+            let step = Step::read(self.verifier, exhibit)?;
+            let attempt = steps.first().map_or(step.attempt, |first| first.attempt);
+            if self.index_of(&step)? != index || step.attempt != attempt {
+                return Err(NotProven::Unrelated);
+            }
+            list.push(step.nonce().ok_or(NotProven::Unrelated)?);
+            steps.push(step);
+        }
+        Ok((steps, list))
+    }
+}
+
+impl Serialize for Exhibit {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            struct Hex<'a>(&'a [u8]);
+            impl fmt::Display for Hex<'_> {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                }
+            }
+            serializer.collect_str(&Hex(&self.0))
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Exhibit {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = if deserializer.is_human_readable() {
+            let text = alloc::string::String::deserialize(deserializer)?;
+            let digits = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();
+            let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(digits).collect();
+            bytes
+                .filter(|bytes| bytes.len() * 2 == text.len())
+                .ok_or_else(|| serde::de::Error::custom("an exhibit is an even number of hexadecimal digits"))?
+        } else {
+            Vec::deserialize(deserializer)?
+        };
+        Ok(Self(bytes.into()))
+    }
+}

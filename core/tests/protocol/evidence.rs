@@ -1,0 +1,216 @@
+//! Who can be convicted of what, by evidence alone; and that no honest signer can be, whatever others make up.
+
+use nelumbo_core::api::Event;
+use nelumbo_core::base::Bytes;
+use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature};
+use nelumbo_core::evidence::{Evidence, Exhibit, NotProven, Offence, judge};
+use nelumbo_core::wire::{AbortReason, Content};
+use quickcheck::{Arbitrary, Gen};
+
+use crate::common::{Desk, Puppet, Signed, all_signed, joined};
+
+/// The evidence that a node has told of, with the signer that it accuses.
+fn accusations(desk: &Desk) -> Vec<(nelumbo_core::crypto::PublicKey, Evidence)> {
+    desk.events
+        .iter()
+        .filter_map(|event| match event {
+            Event::SignerMisbehaved { signer, evidence, .. } => Some((*signer, (**evidence).clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The one accusation is proven, survives being written as JSON, and names this signer and offence.
+fn convicts(desk: &Desk, puppet: &Puppet, offence: Offence) {
+    let all = accusations(desk);
+    let [(signer, evidence)] = &all[..] else { panic!("{all:?}") };
+    let conviction = judge(&Secp256k1, evidence).expect("the evidence is sound");
+    assert_eq!((*signer, conviction.signer, conviction.offence), (puppet.key(), puppet.key(), offence));
+    let text = serde_json::to_string(evidence).unwrap();
+    let read: Evidence = serde_json::from_str(&text).unwrap();
+    assert_eq!(&read, evidence);
+    assert_eq!(judge(&Secp256k1, &read), Ok(conviction));
+}
+
+#[test]
+fn an_invalid_partial_signature_is_proven() {
+    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let session = definition.id();
+    let mut wrong = *of_bob.as_bytes();
+    wrong[31] ^= 1;
+    let lie = Content::Partial { nonces, partial: PartialSignature::from_bytes(wrong) };
+    let bytes = bob.say(session, 1, lie);
+    desk.hear(&bob, bytes);
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    desk.hear(&alice, bytes);
+    convicts(&desk, &bob, Offence::InvalidPartial);
+}
+
+#[test]
+fn two_nonces_and_two_partial_signatures_are_proven() {
+    let Signed { mut desk, mut bob, definition, hash: nonces, of_bob, nonces: list, .. } = all_signed();
+    let session = definition.id();
+    let own = list[definition.index_of(&bob.key()).unwrap()];
+    let other = *list.iter().find(|nonce| **nonce != own).unwrap();
+    let bytes = bob.say(session, 1, Content::Join { nonce: other });
+    desk.hear(&bob, bytes);
+    convicts(&desk, &bob, Offence::Equivocation);
+    desk.events.clear();
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    desk.hear(&bob, bytes);
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes([1; 32]) });
+    desk.hear(&bob, bytes);
+    convicts(&desk, &bob, Offence::Equivocation);
+}
+
+#[test]
+fn a_nonce_that_is_none_is_proven() {
+    let (mut desk, _, mut bob, definition, _) = joined();
+    let mut point = [5; 66];
+    (point[0], point[33]) = (2, 2);
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: PublicNonce::from_bytes(point) });
+    desk.hear(&bob, bytes);
+    convicts(&desk, &bob, Offence::InvalidNonce);
+}
+
+#[test]
+fn a_false_final_signature_is_proven() {
+    let (mut desk, _, mut bob, definition, _) = joined();
+    let lie = Content::Finalized { signature: Signature::from_bytes([1; 64]) };
+    let bytes = bob.say(definition.id(), 1, lie);
+    desk.hear(&bob, bytes);
+    convicts(&desk, &bob, Offence::InvalidSignature);
+}
+
+#[test]
+fn evidence_that_proves_nothing_says_why() {
+    let signed = all_signed();
+    let signature = signed.combine();
+    let Signed { mut alice, mut bob, definition, nonces, hash, of_bob, .. } = signed;
+    let session = definition.id();
+    let nonce = nonces[definition.index_of(&bob.key()).unwrap()];
+    let join = Exhibit(bob.say(session, 1, Content::Join { nonce }));
+    let again = Exhibit(bob.say(session, 1, Content::Join { nonce }));
+    let other_attempt = Exhibit(bob.say(session, 2, Content::Join { nonce: nonces[0] }));
+    let of_alice = Exhibit(alice.say(session, 1, Content::Join { nonce: nonces[1] }));
+    let partial = Exhibit(bob.say(session, 1, Content::Partial { nonces: hash, partial: of_bob }));
+    let finalized = Exhibit(bob.say(session, 1, Content::Finalized { signature }));
+    let mut forged = join.0.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = Exhibit(forged.into());
+    let nothing = Exhibit(Bytes::from([]));
+    let judge_two = |first: &Exhibit, second: &Exhibit| {
+        judge(&Secp256k1, &Evidence::Equivocation { first: first.clone(), second: second.clone() })
+    };
+    assert_eq!(judge_two(&join, &again), Err(NotProven::Innocent));
+    assert_eq!(judge_two(&join, &other_attempt), Err(NotProven::Unrelated));
+    assert_eq!(judge_two(&join, &of_alice), Err(NotProven::Unrelated));
+    assert_eq!(judge_two(&join, &partial), Err(NotProven::Unrelated));
+    assert_eq!(judge_two(&join, &forged), Err(NotProven::NotSigned));
+    assert_eq!(judge_two(&nothing, &join), Err(NotProven::NotAMessage));
+    let evidence = Evidence::InvalidSignature { definition: definition.clone(), finalized: finalized.clone() };
+    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Innocent));
+    let mut other = definition;
+    other.message = vec![1; 32];
+    let evidence = Evidence::InvalidSignature { definition: other.clone(), finalized };
+    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Unrelated), "a true signature of another session");
+    other.keys.clear();
+    let evidence = Evidence::InvalidPartial { definition: other, nonces: Vec::new(), partial };
+    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Definition));
+}
+
+/// Which exhibits an accuser puts together, as numbers into everything there is.
+#[derive(Clone, Debug)]
+struct Frame {
+    kind: u8,
+    picks: [u8; 5],
+}
+
+impl Arbitrary for Frame {
+    fn arbitrary(g: &mut Gen) -> Self {
+        Self { kind: u8::arbitrary(g), picks: std::array::from_fn(|_| u8::arbitrary(g)) }
+    }
+}
+
+/// Bob is the liar: he has every message of two attempts and of another session with the same keys, and signs what he
+/// likes. Nothing that he puts together convicts anyone but himself.
+#[test]
+fn no_honest_signer_can_be_framed() {
+    let mut exhibits = Vec::new();
+    let mut definitions = Vec::new();
+    for message in [9, 10] {
+        let (mut alice, mut carol, mut bob) = (Puppet::new(1), Puppet::new(3), Puppet::new(2));
+        let mut definition = crate::common::definition(alice.key(), vec![alice.key(), bob.key(), carol.key()]);
+        definition.message = vec![message; 32];
+        let session = definition.id();
+        for attempt in [1, 2] {
+            let mut nonces = vec![PublicNonce::from_bytes([2; 66]); 3];
+            for puppet in [&mut alice, &mut bob, &mut carol] {
+                let nonce = puppet.nonce(&definition, attempt);
+                nonces[definition.index_of(&puppet.key()).unwrap()] = nonce;
+                let content = if puppet.key() == *definition.creator_key() {
+                    Content::Announce { definition: definition.clone(), nonce }
+                } else {
+                    Content::Join { nonce }
+                };
+                exhibits.push(Exhibit(puppet.say(session, attempt, content)));
+            }
+            let hash = crate::common::nonces_hash(&nonces);
+            for puppet in [&mut alice, &mut bob, &mut carol] {
+                let partial = puppet.sign(&definition, attempt, &nonces);
+                exhibits.push(Exhibit(puppet.say(session, attempt, Content::Partial { nonces: hash, partial })));
+            }
+            let forged_nonce = bob.nonce(&definition, attempt + 10);
+            exhibits.push(Exhibit(bob.say(session, attempt, Content::Join { nonce: forged_nonce })));
+            let partial = PartialSignature::from_bytes([attempt as u8; 32]);
+            exhibits.push(Exhibit(bob.say(session, attempt, Content::Partial { nonces: hash, partial })));
+            exhibits.push(Exhibit(alice.say(session, attempt, Content::Abort { reason: AbortReason::Left })));
+        }
+        definitions.push(definition);
+    }
+    let bob = Puppet::new(2).key();
+    let mut convicted = std::collections::BTreeSet::new();
+    let mut is_fair = |Frame { kind, picks }: Frame| {
+        let pick = |place: usize| exhibits[usize::from(picks[place]) % exhibits.len()].clone();
+        let definition = definitions[usize::from(picks[4]) % definitions.len()].clone();
+        // Half of the time the nonces are a plausible list, so that the judge gets to the mathematics.
+        let nonces = if kind & 4 == 0 {
+            (0..3).map(pick).collect()
+        } else {
+            let start = usize::from(picks[0]) % 4 * 9;
+            let mut list: Vec<Exhibit> = exhibits[start..start + 3].to_vec();
+            list.sort_by_key(|exhibit| nelumbo_core::wire::Message::decode(exhibit.0.clone()).unwrap().unsigned.author);
+            if kind & 8 != 0 {
+                list[usize::from(picks[1]) % 3] = exhibits[start + 6].clone();
+            }
+            list
+        };
+        let evidence = match kind % 4 {
+            0 => Evidence::Equivocation { first: pick(0), second: pick(1) },
+            1 => Evidence::InvalidNonce { definition, nonces },
+            2 if kind & 16 == 0 => Evidence::InvalidPartial { definition, nonces, partial: pick(3) },
+            2 => {
+                let of_bob = exhibits[usize::from(picks[0]) % 4 * 9 + 7].clone();
+                Evidence::InvalidPartial { definition, nonces, partial: of_bob }
+            }
+            _ => Evidence::InvalidSignature { definition, finalized: pick(3) },
+        };
+        match judge(&Secp256k1, &evidence) {
+            Ok(conviction) => {
+                convicted.insert(conviction.offence);
+                conviction.signer == bob
+            }
+            Err(_) => true,
+        }
+    };
+    let cases = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
+    for seed in 0..cases {
+        let mut g = Gen::from_size_and_seed(100, seed);
+        let frame = Frame::arbitrary(&mut g);
+        assert!(is_fair(frame.clone()), "{frame:?}");
+    }
+    assert!(
+        convicted.contains(&Offence::Equivocation) && convicted.contains(&Offence::InvalidPartial),
+        "{convicted:?}"
+    );
+}
