@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
-use crate::api::{Config, Output, RefusalCounts, Topic};
+use super::reach::SETTLE_ADDRESSES;
+use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Entropy, Now, Outbox, Timers};
 use crate::crypto::{Signer, Verifier};
 use crate::discovery::Presences;
@@ -95,6 +96,8 @@ impl<V: Verifier> Node<V> {
             config,
         };
         node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
+        // Even a node that nobody can dial tells its peers which key it holds.
+        node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
             let (id, record) = SessionRecord::decode(&key, &value).map_err(BootError::Corrupt)?;
             node.resume(id, record)?;

@@ -14,7 +14,7 @@ use crate::session::Reach;
 use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, SessionId, presence_key, seal};
 
 /// How long to wait for further changes of address before signing a presence.
-const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
+pub(super) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
 /// How long to let the routing table grow before putting a presence into the DHT.
 const SETTLE_ROUTES: Duration = Duration::from_millis(500);
 

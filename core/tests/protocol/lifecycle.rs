@@ -5,7 +5,7 @@ use std::time::Duration;
 use nelumbo_core::api::{AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, Phase, Refusal};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey};
 use nelumbo_core::election::{Election, Method};
-use nelumbo_core::wire::{AbortReason, Content, Definition, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
 
 use crate::common::{Desk, Puppet, Signed, all_signed, joined, nonce_in, phase};
 
@@ -285,6 +285,16 @@ fn the_embedder_may_retry_what_failed_and_nothing_else() {
     assert_eq!(desk.node.view().session(&session).unwrap().attempt, 2);
     let cause = AttemptCause::Commanded;
     assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+}
+
+#[test]
+fn a_node_that_nobody_can_dial_tells_its_peers_which_key_it_holds() {
+    let (mut desk, alice) = (Desk::new(), Puppet::new(1));
+    desk.input(Input::Connected(alice.peer));
+    desk.wait(100);
+    let [(to, message)] = &desk.sent[..] else { panic!("{:?}", desk.sent) };
+    assert_eq!((*to, message.unsigned.author), (alice.peer, desk.key));
+    assert!(matches!(&message.unsigned.body, Body::Presence(presence) if presence.addresses.is_empty()));
 }
 
 #[test]
