@@ -58,11 +58,8 @@ fn numbers_in_comments(files: &[PathBuf]) -> BTreeSet<String> {
 #[test]
 fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     let book = read(&root().join("docs/src/machines.md"));
-    let in_tables: BTreeSet<String> = book
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
-        .flat_map(numbers)
-        .collect();
+    let in_tables: BTreeSet<String> =
+        book.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).flat_map(numbers).collect();
     assert!(in_tables.len() >= 20, "{in_tables:?}");
     let mut code = files(&root().join("core/src/session"), ".rs");
     code.push(root().join("core/src/election/failover.rs"));
@@ -86,7 +83,9 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
 
 #[test]
 fn source_files_have_a_readable_size_and_say_what_they_are() {
-    for path in ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs")) {
+    for path in
+        ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs"))
+    {
         let text = read(&path);
         let lines = text.lines().count();
         assert!(lines <= 600, "{}: {lines} lines; split it by what it owns", path.display());
@@ -98,7 +97,9 @@ fn source_files_have_a_readable_size_and_say_what_they_are() {
 fn nothing_is_left_lying_about() {
     let left_overs = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX:"];
     let this = Path::new(file!()).file_name();
-    for path in ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs")) {
+    for path in
+        ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs"))
+    {
         let text = read(&path);
         let found: Vec<_> = left_overs.iter().filter(|left_over| text.contains(**left_over)).collect();
         assert!(found.is_empty() || path.file_name() == this, "{}: {found:?}", path.display());
