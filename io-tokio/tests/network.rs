@@ -14,7 +14,9 @@ use nelumbo_tokio::network::{
 };
 use support::{Group, LOOPBACK, address};
 
-const MESSAGES: u64 = 1000;
+const MESSAGES: u64 = 10_000;
+/// How many of them are handed over at once.
+const BATCH: u64 = 1_000;
 
 /// A client: it is in nobody's routing table, so that only the connections that the test makes exist.
 fn client() -> NetworkConfig {
@@ -31,43 +33,46 @@ async fn exchange(on: &str) {
     group.connect(other, one, &at).await;
 
     let peers = [group.peer(one), group.peer(other)];
-    for operation in 0..MESSAGES {
-        let bytes = operation.to_be_bytes().repeat(1 + operation as usize % 40);
-        group.networks[one].send(peers[1], OperationId(operation), bytes.clone());
-        group.networks[other].send(peers[0], OperationId(operation), bytes);
-    }
     let (mut received, mut acknowledged) = ([HashSet::new(), HashSet::new()], [0, 0]);
-    group
-        .find(|index, event| {
-            match event {
-                NetworkEvent::DirectReceived { peer, bytes } => {
-                    assert_eq!(*peer, peers[1 - index]);
-                    assert!(received[index].insert(bytes.clone()), "each message arrives once");
+    for batch in 1..=MESSAGES / BATCH {
+        for operation in (batch - 1) * BATCH..batch * BATCH {
+            let bytes = operation.to_be_bytes().repeat(1 + operation as usize % 40);
+            group.networks[one].send(peers[1], OperationId(operation), bytes.clone());
+            group.networks[other].send(peers[0], OperationId(operation), bytes);
+        }
+        let so_far = batch * BATCH;
+        group
+            .find(|index, event| {
+                match event {
+                    NetworkEvent::DirectReceived { peer, bytes } => {
+                        assert_eq!(*peer, peers[1 - index]);
+                        assert!(received[index].insert(bytes.clone()), "each message arrives once");
+                    }
+                    NetworkEvent::DirectSent { .. } => acknowledged[index] += 1,
+                    NetworkEvent::DirectFailed { failure, .. } => panic!("{failure}"),
+                    NetworkEvent::PeerDisconnected { .. } => panic!("the connection was lost"),
+                    _ => {}
                 }
-                NetworkEvent::DirectSent { .. } => acknowledged[index] += 1,
-                NetworkEvent::DirectFailed { failure, .. } => panic!("{failure}"),
-                NetworkEvent::PeerDisconnected { .. } => panic!("the connection was lost"),
-                _ => {}
-            }
-            let all = received.iter().all(|received| received.len() == MESSAGES as usize);
-            (all && acknowledged == [MESSAGES; 2]).then_some(())
-        })
-        .await;
+                let all = received.iter().all(|received| received.len() as u64 == so_far);
+                (all && acknowledged == [so_far; 2]).then_some(())
+            })
+            .await;
+    }
     assert!(group.networks.iter().all(|network| network.direct_backlog() == 0));
 }
 
 #[tokio::test]
-async fn a_thousand_messages_each_way_over_tcp() {
+async fn ten_thousand_messages_each_way_over_tcp() {
     exchange(LOOPBACK).await;
 }
 
 #[tokio::test]
-async fn a_thousand_messages_each_way_over_quic() {
+async fn ten_thousand_messages_each_way_over_quic() {
     exchange("/ip4/127.0.0.1/udp/0/quic-v1").await;
 }
 
 #[tokio::test]
-async fn a_thousand_messages_each_way_over_websocket() {
+async fn ten_thousand_messages_each_way_over_websocket() {
     exchange("/ip4/127.0.0.1/tcp/0/ws").await;
 }
 
