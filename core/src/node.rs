@@ -19,7 +19,7 @@ use crate::api::{
 use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::Presences;
-use crate::gate::{Authentic, Channel, Gate, Sentence};
+use crate::gate::{Authentic, Channel, Gate, Policy, Sentence};
 use crate::journal::SessionRecord;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
 use crate::wire::{Address, Body, Content, Definition, Message, PeerId, SessionId, SessionMessage};
@@ -36,6 +36,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     entropy: Entropy,
     pub(crate) now: Now,
     pub(crate) gate: Gate,
+    policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
     addresses: Vec<Address>,
@@ -122,6 +123,11 @@ impl<V: Verifier> Node<V> {
         }
         self.commands += 1;
         Ok(id)
+    }
+
+    /// Lets the embedder's own rules decide too what gets in, from now on.
+    pub fn set_policy(&mut self, policy: Box<dyn Policy>) {
+        self.policy = policy;
     }
 
     /// The next thing for the host to do. A pure pop: several inputs may be handled before.
@@ -217,6 +223,9 @@ impl<V: Verifier> Node<V> {
     /// The one way in for bytes, whatever channel they came by.
     fn on_bytes(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<(), Refusal> {
         self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
+        if !self.policy.permits(from) {
+            return Err(Refusal::Policy);
+        }
         let message = self.gate.decode(channel, bytes)?;
         let is_first_hand = channel == Channel::Direct;
         self.on_message(message, is_first_hand.then_some(from))
@@ -237,12 +246,20 @@ impl<V: Verifier> Node<V> {
         let (authentic, body) = self.gate.authenticate(&self.verifier, message)?;
         match body {
             Body::Presence(presence) => {
+                if !self.policy.accepts_resource(authentic.author(), &presence) {
+                    return Err(Refusal::Policy);
+                }
                 let lifetime = self.config.presence_lifetime;
                 let is_first_hand = from == Some(&presence.peer);
                 let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
                 self.on_presence(presence, is_first_hand)
             }
-            Body::Session(step) => self.on_step(authentic.with(step)),
+            Body::Session(step) => {
+                if !self.policy.accepts_message(authentic.author(), &step) {
+                    return Err(Refusal::Policy);
+                }
+                self.on_step(authentic.with(step))
+            }
         }
     }
 

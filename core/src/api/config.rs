@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::crypto::Network;
+use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_GOSSIP, MAX_MESSAGE, MAX_SIGNERS};
 
 /// How a node behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,10 @@ pub struct Limits {
     pub messages_per_peer: Quota,
     /// Bytes from one peer.
     pub bytes_per_peer: Quota,
-    /// Messages from all peers together.
+    /// Messages from one peer that are taken even when all peers together send too much, so that many who shout do not
+    /// silence those who speak.
+    pub messages_reserved_per_peer: Quota,
+    /// Messages from all peers together, beyond what is reserved for each.
     pub messages: Quota,
     /// Bytes from all peers together.
     pub bytes: Quota,
@@ -114,15 +118,16 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sessions: 1_000,
+            sessions: 512,
             unapproved: 256,
             unapproved_per_creator: 64,
-            ended: 16_384,
+            ended: 4_096,
             attempts: 16,
             peers: 1_024,
             neighbours: 4_096,
             messages_per_peer: Quota::per_second(2_000, 2),
             bytes_per_peer: Quota::per_second(4_000_000, 2),
+            messages_reserved_per_peer: Quota::per_second(40, 10),
             messages: Quota::per_second(8_000, 2),
             bytes: Quota::per_second(16_000_000, 4),
             presences_per_key: Quota { burst: 5, every: Duration::from_secs(60) },
@@ -138,5 +143,36 @@ impl Default for Limits {
             early_lifetime: Duration::from_secs(60),
             sequence_window: 100,
         }
+    }
+}
+
+/// Sizes of what is kept, with everything that the collections around it need, rounded up. The flood in
+/// `tests/memory.rs` holds them against what is really allocated.
+mod size {
+    /// A signer's part of a session that has not ended: key, coefficient and point, nonce, partial signature, one of
+    /// a later attempt, each with its message, and the replay window.
+    pub(super) const LIVE_SIGNER: usize = 2_048;
+    /// A signer's part of a session that has ended: key and replay window.
+    pub(super) const ENDED_SIGNER: usize = 256;
+    /// The rest of a session: definition, record, last word, timers.
+    pub(super) const SESSION: usize = 4_096;
+    /// A peer's account, connected or not.
+    pub(super) const NEIGHBOUR: usize = 512;
+    /// A bucket, a lookup, a timer.
+    pub(super) const SMALL: usize = 256;
+}
+
+impl Limits {
+    /// The most bytes that a node keeps, whatever arrives: the sum of all caps at their worst, with `MAX_SIGNERS`
+    /// signers and `MAX_MESSAGE` bytes in every session. What the embedder has not fetched with `poll` comes on top.
+    #[must_use]
+    pub const fn ceiling(&self) -> usize {
+        let session = size::SESSION + 3 * MAX_MESSAGE;
+        let live = self.sessions * (session + MAX_SIGNERS * size::LIVE_SIGNER);
+        let ended = self.ended * (session + MAX_SIGNERS * size::ENDED_SIGNER);
+        let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
+        let early = self.early * (MAX_GOSSIP + size::SMALL);
+        let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
+        live + ended + presences + early + peers + (self.lookups + self.announcers) * size::SMALL
     }
 }

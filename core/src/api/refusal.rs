@@ -106,6 +106,8 @@ pub enum Refusal {
     Ended,
     /// A cap is reached.
     Full,
+    /// The embedder's own rules say no.
+    Policy,
     /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
     Unasked,
 }
@@ -139,6 +141,7 @@ impl Refusal {
             | Self::SequenceGap
             | Self::Ended
             | Self::Full
+            | Self::Policy
             | Self::Unasked => Blame::Nobody,
         }
     }
@@ -160,6 +163,7 @@ impl Refusal {
             | Self::Equivocation
             | Self::FinalSignature
             | Self::Ended
+            | Self::Policy
             | Self::Unasked => Layer::Content,
         }
     }

@@ -7,6 +7,7 @@
 
 mod early;
 mod neighbours;
+mod policy;
 mod quota;
 mod window;
 
@@ -22,6 +23,8 @@ use crate::wire::{
 
 pub(crate) use early::Early;
 pub(crate) use neighbours::{Neighbours, Sentence};
+pub(crate) use policy::NoPolicy;
+pub use policy::Policy;
 use quota::Buckets;
 use window::Window;
 

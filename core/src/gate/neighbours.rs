@@ -32,6 +32,7 @@ pub(crate) enum Sentence {
 #[derive(Clone, Copy, Debug, Default)]
 struct Neighbour {
     messages: Bucket,
+    reserved: Bucket,
     bytes: Bucket,
     penalty: u32,
     penalty_at: Mono,
@@ -95,10 +96,14 @@ impl Neighbours {
         {
             return Err(Refusal::PeerQuota);
         }
-        if !self.all_messages.take(limits.messages, 1, now) || !self.all_bytes.take(limits.bytes, size, now) {
-            return Err(Refusal::TotalQuota);
+        let is_reserved = neighbour.reserved.take(limits.messages_reserved_per_peer, 1, now);
+        if is_reserved
+            || (self.all_messages.take(limits.messages, 1, now) && self.all_bytes.take(limits.bytes, size, now))
+        {
+            Ok(())
+        } else {
+            Err(Refusal::TotalQuota)
         }
-        Ok(())
     }
 
     /// Holds a refusal against the neighbour that could have avoided it.

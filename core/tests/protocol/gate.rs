@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use nelumbo_core::Policy;
 use nelumbo_core::api::{
     Blame, Command, CommandError, Config, Event, GossipId, Input, Layer, Limits, Output, Phase, Quota, Refusal,
     Standing, Verdict,
 };
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::Network;
-use nelumbo_core::wire::{AbortReason, Content, PeerId};
+use nelumbo_core::crypto::{Network, PublicKey};
+use nelumbo_core::wire::{AbortReason, Content, PeerId, Presence, SessionId, SessionMessage};
 
 use crate::common::{Desk, Puppet, WALL, definition};
 
@@ -120,7 +121,10 @@ fn a_flood_costs_its_sender_its_standing_and_leaves_the_others_alone() {
 
 #[test]
 fn all_peers_together_get_no_more_than_the_node_can_take() {
-    let limits = |limits: &mut Limits| limits.messages = Quota { burst: 10, every: Duration::from_secs(1) };
+    let limits = |limits: &mut Limits| {
+        limits.messages = Quota { burst: 10, every: Duration::from_secs(1) };
+        limits.messages_reserved_per_peer = Quota { burst: 0, every: Duration::from_secs(1) };
+    };
     let mut desk = Desk::with(config(limits), Vec::new(), 1);
     for number in 1..=10 {
         let mut puppet = Puppet::new(number);
@@ -264,4 +268,66 @@ fn every_refusal_has_a_layer_and_only_a_neighbour_s_weighs() {
     assert_eq!((Refusal::Signature.layer(), Refusal::Signature.blame()), (Layer::Signature, Blame::Neighbour));
     assert_eq!((Refusal::Equivocation.layer(), Refusal::Equivocation.blame()), (Layer::Content, Blame::Author));
     assert_eq!((Refusal::TotalQuota.layer(), Refusal::TotalQuota.blame()), (Layer::Quota, Blame::Nobody));
+}
+
+/// Keeps one peer, one author's steps and one key's presence out.
+struct Strict {
+    peer: PeerId,
+    steps_of: PublicKey,
+    presence_of: PublicKey,
+}
+
+impl Policy for Strict {
+    fn permits(&mut self, peer: &PeerId) -> bool {
+        *peer != self.peer
+    }
+
+    fn accepts_message(&mut self, author: &PublicKey, _: &SessionMessage) -> bool {
+        *author != self.steps_of
+    }
+
+    fn accepts_resource(&mut self, author: &PublicKey, _: &Presence) -> bool {
+        *author != self.presence_of
+    }
+}
+
+#[test]
+fn the_embedder_s_own_rules_keep_out_what_they_say() {
+    let (mut desk, mut alice, mut bob, mut carol) = (Desk::new(), Puppet::new(1), Puppet::new(2), Puppet::new(3));
+    desk.meet(&mut bob);
+    let policy = Strict { peer: alice.peer, steps_of: bob.key(), presence_of: carol.key() };
+    desk.node.set_policy(Box::new(policy));
+    let bytes = alice.presence(alice.peer, WALL);
+    desk.refuses(Refusal::Policy, |desk| desk.hear(&alice, bytes));
+    let bytes = bob.say(SessionId::from_bytes([1; 32]), 1, Content::Abort { reason: AbortReason::Left });
+    desk.refuses(Refusal::Policy, |desk| desk.hear(&bob, bytes));
+    let bytes = carol.presence(carol.peer, WALL);
+    desk.others.clear();
+    desk.input(Input::Gossip { from: bob.peer, id: GossipId(7), bytes });
+    assert_eq!(desk.others, [Output::Verdict { id: GossipId(7), verdict: Verdict::Ignore }]);
+    for peer in [alice.peer, bob.peer, carol.peer] {
+        assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 0), "a house rule blames nobody");
+    }
+}
+
+#[test]
+fn many_who_shout_do_not_silence_those_who_speak() {
+    let limits = |limits: &mut Limits| {
+        limits.messages = Quota { burst: 5, every: Duration::from_secs(1) };
+        limits.messages_reserved_per_peer = Quota { burst: 2, every: Duration::from_secs(1) };
+    };
+    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    for number in 10..40 {
+        let mut puppet = Puppet::new(number);
+        for time in 0..3 {
+            let bytes = puppet.presence(puppet.peer, WALL + time);
+            desk.hear(&puppet, bytes);
+        }
+    }
+    assert_eq!(desk.node.view().refusals().get(Refusal::TotalQuota), 30 - 5, "the third of each, but for five");
+    let mut alice = Puppet::new(1);
+    let bytes = alice.presence(alice.peer, WALL);
+    let before = desk.node.view().refusals().total();
+    desk.hear(&alice, bytes);
+    assert_eq!(desk.node.view().refusals().total(), before);
 }

@@ -1,0 +1,34 @@
+//! The embedder's own rules, asked by the gate after its own.
+
+use crate::crypto::PublicKey;
+use crate::wire::{PeerId, Presence, SessionMessage};
+
+/// What an embedder lets in, beyond what the protocol does. Each question is asked at the place where its answer is
+/// cheapest; a no is [`Refusal::Policy`](crate::api::Refusal::Policy) and blames nobody.
+///
+/// A policy of a node whose runs must be reproducible answers from its arguments and its own state alone.
+pub trait Policy: Send {
+    /// May this peer talk to the node? Asked before anything of a message is looked at.
+    fn permits(&mut self, peer: &PeerId) -> bool {
+        let _ = peer;
+        true
+    }
+
+    /// May this step of a session reach its machine? Asked after its author's signature has been verified.
+    fn accepts_message(&mut self, author: &PublicKey, message: &SessionMessage) -> bool {
+        let _ = (author, message);
+        true
+    }
+
+    /// May this presence be believed and passed on? Asked after its author's signature has been verified.
+    fn accepts_resource(&mut self, author: &PublicKey, presence: &Presence) -> bool {
+        let _ = (author, presence);
+        true
+    }
+}
+
+/// Lets everything in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NoPolicy;
+
+impl Policy for NoPolicy {}

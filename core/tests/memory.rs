@@ -1,0 +1,124 @@
+//! Whatever arrives, a node keeps no more than its limits say, measured by a counting allocator.
+
+use nelumbo_core::api::{Config, Input, Output, Quota};
+use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier};
+use nelumbo_core::election::Method;
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{
+    AbortReason, Address, Body, Content, Definition, MAX_MESSAGE, PeerId, Presence, SessionId, SessionMessage, seal,
+};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const WALL: u64 = 1_767_225_600_000;
+
+fn now() -> Now {
+    Now { mono: Mono::ZERO, wall: Wall::from_millis(WALL) }
+}
+
+fn signer(number: u32) -> SoftwareSigner {
+    let mut bytes = [1; 32];
+    bytes[28..].copy_from_slice(&number.to_be_bytes());
+    let entropy = Entropy::new(bytes).expect("not all zero");
+    SoftwareSigner::new(SecretKey::from_bytes(&bytes).expect("a small number is a key"), entropy)
+}
+
+fn say(signer: &mut SoftwareSigner, body: Body) -> Bytes {
+    seal::<Secp256k1>(signer, Network::Regtest, body).expect("software signs")
+}
+
+/// A flood of valid messages: presences with as many and as long addresses as fit, sessions with many signers and long
+/// messages, and steps of sessions that do not exist, each from another key and peer.
+fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
+    let mut author = signer(number);
+    let presence = Presence {
+        peer: PeerId::from_bytes(&number.to_be_bytes()).unwrap(),
+        addresses: (0..16).map(|tail| Address::from_bytes(vec![tail; 255]).unwrap()).collect(),
+        issued_at: Wall::from_millis(WALL),
+        expires_at: Wall::from_millis(WALL + 60_000),
+    };
+    let mut messages = vec![say(&mut author, Body::Presence(presence))];
+    let own = Signer::<Secp256k1>::public_key(&author);
+    let others = (0..10).map(|other| Signer::<Secp256k1>::public_key(&signer(1_000_000 + other)));
+    let mut keys: Vec<_> = others.chain([own, victim]).collect();
+    keys.sort_unstable();
+    let definition = Definition {
+        network: Network::Regtest,
+        suite: Suite::Bip340,
+        creator: keys.binary_search(&own).unwrap() as u16,
+        keys,
+        tweak: Tweak::None,
+        message: vec![7; MAX_MESSAGE],
+        election: Method::Rotating,
+        created_at: Wall::from_millis(WALL),
+        expires_at: Wall::from_millis(WALL + 60_000),
+        nonce: [number as u8; 32],
+    };
+    let session = definition.id();
+    let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).unwrap();
+    let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
+    let nonce = author.nonce(slot, &aggregate, &definition.message).unwrap();
+    let content = Content::Announce { definition, nonce };
+    messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
+    for sequence in 1..4 {
+        let session = SessionId::from_bytes([sequence as u8; 32]);
+        let content = Content::Abort { reason: AbortReason::Left };
+        messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content })));
+    }
+    messages
+}
+
+#[test]
+fn a_flood_stays_under_the_ceiling() {
+    let mut config = Config::new(Network::Regtest);
+    let free = Quota { burst: u64::from(u32::MAX), every: std::time::Duration::from_nanos(1) };
+    let limits = &mut config.limits;
+    // Small caps, so that the flood reaches them all; no quota in its way.
+    (limits.sessions, limits.unapproved, limits.unapproved_per_creator, limits.ended) = (20, 20, 20, 20);
+    (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
+    (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
+    (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);
+    let ceiling = limits.ceiling();
+    let own = signer(u32::MAX);
+    let victim = Signer::<Secp256k1>::public_key(&own);
+    let sample: Vec<Vec<Bytes>> = (0..150).map(|number| flood(number, victim)).collect();
+    let boot = Boot {
+        signer: Box::new(own),
+        verifier: Secp256k1,
+        entropy: Entropy::new([9; 32]).unwrap(),
+        peer: PeerId::from_bytes(b"victim").unwrap(),
+        records: Vec::new(),
+    };
+    let before = ALLOCATOR.current_usage();
+    let mut node = Node::new(config, boot, now()).unwrap();
+    let drain = |node: &mut Node| {
+        while let Some(output) = node.poll() {
+            if let Output::Persist { sequence, .. } = output {
+                node.handle(now(), Input::Persisted(sequence));
+            }
+        }
+    };
+    ALLOCATOR.reset_peak_usage();
+    for _ in 0..2 {
+        for (number, messages) in sample.iter().enumerate() {
+            let from = PeerId::from_bytes(&(number as u32).to_be_bytes()).unwrap();
+            node.handle(now(), Input::Connected(from));
+            for bytes in messages {
+                // A copy, as from a network: what the node keeps of it counts.
+                node.handle(now(), Input::Received { from, bytes: Bytes::from(&bytes[..]) });
+            }
+            drain(&mut node);
+        }
+    }
+    let kept = ALLOCATOR.peak_usage() - before;
+    let view = node.view();
+    assert!(
+        view.sessions().len() == 20 && view.signers().len() == 50 && view.connected().len() == 50,
+        "the caps are hit"
+    );
+    assert!(kept <= ceiling, "{kept} bytes were in use, {ceiling} are promised");
+    assert!(kept >= ceiling / 100, "{kept} of {ceiling} bytes: the promise would say nothing");
+}
