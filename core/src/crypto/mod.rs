@@ -14,6 +14,7 @@
 //! section), BIP327, BIP340 and BIP341. Secrets are used in constant time and wiped; public data is not.
 
 mod curve;
+pub mod group;
 mod hash;
 pub mod hazmat;
 mod key_aggregation;
