@@ -1,9 +1,11 @@
 //! What a simulated world is like.
 
-use core::time::Duration;
+use std::time::Duration;
 
 use nelumbo_core::api::Config;
 use nelumbo_core::crypto::Network;
+
+use crate::schedule::Schedule;
 
 /// A world: how many nodes, how far apart, how unreliable.
 #[derive(Clone, Debug)]
@@ -39,5 +41,13 @@ impl Options {
             disk: Duration::ZERO,
             config: Config::new(Network::Regtest),
         }
+    }
+
+    /// The same as a schedule without steps, and how the nodes behave.
+    pub(crate) fn schedule(&self) -> (Schedule, Config) {
+        let nodes = u32::try_from(self.nodes).expect("nodes are numbered in 32 bits");
+        let mut schedule = Schedule::new(self.seed, nodes);
+        schedule.disk_us = u64::try_from(self.disk.as_micros()).unwrap_or(u64::MAX);
+        (schedule, self.config.clone())
     }
 }

@@ -1,25 +1,24 @@
-//! The engine: one queue of what will happen, and the nodes it happens to.
+//! A simulation in the caller's hands: nodes under real cryptography, in global order, with commands, crashes and cuts
+//! at any moment.
 //!
-//! Invariant: events run in the order (time, causing node, that node's count), which depends on nothing but the
-//! options and the calls made.
+//! Invariant: the caller acts between two events, and an answer takes no virtual time. For everything that can be
+//! written down in advance there is [`run`](crate::run::run).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, CommandError, CommandId, Event, Input, RecordSequence};
-use nelumbo_core::base::{Bytes, Mono, Now, Wall};
+use nelumbo_core::api::{Command, CommandError, CommandId, Event};
 use nelumbo_core::crypto::PublicKey;
-use nelumbo_core::host::drain;
 use nelumbo_core::node::Node;
-use nelumbo_core::wire::{Address, PeerId};
 
-use crate::checkers::Nonces;
-use crate::machine::{Machine, Wish};
+use crate::checkers::{Violation, Watch, all};
+use crate::crypto::Real;
+use crate::engine::{Global, Nanos};
 use crate::options::Options;
-use crate::random::Random;
-
-/// When the simulated calendar begins: 2026-01-01 UTC, in milliseconds.
-const WALL_ORIGIN: u64 = 1_767_225_600_000;
+use crate::peer::{Note, Peer, Plan};
+use crate::run::facts;
+use crate::world::{Latency, Members, Partition, Spell, Way, Weather, World};
 
 /// An event with when and at which node it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,88 +31,75 @@ pub struct Seen {
     pub event: Event,
 }
 
-/// What happens to a node.
-#[derive(Debug)]
-enum Happening {
-    Input(Input),
-    Synced(RecordSequence),
-    Boot,
-}
-
-/// Orders happenings: when, caused by whom, that node's count.
-type Key = (u64, usize, u64);
-
 /// A world of nodes in virtual time.
 pub struct Simulation {
-    options: Options,
-    now: u64,
-    machines: Vec<Machine>,
-    by_peer: BTreeMap<PeerId, usize>,
-    queue: BTreeMap<Key, (usize, u64, Happening)>,
-    counts: Vec<u64>,
-    network: Vec<Random>,
+    engine: Global<Peer<Real>>,
+    watch: Watch,
     seen: VecDeque<Seen>,
-    cut: Vec<bool>,
-    messages: u64,
-    steps: u64,
-    nonces: Nonces,
-    violations: Vec<String>,
+    sent_before: u64,
+}
+
+fn nanos(time: Duration) -> Nanos {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Simulation {
     /// A world in which all nodes have booted, are connected to each other, and know each other's keys.
+    ///
+    /// # Panics
+    /// When there are more nodes than can be numbered.
+    #[must_use]
     pub fn new(options: Options) -> Self {
-        let machines: Vec<Machine> = (0..options.nodes).map(|index| Machine::new(options.seed, index)).collect();
-        let by_peer = machines.iter().enumerate().map(|(index, machine)| (machine.peer, index)).collect();
-        let network = (0..options.nodes).map(|index| Random::stream(options.seed, "network", index as u64)).collect();
-        let mut simulation = Self {
-            now: 0,
-            by_peer,
-            queue: BTreeMap::new(),
-            counts: vec![0; options.nodes],
-            network,
-            seen: VecDeque::new(),
-            cut: vec![false; options.nodes],
-            messages: 0,
-            steps: 0,
-            nonces: Nonces::default(),
-            violations: Vec::new(),
-            machines,
-            options,
-        };
-        let (loss, duplication) = (simulation.options.loss, simulation.options.duplication);
-        (simulation.options.loss, simulation.options.duplication) = (0, 0);
-        for index in 0..simulation.machines.len() {
-            simulation.boot(index);
-        }
+        let (mut schedule, config) = options.schedule();
+        // Sessions come from the caller, and so does the end.
+        schedule.until_ms = 0;
+        let seed = schedule.seed;
+        let nodes = schedule.nodes;
+        let plan = Arc::new(Plan::new(schedule.clone(), Some(config), true));
+        let peers: Vec<Peer<Real>> = (0..nodes).map(|node| Peer::new(plan.clone(), node)).collect();
+        let watch = Watch::new(facts::<Real>(&schedule, &peers), all());
+        let (low, span) = (nanos(options.latency), nanos(options.jitter));
+        let world = World::new(nodes, Latency::Uniform { low, span });
+        let engine = Global::new(world, seed, peers);
+        let mut simulation = Self { engine, watch, seen: VecDeque::new(), sent_before: 0 };
         simulation.run_for(Duration::from_secs(1));
-        (simulation.options.loss, simulation.options.duplication) = (loss, duplication);
+        let (loss, duplication) = (options.loss * 1000, options.duplication * 1000);
+        let weather = Weather { loss, duplication, ..Weather::default() };
+        simulation.engine.world_mut().spells_mut().push(Spell { from: 0, until: Nanos::MAX, weather });
         simulation.seen.clear();
-        simulation.messages = 0;
+        simulation.sent_before = simulation.sent();
         simulation
     }
 
+    fn sent(&self) -> u64 {
+        self.engine.machines().map(Peer::sent).sum()
+    }
+
     /// A node's key.
+    #[must_use]
     pub fn key(&self, node: usize) -> PublicKey {
-        self.machines[node].key
+        self.engine.machine(node as u32).key()
     }
 
     /// A running node.
     ///
     /// # Panics
     /// When it has crashed.
+    #[must_use]
     pub fn node(&self, node: usize) -> &Node {
-        self.machines[node].node.as_ref().expect("the node is running")
+        self.engine.machine(node as u32).node().expect("the node is running")
     }
 
     /// Virtual time since the start.
-    pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.now)
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        Duration::from_nanos(self.engine.now())
     }
 
-    /// How many direct messages have been sent since the start.
+    /// How many direct messages nodes have sent since the start.
+    #[must_use]
     pub fn messages(&self) -> u64 {
-        self.messages
+        self.sent() - self.sent_before
     }
 
     /// Runs until a node tells something, for at most `limit` and unless `stop` holds before. The world stands still at
@@ -124,13 +110,15 @@ impl Simulation {
     }
 
     /// How many things have happened since the start.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.engine.counts().events
     }
 
     /// What the checkers have found. Empty unless the core is broken.
-    pub fn violations(&self) -> &[String] {
-        &self.violations
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.watch.violations
     }
 
     /// Gives a running node a command.
@@ -138,61 +126,52 @@ impl Simulation {
     /// # Errors
     /// What the node says.
     pub fn command(&mut self, node: usize, command: Command) -> Result<CommandId, CommandError> {
-        let now = self.clocks();
-        let result = self.machines[node].node.as_mut().expect("the node is running").command(now, command);
-        self.settle(node);
+        let result = self.engine.interfere(node as u32, |peer, context| peer.command(context, command));
+        self.take_notes();
         result
     }
 
     /// Stops a node at once; its peers see the connections close.
     pub fn crash(&mut self, node: usize) {
-        self.machines[node].crash();
-        self.disconnect(node);
+        self.engine.interfere(node as u32, |peer, context| peer.crash(context, false));
+        self.take_notes();
     }
 
     /// Starts a crashed node again, with what its disk holds.
     pub fn restart(&mut self, node: usize) {
-        self.schedule(node, node, Duration::ZERO, Happening::Boot);
+        self.engine.interfere(node as u32, |peer, context| peer.boot(context));
+        self.take_notes();
     }
 
-    /// Cuts a node off from all others, or ends that.
+    /// Cuts a node off from all others, or ends that. Connections close at once.
     pub fn cut(&mut self, node: usize, cut: bool) {
-        self.cut[node] = cut;
+        let node = node as u32;
+        let members = Members::collect([node]);
+        let from = self.engine.now();
+        let partitions = self.engine.world_mut().partitions_mut();
+        partitions.retain(|partition| partition.members != members);
         if cut {
-            self.disconnect(node);
-        } else {
-            self.connect(node);
+            partitions.push(Partition { from, until: Nanos::MAX, members, way: Way::Both, flapping: 0 });
+            let nodes = self.engine.machines().len() as u32;
+            for other in (0..nodes).filter(|other| *other != node) {
+                self.engine.interfere(node, |peer, context| peer.disconnect(context, other));
+                self.engine.interfere(other, |peer, context| peer.disconnect(context, node));
+            }
         }
+        self.take_notes();
     }
 
     /// Runs until the condition holds, for at most `limit`, and says whether it does.
     pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let end = self.now.saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+        let end = self.engine.now().saturating_add(nanos(limit));
         while !done(self) {
-            let queued = self.queue.first_key_value().map(|(key, _)| key.0);
-            let timer = self.next_timer();
-            // At one moment, what was under way comes before what time alone brings about.
-            let (at, ticking) = match (queued, timer) {
-                (None, None) => break,
-                (Some(at), Some((timer, node))) if timer < at => (timer, Some(node)),
-                (Some(at), _) => (at, None),
-                (None, Some((timer, node))) => (timer, Some(node)),
-            };
-            if at > end {
-                break;
+            if !self.engine.step(end.saturating_add(1)) {
+                self.engine.pass(end);
+                return done(self);
             }
-            self.now = self.now.max(at);
-            self.steps += 1;
-            match ticking {
-                Some(node) => self.input(node, Input::Tick),
-                None => self.step(),
-            }
+            self.take_notes();
         }
-        let is_done = done(self);
-        if !is_done {
-            self.now = end;
-        }
-        is_done
+        true
     }
 
     /// Lets this much time pass.
@@ -200,122 +179,19 @@ impl Simulation {
         self.run_until(time, |_| false);
     }
 
-    fn next_timer(&self) -> Option<(u64, usize)> {
-        let deadlines = self.machines.iter().enumerate();
-        deadlines.filter_map(|(index, machine)| Some((machine.node.as_ref()?.deadline()?.at.as_nanos(), index))).min()
-    }
-
-    fn step(&mut self) {
-        let Some((_, (node, life, happening))) = self.queue.pop_first() else { return };
-        match happening {
-            Happening::Boot => self.boot(node),
-            _ if self.machines[node].life != life || self.machines[node].node.is_none() => {}
-            Happening::Input(input) => self.input(node, input),
-            Happening::Synced(sequence) => {
-                self.machines[node].sync(sequence);
-                self.input(node, Input::Persisted(sequence));
+    fn take_notes(&mut self) {
+        for noted in self.engine.take_notes() {
+            self.watch.see(&noted);
+            if let Note::Event(event) = noted.note {
+                let at = Duration::from_nanos(noted.stamp.at);
+                self.seen.push_back(Seen { at, node: noted.node as usize, event });
             }
         }
-    }
-
-    fn boot(&mut self, node: usize) {
-        let now = self.clocks();
-        self.machines[node].boot(&self.options, now);
-        self.settle(node);
-        let address = Address::from_bytes(vec![1]).expect("one byte is an address");
-        self.input(node, Input::Addresses(vec![address]));
-        self.connect(node);
-    }
-
-    /// Connects a node to all others that are up and not cut off.
-    fn connect(&mut self, node: usize) {
-        for other in 0..self.machines.len() {
-            let is_up = self.machines[other].node.is_some() && !self.cut[other];
-            if other != node && is_up && self.machines[node].node.is_some() && !self.cut[node] {
-                self.input(node, Input::Connected(self.machines[other].peer));
-                self.input(other, Input::Connected(self.machines[node].peer));
-            }
-        }
-    }
-
-    fn disconnect(&mut self, node: usize) {
-        let peer = self.machines[node].peer;
-        for other in 0..self.machines.len() {
-            if other != node {
-                self.input(other, Input::Disconnected(peer));
-                self.input(node, Input::Disconnected(self.machines[other].peer));
-            }
-        }
-    }
-
-    /// Gives a node an input, if it is running.
-    fn input(&mut self, node: usize, input: Input) {
-        let now = self.clocks();
-        if let Some(running) = self.machines[node].node.as_mut() {
-            running.handle(now, input);
-            self.settle(node);
-        }
-    }
-
-    /// Turns what a node has asked for into happenings.
-    fn settle(&mut self, node: usize) {
-        let Machine { node: running, asked, .. } = &mut self.machines[node];
-        if let Some(running) = running {
-            drain(running, asked);
-        }
-        let (wishes, events) = self.machines[node].take();
-        let at = self.now();
-        self.seen.extend(events.into_iter().map(|event| Seen { at, node, event }));
-        for wish in wishes {
-            match wish {
-                Wish::Persist(sequence) => {
-                    self.schedule(node, node, self.options.disk, Happening::Synced(sequence));
-                }
-                Wish::Send(to, bytes) => self.send(node, to, bytes),
-                Wish::Lookup(operation) => {
-                    self.schedule(node, node, self.options.latency, Happening::Input(Input::LookupFinished(operation)));
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, from: usize, to: PeerId, bytes: Bytes) {
-        self.messages += 1;
-        self.violations.extend(self.nonces.sent(&bytes).err());
-        let Some(&receiver) = self.by_peer.get(&to) else { return };
-        if self.cut[from] || self.cut[receiver] {
-            return;
-        }
-        let random = &mut self.network[from];
-        let thousandth = |random: &mut Random| random.below(1000) as u32;
-        let is_lost = thousandth(random) < self.options.loss;
-        let is_doubled = thousandth(random) < self.options.duplication;
-        let jitter = u64::try_from(self.options.jitter.as_nanos()).unwrap_or(u64::MAX);
-        let delays = [random.below(jitter), random.below(jitter)];
-        for delay in delays.into_iter().take(usize::from(!is_lost) + usize::from(is_doubled)) {
-            let input = Input::Received { from: self.machines[from].peer, bytes: bytes.clone() };
-            let delay = self.options.latency + Duration::from_nanos(delay);
-            self.schedule(from, receiver, delay, Happening::Input(input));
-        }
-    }
-
-    fn schedule(&mut self, by: usize, node: usize, delay: Duration, happening: Happening) {
-        let at = self.now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
-        self.counts[by] += 1;
-        let life = self.machines[node].life;
-        self.queue.insert((at, by, self.counts[by]), (node, life, happening));
-    }
-
-    fn clocks(&self) -> Now {
-        Now { mono: Mono::from_nanos(self.now), wall: Wall::from_millis(WALL_ORIGIN + self.now / 1_000_000) }
     }
 }
 
 impl std::fmt::Debug for Simulation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulation")
-            .field("now", &self.now())
-            .field("nodes", &self.machines.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Simulation").field("engine", &self.engine).finish_non_exhaustive()
     }
 }

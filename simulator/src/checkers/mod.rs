@@ -1,5 +1,157 @@
-//! What must never happen, watched from outside: each checker sees every message at the moment it is sent.
+//! What must never happen, and what must happen in the end, watched from outside.
+//!
+//! Invariant: a checker sees what nodes tell in the order of events, and nothing else; it changes nothing. Each is in a
+//! file of its own, and a test shows each of them firing.
 
+mod agreement;
+mod blame;
+mod coordinators;
+mod limits;
+mod liveness;
 mod nonces;
+mod partials;
+mod signatures;
 
-pub(crate) use nonces::Nonces;
+use std::collections::BTreeMap;
+
+use nelumbo_core::crypto::{PublicKey, Signature};
+use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
+
+use crate::engine::Noted;
+use crate::peer::{Note, session_step};
+
+/// What checkers know of the simulation.
+#[derive(Debug)]
+pub struct Facts {
+    /// Which nodes are to be honest, by number.
+    pub honest: Vec<bool>,
+    /// The node with each key. Copies have none of their own.
+    pub nodes: BTreeMap<PublicKey, u32>,
+    /// What the sessions are that have been announced so far.
+    pub sessions: BTreeMap<SessionId, Definition>,
+    /// Whether a final signature is one of this session, judged apart from any node.
+    pub is_final: fn(&Definition, &Signature) -> bool,
+    /// Whether everything has healed long enough before the end for everything to have come to an end.
+    pub has_time: bool,
+}
+
+impl Facts {
+    /// Whether the holder of this key is to be honest.
+    #[must_use]
+    pub fn is_honest(&self, key: &PublicKey) -> bool {
+        self.nodes.get(key).is_some_and(|node| self.honest[*node as usize])
+    }
+}
+
+/// What a node has told, with the session's step inside when it is a message of its own.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    /// What it has told.
+    pub noted: &'a Noted<Note>,
+    /// Its step of a session, when it has sent one that it signed itself.
+    pub step: Option<&'a SessionMessage>,
+    /// Its key.
+    pub key: PublicKey,
+}
+
+/// Something that must hold.
+pub trait Checker: Send {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Looks at what an honest node tells.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn see(&mut self, facts: &Facts, sight: &Sight<'_>) -> Result<(), String>;
+
+    /// Looks at the whole, at the end.
+    fn end(&mut self, _: &Facts) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// All checkers of this crate.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(nonces::Nonces::default()),
+        Box::new(partials::Partials::default()),
+        Box::new(signatures::Signatures),
+        Box::new(agreement::Agreement::default()),
+        Box::new(blame::Blame),
+        Box::new(limits::Limits),
+        Box::new(coordinators::Coordinators::default()),
+        Box::new(liveness::Liveness::default()),
+    ]
+}
+
+/// Something that must not have happened.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Violation {
+    /// Who noticed.
+    pub checker: String,
+    /// When, in nanoseconds; the end for what is missing then.
+    pub at: u64,
+    /// At which node, if at one.
+    pub node: Option<u32>,
+    /// The event: whose, and the how-manieth of that node.
+    pub event: Option<(u32, u64)>,
+    /// What.
+    pub what: String,
+}
+
+/// The checkers with what they know and what they have found.
+pub(crate) struct Watch {
+    pub(crate) facts: Facts,
+    checkers: Vec<Box<dyn Checker>>,
+    keys: Vec<Option<PublicKey>>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// How many violations are kept: the first ones tell.
+const KEPT: usize = 100;
+
+impl Watch {
+    pub(crate) fn new(facts: Facts, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let mut keys = vec![None; facts.honest.len()];
+        facts.nodes.iter().for_each(|(key, node)| keys[*node as usize] = Some(*key));
+        Self { facts, checkers, keys, violations: Vec::new() }
+    }
+
+    pub(crate) fn see(&mut self, noted: &Noted<Note>) {
+        let sent = match &noted.note {
+            Note::Sent(bytes) => session_step(bytes),
+            _ => None,
+        };
+        if let Some((_, SessionMessage { session, content: Content::Announce { definition, .. }, .. })) = &sent
+            && !self.facts.sessions.contains_key(session)
+            && definition.id() == *session
+        {
+            self.facts.sessions.insert(*session, definition.clone());
+        }
+        let Some(key) = self.keys[noted.node as usize].filter(|_| self.facts.honest[noted.node as usize]) else {
+            return;
+        };
+        // Messages of others are passed on to those who lack them.
+        let step = sent.filter(|(author, _)| *author == key).map(|(_, step)| step);
+        let sight = Sight { noted, step: step.as_ref(), key };
+        for checker in &mut self.checkers {
+            if let Err(what) = checker.see(&self.facts, &sight)
+                && self.violations.len() < KEPT
+            {
+                let event = Some((noted.stamp.source, noted.stamp.sequence));
+                let (at, node) = (noted.stamp.at, Some(noted.node));
+                self.violations.push(Violation { checker: checker.name().into(), at, node, event, what });
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, at: u64) {
+        for checker in &mut self.checkers {
+            for what in checker.end(&self.facts) {
+                self.violations.push(Violation { checker: checker.name().into(), at, node: None, event: None, what });
+            }
+        }
+    }
+}

@@ -127,6 +127,12 @@ impl<M: Machine> Global<M> {
         self.slots.iter().map(|slot| &slot.machine)
     }
 
+    /// Ends the simulation and hands over the machines.
+    #[must_use]
+    pub fn into_machines(self) -> Vec<M> {
+        self.slots.into_iter().map(|slot| slot.machine).collect()
+    }
+
     /// When the next event is.
     #[must_use]
     pub fn next_at(&self) -> Option<Nanos> {

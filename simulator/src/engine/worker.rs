@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::context::Port;
 use super::record::{Chunk, Header, Pool, Stream, locate, place};
-use super::timers::{RING, Timer, Timers};
+use super::timers::{RING, Timer, Timers, windows};
 use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
 use crate::world::World;
 
@@ -40,7 +40,7 @@ impl Stage {
 
     #[inline]
     pub(super) fn push(&mut self, header: Header, payload: &[u8]) {
-        let window = header.at / self.length;
+        let window = self.window + windows(header.at - self.window * self.length, self.length);
         assert!(window > self.window, "the world's least latency is the length of a window");
         let block = (header.destination >> self.block_bits) as usize;
         let stream = if window - self.window < RING {

@@ -172,14 +172,18 @@ impl World {
         there: u8,
     ) {
         let random = &mut wire.random;
-        if weather.duplication > 0 && random.chance(weather.duplication) {
+        // One draw for all three: 21 bits are even enough for millionths.
+        let lot = random.draw();
+        let befalls =
+            |shift: u32, millionths: u32| (((lot >> shift) & 0x1f_ffff) * 1_000_000) >> 21 < u64::from(millionths);
+        if befalls(0, weather.duplication) {
             arrivals[1] = Some(leaves.saturating_add(self.latency.draw(random, here, there)));
         }
-        if weather.reordering > 0 && random.chance(weather.reordering) {
+        if befalls(21, weather.reordering) {
             let longer = random.below(weather.held_back);
             arrivals[0] = arrivals[0].map(|at| at.saturating_add(longer));
         }
-        if weather.loss > 0 && random.chance(weather.loss) {
+        if befalls(42, weather.loss) {
             *arrivals = [None, None];
         }
     }
@@ -191,10 +195,16 @@ impl World {
         self.partitions.iter().any(|partition| partition.cuts(now, from, to))
     }
 
-    /// For how long machines have been unable to reach each other at all by now; nothing when they can.
+    /// Since when one of two machines has not been able to reach the other, if that is so now.
     #[must_use]
     pub fn cut_since(&self, now: Nanos, one: u32, other: u32) -> Option<Nanos> {
-        let cutting = self.partitions.iter().filter(|partition| partition.cuts(now, one, other));
-        cutting.filter(|partition| partition.cuts(now, other, one)).map(|partition| partition.from).min()
+        let cuts = |partition: &&Partition| partition.cuts(now, one, other) || partition.cuts(now, other, one);
+        self.partitions.iter().filter(cuts).filter_map(|partition| partition.since(now)).min()
+    }
+
+    /// Whether there is any partition, at any time.
+    #[must_use]
+    pub const fn has_partitions(&self) -> bool {
+        !self.partitions.is_empty()
     }
 }

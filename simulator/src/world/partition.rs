@@ -56,14 +56,21 @@ pub struct Partition {
 }
 
 impl Partition {
+    /// Since when it has cut without a pause, if it cuts now.
+    #[must_use]
+    pub fn since(&self, now: Nanos) -> Option<Nanos> {
+        if now < self.from || now >= self.until {
+            return None;
+        }
+        let phase = (now - self.from).checked_div(self.flapping).unwrap_or(0);
+        phase.is_multiple_of(2).then(|| self.from + phase * self.flapping)
+    }
+
     /// Whether a message that would arrive now does not.
     #[inline]
     #[must_use]
     pub fn cuts(&self, now: Nanos, from: u32, to: u32) -> bool {
-        if now < self.from || now >= self.until {
-            return false;
-        }
-        if self.flapping > 0 && ((now - self.from) / self.flapping) % 2 == 1 {
+        if self.since(now).is_none() {
             return false;
         }
         match (self.members.contains(from), self.members.contains(to)) {

@@ -1,0 +1,41 @@
+//! A node takes its turn to broadcast only after those before it have let theirs pass: no more nodes have been told to
+//! broadcast than one more than have been seen to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nelumbo_core::api::Event;
+use nelumbo_core::wire::SessionId;
+
+use super::{Checker, Facts, Sight};
+use crate::peer::Note;
+
+#[derive(Debug, Default)]
+pub(super) struct Coordinators {
+    told: BTreeMap<SessionId, BTreeSet<u32>>,
+    failures: BTreeMap<SessionId, usize>,
+}
+
+impl Checker for Coordinators {
+    fn name(&self) -> &'static str {
+        "coordinators"
+    }
+
+    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
+        match &sight.noted.note {
+            Note::Event(Event::CoordinatorFailed { session, failures, .. }) => {
+                let most = self.failures.entry(*session).or_default();
+                *most = (*most).max(*failures);
+            }
+            Note::Event(Event::ShouldBroadcast { session }) => {
+                let told = self.told.entry(*session).or_default();
+                told.insert(sight.noted.node);
+                let failures = self.failures.get(session).copied().unwrap_or(0);
+                if told.len() > failures + 1 {
+                    return Err(format!("{} nodes broadcast {session} after {failures} failures", told.len()));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

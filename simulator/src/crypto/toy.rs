@@ -1,0 +1,224 @@
+//! A stand-in for the curve, for simulations in which cryptography would be all the cost.
+//!
+//! It has the interface and the failures of the real thing and none of its strength: a signature is a hash that anyone
+//! can compute. It exists in this crate only, and everything that was made with it says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{
+    CombineError, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer,
+    SignerError, Suite, Tweak, Verifier,
+};
+
+use super::cost::Costs;
+use super::{Crypto, Meter};
+use crate::random::{Random, fold};
+
+/// The stand-in.
+#[derive(Clone, Copy, Debug)]
+pub struct Toy;
+
+impl Crypto for Toy {
+    type V = ToyVerifier;
+
+    const NAME: &'static str = "toy";
+
+    fn public_key(secret: &[u8; 32]) -> Option<PublicKey> {
+        let mut bytes = [2; 33];
+        bytes[1..].copy_from_slice(&scramble("key", &[secret]));
+        PublicKey::from_bytes(bytes).ok()
+    }
+
+    fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<ToyVerifier> + Send>, ToyVerifier) {
+        let key = Self::public_key(secret).expect("every 32 bytes are a key");
+        let signer = ToySigner { key, entropy, open: BTreeMap::new(), closed: BTreeSet::new(), meter: meter.clone() };
+        (Box::new(signer), ToyVerifier { meter: meter.clone() })
+    }
+}
+
+/// 32 bytes that depend on all parts.
+fn scramble(label: &str, parts: &[&[u8]]) -> [u8; 32] {
+    let seed = parts.iter().fold(fold(0, label.as_bytes()), |hash, part| fold(hash, part));
+    Random::stream(seed, label, 0).bytes32()
+}
+
+/// Checks what [`ToySigner`]s make.
+#[derive(Clone, Debug, Default)]
+pub struct ToyVerifier {
+    meter: Meter,
+}
+
+/// The keys of a session.
+#[derive(Clone, Debug)]
+pub struct ToyKeys {
+    keys: Vec<PublicKey>,
+    aggregate: PublicKey,
+}
+
+/// One round of a session.
+#[derive(Clone, Debug)]
+pub struct ToyRound {
+    nonces: [u8; 32],
+    message: Vec<u8>,
+    aggregate: PublicKey,
+}
+
+impl ToyRound {
+    fn partial(&self, key: &PublicKey) -> PartialSignature {
+        let parts = [key.as_bytes().as_slice(), self.aggregate.as_bytes(), &self.nonces, &self.message];
+        PartialSignature::from_bytes(scramble("partial", &parts))
+    }
+}
+
+fn authorship(author: &PublicKey, digest: &[u8; 32]) -> Signature {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&scramble("author", &[author.as_bytes(), digest]));
+    Signature::from_bytes(bytes)
+}
+
+fn final_signature(aggregate: &PublicKey, message: &[u8], nonces: &[u8; 32]) -> Signature {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(nonces);
+    bytes[32..].copy_from_slice(&scramble("final", &[aggregate.as_bytes(), message, nonces]));
+    Signature::from_bytes(bytes)
+}
+
+impl Verifier for ToyVerifier {
+    type Keys = ToyKeys;
+    type Round = ToyRound;
+
+    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        self.meter.charge(Costs::MEASURED.verify);
+        authorship(author, digest) == *signature
+    }
+
+    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<ToyKeys, KeyAggError> {
+        self.meter.charge(Costs::MEASURED.aggregate * keys.len() as u64);
+        for (before, pair) in keys.windows(2).enumerate() {
+            if pair[0] == pair[1] {
+                return Err(KeyAggError::DuplicateKey(pair[0]));
+            }
+            if pair[0] > pair[1] {
+                return Err(KeyAggError::Unsorted(before + 1));
+            }
+        }
+        let mut hash = fold(0, format!("{suite:?} {tweak:?}").as_bytes());
+        keys.iter().for_each(|key| hash = fold(hash, key.as_bytes()));
+        let mut aggregate = [2; 33];
+        aggregate[1..].copy_from_slice(&Random::stream(hash, "aggregate", 0).bytes32());
+        Ok(ToyKeys { keys: keys.to_vec(), aggregate: PublicKey::from_bytes(aggregate).expect("02 is a prefix") })
+    }
+
+    fn aggregate_key(&self, keys: &ToyKeys) -> PublicKey {
+        keys.aggregate
+    }
+
+    fn challenge_key(&self, keys: &ToyKeys) -> PublicKey {
+        keys.aggregate
+    }
+
+    fn open_round(&self, keys: &ToyKeys, nonces: &[PublicNonce], message: &[u8]) -> Result<ToyRound, NonceError> {
+        if nonces.len() != keys.keys.len() {
+            return Err(NonceError::Count { expected: keys.keys.len(), found: nonces.len() });
+        }
+        let is_valid = |nonce: &PublicNonce| [0, 33].iter().all(|at| matches!(nonce.as_bytes()[*at], 2 | 3));
+        if let Some(signer) = nonces.iter().position(|nonce| !is_valid(nonce)) {
+            return Err(NonceError::Invalid { signer });
+        }
+        let list: Vec<&[u8]> = nonces.iter().map(|nonce| nonce.as_bytes().as_slice()).collect();
+        Ok(ToyRound { nonces: scramble("nonces", &list), message: message.to_vec(), aggregate: keys.aggregate })
+    }
+
+    fn verify_partial(
+        &self,
+        keys: &ToyKeys,
+        round: &ToyRound,
+        index: usize,
+        _: &PublicNonce,
+        partial: &PartialSignature,
+    ) -> bool {
+        self.meter.charge(Costs::MEASURED.partial);
+        round.partial(&keys.keys[index]) == *partial
+    }
+
+    fn combine(
+        &self,
+        keys: &ToyKeys,
+        round: &ToyRound,
+        partials: &[PartialSignature],
+    ) -> Result<Signature, CombineError> {
+        self.meter.charge(Costs::MEASURED.verify);
+        if partials.len() != keys.keys.len() {
+            return Err(CombineError::Count { expected: keys.keys.len(), found: partials.len() });
+        }
+        if keys.keys.iter().zip(partials).any(|(key, partial)| round.partial(key) != *partial) {
+            return Err(CombineError::Invalid);
+        }
+        Ok(final_signature(&keys.aggregate, &round.message, &round.nonces))
+    }
+
+    fn verify_final(&self, keys: &ToyKeys, message: &[u8], signature: &Signature) -> bool {
+        self.meter.charge(Costs::MEASURED.verify);
+        let nonces = signature.as_bytes().first_chunk().expect("a signature has 64 bytes");
+        final_signature(&keys.aggregate, message, nonces) == *signature
+    }
+}
+
+/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature.
+pub struct ToySigner {
+    key: PublicKey,
+    entropy: Entropy,
+    open: BTreeMap<NonceSlot, PublicNonce>,
+    closed: BTreeSet<NonceSlot>,
+    meter: Meter,
+}
+
+impl Signer<ToyVerifier> for ToySigner {
+    fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
+    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        self.meter.charge(Costs::MEASURED.sign);
+        Ok(authorship(&self.key, digest))
+    }
+
+    fn nonce(&mut self, slot: NonceSlot, keys: &ToyKeys, _: &[u8]) -> Result<PublicNonce, SignerError> {
+        self.meter.charge(Costs::MEASURED.nonce);
+        if self.open.contains_key(&slot) || self.closed.contains(&slot) {
+            return Err(SignerError::SlotServed);
+        }
+        if keys.keys.binary_search(&self.key).is_err() {
+            return Err(SignerError::NotASigner);
+        }
+        let mut bytes = [2; 66];
+        bytes[1..33].copy_from_slice(&self.entropy.bytes32());
+        bytes[34..].copy_from_slice(&self.entropy.bytes32());
+        let nonce = PublicNonce::from_bytes(bytes);
+        self.open.insert(slot, nonce);
+        Ok(nonce)
+    }
+
+    fn sign(&mut self, slot: NonceSlot, _: &ToyKeys, round: &ToyRound) -> Result<PartialSignature, SignerError> {
+        self.meter.charge(Costs::MEASURED.partial);
+        if self.open.remove(&slot).is_none() {
+            let spent = self.closed.contains(&slot);
+            return Err(if spent { SignerError::NonceSpent } else { SignerError::NoNonce });
+        }
+        self.closed.insert(slot);
+        Ok(round.partial(&self.key))
+    }
+
+    fn forget(&mut self, slot: NonceSlot) {
+        if self.open.remove(&slot).is_some() {
+            self.closed.insert(slot);
+        }
+    }
+}
+
+impl std::fmt::Debug for ToySigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToySigner").field("key", &self.key).finish_non_exhaustive()
+    }
+}

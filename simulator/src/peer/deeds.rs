@@ -1,0 +1,179 @@
+//! What a node does that it should not: an adversary's deeds, done to what an honest node says, with the node's own key.
+//!
+//! Invariant: deeds touch what leaves the machine and its owner's wishes, never the node within. Each is counted.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use nelumbo_core::api::Event;
+use nelumbo_core::base::{Bytes, Entropy};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature, Verifier};
+use nelumbo_core::wire::{Body, Content, Message, SessionMessage, seal};
+
+use crate::crypto::{Crypto, Meter};
+use crate::random::Random;
+use crate::schedule::Deed;
+
+/// How many messages an adversary remembers.
+const MEMORY: usize = 64;
+
+/// The deeds of one node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deeds {
+    kinds: BTreeSet<Deed>,
+    memory: VecDeque<Bytes>,
+    /// How often each was done since this was last looked at.
+    pub(super) done: BTreeMap<Deed, u64>,
+}
+
+impl Deeds {
+    pub(super) fn add(&mut self, deed: Deed) {
+        self.kinds.insert(deed);
+    }
+
+    /// Whether the node does this; if so, it counts as done now.
+    pub(super) fn does(&mut self, deed: Deed) -> bool {
+        let does = self.kinds.contains(&deed);
+        if does {
+            *self.done.entry(deed).or_default() += 1;
+        }
+        does
+    }
+
+    /// Whether there is something to do from time to time.
+    pub(super) fn is_restless(&self) -> bool {
+        [Deed::Replay, Deed::Flood, Deed::Frame, Deed::TimeGames].iter().any(|deed| self.kinds.contains(deed))
+    }
+
+    /// Remembers a message to do something with later.
+    pub(super) fn remember(&mut self, bytes: &Bytes) {
+        if bytes.is_empty() || !self.is_restless() || self.memory.back().is_some_and(|last| Bytes::ptr_eq(last, bytes))
+        {
+            return;
+        }
+        if self.memory.len() == MEMORY {
+            self.memory.pop_front();
+        }
+        self.memory.push_back(bytes.clone());
+    }
+
+    /// What leaves instead of a message to this receiver.
+    pub(super) fn alter<C: Crypto>(&mut self, secret: &[u8; 32], to: u32, bytes: Bytes) -> Vec<Bytes> {
+        self.remember(&bytes);
+        let Ok(message) = Message::decode(bytes.clone()) else { return vec![bytes] };
+        let (network, author) = (message.unsigned.network, message.unsigned.author);
+        let Body::Session(step) = message.unsigned.body else { return vec![bytes] };
+        if C::public_key(secret) != Some(author) {
+            return vec![bytes];
+        }
+        match step.content {
+            Content::Announce { .. } | Content::Join { .. } => self.alter_nonce::<C>(secret, network, to, step, bytes),
+            // Who sees all partial signatures has the signature, and keeps that too.
+            Content::Finalized { .. } if self.does(Deed::WithholdPartials) => Vec::new(),
+            Content::Partial { .. } => self.alter_partial::<C>(secret, network, step, bytes),
+            _ => vec![bytes],
+        }
+    }
+
+    fn alter_nonce<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        network: Network,
+        to: u32,
+        mut step: SessionMessage,
+        bytes: Bytes,
+    ) -> Vec<Bytes> {
+        if self.does(Deed::WithholdNonces) {
+            return Vec::new();
+        }
+        let (Content::Announce { nonce, .. } | Content::Join { nonce }) = &mut step.content else { return vec![bytes] };
+        if self.does(Deed::InvalidNonces) {
+            // An x coordinate above the field's prime.
+            *nonce = PublicNonce::from_bytes([0xff; 66]);
+        } else if to % 2 == 1 && self.does(Deed::Equivocate) {
+            let mut swapped = *nonce.as_bytes();
+            swapped.rotate_left(33);
+            *nonce = PublicNonce::from_bytes(swapped);
+        } else {
+            return vec![bytes];
+        }
+        vec![sealed::<C>(secret, network, step)]
+    }
+
+    fn alter_partial<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        network: Network,
+        step: SessionMessage,
+        bytes: Bytes,
+    ) -> Vec<Bytes> {
+        if self.does(Deed::WithholdPartials) {
+            return Vec::new();
+        }
+        let Content::Partial { nonces, partial } = step.content else { return vec![bytes] };
+        let mut other = *partial.as_bytes();
+        other[31] ^= 1;
+        let content = Content::Partial { nonces, partial: PartialSignature::from_bytes(other) };
+        if self.does(Deed::InvalidPartials) {
+            return vec![sealed::<C>(secret, network, SessionMessage { content, ..step })];
+        }
+        if self.does(Deed::SignTwice) {
+            let sequence = step.sequence + 50;
+            return vec![bytes, sealed::<C>(secret, network, SessionMessage { content, sequence, ..step })];
+        }
+        vec![bytes]
+    }
+
+    /// What is sent now and then without the node's doing.
+    pub(super) fn strike(&mut self, random: &mut Random) -> Vec<Bytes> {
+        let mut sent = Vec::new();
+        let pick = |memory: &VecDeque<Bytes>, random: &mut Random| {
+            memory.get(random.below(memory.len() as u64) as usize).cloned()
+        };
+        if self.does(Deed::Replay) {
+            sent.extend(pick(&self.memory, random));
+        }
+        if self.does(Deed::Frame)
+            && let Some(bytes) = pick(&self.memory, random)
+        {
+            let mut bytes = bytes.to_vec();
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+            sent.push(bytes.into());
+        }
+        if self.does(Deed::Flood) {
+            let garbage = random.bytes32();
+            sent.extend((0..40).filter_map(|_| pick(&self.memory, random)));
+            sent.extend((0..10).map(|count| garbage[..count].into()));
+        }
+        sent
+    }
+
+    /// What the owner gets to hear instead.
+    pub(super) fn alter_event(&mut self, event: Event) -> Event {
+        match event {
+            Event::SessionCompleted { session, attempt, signature } if self.does(Deed::FalseSignature) => {
+                let mut bytes = *signature.as_bytes();
+                bytes[63] ^= 1;
+                Event::SessionCompleted { session, attempt, signature: Signature::from_bytes(bytes) }
+            }
+            Event::SessionCompleted { session, .. } if self.does(Deed::BroadcastOutOfTurn) => {
+                Event::ShouldBroadcast { session }
+            }
+            event => event,
+        }
+    }
+}
+
+fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) -> Bytes {
+    let entropy = Entropy::new([7; 32]).expect("not all zero");
+    let (mut signer, _): (_, C::V) = C::boot(secret, entropy, &Meter::default());
+    seal_with::<C::V>(signer.as_mut(), network, step)
+}
+
+fn seal_with<V: Verifier>(
+    signer: &mut (dyn nelumbo_core::crypto::Signer<V> + Send),
+    network: Network,
+    step: SessionMessage,
+) -> Bytes {
+    seal(signer, network, Body::Session(step)).expect("a software signer always signs")
+}

@@ -1,0 +1,101 @@
+//! One machine's disk.
+//!
+//! Invariant: what was reported as durable is there after a crash. What was not may be there too, up to any point of its
+//! order, because a write can reach the disk and the report can fail to reach the node. A torn record is one that its
+//! checksum gives away, so it counts as not written.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use nelumbo_core::api::RecordSequence;
+
+use crate::engine::Nanos;
+use crate::random::Random;
+
+type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
+
+/// What is durable, and what is on its way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    durable: BTreeMap<Vec<u8>, Vec<u8>>,
+    writing: VecDeque<Write>,
+    /// How long a record takes.
+    pub(super) delay: Nanos,
+    /// Until when it takes nothing.
+    pub(super) full_until: Nanos,
+}
+
+impl Disk {
+    pub(super) fn new(delay: Nanos) -> Self {
+        Self { delay, ..Self::default() }
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        self.writing.push_back(write);
+    }
+
+    /// For how long from now a record is on its way.
+    pub(super) fn takes(&self, now: Nanos) -> Nanos {
+        self.full_until.saturating_sub(now) + self.delay
+    }
+
+    /// The disk takes every write up to this one.
+    pub(super) fn sync(&mut self, up_to: RecordSequence) {
+        while let Some((sequence, ..)) = self.writing.front()
+            && *sequence <= up_to
+        {
+            self.apply_first();
+        }
+    }
+
+    /// The machine stops: some of what was on its way has arrived all the same, unless the disk is full.
+    pub(super) fn crash(&mut self, now: Nanos, random: &mut Random) {
+        if now >= self.full_until {
+            for _ in 0..random.below(self.writing.len() as u64 + 1) {
+                self.apply_first();
+            }
+        }
+        self.writing.clear();
+    }
+
+    pub(super) fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.durable.clone().into_iter().collect()
+    }
+
+    /// A copy of the disk alone, as a snapshot of the machine takes it.
+    pub(super) fn adopt(&mut self, records: Vec<(Vec<u8>, Vec<u8>)>) {
+        self.durable = records.into_iter().collect();
+        self.writing.clear();
+    }
+
+    fn apply_first(&mut self) {
+        match self.writing.pop_front() {
+            Some((_, key, Some(value))) => drop(self.durable.insert(key, value)),
+            Some((_, key, None)) => drop(self.durable.remove(&key)),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(number: u64) -> Write {
+        (RecordSequence::from_u64(number), vec![number as u8], Some(vec![1]))
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_reported_and_perhaps_a_beginning_of_the_rest() {
+        let mut kept = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let mut disk = Disk::default();
+            (1..=5).for_each(|number| disk.write(write(number)));
+            disk.sync(RecordSequence::from_u64(2));
+            disk.crash(0, &mut Random::stream(seed, "crash", 0));
+            let keys: Vec<u8> = disk.records().into_iter().map(|(key, _)| key[0]).collect();
+            assert!(keys.starts_with(&[1, 2]) && keys.iter().eq([1, 2, 3, 4, 5].iter().take(keys.len())), "{keys:?}");
+            kept.insert(keys.len());
+        }
+        assert_eq!(kept.len(), 4, "every beginning happens");
+    }
+}

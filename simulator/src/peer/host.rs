@@ -1,0 +1,72 @@
+//! The seam: what a node asks of its host, noted down in order.
+
+use nelumbo_core::api::{Event, GossipId, OperationId, RecordSequence, Topic, Verdict};
+use nelumbo_core::base::Bytes;
+use nelumbo_core::host::Host;
+use nelumbo_core::wire::{Address, PeerId};
+
+/// Something that a node wants.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Persist(RecordSequence, Vec<u8>, Option<Vec<u8>>),
+    Send(u32, Bytes),
+    Dial(u32),
+    Publish(Bytes),
+    Verdict(GossipId, Verdict),
+    Lookup(OperationId, String),
+    Store(String, Bytes),
+    Event(Event),
+}
+
+/// What a node wants, in order.
+#[derive(Debug, Default)]
+pub(super) struct Wishes(pub(super) Vec<Wish>);
+
+/// A machine's name on the network: its number.
+pub(super) fn peer_id(node: u32) -> PeerId {
+    PeerId::from_bytes(&u64::from(node).to_be_bytes()).expect("eight bytes name a peer")
+}
+
+/// The machine with this name, if it is one of ours.
+pub(super) fn node_of(peer: &PeerId) -> Option<u32> {
+    let number = u64::from_be_bytes(peer.as_bytes().try_into().ok()?);
+    u32::try_from(number).ok()
+}
+
+impl Host for Wishes {
+    fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.0.push(Wish::Persist(sequence, key, value));
+    }
+
+    fn send(&mut self, to: PeerId, bytes: Bytes) {
+        self.0.extend(node_of(&to).map(|to| Wish::Send(to, bytes)));
+    }
+
+    fn publish(&mut self, _: Topic, bytes: Bytes) {
+        self.0.push(Wish::Publish(bytes));
+    }
+
+    fn verdict(&mut self, id: GossipId, verdict: Verdict) {
+        self.0.push(Wish::Verdict(id, verdict));
+    }
+
+    fn dial(&mut self, peer: PeerId, _: Vec<Address>) {
+        self.0.extend(node_of(&peer).map(Wish::Dial));
+    }
+
+    fn lookup(&mut self, operation: OperationId, key: String) {
+        self.0.push(Wish::Lookup(operation, key));
+    }
+
+    fn store(&mut self, key: String, value: Bytes) {
+        self.0.push(Wish::Store(key, value));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.0.push(Wish::Event(event));
+    }
+
+    // There is one topic, and everybody takes part in it. Nobody prunes connections.
+    fn subscribe(&mut self, _: Topic) {}
+    fn release(&mut self, _: PeerId) {}
+}

@@ -1,0 +1,171 @@
+//! What all peers of a simulation share, and what the schedule does to each of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nelumbo_core::api::{Command, Config, Limits};
+use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
+use nelumbo_core::election::Method;
+
+use super::frame::{Frame, decode_records, encode_records};
+use super::{Deeds, Note, Peer, Port, network};
+use crate::crypto::{Crypto, Meter};
+use crate::engine::Nanos;
+use crate::random::Random;
+use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule, SuiteChoice};
+
+/// Up to how many nodes everybody knows everybody.
+const VILLAGE: u32 = 32;
+
+/// What all peers share.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) schedule: Schedule,
+    /// Whether owners wait for the caller instead of acting by themselves.
+    pub(crate) manual: bool,
+    pub(super) limits: Limits,
+    /// How many outputs may wait for the disk.
+    pub(super) held: usize,
+    /// Until when adversaries strike out of turn: floods have an end, so that runs do too.
+    pub(super) strikes_until: Nanos,
+    config: Config,
+    by_node: BTreeMap<u32, Vec<(Nanos, usize)>>,
+    contacts: BTreeMap<u32, BTreeSet<u32>>,
+    copies: BTreeSet<u32>,
+}
+
+impl Plan {
+    pub(crate) fn new(schedule: Schedule, config: Option<Config>, manual: bool) -> Self {
+        let mut config = config.unwrap_or_else(|| Config::new(Network::Regtest));
+        if let Some(limit) = schedule.sessions_limit {
+            (config.limits.sessions, config.limits.ended) = (limit as usize, limit as usize);
+        }
+        let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
+        let mut copies = BTreeSet::new();
+        for (index, step) in schedule.steps.iter().enumerate() {
+            if let Some(node) = step.happening.node() {
+                by_node.entry(node).or_default().push((step.at_ms * MILLISECOND, index));
+            }
+            match &step.happening {
+                Happening::Create { signers, .. } if schedule.nodes > VILLAGE => {
+                    for signer in signers {
+                        let others = signers.iter().filter(|other| *other != signer);
+                        contacts.entry(*signer).or_default().extend(others);
+                    }
+                }
+                Happening::Fork { copy, .. } => drop(copies.insert(*copy)),
+                _ => {}
+            }
+        }
+        let limits = config.limits;
+        // Each session has at most two messages to each signer and some events behind a record.
+        let held = limits.sessions.saturating_mul(300).max(1000);
+        let strikes_until = (schedule.healed_ms() + 60_000) * MILLISECOND;
+        Self { schedule, manual, limits, held, strikes_until, config, by_node, contacts, copies }
+    }
+
+    pub(super) fn config(&self, hoards: bool) -> Config {
+        let mut config = self.config.clone();
+        if hoards {
+            config.limits.sessions *= 4;
+            config.limits.ended *= 4;
+        }
+        config
+    }
+
+    pub(super) fn meter(&self) -> Meter {
+        if self.schedule.crypto == CryptoChoice::ToyCharged { Meter::counting() } else { Meter::default() }
+    }
+
+    /// A node's secret key and its public half.
+    pub(crate) fn key<C: Crypto>(&self, node: u32) -> ([u8; 32], PublicKey) {
+        let mut random = Random::stream(self.schedule.seed, "key", u64::from(node));
+        loop {
+            let secret = random.bytes32();
+            if let Some(key) = C::public_key(&secret) {
+                return (secret, key);
+            }
+        }
+    }
+
+    pub(super) fn contacts(&self, node: u32) -> BTreeSet<u32> {
+        if self.schedule.nodes <= VILLAGE {
+            return (0..self.schedule.nodes).filter(|other| *other != node).collect();
+        }
+        self.contacts.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// Whom a node passes gossip on to. Presences of very many nodes would drown everything else, so there they travel
+    /// from peer to peer alone.
+    pub(super) fn mesh(&self, node: u32) -> Vec<u32> {
+        let nodes = self.schedule.nodes;
+        if nodes > 256 { Vec::new() } else { network::mesh(self.schedule.seed, node, nodes) }
+    }
+
+    pub(super) fn steps_of(&self, node: u32) -> impl Iterator<Item = (Nanos, usize)> {
+        self.by_node.get(&node).into_iter().flatten().copied()
+    }
+
+    /// Whether this machine is there for a copy of another.
+    pub(super) fn is_copy(&self, node: u32) -> bool {
+        self.copies.contains(&node)
+    }
+}
+
+impl<C: Crypto> Peer<C> {
+    /// A step of the schedule happens to this peer.
+    pub(super) fn on_step(&mut self, context: Port<'_, '_>, step: usize) {
+        let plan = self.plan.clone();
+        let now = context.now();
+        match &plan.schedule.steps[step].happening {
+            Happening::Create { signers, suite, .. } => self.create(context, step, signers, *suite),
+            Happening::Crash { silent, .. } => self.crash(context, *silent),
+            Happening::Restart { .. } => self.boot(context),
+            Happening::Fork { copy, .. } => {
+                let records = encode_records(&self.disk.records());
+                context.send(*copy, &Frame::Snapshot { node: self.index, records: &records }.encode());
+            }
+            Happening::Jump { ms, .. } => self.clock.ahead = self.clock.ahead.saturating_add(*ms),
+            Happening::Drift { ppm, .. } => {
+                self.clock.set_drift(now, *ppm);
+                self.armed = Nanos::MAX;
+                self.arm(context);
+            }
+            Happening::Disk { us, .. } => self.disk.delay = us * 1000,
+            Happening::DiskFull { until_ms, .. } => self.disk.full_until = until_ms * MILLISECOND,
+            Happening::Deed { deed, .. } => {
+                let was_restless = self.deeds.as_ref().is_some_and(|deeds| deeds.is_restless());
+                let deeds = self.deeds.get_or_insert_with(Box::<Deeds>::default);
+                deeds.add(*deed);
+                if !was_restless && deeds.is_restless() && self.node.is_some() {
+                    self.timer(context, super::STRIKE, super::Purpose::Strike, 0);
+                }
+            }
+            Happening::Partition { .. } | Happening::Weather { .. } => {}
+        }
+    }
+
+    fn create(&mut self, context: Port<'_, '_>, step: usize, signers: &[u32], suite: SuiteChoice) {
+        let suite = match suite {
+            SuiteChoice::Lotus => Suite::Lotus,
+            SuiteChoice::Bip340 => Suite::Bip340,
+        };
+        let keys = signers.iter().map(|signer| self.plan.key::<C>(*signer).1).collect();
+        let message = Random::stream(self.plan.schedule.seed, "message", step as u64).bytes32().to_vec();
+        let command = Command::Create { suite, keys, tweak: Tweak::None, message, election: Method::HashBased };
+        let now = self.clock.read(context.now());
+        let Some(node) = &mut self.node else { return context.note(Note::Asked(false)) };
+        let asked = node.command(now, command).is_ok();
+        context.note(Note::Asked(asked));
+        self.settle(context);
+    }
+
+    /// This machine becomes a copy of another, as it was when the snapshot was taken.
+    pub(super) fn adopt(&mut self, context: Port<'_, '_>, node: u32, records: &[u8]) {
+        if self.node.is_some() || !self.plan.is_copy(self.index) {
+            return;
+        }
+        (self.secret, self.key) = self.plan.key::<C>(node);
+        self.disk.adopt(decode_records(records).expect("a snapshot is what a peer sent"));
+        self.boot(context);
+    }
+}

@@ -1,0 +1,375 @@
+//! Scenarios: what kind of world, how many sessions, which faults. A seed makes a schedule of one.
+//!
+//! Invariant: a schedule follows from the scenario and the seed alone. Faults begin after the nodes have met and end
+//! before the time of healing, so that everything honest must come to its end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+use crate::run::HEALING_MS;
+use crate::schedule::{CryptoChoice, Deed, Happening, LatencyChoice, Schedule, Step, SuiteChoice, WayChoice};
+
+/// When the first session is created: the nodes have met by then.
+const MET_MS: u64 = 2_000;
+
+/// Unreliable network, in millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeatherKnobs {
+    /// How many messages are lost.
+    pub loss: u32,
+    /// How many arrive twice.
+    pub duplication: u32,
+    /// How many are held back.
+    pub reordering: u32,
+    /// For how long at most.
+    pub held_back_ms: u64,
+}
+
+/// How many of each fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultKnobs {
+    /// Partitions.
+    pub partitions: u32,
+    /// How long each lasts at most.
+    pub partition_ms: u64,
+    /// Whether they may cut one way only, and come and go.
+    pub odd_partitions: bool,
+    /// Crashes, each followed by a restart.
+    pub crashes: u32,
+    /// How long a crashed node stays down at most.
+    pub down_ms: u64,
+    /// Disks that fill up for a while.
+    pub full_disks: u32,
+    /// Clocks that are set.
+    pub jumps: u32,
+    /// By how much at most.
+    pub jump_ms: u32,
+    /// Clocks that drift, by how many millionths at most.
+    pub drift_ppm: u32,
+    /// Nodes that are copied while they run.
+    pub forks: u32,
+    /// Slow nodes.
+    pub slow: u32,
+    /// By how much.
+    pub slow_ms: u64,
+}
+
+/// Who is dishonest, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdversaryKnobs {
+    /// How many nodes.
+    pub nodes: u32,
+    /// What they do: each does some of it.
+    pub deeds: Vec<Deed>,
+    /// How many deeds each does; 0 is all.
+    pub each: u32,
+}
+
+/// A kind of simulation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// How many nodes.
+    pub nodes: u32,
+    /// How many sessions.
+    pub sessions: u32,
+    /// How many signers each has, at least.
+    pub signers: u32,
+    /// And at most; without, as many.
+    #[serde(default)]
+    pub most_signers: u32,
+    /// For how long sessions are created and faults happen.
+    pub busy_ms: u64,
+    /// For how long the simulation goes on after that; 0 is long enough for everything honest to come to its end.
+    #[serde(default)]
+    pub rest_ms: u64,
+    /// The cryptography.
+    #[serde(default)]
+    pub crypto: CryptoChoice,
+    /// How long a record takes to become durable, in microseconds.
+    #[serde(default)]
+    pub disk_us: u64,
+    /// Each node's uplink in bytes a second; 0 has no end.
+    #[serde(default)]
+    pub bandwidth: u64,
+    /// How long messages take.
+    pub latency: LatencyChoice,
+    /// The network's reliability.
+    #[serde(default)]
+    pub weather: WeatherKnobs,
+    /// Faults.
+    #[serde(default)]
+    pub faults: FaultKnobs,
+    /// Adversaries.
+    #[serde(default)]
+    pub adversaries: AdversaryKnobs,
+}
+
+const READY: [(&str, &str); 9] = [
+    ("quiet", include_str!("../scenarios/quiet.toml")),
+    ("lossy", include_str!("../scenarios/lossy.toml")),
+    ("partition", include_str!("../scenarios/partition.toml")),
+    ("crash-storm", include_str!("../scenarios/crash-storm.toml")),
+    ("byzantine", include_str!("../scenarios/byzantine.toml")),
+    ("flood", include_str!("../scenarios/flood.toml")),
+    ("churn", include_str!("../scenarios/churn.toml")),
+    ("failover-cascade", include_str!("../scenarios/failover-cascade.toml")),
+    ("planet", include_str!("../scenarios/planet.toml")),
+];
+
+/// The name of the scenario that the seed draws.
+pub const SWARM: &str = "swarm";
+
+impl Scenario {
+    /// The names of all ready scenarios.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        READY.iter().map(|(name, _)| *name).chain([SWARM])
+    }
+
+    /// The text of a ready scenario.
+    #[must_use]
+    pub fn text(name: &str) -> Option<&'static str> {
+        READY.iter().find(|(ready, _)| *ready == name).map(|(_, text)| *text)
+    }
+
+    /// From a file, with some of its values replaced: each setting is `key=value`, the key with dots for tables.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn from_toml(text: &str, settings: &[String]) -> Result<Self, String> {
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        let scenario: Self = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.signers < 2 || self.most().max(self.signers) > self.nodes.min(128) {
+            return Err(format!("a session has 2 to {} signers here", self.nodes.min(128)));
+        }
+        if self.adversaries.nodes > 0 && self.adversaries.deeds.is_empty() {
+            return Err("adversaries need deeds".into());
+        }
+        Ok(())
+    }
+
+    fn most(&self) -> u32 {
+        self.most_signers.max(self.signers)
+    }
+
+    /// The scenario that a seed draws: a small world with any mixture of faults.
+    #[must_use]
+    pub fn swarm(seed: u64) -> Self {
+        let mut random = Random::stream(seed, "swarm", 0);
+        let dice = &mut random;
+        let some = |dice: &mut Random, most: u64| if dice.below(2) == 0 { 0 } else { dice.within(1, most) };
+        let latency = match dice.below(4) {
+            0 => LatencyChoice::Fixed { ms: dice.within(1, 100) },
+            1 => LatencyChoice::Uniform { low_ms: dice.within(1, 20), high_ms: dice.within(21, 400) },
+            2 => LatencyChoice::LogNormal { least_ms: dice.within(1, 10), median_ms: dice.within(5, 150), sigma: 0.7 },
+            _ => LatencyChoice::Regions,
+        };
+        let signers = dice.within(2, 4) as u32;
+        let nodes = signers + dice.within(0, 3) as u32;
+        let weather = WeatherKnobs {
+            loss: some(dice, 400_000) as u32,
+            duplication: some(dice, 300_000) as u32,
+            reordering: some(dice, 500_000) as u32,
+            held_back_ms: dice.within(1, 3_000),
+        };
+        let faults = FaultKnobs {
+            partitions: some(dice, 3) as u32,
+            partition_ms: dice.within(100, 60_000),
+            odd_partitions: dice.below(2) == 0,
+            crashes: some(dice, 8) as u32,
+            down_ms: dice.within(1, 30_000),
+            full_disks: some(dice, 2) as u32,
+            jumps: some(dice, 3) as u32,
+            jump_ms: 60_000,
+            drift_ppm: some(dice, 100_000) as u32,
+            forks: u32::from(dice.below(8) == 0),
+            slow: some(dice, 2) as u32,
+            slow_ms: dice.within(1, 2_000),
+        };
+        let is_byzantine = dice.below(3) == 0;
+        let adversaries = AdversaryKnobs {
+            nodes: if is_byzantine { dice.within(1, u64::from(nodes.min(3)) - 1).max(1) as u32 } else { 0 },
+            // What a node tells its own owner harms nobody else.
+            deeds: Deed::ALL
+                .into_iter()
+                .filter(|deed| !matches!(deed, Deed::FalseSignature | Deed::Hoard | Deed::BroadcastOutOfTurn))
+                .collect(),
+            each: dice.within(1, 3) as u32,
+        };
+        Self {
+            name: SWARM.into(),
+            nodes,
+            sessions: dice.within(1, 3) as u32,
+            signers: 2,
+            most_signers: signers,
+            busy_ms: dice.within(50, 30_000),
+            rest_ms: 0,
+            crypto: CryptoChoice::Real,
+            disk_us: some(dice, 20_000),
+            bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
+            latency,
+            weather,
+            faults,
+            adversaries,
+        }
+    }
+
+    /// The schedule that a seed makes of this scenario.
+    #[must_use]
+    pub fn schedule(&self, seed: u64) -> Schedule {
+        let mut schedule = Schedule::new(seed, self.nodes + self.faults.forks);
+        schedule.scenario.clone_from(&self.name);
+        schedule.crypto = self.crypto;
+        schedule.disk_us = self.disk_us;
+        schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
+        schedule.latency = self.latency.clone();
+        let random = Random::stream(seed, "scenario", 0);
+        let mut draw = Draw { scenario: self, schedule, random };
+        draw.sessions();
+        draw.network();
+        draw.machines();
+        draw.adversaries();
+        let mut schedule = draw.schedule;
+        schedule.steps.sort_by_key(|step| step.at_ms);
+        schedule.until_ms = schedule.healed_ms() + if self.rest_ms > 0 { self.rest_ms } else { HEALING_MS };
+        schedule
+    }
+}
+
+/// Replaces one value of a table.
+fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not key=value"))?;
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut place = table;
+    for part in parts {
+        let inner = place.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = inner.as_table_mut().ok_or_else(|| format!("`{part}` in `{key}` is no table"))?;
+    }
+    // What is no value of TOML is a text.
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
+    let value = parsed.and_then(|mut parsed| parsed.remove("value"));
+    place.insert(last.into(), value.unwrap_or_else(|| toml::Value::String(setting[key.len() + 1..].trim().into())));
+    Ok(())
+}
+
+/// A schedule in the making.
+struct Draw<'a> {
+    scenario: &'a Scenario,
+    schedule: Schedule,
+    random: Random,
+}
+
+impl Draw<'_> {
+    fn step(&mut self, at_ms: u64, happening: Happening) {
+        self.schedule.steps.push(Step { at_ms, happening });
+    }
+
+    fn moment(&mut self) -> u64 {
+        MET_MS + self.random.below(self.scenario.busy_ms.max(1))
+    }
+
+    fn node(&mut self) -> u32 {
+        self.random.below(u64::from(self.scenario.nodes)) as u32
+    }
+
+    fn sessions(&mut self) {
+        let Scenario { nodes, sessions, signers, .. } = *self.scenario;
+        for _ in 0..sessions {
+            let at = self.moment();
+            let count = self.random.within(u64::from(signers), u64::from(self.scenario.most())) as usize;
+            let mut chosen = std::collections::BTreeSet::new();
+            while chosen.len() < count {
+                chosen.insert(self.random.below(u64::from(nodes)) as u32);
+            }
+            let signers: Vec<u32> = chosen.into_iter().collect();
+            let node = signers[self.random.below(count as u64) as usize];
+            let suite = if self.random.below(2) == 0 { SuiteChoice::Lotus } else { SuiteChoice::Bip340 };
+            self.step(at, Happening::Create { node, signers, suite });
+        }
+    }
+
+    fn network(&mut self) {
+        let busy_until = MET_MS + self.scenario.busy_ms + 5_000;
+        let WeatherKnobs { loss, duplication, reordering, held_back_ms } = self.scenario.weather;
+        if loss + duplication + reordering > 0 {
+            let weather = Happening::Weather { until_ms: busy_until, loss, duplication, reordering, held_back_ms };
+            self.step(0, weather);
+        }
+        let FaultKnobs { partitions, partition_ms, odd_partitions, slow, slow_ms, .. } = self.scenario.faults;
+        for _ in 0..partitions {
+            let at = self.moment();
+            let until_ms = at + self.random.within(1, partition_ms.max(1));
+            let mut members: Vec<u32> = (0..self.scenario.nodes).filter(|_| self.random.below(2) == 0).collect();
+            if members.is_empty() {
+                members.push(self.node());
+            }
+            let odd = if odd_partitions { self.random.below(4) } else { 3 };
+            let way = [WayChoice::Outward, WayChoice::Inward, WayChoice::Both, WayChoice::Both][odd as usize];
+            let flapping_ms = if odd == 2 { self.random.within(10, 20_000) } else { 0 };
+            self.step(at, Happening::Partition { until_ms, members, way, flapping_ms });
+        }
+        for _ in 0..slow {
+            let node = self.node();
+            self.schedule.slow.push(node);
+            self.schedule.slow_ms = slow_ms;
+        }
+    }
+
+    fn machines(&mut self) {
+        let FaultKnobs { crashes, down_ms, full_disks, jumps, jump_ms, drift_ppm, forks, .. } = self.scenario.faults;
+        for _ in 0..crashes {
+            let (at, node, silent) = (self.moment(), self.node(), self.random.below(2) == 0);
+            let up = at + self.random.within(1, down_ms.max(1));
+            self.step(at, Happening::Crash { node, silent });
+            self.step(up, Happening::Restart { node });
+        }
+        for _ in 0..full_disks {
+            let (at, node) = (self.moment(), self.node());
+            let until_ms = at + self.random.within(1, 20_000);
+            self.step(at, Happening::DiskFull { node, until_ms });
+        }
+        for _ in 0..jumps {
+            let (at, node) = (self.moment(), self.node());
+            let ms = self.random.below(u64::from(jump_ms) * 2 + 1) as i64 - i64::from(jump_ms);
+            self.step(at, Happening::Jump { node, ms });
+        }
+        if drift_ppm > 0 {
+            for node in 0..self.scenario.nodes {
+                let ppm = self.random.below(u64::from(drift_ppm) * 2 + 1) as i32 - drift_ppm as i32;
+                self.step(0, Happening::Drift { node, ppm });
+            }
+        }
+        for fork in 0..forks {
+            let (at, node) = (self.moment(), self.node());
+            self.step(at, Happening::Fork { node, copy: self.scenario.nodes + fork });
+        }
+    }
+
+    fn adversaries(&mut self) {
+        let AdversaryKnobs { nodes, deeds, each } = &self.scenario.adversaries;
+        let mut all: Vec<u32> = (0..self.scenario.nodes).collect();
+        self.random.shuffle(&mut all);
+        for node in all.into_iter().take(*nodes as usize) {
+            let mut deeds = deeds.clone();
+            if *each > 0 {
+                self.random.shuffle(&mut deeds);
+                deeds.truncate(*each as usize);
+            }
+            for deed in deeds {
+                self.step(0, Happening::Deed { node, deed, broken: false });
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! A schedule: everything that a simulation's outcome depends on besides the code, written down.
+//!
+//! Invariant: the same schedule gives the same run, byte for byte. A scenario and a seed make one; a failing one is
+//! saved, shrunk and replayed. Times are milliseconds since the start.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Nanos;
+use crate::random::Random;
+use crate::world::{Latency, Members, Partition, Spell, Way, Weather, World};
+
+/// Nanoseconds in a millisecond.
+pub const MILLISECOND: Nanos = 1_000_000;
+
+/// Which cryptography the nodes use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CryptoChoice {
+    /// The one of production.
+    #[default]
+    Real,
+    /// The stand-in, free of charge.
+    Toy,
+    /// The stand-in, each node charged what the real one costs.
+    ToyCharged,
+}
+
+impl CryptoChoice {
+    /// What outputs call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Toy => "toy",
+            Self::ToyCharged => "toy-charged",
+        }
+    }
+}
+
+/// How long messages take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum LatencyChoice {
+    /// Always as long.
+    Fixed {
+        /// How long.
+        ms: u64,
+    },
+    /// Evenly drawn.
+    Uniform {
+        /// The least.
+        low_ms: u64,
+        /// The most.
+        high_ms: u64,
+    },
+    /// Most near the median, a few far above it.
+    LogNormal {
+        /// The least.
+        least_ms: u64,
+        /// The median of what comes on top.
+        median_ms: u64,
+        /// The spread of its logarithm.
+        sigma: f64,
+    },
+    /// As measured between regions; nodes are spread over all of them.
+    Regions,
+}
+
+impl LatencyChoice {
+    fn latency(&self) -> Latency {
+        match *self {
+            Self::Fixed { ms } => Latency::Fixed(ms * MILLISECOND),
+            Self::Uniform { low_ms, high_ms } => {
+                let low = low_ms.max(1);
+                Latency::Uniform { low: low * MILLISECOND, span: high_ms.saturating_sub(low) * MILLISECOND }
+            }
+            Self::LogNormal { least_ms, median_ms, sigma } => {
+                Latency::log_normal(least_ms.max(1) * MILLISECOND, median_ms * MILLISECOND, sigma)
+            }
+            Self::Regions => Latency::regions(),
+        }
+    }
+}
+
+/// The rules of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuiteChoice {
+    /// Lotus.
+    #[default]
+    Lotus,
+    /// Bitcoin's.
+    Bip340,
+}
+
+/// What a node does that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Keeps its nonces to itself.
+    WithholdNonces,
+    /// Keeps its partial signatures to itself, and the signature that it makes of the others'.
+    WithholdPartials,
+    /// Sends partial signatures that are none.
+    InvalidPartials,
+    /// Sends public nonces that are none.
+    InvalidNonces,
+    /// Shows different signers different nonces.
+    Equivocate,
+    /// Signs again with the same nonce: a second partial signature in one attempt.
+    SignTwice,
+    /// Sends old messages of others and its own again.
+    Replay,
+    /// Sends many messages.
+    Flood,
+    /// Passes messages on with one bit changed, in the name of their authors.
+    Frame,
+    /// Joins each session and aborts it.
+    AbortGriefing,
+    /// Never broadcasts when it is its turn.
+    SilentCoordinator,
+    /// Takes every signature for its own to broadcast.
+    BroadcastOutOfTurn,
+    /// Sets its clock back and forth by days.
+    TimeGames,
+    /// Tells its owner a signature that is none.
+    FalseSignature,
+    /// Keeps more than the limits allow.
+    Hoard,
+}
+
+impl Deed {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::WithholdNonces,
+        Self::WithholdPartials,
+        Self::InvalidPartials,
+        Self::InvalidNonces,
+        Self::Equivocate,
+        Self::SignTwice,
+        Self::Replay,
+        Self::Flood,
+        Self::Frame,
+        Self::AbortGriefing,
+        Self::SilentCoordinator,
+        Self::BroadcastOutOfTurn,
+        Self::TimeGames,
+        Self::FalseSignature,
+        Self::Hoard,
+    ];
+}
+
+/// Something that happens from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Happening {
+    /// A node starts a session.
+    Create {
+        /// The node.
+        node: u32,
+        /// All signers, the node among them.
+        signers: Vec<u32>,
+        /// The rules.
+        #[serde(default)]
+        suite: SuiteChoice,
+    },
+    /// A node stops at once. Its peers see the connections close, unless the power has failed.
+    Crash {
+        /// The node.
+        node: u32,
+        /// Whether its peers are left to find out.
+        #[serde(default)]
+        silent: bool,
+    },
+    /// A crashed node starts again with what its disk holds.
+    Restart {
+        /// The node.
+        node: u32,
+    },
+    /// A node is copied while it runs, with its disk: both go on, with one key.
+    Fork {
+        /// The node.
+        node: u32,
+        /// The number that its copy has on the network; nobody else may have it.
+        copy: u32,
+    },
+    /// A node's clock is set.
+    Jump {
+        /// The node.
+        node: u32,
+        /// By how much.
+        ms: i64,
+    },
+    /// A node's clock runs faster or slower from now on.
+    Drift {
+        /// The node.
+        node: u32,
+        /// By how many millionths.
+        ppm: i32,
+    },
+    /// A node's disk takes this long from now on.
+    Disk {
+        /// The node.
+        node: u32,
+        /// How long, in microseconds.
+        us: u64,
+    },
+    /// A node's disk takes nothing for a while.
+    DiskFull {
+        /// The node.
+        node: u32,
+        /// Until when.
+        until_ms: u64,
+    },
+    /// Some nodes cannot reach the others for a while.
+    Partition {
+        /// Until when.
+        until_ms: u64,
+        /// Those nodes.
+        members: Vec<u32>,
+        /// In which direction.
+        #[serde(default)]
+        way: WayChoice,
+        /// Comes and goes with this half period; 0 stays.
+        #[serde(default)]
+        flapping_ms: u64,
+    },
+    /// The network is unreliable for a while; shares are in millionths.
+    Weather {
+        /// Until when.
+        until_ms: u64,
+        /// How many messages are lost.
+        #[serde(default)]
+        loss: u32,
+        /// How many arrive twice.
+        #[serde(default)]
+        duplication: u32,
+        /// How many are held back.
+        #[serde(default)]
+        reordering: u32,
+        /// For how long at most.
+        #[serde(default)]
+        held_back_ms: u64,
+    },
+    /// A node does from now on what it should not.
+    Deed {
+        /// The node.
+        node: u32,
+        /// What.
+        deed: Deed,
+        /// Whether checkers take the node for honest all the same: a defect, to see them fire.
+        #[serde(default)]
+        broken: bool,
+    },
+}
+
+impl Happening {
+    /// The node that it happens to, where it is one.
+    #[must_use]
+    pub const fn node(&self) -> Option<u32> {
+        match self {
+            Self::Create { node, .. }
+            | Self::Crash { node, .. }
+            | Self::Restart { node }
+            | Self::Fork { node, .. }
+            | Self::Jump { node, .. }
+            | Self::Drift { node, .. }
+            | Self::Disk { node, .. }
+            | Self::DiskFull { node, .. }
+            | Self::Deed { node, .. } => Some(*node),
+            Self::Partition { .. } | Self::Weather { .. } => None,
+        }
+    }
+}
+
+/// In which direction a partition cuts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WayChoice {
+    /// Both.
+    #[default]
+    Both,
+    /// What members send does not leave.
+    Outward,
+    /// What others send to members does not arrive.
+    Inward,
+}
+
+/// Something that happens from outside, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// Everything that a simulation's outcome depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The scenario that it was made from.
+    pub scenario: String,
+    /// What every random choice in the run follows from.
+    pub seed: u64,
+    /// How many nodes there are.
+    pub nodes: u32,
+    /// When it ends.
+    pub until_ms: u64,
+    /// The cryptography.
+    #[serde(default)]
+    pub crypto: CryptoChoice,
+    /// How long a record takes to become durable, in microseconds.
+    #[serde(default)]
+    pub disk_us: u64,
+    /// Each node's uplink in bytes a second; without, it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
+    /// Nodes whose messages take longer.
+    #[serde(default)]
+    pub slow: Vec<u32>,
+    /// By how much.
+    #[serde(default)]
+    pub slow_ms: u64,
+    /// How many sessions a node keeps; without, as many as in production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_limit: Option<u32>,
+    /// How long messages take.
+    pub latency: LatencyChoice,
+    /// What happens, in any order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+impl Schedule {
+    /// A fair world without anything to do.
+    #[must_use]
+    pub fn new(seed: u64, nodes: u32) -> Self {
+        Self {
+            scenario: "custom".into(),
+            seed,
+            nodes,
+            until_ms: 60_000,
+            crypto: CryptoChoice::Real,
+            disk_us: 0,
+            bandwidth: None,
+            slow: Vec::new(),
+            slow_ms: 0,
+            sessions_limit: None,
+            latency: LatencyChoice::Fixed { ms: 10 },
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds a step.
+    #[must_use]
+    pub fn with(mut self, at_ms: u64, happening: Happening) -> Self {
+        self.steps.push(Step { at_ms, happening });
+        self
+    }
+
+    /// The world that it describes.
+    #[must_use]
+    pub fn world(&self) -> World {
+        let mut world = World::new(self.nodes, self.latency.latency());
+        if self.latency == LatencyChoice::Regions {
+            let mut random = Random::stream(self.seed, "regions", 0);
+            world = world.with_regions((0..self.nodes).map(|_| random.below(8) as u8).collect());
+        }
+        if let Some(bandwidth) = self.bandwidth {
+            world = world.with_bandwidth(bandwidth);
+        }
+        if !self.slow.is_empty() {
+            world = world.with_slow(Members::collect(self.slow.iter().copied()), self.slow_ms * MILLISECOND);
+        }
+        for Step { at_ms, happening } in &self.steps {
+            let from = at_ms * MILLISECOND;
+            match happening {
+                Happening::Partition { until_ms, members, way, flapping_ms } => {
+                    let way = match way {
+                        WayChoice::Both => Way::Both,
+                        WayChoice::Outward => Way::Outward,
+                        WayChoice::Inward => Way::Inward,
+                    };
+                    let (until, flapping) = (until_ms * MILLISECOND, flapping_ms * MILLISECOND);
+                    let members = Members::collect(members.iter().copied());
+                    world = world.with_partition(Partition { from, until, members, way, flapping });
+                }
+                Happening::Weather { until_ms, loss, duplication, reordering, held_back_ms } => {
+                    let (until, held_back) = (until_ms * MILLISECOND, held_back_ms * MILLISECOND);
+                    let weather =
+                        Weather { loss: *loss, duplication: *duplication, reordering: *reordering, held_back };
+                    world = world.with_spell(Spell { from, until, weather });
+                }
+                _ => {}
+            }
+        }
+        world
+    }
+
+    /// When the last of all faults has ended. Sessions are no faults, and neither are deeds: those go on.
+    #[must_use]
+    pub fn healed_ms(&self) -> u64 {
+        let ends = self.steps.iter().map(|Step { at_ms, happening }| match happening {
+            Happening::Partition { until_ms, .. }
+            | Happening::Weather { until_ms, .. }
+            | Happening::DiskFull { until_ms, .. } => *until_ms,
+            _ => *at_ms,
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    /// Whether every node that is named exists, and no step is after the end.
+    ///
+    /// # Errors
+    /// The first fault, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let exists = |node: &u32| {
+            if *node < self.nodes { Ok(()) } else { Err(format!("there is no node {node}, only {}", self.nodes)) }
+        };
+        for Step { at_ms, happening } in &self.steps {
+            if at_ms > &self.until_ms {
+                return Err(format!("a step at {at_ms} ms is after the end at {} ms", self.until_ms));
+            }
+            happening.node().iter().try_for_each(exists)?;
+            match happening {
+                Happening::Create { node, signers, .. } => {
+                    signers.iter().try_for_each(exists)?;
+                    if !signers.contains(node) {
+                        return Err(format!("node {node} starts a session that it is no signer of"));
+                    }
+                }
+                Happening::Partition { members, .. } => members.iter().try_for_each(exists)?,
+                Happening::Fork { copy, .. } => exists(copy)?,
+                _ => {}
+            }
+        }
+        self.slow.iter().try_for_each(exists)
+    }
+
+    /// As a file.
+    ///
+    /// # Panics
+    /// Never: every schedule has a form in TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a schedule has nothing that TOML lacks")
+    }
+
+    /// From a file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in words.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let schedule: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        schedule.check()?;
+        Ok(schedule)
+    }
+}

@@ -1,0 +1,125 @@
+//! From a failing schedule to a small one that fails in the same way.
+//!
+//! Invariant: what is returned fails, and by the same checker. Steps are taken away in ever smaller pieces, then nodes
+//! that nothing needs, then whatever else can be made simpler, until nothing more can go.
+
+use std::collections::BTreeSet;
+
+use crate::run::{Engine, HEALING_MS, run};
+use crate::schedule::{Happening, LatencyChoice, Schedule};
+use crate::summary::Summary;
+
+/// The names of the checkers that a run has set off.
+fn fired(summary: &Summary) -> BTreeSet<&str> {
+    summary.violations.iter().map(|violation| violation.checker.as_str()).collect()
+}
+
+/// Makes a failing schedule small. Nothing when it does not fail. At most `budget` runs are made.
+#[must_use]
+pub fn shrink(schedule: &Schedule, budget: usize) -> Option<Schedule> {
+    let first = run(schedule, Engine::Windowed(1));
+    let checker = first.violations.first()?.checker.clone();
+    let mut search = Search { checker, budget };
+    let mut best = schedule.clone();
+    loop {
+        let before = best.clone();
+        best = search.fewer_steps(best);
+        best = search.simpler(best);
+        best = search.fewer_nodes(best);
+        if best == before || search.budget == 0 {
+            return Some(best);
+        }
+    }
+}
+
+struct Search {
+    checker: String,
+    budget: usize,
+}
+
+impl Search {
+    fn fails(&mut self, schedule: &Schedule) -> bool {
+        if self.budget == 0 || schedule.check().is_err() {
+            return false;
+        }
+        self.budget -= 1;
+        fired(&run(schedule, Engine::Windowed(1))).contains(self.checker.as_str())
+    }
+
+    /// Takes pieces of the steps away, first halves, in the end single ones.
+    fn fewer_steps(&mut self, mut best: Schedule) -> Schedule {
+        let mut size = best.steps.len().div_ceil(2);
+        while size > 0 {
+            let mut at = 0;
+            while at < best.steps.len() {
+                let mut fewer = best.clone();
+                fewer.steps.drain(at..(at + size).min(fewer.steps.len()));
+                if self.fails(&fewer) {
+                    best = fewer;
+                } else {
+                    at += size;
+                }
+            }
+            size = if size == 1 { 0 } else { size.div_ceil(2) };
+        }
+        best
+    }
+
+    fn simpler(&mut self, mut best: Schedule) -> Schedule {
+        let simplifications: [fn(&mut Schedule); 9] = [
+            |schedule| schedule.bandwidth = None,
+            |schedule| schedule.slow.clear(),
+            |schedule| schedule.latency = LatencyChoice::Fixed { ms: 10 },
+            |schedule| schedule.disk_us = 0,
+            |schedule| schedule.until_ms = schedule.healed_ms() + HEALING_MS,
+            |schedule| schedule.until_ms = schedule.until_ms.min(schedule.healed_ms() + 1_000),
+            |schedule| {
+                for step in &mut schedule.steps {
+                    if let Happening::Create { node, signers, .. } = &mut step.happening
+                        && let Some(spare) = signers.iter().position(|signer| signer != node)
+                        && signers.len() > 2
+                    {
+                        signers.remove(spare);
+                    }
+                }
+            },
+            |schedule| {
+                for step in &mut schedule.steps {
+                    if let Happening::Weather { until_ms, .. } | Happening::Partition { until_ms, .. } =
+                        &mut step.happening
+                    {
+                        *until_ms = step.at_ms + (*until_ms - step.at_ms) / 2;
+                    }
+                }
+            },
+            |schedule| {
+                for step in &mut schedule.steps {
+                    if let Happening::Weather { duplication, reordering, .. } = &mut step.happening {
+                        (*duplication, *reordering) = (0, 0);
+                    }
+                }
+            },
+        ];
+        for simplify in simplifications {
+            let mut simpler = best.clone();
+            simplify(&mut simpler);
+            if simpler != best && self.fails(&simpler) {
+                best = simpler;
+            }
+        }
+        best
+    }
+
+    /// Takes away the nodes with the highest numbers that no step names.
+    fn fewer_nodes(&mut self, best: Schedule) -> Schedule {
+        let named = best.steps.iter().flat_map(|step| match &step.happening {
+            Happening::Create { signers, .. } => signers.clone(),
+            Happening::Partition { members, .. } => members.clone(),
+            Happening::Fork { node, copy } => vec![*node, *copy],
+            other => other.node().into_iter().collect(),
+        });
+        let most = named.chain(best.slow.iter().copied()).max().unwrap_or(0);
+        let fewer = Schedule { nodes: (most + 1).max(2), ..best.clone() };
+        if fewer.nodes < best.nodes && self.fails(&fewer) { fewer } else { best }
+    }
+}

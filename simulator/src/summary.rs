@@ -1,0 +1,151 @@
+//! What came of a simulation, in numbers: as JSON and as a table.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::checkers::Violation;
+use crate::schedule::Deed;
+
+/// Where values lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// How many there are.
+    pub count: u64,
+    /// The least.
+    pub min: f64,
+    /// The median.
+    pub p50: f64,
+    /// Nine tenths are below.
+    pub p90: f64,
+    /// All but a hundredth are below.
+    pub p99: f64,
+    /// The most.
+    pub max: f64,
+}
+
+impl Percentiles {
+    /// The percentiles of these values.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let last = values.len().saturating_sub(1);
+            values.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
+        };
+        Self { count: values.len() as u64, min: at(0.0), p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1.0) }
+    }
+}
+
+/// What became of the sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sessions {
+    /// Created, durably.
+    pub started: u64,
+    /// Completed at every honest signer.
+    pub completed: u64,
+    /// Not completed.
+    pub failed: u64,
+    /// Why: how often each reason was told.
+    pub by_reason: BTreeMap<String, u64>,
+}
+
+/// What came of a simulation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The seed.
+    pub seed: u64,
+    /// The scenario.
+    pub scenario: String,
+    /// The cryptography: anything but `real` is a stand-in.
+    pub crypto: String,
+    /// The hash over every event.
+    pub trace_hash: String,
+    /// How many nodes there were.
+    pub nodes: u32,
+    /// How many events.
+    pub events: u64,
+    /// How many messages between machines.
+    pub messages: u64,
+    /// The bytes in them.
+    pub bytes: u64,
+    /// Messages that were lost, cut off, and doubled.
+    pub faults: BTreeMap<String, u64>,
+    /// What adversaries did, and how often.
+    pub deeds: BTreeMap<Deed, u64>,
+    /// How much virtual time has passed.
+    pub virtual_ms: u64,
+    /// What became of the sessions.
+    pub sessions: Sessions,
+    /// From the command to the signature at each signer.
+    pub latency_ms: Percentiles,
+    /// The same, in mean one-way delays of the network.
+    pub one_way_delays: Percentiles,
+    /// How many coordinators let their turn pass, and how many signatures were broadcast.
+    pub failovers: u64,
+    /// How many signatures were confirmed as broadcast, by their broadcaster.
+    pub broadcasts: u64,
+    /// What must not have happened.
+    pub violations: Vec<Violation>,
+    /// How long it took. Zero when nobody measured: this crate reads no clock.
+    pub wall_ms: u64,
+    /// Events a second.
+    pub events_per_second: u64,
+    /// Memory per node, where it was measured.
+    pub bytes_per_node: u64,
+}
+
+impl Summary {
+    /// As one JSON object.
+    ///
+    /// # Panics
+    /// Never: every field has a form in JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a summary has nothing that JSON lacks")
+    }
+
+    /// Fills in how long it took.
+    #[must_use]
+    pub fn timed(mut self, wall: std::time::Duration) -> Self {
+        self.wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        self.events_per_second = (self.events as f64 / wall.as_secs_f64().max(1e-9)) as u64;
+        self
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sessions { started, completed, failed, by_reason } = &self.sessions;
+        if self.crypto != "real" {
+            writeln!(f, "STAND-IN CRYPTOGRAPHY ({}): these signatures sign nothing", self.crypto)?;
+        }
+        writeln!(f, "scenario      {} (seed {})", self.scenario, self.seed)?;
+        writeln!(f, "trace         {}", self.trace_hash)?;
+        writeln!(f, "nodes         {}", self.nodes)?;
+        writeln!(f, "virtual time  {:.3} s", self.virtual_ms as f64 / 1e3)?;
+        writeln!(f, "events        {} ({} per second, {} ms)", self.events, self.events_per_second, self.wall_ms)?;
+        writeln!(f, "messages      {} ({} bytes)", self.messages, self.bytes)?;
+        let list = |f: &mut fmt::Formatter<'_>, name: &str, pairs: Vec<String>| {
+            if pairs.is_empty() { Ok(()) } else { writeln!(f, "{name:<13} {}", pairs.join(", ")) }
+        };
+        let faults = self.faults.iter().filter(|(_, count)| **count > 0);
+        list(f, "faults", faults.map(|(name, count)| format!("{name} {count}")).collect())?;
+        list(f, "deeds", self.deeds.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect())?;
+        writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;
+        list(f, "reasons", by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect())?;
+        for (name, Percentiles { min, p50, p90, p99, max, .. }) in
+            [("latency ms", self.latency_ms), ("one-way", self.one_way_delays)]
+        {
+            writeln!(f, "{name:<13} min {min:.1}  p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  max {max:.1}")?;
+        }
+        writeln!(f, "broadcasts    {} ({} turns passed)", self.broadcasts, self.failovers)?;
+        write!(f, "violations    {}", self.violations.len())?;
+        for Violation { checker, at, node, what, .. } in &self.violations {
+            let node = node.map(|node| format!(" node {node}")).unwrap_or_default();
+            write!(f, "\n  {checker} at {:.3} s{node}: {what}", *at as f64 / 1e9)?;
+        }
+        Ok(())
+    }
+}

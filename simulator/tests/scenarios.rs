@@ -1,0 +1,84 @@
+//! The ready scenarios end as they should, the same in either engine.
+
+use nelumbo_simulator::run::{Engine, run};
+use nelumbo_simulator::scenario::Scenario;
+use nelumbo_simulator::schedule::{Deed, Schedule};
+
+fn schedule(name: &str, seed: u64) -> Schedule {
+    let text = Scenario::text(name).expect("a ready scenario");
+    Scenario::from_toml(text, &[]).expect("a sound scenario").schedule(seed)
+}
+
+#[test]
+fn in_a_quiet_world_every_signer_has_the_signature_after_three_one_way_delays() {
+    let summary = run(&schedule("quiet", 1), Engine::Windowed(1));
+    assert_eq!(summary.violations, []);
+    assert_eq!((summary.sessions.started, summary.sessions.completed), (20, 20), "{summary}");
+    assert!(summary.one_way_delays.max <= 3.0, "{summary}");
+    assert_eq!((summary.broadcasts, summary.failovers), (20, 0), "{summary}");
+}
+
+#[test]
+fn honest_sessions_survive_every_fault_of_network_and_machines() {
+    for name in ["lossy", "partition", "crash-storm", "churn"] {
+        for seed in 0..3 {
+            let summary = run(&schedule(name, seed), Engine::Windowed(1));
+            assert_eq!(summary.violations, [], "{summary}");
+            assert!(summary.sessions.started > 0 && summary.sessions.failed == 0, "{summary}");
+            let faults = summary.faults.values().sum::<u64>() + summary.sessions.by_reason.len() as u64;
+            assert!(faults > 0 || name == "crash-storm", "{summary}");
+        }
+    }
+}
+
+#[test]
+fn adversaries_do_their_deeds_and_harm_none_but_their_own_sessions() {
+    for name in ["byzantine", "flood"] {
+        for seed in 0..3 {
+            let summary = run(&schedule(name, seed), Engine::Windowed(1));
+            assert_eq!(summary.violations, [], "{summary}");
+            assert!(summary.deeds.values().all(|count| *count > 0) && !summary.deeds.is_empty(), "{summary}");
+        }
+    }
+}
+
+#[test]
+fn all_coordinators_but_one_fail_and_one_broadcasts() {
+    // The one that speaks is last in turn at some seeds; those show the whole cascade.
+    let summaries = (0..20).map(|seed| run(&schedule("failover-cascade", seed), Engine::Windowed(1)));
+    let cascade = summaries.inspect(|summary| assert_eq!(summary.violations, [], "{summary}"));
+    let cascade = cascade.max_by_key(|summary| summary.broadcasts).expect("twenty seeds");
+    assert_eq!((cascade.broadcasts, cascade.deeds[&Deed::SilentCoordinator]), (5, 4), "{cascade}");
+    assert_eq!(cascade.failovers, 4 * 5, "each of five signers sees four fail: {cascade}");
+}
+
+#[test]
+fn engines_threads_and_runs_agree_on_every_scenario() {
+    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn"] {
+        let mut schedule = schedule(name, 7);
+        schedule.until_ms = 120_000;
+        let summary = run(&schedule, Engine::Windowed(1));
+        assert_eq!(run(&schedule, Engine::Global), summary, "{name}");
+        assert_eq!(run(&schedule, Engine::Windowed(2)), summary, "{name}");
+    }
+}
+
+#[test]
+fn a_schedule_survives_being_written_down() {
+    for seed in 0..200 {
+        let schedule = Scenario::swarm(seed).schedule(seed);
+        schedule.check().unwrap();
+        assert_eq!(Schedule::from_toml(&schedule.to_toml()), Ok(schedule));
+    }
+}
+
+#[test]
+fn settings_replace_values_and_wrong_ones_are_refused() {
+    let text = Scenario::text("lossy").unwrap();
+    let settings = ["weather.loss=5".into(), "crypto=toy".into(), "nodes=20".into()];
+    let scenario = Scenario::from_toml(text, &settings).unwrap();
+    assert_eq!((scenario.weather.loss, scenario.nodes), (5, 20));
+    for wrong in ["nodes", "nodes=many", "signers=1", "no_such_knob=1", "weather.los=1"] {
+        assert!(Scenario::from_toml(text, &[wrong.into()]).is_err(), "{wrong}");
+    }
+}
