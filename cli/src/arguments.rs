@@ -6,10 +6,11 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, elect, key, sign, verify};
+use crate::commands::{completions, demo, demo_node, elect, key, sign, verify};
 
 const EXAMPLES: &str = "\
 Examples:
+  nelumbo demo
   nelumbo key generate --out alice.key
   nelumbo key aggregate KEY KEY KEY
   nelumbo verify --key KEY --message HEX --signature HEX
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
 /// One command each.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoNode(demo_node::DemoNode),
     #[command(subcommand)]
     Key(key::Key),
     Sign(sign::Sign),

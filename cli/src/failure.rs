@@ -27,6 +27,8 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Input,
+    Unmet,
+    Interrupted(u8),
 }
 
 impl Failure {
@@ -35,10 +37,26 @@ impl Failure {
         Self { kind: Kind::Input, problem: problem.to_string(), remedy: remedy.to_string() }
     }
 
+    /// The command made sense, and what it was to bring about did not happen; exit status 1.
+    pub(crate) fn unmet(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self { kind: Kind::Unmet, problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// Somebody ended the program by this signal; exit status 128 and the signal, as shells have it.
+    pub(crate) fn interrupted(signal: u8) -> Self {
+        Self {
+            kind: Kind::Interrupted(signal),
+            problem: "interrupted".to_owned(),
+            remedy: "nothing is left behind".to_owned(),
+        }
+    }
+
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         match self.kind {
             Kind::Input => 2,
+            Kind::Unmet => 1,
+            Kind::Interrupted(signal) => 128_u8.saturating_add(signal),
         }
     }
 }

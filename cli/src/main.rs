@@ -1,12 +1,13 @@
 //! The command line of nelumbo, for people and for scripts.
 //!
-//! Reading order: [`arguments`] for what can be asked, `commands` for what is done, one file each; `values` for how
-//! texts become keys and messages, [`failure`] and `output` for what the caller gets to see. Results go to standard
-//! output and nothing else does; a failure is one line on standard error.
+//! Reading order: [`arguments`] for what can be asked, `commands` for what is done, one file each, and `demo` for the
+//! largest of them; `values` for how texts become keys and messages, [`failure`] and `output` for what the caller gets to
+//! see. Results go to standard output and nothing else does; a failure is one line on standard error.
 
 mod address;
 mod arguments;
 mod commands;
+mod demo;
 mod failure;
 mod key_file;
 mod logging;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     let result = match Arguments::try_parse() {
         Ok(arguments) => {
             logging::start(arguments.verbose);
-            commands::run(arguments.command)
+            commands::run(arguments)
         }
         Err(answer) if failure::is_help(&answer) => return output::help(&answer),
         Err(error) => Err(Failure::from(error)),

@@ -12,11 +12,12 @@ fn help(command: &[&str], flag: &str) -> String {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &[],
         &["key", "generate"],
         &["key", "show"],
         &["key", "aggregate"],
+        &["demo"],
         &["sign"],
         &["verify"],
         &["elect"],

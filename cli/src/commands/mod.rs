@@ -4,6 +4,8 @@
 //! with them, and `run`. `main` drives it.
 
 pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod demo_node;
 pub(crate) mod elect;
 pub(crate) mod key;
 mod key_aggregate;
@@ -12,12 +14,14 @@ mod key_show;
 pub(crate) mod sign;
 pub(crate) mod verify;
 
-use crate::arguments::Command;
+use crate::arguments::{Arguments, Command};
 use crate::failure::{Answer, Failure};
 
 /// Does what was asked.
-pub(crate) fn run(command: Command) -> Result<Answer, Failure> {
+pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, Failure> {
     match command {
+        Command::Demo(demo) => demo.run(verbose),
+        Command::DemoNode(node) => node.run(),
         Command::Key(key::Key::Generate(generate)) => generate.run(),
         Command::Key(key::Key::Show(show)) => show.run(),
         Command::Key(key::Key::Aggregate(aggregate)) => aggregate.run(),

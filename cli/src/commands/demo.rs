@@ -1,0 +1,165 @@
+//! `nelumbo demo`: nodes on this machine find each other and sign together.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+use nelumbo_core::crypto::{Suite, sha256};
+use nelumbo_core::wire::MAX_MESSAGE;
+use sha2::{Digest, Sha256};
+use tokio::runtime;
+
+use crate::demo::{self, Plan, Progress, Transport};
+use crate::failure::{Answer, Failure};
+use crate::values::{self, HexBytes};
+
+/// What is signed when nothing is given.
+const TEXT: &str = "Several keys, one signature.";
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo demo
+  nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
+  nelumbo demo --processes --repeat 50 --json";
+
+const JSON: &str = "\
+With --json, standard output is one object:
+  suite, message, signers, transport, processes   what was asked for
+  public_keys, aggregate_key, address             the sorted keys, their aggregate, its address on the regtest network
+  signature, verified, coordinator                the result, and whose turn it is to publish it
+  elapsed_ms                                      from the start to the last signature at the last node
+  phases_ms     start               until every node listens
+                discovery           until every node is connected to every other
+                nonce_exchange      from the command until every node has all nonces, in the first session
+                partial_signatures  from there until every node has the signature, in the first session
+                repeats             all further sessions; only with --repeat
+  session_ms    first, median, p99: from the command to the signature at every node; only with --repeat
+  rss_mib       resident memory of the largest node process after the sessions; null without --processes
+
+Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
+given, 130 after Ctrl-C.";
+
+/// Starts nodes on this machine that find each other and sign together
+///
+/// Each node has a key, a port on 127.0.0.1 and a journal of its own, in a temporary folder that is removed at the end.
+/// The address of the first node is all that the others know; they find each other through it. Then the first one
+/// creates a session, the others approve it, and all of them get the signature.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{JSON}\n\n{EXAMPLES}"))]
+pub(crate) struct Demo {
+    /// How many nodes, from 2 to 100
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u16).range(2..=100))]
+    signers: u16,
+    /// The signature scheme
+    #[arg(long, value_parser = values::suite(), default_value = "lotus")]
+    suite: Suite,
+    /// What is signed: for lotus a digest of 32 bytes, for bip340 up to 4096 bytes
+    #[arg(long, value_name = "HEX", group = "what")]
+    message: Option<HexBytes>,
+    /// Signs the SHA-256 of this text
+    #[arg(long, value_name = "STR", group = "what")]
+    text: Option<String>,
+    /// Signs the SHA-256 of this file
+    #[arg(long, value_name = "PATH", group = "what")]
+    file: Option<PathBuf>,
+    /// How the nodes are connected
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    transport: Transport,
+    /// Runs each node as a process of its own
+    #[arg(long)]
+    processes: bool,
+    /// The first node's port, the others have those that follow; any free ones by default
+    #[arg(long, value_name = "P", value_parser = value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// Signs R different messages one after another, and says how long the first took, the median, and 99 %
+    #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    repeat: Option<u32>,
+    /// How many seconds each phase may take
+    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
+    timeout: Duration,
+    /// Prints one JSON object, described in --help
+    #[arg(long)]
+    json: bool,
+}
+
+impl Demo {
+    pub(super) fn run(self, verbose: u8) -> Result<Answer, Failure> {
+        let json = self.json;
+        let plan = self.plan(verbose)?;
+        let progress = if json { Progress::Silent } else { Progress::fitting() };
+        let mut runtime =
+            if plan.processes { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
+        let runtime = runtime.enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
+        let outcome = runtime.block_on(demo::perform(&plan, progress));
+        // What a node still does in the background is of no interest any more.
+        runtime.shutdown_background();
+        let outcome = outcome?;
+        if json {
+            outcome.print_json()?
+        } else {
+            outcome.print()?
+        }
+        Ok(Answer::Yes)
+    }
+
+    fn plan(self, verbose: u8) -> Result<Plan, Failure> {
+        let message = match (self.message, self.text, self.file) {
+            (Some(HexBytes(message)), ..) => message,
+            (_, Some(text), _) => sha256(&[text.as_bytes()]).to_vec(),
+            (_, _, Some(file)) => digest_of(&file)?,
+            _ => sha256(&[TEXT.as_bytes()]).to_vec(),
+        };
+        values::check_message(self.suite, &message)?;
+        if message.len() > MAX_MESSAGE {
+            return Err(Failure::input(
+                format_args!("the message has {} bytes, and a session signs at most {MAX_MESSAGE}", message.len()),
+                "sign its digest instead: --text and --file do so",
+            ));
+        }
+        if self.port.is_some_and(|port| port.checked_add(self.signers - 1).is_none()) {
+            return Err(Failure::input(
+                format_args!("{} ports from --port on go beyond 65535", self.signers),
+                "choose a lower --port, or leave it out",
+            ));
+        }
+        Ok(Plan {
+            suite: self.suite,
+            message,
+            signers: usize::from(self.signers),
+            transport: self.transport,
+            processes: self.processes,
+            port: self.port,
+            repeat: self.repeat.map(|repeat| usize::try_from(repeat).unwrap_or(usize::MAX)),
+            patience: self.timeout,
+            verbose,
+        })
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // A year, so that adding it to the present cannot overflow.
+    let limit = Duration::from_secs(365 * 24 * 3600);
+    seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
+}
+
+/// Hashes a file piece by piece: it may be larger than the memory.
+fn digest_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: io::Error| {
+        Failure::input(format_args!("cannot read {}: {error}", path.display()), "give --file a file that you may read")
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hash.finalize().to_vec()),
+            Ok(length) => hash.update(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+}

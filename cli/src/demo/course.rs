@@ -1,0 +1,204 @@
+//! What happens when in a demonstration.
+//!
+//! Owns the order of the phases and their times. Invariant: every phase ends, by what it waits for or by running out of
+//! patience; and what is reported as verified was verified here, from the public keys and the message alone. `perform`
+//! drives it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Signature, schnorr, sha256, sort_keys};
+use nelumbo_core::election::{Election, Method};
+use nelumbo_core::wire::SessionId;
+
+use super::Plan;
+use super::crew::{Arrival, Crew, failed};
+use super::messages::{Order, Report, Start};
+use super::outcome::{Outcome, Phases, SessionTimes, millis};
+use super::progress::Progress;
+use super::stages::{Meeting, Signing, Stage, Starting};
+use crate::address;
+use crate::failure::Failure;
+
+/// The node that creates the sessions, and whose address the others know.
+const FIRST: usize = 0;
+
+/// See the module's documentation.
+pub(super) struct Course<'a> {
+    plan: &'a Plan,
+    folder: &'a Path,
+    crew: &'a mut Crew,
+    progress: Progress,
+    sessions: BTreeSet<SessionId>,
+}
+
+/// One session, when everyone has the signature.
+struct Signed {
+    signature: Signature,
+    commanded: Instant,
+    exchanged: Instant,
+    complete: Instant,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(plan: &'a Plan, folder: &'a Path, crew: &'a mut Crew, progress: Progress) -> Self {
+        Self { plan, folder, crew, progress, sessions: BTreeSet::new() }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
+        let began = Instant::now();
+        let mut keys = self.start().await?;
+        let started = Instant::now();
+        self.progress.end(&[("start", started - began)]);
+        self.meet(&keys).await?;
+        let met = Instant::now();
+        self.progress.end(&[("discovery", met - started)]);
+
+        sort_keys(&mut keys);
+        let context = KeyAggContext::new(self.plan.suite, &keys).map_err(|error| {
+            Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
+        })?;
+        self.progress.begin("signing", self.plan.signers);
+        let first = self.sign(&context, self.plan.message.clone(), true).await?;
+        let (exchange, signatures) = (first.exchanged - first.commanded, first.complete - first.exchanged);
+        self.progress.end(&[("nonce exchange", exchange), ("partial signatures", signatures)]);
+
+        let mut times = vec![first.complete - first.commanded];
+        let mut last = first.complete;
+        if let Some(repeat) = self.plan.repeat {
+            self.progress.begin("repeating", repeat);
+            for number in 1..repeat {
+                let message = sha256(&[&self.plan.message, &number.to_be_bytes()]);
+                let signed = self.sign(&context, message.to_vec(), false).await?;
+                times.push(signed.complete - signed.commanded);
+                last = signed.complete;
+                self.progress.at(number + 1);
+            }
+            self.progress.end(&[("repeats", last - first.complete)]);
+        }
+
+        let election = Election::new(Method::Lexicographic, &keys)
+            .map_err(|error| Failure::unmet(format_args!("there is no coordinator: {error}"), "try again"))?;
+        Ok(Outcome {
+            suite: self.plan.suite,
+            message: hex::encode(&self.plan.message),
+            aggregate_key: context.aggregate_key(),
+            address: address::of_output_key(self.plan.suite, Network::Regtest, &context.aggregate_key()),
+            signature: first.signature,
+            coordinator: keys[election.coordinator()],
+            public_keys: keys,
+            verified: true,
+            signers: self.plan.signers,
+            transport: self.plan.transport,
+            processes: self.plan.processes,
+            elapsed_ms: millis(last - began),
+            phases_ms: Phases {
+                start: millis(started - began),
+                discovery: millis(met - started),
+                nonce_exchange: millis(exchange),
+                partial_signatures: millis(signatures),
+                repeats: self.plan.repeat.map(|_| millis(last - first.complete)),
+            },
+            session_ms: self.plan.repeat.map(|_| SessionTimes::of(times)),
+            rss_mib: self.crew.largest_resident(),
+        })
+    }
+
+    /// Starts all nodes; the first one before the others, who need its address. Returns their keys.
+    async fn start(&mut self) -> Result<Vec<PublicKey>, Failure> {
+        self.progress.begin("starting", self.plan.signers);
+        let mut starting = Starting { nodes: vec![None; self.plan.signers], first_only: true };
+        self.order_start(FIRST, None).await?;
+        self.wait_for(&mut starting).await?;
+        let through = starting.nodes[FIRST].clone().map(|(_, address)| address);
+        for node in FIRST + 1..self.plan.signers {
+            self.order_start(node, through.clone()).await?;
+        }
+        starting.first_only = false;
+        self.wait_for(&mut starting).await?;
+        Ok(starting.nodes.into_iter().flatten().map(|(key, _)| key).collect())
+    }
+
+    async fn order_start(&mut self, node: usize, through: Option<String>) -> Result<(), Failure> {
+        let port = match (self.plan.port, u16::try_from(node)) {
+            (Some(first), Ok(node)) => first.saturating_add(node),
+            _ => 0,
+        };
+        let start = Start {
+            folder: self.folder.join(format!("node-{}", node + 1)),
+            listen: self.plan.transport.loopback(port),
+            through,
+            nodes: self.plan.signers,
+        };
+        self.crew.order(node, Order::Start(start)).await
+    }
+
+    /// Waits until every node is connected to every other.
+    async fn meet(&mut self, keys: &[PublicKey]) -> Result<(), Failure> {
+        self.progress.begin("discovery", self.plan.signers);
+        for node in 0..self.plan.signers {
+            self.crew.order(node, Order::Meet { keys: keys.to_vec() }).await?;
+        }
+        self.wait_for(&mut Meeting { met: vec![0; self.plan.signers] }).await
+    }
+
+    /// Has one message signed, and verifies the signature.
+    async fn sign(&mut self, keys: &KeyAggContext, message: Vec<u8>, shown: bool) -> Result<Signed, Failure> {
+        let nodes = self.plan.signers;
+        let mut signing = Signing {
+            exchanged: vec![None; nodes],
+            signed: vec![None; nodes],
+            signatures: BTreeSet::new(),
+            before: std::mem::take(&mut self.sessions),
+        };
+        let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), message: hex::encode(&message) };
+        let commanded = Instant::now();
+        self.crew.order(FIRST, order).await?;
+        self.wait(&mut signing, shown).await?;
+
+        let latest = |times: &[Option<Instant>]| times.iter().flatten().max().copied().unwrap_or(commanded);
+        let (exchanged, complete) = (latest(&signing.exchanged), latest(&signing.signed));
+        let mut signatures = signing.signatures.iter();
+        let (Some((session, signature)), None) = (signatures.next(), signatures.next()) else {
+            return Err(Failure::unmet(
+                "the nodes have different signatures of one message",
+                "this is a bug: report it",
+            ));
+        };
+        if !schnorr::verify(keys.suite(), &keys.aggregate_key(), &message, signature) {
+            return Err(Failure::unmet("the signature does not verify", "this is a bug: report it"));
+        }
+        self.sessions = signing.before;
+        self.sessions.insert(*session);
+        Ok(Signed { signature: *signature, commanded, exchanged, complete })
+    }
+
+    async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
+        self.wait(stage, true).await
+    }
+
+    /// Takes reports until nothing is missing.
+    async fn wait(&mut self, stage: &mut impl Stage, shown: bool) -> Result<(), Failure> {
+        let until = tokio::time::Instant::now() + self.plan.patience;
+        while let Some(missing) = stage.missing() {
+            let Ok(arrival) = tokio::time::timeout_at(until, self.crew.next()).await else {
+                let seconds = self.plan.patience.as_secs_f64();
+                return Err(Failure::unmet(
+                    format_args!("{missing} within {seconds} s"),
+                    "give it more time with --timeout, fewer --signers, or see with -vv what the nodes do",
+                ));
+            };
+            match arrival {
+                Arrival { node, report: Report::Failed { problem, remedy }, .. } => {
+                    return Err(failed(node, &problem, remedy.as_deref()));
+                }
+                Arrival { node, at, report } => stage.take(node, at, report),
+            }
+            if shown {
+                self.progress.at(stage.done());
+            }
+        }
+        Ok(())
+    }
+}

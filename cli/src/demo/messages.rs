@@ -1,0 +1,128 @@
+//! What the demonstration and its nodes say to each other.
+//!
+//! Owns both directions. Between processes each message is one line of JSON, on the node's standard input and output.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use nelumbo_core::crypto::{PublicKey, Signature, Suite};
+use nelumbo_core::wire::SessionId;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How the nodes are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    /// TCP, with Noise and yamux
+    Tcp,
+    /// QUIC, over UDP
+    Quic,
+    /// WebSocket, over TCP
+    Ws,
+}
+
+impl Transport {
+    /// The address of a port on this machine, as libp2p writes it; port 0 is any free one.
+    pub(crate) fn loopback(self, port: u16) -> String {
+        match self {
+            Self::Tcp => format!("/ip4/127.0.0.1/tcp/{port}"),
+            Self::Quic => format!("/ip4/127.0.0.1/udp/{port}/quic-v1"),
+            Self::Ws => format!("/ip4/127.0.0.1/tcp/{port}/ws"),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Ws => "ws",
+        })
+    }
+}
+
+/// How a node is to start. Its key is its own: it draws one and tells the public half.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Where it keeps its journal.
+    pub(crate) folder: PathBuf,
+    /// Where it listens.
+    pub(crate) listen: String,
+    /// The one node whose address it knows; none for that node itself.
+    pub(crate) through: Option<String>,
+    /// How many nodes there will be.
+    pub(crate) nodes: usize,
+}
+
+/// What a node is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub(crate) enum Order {
+    /// Begin. The first order, and given once.
+    Start(Start),
+    /// Say how many of these signers are connected, now and whenever it changes.
+    Meet {
+        /// All signers.
+        keys: Vec<PublicKey>,
+    },
+    /// Create a session.
+    Sign {
+        /// The rules.
+        suite: Suite,
+        /// All signers.
+        keys: Vec<PublicKey>,
+        /// What is signed, in hexadecimal.
+        message: String,
+    },
+    /// End well.
+    Stop,
+}
+
+/// What a node says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "kebab-case")]
+pub(crate) enum Report {
+    /// It listens.
+    Started {
+        /// Its public key.
+        key: PublicKey,
+        /// Its address, with its peer id.
+        address: String,
+    },
+    /// How many of the signers it is connected to.
+    Met {
+        /// Others than itself.
+        others: usize,
+    },
+    /// It has every signer's nonce, and its partial signature is out.
+    NoncesExchanged {
+        /// Of which session.
+        #[serde(deserialize_with = "session_id")]
+        session: SessionId,
+    },
+    /// It has the signature.
+    Signed {
+        /// Of which session.
+        #[serde(deserialize_with = "session_id")]
+        session: SessionId,
+        /// The signature, which the node has verified.
+        signature: Signature,
+    },
+    /// It cannot go on.
+    Failed {
+        /// Why.
+        problem: String,
+        /// What the caller can do about it, if what the node was given is the reason.
+        remedy: Option<String>,
+    },
+    /// It has stopped, and its journal is written out.
+    Stopped,
+}
+
+/// The id as the text that it is in JSON.
+fn session_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}

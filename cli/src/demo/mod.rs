@@ -1,0 +1,100 @@
+//! The demonstration: real nodes on this machine that find each other and sign together.
+//!
+//! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when and `stages`
+//! for its parts, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between
+//! them, `machine` for what all this needs, `progress` and `outcome` for what people see. Commands drive it.
+
+mod course;
+mod crew;
+mod machine;
+mod messages;
+mod outcome;
+mod progress;
+mod signer;
+mod stages;
+
+use std::time::Duration;
+
+use nelumbo_core::crypto::Suite;
+
+use crate::failure::Failure;
+use course::Course;
+use crew::Crew;
+
+pub(crate) use messages::Transport;
+pub(crate) use outcome::Outcome;
+pub(crate) use progress::Progress;
+pub(crate) use signer::serve;
+
+/// The numbers of the signals, as exit statuses have them.
+const INTERRUPT: u8 = 2;
+#[cfg(unix)]
+const TERMINATE: u8 = 15;
+#[cfg(unix)]
+const HANGUP: u8 = 1;
+
+/// What is to be demonstrated.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) suite: Suite,
+    pub(crate) message: Vec<u8>,
+    pub(crate) signers: usize,
+    pub(crate) transport: Transport,
+    /// Whether each node is a process of its own.
+    pub(crate) processes: bool,
+    /// The first node's port; the others have those that follow. None for any free ones.
+    pub(crate) port: Option<u16>,
+    /// How many sessions, if it was asked for.
+    pub(crate) repeat: Option<usize>,
+    /// How long one phase may take.
+    pub(crate) patience: Duration,
+    /// How much the nodes log.
+    pub(crate) verbose: u8,
+}
+
+/// Carries the plan out. Whatever comes of it, no process and no file is left behind.
+pub(crate) async fn perform(plan: &Plan, progress: Progress) -> Result<Outcome, Failure> {
+    let folder = tempfile::Builder::new().prefix("nelumbo-demo-").tempdir().map_err(|error| {
+        Failure::input(
+            format_args!("cannot make a temporary folder for the journals: {error}"),
+            "set TMPDIR to a folder where you may write",
+        )
+    })?;
+    machine::check_ports(plan)?;
+    machine::make_room(plan)?;
+    let mut crew = Crew::gather(plan)?;
+    let performed = tokio::select! {
+        performed = Course::new(plan, folder.path(), &mut crew, progress).run() => performed,
+        signal = interruption() => Err(Failure::interrupted(signal)),
+    };
+    crew.dismiss(performed.is_ok()).await;
+    let removed = folder.close().map_err(|error| {
+        Failure::unmet(format_args!("cannot remove the temporary folder: {error}"), "remove it by hand")
+    });
+    let outcome = performed?;
+    removed.map(|()| outcome)
+}
+
+/// Waits until somebody wants the program to end, and says by which signal.
+#[cfg(unix)]
+async fn interruption() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
+        // Then the signals have their usual effect, and the nodes end because their standard input does.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => INTERRUPT,
+        _ = terminate.recv() => TERMINATE,
+        _ = hangup.recv() => HANGUP,
+    }
+}
+
+#[cfg(not(unix))]
+async fn interruption() -> u8 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => INTERRUPT,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,185 @@
+//! One node of the demonstration.
+//!
+//! Owns the node and its key. Invariant: it does nothing but what it is ordered to and what its role is, which is to
+//! approve every session. It runs as a task or as the whole of a process; `crew` drives it through messages.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead};
+use std::thread;
+
+use nelumbo_core::api::{Config, Event, Phase};
+use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
+use nelumbo_core::election::Method;
+use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
+use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
+use tokio::sync::mpsc;
+
+use super::messages::{Order, Report, Start};
+use crate::output;
+
+/// What many nodes in one process may use together; the limit of a node's own is for a node alone.
+const MEMORY: usize = 8 << 30;
+
+/// Why a node cannot go on, and what the caller can do about it, if anything.
+struct Trouble {
+    problem: String,
+    remedy: Option<&'static str>,
+}
+
+impl Trouble {
+    fn of(problem: impl ToString) -> Self {
+        Self { problem: problem.to_string(), remedy: None }
+    }
+}
+
+impl From<StartError> for Trouble {
+    fn from(error: StartError) -> Self {
+        let remedy = match &error {
+            StartError::Network(NetworkError::Listen { .. }) => Some("choose other ports with --port, or leave it out"),
+            StartError::Journal(_) => Some("set TMPDIR to a folder where you may write"),
+            _ => None,
+        };
+        Self { problem: error.to_string(), remedy }
+    }
+}
+
+/// Runs a node until it is told to stop, or nobody is left to tell it.
+pub(super) async fn run(mut orders: mpsc::Receiver<Order>, report: impl Fn(Report)) {
+    let worked = match orders.recv().await {
+        Some(Order::Start(start)) => match Signer::start(start, &report) {
+            Ok(signer) => signer.work(&mut orders).await,
+            Err(trouble) => Err(trouble),
+        },
+        Some(_) => Err(Trouble::of("the first order is to start")),
+        None => return,
+    };
+    report(match worked {
+        Ok(()) => Report::Stopped,
+        Err(Trouble { problem, remedy }) => Report::Failed { problem, remedy: remedy.map(str::to_owned) },
+    });
+}
+
+/// Runs a node as this process: orders on standard input, reports on standard output.
+pub(crate) async fn serve() {
+    let (sender, orders) = mpsc::channel(16);
+    // A thread of its own: it waits in a read that nothing can interrupt, and must not keep the process from ending.
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            // What is no order ends the orders, and with them the node.
+            let Some(order) = line.ok().and_then(|line| serde_json::from_str(&line).ok()) else { return };
+            if sender.blocking_send(order).is_err() {
+                return;
+            }
+        }
+    });
+    // When nobody reads any more, the orders end as well.
+    run(orders, |report| drop(output::json(&report))).await;
+}
+
+struct Signer<R> {
+    handle: Handle,
+    events: Events,
+    report: R,
+    /// Whom to meet, once that is known.
+    sought: BTreeSet<PublicKey>,
+    met: Option<usize>,
+}
+
+impl<R: Fn(Report)> Signer<R> {
+    fn start(start: Start, report: R) -> Result<Self, Trouble> {
+        let mut entropy: Entropy = fresh_entropy()?;
+        let key = SecretKey::generate(&mut entropy);
+        let network = network(&start)?;
+        let config = Config::new(Network::Regtest);
+        let (handle, events) = Builder::with_key(config, network, start.folder, key)?.start()?;
+        Ok(Self { handle, events, report, sought: BTreeSet::new(), met: None })
+    }
+
+    async fn work(mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Trouble> {
+        loop {
+            tokio::select! {
+                event = self.events.next() => self.on_event(event).await?,
+                order = orders.recv() => match order {
+                    Some(Order::Start(_)) => return Err(Trouble::of("a node starts once")),
+                    Some(Order::Meet { keys }) => {
+                        self.sought = keys.into_iter().collect();
+                        self.meet().await?;
+                    }
+                    Some(Order::Sign { suite, keys, message }) => self.sign(suite, keys, &message).await?,
+                    Some(Order::Stop) | None => return self.handle.stop().await.map_err(Trouble::of),
+                },
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: Result<NodeEvent, EventsError>) -> Result<(), Trouble> {
+        let event = match event {
+            Ok(NodeEvent::Core(event)) => event,
+            Ok(NodeEvent::Listening { address }) => {
+                (self.report)(Report::Started { key: self.handle.key(), address: address.to_string() });
+                return Ok(());
+            }
+            Ok(NodeEvent::ListenerClosed { error: Some(error), .. } | NodeEvent::Stopped { error: Some(error) }) => {
+                return Err(Trouble::of(error));
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(Trouble::of(error)),
+        };
+        match event {
+            Event::SignerConnected { .. } | Event::SignerDisconnected { .. } => self.meet().await?,
+            Event::SessionAnnounced { session, .. } => self.handle.join(session).await.map_err(Trouble::of)?,
+            Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. } => {
+                (self.report)(Report::NoncesExchanged { session });
+            }
+            Event::SessionCompleted { session, signature, .. } => {
+                (self.report)(Report::Signed { session, signature });
+            }
+            Event::SessionAborted { by, .. } => {
+                return Err(Trouble::of(format_args!("signer {by} aborted the session")));
+            }
+            Event::SessionExpired { .. } => return Err(Trouble::of("the session has expired")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells how many of the sought signers are connected, when that has changed.
+    async fn meet(&mut self) -> Result<(), Trouble> {
+        if self.sought.is_empty() {
+            return Ok(());
+        }
+        let sought = self.sought.clone();
+        let met = self
+            .handle
+            .look(move |view| view.signers().filter(|(key, _, near)| *near && sought.contains(key)).count())
+            .await
+            .map_err(Trouble::of)?;
+        if self.met.replace(met) != Some(met) {
+            (self.report)(Report::Met { others: met });
+        }
+        Ok(())
+    }
+
+    async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, message: &str) -> Result<(), Trouble> {
+        let message = hex::decode(message).map_err(Trouble::of)?;
+        let session = NewSession { suite, keys, tweak: Tweak::None, message, election: Method::Lexicographic };
+        self.handle.create(session).await.map_err(Trouble::of)?;
+        Ok(())
+    }
+}
+
+/// A node that serves the DHT, and wants a connection to every other one.
+fn network(start: &Start) -> Result<NetworkConfig, Trouble> {
+    let others = u32::try_from(start.nodes.saturating_sub(1)).map_err(Trouble::of)?;
+    // Room for both ends of a pair dialling at once, also among those that the node has not chosen itself.
+    let connections = Connections::new(others, 4 * others + 16).map_err(Trouble::of)?;
+    let network = NetworkConfig::full()
+        .connections(connections)
+        .memory_limit(MEMORY)
+        .listen_on(start.listen.parse().map_err(Trouble::of)?);
+    match &start.through {
+        Some(address) => network.join_through(address.parse().map_err(Trouble::of)?).map_err(Trouble::of),
+        None => Ok(network),
+    }
+}
