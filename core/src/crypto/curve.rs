@@ -1,38 +1,26 @@
-//! The edge between byte strings and the arithmetic of secp256k1.
+//! The edge between byte strings and the library's constant-time arithmetic, on which every secret stays.
 //!
-//! Owns every conversion between the two and the two rules for which of R and −R a signature means. Invariant: nothing but
-//! a point on the curve other than infinity leaves the decoders, and no scalar that was not reduced or range-checked. All
-//! other files of `crypto` reach the library's field elements through here only.
+//! Owns the conversions and the two rules for which of R and −R a signature means, for a nonce that is still secret.
+//! Invariant: no scalar leaves the decoders that was not reduced or range-checked, and nothing here depends on a secret in
+//! its time. Signing drives it; what is public is computed in [`group`](super::group).
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::group::CurveAffine;
 use k256::elliptic_curve::hazmat::FieldArithmetic;
 use k256::elliptic_curve::ops::Reduce;
-use k256::elliptic_curve::point::{AffineCoordinates, DecompressPoint};
+use k256::elliptic_curve::point::AffineCoordinates;
 use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
-use k256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, Secp256k1};
+use k256::{AffinePoint, FieldBytes, Scalar, Secp256k1};
 use zeroize::Zeroizing;
 
 type FieldElement = <Secp256k1 as FieldArithmetic>::FieldElement;
 
-/// A compressed point: prefix 02 or 03, x below p, on the curve.
-pub(super) fn decode_point(bytes: &[u8; 33]) -> Option<ProjectivePoint> {
-    let [prefix, x @ ..] = bytes;
-    let odd = match prefix {
-        2 => 0,
-        3 => 1,
-        _ => return None,
-    };
-    decompress(x, odd)
-}
-
-/// The point with this x and an even y (BIP340, lift_x).
-pub(super) fn lift_x(x: &[u8; 32]) -> Option<ProjectivePoint> {
-    decompress(x, 0)
-}
-
-fn decompress(x: &[u8; 32], odd: u8) -> Option<ProjectivePoint> {
-    AffinePoint::decompress(&FieldBytes::from(*x), Choice::from(odd)).into_option().map(ProjectivePoint::from)
+#[cfg(test)]
+pub(super) fn decode_point(bytes: &[u8; 33]) -> Option<k256::ProjectivePoint> {
+    use k256::elliptic_curve::point::DecompressPoint;
+    let [prefix @ (2 | 3), x @ ..] = bytes else { return None };
+    let point = AffinePoint::decompress(&FieldBytes::from(*x), Choice::from(*prefix & 1));
+    point.into_option().map(k256::ProjectivePoint::from)
 }
 
 /// The compressed form of a point that is not infinity.

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use k256::{ProjectivePoint, Scalar};
+use k256::Scalar;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::hash::tagged_hash;
@@ -97,8 +97,8 @@ pub fn deterministic_sign(
         .expect("a nonce of zero would reveal the key; SHA-256 gives one with probability 2⁻²⁵⁶");
     let public_nonce = nonce.public_nonce();
     let ours = nonce::nonce_points(&public_nonce).expect("the nonce was encoded from two points");
-    let sums: [ProjectivePoint; 2] = [theirs[0] + ours[0], theirs[1] + ours[1]];
-    let round = SigningContext::new(keys, &nonce::encode_aggregate(&sums), message)
+    let sums = nonce::encode_aggregate(&nonce::sum_nonces(&[theirs, ours]));
+    let round = SigningContext::new(keys, &sums, message)
         .expect("for BIP340 every aggregate nonce and every message opens a round");
     let partial = partial_sign(nonce, secret_key, keys, &round).map_err(DeterministicSignError::Sign)?;
     Ok((public_nonce, partial))

@@ -7,14 +7,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use k256::elliptic_curve::ops::LinearCombination;
-use k256::{AffinePoint, ProjectivePoint, Scalar};
 use serde::{Deserialize, Serialize};
 
+use super::Suite;
+use super::group::{AffinePoint, Combination, PublicScalar};
 use super::hash::tagged_hash;
 use super::keys::PublicKey;
+use super::schnorr::{self, Signature};
 use super::taproot::{self, TaprootError};
-use super::{Suite, curve};
 
 /// What the aggregate key is changed by before it signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,15 +81,15 @@ impl From<TaprootError> for KeyAggError {
 pub struct KeyAggContext {
     suite: Suite,
     keys: Vec<PublicKey>,
-    points: Vec<ProjectivePoint>,
-    coefficients: Vec<Scalar>,
+    points: Vec<AffinePoint>,
+    coefficients: Vec<PublicScalar>,
     aggregate_key: PublicKey,
     challenge_point: AffinePoint,
     challenge_key: PublicKey,
     /// BIP327's `gacc = −1`; always false for Lotus, which negates nothing but the nonce.
     negated: bool,
     /// BIP327's `tacc`; for Lotus the one tweak `t`.
-    tweak: Scalar,
+    tweak: PublicScalar,
     tweaked: bool,
 }
 
@@ -121,11 +121,9 @@ impl KeyAggContext {
         }
         let (keys, points): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let coefficients = coefficients(suite, &keys);
-        let terms: Vec<_> = points.iter().copied().zip(coefficients.iter().copied()).collect();
-        let challenge_point = ProjectivePoint::lincomb_vartime(terms.as_slice()).to_affine();
-        if curve::is_infinity(&challenge_point) {
-            return Err(KeyAggError::Infinity);
-        }
+        let mut sum = Combination::new();
+        points.iter().zip(&coefficients).for_each(|(point, coefficient)| sum.term(*point, *coefficient));
+        let challenge_point = sum.evaluate().to_affine().ok_or(KeyAggError::Infinity)?;
         let aggregate_key = PublicKey::from_point(&challenge_point);
         Ok(Self {
             suite,
@@ -136,7 +134,7 @@ impl KeyAggContext {
             challenge_point,
             challenge_key: aggregate_key,
             negated: false,
-            tweak: Scalar::ZERO,
+            tweak: PublicScalar::ZERO,
             tweaked: false,
         })
     }
@@ -171,24 +169,24 @@ impl KeyAggContext {
         if self.suite == Suite::Lotus {
             return Err(KeyAggError::TweakUnsupported);
         }
-        let tweak = curve::decode_scalar(tweak).ok_or(KeyAggError::TweakTooLarge)?;
+        let tweak = PublicScalar::from_bytes(*tweak).ok_or(KeyAggError::TweakTooLarge)?;
         self.add_tweak(tweak, is_xonly)?;
         Ok(self)
     }
 
     /// `Q ← ±Q + tG`, negating first if the tweak is x-only and y(Q) is odd (BIP327, ApplyTweak).
-    fn add_tweak(&mut self, tweak: Scalar, is_xonly: bool) -> Result<(), KeyAggError> {
-        let mut base = ProjectivePoint::from(self.challenge_point);
-        if is_xonly && !bool::from(curve::has_even_y(&self.challenge_point)) {
-            base = -base;
+    fn add_tweak(&mut self, tweak: PublicScalar, is_xonly: bool) -> Result<(), KeyAggError> {
+        let mut base = self.challenge_point;
+        if is_xonly && !base.has_even_y() {
+            base = base.negate();
             self.negated = !self.negated;
-            self.tweak = self.tweak.negate();
+            self.tweak = -self.tweak;
         }
-        let tweaked = (base + ProjectivePoint::mul_by_generator_vartime(&tweak)).to_affine();
-        if curve::is_infinity(&tweaked) {
-            return Err(KeyAggError::Infinity);
-        }
-        self.tweak += tweak;
+        let mut sum = Combination::new();
+        sum.point(base);
+        sum.generator(tweak);
+        let tweaked = sum.evaluate().to_affine().ok_or(KeyAggError::Infinity)?;
+        self.tweak = self.tweak + tweak;
         self.tweaked = true;
         self.challenge_point = tweaked;
         self.challenge_key = PublicKey::from_point(&tweaked);
@@ -216,7 +214,7 @@ impl KeyAggContext {
     /// The coefficients, 32 bytes big endian, in the order of [`keys`](Self::keys).
     #[must_use]
     pub fn coefficients(&self) -> Vec<[u8; 32]> {
-        self.coefficients.iter().map(curve::encode_scalar).collect()
+        self.coefficients.iter().copied().map(PublicScalar::to_bytes).collect()
     }
 
     /// Q: the aggregate of the keys before any tweak.
@@ -231,11 +229,22 @@ impl KeyAggContext {
         self.challenge_key
     }
 
-    pub(super) fn point(&self, index: usize) -> ProjectivePoint {
+    /// Whether a final signature is valid under the challenge key ([`schnorr::verify`], which would decode the key anew).
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        schnorr::verify_with(self.suite, &self.challenge_key, self.challenge_point, message, signature)
+    }
+
+    pub(super) fn point(&self, index: usize) -> AffinePoint {
         self.points[index]
     }
 
-    pub(super) fn coefficient(&self, index: usize) -> Scalar {
+    /// The point behind [`challenge_key`](Self::challenge_key), as signatures verify with it.
+    pub(super) fn verification_point(&self) -> AffinePoint {
+        self.suite.verification_point(self.challenge_point)
+    }
+
+    pub(super) fn coefficient(&self, index: usize) -> PublicScalar {
         self.coefficients[index]
     }
 
@@ -243,22 +252,21 @@ impl KeyAggContext {
     pub(super) fn negates_keys(&self) -> bool {
         match self.suite {
             Suite::Lotus => false,
-            Suite::Bip340 => self.negated == bool::from(curve::has_even_y(&self.challenge_point)),
+            Suite::Bip340 => self.negated == self.challenge_point.has_even_y(),
         }
     }
 
     /// The tweak that the signer at `index` adds, times the challenge, to its partial signature: for Lotus the first in
     /// sorted order adds it (lotus-crypto.md, section 5), for BIP327 nobody does.
-    pub(super) fn signers_tweak(&self, index: usize) -> Scalar {
-        if self.suite == Suite::Lotus && index == 0 { self.tweak } else { Scalar::ZERO }
+    pub(super) fn signers_tweak(&self, index: usize) -> PublicScalar {
+        if self.suite == Suite::Lotus && index == 0 { self.tweak } else { PublicScalar::ZERO }
     }
 
     /// The tweak that is added, times the challenge, to the sum: `g·tacc` in BIP327 (PartialSigAgg), nothing for Lotus.
-    pub(super) fn aggregators_tweak(&self) -> Scalar {
+    pub(super) fn aggregators_tweak(&self) -> PublicScalar {
         match self.suite {
-            Suite::Lotus => Scalar::ZERO,
-            Suite::Bip340 if curve::has_even_y(&self.challenge_point).into() => self.tweak,
-            Suite::Bip340 => self.tweak.negate(),
+            Suite::Lotus => PublicScalar::ZERO,
+            Suite::Bip340 => self.tweak.negate_if(!self.challenge_point.has_even_y()),
         }
     }
 }
@@ -277,7 +285,7 @@ impl fmt::Debug for KeyAggContext {
 /// `a_i = TH("KeyAgg coefficient", L ‖ P_i)` with `L = TH("KeyAgg list", P_0 ‖ …)`.
 ///
 /// BIP327 gives the second distinct key the coefficient 1; Lotus does not (lotus-crypto.md, section 4).
-fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<Scalar> {
+fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<PublicScalar> {
     let encodings: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     let list = tagged_hash("KeyAgg list", &encodings);
     let second = match suite {
@@ -286,9 +294,9 @@ fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<Scalar> {
     };
     let coefficient = |key: &PublicKey| {
         if Some(key) == second {
-            return Scalar::ONE;
+            return PublicScalar::ONE;
         }
-        curve::reduce_scalar(&tagged_hash("KeyAgg coefficient", &[&list, key.as_bytes()]))
+        PublicScalar::reduce(tagged_hash("KeyAgg coefficient", &[&list, key.as_bytes()]))
     };
     keys.iter().map(coefficient).collect()
 }

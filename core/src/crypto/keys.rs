@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::curve;
+use super::group::AffinePoint;
 use super::text::{self, HexError};
 
 /// A public key in its compressed encoding of 33 bytes, ordered bytewise.
@@ -102,12 +103,12 @@ impl PublicKey {
         x
     }
 
-    pub(super) fn point(&self) -> Option<ProjectivePoint> {
-        curve::decode_point(&self.0)
+    pub(super) fn point(&self) -> Option<AffinePoint> {
+        AffinePoint::decode(&self.0)
     }
 
-    pub(super) fn from_point(point: &k256::AffinePoint) -> Self {
-        Self(curve::encode_point(point))
+    pub(super) fn from_point(point: &AffinePoint) -> Self {
+        Self(point.encode())
     }
 }
 
@@ -223,7 +224,7 @@ impl SecretKey {
         if scalar.is_zero().into() {
             return Err(SecretKeyError::Zero);
         }
-        let public_key = PublicKey::from_point(&ProjectivePoint::mul_by_generator(scalar).to_affine());
+        let public_key = PublicKey(curve::encode_point(&ProjectivePoint::mul_by_generator(scalar).to_affine()));
         Ok(Self { scalar: Box::new(*scalar), public_key })
     }
 }

@@ -13,6 +13,8 @@
 //! The specifications are lotus-crypto.md (an account of the Lotus scheme, byte for byte, which every formula cites by
 //! section), BIP327, BIP340 and BIP341. Secrets are used in constant time and wiped; public data is not.
 
+#[cfg(test)]
+mod batch_tests;
 mod curve;
 pub mod group;
 mod hash;
@@ -20,7 +22,9 @@ pub mod hazmat;
 mod key_aggregation;
 mod keys;
 pub mod lotus;
+mod many;
 mod nonce;
+mod partials;
 pub mod schnorr;
 mod signer;
 mod signing;
@@ -28,15 +32,18 @@ mod suite;
 pub mod taproot;
 mod text;
 mod verifier;
+mod weights;
 
 pub use hash::{sha256, sha256d, tagged_hash};
 pub use key_aggregation::{KeyAggContext, KeyAggError, Tweak};
 pub use keys::{PublicKey, PublicKeyError, SecretKey, SecretKeyError, sort_keys};
 pub use lotus::Network;
+pub use many::{Signed, verify_many};
 pub use nonce::{AggregateNonce, NonceError, PublicNonce, SecretNonce, aggregate_nonces, generate_nonce};
+pub use partials::{culprits, verify_partial, verify_partials};
 pub use schnorr::Signature;
 pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
-pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign, verify_partial};
+pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
 pub use suite::{Suite, UnknownSuite};
 pub use text::HexError;
 pub use verifier::{Secp256k1, Verifier};

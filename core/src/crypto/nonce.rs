@@ -5,12 +5,14 @@
 //! consumed or wiped. Signers drive generation; the signing round drives aggregation.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use k256::{ProjectivePoint, Scalar};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::curve;
+use super::group::{self, AffinePoint, Point};
 use super::hash::tagged_hash;
 use super::key_aggregation::KeyAggContext;
 use super::keys::{PublicKey, SecretKey};
@@ -224,38 +226,42 @@ pub(super) fn mask_secret(secret_key: &[u8; 32], randomness: &[u8; 32]) -> [u8; 
 ///
 /// [`NonceError::Invalid`] with the position of the first nonce that is not two points of the curve.
 pub fn aggregate_nonces(nonces: &[PublicNonce]) -> Result<AggregateNonce, NonceError> {
-    sum_nonces(nonces).map(|sums| encode_aggregate(&sums))
+    decode_nonces(nonces).map(|points| encode_aggregate(&sum_nonces(&points)))
 }
 
-pub(super) fn sum_nonces(nonces: &[PublicNonce]) -> Result<[ProjectivePoint; 2], NonceError> {
-    let mut sums = [ProjectivePoint::IDENTITY; 2];
-    for (signer, nonce) in nonces.iter().enumerate() {
-        let points = nonce_points(nonce).ok_or(NonceError::Invalid { signer })?;
-        sums.iter_mut().zip(points).for_each(|(sum, point)| *sum += point);
-    }
-    Ok(sums)
+/// The two sums of nonces, none for infinity.
+pub(super) type Sums = [Option<AffinePoint>; 2];
+
+pub(super) fn decode_nonces(nonces: &[PublicNonce]) -> Result<Vec<[AffinePoint; 2]>, NonceError> {
+    let points = nonces.iter().enumerate();
+    points.map(|(signer, nonce)| nonce_points(nonce).ok_or(NonceError::Invalid { signer })).collect()
 }
 
-pub(super) fn nonce_points(nonce: &PublicNonce) -> Option<[ProjectivePoint; 2]> {
+pub(super) fn sum_nonces(points: &[[AffinePoint; 2]]) -> Sums {
+    let half = |index: usize| points.iter().map(|pair| pair[index]).collect::<Vec<_>>();
+    let affine = Point::batch_to_affine(&group::sums([&half(0), &half(1)]));
+    [affine[0], affine[1]]
+}
+
+pub(super) fn nonce_points(nonce: &PublicNonce) -> Option<[AffinePoint; 2]> {
     let [first, second] = halves(nonce.as_bytes());
-    Some([curve::decode_point(&first)?, curve::decode_point(&second)?])
+    Some([AffinePoint::decode(&first)?, AffinePoint::decode(&second)?])
 }
 
 /// The halves of an aggregate nonce, infinity where all 33 bytes are zero (BIP327, `cpoint_ext`).
-pub(super) fn aggregate_points(nonce: &AggregateNonce) -> Option<[ProjectivePoint; 2]> {
+pub(super) fn aggregate_points(nonce: &AggregateNonce) -> Option<Sums> {
     let decode = |half: &[u8; 33]| {
-        if *half == [0; 33] { Some(ProjectivePoint::IDENTITY) } else { curve::decode_point(half) }
+        if *half == [0; 33] { Some(None) } else { AffinePoint::decode(half).map(Some) }
     };
     let [first, second] = halves(nonce.as_bytes());
     Some([decode(&first)?, decode(&second)?])
 }
 
-pub(super) fn encode_aggregate(sums: &[ProjectivePoint; 2]) -> AggregateNonce {
+pub(super) fn encode_aggregate(sums: &Sums) -> AggregateNonce {
     let mut bytes = [0; 66];
     for (half, sum) in bytes.chunks_exact_mut(33).zip(sums) {
-        let sum = sum.to_affine();
-        if !curve::is_infinity(&sum) {
-            half.copy_from_slice(&curve::encode_point(&sum));
+        if let Some(sum) = sum {
+            half.copy_from_slice(&sum.encode());
         }
     }
     AggregateNonce::from_bytes(bytes)

@@ -6,11 +6,11 @@
 use core::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use k256::elliptic_curve::ops::MulByGeneratorVartime;
 use k256::{ProjectivePoint, Scalar};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::group::{AffinePoint, Combination, Point, PreparedPoint, PublicScalar};
 use super::hash::tagged_hash;
 use super::keys::{PublicKey, SecretKey};
 use super::text::plain_bytes;
@@ -69,7 +69,7 @@ pub fn sign(
     let k = curve::negate_if(!suite.accepts_nonce(&nonce_point), &k);
     let r = curve::x_bytes(&nonce_point);
     let e = suite.challenge(&r, public_key.as_bytes(), message);
-    let ed = Zeroizing::new(e * *d);
+    let ed = Zeroizing::new(e.for_secret_arithmetic() * &*d);
     let s = *k + *ed;
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&r);
@@ -83,23 +83,79 @@ pub fn sign(
 /// BIP340 the prefix of the key is ignored.
 #[must_use]
 pub fn verify(suite: Suite, key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    let point = match suite {
-        Suite::Lotus => key.point(),
-        Suite::Bip340 => curve::lift_x(&key.x_only()),
+    let Some(point) = key.point() else { return false };
+    verify_with(suite, key, point, message, signature)
+}
+
+/// [`verify`] for a key whose point is known already.
+pub(super) fn verify_with(
+    suite: Suite,
+    key: &PublicKey,
+    point: AffinePoint,
+    message: &[u8],
+    signature: &Signature,
+) -> bool {
+    let multiply = |s, e: PublicScalar| {
+        let mut sum = Combination::new();
+        sum.generator(s);
+        sum.term(suite.verification_point(point), -e);
+        sum.evaluate()
     };
+    verify_by(suite, key, message, signature, multiply)
+}
+
+/// Verification, given the way to `s·G − e·P`.
+fn verify_by(
+    suite: Suite,
+    key: &PublicKey,
+    message: &[u8],
+    signature: &Signature,
+    multiply: impl FnOnce(PublicScalar, PublicScalar) -> Point,
+) -> bool {
     let (r, s) = split(signature);
-    let (Some(point), Some(s), true) = (point, curve::decode_scalar(&s), suite.accepts_message(message)) else {
+    let (Some(s), true) = (PublicScalar::from_bytes(s), suite.accepts_message(message)) else {
         return false;
     };
     let e = suite.challenge(&r, key.as_bytes(), message);
-    let nonce_point = ProjectivePoint::mul_by_generator_and_mul_add_vartime(&s, &e.negate(), &point).to_affine();
-    // An x coordinate is below p, so the comparison also refuses r ≥ p.
-    !curve::is_infinity(&nonce_point)
-        && curve::x_bytes(&nonce_point) == r
-        && bool::from(suite.accepts_nonce(&nonce_point))
+    suite.accepts_verified_nonce(&multiply(s, e), &r)
 }
 
-fn split(signature: &Signature) -> ([u8; 32], [u8; 32]) {
+/// A key that verifies often, with a table of 8 KiB that halves the cost.
+#[derive(Clone, Debug)]
+pub struct PreparedKey {
+    suite: Suite,
+    key: PublicKey,
+    table: PreparedPoint,
+}
+
+impl PreparedKey {
+    /// Makes the table, at about the cost of one verification. None for a key off the curve.
+    #[must_use]
+    pub fn new(suite: Suite, key: &PublicKey) -> Option<Self> {
+        let point = suite.verification_point(key.point()?);
+        Some(Self { suite, key: *key, table: PreparedPoint::new(&point) })
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// What [`verify`] says.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        let multiply = |s, e: PublicScalar| {
+            let mut sum = Combination::new();
+            sum.generator(s);
+            sum.prepared(&self.table, -e);
+            sum.evaluate()
+        };
+        verify_by(self.suite, &self.key, message, signature, multiply)
+    }
+}
+
+pub(super) fn split(signature: &Signature) -> ([u8; 32], [u8; 32]) {
     let (mut r, mut s) = ([0; 32], [0; 32]);
     r.copy_from_slice(&signature.as_bytes()[..32]);
     s.copy_from_slice(&signature.as_bytes()[32..]);

@@ -1,4 +1,4 @@
-//! The second round: partial signatures, their verification and their sum.
+//! The second round: partial signatures and their sum.
 //!
 //! Owns everything that is fixed once the nonces are known. Invariants: a secret nonce that comes in is spent, whatever the
 //! outcome; no signature leaves [`combine`] that does not verify. Signers drive `partial_sign`; sessions drive the rest.
@@ -6,15 +6,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use k256::elliptic_curve::ops::{LinearCombination, MulVartime};
-use k256::{AffinePoint, ProjectivePoint, Scalar};
 use zeroize::Zeroizing;
 
+use super::group::{AffinePoint, Combination, PublicScalar};
 use super::hash::tagged_hash;
 use super::key_aggregation::KeyAggContext;
 use super::keys::{PublicKey, SecretKey};
-use super::nonce::{self, AggregateNonce, NonceError, PublicNonce, SecretNonce};
-use super::schnorr::{self, Signature};
+use super::nonce::{self, AggregateNonce, NonceError, PublicNonce, SecretNonce, Sums};
+use super::schnorr::Signature;
 use super::text::plain_bytes;
 use super::{Suite, curve};
 
@@ -30,14 +29,16 @@ pub struct SigningContext {
     challenge_key: PublicKey,
     message: Vec<u8>,
     aggregate_nonce: AggregateNonce,
+    /// The signers' nonces with their points, if the round was opened with them.
+    nonces: Vec<(PublicNonce, [AffinePoint; 2])>,
     /// `b`.
-    nonce_coefficient: Scalar,
+    nonce_coefficient: PublicScalar,
     /// `R = R₁ + b·R₂`, or G where that is infinity (BIP327, GetSessionValues).
     nonce_point: AffinePoint,
     /// Whether the signature means −R, so that every signer negates its nonce.
     negates_nonces: bool,
     /// `e`.
-    challenge: Scalar,
+    challenge: PublicScalar,
 }
 
 impl SigningContext {
@@ -51,8 +52,8 @@ impl SigningContext {
     ///
     /// [`NonceError::MessageLength`], [`NonceError::InvalidAggregate`], and for Lotus [`NonceError::Infinity`].
     pub fn new(keys: &KeyAggContext, aggregate_nonce: &AggregateNonce, message: &[u8]) -> Result<Self, NonceError> {
-        let points = nonce::aggregate_points(aggregate_nonce).ok_or(NonceError::InvalidAggregate)?;
-        Self::open(keys, points, *aggregate_nonce, message)
+        let sums = nonce::aggregate_points(aggregate_nonce).ok_or(NonceError::InvalidAggregate)?;
+        Self::open(keys, sums, *aggregate_nonce, message)
     }
 
     /// Opens a round with the public nonces of all signers, in the order of the keys.
@@ -64,13 +65,16 @@ impl SigningContext {
         if nonces.len() != keys.keys().len() {
             return Err(NonceError::Count { expected: keys.keys().len(), found: nonces.len() });
         }
-        let points = nonce::sum_nonces(nonces)?;
-        Self::open(keys, points, nonce::encode_aggregate(&points), message)
+        let points = nonce::decode_nonces(nonces)?;
+        let sums = nonce::sum_nonces(&points);
+        let mut round = Self::open(keys, sums, nonce::encode_aggregate(&sums), message)?;
+        round.nonces = nonces.iter().copied().zip(points).collect();
+        Ok(round)
     }
 
     fn open(
         keys: &KeyAggContext,
-        [first, second]: [ProjectivePoint; 2],
+        [first, second]: Sums,
         aggregate_nonce: AggregateNonce,
         message: &[u8],
     ) -> Result<Self, NonceError> {
@@ -78,29 +82,29 @@ impl SigningContext {
         if !suite.accepts_message(message) {
             return Err(NonceError::MessageLength(message.len()));
         }
+        if suite == Suite::Lotus && (first.is_none() || second.is_none()) {
+            return Err(NonceError::Infinity);
+        }
         let challenge_key = keys.challenge_key();
         let nonce_coefficient = nonce_coefficient(suite, &challenge_key, &aggregate_nonce, message);
-        let mut nonce_point = (first + second.mul_vartime(&nonce_coefficient)).to_affine();
-        match suite {
-            Suite::Lotus => {
-                let infinities = [first.to_affine(), second.to_affine(), nonce_point];
-                if infinities.iter().any(curve::is_infinity) {
-                    return Err(NonceError::Infinity);
-                }
-            }
-            Suite::Bip340 if curve::is_infinity(&nonce_point) => nonce_point = AffinePoint::GENERATOR,
-            Suite::Bip340 => {}
-        }
-        let challenge = suite.challenge(&curve::x_bytes(&nonce_point), challenge_key.as_bytes(), message);
+        let mut sum = Combination::new();
+        first.into_iter().for_each(|first| sum.point(first));
+        second.into_iter().for_each(|second| sum.term(second, nonce_coefficient));
+        let nonce_point = match (suite, sum.evaluate().to_affine()) {
+            (_, Some(point)) => point,
+            (Suite::Lotus, None) => return Err(NonceError::Infinity),
+            (Suite::Bip340, None) => AffinePoint::generator(),
+        };
         Ok(Self {
             suite,
             challenge_key,
             message: message.to_vec(),
             aggregate_nonce,
+            nonces: Vec::new(),
             nonce_coefficient,
-            negates_nonces: !bool::from(suite.accepts_nonce(&nonce_point)),
+            negates_nonces: !suite.accepts_public_nonce(&nonce_point),
+            challenge: suite.challenge(&nonce_point.x_bytes(), challenge_key.as_bytes(), message),
             nonce_point,
-            challenge,
         })
     }
 
@@ -125,24 +129,57 @@ impl SigningContext {
     /// The first half of the final signature: x of R.
     #[must_use]
     pub fn signature_nonce(&self) -> [u8; 32] {
-        curve::x_bytes(&self.nonce_point)
+        self.nonce_point.x_bytes()
     }
 
     /// `b`, as vectors give it.
     #[must_use]
     pub fn nonce_coefficient(&self) -> [u8; 32] {
-        curve::encode_scalar(&self.nonce_coefficient)
+        self.nonce_coefficient.to_bytes()
     }
 
     /// `e`, as vectors give it.
     #[must_use]
     pub fn challenge(&self) -> [u8; 32] {
-        curve::encode_scalar(&self.challenge)
+        self.challenge.to_bytes()
     }
 
-    fn belongs_to(&self, keys: &KeyAggContext) -> bool {
+    pub(super) fn belongs_to(&self, keys: &KeyAggContext) -> bool {
         self.suite == keys.suite() && self.challenge_key == keys.challenge_key()
     }
+
+    /// The points of a signer's nonce, decoded once where the round was opened with this very nonce.
+    pub(super) fn points_of(&self, index: usize, nonce: &PublicNonce) -> Option<[AffinePoint; 2]> {
+        match self.nonces.get(index) {
+            Some((known, points)) if known == nonce => Some(*points),
+            _ => nonce::nonce_points(nonce),
+        }
+    }
+
+    /// Adds `w·((s − e·t)·G − (±e·a)·P − (±1)·(R₁ + b·R₂))` of the signer at `index`, with t for the one signer that adds it:
+    /// infinity if the partial signature is right (BIP327, PartialSigVerify).
+    pub(super) fn add_error(&self, sum: &mut Combination<'_>, keys: &KeyAggContext, claim: &Claim, weight: u128) {
+        let w = PublicScalar::from_u128(weight);
+        let Claim { index, s, nonce: [first, second] } = *claim;
+        let key_factor = (self.challenge * keys.coefficient(index)).negate_if(!keys.negates_keys());
+        sum.generator(w * (s - self.challenge * keys.signers_tweak(index)));
+        sum.term(keys.point(index), w * key_factor);
+        let first = if self.negates_nonces { first } else { first.negate() };
+        if weight == 1 {
+            sum.point(first)
+        } else {
+            sum.short_term(first, weight)
+        }
+        sum.term(second, (w * self.nonce_coefficient).negate_if(!self.negates_nonces));
+    }
+}
+
+/// What a signer claims: that this scalar is its share, under this nonce.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) index: usize,
+    pub(super) s: PublicScalar,
+    pub(super) nonce: [AffinePoint; 2],
 }
 
 impl fmt::Debug for SigningContext {
@@ -157,14 +194,14 @@ impl fmt::Debug for SigningContext {
 
 /// `TH("MuSig/noncecoef", …)`: the aggregate nonce before the key in BIP327, the key before it in Lotus
 /// (lotus-crypto.md, section 5).
-fn nonce_coefficient(suite: Suite, key: &PublicKey, nonce: &AggregateNonce, message: &[u8]) -> Scalar {
+fn nonce_coefficient(suite: Suite, key: &PublicKey, nonce: &AggregateNonce, message: &[u8]) -> PublicScalar {
     let key = suite.hashed_key(key.as_bytes());
     let nonce = nonce.as_bytes().as_slice();
     let parts = match suite {
         Suite::Lotus => [key, nonce, message],
         Suite::Bip340 => [nonce, key, message],
     };
-    curve::reduce_scalar(&tagged_hash("MuSig/noncecoef", &parts))
+    PublicScalar::reduce(tagged_hash("MuSig/noncecoef", &parts))
 }
 
 /// Why no partial signature was made. The nonce is spent all the same.
@@ -214,48 +251,15 @@ pub fn partial_sign(
     let index = keys.index_of(&public_key).ok_or(SignError::NotASigner)?;
     let [k1, k2] = nonce.scalars();
     // Scalars do not wipe themselves, so every value that depends on a secret is held by something that does.
-    let bound = Zeroizing::new(round.nonce_coefficient * k2);
+    let bound = Zeroizing::new(round.nonce_coefficient.for_secret_arithmetic() * k2);
     let k = Zeroizing::new(*k1 + *bound);
     let k = curve::negate_if(u8::from(round.negates_nonces).into(), &k);
     let d = curve::negate_if(u8::from(keys.negates_keys()).into(), secret_key.scalar());
     let weight = round.challenge * keys.coefficient(index);
-    let weighted = Zeroizing::new(weight * *d);
+    let weighted = Zeroizing::new(weight.for_secret_arithmetic() * &*d);
     let tweak = round.challenge * keys.signers_tweak(index);
-    let s = *k + *weighted + tweak;
+    let s = *k + *weighted + tweak.for_secret_arithmetic();
     Ok(PartialSignature::from_bytes(curve::encode_scalar(&s)))
-}
-
-/// Whether the signer at `index` made this partial signature with this public nonce (lotus-crypto.md, section 5; BIP327,
-/// PartialSigVerify).
-///
-/// A partial signature that fails here, under the nonce its signer sent, convicts that signer. False too for an index
-/// beyond the keys and a round of other keys.
-#[must_use]
-pub fn verify_partial(
-    keys: &KeyAggContext,
-    round: &SigningContext,
-    index: usize,
-    nonce: &PublicNonce,
-    partial: &PartialSignature,
-) -> bool {
-    if index >= keys.keys().len() || !round.belongs_to(keys) {
-        return false;
-    }
-    let (Some([first, second]), Some(s)) = (nonce::nonce_points(nonce), curve::decode_scalar(partial.as_bytes()))
-    else {
-        return false;
-    };
-    // (s − e·t)·G − (±e·a)·P − (±1)·(R₁ + b·R₂) = 0, with t for the one signer that adds it.
-    let weight = round.challenge * keys.coefficient(index);
-    let weight = if keys.negates_keys() { weight } else { weight.negate() };
-    let sign = if round.negates_nonces { Scalar::ONE } else { Scalar::ONE.negate() };
-    let terms = [
-        (ProjectivePoint::GENERATOR, s - round.challenge * keys.signers_tweak(index)),
-        (keys.point(index), weight),
-        (first, sign),
-        (second, sign * round.nonce_coefficient),
-    ];
-    curve::is_infinity(&ProjectivePoint::lincomb_vartime(&terms).to_affine())
 }
 
 /// Why partial signatures do not make a signature.
@@ -322,15 +326,18 @@ pub fn combine(
     }
     let mut s = round.challenge * keys.aggregators_tweak();
     for (signer, partial) in partials.iter().enumerate() {
-        s += curve::decode_scalar(partial.as_bytes()).ok_or(CombineError::OutOfRange { signer })?;
+        s = s + PublicScalar::from_bytes(partial.to_bytes()).ok_or(CombineError::OutOfRange { signer })?;
+    }
+    // Verification, with what the round knows already: s·G − e·C is the R that a signature with this x means.
+    let mut error = Combination::new();
+    error.generator(s);
+    error.term(keys.verification_point(), -round.challenge);
+    error.point(if round.negates_nonces { round.nonce_point } else { round.nonce_point.negate() });
+    if !error.evaluate().is_infinity() {
+        return Err(CombineError::Invalid);
     }
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(&round.signature_nonce());
-    bytes[32..].copy_from_slice(&curve::encode_scalar(&s));
-    let signature = Signature::from_bytes(bytes);
-    if schnorr::verify(keys.suite(), &keys.challenge_key(), &round.message, &signature) {
-        Ok(signature)
-    } else {
-        Err(CombineError::Invalid)
-    }
+    bytes[32..].copy_from_slice(&s.to_bytes());
+    Ok(Signature::from_bytes(bytes))
 }

@@ -7,11 +7,12 @@
 use core::fmt;
 use core::str::FromStr;
 
+use k256::AffinePoint;
 use k256::elliptic_curve::subtle::Choice;
-use k256::{AffinePoint, Scalar};
 use serde::{Deserialize, Serialize};
 
 use super::curve;
+use super::group::{self, Point, PublicScalar};
 use super::hash::{sha256, tagged_hash};
 
 /// A signature scheme on secp256k1.
@@ -25,11 +26,46 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Whether a signature whose nonce point has this x means this point and not its negation.
+    /// Whether a signature whose nonce point has this x means this point and not its negation. Constant time, for a nonce
+    /// that signs.
     pub(super) fn accepts_nonce(self, point: &AffinePoint) -> Choice {
         match self {
             Self::Lotus => curve::has_square_y(point),
             Self::Bip340 => curve::has_even_y(point),
+        }
+    }
+
+    /// The same for a point that is public.
+    pub(super) fn accepts_public_nonce(self, point: &group::AffinePoint) -> bool {
+        match self {
+            Self::Lotus => point.has_square_y(),
+            Self::Bip340 => point.has_even_y(),
+        }
+    }
+
+    /// Whether `r` is the x coordinate of this point, and the point is the one that such a signature means.
+    pub(super) fn accepts_verified_nonce(self, point: &Point, r: &[u8; 32]) -> bool {
+        // Comparing x first leaves the inversion of BIP340 to signatures that are valid, or as good as.
+        point.has_x(r)
+            && match self {
+                Self::Lotus => point.has_square_y(),
+                Self::Bip340 => point.to_affine().is_some_and(|point| point.has_even_y()),
+            }
+    }
+
+    /// The one point with this x that a signature means.
+    pub(super) fn lift_nonce(self, r: &[u8; 32]) -> Option<group::AffinePoint> {
+        match self {
+            Self::Lotus => group::AffinePoint::lift_square(r),
+            Self::Bip340 => group::AffinePoint::lift_even(r),
+        }
+    }
+
+    /// The point that signatures under a key verify with: with an even y for BIP340, whatever the prefix of the key says.
+    pub(super) fn verification_point(self, point: group::AffinePoint) -> group::AffinePoint {
+        match self {
+            Self::Bip340 if !point.has_even_y() => point.negate(),
+            Self::Lotus | Self::Bip340 => point,
         }
     }
 
@@ -42,13 +78,13 @@ impl Suite {
     }
 
     /// `e` of lotus-crypto.md section 1 or of BIP340: untagged for Lotus, tagged for BIP340.
-    pub(super) fn challenge(self, r: &[u8; 32], key: &[u8; 33], message: &[u8]) -> Scalar {
+    pub(super) fn challenge(self, r: &[u8; 32], key: &[u8; 33], message: &[u8]) -> PublicScalar {
         let parts = [r.as_slice(), self.hashed_key(key), message];
         let hash = match self {
             Self::Lotus => sha256(&parts),
             Self::Bip340 => tagged_hash("BIP0340/challenge", &parts),
         };
-        curve::reduce_scalar(&hash)
+        PublicScalar::reduce(hash)
     }
 
     /// Lotus signs digests of 32 bytes and nothing else; BIP340 takes any length.

@@ -6,9 +6,9 @@
 use core::cmp::{max, min};
 use core::fmt;
 
-use k256::{ProjectivePoint, Scalar};
 use zeroize::Zeroizing;
 
+use super::group::{AffinePoint, Combination, PublicScalar};
 use super::hash::tagged_hash;
 use super::keys::{PublicKey, SecretKey};
 use super::{Suite, curve};
@@ -69,7 +69,7 @@ pub fn merkle_root(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
 ///
 /// [`TaprootError::TweakTooLarge`].
 pub fn tweak(suite: Suite, internal: &PublicKey, merkle_root: Option<&[u8; 32]>) -> Result<[u8; 32], TaprootError> {
-    tweak_scalar(suite, internal, merkle_root).map(|scalar| curve::encode_scalar(&scalar))
+    tweak_scalar(suite, internal, merkle_root).map(PublicScalar::to_bytes)
 }
 
 /// The output key: `P + tG` for Lotus with the parity that results, `lift_x(P) + tG` for BIP341.
@@ -84,9 +84,9 @@ pub fn output_key(
 ) -> Result<PublicKey, TaprootError> {
     let base = match suite {
         Suite::Lotus => internal.point(),
-        Suite::Bip340 => curve::lift_x(&internal.x_only()),
+        Suite::Bip340 => AffinePoint::lift_even(&internal.x_only()),
     };
-    add(base.ok_or(TaprootError::InternalKey)?, &tweak_scalar(suite, internal, merkle_root)?)
+    add(base.ok_or(TaprootError::InternalKey)?, tweak_scalar(suite, internal, merkle_root)?)
 }
 
 /// `P + tG` on the full point, whatever its parity: how Lotus applies a tweak that is already known.
@@ -95,13 +95,15 @@ pub fn output_key(
 ///
 /// Every [`TaprootError`].
 pub fn add_tweak(key: &PublicKey, tweak: &[u8; 32]) -> Result<PublicKey, TaprootError> {
-    let tweak = curve::decode_scalar(tweak).ok_or(TaprootError::TweakTooLarge)?;
-    add(key.point().ok_or(TaprootError::InternalKey)?, &tweak)
+    let tweak = PublicScalar::from_bytes(*tweak).ok_or(TaprootError::TweakTooLarge)?;
+    add(key.point().ok_or(TaprootError::InternalKey)?, tweak)
 }
 
-fn add(base: ProjectivePoint, tweak: &Scalar) -> Result<PublicKey, TaprootError> {
-    let sum = (base + ProjectivePoint::mul_by_generator_vartime(tweak)).to_affine();
-    if curve::is_infinity(&sum) { Err(TaprootError::Infinity) } else { Ok(PublicKey::from_point(&sum)) }
+fn add(base: AffinePoint, tweak: PublicScalar) -> Result<PublicKey, TaprootError> {
+    let mut sum = Combination::new();
+    sum.point(base);
+    sum.generator(tweak);
+    sum.evaluate().to_affine().map(|point| PublicKey::from_point(&point)).ok_or(TaprootError::Infinity)
 }
 
 /// The secret key of [`output_key`], for one signer spending by the key path.
@@ -123,7 +125,7 @@ pub fn tweak_secret_key(
         Suite::Bip340 => public_key.as_bytes()[0] & 1,
     };
     let base = curve::negate_if(negate.into(), key.scalar());
-    let sum = Zeroizing::new(*base + tweak);
+    let sum = Zeroizing::new(*base + tweak.for_secret_arithmetic());
     SecretKey::from_scalar(&sum).map_err(|_| TaprootError::Infinity)
 }
 
@@ -131,12 +133,12 @@ pub(super) fn tweak_scalar(
     suite: Suite,
     internal: &PublicKey,
     merkle_root: Option<&[u8; 32]>,
-) -> Result<Scalar, TaprootError> {
+) -> Result<PublicScalar, TaprootError> {
     let key = suite.hashed_key(internal.as_bytes());
     let hash = match (suite, merkle_root) {
         (_, Some(root)) => tagged_hash("TapTweak", &[key, root]),
         (Suite::Lotus, None) => tagged_hash("TapTweak", &[key, &[0; 32]]),
         (Suite::Bip340, None) => tagged_hash("TapTweak", &[key]),
     };
-    curve::decode_scalar(&hash).ok_or(TaprootError::TweakTooLarge)
+    PublicScalar::from_bytes(hash).ok_or(TaprootError::TweakTooLarge)
 }

@@ -3,10 +3,14 @@
 //! Owns the trait, so that a simulator can stand in for the curve, and its real implementation. Invariant: every method is
 //! a pure function of its arguments. The gate and the session machine drive it.
 
+use alloc::vec::Vec;
+
 use super::Suite;
 use super::key_aggregation::{KeyAggContext, KeyAggError, Tweak};
 use super::keys::PublicKey;
+use super::many::{self, Signed};
 use super::nonce::{NonceError, PublicNonce};
+use super::partials;
 use super::schnorr::{self, Signature};
 use super::signing::{self, CombineError, PartialSignature, SigningContext};
 
@@ -22,6 +26,14 @@ pub trait Verifier {
 
     /// Whether `author` signed the message with this digest.
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool;
+
+    /// Whether each author signed the message with the digest beside it.
+    ///
+    /// The answers are those of [`verify`](Self::verify); an implementation may give them at a lower price for many at once.
+    /// `entropy` may be anything, and is best what nobody else knows.
+    fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], _entropy: &[u8; 32]) -> Vec<bool> {
+        claims.iter().map(|(author, digest, signature)| self.verify(author, digest, signature)).collect()
+    }
 
     /// Aggregates the sorted and distinct keys of a session, and applies its tweak.
     ///
@@ -53,6 +65,26 @@ pub trait Verifier {
         partial: &PartialSignature,
     ) -> bool;
 
+    /// The indices of the signers whose partial signatures are wrong, in order. There are as many nonces and partial
+    /// signatures as keys.
+    ///
+    /// The answer is that of [`verify_partial`](Self::verify_partial) for each; `entropy` is as in
+    /// [`verify_many`](Self::verify_many).
+    fn culprits(
+        &self,
+        keys: &Self::Keys,
+        round: &Self::Round,
+        nonces: &[PublicNonce],
+        partials: &[PartialSignature],
+        _entropy: &[u8; 32],
+    ) -> Vec<usize> {
+        let claims = nonces.iter().zip(partials).enumerate();
+        claims
+            .filter(|(index, (nonce, partial))| !self.verify_partial(keys, round, *index, nonce, partial))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
     /// Makes the final signature of the partial signatures of all signers, and verifies it.
     ///
     /// # Errors
@@ -80,6 +112,14 @@ impl Verifier for Secp256k1 {
     /// A Lotus signature whatever the session's suite is: it binds all 33 bytes of the author's key.
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
         schnorr::verify(Suite::Lotus, author, digest, signature)
+    }
+
+    fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], entropy: &[u8; 32]) -> Vec<bool> {
+        let items: Vec<_> = claims
+            .iter()
+            .map(|(key, digest, signature)| Signed { key: *key, message: digest, signature: *signature })
+            .collect();
+        many::verify_many(Suite::Lotus, &items, entropy)
     }
 
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<KeyAggContext, KeyAggError> {
@@ -119,7 +159,18 @@ impl Verifier for Secp256k1 {
         nonce: &PublicNonce,
         partial: &PartialSignature,
     ) -> bool {
-        signing::verify_partial(keys, round, index, nonce, partial)
+        partials::verify_partial(keys, round, index, nonce, partial)
+    }
+
+    fn culprits(
+        &self,
+        keys: &KeyAggContext,
+        round: &SigningContext,
+        nonces: &[PublicNonce],
+        partials: &[PartialSignature],
+        entropy: &[u8; 32],
+    ) -> Vec<usize> {
+        partials::culprits(keys, round, nonces, partials, entropy)
     }
 
     fn combine(
@@ -132,6 +183,6 @@ impl Verifier for Secp256k1 {
     }
 
     fn verify_final(&self, keys: &KeyAggContext, message: &[u8], signature: &Signature) -> bool {
-        schnorr::verify(keys.suite(), &keys.challenge_key(), message, signature)
+        keys.verify(message, signature)
     }
 }

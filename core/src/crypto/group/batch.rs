@@ -139,7 +139,7 @@ fn add_pairs(pairs: &[(AffinePoint, AffinePoint)]) -> Vec<AffinePoint> {
 }
 
 /// The sum of each list of points.
-pub(super) fn sums<const N: usize>(lists: [&[AffinePoint]; N]) -> [Point; N] {
+pub(in crate::crypto) fn sums<const N: usize>(lists: [&[AffinePoint]; N]) -> [Point; N] {
     let points = lists.iter().enumerate().flat_map(|(list, points)| points.iter().map(move |point| (list, *point)));
     let mut buckets = Buckets::new(N, points);
     buckets.reduce(WORTH_A_ROUND);

@@ -59,6 +59,9 @@ impl<'a> Combination<'a> {
 
     /// Adds `k·P`.
     pub fn term(&mut self, point: AffinePoint, k: PublicScalar) {
+        if k == PublicScalar::ONE {
+            return self.points.push(point);
+        }
         self.terms.push(Term { point, halves: split(&k) });
     }
 

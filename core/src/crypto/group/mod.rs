@@ -75,6 +75,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::crypto) use batch::sums;
 pub use combination::Combination;
 pub use point::{AffinePoint, Point};
 pub use scalar::PublicScalar;

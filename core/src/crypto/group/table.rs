@@ -65,7 +65,7 @@ impl PreparedPoint {
     /// Calls `emit(position, point)` so that `Σ 2^position·point` is the product with this scalar. Positions are at most 32.
     pub(super) fn digits(&self, scalar: &PublicScalar, mut emit: impl FnMut(usize, AffinePoint)) {
         let [one, lambda] = split(scalar);
-        self.half_digits(one, |position, point| emit(position, point));
+        self.half_digits(one, &mut emit);
         self.half_digits(lambda, |position, point| emit(position, point.endomorphism()));
     }
 
