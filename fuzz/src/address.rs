@@ -1,0 +1,142 @@
+//! Target `address`: what people and ledgers hand in as text or bytes outside the protocol.
+//!
+//! Invariants: total; whatever is read is written back so that it reads the same, and byte strings with one encoding
+//! are written back byte for byte. Checksums are also put right, so that the fuzzer gets behind them.
+
+use nelumbo_core::crypto::lotus::{
+    Address, ControlBlock, OutPoint, SighashType, Spend, TaprootOutput, Transaction, Txid, key_path_script_sig,
+    sighash, wif,
+};
+use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, sha256, sha256d};
+use nelumbo_core::election::Method;
+use nelumbo_core::wire::SessionId;
+
+use super::open::Open;
+use super::source::Source;
+use super::values;
+
+pub(crate) fn run(data: &[u8]) {
+    let source = &mut Source::new(data);
+    match source.below(6) {
+        0 => text(&String::from_utf8_lossy(source.rest())),
+        1 => payload(source),
+        2 => key_file(source),
+        3 => transaction(source),
+        4 => script(source.rest()),
+        _ => control_block(source.rest()),
+    }
+}
+
+fn text(text: &str) {
+    if let Ok(address) = text.parse::<Address>() {
+        check_address(&address);
+    }
+    if let Ok(imported) = wif::decode(text) {
+        check_key(&imported);
+    }
+    fn comes_back<T: core::str::FromStr + core::fmt::Display>(text: &str) {
+        if let Ok(value) = text.parse::<T>() {
+            assert_eq!(value.to_string(), text, "one value has one text");
+        }
+    }
+    comes_back::<PublicKey>(text);
+    comes_back::<Signature>(text);
+    comes_back::<Txid>(text);
+    comes_back::<Network>(text);
+    comes_back::<Suite>(text);
+    comes_back::<Method>(text);
+    if let Ok(session) = text.parse::<SessionId>()
+        && !Open::SessionIdText.is_forgiven()
+    {
+        assert_eq!(session.to_string(), text, "one session id has one text");
+    }
+}
+
+fn check_address(address: &Address) {
+    let again: Address = address.to_string().parse().expect("what is printed is an address");
+    assert_eq!(again, *address);
+    let script = address.script_pubkey();
+    assert_eq!(Address::from_script_pubkey(address.network, &script), Some(*address));
+}
+
+/// An address with the right checksum around any type and payload.
+fn payload(source: &mut Source<'_>) {
+    let network = values::network(source);
+    let content = source.rest();
+    let (kind, payload) = content.split_at(content.len().min(1));
+    let checksum = sha256(&[b"lotus", &[network.letter() as u8], kind, payload]);
+    let bytes = [content, &checksum[..4]].concat();
+    let text = format!("lotus{}{}", network.letter(), bs58::encode(bytes).into_string());
+    if let Ok(address) = text.parse::<Address>() {
+        assert_eq!(address.network, network);
+        check_address(&address);
+    }
+}
+
+/// A key file with the right checksum around any content.
+fn key_file(source: &mut Source<'_>) {
+    let content = source.rest();
+    let checksum = sha256d(&[content]);
+    let text = bs58::encode([content, &checksum[..4]].concat()).into_string();
+    if let Ok(imported) = wif::decode(&text) {
+        let network = if imported.mainnet { Network::Mainnet } else { Network::Regtest };
+        assert_eq!(*wif::encode(&imported.key, network, imported.compressed), text, "one key has one text");
+        check_key(&imported);
+    }
+}
+
+fn check_key(imported: &wif::ImportedKey) {
+    let network = if imported.mainnet { Network::Mainnet } else { Network::Testnet };
+    let again =
+        wif::decode(&wif::encode(&imported.key, network, imported.compressed)).expect("what is written is read");
+    assert_eq!(
+        (again.key.public_key(), again.mainnet, again.compressed),
+        (imported.key.public_key(), imported.mainnet, imported.compressed)
+    );
+    assert!(imported.is_for(network));
+}
+
+fn transaction(source: &mut Source<'_>) {
+    let kind = SighashType::from_byte(source.byte());
+    let input = source.below(4);
+    let spend = match source.below(3) {
+        0 => Spend::KeyPath,
+        1 => Spend::Script { executed_script_hash: source.array(), code_separator: u32::from_le_bytes(source.array()) },
+        _ => Spend::Script { executed_script_hash: [7; 32], code_separator: Spend::NO_CODE_SEPARATOR },
+    };
+    let bytes = source.rest();
+    let Ok(transaction) = Transaction::parse(bytes) else { return };
+    assert_eq!(transaction.to_bytes(), bytes, "one transaction has one encoding");
+    let (txid, _) = (transaction.txid(), transaction.txhash());
+    // The id does not depend on what is filled in when the transaction is signed.
+    let mut unsigned = transaction.clone();
+    unsigned.inputs.iter_mut().for_each(|input| input.script_sig.clear());
+    assert_eq!(unsigned.txid(), txid);
+    let _point = OutPoint { txid, index: 0 };
+    let Ok(kind) = kind else { return };
+    assert_eq!(SighashType::from_byte(kind.to_byte()), Ok(kind));
+    let _script = key_path_script_sig(&Signature::from_bytes([1; 64]), kind);
+    // As if it spent as many of its own outputs as it has inputs; refused when it has fewer.
+    let count = transaction.inputs.len().min(transaction.outputs.len());
+    let _digest = sighash(&transaction, &transaction.outputs[..count], input, kind, spend);
+}
+
+fn script(bytes: &[u8]) {
+    if let Some(output) = TaprootOutput::from_script_pubkey(bytes) {
+        assert_eq!(output.script_pubkey(), bytes);
+    }
+    if let Some(address) = Address::from_script_pubkey(Network::Regtest, bytes) {
+        // A commitment off the curve has a script and no readable address.
+        if let Ok(again) = address.to_string().parse::<Address>() {
+            assert_eq!(again, address);
+        }
+    }
+}
+
+fn control_block(bytes: &[u8]) {
+    let Ok(block) = ControlBlock::parse(bytes) else { return };
+    assert_eq!(block.to_bytes(), bytes);
+    if let Ok(commitment) = block.commitment(b"\x51") {
+        assert!(commitment.validate().is_ok(), "a commitment is a point of the curve");
+    }
+}

@@ -1,0 +1,31 @@
+//! Target `decode`: whatever bytes come, they are one message or none.
+//!
+//! Invariants: no panic; what decodes encodes back to the same bytes, and what was encoded decodes to the same value.
+
+use core::time::Duration;
+
+use nelumbo_core::wire::{Body, Content, Message};
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(message) = Message::decode(data.into()) else { return };
+    check(&message);
+}
+
+/// What holds for every message that was decoded.
+pub(crate) fn check(message: &Message) {
+    let mut bytes = postcard::to_allocvec(&message.unsigned).expect("memory");
+    bytes.extend_from_slice(message.signature.as_bytes());
+    assert_eq!(bytes[..], message.bytes[..], "encode(decode(b)) = b");
+    assert_eq!(message.digest(), message.digest());
+    if let Body::Session(step) = &message.unsigned.body
+        && let Content::Announce { definition, .. } = &step.content
+    {
+        let again = postcard::to_allocvec(definition).expect("memory");
+        assert_eq!(postcard::from_bytes(&again).as_ref(), Ok(definition), "decode(encode(x)) = x");
+        // The id is a function of the definition alone, and a definition that holds has a creator.
+        assert_eq!(definition.id(), definition.clone().id());
+        if definition.check(Duration::MAX).is_ok() {
+            assert_eq!(definition.index_of(definition.creator_key()), Some(usize::from(definition.creator)));
+        }
+    }
+}

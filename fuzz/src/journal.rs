@@ -1,0 +1,101 @@
+//! Target `journal`: a node that begins with records that somebody has damaged or made up.
+//!
+//! Invariant: `Node::new` says what is wrong or gives a node that works. Keys of records are put right when the value can
+//! be a session's, so that the fuzzer gets behind them; forged sessions have the node's key among theirs.
+
+use nelumbo_core::api::{Command, Config, Input};
+use nelumbo_core::base::{Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
+use nelumbo_core::election::Method;
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{Definition, PeerId};
+
+use super::disk::session_key;
+use super::scheme::secret;
+use super::source::Source;
+use super::values;
+
+/// The number of the signer whose journal it is.
+pub(crate) const OWN: u8 = 1;
+/// The time at which the node begins.
+pub(crate) const WALL: u64 = 1_767_225_600_000;
+
+pub(crate) fn run(data: &[u8]) {
+    let source = &mut Source::new(data);
+    let own = secret(OWN).public_key();
+    let mut records = Vec::new();
+    while !source.is_empty() && records.len() < 4 {
+        records.push(record(source, &own));
+    }
+    let entropy = Entropy::new([9; 32]).expect("not all zero");
+    let boot = Boot {
+        signer: Box::new(SoftwareSigner::new(secret(OWN), entropy.stream("signer"))),
+        verifier: Secp256k1,
+        entropy,
+        peer: PeerId::from_bytes(&[OWN]).expect("one byte names a peer"),
+        records,
+    };
+    match Node::new(Config::new(Network::Regtest), boot, at(0)) {
+        Ok(node) => live(node, own),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Mono::from_nanos(seconds * 1_000_000_000), wall: Wall::from_millis(WALL + seconds * 1000) }
+}
+
+/// A record: raw, or raw with the key that belongs to it, or forged from values.
+fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
+    match source.below(3) {
+        0 => (source.bytes(40).to_vec(), source.bytes(1000).to_vec()),
+        1 => {
+            let value = source.bytes(1000).to_vec();
+            let definition = postcard::take_from_bytes::<Definition>(&value).map(|(definition, _)| definition);
+            (definition.map(|definition| session_key(&definition.id())).unwrap_or_default(), value)
+        }
+        _ => {
+            let mut definition = values::definition(source);
+            definition.network = Network::Regtest;
+            definition.keys.push(*own);
+            definition.keys.sort_unstable();
+            if source.flag() {
+                definition.message.resize(32, 0);
+                definition.creator %= definition.keys.len() as u16;
+                // Keys from thin air are rarely on the curve: others' real keys take their places.
+                for (number, key) in definition.keys.iter_mut().enumerate().filter(|(_, key)| *key != own) {
+                    *key = secret(2 + number as u8).public_key();
+                }
+                definition.keys.sort_unstable();
+                definition.keys.dedup();
+            }
+            let mut value = postcard::to_allocvec(&(&definition, source.byte() as u32, source.flag())).expect("memory");
+            value.extend_from_slice(source.bytes(200));
+            (session_key(&definition.id()), value)
+        }
+    }
+}
+
+/// The node that came of it lives for half a day and takes a command.
+fn live(mut node: Node, own: PublicKey) {
+    for step in 0..6 {
+        let now = at(step * step * 60 * 20);
+        node.handle(now, Input::Tick);
+        let sessions: Vec<_> = node.view().sessions().map(|session| session.id).collect();
+        for session in sessions {
+            let command = match step {
+                1 => Command::ConfirmBroadcast(session),
+                2 => Command::Retry(session),
+                3 => Command::Join(session),
+                4 => Command::Close(session),
+                _ => continue,
+            };
+            let _refused = node.command(now, command);
+        }
+        super::node_bytes::acknowledge(&mut node, now);
+    }
+    let keys = vec![own, secret(7).public_key()];
+    let (tweak, message) = (Tweak::None, vec![1; 32]);
+    let create = Command::Create { suite: Suite::Lotus, keys, tweak, message, election: Method::Lexicographic };
+    node.command(at(50_000), create).expect("a node that has begun can create a session");
+}

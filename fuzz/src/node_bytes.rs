@@ -1,0 +1,240 @@
+//! Target `node_bytes`: one node on the real curve, and everything that a host, a peer and an embedder can do to it.
+//!
+//! Invariants: no panic, a bounded number of outputs for each input, and those of [`Watch`]. Most bytes stop at the
+//! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
+
+use nelumbo_core::api::{Command, Config, GossipId, Input, OperationId, Output, RecordSequence};
+use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{Body, Message, PeerId, SessionId, Unsigned, seal};
+
+use super::disk::Disk;
+use super::journal::{OWN, WALL};
+use super::scheme::secret;
+use super::source::Source;
+use super::values;
+use super::watch::Watch;
+
+/// More outputs than one input has a reason to bring about, with so few peers and sessions.
+const MOST_OUTPUTS: usize = 2_000;
+
+struct Bench {
+    node: Node,
+    own: PublicKey,
+    stranger: SoftwareSigner,
+    stranger_key: PublicKey,
+    nanos: u64,
+    wall: u64,
+    disk: Disk,
+    watch: Watch,
+    synced: u64,
+    gossip: u64,
+}
+
+pub(crate) fn run(data: &[u8]) {
+    let source = &mut Source::new(data);
+    let mut bench = Bench::new();
+    let mut steps = 0;
+    while !source.is_empty() && steps < 64 {
+        bench.step(source);
+        bench.drain();
+        steps += 1;
+    }
+    bench.nanos += 1_000_000_000;
+    bench.input(Input::Tick);
+    bench.sync(usize::MAX);
+    bench.drain();
+}
+
+/// Takes all outputs and reports all records as durable.
+pub(crate) fn acknowledge<V: Verifier>(node: &mut Node<V>, now: Now) {
+    let mut outputs = 0;
+    while let Some(output) = node.poll() {
+        outputs += 1;
+        assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
+        if let Output::Persist { sequence, .. } = output {
+            node.handle(now, Input::Persisted(sequence));
+        }
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        let entropy = Entropy::new([9; 32]).expect("not all zero");
+        let own = secret(OWN).public_key();
+        let boot = Boot {
+            signer: Box::new(SoftwareSigner::new(secret(OWN), entropy.stream("signer"))),
+            verifier: Secp256k1,
+            entropy,
+            peer: PeerId::from_bytes(&[OWN]).expect("one byte names a peer"),
+            records: Vec::new(),
+        };
+        let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(WALL) };
+        let node = Node::new(Config::new(Network::Regtest), boot, now).expect("an empty journal is sound");
+        let stranger = SoftwareSigner::new(secret(2), Entropy::new([2; 32]).expect("not all zero"));
+        Self {
+            node,
+            own,
+            stranger,
+            stranger_key: secret(2).public_key(),
+            nanos: 0,
+            wall: WALL,
+            disk: Disk::default(),
+            watch: Watch::default(),
+            synced: 0,
+            gossip: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = self.wall.saturating_add(self.nanos / 1_000_000);
+        Now { mono: Mono::from_nanos(self.nanos), wall: Wall::from_millis(wall) }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.node.handle(self.now(), input);
+    }
+
+    fn command(&mut self, command: Command) {
+        if let Err(error) = self.node.command(self.now(), command) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+
+    fn step(&mut self, source: &mut Source<'_>) {
+        match source.byte() {
+            0 => {
+                let (from, bytes) = (peer(source), source.bytes(2_000).into());
+                self.input(Input::Received { from, bytes });
+            }
+            1 => {
+                let (from, bytes) = (peer(source), source.bytes(2_000));
+                let bytes = self.signed(bytes);
+                self.input(Input::Received { from, bytes });
+            }
+            2 => {
+                let (from, bytes) = (peer(source), source.bytes(2_000));
+                let bytes = if source.flag() { self.signed(bytes) } else { bytes.into() };
+                self.gossip += 1;
+                self.input(Input::Gossip { from, id: GossipId(self.gossip), bytes });
+            }
+            3 => {
+                let (operation, bytes) = (OperationId(u64::from(source.byte())), source.bytes(2_000));
+                let bytes = if source.flag() { self.signed(bytes) } else { bytes.into() };
+                self.input(Input::Found { operation, bytes });
+            }
+            4 => self.input(Input::Connected(peer(source))),
+            5 => self.input(Input::Disconnected(peer(source))),
+            6 => self.pass(source),
+            7 => self.create(source),
+            8 => self.command_session(source),
+            9 => self.sync(source.below(8)),
+            // Said before; never that a record is durable which is not.
+            10 => self.input(Input::Persisted(RecordSequence::from_u64(self.synced.min(u64::from(source.byte()))))),
+            11 => self.input(Input::LookupFinished(OperationId(source.number()))),
+            12 => self.input(Input::RoutingTable(source.below(20))),
+            13 => {
+                let addresses = (0..source.below(20)).filter_map(|_| values::address(source)).collect();
+                self.input(Input::Addresses(addresses));
+            }
+            14 => self.command(Command::Ban(peer(source))),
+            15 => self.command(Command::Pardon(peer(source))),
+            16 => self.wall = source.number(),
+            17 => {
+                // More than any channel takes.
+                let length = 9_990 + usize::from(u16::from_le_bytes(source.array())) * 2;
+                self.input(Input::Received { from: peer(source), bytes: vec![1; length].into() });
+            }
+            18 => {
+                let body = values::body(source);
+                let bytes = self.seal(body);
+                self.input(Input::Received { from: peer(source), bytes });
+            }
+            _ => self.deadline(),
+        }
+    }
+
+    /// What the stranger would say with these bytes: the same body under its own key.
+    fn signed(&mut self, bytes: &[u8]) -> Bytes {
+        match postcard::from_bytes::<Unsigned>(bytes) {
+            Ok(unsigned) => self.seal(unsigned.body),
+            Err(_) => bytes.into(),
+        }
+    }
+
+    fn seal(&mut self, mut body: Body) -> Bytes {
+        // What is true of every session message that gets far: it is about a session that the node knows.
+        if let Body::Session(step) = &mut body
+            && step.session.as_bytes()[0] == 0
+            && let Some(session) = self.node.view().sessions().next()
+        {
+            step.session = session.id;
+        }
+        seal::<Secp256k1>(&mut self.stranger, Network::Regtest, body).expect("software signs")
+    }
+
+    fn pass(&mut self, source: &mut Source<'_>) {
+        let millis = [0, 1, 100, 2_000, 30_000, 600_000, 3_600_000, 86_400_000][source.below(8)];
+        self.nanos += millis * 1_000_000 * u64::from(source.byte());
+        self.input(Input::Tick);
+    }
+
+    fn deadline(&mut self) {
+        if let Some(deadline) = self.node.deadline() {
+            self.nanos = self.nanos.max(deadline.at.as_nanos());
+            self.input(Input::Tick);
+        }
+    }
+
+    fn create(&mut self, source: &mut Source<'_>) {
+        let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
+        let mut keys = vec![self.own, self.stranger_key];
+        (0..source.below(3)).for_each(|_| keys.push(values::key(source)));
+        let message = if source.flag() { source.bytes(5_000).to_vec() } else { vec![source.byte(); 32] };
+        self.command(Command::Create { suite, keys, tweak, message, election });
+    }
+
+    fn command_session(&mut self, source: &mut Source<'_>) {
+        let sessions: Vec<SessionId> = self.node.view().sessions().map(|session| session.id).collect();
+        let session = source.place(sessions.len()).map_or(SessionId::from_bytes([0; 32]), |place| sessions[place]);
+        self.command(match source.below(5) {
+            0 => Command::Join(session),
+            1 => Command::Abort(session, values::reason(source)),
+            2 => Command::Retry(session),
+            3 => Command::ConfirmBroadcast(session),
+            _ => Command::Close(session),
+        });
+    }
+
+    fn sync(&mut self, count: usize) {
+        if let Some(sequence) = self.disk.sync(count) {
+            self.synced = sequence.as_u64();
+            self.input(Input::Persisted(sequence));
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut outputs = 0;
+        while let Some(output) = self.node.poll() {
+            outputs += 1;
+            assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
+            match output {
+                Output::Persist { sequence, key, value } => self.disk.push(sequence, key, value),
+                Output::Send { bytes, .. } | Output::Publish { bytes, .. } => {
+                    let message = Message::decode(bytes).expect("a node sends messages");
+                    self.watch.sends(&self.own, &message, &self.disk);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// One of a few peers, or any.
+fn peer(source: &mut Source<'_>) -> PeerId {
+    match source.byte() {
+        255 => values::peer(source),
+        number => PeerId::from_bytes(&[2 + number % 6]).expect("one byte names a peer"),
+    }
+}

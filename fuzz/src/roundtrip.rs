@@ -1,0 +1,58 @@
+//! Target `roundtrip`: values of every wire type, through bytes and back.
+//!
+//! Invariants: a value within the wire's bounds comes back as it was, and one beyond them is refused; no prefix and no
+//! extension of a message is a message.
+
+use nelumbo_core::crypto::Signature;
+use nelumbo_core::wire::{
+    Body, Content, DecodeError, MAX_ADDRESSES, MAX_MESSAGE, MAX_SIGNERS, Message, Unsigned, VERSION,
+};
+
+use super::source::Source;
+use super::{decode, values};
+
+pub(crate) fn run(data: &[u8]) {
+    let source = &mut Source::new(data);
+    let version = if source.byte() == 255 { source.byte() } else { VERSION };
+    let network = values::network(source);
+    let author = values::key(source);
+    let signature = Signature::from_bytes(source.array());
+    let unsigned = Unsigned { version, network, author, body: values::body(source) };
+    let mut bytes = postcard::to_allocvec(&unsigned).expect("memory");
+    bytes.extend_from_slice(signature.as_bytes());
+    let expected = if version != VERSION {
+        Err(DecodeError::Version(version))
+    } else if is_within_bounds(&unsigned.body) {
+        Ok(())
+    } else {
+        Err(DecodeError::Malformed)
+    };
+    match Message::decode(bytes.as_slice().into()) {
+        Ok(message) => {
+            assert_eq!(expected, Ok(()), "{unsigned:?} is beyond the bounds and was taken");
+            assert_eq!((&message.unsigned, message.signature), (&unsigned, signature), "decode(encode(x)) = x");
+            decode::check(&message);
+        }
+        Err(error) => assert_eq!(expected, Err(error), "{unsigned:?}"),
+    }
+    assert!(Message::decode(bytes[..bytes.len() - 1].into()).is_err(), "cut short: {unsigned:?}");
+    bytes.push(source.byte());
+    assert!(Message::decode(bytes.as_slice().into()).is_err(), "one byte more: {unsigned:?}");
+}
+
+fn is_within_bounds(body: &Body) -> bool {
+    match body {
+        Body::Presence(presence) => presence.addresses.len() <= MAX_ADDRESSES,
+        Body::Session(step) => match &step.content {
+            Content::Announce { definition, .. } => {
+                definition.keys.len() <= MAX_SIGNERS && definition.message.len() <= MAX_MESSAGE
+            }
+            Content::Status { nonces, partials } => [nonces, partials]
+                .into_iter()
+                .all(|bits| postcard::to_allocvec(bits).expect("memory").len() <= 1 + MAX_SIGNERS / 8),
+            _ => true,
+        },
+        #[allow(unreachable_patterns, reason = "families may be added")]
+        _ => true,
+    }
+}

@@ -1,0 +1,29 @@
+//! Which cryptography a world of nodes runs on.
+//!
+//! The real curve takes a hundred times as long as the machines around it; most scripts are played with a stand-in that
+//! keeps its rules, and the same scripts can be played on the curve. Driven by `script`.
+
+use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner, Verifier};
+
+pub(crate) trait Scheme {
+    type Verifier: Verifier + Copy + Default;
+
+    /// The signer with this number, from 1.
+    fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Self::Verifier> + Send>;
+}
+
+/// The real thing.
+pub(crate) struct Curve;
+
+impl Scheme for Curve {
+    type Verifier = Secp256k1;
+
+    fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Secp256k1> + Send> {
+        Box::new(SoftwareSigner::new(secret(number), entropy))
+    }
+}
+
+pub(crate) fn secret(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32]).expect("a small number is a key")
+}

@@ -1,0 +1,97 @@
+//! An honest node under test, through all its lives.
+//!
+//! Owns the node, its disk and its watch. Driven by the script's world.
+
+use nelumbo_core::api::{Config, Input};
+use nelumbo_core::base::{Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{Network, PublicKey};
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{Address, PeerId};
+
+use super::super::disk::Disk;
+use super::super::journal::WALL;
+use super::super::scheme::Scheme;
+use super::super::watch::Watch;
+
+pub(super) struct Honest<S: Scheme> {
+    number: u8,
+    pub(super) peer: PeerId,
+    pub(super) key: PublicKey,
+    /// None while it is down.
+    pub(super) node: Option<Node<S::Verifier>>,
+    pub(super) disk: Disk,
+    pub(super) watch: Watch,
+    /// Whether records become durable as soon as they are written.
+    pub(super) syncs: bool,
+    lives: u8,
+    born: u64,
+    /// By how much its calendar is ahead of `WALL`, in milliseconds.
+    pub(super) ahead: u64,
+}
+
+impl<S: Scheme> Honest<S> {
+    pub(super) fn new(number: u8, peer: PeerId) -> Self {
+        let key = S::signer(number, Entropy::new([1; 32]).expect("not all zero")).public_key();
+        Self {
+            number,
+            peer,
+            key,
+            node: None,
+            disk: Disk::default(),
+            watch: Watch::default(),
+            syncs: true,
+            lives: 0,
+            born: 0,
+            ahead: 0,
+        }
+    }
+
+    /// A life begins with what is on the disk, fresh entropy and a clock that counts from zero.
+    pub(super) fn boot(&mut self, time: u64) {
+        self.disk.crash();
+        self.lives = self.lives.wrapping_add(1);
+        self.watch.reboots();
+        self.born = time;
+        let mut seed = [self.number; 32];
+        seed[1] = self.lives;
+        let entropy = Entropy::new(seed).expect("not all zero");
+        let boot = Boot {
+            signer: S::signer(self.number, entropy.stream("signer")),
+            verifier: S::Verifier::default(),
+            entropy,
+            peer: self.peer,
+            records: self.disk.records(),
+        };
+        let mut node =
+            Node::new(Config::new(Network::Regtest), boot, self.now(time)).expect("a node reads its own journal");
+        let address = Address::from_bytes(vec![self.number]).expect("one byte is an address");
+        node.handle(self.now(time), Input::Addresses(vec![address]));
+        node.handle(self.now(time), Input::RoutingTable(1));
+        self.node = Some(node);
+    }
+
+    pub(super) fn now(&self, time: u64) -> Now {
+        let wall = WALL + time / 1_000_000 + self.ahead;
+        Now { mono: Mono::from_nanos(time - self.born), wall: Wall::from_millis(wall) }
+    }
+
+    pub(super) fn input(&mut self, time: u64, input: Input) {
+        let now = self.now(time);
+        if let Some(node) = &mut self.node {
+            node.handle(now, input);
+        }
+    }
+
+    /// Makes records durable, and tells the node.
+    pub(super) fn sync(&mut self, time: u64, count: usize) {
+        if let Some(sequence) = self.disk.sync(count) {
+            self.input(time, Input::Persisted(sequence));
+        }
+    }
+
+    /// When time alone makes something happen, on the world's clock.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let deadline = self.node.as_ref()?.deadline()?;
+        Some(self.born.saturating_add(deadline.at.as_nanos()))
+    }
+}

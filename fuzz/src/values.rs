@@ -1,0 +1,123 @@
+//! Wire values drawn from the fuzzer's bytes, well formed or not.
+//!
+//! Invariant: every value that the wire's types can hold can be drawn, within small sizes most of the time. Driven by
+//! `roundtrip`, `journal` and the puppets of `script`.
+
+use nelumbo_core::base::Wall;
+use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
+use nelumbo_core::election::Method;
+use nelumbo_core::wire::{
+    AbortReason, Address, Bits, Body, Content, Definition, PeerId, Presence, SessionId, SessionMessage,
+};
+
+use super::source::Source;
+
+pub(crate) fn network(source: &mut Source<'_>) -> Network {
+    [Network::Regtest, Network::Testnet, Network::Mainnet][source.below(3)]
+}
+
+pub(crate) fn suite(source: &mut Source<'_>) -> Suite {
+    [Suite::Lotus, Suite::Bip340][source.below(2)]
+}
+
+pub(crate) fn tweak(source: &mut Source<'_>) -> Tweak {
+    match source.below(3) {
+        0 => Tweak::None,
+        1 => Tweak::Taproot { merkle_root: None },
+        _ => Tweak::Taproot { merkle_root: Some(source.array()) },
+    }
+}
+
+pub(crate) fn method(source: &mut Source<'_>) -> Method {
+    let all = [Method::Lexicographic, Method::HashBased, Method::FirstSigner, Method::LastSigner, Method::Rotating];
+    all[source.below(all.len())]
+}
+
+pub(crate) fn reason(source: &mut Source<'_>) -> AbortReason {
+    [AbortReason::Declined, AbortReason::Left, AbortReason::Closed][source.below(3)]
+}
+
+pub(crate) fn key(source: &mut Source<'_>) -> PublicKey {
+    let mut bytes = source.array();
+    bytes[0] = 2 | bytes[0] & 1;
+    PublicKey::from_bytes(bytes).expect("the prefix is 2 or 3")
+}
+
+pub(crate) fn peer(source: &mut Source<'_>) -> PeerId {
+    let length = 1 + source.below(42);
+    let name: [u8; 42] = source.array();
+    PeerId::from_bytes(&name[..length]).expect("1 to 42 bytes name a peer")
+}
+
+pub(crate) fn address(source: &mut Source<'_>) -> Option<Address> {
+    Address::from_bytes(source.bytes(300).to_vec())
+}
+
+pub(crate) fn wall(source: &mut Source<'_>) -> Wall {
+    Wall::from_millis(source.number())
+}
+
+pub(crate) fn nonce(source: &mut Source<'_>) -> PublicNonce {
+    PublicNonce::from_bytes(source.array())
+}
+
+pub(crate) fn bits(source: &mut Source<'_>) -> Bits {
+    let length = source.below(160);
+    let drawn: [u8; 20] = source.array();
+    Bits::collect((0..length).map(|index| drawn[index / 8] >> (index % 8) & 1 == 1))
+}
+
+pub(crate) fn definition(source: &mut Source<'_>) -> Definition {
+    let count = source.below(8);
+    let mut keys: Vec<PublicKey> = (0..count).map(|_| key(source)).collect();
+    if source.flag() {
+        keys.sort_unstable();
+        keys.dedup();
+    }
+    Definition {
+        network: network(source),
+        suite: suite(source),
+        keys,
+        tweak: tweak(source),
+        message: source.bytes(4100).to_vec(),
+        election: method(source),
+        creator: u16::from_le_bytes(source.array()),
+        created_at: wall(source),
+        expires_at: wall(source),
+        nonce: source.array(),
+    }
+}
+
+pub(crate) fn content(source: &mut Source<'_>) -> Content {
+    match source.below(7) {
+        0 => Content::Announce { definition: definition(source), nonce: nonce(source) },
+        1 => Content::Join { nonce: nonce(source) },
+        2 => Content::Partial { nonces: source.array(), partial: PartialSignature::from_bytes(source.array()) },
+        3 => Content::Finalized { signature: Signature::from_bytes(source.array()) },
+        4 => Content::Abort { reason: reason(source) },
+        5 => Content::Confirmed,
+        _ => Content::Status { nonces: bits(source), partials: bits(source) },
+    }
+}
+
+pub(crate) fn presence(source: &mut Source<'_>) -> Presence {
+    let count = source.below(18);
+    Presence {
+        peer: peer(source),
+        addresses: (0..count).filter_map(|_| address(source)).collect(),
+        issued_at: wall(source),
+        expires_at: wall(source),
+    }
+}
+
+pub(crate) fn body(source: &mut Source<'_>) -> Body {
+    if source.flag() {
+        return Body::Presence(presence(source));
+    }
+    Body::Session(SessionMessage {
+        session: SessionId::from_bytes(source.array()),
+        attempt: u32::try_from(source.number() & 0xffff_ffff).expect("32 bits"),
+        sequence: source.number(),
+        content: content(source),
+    })
+}
