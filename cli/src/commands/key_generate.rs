@@ -48,8 +48,7 @@ impl Generate {
 
 /// Randomness of the operating system.
 pub(super) fn fresh_entropy() -> Result<Entropy, Failure> {
-    let remedy = "nothing secret can be made on this machine until its source of randomness works";
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| Failure::input(error, remedy))?;
-    Entropy::new(seed).map_err(|error| Failure::input(error, remedy))
+    nelumbo_tokio::fresh_entropy().map_err(|error| {
+        Failure::input(error, "nothing secret can be made on this machine until its source of randomness works")
+    })
 }
