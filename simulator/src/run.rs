@@ -151,8 +151,9 @@ impl Record {
         self.watch.see(noted);
         let at = noted.stamp.at;
         match &noted.note {
-            Note::Asked(true) => self.asked.entry(noted.node).or_default().push(at),
-            Note::Asked(false) => *self.reasons.entry("refused-command".into()).or_default() += 1,
+            Note::Asked(Some(_)) => self.asked.entry(noted.node).or_default().push(at),
+            Note::Down => drop(self.asked.remove(&noted.node)),
+            Note::Asked(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
             Note::Event(event) => self.on_event(at, noted.node, event),
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! No honest signer is blamed for what only its key can have done.
+//! No honest signer is blamed for what only its key can have done, and no honest peer is shut out.
 
 use nelumbo_core::api::{AttemptFailure, Event};
 
 use super::{Checker, Facts, Sight};
-use crate::peer::Note;
+use crate::peer::{Note, node_of};
 
 #[derive(Debug)]
 pub(super) struct Blame;
@@ -14,14 +14,24 @@ impl Checker for Blame {
     }
 
     fn see(&mut self, facts: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Note::Event(Event::AttemptFailed { session, failure, .. }) = &sight.noted.note else { return Ok(()) };
-        let blamed = match failure {
-            AttemptFailure::InvalidPartial(keys) => keys.as_slice(),
-            AttemptFailure::InvalidNonce(key) => std::slice::from_ref(key),
-            _ => &[],
+        let Note::Event(event) = &sight.noted.note else { return Ok(()) };
+        let blamed = match event {
+            Event::AttemptFailed { failure: AttemptFailure::InvalidPartial(keys), .. } => {
+                keys.iter().find(|key| facts.is_honest(key)).map(ToString::to_string)
+            }
+            Event::AttemptFailed { failure: AttemptFailure::InvalidNonce(key), .. } => {
+                facts.is_honest(key).then(|| key.to_string())
+            }
+            Event::PeerGraylisted { peer, .. }
+            | Event::ShouldBan { peer, .. }
+            | Event::PeerBlacklisted { peer, .. } => {
+                let node = node_of(peer).filter(|node| facts.honest.get(*node as usize) == Some(&true));
+                node.map(|node| format!("node {node}"))
+            }
+            _ => None,
         };
-        match blamed.iter().find(|key| facts.is_honest(key)) {
-            Some(key) => Err(format!("{key} is blamed in {session} and did nothing wrong: {failure:?}")),
+        match blamed {
+            Some(who) => Err(format!("{who} is blamed and did nothing wrong: {event:?}")),
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Once the network has healed, everything honest comes to its end: each session among honest signers that its creator
 //! was told of completes at every signer, unless somebody refused it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
@@ -11,7 +11,9 @@ use crate::peer::Note;
 
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    created: BTreeSet<SessionId>,
+    /// What was asked for and is not durable yet, by node, in order.
+    asked: BTreeMap<u32, VecDeque<Vec<u32>>>,
+    created: BTreeMap<SessionId, Vec<u32>>,
     given_up: BTreeSet<SessionId>,
     completed: BTreeMap<SessionId, BTreeSet<u32>>,
     down: BTreeSet<u32>,
@@ -26,8 +28,16 @@ impl Checker for Liveness {
         let node = sight.noted.node;
         match &sight.noted.note {
             Note::Up => drop(self.down.remove(&node)),
-            Note::Down => drop(self.down.insert(node)),
-            Note::Event(Event::SessionCreated { session, .. }) => drop(self.created.insert(*session)),
+            Note::Down => {
+                self.down.insert(node);
+                self.asked.remove(&node);
+            }
+            Note::Asked(Some(signers)) => self.asked.entry(node).or_default().push_back(signers.clone()),
+            Note::Event(Event::SessionCreated { session, .. }) => {
+                if let Some(signers) = self.asked.get_mut(&node).and_then(VecDeque::pop_front) {
+                    self.created.insert(*session, signers);
+                }
+            }
             Note::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
                 self.given_up.insert(*session);
             }
@@ -44,17 +54,15 @@ impl Checker for Liveness {
             return Vec::new();
         }
         let mut missing = Vec::new();
-        for session in self.created.difference(&self.given_up) {
-            let Some(definition) = facts.sessions.get(session) else {
-                missing.push(format!("{session} was created and never announced"));
+        for (session, signers) in &self.created {
+            if self.given_up.contains(session) {
                 continue;
-            };
-            let signers: Vec<u32> = definition.keys.iter().filter_map(|key| facts.nodes.get(key).copied()).collect();
+            }
             let is_expected =
                 signers.iter().all(|signer| facts.honest[*signer as usize] && !self.down.contains(signer));
             let none = BTreeSet::new();
             let completed = self.completed.get(session).unwrap_or(&none);
-            let lacking: Vec<u32> = signers.into_iter().filter(|signer| !completed.contains(signer)).collect();
+            let lacking: Vec<u32> = signers.iter().filter(|signer| !completed.contains(signer)).copied().collect();
             if is_expected && !lacking.is_empty() {
                 missing.push(format!("{session} has not completed at {lacking:?}"));
             }

@@ -9,7 +9,7 @@ use super::timers::{Timer, Timers};
 use super::worker::Stage;
 use super::{Nanos, Noted, Stamp, Tally};
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{Care, World};
 
 /// A machine's end of the network.
 #[derive(Debug)]
@@ -73,17 +73,17 @@ impl<N> Context<'_, N> {
     /// Sends a message, which the world may delay, lose or double.
     #[inline]
     pub fn send(&mut self, to: u32, payload: &[u8]) {
-        self.send_after(0, to, payload);
+        self.send_after(0, to, payload, Care::Once);
     }
 
-    /// Sends a message after a delay of the machine's own, such as the time that it computes.
+    /// Sends a message after a delay of the machine's own, such as the time that it computes, and with more care.
     #[inline]
-    pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8]) {
+    pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8], care: Care) {
         assert!(to < self.world.nodes(), "there is no machine {to}");
         self.tally.messages += 1;
         self.tally.bytes += payload.len() as u64;
         let leaves = self.stamp.at.saturating_add(delay);
-        let arrivals = self.world.transmit(self.wire, leaves, self.node, to, payload.len());
+        let arrivals = self.world.transmit(self.wire, leaves, self.node, to, payload.len(), care);
         match arrivals {
             [None, None] => self.tally.lost += 1,
             [Some(_), Some(_)] => self.tally.duplicated += 1,

@@ -11,6 +11,8 @@ pub(super) enum Frame<'a> {
     Hello { life: u32 },
     /// Connected, and this is my life.
     Welcome { life: u32 },
+    /// I have your welcome, in this life of mine: connected.
+    Thanks { life: u32 },
     /// The connection is down.
     Bye,
     /// A message of the node, for the receiver in this life.
@@ -33,6 +35,7 @@ impl<'a> Frame<'a> {
             Self::Hello { life } => (0, &life.to_le_bytes(), &[], &[]),
             Self::Welcome { life } => (1, &life.to_le_bytes(), &[], &[]),
             Self::Bye => (2, &[], &[], &[]),
+            Self::Thanks { life } => (9, &life.to_le_bytes(), &[], &[]),
             Self::Direct { life, bytes } => (3, &life.to_le_bytes(), &[], bytes),
             Self::Gossip { bytes } => (4, &[], &[], bytes),
             Self::Store { key, value } => (5, &key.to_le_bytes(), &[], value),
@@ -65,6 +68,7 @@ impl<'a> Frame<'a> {
             }
             7 => large(rest).map(|(operation, value)| Self::Found { operation, value })?,
             8 => small().map(|(node, records)| Self::Snapshot { node, records })?,
+            9 => Self::Thanks { life: small()?.0 },
             _ => return None,
         })
     }
@@ -114,6 +118,7 @@ mod tests {
             Frame::Hello { life: 7 },
             Frame::Welcome { life: u32::MAX },
             Frame::Bye,
+            Frame::Thanks { life: 8 },
             Frame::Direct { life: 1, bytes: &bytes },
             Frame::Gossip { bytes: &[] },
             Frame::Store { key: 9, value: &bytes },

@@ -26,6 +26,7 @@ use crate::crypto::{Crypto, Meter};
 use crate::engine::{Context, Machine, Nanos};
 use crate::random::Random;
 use crate::schedule::{Deed, MILLISECOND};
+use crate::world::Care;
 use clock::Clock;
 use deeds::Deeds;
 use disk::Disk;
@@ -33,7 +34,7 @@ use frame::Frame;
 use host::{Wish, Wishes};
 use network::{Frames, Network};
 
-use host::peer_id;
+pub(crate) use host::{node_of, peer_id};
 pub use note::{Note, Trouble};
 pub(crate) use plan::Plan;
 
@@ -315,14 +316,19 @@ impl<C: Crypto> Peer<C> {
     fn send_direct(&mut self, context: Port<'_, '_>, to: u32, bytes: &Bytes) {
         if let Some(frame) = self.network.direct(to, bytes) {
             let busy = self.computes(context);
-            context.send_after(busy, to, &frame);
+            context.send_after(busy, to, &frame, Care::Once);
         }
+    }
+
+    fn send_frame(&self, context: Port<'_, '_>, to: u32, frame: &Frame<'_>) {
+        let busy = self.computes(context);
+        context.send_after(busy, to, &frame.encode(), Care::Again);
     }
 
     fn send_frames(&self, context: Port<'_, '_>, frames: Frames) {
         let busy = self.computes(context);
         for (to, frame) in frames {
-            context.send_after(busy, to, &frame);
+            context.send_after(busy, to, &frame, Care::Again);
         }
     }
 
@@ -360,6 +366,14 @@ impl<C: Crypto> Peer<C> {
         self.input(context, Input::Connected(peer_id(from)));
     }
 
+    /// The greeting has been answered and the answer has arrived: both ends are connected.
+    fn on_thanks(&mut self, context: Port<'_, '_>, from: u32, life: u32) {
+        if self.network.greeted.get(&from) == Some(&life) {
+            self.network.greeted.remove(&from);
+            self.on_connected(context, from, life);
+        }
+    }
+
     pub(crate) fn disconnect(&mut self, context: Port<'_, '_>, from: u32) {
         if self.network.up.remove(&from).is_some() {
             self.input(context, Input::Disconnected(peer_id(from)));
@@ -369,13 +383,22 @@ impl<C: Crypto> Peer<C> {
     fn on_frame(&mut self, context: Port<'_, '_>, from: u32, frame: &Frame<'_>) {
         match *frame {
             Frame::Hello { life } => {
-                let welcome = Frame::Welcome { life: self.life }.encode();
-                context.send(from, &welcome);
+                self.network.greeted.insert(from, life);
+                self.send_frame(context, from, &Frame::Welcome { life: self.life });
+            }
+            Frame::Welcome { life } => {
+                self.send_frame(context, from, &Frame::Thanks { life: self.life });
                 self.on_connected(context, from, life);
             }
-            Frame::Welcome { life } => self.on_connected(context, from, life),
+            Frame::Thanks { life } => self.on_thanks(context, from, life),
             Frame::Bye => self.disconnect(context, from),
             Frame::Direct { life, bytes } => {
+                // It can overtake the thanks: who knows this life has been welcomed.
+                if life == self.life
+                    && let Some(greeted) = self.network.greeted.get(&from)
+                {
+                    self.on_thanks(context, from, *greeted);
+                }
                 if life == self.life && self.network.up.contains_key(&from) {
                     let bytes = frame::shared(bytes);
                     if let Some(deeds) = &mut self.deeds {
@@ -383,7 +406,7 @@ impl<C: Crypto> Peer<C> {
                     }
                     self.input(context, Input::Received { from: peer_id(from), bytes });
                 } else {
-                    context.send(from, &Frame::Bye.encode());
+                    self.send_frame(context, from, &Frame::Bye);
                 }
             }
             Frame::Gossip { bytes } => {
@@ -393,7 +416,9 @@ impl<C: Crypto> Peer<C> {
                 }
             }
             Frame::Store { key, value } => self.network.keep(key, value),
-            Frame::Find { operation, key } => context.send(from, &self.network.find(operation, key)),
+            Frame::Find { operation, key } => {
+                self.send_frames(context, vec![(from, self.network.find(operation, key))]);
+            }
             Frame::Found { operation, value } => {
                 let operation = OperationId(operation);
                 if let Some(is_last) = self.network.answered(operation) {

@@ -28,6 +28,8 @@ pub(super) struct Network {
     pub(super) contacts: BTreeSet<u32>,
     /// Who it is connected to, in which life of theirs.
     pub(super) up: BTreeMap<u32, u32>,
+    /// Who has greeted in which life, and has not thanked for the welcome yet.
+    pub(super) greeted: BTreeMap<u32, u32>,
     seen: BTreeSet<u64>,
     seen_in_order: VecDeque<u64>,
     /// Gossip that waits for the node's verdict.

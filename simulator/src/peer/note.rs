@@ -19,8 +19,8 @@ pub enum Note {
     Up,
     /// The node is not running any more.
     Down,
-    /// The node has asked for a session, or was refused one.
-    Asked(bool),
+    /// The node was asked for a session among these, or could not make one.
+    Asked(Option<Vec<u32>>),
     /// The node sends a direct message; told once for all its receivers.
     Sent(Bytes),
     /// The node tells its owner something.

@@ -122,7 +122,7 @@ impl<C: Crypto> Peer<C> {
             Happening::Restart { .. } => self.boot(context),
             Happening::Fork { copy, .. } => {
                 let records = encode_records(&self.disk.records());
-                context.send(*copy, &Frame::Snapshot { node: self.index, records: &records }.encode());
+                self.send_frame(context, *copy, &Frame::Snapshot { node: self.index, records: &records });
             }
             Happening::Jump { ms, .. } => self.clock.ahead = self.clock.ahead.saturating_add(*ms),
             Happening::Drift { ppm, .. } => {
@@ -153,9 +153,9 @@ impl<C: Crypto> Peer<C> {
         let message = Random::stream(self.plan.schedule.seed, "message", step as u64).bytes32().to_vec();
         let command = Command::Create { suite, keys, tweak: Tweak::None, message, election: Method::HashBased };
         let now = self.clock.read(context.now());
-        let Some(node) = &mut self.node else { return context.note(Note::Asked(false)) };
+        let Some(node) = &mut self.node else { return context.note(Note::Asked(None)) };
         let asked = node.command(now, command).is_ok();
-        context.note(Note::Asked(asked));
+        context.note(Note::Asked(asked.then(|| signers.to_vec())));
         self.settle(context);
     }
 

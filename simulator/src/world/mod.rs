@@ -26,6 +26,15 @@ pub struct Weather {
     pub held_back: Nanos,
 }
 
+/// What a sender does about loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Nothing: what is lost is lost.
+    Once,
+    /// Sends it again, as transports do: bad weather only delays it. A partition still keeps it from arriving.
+    Again,
+}
+
 /// A weather with its time. What is in no spell is fair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spell {
@@ -140,6 +149,7 @@ impl World {
         from: u32,
         to: u32,
         length: usize,
+        care: Care,
     ) -> [Option<Nanos>; 2] {
         let mut leaves = now;
         if let Some(bandwidth) = self.bandwidth {
@@ -158,6 +168,12 @@ impl World {
             if (*from..*until).contains(&now) {
                 self.weather(weather, &mut arrivals, wire, leaves, here, there);
             }
+        }
+        if care == Care::Again && arrivals == [None, None] {
+            // Sent again each second until it gets through; half of what was lost is lost again.
+            let times = 1 + u64::from(wire.random.draw().trailing_ones().min(8));
+            let latency = self.latency.draw(&mut wire.random, here, there);
+            arrivals[0] = Some(leaves.saturating_add(latency).saturating_add(times * 1_000_000_000));
         }
         arrivals
     }
