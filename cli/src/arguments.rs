@@ -6,7 +6,7 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, demo, demo_node, elect, key, sign, verify};
+use crate::commands::{completions, demo, demo_node, elect, key, sign, verify, verify_blame};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Key(key::Key),
     Sign(sign::Sign),
     Verify(verify::Verify),
+    VerifyBlame(verify_blame::VerifyBlame),
     Elect(elect::Elect),
     Completions(completions::Completions),
 }

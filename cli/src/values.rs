@@ -66,7 +66,7 @@ pub(crate) fn network() -> impl TypedValueParser<Value = Network> {
 
 /// An election method.
 pub(crate) fn method() -> impl TypedValueParser<Value = Method> {
-    named(["lexicographic", "hash-based", "first-signer", "last-signer"])
+    named(["lexicographic", "hash-based", "first-signer", "last-signer", "rotating"])
 }
 
 /// One of these names, each of which the type can read.

@@ -84,6 +84,17 @@ pub enum Offence {
     InvalidSignature,
 }
 
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equivocation => "two different nonces or partial signatures in one attempt",
+            Self::InvalidNonce => "a public nonce that is none",
+            Self::InvalidPartial => "a partial signature that does not verify",
+            Self::InvalidSignature => "passing an invalid signature off as valid",
+        })
+    }
+}
+
 /// Why evidence convicts nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

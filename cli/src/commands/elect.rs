@@ -3,6 +3,7 @@
 use clap::Args;
 use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::election::{Election, Method};
+use nelumbo_core::wire::SessionId;
 use serde::Serialize;
 
 use crate::failure::{Answer, Failure};
@@ -14,10 +15,12 @@ Methods:
   hash-based     a key that a hash of all keys points at, then upwards and around
   first-signer   the first of the sorted keys, then upwards
   last-signer    the last of the sorted keys, then downwards
+  rotating       an order drawn for each attempt at a session; needs --session
 
 Examples:
   nelumbo elect KEY KEY KEY
-  nelumbo elect --method hash-based --json KEY KEY KEY";
+  nelumbo elect --method hash-based --json KEY KEY KEY
+  nelumbo elect --method rotating --session ID --attempt 2 KEY KEY KEY";
 
 /// Elects the coordinator among signers: who publishes the result, and who takes over in turn
 ///
@@ -32,6 +35,12 @@ pub(crate) struct Elect {
     /// How to elect
     #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
     method: Method,
+    /// The session, for the rotating method
+    #[arg(long, value_name = "ID", required_if_eq("method", "rotating"))]
+    session: Option<SessionId>,
+    /// The attempt at the session, for the rotating method
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: u32,
     /// Prints one JSON object: `coordinator`, `coordinator_index`, `priority`, `proof`
     #[arg(long)]
     json: bool,
@@ -48,8 +57,12 @@ struct Outcome<'a> {
 impl Elect {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let keys = values::sorted(self.keys)?;
-        let election = Election::new(self.method, &keys)
-            .map_err(|error| Failure::input(error, "give the public key of every signer, each once"))?;
+        let elected = match self.session {
+            Some(session) => Election::in_session(self.method, &keys, session.as_bytes(), self.attempt),
+            None => Election::new(self.method, &keys),
+        };
+        let election =
+            elected.map_err(|error| Failure::input(error, "give the public key of every signer, each once"))?;
         let coordinator = keys[election.coordinator()];
         let proof = hex::encode(election.proof());
         if self.json {

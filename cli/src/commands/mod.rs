@@ -13,6 +13,7 @@ mod key_generate;
 mod key_show;
 pub(crate) mod sign;
 pub(crate) mod verify;
+pub(crate) mod verify_blame;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::{Answer, Failure};
@@ -27,6 +28,7 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Key(key::Key::Aggregate(aggregate)) => aggregate.run(),
         Command::Sign(sign) => sign.run(),
         Command::Verify(verify) => verify.run(),
+        Command::VerifyBlame(verify_blame) => verify_blame.run(),
         Command::Elect(elect) => elect.run(),
         Command::Completions(completions) => completions.run(),
     }

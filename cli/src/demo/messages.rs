@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use nelumbo_core::crypto::{PublicKey, Signature, Suite};
 use nelumbo_core::wire::SessionId;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// How the nodes are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -100,13 +99,11 @@ pub(crate) enum Report {
     /// It has every signer's nonce, and its partial signature is out.
     NoncesExchanged {
         /// Of which session.
-        #[serde(deserialize_with = "session_id")]
         session: SessionId,
     },
     /// It has the signature.
     Signed {
         /// Of which session.
-        #[serde(deserialize_with = "session_id")]
         session: SessionId,
         /// The signature, which the node has verified.
         signature: Signature,
@@ -120,9 +117,4 @@ pub(crate) enum Report {
     },
     /// It has stopped, and its journal is written out.
     Stopped,
-}
-
-/// The id as the text that it is in JSON.
-fn session_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }

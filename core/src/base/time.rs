@@ -16,6 +16,9 @@ impl Mono {
     /// The host's origin.
     pub const ZERO: Self = Self(0);
 
+    /// The end of time, at which sums saturate. No timer fires there.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The time `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

@@ -16,8 +16,13 @@ impl<K: Ord + Clone> Timers<K> {
         Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
+    /// Sets or replaces the timer. At the end of time it is not set: that never comes, and what a timer sets again when
+    /// it fires would never end.
     pub(crate) fn set(&mut self, key: K, at: Mono) {
         self.cancel(&key);
+        if at == Mono::MAX {
+            return;
+        }
         self.by_time.insert((at, key.clone()));
         self.by_key.insert(key, at);
     }
@@ -72,6 +77,8 @@ mod tests {
         assert_eq!(timers.pop_due(Mono::from_nanos(9)), Some("b"));
         assert_eq!(timers.pop_due(Mono::from_nanos(9)), Some("a"));
         assert_eq!(timers.pop_due(Mono::from_nanos(9)), None);
+        timers.set("end", Mono::MAX);
+        assert_eq!(timers.pop_due(Mono::MAX), None, "the end of time never comes");
         timers.set("c", Mono::ZERO);
         timers.cancel(&"c");
         assert_eq!(timers.next(), None);

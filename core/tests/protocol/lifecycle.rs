@@ -298,6 +298,14 @@ fn a_node_that_nobody_can_dial_tells_its_peers_which_key_it_holds() {
 }
 
 #[test]
+fn the_end_of_time_is_a_moment_like_any_other() {
+    let (mut desk, _, _, definition, _) = joined();
+    desk.node.handle(crate::common::now(u64::MAX), Input::Tick);
+    assert!(desk.node.view().session(&definition.id()).is_none(), "it has expired");
+    assert!(desk.node.deadline().is_none_or(|deadline| deadline.at < nelumbo_core::base::Mono::MAX));
+}
+
+#[test]
 fn a_session_that_nobody_finishes_expires() {
     // E3
     let (mut desk, alice, _, definition, _) = joined();

@@ -31,7 +31,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, PeerId, Swarm, gossipsub::TopicHash, identity::Keypair, kad};
+use libp2p::{Multiaddr, PeerId, Swarm, TransportError, gossipsub::TopicHash, identity::Keypair, kad};
 use tokio::time::Instant;
 
 pub use self::{
@@ -125,9 +125,14 @@ impl Network {
         let mut swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
         for address in &config.listen {
-            swarm
-                .listen_on(address.clone())
-                .map_err(|error| NetworkError::Listen { address: address.clone(), reason: error.to_string() })?;
+            swarm.listen_on(address.clone()).map_err(|error| {
+                let reason = match error {
+                    // Says nothing about what it holds.
+                    TransportError::Other(error) => error.to_string(),
+                    error => error.to_string(),
+                };
+                NetworkError::Listen { address: address.clone(), reason }
+            })?;
         }
         let seed = getrandom::u64().map_err(NetworkError::Entropy)?;
         let now = Instant::now();
