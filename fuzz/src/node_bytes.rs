@@ -17,7 +17,7 @@ use super::values;
 use super::watch::Watch;
 
 /// More outputs than one input has a reason to bring about, with so few peers and sessions.
-const MOST_OUTPUTS: usize = 2_000;
+const MOST_OUTPUTS: usize = 20_000;
 
 struct Bench {
     node: Node,
@@ -214,17 +214,21 @@ impl Bench {
         }
     }
 
+    fn listen(&mut self, to: Option<PeerId>, bytes: Bytes) {
+        let message = Message::decode(bytes).expect("a node sends messages");
+        self.watch.sends(&self.own, to, &message, &self.disk);
+    }
+
     fn drain(&mut self) {
         let mut outputs = 0;
+        self.watch.hears();
         while let Some(output) = self.node.poll() {
             outputs += 1;
             assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
             match output {
                 Output::Persist { sequence, key, value } => self.disk.push(sequence, key, value),
-                Output::Send { bytes, .. } | Output::Publish { bytes, .. } => {
-                    let message = Message::decode(bytes).expect("a node sends messages");
-                    self.watch.sends(&self.own, &message, &self.disk);
-                }
+                Output::Send { to, bytes } => self.listen(Some(to), bytes),
+                Output::Publish { bytes, .. } => self.listen(None, bytes),
                 _ => {}
             }
         }

@@ -17,44 +17,58 @@ pub enum Open {
     /// A closed session is forgotten by a restart while its announcement is still valid: announced and approved again,
     /// it shows a second nonce for its first attempt.
     ClosedThenRestarted,
+    /// Each question to each signer takes a number of its own, whether or not it leaves: what comes after many questions
+    /// is beyond the window of a signer who was not asked, and nothing of the attempt reaches that signer any more.
+    NumbersForNobody,
+    /// While a session's record waits for a slow disk, questions to its signers go on and wait behind it, without a
+    /// bound but that of the attempt's time.
+    QuestionsPileUp,
     /// The text of a session id is read in upper case and with plus signs.
     SessionIdText,
 }
 
 impl Open {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SequenceAfterRestart, Self::ClosedThenRestarted, Self::SessionIdText];
+    pub const ALL: [Self; 5] = [
+        Self::SequenceAfterRestart,
+        Self::ClosedThenRestarted,
+        Self::NumbersForNobody,
+        Self::QuestionsPileUp,
+        Self::SessionIdText,
+    ];
 
     /// Where it is kept: the target, and the file in the target's folder.
     pub const fn file(self) -> (Target, &'static str) {
         match self {
             Self::SequenceAfterRestart => (Target::Script, "sequence-after-restart"),
             Self::ClosedThenRestarted => (Target::Script, "closed-then-restarted"),
+            Self::NumbersForNobody => (Target::Script, "numbers-for-nobody"),
+            Self::QuestionsPileUp => (Target::Script, "questions-pile-up"),
             Self::SessionIdText => (Target::Address, "session-id-text"),
         }
     }
 
     pub(crate) fn is_forgiven(self) -> bool {
-        !STRICT.get()
+        COUNTED.get() != Some(self)
     }
 }
 
 thread_local! {
-    static STRICT: Cell<bool> = const { Cell::new(false) };
+    static COUNTED: Cell<Option<Open>> = const { Cell::new(None) };
 }
 
-/// Runs a target on one input and forgives nothing.
+/// Runs an open finding's target on one input without forgiving it.
 ///
 /// # Panics
-/// As [`Target::run`], and for every open finding.
-pub fn run_strictly(target: Target, data: &[u8]) {
+/// As [`Target::run`], and for this finding.
+pub fn run_strictly(open: Open, data: &[u8]) {
     struct Reset;
     impl Drop for Reset {
         fn drop(&mut self) {
-            STRICT.set(false);
+            COUNTED.set(None);
         }
     }
-    STRICT.set(true);
+    COUNTED.set(Some(open));
     let _reset = Reset;
-    target.run(data);
+    open.file().0.run(data);
 }

@@ -4,13 +4,18 @@
 //! keeps its rules, and the same scripts can be played on the curve. Driven by `script`.
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Verifier};
 
 pub(crate) trait Scheme {
     type Verifier: Verifier + Copy + Default;
 
     /// The signer with this number, from 1.
     fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Self::Verifier> + Send>;
+
+    /// Its key.
+    fn key(number: u8) -> PublicKey {
+        Self::signer(number, Entropy::new([1; 32]).expect("not all zero")).public_key()
+    }
 }
 
 /// The real thing.

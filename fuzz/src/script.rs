@@ -12,6 +12,7 @@ mod world;
 
 use nelumbo_core::api::{Command, Input};
 use nelumbo_core::base::Bytes;
+use nelumbo_core::crypto::Tweak;
 use nelumbo_core::wire::SessionId;
 
 use super::scheme::Scheme;
@@ -45,6 +46,7 @@ pub(crate) mod op {
     pub(crate) const PUPPET_SIGNS: u8 = 22;
     pub(crate) const PUPPET_SAYS: u8 = 23;
     pub(crate) const PUPPET_PRESENCE: u8 = 24;
+    pub(crate) const CROWD: u8 = 25;
 }
 
 /// What came of a script.
@@ -126,6 +128,7 @@ fn step<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
         op::REPLAY => replay(world, source),
         op::CORRUPT => corrupt(world, source),
         op::CREATE => create(world, source),
+        op::CROWD => crowd(world, source),
         op::COMMAND => command(world, source),
         op::JOIN_ALL => {
             if let Some(session) = known(world, source) {
@@ -221,6 +224,15 @@ fn create<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
         without >> (place - 1) & 1 == 0
     });
     world.command(index, Command::Create { suite, keys, tweak, message, election });
+}
+
+/// A session of all parties and of many signers who are never there.
+fn crowd<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
+    let (index, absent) = (source.below(world.parties.len()), source.byte() % 125);
+    let mut keys = world.keys();
+    keys.extend((0..absent).map(|number| S::key(100 + number)));
+    let (suite, election) = (values::suite(source), values::method(source));
+    world.command(index, Command::Create { suite, keys, tweak: Tweak::None, message: vec![8; 32], election });
 }
 
 fn command<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {

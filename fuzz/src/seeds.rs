@@ -169,6 +169,20 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         0,
     ),
     (
+        "waits-for-a-crowd",
+        &[
+            &THREE,
+            &[op::CROWD, 0, 5, 0, 0, op::QUIET],
+            &JOIN_ALL,
+            &[op::QUIET],
+            &WAIT,
+            &WAIT,
+            &[op::PASS, 7, op::QUIET],
+        ],
+        0,
+        3,
+    ),
+    (
         "connections-come-and-go",
         &[
             &THREE,

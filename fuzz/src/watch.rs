@@ -6,10 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::crypto::{PartialSignature, PublicKey, PublicNonce};
-use nelumbo_core::wire::{Body, Content, Message, SessionId};
+use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId};
 
 use super::disk::Disk;
 use super::open::Open;
+
+/// How far ahead of an author's newest number a node takes another, by default.
+const REACH: u64 = 100;
+/// How often one input may make a node ask one signer about one session: what a restart and a reunion have in common.
+const MOST_QUESTIONS: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -17,6 +22,10 @@ pub(crate) struct Watch {
     distinct: BTreeSet<[u8; 66]>,
     partials: BTreeMap<(SessionId, u32), (PartialSignature, [u8; 32])>,
     said: BTreeMap<(SessionId, u32, u64), (u32, Message)>,
+    /// The highest number that each peer was sent.
+    sent: BTreeMap<(PeerId, SessionId, u32), u64>,
+    /// How often each peer was asked about a session since the last input.
+    asked: BTreeMap<(PeerId, SessionId), usize>,
     lives: u32,
     /// Sessions that its owner has closed, and in which life.
     closed: BTreeMap<SessionId, u32>,
@@ -26,6 +35,11 @@ impl Watch {
     /// The node is started again.
     pub(crate) fn reboots(&mut self) {
         self.lives += 1;
+    }
+
+    /// It is told something.
+    pub(crate) fn hears(&mut self) {
+        self.asked.clear();
     }
 
     /// Its owner closes a session.
@@ -38,8 +52,8 @@ impl Watch {
         self.closed.get(session).is_some_and(|life| *life < self.lives)
     }
 
-    /// A message that leaves the node with key `own`.
-    pub(crate) fn sends(&mut self, own: &PublicKey, message: &Message, disk: &Disk) {
+    /// A message that leaves the node with key `own`, to one peer or by gossip.
+    pub(crate) fn sends(&mut self, own: &PublicKey, to: Option<PeerId>, message: &Message, disk: &Disk) {
         let Body::Session(step) = &message.unsigned.body else { return };
         if message.unsigned.author != *own {
             return;
@@ -61,7 +75,19 @@ impl Watch {
                 let first = *self.partials.entry((session, attempt)).or_insert((*partial, *nonces));
                 assert_eq!(first, (*partial, *nonces), "two partial signatures left for attempt {attempt}");
             }
+            Content::Status { .. } => {
+                let asked = self.asked.entry((to.expect("steps go to peers"), session)).or_default();
+                *asked += 1;
+                let is_few = *asked <= MOST_QUESTIONS || Open::QuestionsPileUp.is_forgiven();
+                assert!(is_few, "one input brings about {asked} questions to one signer");
+            }
             _ => {}
+        }
+        if let Some(to) = to {
+            let highest = self.sent.entry((to, session, attempt)).or_default();
+            let is_within = step.sequence <= *highest + REACH || Open::NumbersForNobody.is_forgiven();
+            assert!(is_within, "number {} after {highest}: the receiver can take none so far ahead", step.sequence);
+            *highest = step.sequence.max(*highest);
         }
         let life = self.lives;
         let said = self.said.entry((session, attempt, step.sequence)).or_insert_with(|| (life, message.clone()));

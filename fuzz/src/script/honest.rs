@@ -31,11 +31,10 @@ pub(super) struct Honest<S: Scheme> {
 
 impl<S: Scheme> Honest<S> {
     pub(super) fn new(number: u8, peer: PeerId) -> Self {
-        let key = S::signer(number, Entropy::new([1; 32]).expect("not all zero")).public_key();
         Self {
             number,
             peer,
-            key,
+            key: S::key(number),
             node: None,
             disk: Disk::default(),
             watch: Watch::default(),

@@ -17,7 +17,7 @@ use super::honest::Honest;
 use super::puppet::{Heard, Puppet};
 
 /// More outputs than one input has a reason to bring about, with so few peers and sessions.
-const MOST_OUTPUTS: usize = 2_000;
+const MOST_OUTPUTS: usize = 20_000;
 /// What the network holds; more is lost.
 const MOST_FLYING: usize = 256;
 /// How many sessions a script can speak of.
@@ -236,6 +236,9 @@ impl<S: Scheme> World<S> {
     /// Takes all that a node has to say.
     fn pump(&mut self, index: usize) {
         let mut outputs = 0;
+        if let Some(honest) = self.honest(index) {
+            honest.watch.hears();
+        }
         while let Some(output) = self.honest(index).and_then(|honest| honest.node.as_mut()?.poll()) {
             outputs += 1;
             assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
@@ -254,13 +257,13 @@ impl<S: Scheme> World<S> {
                 }
             }
             Output::Send { to, bytes } => {
-                self.listen(index, &bytes);
+                self.listen(index, Some(to), &bytes);
                 if let Some(to) = self.index_of(&to) {
                     self.fly(Flight::Direct { from, to, bytes });
                 }
             }
             Output::Publish { bytes, .. } => {
-                self.listen(index, &bytes);
+                self.listen(index, None, &bytes);
                 for to in (0..self.parties.len()).filter(|to| *to != index) {
                     self.fly(Flight::Gossip { from, to, bytes: bytes.clone() });
                 }
@@ -293,11 +296,11 @@ impl<S: Scheme> World<S> {
     }
 
     /// What leaves a node: its watch sees it, and the puppets hear it.
-    fn listen(&mut self, index: usize, bytes: &Bytes) {
+    fn listen(&mut self, index: usize, to: Option<PeerId>, bytes: &Bytes) {
         let message = Message::decode(bytes.clone()).expect("a node sends messages");
         self.heard.hear(&message);
         let honest = self.honest(index).expect("only nodes have outputs");
-        honest.watch.sends(&honest.key, &message, &honest.disk);
+        honest.watch.sends(&honest.key, to, &message, &honest.disk);
     }
 
     fn index_of(&self, peer: &PeerId) -> Option<usize> {
