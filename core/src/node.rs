@@ -16,11 +16,11 @@ use crate::api::{
     Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output,
     RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
 };
-use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers};
+use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::Presences;
 use crate::gate::{Authentic, Channel, Gate, Policy, Sentence};
-use crate::journal::SessionRecord;
+use crate::journal::Record;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
 use crate::wire::{Address, Body, Content, Definition, Message, PeerId, SessionId, SessionMessage};
 
@@ -157,10 +157,7 @@ impl<V: Verifier> Node<V> {
                     self.watch_early();
                 }
                 TimerReason::Lookup(operation) => self.end_lookup(operation),
-                TimerReason::Stalled(session) => {
-                    self.look_for_signers(&session);
-                    let _gone = self.run(session, |session, context| session.on_stalled(context));
-                }
+                TimerReason::Stalled(session) => self.on_stalled(session),
                 TimerReason::Retry(session) => self.retry(&session),
                 TimerReason::Turn(session) => {
                     let _gone = self.run(session, |session, context| session.on_turn(context));
@@ -168,6 +165,21 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Expired(session) => self.expire(session),
             }
         }
+    }
+
+    /// Asks for what a session misses, unless what it has said already still waits for the disk.
+    fn on_stalled(&mut self, session: SessionId) {
+        if self.is_silent(&session) {
+            let at = self.now.mono.after(self.config.stall_max);
+            return self.timers.set(TimerReason::Stalled(session), at);
+        }
+        self.look_for_signers(&session);
+        let _gone = self.run(session, |session, context| session.on_stalled(context));
+    }
+
+    /// Whether everything that is said of a session waits for its records: more of it would only pile up.
+    fn is_silent(&self, session: &SessionId) -> bool {
+        !self.outbox.is_durable(self.barrier(session))
     }
 
     /// Counts a refusal, and holds it against the neighbour that could have avoided it.
@@ -332,11 +344,15 @@ impl<V: Verifier> Node<V> {
     fn adopt(&mut self, session: Session<V>) {
         let (id, definition) = (session.id(), session.definition().clone());
         self.gate.watch(id, &definition.keys);
-        // By then its announcement has expired by anyone's clock, so that no replay opens it again.
-        let skew = self.config.clock_skew.saturating_mul(2);
-        let until = self.now.mono.after(definition.expires_at.since(self.now.wall).saturating_add(skew));
-        self.timers.set(TimerReason::Expired(id), until);
+        self.expire_after(id, definition.expires_at);
         self.sessions.insert(session);
+    }
+
+    /// Remembers a session until its announcement has expired by anyone's clock, so that no replay opens it again.
+    fn expire_after(&mut self, id: SessionId, until: Wall) {
+        let skew = self.config.clock_skew.saturating_mul(2);
+        let at = self.now.mono.after(until.since(self.now.wall).saturating_add(skew));
+        self.timers.set(TimerReason::Expired(id), at);
     }
 
     fn close(&mut self, id: SessionId) -> Result<(), CommandError> {
@@ -344,8 +360,10 @@ impl<V: Verifier> Node<V> {
         if !phase.has_ended() {
             self.step(id, |session, context| session.abort(context, crate::wire::AbortReason::Closed))?;
         }
+        // As long as its announcement could be shown again, also after a restart.
+        let until = self.sessions.get(&id).map_or(self.now.wall, |session| session.definition().expires_at);
         self.sessions.close(&id);
-        self.forget(id);
+        self.forget(id, Some(Record::Closed { until }));
         Ok(())
     }
 
@@ -357,14 +375,18 @@ impl<V: Verifier> Node<V> {
         let was_open = self.run(id, |session, context| session.expire(context)).is_some();
         self.sessions.remove(&id);
         if was_open {
-            self.forget(id);
+            self.forget(id, None);
+        } else {
+            self.persist(&id, None);
+            self.barriers.remove(&id);
         }
     }
 
-    fn forget(&mut self, id: SessionId) {
+    /// The session is gone, and so is all that is known of it but what this record says.
+    fn forget(&mut self, id: SessionId, record: Option<Record>) {
         self.gate.unwatch(&id);
-        let closed = News::Event(Event::SessionClosed { session: id });
-        self.settle(id, Vec::from([News::Erase, closed]));
+        self.persist(&id, record);
+        self.settle(id, Vec::from([News::Event(Event::SessionClosed { session: id })]));
         for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
             self.timers.cancel(&reason);
         }
@@ -403,14 +425,7 @@ impl<V: Verifier> Node<V> {
     fn settle(&mut self, id: SessionId, news: Vec<News>) {
         for item in news {
             match item {
-                News::Record(record) => {
-                    let sequence = self.outbox.persist(SessionRecord::key(&id), Some(record.encode()));
-                    self.barriers.insert(id, sequence);
-                }
-                News::Erase => {
-                    let sequence = self.outbox.persist(SessionRecord::key(&id), None);
-                    self.barriers.insert(id, sequence);
-                }
+                News::Record(record) => self.persist(&id, Some(Record::Session(Box::new(record)))),
                 News::Send(index, bytes) => self.send_to_signer(id, index, bytes),
                 News::Event(event) => {
                     tracing::debug!(?event, "session");
@@ -432,6 +447,11 @@ impl<V: Verifier> Node<V> {
         if self.sessions.settle(&id) {
             self.release_signers(&id);
         }
+    }
+
+    fn persist(&mut self, id: &SessionId, record: Option<Record>) {
+        let sequence = self.outbox.persist(Record::key(id), record.map(|record| record.encode()));
+        self.barriers.insert(*id, sequence);
     }
 
     fn barrier(&self, id: &SessionId) -> RecordSequence {

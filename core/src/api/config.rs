@@ -111,7 +111,7 @@ pub struct Limits {
     pub early_per_author: usize,
     /// How long such a message is kept.
     pub early_lifetime: Duration,
-    /// How far a message may be ahead of or behind the newest of its author, in its session and attempt.
+    /// How far a message may be behind the newest of its author, in its session and attempt.
     pub sequence_window: u64,
 }
 

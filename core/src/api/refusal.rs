@@ -96,7 +96,7 @@ pub enum Refusal {
     StaleAttempt,
     /// Of an attempt beyond what the limits allow.
     Attempt,
-    /// The sequence number is too far from the author's newest.
+    /// The sequence number is too far behind the author's newest.
     SequenceGap,
     /// Another nonce or partial signature than the author's first in this attempt.
     Equivocation,

@@ -52,6 +52,11 @@ impl Outbox {
         }
     }
 
+    /// Whether this record is on the disk, so that what follows it would not wait.
+    pub(crate) fn is_durable(&self, record: RecordSequence) -> bool {
+        record <= self.durable
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Output> {
         self.ready.pop_front()
     }

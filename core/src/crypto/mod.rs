@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 mod batch_tests;
+mod comb;
 mod curve;
 pub mod group;
 mod hash;
@@ -46,4 +47,5 @@ pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
 pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
 pub use suite::{Suite, UnknownSuite};
 pub use text::HexError;
+pub(crate) use text::parse_hex;
 pub use verifier::{Secp256k1, Verifier};

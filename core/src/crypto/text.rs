@@ -38,7 +38,7 @@ impl fmt::Display for HexError {
 
 impl core::error::Error for HexError {}
 
-pub(super) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
     let text = text.as_bytes();
     if text.len() != 2 * N {
         return Err(HexError::Length { expected: 2 * N, found: text.len() });

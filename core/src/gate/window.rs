@@ -1,7 +1,8 @@
 //! Each sequence number of a signer, session and attempt is taken once.
 //!
-//! A window around the newest number, rather than "greater than the last", lets messages overtake each other without
-//! loss. Driven by the gate.
+//! A window below the newest number, rather than "greater than the last", lets messages overtake each other without
+//! loss. Above there is no limit: the numbers are signed, so that only their author can raise them, and an author that
+//! was away for long must be heard when it comes back. Driven by the gate.
 
 use crate::api::Refusal;
 
@@ -16,7 +17,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window that reaches `reach` numbers up and down; at most 127.
+    /// A window that reaches `reach` numbers down; at most 127.
     pub(crate) fn new(reach: u64) -> Self {
         Self { attempt: 0, newest: 0, seen: 0, reach: reach.min(127) }
     }
@@ -27,7 +28,7 @@ impl Window {
             return Err(Refusal::StaleAttempt);
         }
         let newest = if attempt == self.attempt { self.newest } else { 0 };
-        if sequence == 0 || sequence.abs_diff(newest) > self.reach {
+        if sequence == 0 || newest.saturating_sub(sequence) > self.reach {
             return Err(Refusal::SequenceGap);
         }
         if attempt == self.attempt && sequence <= newest && self.seen & (1 << (newest - sequence)) != 0 {
@@ -43,7 +44,8 @@ impl Window {
             *self = Self { attempt, newest: 0, seen: 0, reach: self.reach };
         }
         if sequence > self.newest {
-            self.seen = self.seen.checked_shl((sequence - self.newest) as u32).unwrap_or(0) | 1;
+            self.seen =
+                u32::try_from(sequence - self.newest).ok().and_then(|by| self.seen.checked_shl(by)).unwrap_or(0) | 1;
             self.newest = sequence;
         } else {
             self.seen |= 1 << (self.newest - sequence);
@@ -68,12 +70,16 @@ mod tests {
             assert_eq!(window.take(1, sequence), Err(Refusal::Duplicate), "{sequence}");
         }
         assert_eq!(window.take(1, 0), Err(Refusal::SequenceGap));
-        assert_eq!(window.take(1, 201), Err(Refusal::SequenceGap));
-        assert_eq!(window.take(1, u64::MAX), Err(Refusal::SequenceGap));
         assert_eq!(window.take(1, 200), Ok(()));
         assert_eq!(window.take(1, 100), Err(Refusal::Duplicate));
         assert_eq!(window.take(1, 99), Err(Refusal::SequenceGap));
         assert_eq!(window.take(1, 101), Ok(()));
+        for newest in [1_000, 1 << 32, 1 << 63, u64::MAX] {
+            assert_eq!(window.take(1, newest), Ok(()), "whoever was away comes back");
+            assert_eq!(window.take(1, newest), Err(Refusal::Duplicate));
+            assert_eq!(window.take(1, newest - 100), Ok(()));
+            assert_eq!(window.take(1, newest - 101), Err(Refusal::SequenceGap));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The journal is a map from key to newest value. A session's record says which attempt this node has opened, so that
 //! it never shows a second nonce for one attempt, and how the session ended.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -22,7 +23,19 @@ pub(crate) struct SessionRecord {
     pub(crate) attempt: u32,
     /// Whether the nonce of that attempt has signed.
     pub(crate) spent: bool,
+    /// In how many lives this node has said something in the session. Sequence numbers of each begin above all others.
+    pub(crate) lives: u32,
     pub(crate) end: Option<End>,
+}
+
+/// What a key of the journal holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Record {
+    Session(Box<SessionRecord>),
+    /// The session was closed. Until then its announcement could be shown again, and must mean nothing.
+    Closed {
+        until: Wall,
+    },
 }
 
 /// How a session ended.
@@ -67,7 +80,7 @@ impl fmt::Display for CorruptRecord {
 
 impl core::error::Error for CorruptRecord {}
 
-impl SessionRecord {
+impl Record {
     pub(crate) fn key(session: &SessionId) -> Vec<u8> {
         let mut key = Vec::with_capacity(33);
         key.push(SESSION);
@@ -82,11 +95,15 @@ impl SessionRecord {
     /// Reads a record back. Its key must be its session's id.
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(SessionId, Self), CorruptRecord> {
         let corrupt = || CorruptRecord { key: key.to_vec() };
+        let [SESSION, id @ ..] = key else { return Err(corrupt()) };
+        let id = SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?);
         let record: Self = postcard::from_bytes(value).map_err(|_| corrupt())?;
-        let session = record.definition.id();
-        if record.encode() != value || key != Self::key(&session) || record.attempt == 0 {
+        if record.encode() != value {
             return Err(corrupt());
         }
-        Ok((session, record))
+        match &record {
+            Self::Session(session) if session.definition.id() != id || session.attempt == 0 => Err(corrupt()),
+            _ => Ok((id, record)),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::base::{Entropy, Now, Outbox, Timers};
 use crate::crypto::{Signer, Verifier};
 use crate::discovery::Presences;
 use crate::gate::{Gate, NoPolicy};
-use crate::journal::{CorruptRecord, SessionRecord};
+use crate::journal::{CorruptRecord, Record, SessionRecord};
 use crate::session::{Session, Sessions};
 use crate::wire::{PRESENCE_TOPIC, PeerId, SessionId};
 
@@ -100,8 +100,13 @@ impl<V: Verifier> Node<V> {
         // Even a node that nobody can dial tells its peers which key it holds.
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
-            let (id, record) = SessionRecord::decode(&key, &value).map_err(BootError::Corrupt)?;
-            node.resume(id, record)?;
+            match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
+                (id, Record::Session(record)) => node.resume(id, *record)?,
+                (id, Record::Closed { until }) => {
+                    node.sessions.close(&id);
+                    node.expire_after(id, until);
+                }
+            }
         }
         Ok(node)
     }

@@ -60,6 +60,10 @@ impl<V: Verifier> Node<V> {
         self.outbox.push(Output::Event(Event::SignerConnected { key, peer }));
         let sessions: Vec<SessionId> = self.sessions.live_with(&key).collect();
         for id in sessions {
+            if self.is_silent(&id) {
+                // What waits for the disk will reach it, and the next stall asks for the rest.
+                continue;
+            }
             let _gone = self.run(id, |session, context| {
                 if let Some(index) = session.definition().index_of(&key) {
                     session.on_reachable(context, index);

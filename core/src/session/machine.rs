@@ -28,6 +28,9 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) phase: Phase,
     pub(super) spent: bool,
     sequence: u64,
+    lives: u32,
+    /// Whether the journal knows of this life.
+    is_alive: bool,
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
@@ -77,6 +80,8 @@ impl<V: Verifier> Session<V> {
             phase: Phase::Announced,
             spent: false,
             sequence: 0,
+            lives: 0,
+            is_alive: true,
             live: Some(live),
             ending: Ending::default(),
         }
@@ -105,6 +110,9 @@ impl<V: Verifier> Session<V> {
         let now = context.now.mono;
         let mut session = Self::new(record.definition, keys, me, record.attempt, now);
         session.spent = record.spent;
+        session.lives = record.lives.saturating_add(1);
+        session.is_alive = false;
+        session.sequence = u64::from(session.lives) << 32;
         session.phase = Phase::Failed;
         match record.end {
             Some(end) => session.resume_end(context, end),
@@ -273,6 +281,10 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn seal(&mut self, context: &mut Context<'_, V>, content: Content) -> Result<Bytes, SignerError> {
+        if !core::mem::replace(&mut self.is_alive, true) {
+            // Before a word of this life leaves: the next one must not use its numbers again.
+            self.record(context);
+        }
         self.sequence += 1;
         let step = SessionMessage { session: self.id, attempt: self.number, sequence: self.sequence, content };
         seal(context.signer, context.config.network, Body::Session(step))
@@ -283,6 +295,7 @@ impl<V: Verifier> Session<V> {
             definition: (*self.definition).clone(),
             attempt: self.number,
             spent: self.spent,
+            lives: self.lives,
             end: self.ending.end().cloned(),
         }));
     }

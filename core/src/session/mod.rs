@@ -30,8 +30,6 @@ pub(crate) use sessions::Sessions;
 pub(crate) enum News {
     /// Remember this.
     Record(SessionRecord),
-    /// Remember nothing of this session any more.
-    Erase,
     /// Send a message to the signer with this index.
     Send(usize, Bytes),
     /// Tell the embedder.

@@ -7,6 +7,7 @@
 use super::machine::Session;
 use super::{Context, News, SessionTimer};
 use crate::api::{AttemptFailure, Phase};
+use crate::base::Bytes;
 use crate::crypto::Verifier;
 use crate::wire::Bits;
 
@@ -27,9 +28,11 @@ impl<V: Verifier> Session<V> {
         }
         live.stalls += 1;
         let stalls = live.stalls;
+        let me = self.me;
+        let status = self.status(context);
         for index in signers {
-            if index != self.me && (stalls > 1 || self.live_ref().attempt.waits_for(index)) {
-                self.ask(context, index);
+            if index != me && (stalls > 1 || self.live_ref().attempt.waits_for(index)) {
+                self.ask(context, index, status.as_ref());
             }
         }
         let pause = context.config.stall.saturating_mul(1 << stalls.min(16)).min(context.config.stall_max);
@@ -39,22 +42,24 @@ impl<V: Verifier> Session<V> {
     /// R2: a signer has come within reach, for the first time or again.
     pub(crate) fn on_reachable(&mut self, context: &mut Context<'_, V>, index: usize) {
         if index != self.me && self.is_exchanging() {
-            self.ask(context, index);
+            let status = self.status(context);
+            self.ask(context, index, status.as_ref());
         }
     }
 
+    /// What this node has. A signer that cannot sign it now can sign the next one.
+    fn status(&mut self, context: &mut Context<'_, V>) -> Option<Bytes> {
+        let content = self.live_ref().attempt.status();
+        self.seal(context, content).ok()
+    }
+
     /// Sends a signer this node's own messages, and what this node has, so that the signer sends the rest.
-    fn ask(&mut self, context: &mut Context<'_, V>, to: usize) {
+    fn ask(&self, context: &mut Context<'_, V>, to: usize, status: Option<&Bytes>) {
         let live = self.live_ref();
         // Who has not joined may never have heard of the session.
         let announcement = live.announcement.clone().filter(|_| !live.attempt.has_nonce_of(to));
-        context.news.extend(announcement.into_iter().map(|bytes| News::Send(to, bytes)));
-        context.news.extend(live.attempt.messages_of(self.me).map(|bytes| News::Send(to, bytes)));
-        let status = live.attempt.status();
-        // A signer that cannot sign a status now can sign the next one.
-        if let Ok(bytes) = self.seal(context, status) {
-            context.news.push(News::Send(to, bytes));
-        }
+        let messages = announcement.into_iter().chain(live.attempt.messages_of(self.me)).chain(status.cloned());
+        context.news.extend(messages.map(|bytes| News::Send(to, bytes)));
     }
 
     /// R3: a signer says what it has.

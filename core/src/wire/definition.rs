@@ -51,15 +51,7 @@ impl core::str::FromStr for SessionId {
     type Err = ParseSessionIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(ParseSessionIdError);
-        }
-        let mut bytes = [0; 32];
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = core::str::from_utf8(digits).map_err(|_| ParseSessionIdError)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| ParseSessionIdError)?;
-        }
-        Ok(Self(bytes))
+        crate::crypto::parse_hex(text).map(Self).map_err(|_| ParseSessionIdError)
     }
 }
 
@@ -69,7 +61,7 @@ pub struct ParseSessionIdError;
 
 impl fmt::Display for ParseSessionIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a session id is 64 hexadecimal digits")
+        f.write_str("a session id is 64 lower-case hexadecimal digits")
     }
 }
 

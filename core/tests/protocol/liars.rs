@@ -413,7 +413,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     assert!(matches!(steps[..], [SessionMessage { content: Content::Abort { .. }, .. }]), "{steps:?}");
     desk.command(Command::Close(session)).unwrap();
     assert_eq!(desk.node.view().sessions().len(), 0);
-    assert!(desk.records.is_empty());
+    assert_eq!(desk.records.len(), 1, "that it was closed is remembered");
     let nonce = alice.nonce(&definition, 3);
     desk.refuses(Refusal::Ended, |desk| {
         let bytes = alice.say_at(session, 1, 9, Content::Announce { definition: definition.clone(), nonce });

@@ -298,6 +298,78 @@ fn a_node_that_nobody_can_dial_tells_its_peers_which_key_it_holds() {
 }
 
 #[test]
+fn a_closed_session_stays_closed_over_a_restart() {
+    let (mut desk, mut alice, _, definition, _) = joined();
+    let session = definition.id();
+    desk.command(Command::Close(session)).unwrap();
+    let mut desk = Desk::with(Config::new(Network::Regtest), desk.records.into_iter().collect(), 2);
+    desk.meet(&mut alice);
+    // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
+    desk.refuses(Refusal::Ended, |desk| {
+        let nonce = alice.nonce(&definition, 2);
+        let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone(), nonce });
+        desk.hear(&alice, bytes);
+    });
+    desk.wait(3 * 60 * 60 * 1000);
+    assert!(desk.records.is_empty(), "and is forgotten in the end");
+}
+
+#[test]
+fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
+    let (mut desk, _, _, definition) = completed();
+    let session = definition.id();
+    let of_desk = |desk: &mut Desk| {
+        let steps = desk.sent.drain(..).filter_map(|(_, message)| match message.unsigned.body {
+            Body::Session(step) => Some((step.attempt, step.sequence)),
+            Body::Presence(_) => None,
+        });
+        steps.collect::<std::collections::BTreeSet<_>>()
+    };
+    let mut said = of_desk(&mut desk);
+    let mut records = desk.records;
+    for life in 2..5 {
+        let mut desk = Desk::with(Config::new(Network::Regtest), records.clone().into_iter().collect(), life);
+        let mut alice = Puppet::new(1);
+        desk.meet(&mut alice);
+        if life == 2 {
+            desk.command(Command::ConfirmBroadcast(session)).unwrap();
+            assert_eq!(desk.records.len(), 1);
+        }
+        let now = of_desk(&mut desk);
+        assert!(now.is_disjoint(&said), "{now:?} and {said:?}");
+        assert_eq!(now.is_empty(), life > 2);
+        said.extend(now);
+        records = desk.records;
+    }
+}
+
+#[test]
+fn questions_do_not_pile_up_behind_a_slow_disk() {
+    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.syncs = false;
+    let create = Command::Create {
+        suite: nelumbo_core::crypto::Suite::Lotus,
+        keys: vec![desk.key, alice.key(), bob.key()],
+        tweak: nelumbo_core::crypto::Tweak::None,
+        message: vec![7; 32],
+        election: Method::Lexicographic,
+    };
+    desk.command(create).unwrap();
+    let held = desk.node.view().held();
+    for _ in 0..100 {
+        desk.wait(5_000);
+        desk.input(Input::Disconnected(alice.peer));
+        desk.input(Input::Connected(alice.peer));
+    }
+    assert_eq!(desk.node.view().held(), held);
+    desk.input(Input::Persisted(desk.last_record));
+    assert_eq!(desk.node.view().held(), 0);
+    desk.wait(60_000);
+    assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
+}
+
+#[test]
 fn the_end_of_time_is_a_moment_like_any_other() {
     let (mut desk, _, _, definition, _) = joined();
     desk.node.handle(crate::common::now(u64::MAX), Input::Tick);
