@@ -15,7 +15,6 @@
 
 #[cfg(test)]
 mod batch_tests;
-mod comb;
 mod curve;
 pub mod group;
 mod hash;
