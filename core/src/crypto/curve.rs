@@ -5,6 +5,7 @@
 //! its time. Signing drives it; what is public is computed in [`group`](super::group).
 
 use k256::elliptic_curve::ff::PrimeField;
+#[cfg(any(test, not(feature = "std")))]
 use k256::elliptic_curve::group::CurveAffine;
 use k256::elliptic_curve::hazmat::FieldArithmetic;
 use k256::elliptic_curve::ops::Reduce;
@@ -24,6 +25,7 @@ pub(super) fn decode_point(bytes: &[u8; 33]) -> Option<k256::ProjectivePoint> {
 }
 
 /// The compressed form of a point that is not infinity.
+#[cfg(any(test, not(feature = "std")))]
 pub(super) fn encode_point(point: &AffinePoint) -> [u8; 33] {
     assert!(!is_infinity(point), "infinity has no compressed encoding; it is an error where it arises");
     let mut bytes = [0; 33];
@@ -36,6 +38,7 @@ pub(super) fn x_bytes(point: &AffinePoint) -> [u8; 32] {
     point.x().into()
 }
 
+#[cfg(any(test, not(feature = "std")))]
 pub(super) fn is_infinity(point: &AffinePoint) -> bool {
     point.is_identity().into()
 }

@@ -7,12 +7,13 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
-use k256::{ProjectivePoint, Scalar};
+use k256::Scalar;
 use rand_core::CryptoRng;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::comb;
 use super::curve;
 use super::group::AffinePoint;
 use super::text::{self, HexError};
@@ -224,7 +225,8 @@ impl SecretKey {
         if scalar.is_zero().into() {
             return Err(SecretKeyError::Zero);
         }
-        let public_key = PublicKey(curve::encode_point(&ProjectivePoint::mul_by_generator(scalar).to_affine()));
+        let [encoding] = comb::encode_multiples([scalar]);
+        let public_key = PublicKey(encoding);
         Ok(Self { scalar: Box::new(*scalar), public_key })
     }
 }

@@ -15,6 +15,7 @@
 
 #[cfg(test)]
 mod batch_tests;
+mod comb;
 mod curve;
 pub mod group;
 mod hash;

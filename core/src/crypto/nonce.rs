@@ -8,9 +8,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use k256::{ProjectivePoint, Scalar};
+use k256::Scalar;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::comb;
 use super::curve;
 use super::group::{self, AffinePoint, Point};
 use super::hash::tagged_hash;
@@ -109,8 +110,8 @@ impl SecretNonce {
 
     pub(super) fn public_nonce(&self) -> PublicNonce {
         let mut bytes = [0; 66];
-        for (half, scalar) in bytes.chunks_exact_mut(33).zip(self.scalars.iter()) {
-            half.copy_from_slice(&curve::encode_point(&ProjectivePoint::mul_by_generator(scalar).to_affine()));
+        for (half, encoding) in bytes.chunks_exact_mut(33).zip(comb::encode_multiples(self.scalars.each_ref())) {
+            half.copy_from_slice(&encoding);
         }
         PublicNonce::from_bytes(bytes)
     }

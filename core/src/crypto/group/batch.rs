@@ -27,8 +27,8 @@ pub(super) struct Buckets {
     points: Vec<AffinePoint>,
     /// Where each list starts, and how many points it has.
     lists: Vec<(usize, usize)>,
-    /// Products of the denominators after each addition.
-    products: Vec<FieldElement>,
+    /// Each addition's denominator, and the product of those of the additions after it.
+    denominators: Vec<(FieldElement, FieldElement)>,
 }
 
 impl Buckets {
@@ -52,7 +52,7 @@ impl Buckets {
             sorted[*start + *length] = point;
             *length += 1;
         }
-        Self { points: sorted, lists, products: Vec::new() }
+        Self { points: sorted, lists, denominators: Vec::new() }
     }
 
     /// The points of a list.
@@ -70,13 +70,19 @@ impl Buckets {
 
     /// Adds up the pairs of each list.
     fn round(&mut self) {
-        let Self { points, lists, products } = self;
-        products.clear();
+        let Self { points, lists, denominators } = self;
+        denominators.clear();
         let mut product = FieldElement::ONE;
+        let mut all_differ = true;
         for (start, length) in lists.iter().rev() {
             for pair in points[*start..start + length].chunks_exact(2).rev() {
-                products.push(product);
-                product = product.mul(&denominator(&pair[0], &pair[1]));
+                let mut this = pair[1].x.sub(&pair[0].x, 1); // 3
+                if this.is_zero() {
+                    all_differ = false;
+                    this = denominator(&pair[0], &pair[1]);
+                }
+                denominators.push((this, product));
+                product = product.mul(&this);
             }
         }
         let mut inverse = product.invert();
@@ -85,10 +91,13 @@ impl Buckets {
             let mut to = from;
             for pair in 0..pairs {
                 let (a, b) = (points[from + 2 * pair], points[from + 2 * pair + 1]);
-                let this = inverse.mul(&products.pop().expect("one product for each pair"));
-                inverse = inverse.mul(&denominator(&a, &b));
+                let (this, after) = denominators.pop().expect("one for each pair");
+                let own_inverse = inverse.mul(&after);
+                inverse = inverse.mul(&this);
+                let sum =
+                    if all_differ { Some(add_different(&a, &b, &own_inverse)) } else { add(&a, &b, &own_inverse) };
                 // Never past what is still to be read: at most one sum is written for two points read.
-                if let Some(sum) = add(&a, &b, &this) {
+                if let Some(sum) = sum {
                     points[to] = sum;
                     to += 1;
                 }
@@ -118,16 +127,27 @@ fn denominator(a: &AffinePoint, b: &AffinePoint) -> FieldElement {
 /// a + b with the inverse of their denominator; none for infinity.
 #[inline]
 fn add(a: &AffinePoint, b: &AffinePoint, inverse: &FieldElement) -> Option<AffinePoint> {
-    let slope = if !b.x.sub(&a.x, 1).is_zero() {
-        b.y.sub(&a.y, 1).mul(inverse)
+    if !b.x.sub(&a.x, 1).is_zero() {
+        Some(add_different(a, b, inverse))
     } else if a.y.sub(&b.y, 1).is_zero() {
-        a.x.square().scale(3).mul(inverse)
+        Some(on_line(a, b, &a.x.square().scale(3).mul(inverse)))
     } else {
-        return None;
-    };
-    let x = slope.square().sub(&a.x.add(&b.x), 2).weak(); // 1 + 3
+        None
+    }
+}
+
+/// a + b for different x.
+#[inline(always)]
+fn add_different(a: &AffinePoint, b: &AffinePoint, inverse: &FieldElement) -> AffinePoint {
+    on_line(a, b, &b.y.sub(&a.y, 1).mul(inverse))
+}
+
+/// The sum of the points in which a line of this slope meets the curve.
+#[inline(always)]
+fn on_line(a: &AffinePoint, b: &AffinePoint, slope: &FieldElement) -> AffinePoint {
+    let x = slope.square().sub(&a.x, 1).sub(&b.x, 1).weak(); // 1 + 2 + 2
     let y = slope.mul(&a.x.sub(&x, 1)).sub(&a.y, 1).weak(); // 1 + 2
-    Some(AffinePoint { x, y })
+    AffinePoint { x, y }
 }
 
 /// The sums of pairs that do not come to infinity.

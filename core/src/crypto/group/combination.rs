@@ -14,10 +14,10 @@ use super::straus;
 use super::table::PreparedPoint;
 
 /// From how many half-length products on additions are done in affine batches.
-const BATCH_FROM: usize = 48;
+const BATCH_FROM: usize = 14;
 
 /// From how many half-length products on they are sorted into buckets.
-const BUCKETS_FROM: usize = 180;
+const BUCKETS_FROM: usize = 110;
 
 /// From how many single points on they are summed as a batch before the rest.
 const POINTS_FROM: usize = 64;

@@ -22,10 +22,11 @@ const AT_A_TIME: usize = 4096;
 /// The bits of a window, by the number of half-length products; measured.
 const fn window(products: usize) -> usize {
     match products {
-        0..400 => 6,
-        400..1000 => 7,
-        1000..4000 => 8,
-        4000..12_000 => 9,
+        0..130 => 5,
+        130..250 => 6,
+        250..500 => 7,
+        500..2_200 => 8,
+        2_200..6_000 => 9,
         _ => 10,
     }
 }
