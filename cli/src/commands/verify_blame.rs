@@ -68,7 +68,7 @@ impl VerifyBlame {
                 Ok(Answer::No)
             }
             Err(reason) => {
-                output::line(&format!("nobody is guilty: {reason}"))?;
+                output::line(format_args!("nobody is guilty: {reason}"))?;
                 Ok(Answer::No)
             }
         }
