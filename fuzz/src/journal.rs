@@ -8,9 +8,9 @@ use nelumbo_core::base::{Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Definition, PeerId};
+use nelumbo_core::wire::{Definition, PeerId, SessionId};
 
-use super::disk::session_key;
+use super::disk::{SESSION, session_key};
 use super::scheme::secret;
 use super::source::Source;
 use super::values;
@@ -51,8 +51,13 @@ fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
         0 => (source.bytes(40).to_vec(), source.bytes(1000).to_vec()),
         1 => {
             let value = source.bytes(1000).to_vec();
-            let definition = postcard::take_from_bytes::<Definition>(&value).map(|(definition, _)| definition);
-            (definition.map(|definition| session_key(&definition.id())).unwrap_or_default(), value)
+            let session = value.strip_prefix(&[SESSION]).map(postcard::take_from_bytes::<Definition>);
+            // A closed session has nothing but its name.
+            let id = match session {
+                Some(Ok((definition, _))) => definition.id(),
+                _ => SessionId::from_bytes([source.byte(); 32]),
+            };
+            (session_key(&id), value)
         }
         _ => {
             let mut definition = values::definition(source);
@@ -69,7 +74,8 @@ fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
                 definition.keys.sort_unstable();
                 definition.keys.dedup();
             }
-            let mut value = postcard::to_allocvec(&(&definition, source.byte() as u32, source.flag())).expect("memory");
+            let mut value =
+                postcard::to_allocvec(&(SESSION, &definition, source.byte() as u32, source.flag())).expect("memory");
             value.extend_from_slice(source.bytes(200));
             (session_key(&definition.id()), value)
         }

@@ -9,7 +9,6 @@ mod decode;
 mod disk;
 mod journal;
 mod node_bytes;
-mod open;
 mod roundtrip;
 mod scheme;
 mod script;
@@ -19,7 +18,6 @@ mod stand_in;
 mod values;
 mod watch;
 
-pub use open::{Open, run_strictly};
 pub use seeds::{outcomes, seeds};
 
 /// Everything that can be fuzzed.

@@ -84,6 +84,12 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         3,
         0,
     ),
+    (
+        "closes",
+        &[&THREE, &CREATE, &[op::QUIET], &JOIN_ALL, &[op::QUIET, op::COMMAND, 0, 4, 0, op::CRASH, 0, 4, op::START, 0]],
+        3,
+        0,
+    ),
     ("aborts", &[&THREE, &CREATE, &[op::QUIET, op::COMMAND, 2, 1, 0, 0, op::QUIET]], 0, 0),
     ("expires", &[&THREE, &CREATE, &[op::QUIET, op::PASS, 9, op::QUIET, op::PASS, 9, op::QUIET]], 0, 1),
     (
@@ -284,6 +290,7 @@ fn journals() -> Vec<Seed> {
     vec![
         of("completed", "completes"),
         of("aborted", "aborts"),
+        of("closed", "closes"),
         of("open", "puppet-splits-the-view"),
         (Target::Journal, "raw", vec![0, 1, 0, b's', 1, 0, 7]),
         (Target::Journal, "forged", [&[2, 3][..], &[9; 120]].concat()),

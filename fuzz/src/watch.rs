@@ -9,9 +9,8 @@ use nelumbo_core::crypto::{PartialSignature, PublicKey, PublicNonce};
 use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId};
 
 use super::disk::Disk;
-use super::open::Open;
 
-/// How far ahead of an author's newest number a node takes another, by default.
+/// How far below an author's newest number a node still takes another, by default.
 const REACH: u64 = 100;
 /// How often one input may make a node ask one signer about one session: what a restart and a reunion have in common.
 const MOST_QUESTIONS: usize = 4;
@@ -21,35 +20,24 @@ pub(crate) struct Watch {
     nonces: BTreeMap<(SessionId, u32), PublicNonce>,
     distinct: BTreeSet<[u8; 66]>,
     partials: BTreeMap<(SessionId, u32), (PartialSignature, [u8; 32])>,
-    said: BTreeMap<(SessionId, u32, u64), (u32, Message)>,
-    /// The highest number that each peer was sent.
-    sent: BTreeMap<(PeerId, SessionId, u32), u64>,
+    said: BTreeMap<(SessionId, u32, u64), Message>,
     /// How often each peer was asked about a session since the last input.
     asked: BTreeMap<(PeerId, SessionId), usize>,
-    lives: u32,
-    /// Sessions that its owner has closed, and in which life.
-    closed: BTreeMap<SessionId, u32>,
 }
 
 impl Watch {
-    /// The node is started again.
-    pub(crate) fn reboots(&mut self) {
-        self.lives += 1;
-    }
-
     /// It is told something.
     pub(crate) fn hears(&mut self) {
         self.asked.clear();
     }
 
-    /// Its owner closes a session.
-    pub(crate) fn closes(&mut self, session: SessionId) {
-        self.closed.insert(session, self.lives);
-    }
-
-    /// Whether its owner has closed the session in an earlier life.
-    pub(crate) fn has_closed_before(&self, session: &SessionId) -> bool {
-        self.closed.get(session).is_some_and(|life| *life < self.lives)
+    /// Another honest node has refused this message of the watched one for its number.
+    pub(crate) fn is_refused(&self, message: &Message) {
+        let Body::Session(step) = &message.unsigned.body else { return };
+        let of_attempt = (step.session, step.attempt, 0)..=(step.session, step.attempt, u64::MAX);
+        let newest = self.said.range(of_attempt).next_back().map_or(0, |((.., newest), _)| *newest);
+        let is_old = step.sequence < newest.saturating_sub(REACH);
+        assert!(is_old, "number {} of {newest} is refused: its author is not heard any more", step.sequence);
     }
 
     /// A message that leaves the node with key `own`, to one peer or by gossip.
@@ -78,24 +66,14 @@ impl Watch {
             Content::Status { .. } => {
                 let asked = self.asked.entry((to.expect("steps go to peers"), session)).or_default();
                 *asked += 1;
-                let is_few = *asked <= MOST_QUESTIONS || Open::QuestionsPileUp.is_forgiven();
+                let is_few = *asked <= MOST_QUESTIONS;
                 assert!(is_few, "one input brings about {asked} questions to one signer");
             }
             _ => {}
         }
-        if let Some(to) = to {
-            let highest = self.sent.entry((to, session, attempt)).or_default();
-            let is_within = step.sequence <= *highest + REACH || Open::NumbersForNobody.is_forgiven();
-            assert!(is_within, "number {} after {highest}: the receiver can take none so far ahead", step.sequence);
-            *highest = step.sequence.max(*highest);
-        }
-        let life = self.lives;
-        let said = self.said.entry((session, attempt, step.sequence)).or_insert_with(|| (life, message.clone()));
-        if said.0 != life && Open::SequenceAfterRestart.is_forgiven() {
-            *said = (life, message.clone());
-        }
+        let first = self.said.entry((session, attempt, step.sequence)).or_insert_with(|| message.clone());
         assert_eq!(
-            said.1.unsigned, message.unsigned,
+            first.unsigned, message.unsigned,
             "one sequence number was given to two messages, so that every other node refuses the second"
         );
     }

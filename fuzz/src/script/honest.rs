@@ -49,7 +49,6 @@ impl<S: Scheme> Honest<S> {
     pub(super) fn boot(&mut self, time: u64) {
         self.disk.crash();
         self.lives = self.lives.wrapping_add(1);
-        self.watch.reboots();
         self.born = time;
         let mut seed = [self.number; 32];
         seed[1] = self.lives;

@@ -3,14 +3,14 @@
 //! Owns everything that outlives a node. Driven by the script; the invariants over several nodes are in `checks`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use nelumbo_core::api::{Command, GossipId, Input, OperationId, Output};
+use nelumbo_core::api::{Command, GossipId, Input, OperationId, Output, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::wire::{Body, Definition, Message, PeerId, Presence};
 
 use super::super::journal::WALL;
-use super::super::open::Open;
 use super::super::scheme::Scheme;
 use super::checks::Checks;
 use super::honest::Honest;
@@ -50,6 +50,7 @@ pub(super) struct World<S: Scheme> {
     links: BTreeSet<(usize, usize)>,
     records: BTreeMap<String, Bytes>,
     gossip: u64,
+    newest: Option<Message>,
     /// What the whole script may still deliver, so that no input takes long.
     pub(super) patience: usize,
 }
@@ -81,6 +82,7 @@ impl<S: Scheme> World<S> {
             links: BTreeSet::new(),
             records: BTreeMap::new(),
             gossip: 0,
+            newest: None,
             patience: 1_500,
         }
     }
@@ -176,7 +178,7 @@ impl<S: Scheme> World<S> {
         let Some(patience) = self.patience.checked_sub(1) else { return };
         self.patience = patience;
         match flight {
-            Flight::Direct { from, to, bytes } => self.input(to, Input::Received { from, bytes }),
+            Flight::Direct { from, to, bytes } => self.receive(from, to, bytes),
             Flight::Gossip { from, to, bytes } => {
                 self.gossip += 1;
                 self.input(to, Input::Gossip { from, id: GossipId(self.gossip), bytes });
@@ -189,6 +191,25 @@ impl<S: Scheme> World<S> {
                 self.input(by, Input::LookupFinished(operation));
             }
         }
+    }
+
+    fn receive(&mut self, from: PeerId, to: usize, bytes: Bytes) {
+        let before = self.gaps(to);
+        self.input(to, Input::Received { from, bytes: bytes.clone() });
+        if self.gaps(to) > before
+            && let Ok(message) = Message::decode(bytes)
+        {
+            let author = self.keys().iter().position(|key| *key == message.unsigned.author);
+            if let Some(honest) = author.and_then(|author| self.honest(author)) {
+                honest.watch.is_refused(&message);
+            }
+        }
+    }
+
+    /// How often a node has refused a message for its number.
+    fn gaps(&mut self, index: usize) -> u64 {
+        let node = self.honest(index).and_then(|honest| honest.node.as_ref());
+        node.map_or(0, |node| node.view().refusals().get(Refusal::SequenceGap))
     }
 
     /// Delivers everything, oldest first, until nothing is on its way.
@@ -210,15 +231,6 @@ impl<S: Scheme> World<S> {
     pub(super) fn command(&mut self, index: usize, command: Command) {
         let time = self.time;
         let Some(honest) = self.honest(index) else { return };
-        match &command {
-            Command::Join(session)
-                if honest.watch.has_closed_before(session) && Open::ClosedThenRestarted.is_forgiven() =>
-            {
-                return;
-            }
-            Command::Close(session) => honest.watch.closes(*session),
-            _ => {}
-        }
         let (key, now) = (honest.key, honest.now(time));
         let Some(node) = &mut honest.node else { return };
         let told = command.clone();
@@ -297,10 +309,18 @@ impl<S: Scheme> World<S> {
 
     /// What leaves a node: its watch sees it, and the puppets hear it.
     fn listen(&mut self, index: usize, to: Option<PeerId>, bytes: &Bytes) {
-        let message = Message::decode(bytes.clone()).expect("a node sends messages");
-        self.heard.hear(&message);
+        // One message to several peers is decoded once.
+        let message = match self.newest.take() {
+            Some(message) if Arc::ptr_eq(&message.bytes, bytes) => message,
+            _ => {
+                let message = Message::decode(bytes.clone()).expect("a node sends messages");
+                self.heard.hear(&message);
+                message
+            }
+        };
         let honest = self.honest(index).expect("only nodes have outputs");
         honest.watch.sends(&honest.key, to, &message, &honest.disk);
+        self.newest = Some(message);
     }
 
     fn index_of(&self, peer: &PeerId) -> Option<usize> {
