@@ -131,7 +131,7 @@ fn aggregate(n: usize, targets: [Option<f64>; 2]) -> Row {
     let library = Library::new(n);
     let mut row = row(format!("key aggregation, n = {n}"), targets, ours, secp);
     row.k256 = Some(operation(move || library.sum()));
-    row.asked = (n <= 100).then_some(("aggregate", n));
+    row.asked = (n <= 10).then_some(("aggregate", n));
     row.times_xpi = (n == 2).then_some(100.0);
     row
 }
