@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures time and writes a file")]
 #![allow(missing_docs, reason = "a program")]
 
+mod clock;
 mod contest;
 mod library;
 mod rivals;

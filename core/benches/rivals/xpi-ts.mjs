@@ -54,7 +54,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     console.log('-')
     continue
   }
-  const start = process.hrtime.bigint()
+  // Time on the processor, like everyone else; the collector of garbage runs on it too.
+  const start = process.cpuUsage()
   for (let time = 0; time < Number(times); time += 1) once()
-  console.log(String(process.hrtime.bigint() - start))
+  const { user, system } = process.cpuUsage(start)
+  console.log(String((user + system) * 1000))
 }
