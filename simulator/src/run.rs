@@ -154,6 +154,7 @@ impl Record {
             Note::Asked(Some(_)) => self.asked.entry(noted.node).or_default().push(at),
             Note::Down => drop(self.asked.remove(&noted.node)),
             Note::Asked(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
+            Note::Remembers(session) => drop(self.completed.entry(*session).or_default().insert(noted.node)),
             Note::Event(event) => self.on_event(at, noted.node, event),
             _ => {}
         }

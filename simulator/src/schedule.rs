@@ -325,6 +325,10 @@ pub struct Schedule {
     /// How many sessions a node keeps; without, as many as in production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_limit: Option<u32>,
+    /// Whether bad weather loses presences too, which nodes send once to each connection; without, the transport repeats
+    /// them.
+    #[serde(default)]
+    pub loses_presences: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// What happens, in any order.
@@ -347,6 +351,7 @@ impl Schedule {
             slow: Vec::new(),
             slow_ms: 0,
             sessions_limit: None,
+            loses_presences: false,
             latency: LatencyChoice::Fixed { ms: 10 },
             steps: Vec::new(),
         }

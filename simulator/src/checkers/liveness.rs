@@ -41,7 +41,8 @@ impl Checker for Liveness {
             Note::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
                 self.given_up.insert(*session);
             }
-            Note::Event(Event::SessionCompleted { session, .. }) => {
+            // A crash between the record and the event leaves the record.
+            Note::Remembers(session) | Note::Event(Event::SessionCompleted { session, .. }) => {
                 self.completed.entry(*session).or_default().insert(node);
             }
             _ => {}

@@ -163,6 +163,10 @@ impl<C: Crypto> Peer<C> {
             Err(error) => return context.note(Note::Trouble(Trouble::Boot, error.to_string())),
         }
         context.note(Note::Up);
+        let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
+        for session in sessions.filter(|session| session.signature.is_some()) {
+            context.note(Note::Remembers(session.id));
+        }
         (self.armed, self.busy_until) = (Nanos::MAX, context.now());
         self.settle(context);
         let address = Address::from_bytes(self.index.to_le_bytes().to_vec()).expect("four bytes are an address");
@@ -316,7 +320,8 @@ impl<C: Crypto> Peer<C> {
     fn send_direct(&mut self, context: Port<'_, '_>, to: u32, bytes: &Bytes) {
         if let Some(frame) = self.network.direct(to, bytes) {
             let busy = self.computes(context);
-            context.send_after(busy, to, &frame, Care::Once);
+            let is_repeated = self.plan.repeats_presences && is_presence(bytes);
+            context.send_after(busy, to, &frame, if is_repeated { Care::Again } else { Care::Once });
         }
     }
 
@@ -534,6 +539,11 @@ impl<C: Crypto> Machine for Peer<C> {
             self.on_purpose(context, purpose, value);
         }
     }
+}
+
+fn is_presence(bytes: &Bytes) -> bool {
+    nelumbo_core::wire::Message::decode(bytes.clone())
+        .is_ok_and(|message| matches!(message.unsigned.body, Body::Presence(_)))
 }
 
 /// The author's message inside, if these bytes are one.

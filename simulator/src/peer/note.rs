@@ -2,6 +2,7 @@
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
+use nelumbo_core::wire::SessionId;
 
 /// A kind of trouble that a peer sees by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Trouble {
 pub enum Note {
     /// The node is running.
     Up,
+    /// The node remembers from before it was started that this session has completed.
+    Remembers(SessionId),
     /// The node is not running any more.
     Down,
     /// The node was asked for a session among these, or could not make one.

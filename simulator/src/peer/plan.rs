@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) schedule: Schedule,
     /// Whether owners wait for the caller instead of acting by themselves.
     pub(crate) manual: bool,
+    /// Whether messages are lost, and the transport repeats presences.
+    pub(super) repeats_presences: bool,
     pub(super) limits: Limits,
     /// How many outputs may wait for the disk.
     pub(super) held: usize,
@@ -60,7 +62,9 @@ impl Plan {
         // Each session has at most two messages to each signer and some events behind a record.
         let held = limits.sessions.saturating_mul(300).max(1000);
         let strikes_until = (schedule.healed_ms() + 60_000) * MILLISECOND;
-        Self { schedule, manual, limits, held, strikes_until, config, by_node, contacts, copies }
+        let is_fair = !schedule.steps.iter().any(|step| matches!(step.happening, Happening::Weather { .. }));
+        let repeats_presences = !is_fair && !schedule.loses_presences;
+        Self { repeats_presences, schedule, manual, limits, held, strikes_until, config, by_node, contacts, copies }
     }
 
     pub(super) fn config(&self, hoards: bool) -> Config {

@@ -26,12 +26,16 @@ pub struct Weather {
     pub held_back: Nanos,
 }
 
+/// How long a transport waits before it sends again, and how often it does in a partition.
+const AGAIN: Nanos = 1_000_000_000;
+const TRIES: u64 = 12;
+
 /// What a sender does about loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Care {
     /// Nothing: what is lost is lost.
     Once,
-    /// Sends it again, as transports do: bad weather only delays it. A partition still keeps it from arriving.
+    /// Sends it again, as transports do: bad weather only delays it, and so does a short partition.
     Again,
 }
 
@@ -173,7 +177,14 @@ impl World {
             // Sent again each second until it gets through; half of what was lost is lost again.
             let times = 1 + u64::from(wire.random.draw().trailing_ones().min(8));
             let latency = self.latency.draw(&mut wire.random, here, there);
-            arrivals[0] = Some(leaves.saturating_add(latency).saturating_add(times * 1_000_000_000));
+            arrivals[0] = Some(leaves.saturating_add(latency).saturating_add(times * AGAIN));
+        }
+        if care == Care::Again && !self.partitions.is_empty() {
+            for at in arrivals.iter_mut().flatten() {
+                // Partitions are known in advance, so the sender's patience can be asked here.
+                let tries = (0..TRIES).map(|count| at.saturating_add(count * AGAIN));
+                *at = tries.into_iter().find(|at| !self.is_cut(*at, from, to)).unwrap_or(*at);
+            }
         }
         arrivals
     }

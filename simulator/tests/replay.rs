@@ -1,0 +1,25 @@
+//! Schedules that failed once stay silent.
+
+use nelumbo_simulator::run::{Engine, run};
+use nelumbo_simulator::scenario::Scenario;
+use nelumbo_simulator::schedule::Schedule;
+
+fn replay(text: &str) {
+    let schedule = Schedule::from_toml(text).expect("a saved schedule");
+    let summary = run(&schedule, Engine::Windowed(1));
+    assert_eq!(summary.violations, [], "{summary}");
+}
+
+#[test]
+#[ignore = "fails: a presence is sent once to each connection, and one that is lost is missed until its renewal"]
+fn a_lost_presence_does_not_keep_signers_apart() {
+    replay(include_str!("../schedules/lost-presence.toml"));
+}
+
+#[test]
+fn seeds_of_the_swarm_are_silent() {
+    for seed in 0..100 {
+        let summary = run(&Scenario::swarm(seed).schedule(seed), Engine::Windowed(1));
+        assert_eq!(summary.violations, [], "{summary}");
+    }
+}
