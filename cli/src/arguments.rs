@@ -6,7 +6,7 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, demo, demo_node, elect, key, sign, verify, verify_blame};
+use crate::commands::{completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +56,7 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     VerifyBlame(verify_blame::VerifyBlame),
     Elect(elect::Elect),
+    Simulate(Box<simulate::Simulate>),
     Completions(completions::Completions),
 }
 

@@ -12,7 +12,7 @@ fn help(command: &[&str], flag: &str) -> String {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["key", "generate"],
         &["key", "show"],
@@ -21,6 +21,7 @@ fn every_command_explains_itself_with_examples() {
         &["sign"],
         &["verify"],
         &["elect"],
+        &["simulate"],
         &["completions"],
     ];
     for command in commands {

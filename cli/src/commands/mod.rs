@@ -12,6 +12,7 @@ mod key_aggregate;
 mod key_generate;
 mod key_show;
 pub(crate) mod sign;
+pub(crate) mod simulate;
 pub(crate) mod verify;
 pub(crate) mod verify_blame;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Verify(verify) => verify.run(),
         Command::VerifyBlame(verify_blame) => verify_blame.run(),
         Command::Elect(elect) => elect.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Completions(completions) => completions.run(),
     }
 }
