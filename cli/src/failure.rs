@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(
             line(&["nelumbo", "elect", "--method", "hash-bsed", "02"]),
             "invalid value 'hash-bsed' for '--method <METHOD>' [possible values: lexicographic, hash-based, \
-             first-signer, last-signer]; a similar value exists: 'hash-based'; see --help",
+             first-signer, last-signer, rotating]; a similar value exists: 'hash-based'; see --help",
         );
         assert_eq!(
             line(&["nelumbo", "elect"]),
