@@ -9,6 +9,7 @@ mod decode;
 mod disk;
 mod journal;
 mod node_bytes;
+mod open;
 mod roundtrip;
 mod scheme;
 mod script;
@@ -18,6 +19,7 @@ mod stand_in;
 mod values;
 mod watch;
 
+pub use open::{Open, run_strictly};
 pub use seeds::{outcomes, seeds};
 
 /// Everything that can be fuzzed.

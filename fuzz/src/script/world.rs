@@ -196,7 +196,10 @@ impl<S: Scheme> World<S> {
     fn receive(&mut self, from: PeerId, to: usize, bytes: Bytes) {
         let before = self.gaps(to);
         self.input(to, Input::Received { from, bytes: bytes.clone() });
+        // What a stranger brings may be anything that claims to be an honest node's.
+        let is_genuine = self.index_of(&from).is_some_and(|from| self.honest(from).is_some());
         if self.gaps(to) > before
+            && is_genuine
             && let Ok(message) = Message::decode(bytes)
         {
             let author = self.keys().iter().position(|key| *key == message.unsigned.author);

@@ -1,0 +1,53 @@
+//! Findings that have a cause and no fix yet.
+//!
+//! Each is kept as a file that still fails. A campaign forgives exactly these, so that it finds others behind them; the
+//! stable replay runs each one strictly and sees it fail. Whoever fixes one deletes its variant here: the compiler shows
+//! what was forgiven for it, and from then on its file is a kept test like any other. Driven by the checks.
+
+use core::cell::Cell;
+
+use super::Target;
+
+/// A finding that is not fixed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// A refusal before the approval is not recorded: after a restart the same announcement opens the session again, and
+    /// once it is approved, the node numbers a second message like its refusal, which others may have heard.
+    RefusalForgotten,
+}
+
+impl Open {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::RefusalForgotten];
+
+    /// Where it is kept: the target, and the file in the target's folder.
+    pub const fn file(self) -> (Target, &'static str) {
+        match self {
+            Self::RefusalForgotten => (Target::Script, "refusal-forgotten"),
+        }
+    }
+
+    pub(crate) fn is_forgiven(self) -> bool {
+        COUNTED.get() != Some(self)
+    }
+}
+
+thread_local! {
+    static COUNTED: Cell<Option<Open>> = const { Cell::new(None) };
+}
+
+/// Runs an open finding's target on one input without forgiving it.
+///
+/// # Panics
+/// As [`Target::run`], and for this finding.
+pub fn run_strictly(open: Open, data: &[u8]) {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            COUNTED.set(None);
+        }
+    }
+    COUNTED.set(Some(open));
+    let _reset = Reset;
+    open.file().0.run(data);
+}
