@@ -11,6 +11,8 @@ use crate::rivals::{Rival, Rivals};
 const ROUNDS: usize = 49;
 /// The programs outside, some of which take milliseconds, run in every so many rounds.
 const OUTSIDE_EVERY: usize = 4;
+/// How often the programs outside do a thing before it counts.
+const WARM_UP: u64 = 40;
 /// About how long a contestant runs in a round: long beside reading the clock.
 const TURN: Duration = Duration::from_millis(4);
 
@@ -82,8 +84,9 @@ impl Row {
         let mut outside: Vec<(&mut Rival, &str, usize, u64)> = Vec::new();
         if let Some((what, signers)) = self.asked {
             for rival in rivals.all() {
-                let Some(once) = rival.run(what, signers, 1) else { continue };
-                let fit = TURN.as_secs_f64() / once.as_secs_f64();
+                // Long enough for a compiler that compiles while it runs.
+                let Some(warm) = rival.run(what, signers, WARM_UP) else { continue };
+                let fit = TURN.as_secs_f64() / warm.as_secs_f64() * WARM_UP as f64;
                 outside.push((rival, what, signers, (fit as u64).clamp(1, 200)));
             }
         }

@@ -24,12 +24,25 @@ pub fn sha256d(parts: &[&[u8]]) -> [u8; 32] {
 /// The tagged hash of BIP340: `SHA-256(SHA-256(tag) ‖ SHA-256(tag) ‖ part ‖ part ‖ …)`.
 #[must_use]
 pub fn tagged_hash(tag: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let prefix = sha256(&[tag.as_bytes()]);
-    let mut hash = Sha256::new();
-    hash.update(prefix);
-    hash.update(prefix);
-    for part in parts {
-        hash.update(part);
+    TaggedHash::new(tag).of(parts)
+}
+
+/// A tag that many inputs are hashed under; what it costs is paid once.
+#[derive(Clone)]
+pub(super) struct TaggedHash(Sha256);
+
+impl TaggedHash {
+    pub(super) fn new(tag: &str) -> Self {
+        let prefix = sha256(&[tag.as_bytes()]);
+        Self(Sha256::new().chain_update(prefix).chain_update(prefix))
     }
-    hash.finalize().into()
+
+    /// The tagged hash of the parts.
+    pub(super) fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = self.0.clone();
+        for part in parts {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
 }

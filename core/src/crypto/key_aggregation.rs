@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Suite;
 use super::group::{AffinePoint, Combination, PublicScalar};
-use super::hash::tagged_hash;
+use super::hash::{TaggedHash, tagged_hash};
 use super::keys::PublicKey;
 use super::schnorr::{self, Signature};
 use super::taproot::{self, TaprootError};
@@ -109,9 +109,10 @@ impl KeyAggContext {
             return Err(KeyAggError::Empty);
         }
         // Decoded before they are sorted, so that an error names the position the caller knows.
+        let encodings: Vec<_> = keys.iter().map(PublicKey::as_bytes).collect();
         let mut pairs = Vec::with_capacity(keys.len());
-        for (position, key) in keys.iter().enumerate() {
-            pairs.push((*key, key.point().ok_or(KeyAggError::InvalidKey(position))?));
+        for (position, point) in AffinePoint::decode_all(&encodings).into_iter().enumerate() {
+            pairs.push((keys[position], point.ok_or(KeyAggError::InvalidKey(position))?));
         }
         if suite == Suite::Lotus {
             pairs.sort_unstable_by_key(|(key, _)| *key);
@@ -288,6 +289,7 @@ impl fmt::Debug for KeyAggContext {
 fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<PublicScalar> {
     let encodings: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     let list = tagged_hash("KeyAgg list", &encodings);
+    let tagged = TaggedHash::new("KeyAgg coefficient");
     let second = match suite {
         Suite::Lotus => None,
         Suite::Bip340 => keys.iter().find(|key| **key != keys[0]),
@@ -296,7 +298,7 @@ fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<PublicScalar> {
         if Some(key) == second {
             return PublicScalar::ONE;
         }
-        PublicScalar::reduce(tagged_hash("KeyAgg coefficient", &[&list, key.as_bytes()]))
+        PublicScalar::reduce(tagged.of(&[&list, key.as_bytes()]))
     };
     keys.iter().map(coefficient).collect()
 }

@@ -73,17 +73,24 @@ pub fn verify_many(suite: Suite, items: &[Signed<'_>], entropy: &[u8; 32]) -> Ve
 
 /// The points of the keys, each once, and the equations of all items that decode.
 fn equations(suite: Suite, items: &[Signed<'_>]) -> (Vec<AffinePoint>, Vec<Equation>) {
-    let mut places: BTreeMap<PublicKey, Option<usize>> = BTreeMap::new();
-    let mut points = Vec::new();
-    let mut equations = Vec::with_capacity(items.len());
-    for (item, Signed { key: name, message, signature }) in items.iter().enumerate() {
-        let key = *places.entry(*name).or_insert_with(|| {
-            points.push(suite.verification_point(name.point()?));
-            Some(points.len() - 1)
+    // Where each key's point is in the list; beyond it for a key that has none.
+    let mut places: BTreeMap<PublicKey, usize> = items.iter().map(|item| (item.key, usize::MAX)).collect();
+    let names: Vec<_> = places.keys().map(PublicKey::as_bytes).collect();
+    let decoded = AffinePoint::decode_all(&names);
+    let mut points = Vec::with_capacity(names.len());
+    for (place, point) in places.values_mut().zip(decoded) {
+        *place = point.map_or(usize::MAX, |point| {
+            points.push(suite.verification_point(point));
+            points.len() - 1
         });
-        let (r, s) = schnorr::split(signature);
-        let decoded = (key, PublicScalar::from_bytes(s), suite.lift_nonce(&r), suite.accepts_message(message));
-        if let (Some(key), Some(s), Some(nonce), true) = decoded {
+    }
+    let split: Vec<_> = items.iter().map(|item| schnorr::split(&item.signature)).collect();
+    let nonces = suite.lift_nonces(&split.iter().map(|(r, _)| r).collect::<Vec<_>>());
+    let mut equations = Vec::with_capacity(items.len());
+    for (item, Signed { key: name, message, .. }) in items.iter().enumerate() {
+        let (key, (r, s)) = (places[name], split[item]);
+        let decoded = (key < points.len(), PublicScalar::from_bytes(s), nonces[item], suite.accepts_message(message));
+        if let (true, Some(s), Some(nonce), true) = decoded {
             let e = suite.challenge(&r, name.as_bytes(), message);
             equations.push(Equation { item, key, nonce, s, e });
         }

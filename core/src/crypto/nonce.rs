@@ -246,7 +246,8 @@ pub(super) fn sum_nonces(points: &[[AffinePoint; 2]]) -> Sums {
 
 pub(super) fn nonce_points(nonce: &PublicNonce) -> Option<[AffinePoint; 2]> {
     let [first, second] = halves(nonce.as_bytes());
-    Some([AffinePoint::decode(&first)?, AffinePoint::decode(&second)?])
+    let [first, second] = AffinePoint::decode_several([&first, &second]);
+    Some([first?, second?])
 }
 
 /// The halves of an aggregate nonce, infinity where all 33 bytes are zero (BIP327, `cpoint_ext`).

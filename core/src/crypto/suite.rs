@@ -4,6 +4,7 @@
 //! looks like inside hashes, and the challenge. Invariant: a difference between the schemes is a method here or a `match`
 //! on [`Suite`] that cites both specifications; there is no third place. Signing, verification and aggregation drive it.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -53,11 +54,12 @@ impl Suite {
             }
     }
 
-    /// The one point with this x that a signature means.
-    pub(super) fn lift_nonce(self, r: &[u8; 32]) -> Option<group::AffinePoint> {
+    /// For each x the one point that a signature means.
+    pub(super) fn lift_nonces(self, x: &[&[u8; 32]]) -> Vec<Option<group::AffinePoint>> {
+        let points = group::AffinePoint::lift_all(x).into_iter();
         match self {
-            Self::Lotus => group::AffinePoint::lift_square(r),
-            Self::Bip340 => group::AffinePoint::lift_even(r),
+            Self::Lotus => points.collect(),
+            Self::Bip340 => points.map(|point| point.map(|point| self.verification_point(point))).collect(),
         }
     }
 

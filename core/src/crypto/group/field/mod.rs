@@ -90,29 +90,46 @@ pub(super) trait Field: Copy {
         }
     }
 
-    /// The n-th repeated square.
-    fn square_times(&self, n: usize) -> Self {
-        (0..n).fold(*self, |value, _| value.square())
+    /// The root that is itself a square, if there is a root.
+    fn sqrt(&self) -> Option<Self> {
+        let [root] = Self::roots(&[*self]);
+        root
     }
 
-    /// The root that is itself a square, if there is a root: `self^((p+1)/4)`, since p is 3 modulo 4. Magnitude 1 or less in,
-    /// 1 out.
+    /// For each value the root that is itself a square, if there is a root: `value^((p+1)/4)`, since p is 3 modulo 4.
+    /// Magnitude 1 in, 1 out.
     ///
-    /// The exponent is three runs of ones, of 223, 22 and 2 bits. The chain is that of libsecp256k1's field_impl.h.
-    fn sqrt(&self) -> Option<Self> {
-        let x2 = self.square().mul(self);
-        let x3 = x2.square().mul(self);
-        let x6 = x3.square_times(3).mul(&x3);
-        let x9 = x6.square_times(3).mul(&x3);
-        let x11 = x9.square_times(2).mul(&x2);
-        let x22 = x11.square_times(11).mul(&x11);
-        let x44 = x22.square_times(22).mul(&x22);
-        let x88 = x44.square_times(44).mul(&x44);
-        let x176 = x88.square_times(88).mul(&x88);
-        let x220 = x176.square_times(44).mul(&x44);
-        let x223 = x220.square_times(3).mul(&x3);
-        let root = x223.square_times(23).mul(&x22).square_times(6).mul(&x2).square_times(2);
-        root.square().sub(self, 1).is_zero().then_some(root)
+    /// A root is one long chain in which each product waits for the one before it, so several at once take turns in the
+    /// processor. The exponent is three runs of ones, of 223, 22 and 2 bits; the chain is that of libsecp256k1's
+    /// field_impl.h.
+    fn roots<const N: usize>(values: &[Self; N]) -> [Option<Self>; N] {
+        let times = |mut a: [Self; N], b: &[Self; N]| -> [Self; N] {
+            for lane in 0..N {
+                a[lane] = a[lane].mul(&b[lane]);
+            }
+            a
+        };
+        let square = |mut a: [Self; N], n: usize| -> [Self; N] {
+            for _ in 0..n {
+                for value in &mut a {
+                    *value = value.square();
+                }
+            }
+            a
+        };
+        let x2 = times(square(*values, 1), values);
+        let x3 = times(square(x2, 1), values);
+        let x6 = times(square(x3, 3), &x3);
+        let x9 = times(square(x6, 3), &x3);
+        let x11 = times(square(x9, 2), &x2);
+        let x22 = times(square(x11, 11), &x11);
+        let x44 = times(square(x22, 22), &x22);
+        let x88 = times(square(x44, 44), &x44);
+        let x176 = times(square(x88, 88), &x88);
+        let x220 = times(square(x176, 44), &x44);
+        let x223 = times(square(x220, 3), &x3);
+        let roots = square(times(square(times(square(x223, 23), &x22), 6), &x2), 2);
+        core::array::from_fn(|lane| roots[lane].square().sub(&values[lane], 1).is_zero().then_some(roots[lane]))
     }
 }
 
