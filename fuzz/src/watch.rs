@@ -35,6 +35,10 @@ impl Watch {
     /// Another honest node has refused this message of the watched one for its number.
     pub(crate) fn is_refused(&self, message: &Message) {
         let Body::Session(step) = &message.unsigned.body else { return };
+        if let Content::Announce { .. } = step.content {
+            // It may have brought up what others had said too early, and what was refused is one of those.
+            return;
+        }
         let of_attempt = (step.session, step.attempt, 0)..=(step.session, step.attempt, u64::MAX);
         let newest = self.said.range(of_attempt).next_back().map_or(0, |((.., newest), _)| *newest);
         let is_old = step.sequence < newest.saturating_sub(REACH);
