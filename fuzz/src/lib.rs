@@ -7,6 +7,7 @@
 mod address;
 mod decode;
 mod disk;
+mod group;
 mod journal;
 mod node_bytes;
 mod open;
@@ -39,12 +40,22 @@ pub enum Target {
     Journal,
     /// Addresses, key files, keys as text, transactions.
     Address,
+    /// The variable-time group law, beside the library's.
+    Group,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Decode, Self::Roundtrip, Self::NodeBytes, Self::Script, Self::ScriptCurve, Self::Journal, Self::Address];
+    pub const ALL: [Self; 8] = [
+        Self::Decode,
+        Self::Roundtrip,
+        Self::NodeBytes,
+        Self::Script,
+        Self::ScriptCurve,
+        Self::Journal,
+        Self::Address,
+        Self::Group,
+    ];
 
     /// The name of the binary.
     pub const fn name(self) -> &'static str {
@@ -56,6 +67,7 @@ impl Target {
             Self::ScriptCurve => "script_curve",
             Self::Journal => "journal",
             Self::Address => "address",
+            Self::Group => "group",
         }
     }
 
@@ -81,6 +93,7 @@ impl Target {
             Self::ScriptCurve => drop(script::play::<scheme::Curve>(data)),
             Self::Journal => journal::run(data),
             Self::Address => address::run(data),
+            Self::Group => group::run(data),
         }
     }
 }

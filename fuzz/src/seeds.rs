@@ -215,7 +215,20 @@ pub fn seeds() -> Vec<Seed> {
     seeds.extend(addresses());
     seeds.push((Target::Roundtrip, "zeros", vec![0; 64]));
     seeds.push((Target::Roundtrip, "counting", (0..=255).collect()));
+    seeds.extend(sums());
     seeds
+}
+
+/// For `group`: an encoding to decode, then sums with few, more and many terms, of points that are remembered.
+fn sums() -> Vec<Seed> {
+    let key = secret(1).public_key().to_bytes();
+    let scalar = |byte: u8| [&[2][..], &[byte; 32]].concat();
+    let [generator, prepared, remember] = [&[0, 0, 2][..], &[0, 0, 3], &[0, 0, 0, 0, 1, 0, 1, 1, 0, 0, 1]];
+    let few =
+        [&key[..], generator, &scalar(0xab), prepared, &scalar(0xcd), remember, &[1, 0, 5], &scalar(0x7e)].concat();
+    let more = [&few[..], &[2, 4, 5], &scalar(0xe1), &[1, 4, 4]].concat();
+    let many = [&more[..], &[0, 5, 5], &scalar(0x11), &[2, 5, 4]].concat();
+    vec![(Target::Group, "few", few), (Target::Group, "more", more), (Target::Group, "many", many)]
 }
 
 /// What came of each script that is a seed, and what should.
