@@ -39,6 +39,8 @@ pub struct Node<V: Verifier = Secp256k1> {
     policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
+    /// When each connected peer was last shown this node's presence.
+    shown: BTreeMap<PeerId, Mono>,
     addresses: Vec<Address>,
     own_presence: Option<Bytes>,
     routing_table: usize,
@@ -158,7 +160,10 @@ impl<V: Verifier> Node<V> {
                 }
                 TimerReason::Lookup(operation) => self.end_lookup(operation),
                 TimerReason::Stalled(session) => self.on_stalled(session),
-                TimerReason::Retry(session) => self.retry(&session),
+                TimerReason::Retry(session) => {
+                    self.look_for_signers(&session);
+                    self.retry(&session);
+                }
                 TimerReason::Turn(session) => {
                     let _gone = self.run(session, |session, context| session.on_turn(context));
                 }
@@ -248,6 +253,10 @@ impl<V: Verifier> Node<V> {
         if let Body::Presence(presence) = &message.unsigned.body
             && !self.presences.is_news(&message.unsigned.author, presence.issued_at)
         {
+            // A peer that shows its key again may have missed this node's.
+            if let Some(peer) = from.filter(|peer| **peer == presence.peer) {
+                self.show_presence(*peer);
+            }
             return Err(Refusal::Duplicate);
         }
         if let Body::Session(SessionMessage { session, .. }) = &message.unsigned.body

@@ -11,7 +11,6 @@ fn replay(text: &str) {
 }
 
 #[test]
-#[ignore = "fails: a presence is sent once to each connection, and one that is lost is missed until its renewal"]
 fn a_lost_presence_does_not_keep_signers_apart() {
     replay(include_str!("../schedules/lost-presence.toml"));
 }

@@ -211,7 +211,8 @@ pub enum Event {
         /// The proof, for [`judge`](crate::evidence::judge).
         evidence: Box<Evidence>,
     },
-    /// The final signature is known, verified and durable.
+    /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is confirmed:
+    /// the crash may have come before the embedder heard of it.
     SessionCompleted {
         /// The session.
         session: SessionId,

@@ -83,6 +83,7 @@ impl<V: Verifier> Node<V> {
             entropy: entropy.stream("node"),
             now,
             connected: BTreeSet::new(),
+            shown: BTreeMap::new(),
             addresses: Vec::new(),
             own_presence: None,
             routing_table: 0,

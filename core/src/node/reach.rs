@@ -23,15 +23,14 @@ impl<V: Verifier> Node<V> {
         if self.connected.len() >= self.config.limits.peers || !self.connected.insert(peer) {
             return;
         }
-        if let Some(bytes) = self.own_presence.clone() {
-            self.outbox.push(Output::Send { to: peer, bytes });
-        }
+        self.show_presence(peer);
         let keys: Vec<PublicKey> = self.presences.keys_of(&peer).copied().collect();
         keys.into_iter().for_each(|key| self.on_signer_connected(key, peer));
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId) {
         if self.connected.remove(&peer) {
+            self.shown.remove(&peer);
             for key in self.presences.keys_of(&peer) {
                 self.outbox.push(Output::Event(Event::SignerDisconnected { key: *key, peer }));
             }
@@ -106,9 +105,26 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    /// Those signers of a stalled session that are out of reach may have moved.
+    /// Those signers of a stalled session that are out of reach may have moved; or they are connected, and what said
+    /// so was lost: whoever is shown this node's presence again answers with its own.
     pub(super) fn look_for_signers(&mut self, id: &SessionId) {
-        self.away_from(id).into_iter().for_each(|key| self.look_up(key));
+        let away = self.away_from(id);
+        if !away.is_empty() {
+            let peers: Vec<PeerId> = self.connected.iter().copied().collect();
+            peers.into_iter().for_each(|peer| self.show_presence(peer));
+        }
+        away.into_iter().for_each(|key| self.look_up(key));
+    }
+
+    /// Shows a connected peer which key this node holds, but not all the time: two nodes that answer each other must
+    /// come to an end.
+    pub(super) fn show_presence(&mut self, to: PeerId) {
+        let now = self.now.mono;
+        let is_due = self.shown.get(&to).is_none_or(|last| now.since(*last) >= self.config.stall);
+        if let Some(bytes) = self.own_presence.clone().filter(|_| is_due && self.connected.contains(&to)) {
+            self.shown.insert(to, now);
+            self.outbox.push(Output::Send { to, bytes });
+        }
     }
 
     /// An ended session needs its signers no more.
@@ -188,6 +204,7 @@ impl<V: Verifier> Node<V> {
         let Ok(bytes) = seal(self.signer.as_mut(), self.config.network, Body::Presence(presence)) else { return };
         self.own_presence = Some(bytes.clone());
         for to in &self.connected {
+            self.shown.insert(*to, self.now.mono);
             self.outbox.push(Output::Send { to: *to, bytes: bytes.clone() });
         }
         self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes });

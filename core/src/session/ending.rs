@@ -89,11 +89,15 @@ impl<V: Verifier> Session<V> {
             Outcome::Aborted { .. } => Phase::Aborted,
         };
         let open = match end.outcome {
-            Outcome::Complete { attempt, at, confirmed: false, .. } => Some((attempt, context.now.wall.since(at))),
+            Outcome::Complete { signature, attempt, at, confirmed: false } => {
+                Some((signature, attempt, context.now.wall.since(at)))
+            }
             Outcome::Complete { .. } | Outcome::Aborted { .. } => None,
         };
         self.ending.end = Some(end);
-        if let Some((attempt, elapsed)) = open {
+        if let Some((signature, attempt, elapsed)) = open {
+            // The crash may have come between the record and the word about it.
+            context.event(Event::SessionCompleted { session: self.id, attempt, signature });
             self.start_failover(context, attempt, elapsed);
         }
     }

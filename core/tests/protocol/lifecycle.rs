@@ -140,12 +140,13 @@ fn a_coordinator_that_restarts_takes_up_its_turn_and_a_confirmed_one_does_not() 
         // The desk's clocks begin anew at its boot; a shorter turn stands for time that has passed in between.
         config.broadcast_timeout = Duration::from_millis(millis);
         let mut desk = Desk::with(config, desk.records.clone().into_iter().collect(), 2);
-        turns(&mut desk)
+        let told = desk.events.iter().filter(|event| matches!(event, Event::SessionCompleted { .. })).count();
+        (told, turns(&mut desk))
     };
     let expected: &[Event] = if mine == 0 { &[Event::ShouldBroadcast { session }] } else { &[] };
-    assert_eq!(restart(&desk, TURN), expected);
+    assert_eq!(restart(&desk, TURN), (1, expected.to_vec()));
     desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert_eq!(restart(&desk, TURN), []);
+    assert_eq!(restart(&desk, TURN), (0, Vec::new()));
 }
 
 #[test]
@@ -367,6 +368,42 @@ fn questions_do_not_pile_up_behind_a_slow_disk() {
     assert_eq!(desk.node.view().held(), 0);
     desk.wait(60_000);
     assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
+}
+
+#[test]
+fn a_presence_that_was_lost_is_shown_again_when_a_session_misses_its_signer() {
+    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    desk.meet(&mut alice);
+    desk.wait(100);
+    let presences = |desk: &mut Desk| {
+        let sent = std::mem::take(&mut desk.sent);
+        sent.iter()
+            .filter(|(to, message)| *to == alice.peer && matches!(message.unsigned.body, Body::Presence(_)))
+            .count()
+    };
+    assert_eq!(presences(&mut desk), 1);
+    let create = Command::Create {
+        suite: nelumbo_core::crypto::Suite::Lotus,
+        keys: vec![desk.key, alice.key(), bob.key()],
+        tweak: nelumbo_core::crypto::Tweak::None,
+        message: vec![7; 32],
+        election: Method::Lexicographic,
+    };
+    desk.command(create).unwrap();
+    desk.wait(2_000);
+    assert_eq!(presences(&mut desk), 1, "bob is missing; he may be connected and unheard");
+    // Whoever repeats its presence gets this node's, but not for each repetition.
+    desk.wait(2_000);
+    presences(&mut desk);
+    desk.wait(2_500);
+    presences(&mut desk);
+    let mut alice = Puppet::new(1);
+    for _ in 0..10 {
+        let bytes = alice.presence(alice.peer, crate::common::WALL);
+        desk.hear(&alice, bytes);
+    }
+    assert!(presences(&mut desk) <= 1);
+    desk.wait(1_999);
 }
 
 #[test]

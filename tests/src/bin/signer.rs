@@ -67,12 +67,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let builder = Builder::with_key(Config::new(Network::Regtest), network, folder.join("journal"), key)?;
     let (handle, mut events) = builder.start()?;
     say(&json!({ "key": handle.key().to_string() }))?;
-    // What completed just before a kill may not have been told; it is in the journal.
-    for session in handle.sessions().await? {
-        if let Some(signature) = session.signature {
-            say(&json!({ "event": "session-completed", "session": session.id, "signature": signature }))?;
-        }
-    }
     let mut lines = BufReader::new(stdin()).lines();
     loop {
         tokio::select! {
