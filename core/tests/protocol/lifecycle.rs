@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nelumbo_core::api::{AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, Phase, Refusal};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicKey};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite, Tweak};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
 
@@ -20,6 +20,19 @@ fn completed() -> (Desk, Puppet, Puppet, Definition) {
     desk.hear(&bob, bytes);
     assert_eq!(phase(&desk, definition.id()), Phase::Complete);
     (desk, alice, bob, definition)
+}
+
+/// The desk asks these puppets to sign with it.
+fn create(desk: &mut Desk, puppets: &[&Puppet]) {
+    let keys = puppets.iter().map(|puppet| puppet.key()).chain([desk.key]).collect();
+    let create = Command::Create {
+        suite: Suite::Lotus,
+        keys,
+        tweak: Tweak::None,
+        message: vec![7; 32],
+        election: Method::Lexicographic,
+    };
+    desk.command(create).expect("the session is sound");
 }
 
 /// The events about broadcasting since this was last asked.
@@ -267,9 +280,9 @@ fn the_embedder_may_retry_what_failed_and_nothing_else() {
     desk.meet(&mut alice);
     let keys = vec![desk.key, alice.key(), bob.key()];
     let create = Command::Create {
-        suite: nelumbo_core::crypto::Suite::Bip340,
+        suite: Suite::Bip340,
         keys,
-        tweak: nelumbo_core::crypto::Tweak::None,
+        tweak: Tweak::None,
         message: b"any length".to_vec(),
         election: Method::Rotating,
     };
@@ -349,14 +362,7 @@ fn questions_do_not_pile_up_behind_a_slow_disk() {
     let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     desk.meet(&mut alice);
     desk.syncs = false;
-    let create = Command::Create {
-        suite: nelumbo_core::crypto::Suite::Lotus,
-        keys: vec![desk.key, alice.key(), bob.key()],
-        tweak: nelumbo_core::crypto::Tweak::None,
-        message: vec![7; 32],
-        election: Method::Lexicographic,
-    };
-    desk.command(create).unwrap();
+    create(&mut desk, &[&alice, &bob]);
     let held = desk.node.view().held();
     for _ in 0..100 {
         desk.wait(5_000);
@@ -382,14 +388,7 @@ fn a_presence_that_was_lost_is_shown_again_when_a_session_misses_its_signer() {
             .count()
     };
     assert_eq!(presences(&mut desk), 1);
-    let create = Command::Create {
-        suite: nelumbo_core::crypto::Suite::Lotus,
-        keys: vec![desk.key, alice.key(), bob.key()],
-        tweak: nelumbo_core::crypto::Tweak::None,
-        message: vec![7; 32],
-        election: Method::Lexicographic,
-    };
-    desk.command(create).unwrap();
+    create(&mut desk, &[&alice, &bob]);
     desk.wait(2_000);
     assert_eq!(presences(&mut desk), 1, "bob is missing; he may be connected and unheard");
     // Whoever repeats its presence gets this node's, but not for each repetition.
