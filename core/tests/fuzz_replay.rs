@@ -48,6 +48,7 @@ fn what_was_found_stays_fixed_and_what_is_open_still_fails() {
         }
     }
     for open in Open::ALL {
+        assert!(open.is_forgiven(), "outside of a strict run a campaign goes on behind it");
         let (target, name) = open.file();
         let (_, data) = inputs("findings", target)
             .into_iter()

@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::crypto::{PartialSignature, PublicKey, PublicNonce};
-use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId, SessionMessage};
+use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId};
 
 use super::disk::Disk;
-use super::open::Open;
 
 /// How far below an author's newest number a node still takes another, by default.
 const REACH: u64 = 100;
@@ -77,11 +76,6 @@ impl Watch {
             _ => {}
         }
         let first = self.said.entry((session, attempt, step.sequence)).or_insert_with(|| message.clone());
-        if Open::RefusalForgotten.is_forgiven()
-            && let Body::Session(SessionMessage { content: Content::Abort { .. }, .. }) = first.unsigned.body
-        {
-            first.clone_from(message);
-        }
         assert_eq!(
             first.unsigned, message.unsigned,
             "one sequence number was given to two messages, so that every other node refuses the second"

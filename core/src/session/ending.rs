@@ -70,10 +70,13 @@ impl<V: Verifier> Session<V> {
 
     fn end_with(&mut self, context: &mut Context<'_, V>, outcome: Outcome, last_word: Option<&Bytes>, phase: Phase) {
         self.forget_nonce(context);
+        // A session that was never approved leaves nothing behind, unless this node has refused it: then it has said
+        // something, which a restart must not forget.
+        let is_ours = matches!(&outcome, Outcome::Aborted { by, .. } if *by == self.definition.keys[self.me]);
         let was_approved = self.phase != Phase::Announced;
         self.live = None;
         self.ending.end = Some(End { outcome, last_word: last_word.map(|bytes| bytes.to_vec()) });
-        if was_approved {
+        if was_approved || is_ours {
             self.record(context);
         }
         context.timer(SessionTimer::Stalled, None);
