@@ -244,11 +244,10 @@ impl<V: Verifier> Node<V> {
             return Err(Refusal::Policy);
         }
         let message = self.gate.decode(channel, bytes)?;
-        let is_first_hand = channel == Channel::Direct;
-        self.on_message(message, is_first_hand.then_some(from))
+        self.on_message(message, (channel == Channel::Direct).then_some(from))
     }
 
-    /// What has been decoded; `from` is the peer that handed it over, if it was one.
+    /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.
     fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
         if let Body::Presence(presence) = &message.unsigned.body
             && !self.presences.is_news(&message.unsigned.author, presence.issued_at)

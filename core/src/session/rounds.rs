@@ -24,9 +24,7 @@ impl<V: Verifier> Session<V> {
         nonce: PublicNonce,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
-            return Err(Refusal::StaleAttempt);
-        }
+        self.check_attempt(attempt)?;
         if attempt > self.number {
             // S9: another signer has begun a new attempt; the old one is dead, and so is this node's nonce in it.
             if self.phase == Phase::Announced {
@@ -38,8 +36,7 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_nonce(from, nonce, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            let first = self.live_ref().attempt.nonce_exhibit(from);
-            self.accuse_of_equivocation(context, from, first, bytes);
+            self.accuse_of_equivocation(context, from, self.live_ref().attempt.nonce_exhibit(from), bytes);
         }
         if stored? {
             let signer = self.definition.keys[from];
@@ -57,9 +54,7 @@ impl<V: Verifier> Session<V> {
         partial: Partial,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
-            return Err(Refusal::StaleAttempt);
-        }
+        self.check_attempt(attempt)?;
         if attempt > self.number {
             // Only a nonce begins an attempt, because this node cannot sign without it anyway.
             self.live_mut().ahead[from] = Some((attempt, partial, bytes));
@@ -67,11 +62,18 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            let first = self.live_ref().attempt.partial_exhibit(from);
-            self.accuse_of_equivocation(context, from, first, bytes);
+            self.accuse_of_equivocation(context, from, self.live_ref().attempt.partial_exhibit(from), bytes);
         }
         if stored? {
             self.arrived(context);
+        }
+        Ok(())
+    }
+
+    /// Whether a contribution to this attempt can still count.
+    fn check_attempt(&self, attempt: u32) -> Result<(), Refusal> {
+        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
+            return Err(Refusal::StaleAttempt);
         }
         Ok(())
     }
