@@ -34,6 +34,8 @@ pub struct Node<V: Verifier = Secp256k1> {
     signer: Box<dyn Signer<V> + Send>,
     pub(crate) verifier: V,
     entropy: Entropy,
+    /// Apart from the rest, so that what makes a batch fail moves nothing else.
+    weights: Entropy,
     pub(crate) now: Now,
     pub(crate) gate: Gate,
     policy: Box<dyn Policy>,
@@ -412,9 +414,9 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session take a step and does what comes of it. `None` when there is no such session.
     fn run<R>(&mut self, id: SessionId, step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R) -> Option<R> {
-        let Self { now, config, signer, verifier, sessions, .. } = self;
+        let Self { now, config, signer, verifier, weights, sessions, .. } = self;
         let session = sessions.get_mut(&id)?;
-        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, weights, news: Vec::new() };
         let result = step(session, &mut context);
         let news = context.news;
         self.settle(id, news);
@@ -423,8 +425,8 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session come into being; its news are settled once it is one of this node's.
     fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<News>) {
-        let Self { now, config, signer, verifier, .. } = self;
-        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, news: Vec::new() };
+        let Self { now, config, signer, verifier, weights, .. } = self;
+        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, weights, news: Vec::new() };
         let result = step(&mut context);
         (result, context.news)
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns the expansion of one 32-byte seed into labelled, independent byte streams. Invariant: the same seed and the same
 //! calls give the same bytes, and streams with different labels share nothing. The node draws one seed per boot from its
-//! host and splits it, so that protocol jitter and nonces never read from the same stream.
+//! host and splits it, so that protocol jitter, the weights of batches, and nonces never read from the same stream.
 
 use core::convert::Infallible;
 use core::fmt;

@@ -81,6 +81,7 @@ impl<V: Verifier> Node<V> {
             signer,
             verifier,
             entropy: entropy.stream("node"),
+            weights: entropy.stream("weights"),
             now,
             connected: BTreeSet::new(),
             shown: BTreeMap::new(),

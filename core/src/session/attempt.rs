@@ -90,17 +90,18 @@ impl<V: Verifier> Attempt<V> {
     }
 
     /// After a failed combination: who signed over other nonces, and whose partial signature over these is wrong.
-    pub(super) fn culprits(&self, verifier: &V, keys: &V::Keys) -> Culprits {
+    ///
+    /// `entropy` is as in [`Verifier::culprits`].
+    pub(super) fn culprits(&self, verifier: &V, keys: &V::Keys, entropy: &[u8; 32]) -> Culprits {
         let (round, hash) = self.round.as_ref().expect("culprits are sought in an open round");
-        let mut culprits = Culprits::default();
-        for (index, (nonce, partial)) in self.nonces.iter().flatten().zip(self.partials.iter().flatten()).enumerate() {
-            if partial.value.nonces != *hash {
-                culprits.other_nonces.push(index);
-            } else if !verifier.verify_partial(keys, round, index, &nonce.value, &partial.value.signature) {
-                culprits.invalid.push(index);
-            }
-        }
-        culprits
+        let nonces: Vec<PublicNonce> = self.nonces.iter().flatten().map(|held| held.value).collect();
+        let partials: Vec<Partial> = self.partials.iter().flatten().map(|held| held.value).collect();
+        let signatures: Vec<PartialSignature> = partials.iter().map(|partial| partial.signature).collect();
+        let is_over_others = |index: &usize| partials[*index].nonces != *hash;
+        let mut invalid = verifier.culprits(keys, round, &nonces, &signatures, entropy);
+        // Over other nonces, a partial signature that is wrong here says nothing against its signer.
+        invalid.retain(|index| !is_over_others(index));
+        Culprits { invalid, other_nonces: (0..partials.len()).filter(is_over_others).collect() }
     }
 
     /// Whose nonces and partial signatures are here.
@@ -149,7 +150,7 @@ impl<V: Verifier> Attempt<V> {
 }
 
 /// Why a combination failed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Culprits {
     pub(super) invalid: Vec<usize>,
     pub(super) other_nonces: Vec<usize>,

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Event};
-use crate::base::{Bytes, Now};
+use crate::base::{Bytes, Entropy, Now};
 use crate::crypto::{Signer, Verifier};
 use crate::journal::SessionRecord;
 
@@ -62,6 +62,8 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
+    /// For the weights of batches, which nobody else may foresee.
+    pub(crate) weights: &'a mut Entropy,
     pub(crate) news: Vec<News>,
 }
 

@@ -173,7 +173,8 @@ impl<V: Verifier> Session<V> {
         match live.attempt.combine(context.verifier, &live.keys) {
             Ok(signature) => self.complete(context, self.number, signature),
             Err(_) => {
-                let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys);
+                let entropy = context.weights.bytes32();
+                let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys, &entropy);
                 for index in &invalid {
                     let attempt = &self.live_ref().attempt;
                     if let Some(partial) = attempt.partial_exhibit(*index) {

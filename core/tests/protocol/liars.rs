@@ -1,7 +1,9 @@
 //! One honest node among signers who lie, strangers, and broken networks: nothing they say changes what it should not,
 //! and what is refused is refused for the right reason.
 
-use crate::common::{self, Desk, HOUR, Puppet, Signed, WALL, all_signed, definition, joined, nonce_in, phase};
+use crate::common::{
+    self, Desk, HOUR, Puppet, Signed, WALL, all_signed, definition, joined, nonce_in, partial_in, phase,
+};
 use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Signature, Verifier};
@@ -35,6 +37,43 @@ fn an_invalid_partial_signature_names_its_author_and_only_its_author() {
     desk.hear(&alice, bytes);
     assert_eq!(phase(&desk, session), Phase::Failed);
     let failure = AttemptFailure::InvalidPartial(vec![bob.key()]);
+    assert!(desk.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", desk.events);
+}
+
+/// So many that the node halves instead of verifying them one by one.
+#[test]
+fn liars_among_very_many_signers_are_named_and_nobody_else() {
+    let mut desk = Desk::new();
+    let mut puppets: Vec<Puppet> = (1..=110).map(Puppet::new).collect();
+    let keys = puppets.iter().map(Puppet::key).chain([desk.key]).collect();
+    let definition = definition(puppets[0].key(), keys);
+    let session = definition.id();
+    let index_of = |puppet: &Puppet| definition.index_of(&puppet.key()).unwrap();
+    let contributions: Vec<PublicNonce> = puppets.iter_mut().map(|puppet| puppet.nonce(&definition, 1)).collect();
+    for (index, puppet) in puppets.iter_mut().enumerate() {
+        let nonce = contributions[index];
+        let announce = Content::Announce { definition: definition.clone(), nonce };
+        let content = if index == 0 { announce } else { Content::Join { nonce } };
+        let bytes = puppet.say(session, 1, content);
+        desk.hear(puppet, bytes);
+    }
+    desk.meet(&mut puppets[0]);
+    desk.command(Command::Join(session)).unwrap();
+    let steps = desk.steps_to(&puppets[0]);
+    let mut nonces = vec![nonce_in(&steps); 111];
+    puppets.iter().zip(contributions).for_each(|(puppet, nonce)| nonces[index_of(puppet)] = nonce);
+    let (_, hash) = partial_in(&steps);
+    for (number, puppet) in puppets.iter_mut().enumerate() {
+        let mut partial = *puppet.sign(&definition, 1, &nonces).as_bytes();
+        partial[31] ^= u8::from([7, 50, 51].contains(&number));
+        let nonces = if number == 50 { [0; 32] } else { hash };
+        let content = Content::Partial { nonces, partial: PartialSignature::from_bytes(partial) };
+        let bytes = puppet.say(session, 1, content);
+        desk.hear(puppet, bytes);
+    }
+    let mut liars = vec![puppets[7].key(), puppets[51].key()];
+    liars.sort_unstable();
+    let failure = AttemptFailure::InvalidPartial(liars);
     assert!(desk.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", desk.events);
 }
 
