@@ -12,6 +12,8 @@ use nelumbo_core::{
     wire::{Body, MAX_GOSSIP, Message, Presence, presence_key},
 };
 
+use crate::network::RecordRefusal;
+
 /// What the decision depends on beside the record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordRules {
@@ -21,35 +23,50 @@ pub(crate) struct RecordRules {
 }
 
 impl RecordRules {
-    /// For how long the record may be stored; `None` to refuse it.
-    pub(crate) fn judge(&self, key: &[u8], value: &[u8], stored: Option<&[u8]>, now: Wall) -> Option<Duration> {
+    /// For how long the record may be stored, or why it may not.
+    pub(crate) fn judge(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        stored: Option<&[u8]>,
+        now: Wall,
+    ) -> Result<Duration, RecordRefusal> {
         let (message, presence) = read(value)?;
-        let fresh = presence.expires_at > now
+        if message.unsigned.network != self.network {
+            return Err(RecordRefusal::Network);
+        }
+        if presence_key(&message.unsigned.author).as_bytes() != key {
+            return Err(RecordRefusal::Key);
+        }
+        let is_fresh = presence.expires_at > now
             && presence.expires_at > presence.issued_at
             && presence.expires_at.since(presence.issued_at) <= self.longest_life
-            && presence.issued_at <= now.checked_add(self.clock_skew)?;
-        let own_key = presence_key(&message.unsigned.author).as_bytes() == key;
-        let newer = stored.and_then(read).is_none_or(|(_, stored)| stored.issued_at <= presence.issued_at);
-        if !fresh || !own_key || !newer || message.unsigned.network != self.network {
-            return None;
+            && now.checked_add(self.clock_skew).is_some_and(|latest| presence.issued_at <= latest);
+        if !is_fresh {
+            return Err(RecordRefusal::NotFresh);
         }
-        Secp256k1
-            .verify(&message.unsigned.author, &message.digest(), &message.signature)
-            .then(|| presence.expires_at.since(now))
+        if stored.and_then(|stored| read(stored).ok()).is_some_and(|(_, stored)| stored.issued_at > presence.issued_at)
+        {
+            return Err(RecordRefusal::Older);
+        }
+        if !Secp256k1.verify(&message.unsigned.author, &message.digest(), &message.signature) {
+            return Err(RecordRefusal::Signature);
+        }
+        Ok(presence.expires_at.since(now))
     }
 }
 
-fn read(value: &[u8]) -> Option<(Message, Presence)> {
+fn read(value: &[u8]) -> Result<(Message, Presence), RecordRefusal> {
     if value.len() > MAX_GOSSIP {
-        return None;
+        return Err(RecordRefusal::Oversized);
     }
-    let message = Message::decode(value.into()).ok()?;
+    let message = Message::decode(value.into()).map_err(|_| RecordRefusal::Malformed)?;
     match &message.unsigned.body {
         Body::Presence(presence) => {
             let presence = presence.clone();
-            Some((message, presence))
+            Ok((message, presence))
         }
-        Body::Session(_) => None,
+        Body::Session(_) => Err(RecordRefusal::Kind),
     }
 }
 

@@ -38,37 +38,38 @@ fn own_key() -> String {
     presence_key(&key_of(&signer(1)))
 }
 
-fn judge(value: &[u8], stored: Option<&[u8]>) -> Option<Duration> {
+fn judge(value: &[u8], stored: Option<&[u8]>) -> Result<Duration, RecordRefusal> {
     RULES.judge(own_key().as_bytes(), value, stored, NOW)
 }
 
 #[test]
 fn a_valid_presence_is_stored_until_it_expires() {
-    assert_eq!(judge(&presence(Network::Regtest, -1000, 60_000), None), Some(Duration::from_secs(60)));
+    assert_eq!(judge(&presence(Network::Regtest, -1000, 60_000), None), Ok(Duration::from_secs(60)));
 }
 
 #[test]
 fn what_is_not_valid_now_is_refused() {
     for (from, until) in [(-60_000, 0), (-60_000, -1), (300_001, 400_000), (-1, 3_600_000), (10, 5)] {
-        assert_eq!(judge(&presence(Network::Regtest, from, until), None), None, "{from} to {until}");
+        let refused = Err(RecordRefusal::NotFresh);
+        assert_eq!(judge(&presence(Network::Regtest, from, until), None), refused, "{from} to {until}");
     }
 }
 
 #[test]
 fn an_older_one_does_not_replace_a_newer_one() {
     let (old, new) = (presence(Network::Regtest, -2000, 60_000), presence(Network::Regtest, -1000, 60_000));
-    assert_eq!(judge(&old, Some(&new)), None);
-    assert!(judge(&new, Some(&old)).is_some());
-    assert!(judge(&new, Some(&new)).is_some(), "a replica comes again");
-    assert!(judge(&new, Some(b"not a message")).is_some());
+    assert_eq!(judge(&old, Some(&new)), Err(RecordRefusal::Older));
+    assert!(judge(&new, Some(&old)).is_ok());
+    assert!(judge(&new, Some(&new)).is_ok(), "a replica comes again");
+    assert!(judge(&new, Some(b"not a message")).is_ok());
 }
 
 #[test]
 fn another_key_network_or_author_is_refused() {
     let valid = presence(Network::Regtest, -1000, 60_000);
     let other = presence_key(&key_of(&signer(2)));
-    assert_eq!(RULES.judge(other.as_bytes(), &valid, None, NOW), None);
-    assert_eq!(judge(&presence(Network::Mainnet, -1000, 60_000), None), None);
+    assert_eq!(RULES.judge(other.as_bytes(), &valid, None, NOW), Err(RecordRefusal::Key));
+    assert_eq!(judge(&presence(Network::Mainnet, -1000, 60_000), None), Err(RecordRefusal::Network));
 }
 
 #[test]
@@ -77,7 +78,11 @@ fn a_changed_byte_is_refused() {
     for index in 0..valid.len() {
         let mut changed = valid.to_vec();
         changed[index] ^= 1;
-        assert_eq!(judge(&changed, None), None, "byte {index}");
+        assert!(judge(&changed, None).is_err(), "byte {index}");
     }
-    assert_eq!(judge(&vec![1; MAX_GOSSIP + 1], None), None);
+    let mut last = valid.to_vec();
+    *last.last_mut().expect("a signature") ^= 1;
+    assert_eq!(judge(&last, None), Err(RecordRefusal::Signature));
+    assert_eq!(judge(&valid[1..], None), Err(RecordRefusal::Malformed));
+    assert_eq!(judge(&vec![1; MAX_GOSSIP + 1], None), Err(RecordRefusal::Oversized));
 }

@@ -8,14 +8,17 @@ use std::{fmt, sync::Arc};
 
 use libp2p::metrics::Metrics as SwarmMetrics;
 use prometheus_client::{
-    encoding::text,
+    encoding::{EncodeLabelSet, text},
     metrics::{
         counter::Counter,
+        family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
 };
+
+use crate::network::RecordRefusal;
 
 /// A cheap handle on all counters of one node.
 #[derive(Clone)]
@@ -38,8 +41,14 @@ pub(crate) struct NetworkCounters {
     pub(crate) gossip_published: Counter,
     pub(crate) dht_queries: Counter,
     pub(crate) records_stored: Counter,
-    pub(crate) records_refused: Counter,
+    records_refused: Family<Refused, Counter>,
     pub(crate) routing_peers: Gauge,
+}
+
+/// Why a record was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    reason: RecordRefusal,
 }
 
 /// What the journal counts.
@@ -100,6 +109,10 @@ impl fmt::Debug for Metrics {
 }
 
 impl NetworkCounters {
+    pub(crate) fn count_refused(&self, reason: RecordRefusal) {
+        self.records_refused.get_or_create(&Refused { reason }).inc();
+    }
+
     fn register(&self, registry: &mut Registry) {
         registry.register("connected_peers", "Peers with a connection", self.connected_peers.clone());
         registry.register("routing_peers", "Peers in the DHT's routing table", self.routing_peers.clone());
@@ -111,7 +124,7 @@ impl NetworkCounters {
         registry.register("gossip_published", "Gossip messages published", self.gossip_published.clone());
         registry.register("dht_queries", "Gets and puts started", self.dht_queries.clone());
         registry.register("records_stored", "DHT records stored for others", self.records_stored.clone());
-        registry.register("records_refused", "DHT records refused", self.records_refused.clone());
+        registry.register("records_refused", "DHT records of others refused, by reason", self.records_refused.clone());
     }
 }
 
@@ -131,9 +144,11 @@ mod tests {
     fn counters_show_in_the_text() {
         let metrics = Metrics::new();
         metrics.network.direct_sent.inc_by(3);
+        metrics.network.count_refused(RecordRefusal::NotFresh);
         metrics.journal.commit_seconds.observe(0.001);
         let text = metrics.encode();
         assert!(text.contains("nelumbo_network_direct_sent_total 3"), "{text}");
+        assert!(text.contains("nelumbo_network_records_refused_total{reason=\"NotFresh\"} 1"), "{text}");
         assert!(text.contains("nelumbo_journal_commit_seconds_count 1"), "{text}");
         assert!(text.contains("libp2p_swarm"), "{text}");
         assert!(text.ends_with("# EOF\n"));

@@ -162,8 +162,8 @@ impl Runtime {
             NetworkEvent::InboundRecord { id, key, value, .. } => {
                 let stored = self.world.network.stored(&key);
                 match self.rules.judge(&key, &value, stored.as_deref(), self.clock.now().wall) {
-                    Some(life) => drop(self.world.network.store_inbound(id, life)),
-                    None => self.world.network.refuse_inbound(id),
+                    Ok(life) => drop(self.world.network.store_inbound(id, life)),
+                    Err(refusal) => self.world.network.refuse_inbound(id, refusal),
                 }
                 None
             }

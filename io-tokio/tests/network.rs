@@ -10,7 +10,7 @@ use std::{
 use libp2p::{PeerId, identity::Keypair};
 use nelumbo_tokio::network::{
     Connections, DhtMode, DhtOutcome, DirectFailure, GossipError, MAX_DIRECT_MESSAGE, MAX_GOSSIP_MESSAGE,
-    NetworkConfig, NetworkEvent, OperationId, Published, Verdict,
+    NetworkConfig, NetworkEvent, OperationId, Published, RecordRefusal, Verdict,
 };
 use support::{Group, LOOPBACK, address};
 
@@ -169,7 +169,7 @@ async fn a_record_put_by_one_node_is_found_by_another() {
             (index, NetworkEvent::InboundRecord { id, .. }) => {
                 // One of them does not like it.
                 match index {
-                    4 => group.networks[index].refuse_inbound(id),
+                    4 => group.networks[index].refuse_inbound(id, RecordRefusal::Older),
                     _ => assert!(group.networks[index].store_inbound(id, Duration::from_secs(60))),
                 }
                 stored += 1;

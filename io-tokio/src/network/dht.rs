@@ -10,7 +10,7 @@ use libp2p::kad::{self, store::RecordStore};
 use super::{
     MAX_DHT_KEY, Network, Query,
     config::DhtMode,
-    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId},
+    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId, RecordRefusal},
 };
 
 const MAX_QUERIES: usize = 256;
@@ -93,15 +93,18 @@ impl Network {
             (one, other) => one.or(other),
         };
         let stored = self.swarm.behaviour_mut().kad.store_mut().put(record).is_ok();
-        let counter = if stored { &self.metrics.network.records_stored } else { &self.metrics.network.records_refused };
-        counter.inc();
+        if stored {
+            self.metrics.network.records_stored.inc();
+        } else {
+            self.metrics.network.count_refused(RecordRefusal::Full);
+        }
         stored
     }
 
     /// Does not store a record that another node sent.
-    pub fn refuse_inbound(&mut self, id: InboundRecordId) {
+    pub fn refuse_inbound(&mut self, id: InboundRecordId, refusal: RecordRefusal) {
         if self.inbound.remove(&id.0).is_some() {
-            self.metrics.network.records_refused.inc();
+            self.metrics.network.count_refused(refusal);
         }
     }
 }

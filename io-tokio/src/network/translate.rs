@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query, Verdict,
     behaviour::BehaviourEvent,
-    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent},
+    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent, RecordRefusal},
 };
 
 /// A peer that says more protocols than this of itself is not believed the rest.
@@ -267,7 +267,7 @@ impl Network {
 
     fn on_inbound_record(&mut self, source: PeerId, record: kad::Record) {
         if self.inbound.len() >= MAX_INBOUND_RECORDS {
-            self.metrics.network.records_refused.inc();
+            self.metrics.network.count_refused(RecordRefusal::Full);
             return;
         }
         let id = self.next_inbound;
