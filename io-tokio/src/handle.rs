@@ -59,14 +59,16 @@ pub struct Status {
     pub listening: Vec<Multiaddr>,
     /// Where others can reach it, as far as is known.
     pub addresses: Vec<Multiaddr>,
-    /// Who is connected.
-    pub connected: Vec<PeerId>,
+    /// Who is connected, and the other end of each peer's first connection.
+    pub connected: Vec<(PeerId, Multiaddr)>,
     /// Whether it serves the DHT.
     pub dht_mode: DhtMode,
     /// How far it is on its way into the DHT.
     pub dht_state: DhtState,
     /// How many peers its routing table holds.
     pub routing_peers: usize,
+    /// How many DHT records it holds, its own and those of others.
+    pub local_records: usize,
     /// How many sessions it knows.
     pub sessions: usize,
     /// How often each refusal has happened.

@@ -242,17 +242,18 @@ impl Runtime {
         self.node.command(self.clock.now(), Command::Create { suite, keys, tweak, message, election })
     }
 
-    fn status(&self) -> Status {
-        let (view, network) = (self.node.view(), &self.world.network);
+    fn status(&mut self) -> Status {
+        let (view, network) = (self.node.view(), &mut self.world.network);
         Status {
             peer: network.local_peer(),
             key: view.own_key(),
             listening: network.listeners().cloned().collect(),
             addresses: network.external_addresses().cloned().collect(),
-            connected: network.connected_peers().collect(),
+            connected: network.peer_addresses().map(|(peer, address)| (peer, address.clone())).collect(),
             dht_mode: network.dht_mode(),
             dht_state: network.dht_state(),
             routing_peers: network.routing_peers(),
+            local_records: network.local_records(),
             sessions: view.sessions().len(),
             refusals: view.refusals().clone(),
         }

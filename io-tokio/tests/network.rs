@@ -8,9 +8,12 @@ use std::{
 };
 
 use libp2p::{PeerId, identity::Keypair};
-use nelumbo_tokio::network::{
-    Connections, DhtMode, DhtOutcome, DirectFailure, GossipError, MAX_DIRECT_MESSAGE, MAX_GOSSIP_MESSAGE,
-    NetworkConfig, NetworkEvent, OperationId, Published, RecordRefusal, Verdict,
+use nelumbo_tokio::{
+    metrics::Metrics,
+    network::{
+        Connections, DhtMode, DhtOutcome, DirectFailure, GossipError, MAX_DIRECT_MESSAGE, MAX_GOSSIP_MESSAGE, Network,
+        NetworkConfig, NetworkError, NetworkEvent, OperationId, Published, RecordRefusal, Verdict,
+    },
 };
 use support::{Group, LOOPBACK, address};
 
@@ -377,4 +380,18 @@ async fn a_node_behind_a_relay_gets_messages_through_it() {
         })
         .await;
     assert_eq!(bytes, b"through the relay");
+}
+
+#[tokio::test]
+async fn a_port_that_another_node_listens_on_is_refused() {
+    for on in [LOOPBACK, "/ip4/127.0.0.1/tcp/0/ws", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let mut group = Group::default();
+        let (_, mut at) = group.listen(client(), on).await;
+        // The peer id, which no address to listen on has.
+        at.pop();
+        let second = Network::new(client().listen_on(at.clone()), Metrics::new());
+        let Some(NetworkError::Listen { address, reason }) = second.err() else { panic!("{at} is shared") };
+        assert_eq!(address, at);
+        assert!(reason.contains("in use"), "{reason}");
+    }
 }

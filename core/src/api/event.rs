@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::refusal::Refusal;
@@ -13,7 +13,7 @@ use crate::evidence::Evidence;
 use crate::wire::{AbortReason, PeerId, SessionId};
 
 /// Where a session stands. It only moves forward within an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Announced by another signer; this node has not approved it.

@@ -81,6 +81,11 @@ impl Network {
         Some(record.value)
     }
 
+    /// How many records this node's own store holds, its own and those of others.
+    pub fn local_records(&mut self) -> usize {
+        self.swarm.behaviour_mut().kad.store_mut().records().count()
+    }
+
     /// Stores a record that another node sent, for at most `life`. `false` when it was decided before, or there is no
     /// room.
     pub fn store_inbound(&mut self, id: InboundRecordId, life: Duration) -> bool {

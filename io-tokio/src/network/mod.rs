@@ -127,6 +127,11 @@ impl Network {
         let local = keypair.public().to_peer_id();
         let mut swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
+        // All before the first listener, so that none is in the way of another of the same node.
+        for address in &config.listen {
+            transport::check_port(address)
+                .map_err(|error| NetworkError::Listen { address: address.clone(), reason: error.to_string() })?;
+        }
         for address in &config.listen {
             swarm.listen_on(address.clone()).map_err(|error| {
                 let reason = match error {
@@ -193,6 +198,11 @@ impl Network {
     /// Peers with at least one connection.
     pub fn connected_peers(&self) -> impl Iterator<Item = PeerId> {
         self.peers.iter()
+    }
+
+    /// The same, each with the other end of its first connection.
+    pub fn peer_addresses(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
+        self.peers.addresses()
     }
 
     /// Whether there is a connection to this peer.

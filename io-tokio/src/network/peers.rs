@@ -1,44 +1,56 @@
 //! The peers with a connection.
 //!
-//! Owns who is connected and when a direct message last went to or came from whom. Invariant: the number of entries is
+//! Owns who is connected, from where, and when a direct message last went to or came from whom. Invariant: the number of entries is
 //! the number of connected peers, which the connection limits bound. Pure. Driven by [`super::Network`].
 
 use std::{collections::HashMap, time::Duration};
 
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectedPeers {
-    last_used: HashMap<PeerId, Instant>,
+    peers: HashMap<PeerId, ConnectedPeer>,
+}
+
+#[derive(Debug)]
+struct ConnectedPeer {
+    /// The other end of the first connection.
+    address: Multiaddr,
+    last_used: Instant,
 }
 
 impl ConnectedPeers {
-    pub(crate) fn connected(&mut self, peer: PeerId, now: Instant) {
-        self.last_used.insert(peer, now);
+    pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
+        self.peers.insert(peer, ConnectedPeer { address, last_used: now });
     }
 
     pub(crate) fn disconnected(&mut self, peer: &PeerId) {
-        self.last_used.remove(peer);
+        self.peers.remove(peer);
     }
 
     pub(crate) fn used(&mut self, peer: &PeerId, now: Instant) {
-        if let Some(last_used) = self.last_used.get_mut(peer) {
-            *last_used = now;
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.last_used = now;
         }
     }
 
     pub(crate) fn contains(&self, peer: &PeerId) -> bool {
-        self.last_used.contains_key(peer)
+        self.peers.contains_key(peer)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.last_used.len()
+        self.peers.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = PeerId> {
-        self.last_used.keys().copied()
+        self.peers.keys().copied()
+    }
+
+    /// Every peer with the other end of its first connection.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
+        self.peers.iter().map(|(peer, connected)| (*peer, &connected.address))
     }
 
     /// Spare peers that were not used for `timeout`, longest unused first, as many as leave `minimum` connected.
@@ -50,10 +62,10 @@ impl ConnectedPeers {
         spare: impl Fn(&PeerId) -> bool,
     ) -> Vec<PeerId> {
         let mut idle: Vec<_> = self
-            .last_used
+            .peers
             .iter()
-            .filter(|(peer, last_used)| now.duration_since(**last_used) >= timeout && spare(peer))
-            .map(|(peer, last_used)| (*last_used, *peer))
+            .map(|(peer, connected)| (connected.last_used, *peer))
+            .filter(|(last_used, peer)| now.duration_since(*last_used) >= timeout && spare(peer))
             .collect();
         idle.sort_unstable();
         idle.truncate(self.len().saturating_sub(minimum));
@@ -71,7 +83,7 @@ mod tests {
         let mut peers = ConnectedPeers::default();
         let ids: Vec<_> = (0..5).map(|_| PeerId::random()).collect();
         for (seconds, peer) in (0..).zip(&ids) {
-            peers.connected(*peer, start + Duration::from_secs(seconds));
+            peers.connected(*peer, Multiaddr::empty(), start + Duration::from_secs(seconds));
         }
         peers.used(&ids[0], start + Duration::from_secs(60));
         let now = start + Duration::from_secs(62);

@@ -81,7 +81,7 @@ impl Network {
 
     fn on_peer_connected(&mut self, peer: PeerId, address: Multiaddr) {
         let now = Instant::now();
-        self.peers.connected(peer, now);
+        self.peers.connected(peer, address.clone(), now);
         self.kept.on_connected(&peer, now);
         self.metrics.network.connected_peers.set(self.peers.len() as i64);
         self.events.push_back(NetworkEvent::PeerConnected { peer, address });

@@ -4,11 +4,17 @@
 //! everything but QUIC, which brings its own. Invariant: every connection is authenticated, and none waits for Nagle.
 //! Driven by libp2p's swarm.
 
+use std::{
+    io,
+    net::{IpAddr, TcpListener},
+};
+
 use libp2p::{
-    PeerId, Transport,
+    Multiaddr, PeerId, Transport,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     dns,
     identity::Keypair,
+    multiaddr::Protocol,
     noise, quic, relay, tcp, websocket, yamux,
 };
 
@@ -79,6 +85,26 @@ fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {
     quic.max_stream_data = 2 * 1024 * 1024;
     quic.max_connection_data = 8 * 1024 * 1024;
     quic
+}
+
+/// Refuses an address whose TCP port is taken. libp2p's listeners share their ports with others of the same user, so that
+/// without this a second node on a port would start, and each of the two would get some of the other's connections.
+pub(crate) fn check_port(address: &Multiaddr) -> io::Result<()> {
+    if address.iter().any(|part| part == Protocol::P2pCircuit) {
+        // The port is the relay's.
+        return Ok(());
+    }
+    let mut parts = address.iter();
+    let host: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(host)) => host.into(),
+        Some(Protocol::Ip6(host)) => host.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) => TcpListener::bind((host, port)).map(drop),
+        // QUIC shares no ports.
+        _ => Ok(()),
+    }
 }
 
 /// Adds name resolution with the system's servers. Where it has none, addresses that are numbers still work.
