@@ -51,7 +51,8 @@ fn judge(demo: &Value, suite: &str, transport: &str, signers: usize) {
 
     let phases = &demo["phases_ms"];
     let parts = ["start", "discovery", "nonce_exchange", "partial_signatures"].map(|phase| time(phases, phase));
-    let repeats = phases.get("repeats").map_or(0.0, |_| time(phases, "repeats"));
+    let repeats = ["repeats", "failover"].iter().filter(|phase| phases.get(**phase).is_some());
+    let repeats: f64 = repeats.map(|phase| time(phases, phase)).sum();
     assert!(parts.iter().all(|part| *part >= 0.0), "{phases}");
     let sum = parts.iter().sum::<f64>() + repeats;
     // What lies between discovery and the command belongs to no phase.
@@ -105,6 +106,32 @@ fn three_processes_sign_one_message_after_another() {
     }
 }
 
+/// Who has an event of the timeline to tell, of how many signers.
+fn witnesses(demo: &Value, event: &str) -> Vec<u64> {
+    let timeline = demo["timeline"].as_array().expect("a list").iter();
+    timeline.filter(|entry| entry["event"] == event).map(|entry| entry["node"].as_u64().expect("a number")).collect()
+}
+
+#[test]
+fn coordinators_that_are_killed_are_followed_by_the_next_ones() {
+    for (kill, options) in [(1, &["--kill-coordinator"][..]), (4, &["--kill-coordinator", "4", "--processes"])] {
+        let demo = demo(&[&["--signers", "5"], options].concat());
+        judge(&demo, "lotus", "tcp", 5);
+        let keys = demo["public_keys"].as_array().expect("a list");
+        // Sorted keys are the order of the turns.
+        assert_eq!((&demo["coordinator"], &demo["broadcast_by"]), (&keys[0], &keys[kill]));
+        assert_eq!(demo["failovers"].as_u64(), Some(kill as u64));
+        let killed = witnesses(&demo, "killed");
+        assert_eq!(killed.len(), kill, "{demo}");
+        let asked = witnesses(&demo, "should-broadcast");
+        assert_eq!((asked.len(), &asked[..kill]), (kill + 1, &killed[..]), "each in its turn, and nobody else");
+        assert_eq!(witnesses(&demo, "session-completed").len(), 5);
+        let confirmed = witnesses(&demo, "broadcast-confirmed");
+        assert_eq!(confirmed.len(), 5 - kill, "everyone who is left knows: {demo}");
+        assert!(!confirmed.iter().any(|node| killed.contains(node)), "{demo}");
+    }
+}
+
 #[test]
 fn ten_nodes_find_each_other_through_the_first() {
     judge(&demo(&["--signers", "10"]), "lotus", "tcp", 10);
@@ -131,6 +158,7 @@ fn people_see_phases_and_a_summary() {
     for phase in ["start", "discovery", "nonce exchange", "partial signatures"] {
         assert!(run.stderr.lines().any(|line| line.starts_with(phase) && line.ends_with("ms")), "{}", run.stderr);
     }
+    assert!(!run.stdout.contains("timeline"), "{}", run.stdout);
     for row in ["suite ", "aggregate key ", "address ", "message ", "signature ", "verified ", "coordinator "] {
         assert!(run.stdout.lines().any(|line| line.starts_with(row)), "{row} in {}", run.stdout);
     }
@@ -148,6 +176,9 @@ fn arguments_that_make_no_demonstration() {
     nelumbo(&["demo", "--text", "a", "--message", "00"]).assert_refused(&["--text", "--message"]);
     nelumbo(&["demo", "--file", "/no/such/file"]).assert_refused(&["/no/such/file", "cannot read"]);
     nelumbo(&["demo", "--repeat", "0"]).assert_refused(&["--repeat"]);
+    nelumbo(&["demo", "--kill-coordinator", "3"]).assert_refused(&["--kill-coordinator 3", "at most 2"]);
+    nelumbo(&["demo", "--kill-coordinator", "0"]).assert_refused(&["--kill-coordinator"]);
+    nelumbo(&["demo", "--kill-coordinator", "--repeat", "2"]).assert_refused(&["--kill-coordinator", "--repeat"]);
     nelumbo(&["demo", "--timeout", "soon"]).assert_refused(&["--timeout", "seconds"]);
     nelumbo(&["demo", "--port", "65534"]).assert_refused(&["3 ports", "65535"]);
     nelumbo(&["demo", "--transport", "webrtc"]).assert_refused(&["webrtc", "quic"]);

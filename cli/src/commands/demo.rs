@@ -22,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   nelumbo demo
   nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
-  nelumbo demo --processes --repeat 50 --json";
+  nelumbo demo --processes --repeat 50 --json
+  nelumbo demo --signers 5 --kill-coordinator 2 --processes";
 
 const JSON: &str = "\
 With --json, standard output is one object:
@@ -35,7 +36,11 @@ With --json, standard output is one object:
                 nonce_exchange      from the command until every node has all nonces, in the first session
                 partial_signatures  from there until every node has the signature, in the first session
                 repeats             all further sessions; only with --repeat
+                failover            from there until every node left knows of the broadcast; only with --kill-coordinator
   session_ms    first, median, p99: from the command to the signature at every node; only with --repeat
+  broadcast_by, failovers                         who broadcast, and how many coordinators it saw fail
+  timeline      ms (since the command), node, event, and the coordinator or signer that the event is about
+                these three only with --kill-coordinator
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
@@ -76,6 +81,11 @@ pub(crate) struct Demo {
     /// Signs R different messages one after another, and says how long the first took, the median, and 99 %
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     repeat: Option<u32>,
+    /// Kills the first K coordinators (1 without a number) after everyone has signed, each when it is to broadcast:
+    /// the next one takes over after two seconds
+    #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "1", conflicts_with = "repeat",
+        value_parser = value_parser!(u16).range(1..))]
+    kill_coordinator: Option<u16>,
     /// How many seconds each phase may take
     #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
     timeout: Duration,
@@ -125,6 +135,13 @@ impl Demo {
                 "choose a lower --port, or leave it out",
             ));
         }
+        if let Some(kill) = self.kill_coordinator.filter(|kill| *kill >= self.signers) {
+            let (signers, most) = (self.signers, self.signers - 1);
+            return Err(Failure::input(
+                format_args!("--kill-coordinator {kill} leaves none of {signers} signers to broadcast"),
+                format_args!("kill at most {most}, or raise --signers"),
+            ));
+        }
         Ok(Plan {
             suite: self.suite,
             message,
@@ -133,6 +150,7 @@ impl Demo {
             processes: self.processes,
             port: self.port,
             repeat: self.repeat.map(|repeat| usize::try_from(repeat).unwrap_or(usize::MAX)),
+            kill: self.kill_coordinator.map(usize::from),
             patience: self.timeout,
             verbose,
         })

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Signature, schnorr, sha256, sort_keys};
 use nelumbo_core::election::{Election, Method};
@@ -14,6 +14,7 @@ use nelumbo_core::wire::SessionId;
 
 use super::Plan;
 use super::crew::{Arrival, Crew, failed};
+use super::failover::{self, Timeline};
 use super::messages::{Order, Report, Start};
 use super::outcome::{Outcome, Phases, SessionTimes, millis};
 use super::progress::Progress;
@@ -26,15 +27,18 @@ const FIRST: usize = 0;
 
 /// See the module's documentation.
 pub(super) struct Course<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     folder: &'a Path,
-    crew: &'a mut Crew,
-    progress: Progress,
+    pub(super) crew: &'a mut Crew,
+    pub(super) progress: Progress,
+    /// What the nodes said of whose turn it is to broadcast.
+    pub(super) timeline: Timeline,
     sessions: BTreeSet<SessionId>,
 }
 
 /// One session, when everyone has the signature.
 struct Signed {
+    session: SessionId,
     signature: Signature,
     commanded: Instant,
     exchanged: Instant,
@@ -43,18 +47,19 @@ struct Signed {
 
 impl<'a> Course<'a> {
     pub(super) fn new(plan: &'a Plan, folder: &'a Path, crew: &'a mut Crew, progress: Progress) -> Self {
-        Self { plan, folder, crew, progress, sessions: BTreeSet::new() }
+        Self { plan, folder, crew, progress, timeline: Timeline::default(), sessions: BTreeSet::new() }
     }
 
     pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
         let began = Instant::now();
-        let mut keys = self.start().await?;
+        let nodes = self.start().await?;
         let started = Instant::now();
         self.progress.end(&[("start", started - began)]);
-        self.meet(&keys).await?;
+        self.meet(&nodes).await?;
         let met = Instant::now();
         self.progress.end(&[("discovery", met - started)]);
 
+        let mut keys = nodes.clone();
         sort_keys(&mut keys);
         let context = KeyAggContext::new(self.plan.suite, &keys).map_err(|error| {
             Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
@@ -80,6 +85,14 @@ impl<'a> Course<'a> {
 
         let election = Election::new(Method::Lexicographic, &keys)
             .map_err(|error| Failure::unmet(format_args!("there is no coordinator: {error}"), "try again"))?;
+        let failover = match self.plan.kill {
+            Some(kill) => {
+                let killed = election.priority().iter().take(kill).map(|index| keys[*index]);
+                Some(self.fail_over(first.session, first.commanded, &nodes, killed.collect()).await?)
+            }
+            None => None,
+        };
+        last += failover.as_ref().map_or(Duration::ZERO, |failover| failover.took);
         Ok(Outcome {
             suite: self.plan.suite,
             message: hex::encode(&self.plan.message),
@@ -99,8 +112,10 @@ impl<'a> Course<'a> {
                 nonce_exchange: millis(exchange),
                 partial_signatures: millis(signatures),
                 repeats: self.plan.repeat.map(|_| millis(last - first.complete)),
+                failover: failover.as_ref().map(|failover| millis(failover.took)),
             },
             session_ms: self.plan.repeat.map(|_| SessionTimes::of(times)),
+            failover,
             rss_mib: self.crew.largest_resident(),
         })
     }
@@ -130,6 +145,7 @@ impl<'a> Course<'a> {
             listen: self.plan.transport.loopback(port),
             through,
             nodes: self.plan.signers,
+            turn_ms: self.plan.kill.map(|_| failover::TURN.as_millis() as u64),
         };
         self.crew.order(node, Order::Start(start)).await
     }
@@ -171,7 +187,7 @@ impl<'a> Course<'a> {
         }
         self.sessions = signing.before;
         self.sessions.insert(*session);
-        Ok(Signed { signature: *signature, commanded, exchanged, complete })
+        Ok(Signed { session: *session, signature: *signature, commanded, exchanged, complete })
     }
 
     async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
@@ -182,23 +198,28 @@ impl<'a> Course<'a> {
     async fn wait(&mut self, stage: &mut impl Stage, shown: bool) -> Result<(), Failure> {
         let until = tokio::time::Instant::now() + self.plan.patience;
         while let Some(missing) = stage.missing() {
-            let Ok(arrival) = tokio::time::timeout_at(until, self.crew.next()).await else {
-                let seconds = self.plan.patience.as_secs_f64();
-                return Err(Failure::unmet(
-                    format_args!("{missing} within {seconds} s"),
-                    "give it more time with --timeout, fewer --signers, or see with -vv what the nodes do",
-                ));
-            };
-            match arrival {
-                Arrival { node, report: Report::Failed { problem, remedy }, .. } => {
-                    return Err(failed(node, &problem, remedy.as_deref()));
-                }
-                Arrival { node, at, report } => stage.take(node, at, report),
-            }
+            let Arrival { node, at, report } = self.arrival(until, &missing).await?;
+            stage.take(node, at, report);
             if shown {
                 self.progress.at(stage.done());
             }
         }
         Ok(())
+    }
+
+    /// The next report, as long as there is time and every node goes on.
+    pub(super) async fn arrival(&mut self, until: tokio::time::Instant, missing: &str) -> Result<Arrival, Failure> {
+        let Ok(arrival) = tokio::time::timeout_at(until, self.crew.next()).await else {
+            let seconds = self.plan.patience.as_secs_f64();
+            return Err(Failure::unmet(
+                format_args!("{missing} within {seconds} s"),
+                "give it more time with --timeout, fewer --signers, or see with -vv what the nodes do",
+            ));
+        };
+        if let Report::Failed { problem, remedy } = &arrival.report {
+            return Err(failed(arrival.node, problem, remedy.as_deref()));
+        }
+        self.timeline.take(&arrival);
+        Ok(arrival)
     }
 }

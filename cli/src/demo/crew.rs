@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -29,8 +30,29 @@ pub(super) struct Arrival {
 }
 
 enum Member {
-    Task { orders: mpsc::Sender<Order>, task: JoinHandle<()> },
+    Task { orders: mpsc::Sender<Order>, task: JoinHandle<()>, mortal: Option<Mortal> },
     Process { child: Box<Child>, orders: ChildStdin },
+    Dead,
+}
+
+/// The runtime of a node that may be killed: with it everything ends that the node consists of, wherever it stands.
+struct Mortal(Option<Runtime>);
+
+impl Mortal {
+    fn new() -> Result<Self, Failure> {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(|error| {
+            Failure::input(format_args!("cannot start a thread for each node: {error}"), "lower --signers")
+        })
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// See the module's documentation.
@@ -44,7 +66,7 @@ impl Crew {
     /// Makes the nodes, which wait for their first order.
     pub(super) fn gather(plan: &Plan) -> Result<Self, Failure> {
         let (sender, arrivals) = mpsc::unbounded_channel();
-        let member = |node| if plan.processes { process(plan, node, &sender) } else { Ok(task(node, &sender)) };
+        let member = |node| if plan.processes { process(plan, node, &sender) } else { task(plan, node, &sender) };
         let members = (0..plan.signers).map(member).collect::<Result<_, _>>()?;
         Ok(Self { members, arrivals })
     }
@@ -58,16 +80,36 @@ impl Crew {
                 line.push(b'\n');
                 orders.write_all(&line).await.is_ok()
             }
+            Member::Dead => true,
         };
         // One that cannot be told has said why, or ended without a word.
         if told { Ok(()) } else { Err(self.last_words(node).await) }
     }
 
-    /// The next report. Never ends: a node that is gone has reported so.
+    /// Ends a node where it stands, without a word to anyone. Returns when it is gone.
+    pub(super) async fn kill(&mut self, node: usize) {
+        match std::mem::replace(&mut self.members[node], Member::Dead) {
+            Member::Task { task, mortal, .. } => {
+                drop(mortal);
+                // An error says that it was killed.
+                let _ = task.await;
+            }
+            Member::Process { mut child, .. } => {
+                // It may have ended by itself, which is as dead.
+                let _ = child.kill().await;
+            }
+            Member::Dead => {}
+        }
+    }
+
+    /// The next report of a node that was not killed. Never ends: a node that is gone has reported so.
     pub(super) async fn next(&mut self) -> Arrival {
-        match self.arrivals.recv().await {
-            Some(arrival) => arrival,
-            None => std::future::pending().await,
+        loop {
+            match self.arrivals.recv().await {
+                Some(arrival) if matches!(self.members[arrival.node], Member::Dead) => {}
+                Some(arrival) => return arrival,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -88,7 +130,7 @@ impl Crew {
     pub(super) fn largest_resident(&self) -> Option<f64> {
         let of_process = |member: &Member| match member {
             Member::Process { child, .. } => resident(child.id()?),
-            Member::Task { .. } => None,
+            Member::Task { .. } | Member::Dead => None,
         };
         self.members.iter().filter_map(of_process).reduce(f64::max)
     }
@@ -105,12 +147,14 @@ impl Crew {
         let until = tokio::time::Instant::now() + patience;
         for member in self.members {
             match member {
-                Member::Task { orders, mut task } => {
+                Member::Task { orders, mut task, mortal } => {
                     drop(orders);
                     if tokio::time::timeout_at(until, &mut task).await.is_err() {
                         task.abort();
                     }
+                    drop(mortal);
                 }
+                Member::Dead => {}
                 Member::Process { mut child, orders } => {
                     drop(orders);
                     if tokio::time::timeout_at(until, child.wait()).await.is_err() {
@@ -132,14 +176,20 @@ pub(super) fn failed(node: usize, problem: &str, remedy: Option<&str>) -> Failur
     }
 }
 
-fn task(node: usize, arrivals: &mpsc::UnboundedSender<Arrival>) -> Member {
+fn task(plan: &Plan, node: usize, arrivals: &mpsc::UnboundedSender<Arrival>) -> Result<Member, Failure> {
     let (orders, received) = mpsc::channel(16);
     let arrivals = arrivals.clone();
     let report = move |report| {
         // Nobody listens any more when the crew is dismissed.
         let _ = arrivals.send(Arrival { node, at: Instant::now(), report });
     };
-    Member::Task { orders, task: tokio::spawn(signer::run(received, report)) }
+    let mortal = plan.kill.map(|_| Mortal::new()).transpose()?;
+    let node = signer::run(received, report);
+    let task = match mortal.as_ref().and_then(|mortal| mortal.0.as_ref()) {
+        Some(runtime) => runtime.spawn(node),
+        None => tokio::spawn(node),
+    };
+    Ok(Member::Task { orders, task, mortal })
 }
 
 fn process(plan: &Plan, node: usize, arrivals: &mpsc::UnboundedSender<Arrival>) -> Result<Member, Failure> {

@@ -54,6 +54,8 @@ pub(crate) struct Start {
     pub(crate) through: Option<String>,
     /// How many nodes there will be.
     pub(crate) nodes: usize,
+    /// How long a coordinator's turn is, in milliseconds; none for the usual time.
+    pub(crate) turn_ms: Option<u64>,
 }
 
 /// What a node is told.
@@ -76,8 +78,33 @@ pub(crate) enum Order {
         /// What is signed, in hexadecimal.
         message: String,
     },
+    /// Broadcast the signature, and tell the others so. This demonstration has no chain to broadcast it to.
+    Broadcast {
+        /// Of which session.
+        session: SessionId,
+    },
     /// End well.
     Stop,
+}
+
+/// What a node says of the turns to broadcast. Named as the node's own events are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "turn", rename_all = "kebab-case")]
+pub(crate) enum Turn {
+    /// It is its own turn.
+    ShouldBroadcast,
+    /// This signer's turn is over without a word.
+    CoordinatorFailed {
+        /// The signer.
+        coordinator: PublicKey,
+    },
+    /// Everyone's turn is over.
+    FailoverExhausted,
+    /// This signer says that it has broadcast the signature.
+    BroadcastConfirmed {
+        /// The signer.
+        by: PublicKey,
+    },
 }
 
 /// What a node says.
@@ -107,6 +134,13 @@ pub(crate) enum Report {
         session: SessionId,
         /// The signature, which the node has verified.
         signature: Signature,
+    },
+    /// Something about whose turn it is to broadcast.
+    Turn {
+        /// In which session.
+        session: SessionId,
+        /// What.
+        turn: Turn,
     },
     /// It cannot go on.
     Failed {

@@ -1,11 +1,12 @@
 //! The demonstration: real nodes on this machine that find each other and sign together.
 //!
-//! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when and `stages`
-//! for its parts, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between
+//! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages` for
+//! its parts and `failover` for the part that kills, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between
 //! them, `machine` for what all this needs, `progress` and `outcome` for what people see. Commands drive it.
 
 mod course;
 mod crew;
+mod failover;
 mod machine;
 mod messages;
 mod outcome;
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) port: Option<u16>,
     /// How many sessions, if it was asked for.
     pub(crate) repeat: Option<usize>,
+    /// How many coordinators are killed before they broadcast, if that is to be shown.
+    pub(crate) kill: Option<usize>,
     /// How long one phase may take.
     pub(crate) patience: Duration,
     /// How much the nodes log.

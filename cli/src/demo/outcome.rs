@@ -8,6 +8,7 @@ use std::time::Duration;
 use nelumbo_core::crypto::{PublicKey, Signature, Suite};
 use serde::Serialize;
 
+use super::failover::Failover;
 use super::messages::Transport;
 use crate::failure::Failure;
 use crate::output;
@@ -30,6 +31,8 @@ pub(crate) struct Outcome {
     pub(super) phases_ms: Phases,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session_ms: Option<SessionTimes>,
+    #[serde(flatten)]
+    pub(super) failover: Option<Failover>,
     pub(super) rss_mib: Option<f64>,
 }
 
@@ -47,6 +50,9 @@ pub(super) struct Phases {
     /// All sessions after the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) repeats: Option<f64>,
+    /// From the last signature until every node that is left knows that it was broadcast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failover: Option<f64>,
 }
 
 /// From the command to the signature at every node, over all sessions.
@@ -101,7 +107,13 @@ impl Outcome {
             rows.push(("sessions", format!("first {first:.1} ms, median {median:.1} ms, 99 % within {p99:.1} ms")));
         }
         rows.extend(self.rss_mib.map(|mib| ("largest process", format!("{mib:.1} MiB"))));
-        output::table(&rows)
+        if let Some(failover) = &self.failover {
+            rows.push(("  failover", format!("{:.1} ms", millis(failover.took))));
+            rows.push(("broadcast by", failover.broadcast_by.to_string()));
+            rows.push(("failovers", failover.failovers.to_string()));
+        }
+        output::table(&rows)?;
+        self.failover.as_ref().map_or(Ok(()), Failover::print)
     }
 }
 

@@ -6,16 +6,18 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 use std::thread;
+use std::time::Duration;
 
 use nelumbo_core::api::{Config, Event, Phase};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
 use nelumbo_core::election::Method;
+use nelumbo_core::wire::SessionId;
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
 use tokio::sync::mpsc;
 
-use super::messages::{Order, Report, Start};
+use super::messages::{Order, Report, Start, Turn};
 use crate::output;
 
 /// What many nodes in one process may use together; the limit of a node's own is for a node alone.
@@ -91,7 +93,10 @@ impl<R: Fn(Report)> Signer<R> {
         let mut entropy: Entropy = fresh_entropy()?;
         let key = SecretKey::generate(&mut entropy);
         let network = network(&start)?;
-        let config = Config::new(Network::Regtest);
+        let mut config = Config::new(Network::Regtest);
+        if let Some(turn) = start.turn_ms {
+            config.broadcast_timeout = Duration::from_millis(turn);
+        }
         let (handle, events) = Builder::with_key(config, network, start.folder, key)?.start()?;
         Ok(Self { handle, events, report, sought: BTreeSet::new(), met: None })
     }
@@ -107,6 +112,9 @@ impl<R: Fn(Report)> Signer<R> {
                         self.meet().await?;
                     }
                     Some(Order::Sign { suite, keys, message }) => self.sign(suite, keys, &message).await?,
+                    Some(Order::Broadcast { session }) => {
+                        self.handle.confirm_broadcast(session).await.map_err(Trouble::of)?;
+                    }
                     Some(Order::Stop) | None => return self.handle.stop().await.map_err(Trouble::of),
                 },
             }
@@ -138,10 +146,20 @@ impl<R: Fn(Report)> Signer<R> {
             Event::SessionAborted { by, .. } => {
                 return Err(Trouble::of(format_args!("signer {by} aborted the session")));
             }
+            Event::ShouldBroadcast { session } => self.turn(session, Turn::ShouldBroadcast),
+            Event::CoordinatorFailed { session, coordinator, .. } => {
+                self.turn(session, Turn::CoordinatorFailed { coordinator });
+            }
+            Event::FailoverExhausted { session, .. } => self.turn(session, Turn::FailoverExhausted),
+            Event::BroadcastConfirmed { session, by } => self.turn(session, Turn::BroadcastConfirmed { by }),
             Event::SessionExpired { .. } => return Err(Trouble::of("the session has expired")),
             _ => {}
         }
         Ok(())
+    }
+
+    fn turn(&self, session: SessionId, turn: Turn) {
+        (self.report)(Report::Turn { session, turn });
     }
 
     /// Tells how many of the sought signers are connected, when that has changed.

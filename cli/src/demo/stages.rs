@@ -108,7 +108,7 @@ impl Stage for Signing {
 }
 
 /// The nodes for which something holds, as people count them: "node 3", "nodes 2, 3 and 7". None if there are none.
-fn named<T>(nodes: &[T], holds: impl Fn(&T) -> bool) -> Option<String> {
+pub(super) fn named<T>(nodes: &[T], holds: impl Fn(&T) -> bool) -> Option<String> {
     let numbers =
         nodes.iter().zip(1..).filter(|(node, _)| holds(node)).map(|(_, number): (_, usize)| number.to_string());
     let mut numbers: Vec<String> = numbers.collect();
