@@ -38,7 +38,7 @@ pub(crate) struct Row {
     pub(crate) k256: Option<Operation>,
     /// What the rivals outside the workspace are asked to do, and for how many signers.
     pub(crate) asked: Option<(&'static str, usize)>,
-    /// The columns.
+    /// The columns of the table.
     pub(crate) targets: [Option<f64>; 2],
     /// How many times faster than xpi-ts it has to be.
     pub(crate) times_xpi: Option<f64>,

@@ -16,27 +16,33 @@ const FOLD: u64 = (1 << 32) + 977;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::crypto::group) struct Limbs([u64; 4]);
 
-/// `sum + a·b + carry`, low word and high word; it cannot overflow.
+/// `words + a·b`. The low halves of the products and the high ones are added in a chain each, so that a carry waits for no
+/// product.
 #[inline(always)]
-const fn multiply_add(sum: u64, a: u64, b: u64, carry: u64) -> (u64, u64) {
-    let wide = sum as u128 + a as u128 * b as u128 + carry as u128;
-    (wide as u64, (wide >> 64) as u64)
-}
-
-#[inline(always)]
-const fn add_carry(a: u64, b: u64, carry: u64) -> (u64, u64) {
-    let wide = a as u128 + b as u128 + carry as u128;
-    (wide as u64, (wide >> 64) as u64)
+fn add_row(words: [u64; 4], a: u64, b: &[u64; 4]) -> [u64; 5] {
+    let (l0, h0) = a.carrying_mul(b[0], 0);
+    let (l1, h1) = a.carrying_mul(b[1], 0);
+    let (l2, h2) = a.carrying_mul(b[2], 0);
+    let (l3, h3) = a.carrying_mul(b[3], 0);
+    let (r0, c) = words[0].carrying_add(l0, false);
+    let (r1, c) = words[1].carrying_add(l1, c);
+    let (r2, c) = words[2].carrying_add(l2, c);
+    let (r3, c) = words[3].carrying_add(l3, c);
+    let r4 = h3 + u64::from(c);
+    let (r1, c) = r1.carrying_add(h0, false);
+    let (r2, c) = r2.carrying_add(h1, c);
+    let (r3, c) = r3.carrying_add(h2, c);
+    [r0, r1, r2, r3, r4 + u64::from(c)]
 }
 
 /// The value plus 2²⁵⁶, for a value so small that nothing overflows any more.
 #[cold]
 #[inline(never)]
-const fn fold_again([r0, r1, r2, r3]: [u64; 4]) -> Limbs {
-    let (r0, c) = add_carry(r0, FOLD, 0);
-    let (r1, c) = add_carry(r1, 0, c);
-    let (r2, c) = add_carry(r2, 0, c);
-    Limbs([r0, r1, r2, r3 + c])
+fn fold_again([r0, r1, r2, r3]: [u64; 4]) -> Limbs {
+    let (r0, c) = r0.overflowing_add(FOLD);
+    let (r1, c) = r1.overflowing_add(c.into());
+    let (r2, c) = r2.overflowing_add(c.into());
+    Limbs([r0, r1, r2, r3 + u64::from(c)])
 }
 
 /// The value minus 2²⁵⁶ modulo p, for a value so close to 2²⁵⁶ that nothing borrows any more.
@@ -51,21 +57,19 @@ const fn borrow_again([r0, r1, r2, r3]: [u64; 4]) -> Limbs {
 
 /// `value + high·2²⁵⁶`.
 #[inline(always)]
-const fn fold_word([r0, r1, r2, r3]: [u64; 4], high: u64) -> Limbs {
-    let (r0, c) = multiply_add(r0, high, FOLD, 0);
+fn fold_word([r0, r1, r2, r3]: [u64; 4], high: u64) -> Limbs {
+    let (r0, c) = high.carrying_mul(FOLD, r0);
     let (r1, c) = r1.overflowing_add(c);
-    let (r2, c) = r2.overflowing_add(c as u64);
-    let (r3, c) = r3.overflowing_add(c as u64);
+    let (r2, c) = r2.overflowing_add(c.into());
+    let (r3, c) = r3.overflowing_add(c.into());
     if c { fold_again([r0, r1, r2, r3]) } else { Limbs([r0, r1, r2, r3]) }
 }
 
+/// `low + high·2²⁵⁶`.
 #[inline(always)]
-const fn reduce(w: [u64; 8]) -> Limbs {
-    let (r0, c) = multiply_add(w[0], w[4], FOLD, 0);
-    let (r1, c) = multiply_add(w[1], w[5], FOLD, c);
-    let (r2, c) = multiply_add(w[2], w[6], FOLD, c);
-    let (r3, c) = multiply_add(w[3], w[7], FOLD, c);
-    fold_word([r0, r1, r2, r3], c)
+fn reduce(low: [u64; 4], high: [u64; 4]) -> Limbs {
+    let [r0, r1, r2, r3, r4] = add_row(low, FOLD, &high);
+    fold_word([r0, r1, r2, r3], r4)
 }
 
 impl Field for Limbs {
@@ -87,12 +91,12 @@ impl Field for Limbs {
     #[inline(always)]
     fn add(&self, other: &Self) -> Self {
         let (a, b) = (&self.0, &other.0);
-        let (r0, c) = add_carry(a[0], b[0], 0);
-        let (r1, c) = add_carry(a[1], b[1], c);
-        let (r2, c) = add_carry(a[2], b[2], c);
-        let (r3, c) = add_carry(a[3], b[3], c);
+        let (r0, c) = a[0].carrying_add(b[0], false);
+        let (r1, c) = a[1].carrying_add(b[1], c);
+        let (r2, c) = a[2].carrying_add(b[2], c);
+        let (r3, c) = a[3].carrying_add(b[3], c);
         // Whether this overflows is a coin toss, so it is arithmetic and not a branch.
-        let (r0, c) = r0.overflowing_add(FOLD & c.wrapping_neg());
+        let (r0, c) = r0.overflowing_add(FOLD & u64::from(c).wrapping_neg());
         let (r1, c) = r1.overflowing_add(c as u64);
         let (r2, c) = r2.overflowing_add(c as u64);
         let (r3, c) = r3.overflowing_add(c as u64);
@@ -120,60 +124,51 @@ impl Field for Limbs {
 
     #[inline(always)]
     fn scale(&self, factor: u32) -> Self {
-        let (a, factor) = (&self.0, factor as u64);
-        let (r0, c) = multiply_add(0, a[0], factor, 0);
-        let (r1, c) = multiply_add(0, a[1], factor, c);
-        let (r2, c) = multiply_add(0, a[2], factor, c);
-        let (r3, c) = multiply_add(0, a[3], factor, c);
-        fold_word([r0, r1, r2, r3], c)
+        let [r0, r1, r2, r3, r4] = add_row([0; 4], factor.into(), &self.0);
+        fold_word([r0, r1, r2, r3], r4)
     }
 
     #[inline(always)]
     fn mul(&self, other: &Self) -> Self {
-        let (a, b) = (&self.0, &other.0);
-        let (w0, c) = multiply_add(0, a[0], b[0], 0);
-        let (w1, c) = multiply_add(0, a[0], b[1], c);
-        let (w2, c) = multiply_add(0, a[0], b[2], c);
-        let (w3, w4) = multiply_add(0, a[0], b[3], c);
-        let (w1, c) = multiply_add(w1, a[1], b[0], 0);
-        let (w2, c) = multiply_add(w2, a[1], b[1], c);
-        let (w3, c) = multiply_add(w3, a[1], b[2], c);
-        let (w4, w5) = multiply_add(w4, a[1], b[3], c);
-        let (w2, c) = multiply_add(w2, a[2], b[0], 0);
-        let (w3, c) = multiply_add(w3, a[2], b[1], c);
-        let (w4, c) = multiply_add(w4, a[2], b[2], c);
-        let (w5, w6) = multiply_add(w5, a[2], b[3], c);
-        let (w3, c) = multiply_add(w3, a[3], b[0], 0);
-        let (w4, c) = multiply_add(w4, a[3], b[1], c);
-        let (w5, c) = multiply_add(w5, a[3], b[2], c);
-        let (w6, w7) = multiply_add(w6, a[3], b[3], c);
-        reduce([w0, w1, w2, w3, w4, w5, w6, w7])
+        let [r0, row @ ..] = add_row([0; 4], self.0[0], &other.0);
+        let [r1, row @ ..] = add_row(row, self.0[1], &other.0);
+        let [r2, row @ ..] = add_row(row, self.0[2], &other.0);
+        let [r3, high @ ..] = add_row(row, self.0[3], &other.0);
+        reduce([r0, r1, r2, r3], high)
     }
 
     /// The six products off the diagonal are computed once and doubled.
     #[inline(always)]
     fn square(&self) -> Self {
         let a = &self.0;
-        let (w1, c) = multiply_add(0, a[0], a[1], 0);
-        let (w2, c) = multiply_add(0, a[0], a[2], c);
-        let (w3, w4) = multiply_add(0, a[0], a[3], c);
-        let (w3, c) = multiply_add(w3, a[1], a[2], 0);
-        let (w4, w5) = multiply_add(w4, a[1], a[3], c);
-        let (w5, w6) = multiply_add(w5, a[2], a[3], 0);
+        let (w1, h1) = a[0].carrying_mul(a[1], 0);
+        let (l2, h2) = a[0].carrying_mul(a[2], 0);
+        let (l3, h3) = a[0].carrying_mul(a[3], 0);
+        let (m3, g3) = a[1].carrying_mul(a[2], 0);
+        let (m4, g4) = a[1].carrying_mul(a[3], 0);
+        let (m5, g5) = a[2].carrying_mul(a[3], 0);
+        let (w2, c) = l2.carrying_add(h1, false);
+        let (w3, c) = l3.carrying_add(h2, c);
+        let (w4, c) = m4.carrying_add(h3, c);
+        let (w5, c) = m5.carrying_add(g4, c);
+        let w6 = g5 + u64::from(c);
+        let (w3, c) = w3.carrying_add(m3, false);
+        let (w4, c) = w4.carrying_add(g3, c);
+        let (w5, c) = w5.carrying_add(0, c);
+        let w6 = w6 + u64::from(c);
         let (w7, w6, w5) = (w6 >> 63, w6 << 1 | w5 >> 63, w5 << 1 | w4 >> 63);
         let (w4, w3, w2, w1) = (w4 << 1 | w3 >> 63, w3 << 1 | w2 >> 63, w2 << 1 | w1 >> 63, w1 << 1);
-        let (w0, c) = multiply_add(0, a[0], a[0], 0);
-        let (w1, c) = add_carry(w1, c, 0);
-        let (low, high) = multiply_add(0, a[1], a[1], 0);
-        let (w2, c) = add_carry(w2, low, c);
-        let (w3, c) = add_carry(w3, high, c);
-        let (low, high) = multiply_add(0, a[2], a[2], 0);
-        let (w4, c) = add_carry(w4, low, c);
-        let (w5, c) = add_carry(w5, high, c);
-        let (low, high) = multiply_add(0, a[3], a[3], 0);
-        let (w6, c) = add_carry(w6, low, c);
-        let (w7, _) = add_carry(w7, high, c);
-        reduce([w0, w1, w2, w3, w4, w5, w6, w7])
+        let (w0, h0) = a[0].carrying_mul(a[0], 0);
+        let (l1, h1) = a[1].carrying_mul(a[1], 0);
+        let (l2, h2) = a[2].carrying_mul(a[2], 0);
+        let (l3, h3) = a[3].carrying_mul(a[3], 0);
+        let (w1, c) = w1.carrying_add(h0, false);
+        let (w2, c) = w2.carrying_add(l1, c);
+        let (w3, c) = w3.carrying_add(h1, c);
+        let (w4, c) = w4.carrying_add(l2, c);
+        let (w5, c) = w5.carrying_add(h2, c);
+        let (w6, c) = w6.carrying_add(l3, c);
+        reduce([w0, w1, w2, w3], [w4, w5, w6, w7 + h3 + u64::from(c)])
     }
 
     #[inline(always)]
