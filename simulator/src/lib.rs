@@ -5,25 +5,23 @@
 //! from labelled streams of the seed; events are ordered by time, then by the node that caused them, then by that
 //! node's own count. The same schedule gives the same run, byte for byte.
 //!
-//! Reading order: [`engine`] runs any machines in a [`world`]; [`peer`] makes a machine of a node; [`schedule`] writes
-//! down what happens to them, [`run`] runs it and [`checkers`] watch. [`Simulation`] is for callers who act at every
-//! step.
+//! Reading order: [`engine`] runs any machines in a [`world`], and [`Simulation`] does so with checks and metrics; [`peer`]
+//! makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`] watch.
 #![forbid(unsafe_code)]
 
 pub mod checkers;
 pub mod crypto;
 pub mod engine;
-mod options;
+pub mod network;
 pub mod peer;
 mod random;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod shrink;
-mod simulation;
+pub mod simulation;
 pub mod summary;
 pub mod world;
 
-pub use options::Options;
 pub use random::Random;
-pub use simulation::{Seen, Simulation};
+pub use simulation::Simulation;

@@ -1,108 +1,127 @@
 //! From a schedule to what came of it.
 //!
-//! Invariant: the outcome depends on the schedule alone, not on the engine or the number of threads.
+//! Invariant: the outcome depends on the schedule alone, not on the engine, the number of threads or who watches.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use nelumbo_core::api::{AttemptFailure, Event};
 use nelumbo_core::wire::SessionId;
 
-use crate::checkers::{Checker, Facts, Violation, Watch, all};
+use crate::checkers::{Checker, Facts, Watch, all};
 use crate::crypto::{Crypto, Real, Toy};
-use crate::engine::{Global, Nanos, Noted, Tally, Windowed};
+use crate::engine::{Nanos, Noted, Tally};
 use crate::peer::{Note, Peer, Plan};
 use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule};
+use crate::simulation::Simulation;
 use crate::summary::{Percentiles, Sessions, Summary};
+
+pub use crate::simulation::Engine;
 
 /// How long after everything has healed everything honest must have come to its end.
 pub const HEALING_MS: u64 = 1_200_000;
 
-/// How to run a schedule. The outcome is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// In windows, on this many threads.
-    Windowed(usize),
-    /// In global order.
-    Global,
+type Measure<'r> = Box<dyn FnMut(&Noted<Note>) + 'r>;
+
+/// A schedule that is about to run.
+pub struct Run<'r> {
+    schedule: &'r Schedule,
+    engine: Engine,
+    checkers: Vec<Box<dyn Checker>>,
+    traced: bool,
+    measures: Vec<Measure<'r>>,
+    go_on: Box<dyn FnMut(Nanos) -> bool + 'r>,
 }
 
-/// Runs a schedule.
+/// Runs a schedule with all checkers.
 #[must_use]
 pub fn run(schedule: &Schedule, engine: Engine) -> Summary {
-    run_while(schedule, engine, all(), |_| true)
+    Run::new(schedule).engine(engine).summary()
 }
 
-/// Runs a schedule with these checkers for as long as `go_on`, which is asked now and then with the virtual time, says
-/// so.
-#[must_use]
-pub fn run_while(
-    schedule: &Schedule,
-    engine: Engine,
-    checkers: Vec<Box<dyn Checker>>,
-    go_on: impl FnMut(Nanos) -> bool,
-) -> Summary {
-    match schedule.crypto {
-        CryptoChoice::Real => run_with::<Real>(schedule, engine, checkers, go_on),
-        CryptoChoice::Toy | CryptoChoice::ToyCharged => run_with::<Toy>(schedule, engine, checkers, go_on),
+impl<'r> Run<'r> {
+    /// Runs this schedule in windows on one thread, with all checkers.
+    #[must_use]
+    pub fn new(schedule: &'r Schedule) -> Self {
+        let (engine, checkers) = (Engine::Windowed(1), all());
+        Self { schedule, engine, checkers, traced: false, measures: Vec::new(), go_on: Box::new(|_| true) }
     }
-}
 
-fn run_with<C: Crypto>(
-    schedule: &Schedule,
-    engine: Engine,
-    checkers: Vec<Box<dyn Checker>>,
-    mut go_on: impl FnMut(Nanos) -> bool,
-) -> Summary {
-    let plan = Arc::new(Plan::new(schedule.clone(), None, false));
-    let peers: Vec<Peer<C>> = (0..schedule.nodes).map(|node| Peer::new(plan.clone(), node)).collect();
-    let world = schedule.world();
-    let one_way = world.mean_latency();
-    let mut record = Record::new(Watch::new(facts::<C>(schedule, &peers), checkers));
-    let until = schedule.until_ms * MILLISECOND;
-    let mut last = 0;
-    let mut show = |notes: &mut Vec<Noted<Note>>| {
-        last = notes.last().map_or(last, |noted| noted.stamp.at);
-        notes.drain(..).for_each(|noted| record.see(&noted));
-        if go_on(last) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    };
-    // A panic inside a node is a finding like any other.
-    let ran = catch_unwind(AssertUnwindSafe(|| match engine {
-        Engine::Windowed(threads) => Windowed::new(world, schedule.seed, peers).threads(threads).run(until, &mut show),
-        Engine::Global => {
-            let mut simulation = Global::new(world, schedule.seed, peers);
-            while simulation.step(until) {
-                let mut notes = simulation.take_notes();
-                if !notes.is_empty() && show(&mut notes).is_break() {
-                    break;
-                }
-            }
-            let tally = simulation.tally();
-            (simulation.into_machines(), tally)
+    /// How to run it.
+    #[must_use]
+    pub const fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Adds a checker to those of this crate.
+    #[must_use]
+    pub fn checker(mut self, checker: Box<dyn Checker>) -> Self {
+        self.checkers.push(checker);
+        self
+    }
+
+    /// Adds a metric: it sees what nodes tell, in the order of events.
+    #[must_use]
+    pub fn measure(mut self, see: impl FnMut(&Noted<Note>) + 'r) -> Self {
+        self.measures.push(Box::new(see));
+        self
+    }
+
+    /// Adds a metric that also sees each event that arrives at a node, as [`Note::Arrived`].
+    #[must_use]
+    pub fn trace(mut self, see: impl FnMut(&Noted<Note>) + 'r) -> Self {
+        self.traced = true;
+        self.measure(see)
+    }
+
+    /// Ends the run early when this, asked now and then with the virtual time, says so.
+    #[must_use]
+    pub fn go_on(mut self, go_on: impl FnMut(Nanos) -> bool + 'r) -> Self {
+        self.go_on = Box::new(go_on);
+        self
+    }
+
+    /// Runs it.
+    #[must_use]
+    pub fn summary(self) -> Summary {
+        match self.schedule.crypto {
+            CryptoChoice::Real => self.run_with::<Real>(),
+            CryptoChoice::Toy | CryptoChoice::ToyCharged => self.run_with::<Toy>(),
         }
-    }));
-    let is_whole = go_on(until);
-    let (peers, tally) = ran.unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<String>().map(String::as_str);
-        let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-        let violation = Violation { checker: "panic".into(), at: last, node: None, event: None, what: what.to_owned() };
-        record.watch.violations.push(violation);
-        (Vec::new(), Tally::default())
-    });
-    if is_whole && !peers.is_empty() {
-        record.watch.end(until);
     }
-    let mut deeds = BTreeMap::new();
-    for (deed, count) in peers.into_iter().flat_map(|mut peer| peer.take_deeds().collect::<Vec<_>>()) {
-        *deeds.entry(deed).or_default() += count;
+
+    fn run_with<C: Crypto>(self) -> Summary {
+        let Self { schedule, engine, checkers, traced, mut measures, go_on } = self;
+        let world = schedule.world();
+        let one_way = world.mean_latency();
+        let plan = Arc::new(Plan::new(schedule.clone(), traced));
+        let builder = Simulation::builder(world).seed(schedule.seed).engine(engine);
+        let simulation = builder.machines(|node| Peer::<C>::new(plan.clone(), node)).go_on(go_on);
+        let mut record = Record::new(Watch::new(facts::<C>(schedule, simulation.machines()), checkers));
+        let until = schedule.until_ms * MILLISECOND;
+        let outcome = simulation
+            .measure(|noted| {
+                record.see(noted);
+                measures.iter_mut().for_each(|see| see(noted));
+            })
+            .run(until);
+        record.watch.violations.extend(outcome.violations);
+        if outcome.passed == until && !outcome.machines.is_empty() {
+            record.watch.end(until);
+        }
+        record.summary(schedule, outcome.tally, outcome.machines, outcome.passed, one_way)
     }
-    record.summary(schedule, tally, deeds, if is_whole { until } else { last }, one_way)
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("schedule", &self.schedule.scenario).finish_non_exhaustive()
+    }
 }
 
 /// What checkers know before anything has happened.
-pub(crate) fn facts<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> Facts {
+fn facts<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> Facts {
     let mut honest = vec![true; peers.len()];
     let mut copies = BTreeSet::new();
     for step in &schedule.steps {
@@ -194,14 +213,21 @@ impl Record {
         }
     }
 
-    fn summary(
+    fn summary<C: Crypto>(
         self,
         schedule: &Schedule,
         tally: Tally,
-        deeds: BTreeMap<crate::schedule::Deed, u64>,
-        until: Nanos,
+        peers: Vec<Peer<C>>,
+        passed: Nanos,
         one_way: Nanos,
     ) -> Summary {
+        let (mut deeds, mut refusals) = (BTreeMap::new(), 0);
+        for mut peer in peers {
+            refusals += peer.node().map_or(0, |node| node.view().refusals().total());
+            for (deed, count) in peer.take_deeds() {
+                *deeds.entry(deed).or_default() += count;
+            }
+        }
         let facts = &self.watch.facts;
         let is_complete = |session: &&SessionId| {
             let completed = self.completed.get(session);
@@ -226,7 +252,8 @@ impl Record {
             bytes: tally.bytes,
             faults: faults.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             deeds,
-            virtual_ms: until / MILLISECOND,
+            refusals,
+            virtual_ms: passed / MILLISECOND,
             sessions,
             latency_ms: scaled(MILLISECOND as f64),
             one_way_delays: scaled(one_way.max(1) as f64),

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 use crate::run::HEALING_MS;
-use crate::schedule::{CryptoChoice, Deed, Happening, LatencyChoice, Schedule, Step, SuiteChoice, WayChoice};
+use crate::schedule::{
+    CryptoChoice, Deed, Happening, LatencyChoice, Schedule, ServicesChoice, Step, SuiteChoice, WayChoice,
+};
 
 /// When the first session is created: the nodes have met by then.
 const MET_MS: u64 = 2_000;
@@ -97,6 +99,9 @@ pub struct Scenario {
     /// Each node's uplink in bytes a second; 0 has no end.
     #[serde(default)]
     pub bandwidth: u64,
+    /// What the hash table and gossip are.
+    #[serde(default)]
+    pub services: ServicesChoice,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// The network's reliability.
@@ -218,6 +223,7 @@ impl Scenario {
             crypto: CryptoChoice::Real,
             disk_us: some(dice, 20_000),
             bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
+            services: ServicesChoice::Ideal,
             latency,
             weather,
             faults,
@@ -233,6 +239,7 @@ impl Scenario {
         schedule.crypto = self.crypto;
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
+        schedule.services = self.services;
         schedule.latency = self.latency.clone();
         let random = Random::stream(seed, "scenario", 0);
         let mut draw = Draw { scenario: self, schedule, random };

@@ -82,6 +82,17 @@ impl LatencyChoice {
     }
 }
 
+/// What the network's services are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServicesChoice {
+    /// Ideal ones: records one hop away, gossip over a mesh that stands fast.
+    #[default]
+    Ideal,
+    /// Models of Kademlia and gossipsub.
+    Modelled,
+}
+
 /// The rules of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -329,6 +340,9 @@ pub struct Schedule {
     /// them.
     #[serde(default)]
     pub loses_presences: bool,
+    /// What the hash table and gossip are.
+    #[serde(default)]
+    pub services: ServicesChoice,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// What happens, in any order.
@@ -352,6 +366,7 @@ impl Schedule {
             slow_ms: 0,
             sessions_limit: None,
             loses_presences: false,
+            services: ServicesChoice::Ideal,
             latency: LatencyChoice::Fixed { ms: 10 },
             steps: Vec::new(),
         }

@@ -1,197 +1,180 @@
-//! A simulation in the caller's hands: nodes under real cryptography, in global order, with commands, crashes and cuts
-//! at any moment.
+//! Any machines in a world, with whoever checks and measures.
 //!
-//! Invariant: the caller acts between two events, and an answer takes no virtual time. For everything that can be
-//! written down in advance there is [`run`](crate::run::run).
+//! Invariant: what comes of a simulation depends on the world, the seed and the machines alone, not on the engine, the
+//! number of threads, or who watches. Nodes run through this like a researcher's own machines: see
+//! [`run`](crate::run).
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use nelumbo_core::api::{Command, CommandError, CommandId, Event};
-use nelumbo_core::crypto::PublicKey;
-use nelumbo_core::node::Node;
+use crate::checkers::Violation;
+use crate::engine::{Global, Machine, Nanos, Noted, Tally, Windowed};
+use crate::world::World;
 
-use crate::checkers::{Violation, Watch, all};
-use crate::crypto::Real;
-use crate::engine::{Global, Nanos};
-use crate::options::Options;
-use crate::peer::{Note, Peer, Plan};
-use crate::run::facts;
-use crate::world::{Latency, Members, Partition, Spell, Way, Weather, World};
-
-/// An event with when and at which node it was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Virtual time since the start.
-    pub at: Duration,
-    /// The node's index.
-    pub node: usize,
-    /// The event.
-    pub event: Event,
+/// How to run a simulation. The outcome is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// In windows, on this many threads.
+    Windowed(usize),
+    /// In global order.
+    Global,
 }
 
-/// A world of nodes in virtual time.
-pub struct Simulation {
-    engine: Global<Peer<Real>>,
-    watch: Watch,
-    seen: VecDeque<Seen>,
-    sent_before: u64,
+/// How many violations are kept: the first ones tell.
+pub(crate) const KEPT: usize = 100;
+
+type Look<'w, N> = Box<dyn FnMut(&Noted<N>) -> Result<(), String> + 'w>;
+
+/// A simulation that is about to run.
+pub struct Simulation<'w, M: Machine> {
+    world: World,
+    seed: u64,
+    engine: Engine,
+    machines: Vec<M>,
+    checks: Vec<(String, Look<'w, M::Note>)>,
+    go_on: Box<dyn FnMut(Nanos) -> bool + 'w>,
 }
 
-fn nanos(time: Duration) -> Nanos {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+/// A simulation that has no machines yet.
+#[derive(Debug)]
+pub struct Builder {
+    world: World,
+    seed: u64,
+    engine: Engine,
 }
 
-impl Simulation {
-    /// A world in which all nodes have booted, are connected to each other, and know each other's keys.
+/// What came of a simulation.
+#[derive(Debug)]
+pub struct Outcome<M> {
+    /// The machines as they are at the end; none after a panic.
+    pub machines: Vec<M>,
+    /// What has happened, in numbers, with the trace hash.
+    pub tally: Tally,
+    /// What checks have found. A panic inside a machine is a finding like any other.
+    pub violations: Vec<Violation>,
+    /// How much time has passed: as much as was asked for, unless somebody ended it before.
+    pub passed: Nanos,
+}
+
+impl Simulation<'_, ()> {
+    /// A simulation in this world, with seed 0, in windows on one thread.
+    #[must_use]
+    pub const fn builder(world: World) -> Builder {
+        Builder { world, seed: 0, engine: Engine::Windowed(1) }
+    }
+}
+
+impl Builder {
+    /// What every random choice of the network follows from.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How to run it.
+    #[must_use]
+    pub const fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Puts a machine at each place of the world.
+    #[must_use]
+    pub fn machines<'w, M: Machine>(self, make: impl FnMut(u32) -> M) -> Simulation<'w, M> {
+        let Self { world, seed, engine } = self;
+        let machines = (0..world.nodes()).map(make).collect();
+        Simulation { world, seed, engine, machines, checks: Vec::new(), go_on: Box::new(|_| true) }
+    }
+}
+
+impl<'w, M: Machine + Send> Simulation<'w, M> {
+    /// The machines.
+    #[must_use]
+    pub fn machines(&self) -> &[M] {
+        &self.machines
+    }
+
+    /// Adds a check: it sees what machines tell, in the order of events, and says in words what is wrong with it.
+    #[must_use]
+    pub fn check(mut self, name: &str, see: impl FnMut(&Noted<M::Note>) -> Result<(), String> + 'w) -> Self {
+        self.checks.push((name.to_owned(), Box::new(see)));
+        self
+    }
+
+    /// Adds a metric: it sees what machines tell, in the order of events.
+    #[must_use]
+    pub fn measure(self, mut see: impl FnMut(&Noted<M::Note>) + 'w) -> Self {
+        self.check("", move |noted| {
+            see(noted);
+            Ok(())
+        })
+    }
+
+    /// Ends the simulation early when this, asked now and then with the time, says so.
+    #[must_use]
+    pub fn go_on(mut self, go_on: impl FnMut(Nanos) -> bool + 'w) -> Self {
+        self.go_on = Box::new(go_on);
+        self
+    }
+
+    /// Runs everything that happens before `until`.
     ///
-    /// # Panics
-    /// When there are more nodes than can be numbered.
+    /// A world without a least latency has no windows: it runs in global order in any case.
     #[must_use]
-    pub fn new(options: Options) -> Self {
-        let (mut schedule, config) = options.schedule();
-        // Sessions come from the caller, and so does the end.
-        schedule.until_ms = 0;
-        let seed = schedule.seed;
-        let nodes = schedule.nodes;
-        let plan = Arc::new(Plan::new(schedule.clone(), Some(config), true));
-        let peers: Vec<Peer<Real>> = (0..nodes).map(|node| Peer::new(plan.clone(), node)).collect();
-        let watch = Watch::new(facts::<Real>(&schedule, &peers), all());
-        let (low, span) = (nanos(options.latency), nanos(options.jitter));
-        let world = World::new(nodes, Latency::Uniform { low, span });
-        let engine = Global::new(world, seed, peers);
-        let mut simulation = Self { engine, watch, seen: VecDeque::new(), sent_before: 0 };
-        simulation.run_for(Duration::from_secs(1));
-        let (loss, duplication) = (options.loss * 1000, options.duplication * 1000);
-        let weather = Weather { loss, duplication, ..Weather::default() };
-        simulation.engine.world_mut().spells_mut().push(Spell { from: 0, until: Nanos::MAX, weather });
-        simulation.seen.clear();
-        simulation.sent_before = simulation.sent();
-        simulation
-    }
-
-    fn sent(&self) -> u64 {
-        self.engine.machines().map(Peer::sent).sum()
-    }
-
-    /// A node's key.
-    #[must_use]
-    pub fn key(&self, node: usize) -> PublicKey {
-        self.engine.machine(node as u32).key()
-    }
-
-    /// A running node.
-    ///
-    /// # Panics
-    /// When it has crashed.
-    #[must_use]
-    pub fn node(&self, node: usize) -> &Node {
-        self.engine.machine(node as u32).node().expect("the node is running")
-    }
-
-    /// Virtual time since the start.
-    #[must_use]
-    pub const fn now(&self) -> Duration {
-        Duration::from_nanos(self.engine.now())
-    }
-
-    /// How many direct messages nodes have sent since the start.
-    #[must_use]
-    pub fn messages(&self) -> u64 {
-        self.sent() - self.sent_before
-    }
-
-    /// Runs until a node tells something, for at most `limit` and unless `stop` holds before. The world stands still at
-    /// that moment, so that an answer takes no virtual time.
-    pub fn next_event(&mut self, limit: Duration, mut stop: impl FnMut(&Self) -> bool) -> Option<Seen> {
-        self.run_until(limit, |simulation| !simulation.seen.is_empty() || stop(simulation));
-        self.seen.pop_front()
-    }
-
-    /// How many things have happened since the start.
-    #[must_use]
-    pub const fn steps(&self) -> u64 {
-        self.engine.counts().events
-    }
-
-    /// What the checkers have found. Empty unless the core is broken.
-    #[must_use]
-    pub fn violations(&self) -> &[Violation] {
-        &self.watch.violations
-    }
-
-    /// Gives a running node a command.
-    ///
-    /// # Errors
-    /// What the node says.
-    pub fn command(&mut self, node: usize, command: Command) -> Result<CommandId, CommandError> {
-        let result = self.engine.interfere(node as u32, |peer, context| peer.command(context, command));
-        self.take_notes();
-        result
-    }
-
-    /// Stops a node at once; its peers see the connections close.
-    pub fn crash(&mut self, node: usize) {
-        self.engine.interfere(node as u32, |peer, context| peer.crash(context, false));
-        self.take_notes();
-    }
-
-    /// Starts a crashed node again, with what its disk holds.
-    pub fn restart(&mut self, node: usize) {
-        self.engine.interfere(node as u32, |peer, context| peer.boot(context));
-        self.take_notes();
-    }
-
-    /// Cuts a node off from all others, or ends that. Connections close at once.
-    pub fn cut(&mut self, node: usize, cut: bool) {
-        let node = node as u32;
-        let members = Members::collect([node]);
-        let from = self.engine.now();
-        let partitions = self.engine.world_mut().partitions_mut();
-        partitions.retain(|partition| partition.members != members);
-        if cut {
-            partitions.push(Partition { from, until: Nanos::MAX, members, way: Way::Both, flapping: 0 });
-            let nodes = self.engine.machines().len() as u32;
-            for other in (0..nodes).filter(|other| *other != node) {
-                self.engine.interfere(node, |peer, context| peer.disconnect(context, other));
-                self.engine.interfere(other, |peer, context| peer.disconnect(context, node));
+    pub fn run(self, until: Nanos) -> Outcome<M> {
+        let Self { world, seed, engine, machines, mut checks, mut go_on } = self;
+        let mut violations = Vec::new();
+        let mut last = 0;
+        let mut show = |notes: &mut Vec<Noted<M::Note>>| {
+            last = notes.last().map_or(last, |noted| noted.stamp.at);
+            for noted in notes.drain(..) {
+                for (name, see) in &mut checks {
+                    if let Err(what) = see(&noted)
+                        && violations.len() < KEPT
+                    {
+                        violations.push(Violation::at(name, &noted, what));
+                    }
+                }
             }
-        }
-        self.take_notes();
-    }
-
-    /// Runs until the condition holds, for at most `limit`, and says whether it does.
-    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let end = self.engine.now().saturating_add(nanos(limit));
-        while !done(self) {
-            if !self.engine.step(end.saturating_add(1)) {
-                self.engine.pass(end);
-                return done(self);
+            if go_on(last) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let ran = catch_unwind(AssertUnwindSafe(|| match engine {
+            Engine::Windowed(threads) if world.least_latency() > 0 => {
+                Windowed::new(world, seed, machines).threads(threads).run(until, &mut show)
             }
-            self.take_notes();
-        }
-        true
-    }
-
-    /// Lets this much time pass.
-    pub fn run_for(&mut self, time: Duration) {
-        self.run_until(time, |_| false);
-    }
-
-    fn take_notes(&mut self) {
-        for noted in self.engine.take_notes() {
-            self.watch.see(&noted);
-            if let Note::Event(event) = noted.note {
-                let at = Duration::from_nanos(noted.stamp.at);
-                self.seen.push_back(Seen { at, node: noted.node as usize, event });
-            }
-        }
+            _ => in_global_order(Global::new(world, seed, machines), until, &mut show),
+        }));
+        let passed = if go_on(until) { until } else { last };
+        let (machines, tally) = ran.unwrap_or_else(|panic| {
+            let what = panic.downcast_ref::<String>().map(String::as_str);
+            let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+            let what = what.to_owned();
+            violations.push(Violation { checker: "panic".into(), at: last, node: None, event: None, what });
+            (Vec::new(), Tally::default())
+        });
+        Outcome { machines, tally, violations, passed }
     }
 }
 
-impl std::fmt::Debug for Simulation {
+fn in_global_order<M: Machine>(
+    mut engine: Global<M>,
+    until: Nanos,
+    show: &mut impl FnMut(&mut Vec<Noted<M::Note>>) -> ControlFlow<()>,
+) -> (Vec<M>, Tally) {
+    let mut notes = engine.take_notes();
+    let mut ends = !notes.is_empty() && show(&mut notes).is_break();
+    while !ends && engine.step(until) {
+        notes = engine.take_notes();
+        ends = !notes.is_empty() && show(&mut notes).is_break();
+    }
+    let tally = engine.tally();
+    (engine.into_machines(), tally)
+}
+
+impl<M: Machine> std::fmt::Debug for Simulation<'_, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulation").field("engine", &self.engine).finish_non_exhaustive()
+        let machines = self.machines.len();
+        f.debug_struct("Simulation").field("seed", &self.seed).field("machines", &machines).finish_non_exhaustive()
     }
 }

@@ -74,6 +74,8 @@ pub struct Summary {
     pub faults: BTreeMap<String, u64>,
     /// What adversaries did, and how often.
     pub deeds: BTreeMap<Deed, u64>,
+    /// How many messages nodes have refused, in the lives that they were in at the end.
+    pub refusals: u64,
     /// How much virtual time has passed.
     pub virtual_ms: u64,
     /// What became of the sessions.
@@ -133,6 +135,7 @@ impl fmt::Display for Summary {
         let faults = self.faults.iter().filter(|(_, count)| **count > 0);
         list(f, "faults", faults.map(|(name, count)| format!("{name} {count}")).collect())?;
         list(f, "deeds", self.deeds.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect())?;
+        writeln!(f, "refusals      {}", self.refusals)?;
         writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;
         list(f, "reasons", by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect())?;
         for (name, Percentiles { min, p50, p90, p99, max, .. }) in

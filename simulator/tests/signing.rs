@@ -1,37 +1,44 @@
 //! Signing sessions in virtual time.
 
-mod common;
+use std::collections::{BTreeMap, BTreeSet};
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use nelumbo_core::api::Event;
+use nelumbo_simulator::peer::Note;
+use nelumbo_simulator::run::{HEALING_MS, Run};
+use nelumbo_simulator::schedule::{Happening, LatencyChoice, Schedule, SuiteChoice};
 
-use common::{check, create, run};
-use nelumbo_core::api::{Event, Phase};
-use nelumbo_core::crypto::Suite;
-use nelumbo_simulator::{Options, Simulation};
+/// A session among all nodes of a quiet world, created by the last one after two seconds.
+fn session(seed: u64, signers: u32, suite: SuiteChoice) -> Schedule {
+    let mut schedule = Schedule::new(seed, signers);
+    schedule.latency = LatencyChoice::Fixed { ms: 10 };
+    schedule.until_ms = 10_000;
+    schedule.with(2_000, Happening::Create { node: signers - 1, signers: (0..signers).collect(), suite })
+}
 
 #[test]
 fn connected_signers_have_the_signature_after_three_one_way_delays() {
-    for suite in [Suite::Lotus, Suite::Bip340] {
+    for suite in [SuiteChoice::Lotus, SuiteChoice::Bip340] {
         for signers in [2, 3, 5, 10] {
-            let mut simulation = Simulation::new(Options::new(1, signers));
-            // Presences come by gossip and directly: the second is a duplicate.
-            let refused: Vec<u64> = (0..signers).map(|node| simulation.node(node).view().refusals().total()).collect();
-            let start = simulation.now();
-            create(&mut simulation, signers - 1, signers, suite);
-            let outcome = run(&mut simulation, signers, Duration::from_secs(10), |_| false);
-            check(&simulation, signers, suite, &outcome);
-            let slowest = outcome.completed.values().map(|(at, _)| *at - start).max().unwrap();
-            assert_eq!(slowest, 3 * Duration::from_millis(10), "{suite} with {signers} signers");
-            let others = signers as u64 - 1;
-            assert_eq!(simulation.messages(), 2 * signers as u64 * others, "announce, join, partial signature");
-            for (node, before) in refused.into_iter().enumerate() {
-                assert_eq!(
-                    simulation.node(node).view().refusals().total(),
-                    before,
-                    "the session has no superfluous message"
-                );
-            }
+            let schedule = session(1, signers, suite);
+            let mut arrived = BTreeMap::<&str, u64>::new();
+            let summary = Run::new(&schedule)
+                .trace(|noted| {
+                    if let Note::Arrived(arrival) = &noted.note {
+                        *arrived.entry(arrival.kind).or_default() += 1;
+                    }
+                })
+                .summary();
+            assert_eq!(summary.violations, [], "{summary}");
+            assert_eq!((summary.sessions.completed, summary.latency_ms.count), (1, u64::from(signers)), "{summary}");
+            assert!((summary.one_way_delays.max - 3.0).abs() < 1e-9, "{suite:?} with {signers} signers: {summary}");
+            let others = u64::from(signers) - 1;
+            assert_eq!((arrived["announce"], arrived["join"]), (others, others * others));
+            assert_eq!(arrived["partial"], u64::from(signers) * others);
+            assert!(!arrived.contains_key("finalized") && !arrived.contains_key("status"), "{arrived:?}");
+            // Presences come by gossip and directly: the second is a duplicate. The session has none.
+            let mut without = schedule.clone();
+            without.steps.clear();
+            assert_eq!(Run::new(&without).summary().refusals, summary.refusals);
         }
     }
 }
@@ -39,23 +46,23 @@ fn connected_signers_have_the_signature_after_three_one_way_delays() {
 #[test]
 fn loss_duplication_and_reordering_only_delay_the_signature() {
     for seed in 0..40 {
-        let mut options = Options::new(seed, 4);
-        options.loss = 300;
-        options.duplication = 200;
-        options.jitter = Duration::from_millis(80);
-        options.disk = Duration::from_micros(200);
-        let mut simulation = Simulation::new(options);
-        create(&mut simulation, (seed % 4) as usize, 4, Suite::Lotus);
-        let outcome = run(&mut simulation, 4, Duration::from_secs(600), |_| false);
-        check(&simulation, 4, Suite::Lotus, &outcome);
-        let phases: Vec<(usize, Phase)> = outcome
-            .seen
-            .iter()
-            .filter_map(|seen| match seen.event {
-                Event::PhaseChanged { phase, .. } => Some((seen.node, phase)),
-                _ => None,
+        let mut schedule = session(seed, 4, SuiteChoice::Lotus);
+        schedule.latency = LatencyChoice::Uniform { low_ms: 10, high_ms: 90 };
+        schedule.disk_us = 200;
+        let (loss, duplication) = (300_000, 200_000);
+        let weather =
+            Happening::Weather { until_ms: 600_000, loss, duplication, reordering: 100_000, held_back_ms: 500 };
+        let mut schedule = schedule.with(1_900, weather);
+        schedule.until_ms = 600_000 + HEALING_MS;
+        let mut phases = Vec::new();
+        let summary = Run::new(&schedule)
+            .measure(|noted| {
+                if let Note::Event(Event::PhaseChanged { phase, .. }) = &noted.note {
+                    phases.push((noted.node, *phase));
+                }
             })
-            .collect();
+            .summary();
+        assert_eq!((summary.violations.len(), summary.sessions.completed), (0, 1), "{summary}");
         let distinct: BTreeSet<_> = phases.iter().collect();
         assert_eq!(distinct.len(), phases.len(), "no phase is entered twice in one attempt, seed {seed}");
     }
@@ -64,14 +71,10 @@ fn loss_duplication_and_reordering_only_delay_the_signature() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run_once = |seed| {
-        let mut options = Options::new(seed, 3);
-        options.loss = 200;
-        options.jitter = Duration::from_millis(50);
-        let mut simulation = Simulation::new(options);
-        create(&mut simulation, 0, 3, Suite::Lotus);
-        let outcome = run(&mut simulation, 3, Duration::from_secs(300), |_| false);
-        (outcome.seen, simulation.messages())
+        let mut schedule = session(seed, 3, SuiteChoice::Lotus);
+        schedule.latency = LatencyChoice::Uniform { low_ms: 10, high_ms: 60 };
+        Run::new(&schedule).summary()
     };
     assert_eq!(run_once(5), run_once(5));
-    assert_ne!(run_once(5), run_once(6));
+    assert_ne!(run_once(5).trace_hash, run_once(6).trace_hash);
 }

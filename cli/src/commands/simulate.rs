@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use nelumbo_simulator::checkers::all;
-use nelumbo_simulator::run::{Engine, run_while};
+use nelumbo_simulator::run::{Engine, Run};
 use nelumbo_simulator::scenario::{SWARM, Scenario};
 use nelumbo_simulator::schedule::{CryptoChoice, Schedule};
 use nelumbo_simulator::shrink::shrink;
@@ -181,13 +180,13 @@ impl Simulate {
         }
         let start = Instant::now();
         let engine = if self.global { Engine::Global } else { Engine::Windowed(self.threads) };
-        let summary = run_while(schedule, engine, all(), |now| {
+        let run = Run::new(schedule).engine(engine).go_on(|now| {
             if shows {
                 bar.set_position(now / 1_000_000);
             }
             !interrupted.load(Ordering::Relaxed)
         });
-        summary.timed(start.elapsed())
+        run.summary().timed(start.elapsed())
     }
 
     fn schedule(&self, seed: u64) -> Result<Schedule, Failure> {

@@ -19,6 +19,7 @@ use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
 
 use crate::engine::Noted;
 use crate::peer::{Note, session_step};
+use crate::simulation::KEPT;
 
 /// What checkers know of the simulation.
 #[derive(Debug)]
@@ -101,6 +102,14 @@ pub struct Violation {
     pub what: String,
 }
 
+impl Violation {
+    /// What a checker found at an event.
+    pub(crate) fn at<N>(checker: &str, noted: &Noted<N>, what: String) -> Self {
+        let event = Some((noted.stamp.source, noted.stamp.sequence));
+        Self { checker: checker.into(), at: noted.stamp.at, node: Some(noted.node), event, what }
+    }
+}
+
 /// The checkers with what they know and what they have found.
 pub(crate) struct Watch {
     pub(crate) facts: Facts,
@@ -108,9 +117,6 @@ pub(crate) struct Watch {
     keys: Vec<Option<PublicKey>>,
     pub(crate) violations: Vec<Violation>,
 }
-
-/// How many violations are kept: the first ones tell.
-const KEPT: usize = 100;
 
 impl Watch {
     pub(crate) fn new(facts: Facts, checkers: Vec<Box<dyn Checker>>) -> Self {
@@ -140,9 +146,7 @@ impl Watch {
             if let Err(what) = checker.see(&self.facts, &sight)
                 && self.violations.len() < KEPT
             {
-                let event = Some((noted.stamp.source, noted.stamp.sequence));
-                let (at, node) = (noted.stamp.at, Some(noted.node));
-                self.violations.push(Violation { checker: checker.name().into(), at, node, event, what });
+                self.violations.push(Violation::at(checker.name(), noted, what));
             }
         }
     }

@@ -105,28 +105,6 @@ impl<M: Machine> Global<M> {
         tally
     }
 
-    /// The counts alone, without the trace.
-    #[must_use]
-    pub const fn counts(&self) -> &Tally {
-        &self.tally
-    }
-
-    /// One of the machines.
-    #[must_use]
-    pub fn machine(&self, node: u32) -> &M {
-        &self.slots[node as usize].machine
-    }
-
-    /// The world, to change its faults.
-    pub const fn world_mut(&mut self) -> &mut World {
-        &mut self.world
-    }
-
-    /// The machines.
-    pub fn machines(&self) -> impl ExactSizeIterator<Item = &M> {
-        self.slots.iter().map(|slot| &slot.machine)
-    }
-
     /// Ends the simulation and hands over the machines.
     #[must_use]
     pub fn into_machines(self) -> Vec<M> {
@@ -142,15 +120,6 @@ impl<M: Machine> Global<M> {
     /// Takes what machines have told since it was last taken.
     pub fn take_notes(&mut self) -> Vec<Noted<M::Note>> {
         std::mem::take(&mut self.notes)
-    }
-
-    /// Lets time pass without an event.
-    ///
-    /// # Panics
-    /// When an event is due before.
-    pub fn pass(&mut self, until: Nanos) {
-        assert!(self.next_at().is_none_or(|next| next >= until), "an event would be skipped");
-        self.now = self.now.max(until);
     }
 
     /// Runs the next event if it is before `until`, and says whether it was.

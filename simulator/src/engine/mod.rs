@@ -39,6 +39,15 @@ pub trait Machine {
     fn on_timer(&mut self, context: &mut Context<'_, Self::Note>, tag: u64);
 }
 
+/// A machine that does nothing.
+impl Machine for () {
+    type Note = ();
+
+    fn on_start(&mut self, _: &mut Context<'_, ()>) {}
+    fn on_message(&mut self, _: &mut Context<'_, ()>, _: u32, _: &[u8]) {}
+    fn on_timer(&mut self, _: &mut Context<'_, ()>, _: u64) {}
+}
+
 /// When an event happens and who caused it: the order of events, and a name for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {

@@ -17,60 +17,63 @@ pub(super) enum Frame<'a> {
     Bye,
     /// A message of the node, for the receiver in this life.
     Direct { life: u32, bytes: &'a [u8] },
-    /// A message of gossip.
+    /// A message of the gossip service.
     Gossip { bytes: &'a [u8] },
-    /// Keep this record.
-    Store { key: u64, value: &'a [u8] },
-    /// Who has this record?
-    Find { operation: u64, key: u64 },
-    /// Here it is, or nothing.
-    Found { operation: u64, value: &'a [u8] },
+    /// A message of the hash table.
+    Dht { bytes: &'a [u8] },
     /// A snapshot of another machine: its number, then its disk.
     Snapshot { node: u32, records: &'a [u8] },
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let parts: (u8, &[u8], &[u8], &[u8]) = match self {
-            Self::Hello { life } => (0, &life.to_le_bytes(), &[], &[]),
-            Self::Welcome { life } => (1, &life.to_le_bytes(), &[], &[]),
-            Self::Bye => (2, &[], &[], &[]),
-            Self::Thanks { life } => (9, &life.to_le_bytes(), &[], &[]),
-            Self::Direct { life, bytes } => (3, &life.to_le_bytes(), &[], bytes),
-            Self::Gossip { bytes } => (4, &[], &[], bytes),
-            Self::Store { key, value } => (5, &key.to_le_bytes(), &[], value),
-            Self::Find { operation, key } => (6, &operation.to_le_bytes(), &key.to_le_bytes(), &[]),
-            Self::Found { operation, value } => (7, &operation.to_le_bytes(), &[], value),
-            Self::Snapshot { node, records } => (8, &node.to_le_bytes(), &[], records),
+        let (kind, number, rest): (u8, Option<u32>, &[u8]) = match self {
+            Self::Hello { life } => (0, Some(*life), &[]),
+            Self::Welcome { life } => (1, Some(*life), &[]),
+            Self::Thanks { life } => (2, Some(*life), &[]),
+            Self::Bye => (3, None, &[]),
+            Self::Direct { life, bytes } => (4, Some(*life), bytes),
+            Self::Gossip { bytes } => (5, None, bytes),
+            Self::Dht { bytes } => (6, None, bytes),
+            Self::Snapshot { node, records } => (7, Some(*node), records),
         };
-        let (kind, first, second, rest) = parts;
-        let mut bytes = Vec::with_capacity(1 + first.len() + second.len() + rest.len());
+        let mut bytes = Vec::with_capacity(5 + rest.len());
         bytes.push(kind);
-        [first, second, rest].into_iter().for_each(|part| bytes.extend_from_slice(part));
+        number.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+        bytes.extend_from_slice(rest);
         bytes
     }
 
     pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
-        let small = || rest.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest));
-        let large =
-            |bytes: &'a [u8]| bytes.split_first_chunk().map(|(number, rest)| (u64::from_le_bytes(*number), rest));
+        let number = || rest.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest));
         Some(match kind {
-            0 => Self::Hello { life: small()?.0 },
-            1 => Self::Welcome { life: small()?.0 },
-            2 => Self::Bye,
-            3 => small().map(|(life, bytes)| Self::Direct { life, bytes })?,
-            4 => Self::Gossip { bytes: rest },
-            5 => large(rest).map(|(key, value)| Self::Store { key, value })?,
-            6 => {
-                let (operation, rest) = large(rest)?;
-                Self::Find { operation, key: large(rest)?.0 }
-            }
-            7 => large(rest).map(|(operation, value)| Self::Found { operation, value })?,
-            8 => small().map(|(node, records)| Self::Snapshot { node, records })?,
-            9 => Self::Thanks { life: small()?.0 },
+            0 => Self::Hello { life: number()?.0 },
+            1 => Self::Welcome { life: number()?.0 },
+            2 => Self::Thanks { life: number()?.0 },
+            3 => Self::Bye,
+            4 => number().map(|(life, bytes)| Self::Direct { life, bytes })?,
+            5 => Self::Gossip { bytes: rest },
+            6 => Self::Dht { bytes: rest },
+            7 => number().map(|(node, records)| Self::Snapshot { node, records })?,
             _ => return None,
         })
+    }
+}
+
+impl Frame<'_> {
+    /// What traces call it; a node's own message has the name of its kind.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Welcome { .. } => "welcome",
+            Self::Thanks { .. } => "thanks",
+            Self::Bye => "bye",
+            Self::Direct { .. } => "direct",
+            Self::Gossip { .. } => "gossip",
+            Self::Dht { .. } => "dht",
+            Self::Snapshot { .. } => "snapshot",
+        }
     }
 }
 
@@ -121,9 +124,7 @@ mod tests {
             Frame::Thanks { life: 8 },
             Frame::Direct { life: 1, bytes: &bytes },
             Frame::Gossip { bytes: &[] },
-            Frame::Store { key: 9, value: &bytes },
-            Frame::Find { operation: 1, key: u64::MAX },
-            Frame::Found { operation: 5, value: &[] },
+            Frame::Dht { bytes: &bytes },
             Frame::Snapshot { node: 3, records: &bytes },
         ];
         for frame in frames {

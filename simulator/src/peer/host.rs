@@ -11,7 +11,8 @@ pub(super) enum Wish {
     Persist(RecordSequence, Vec<u8>, Option<Vec<u8>>),
     Send(u32, Bytes),
     Dial(u32),
-    Publish(Bytes),
+    Subscribe(Topic),
+    Publish(Topic, Bytes),
     Verdict(GossipId, Verdict),
     Lookup(OperationId, String),
     Store(String, Bytes),
@@ -42,8 +43,12 @@ impl Host for Wishes {
         self.0.extend(node_of(&to).map(|to| Wish::Send(to, bytes)));
     }
 
-    fn publish(&mut self, _: Topic, bytes: Bytes) {
-        self.0.push(Wish::Publish(bytes));
+    fn subscribe(&mut self, topic: Topic) {
+        self.0.push(Wish::Subscribe(topic));
+    }
+
+    fn publish(&mut self, topic: Topic, bytes: Bytes) {
+        self.0.push(Wish::Publish(topic, bytes));
     }
 
     fn verdict(&mut self, id: GossipId, verdict: Verdict) {
@@ -66,7 +71,6 @@ impl Host for Wishes {
         self.0.push(Wish::Event(event));
     }
 
-    // There is one topic, and everybody takes part in it. Nobody prunes connections.
-    fn subscribe(&mut self, _: Topic) {}
+    // Nobody prunes connections.
     fn release(&mut self, _: PeerId) {}
 }

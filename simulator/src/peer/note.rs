@@ -2,7 +2,11 @@
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
-use nelumbo_core::wire::SessionId;
+use nelumbo_core::wire::{Body, Content, Message, SessionId};
+
+use super::frame::Frame;
+use crate::network::Trip;
+use crate::random::fold;
 
 /// A kind of trouble that a peer sees by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,58 @@ pub enum Note {
     Sent(Bytes),
     /// The node tells its owner something.
     Event(Event),
+    /// A lookup of the node's has ended.
+    LookedUp(Trip),
     /// Something is wrong with the node.
     Trouble(Trouble, String),
+    /// An event arrives; told in traced runs alone, before everything else that the event leads to.
+    Arrived(Arrival),
+}
+
+/// What arrives at a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// What kind of message, or what a timer is for.
+    pub kind: &'static str,
+    /// The session that a node's message is about.
+    pub session: Option<SessionId>,
+    /// How many bytes; none for timers.
+    pub bytes: u32,
+    /// A hash of a message's content.
+    pub digest: u64,
+}
+
+impl Arrival {
+    pub(super) fn message(frame: &Frame<'_>, payload: &[u8]) -> Self {
+        let (kind, session, content) = match frame {
+            Frame::Direct { bytes, .. } => {
+                let (kind, session) = kind_of(&Bytes::from(*bytes));
+                (kind, session, *bytes)
+            }
+            frame => (frame.name(), None, payload),
+        };
+        Self { kind, session, bytes: payload.len() as u32, digest: fold(0, content) }
+    }
+
+    /// A timer. One of a life that has ended is stale: it does nothing.
+    pub(super) const fn timer(kind: &'static str, is_ours: bool) -> Self {
+        let kind = if is_ours { kind } else { "stale" };
+        Self { kind, session: None, bytes: 0, digest: 0 }
+    }
+}
+
+/// What a node's message is, and about which session.
+pub(crate) fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
+    let Ok(message) = Message::decode(bytes.clone()) else { return ("garbage", None) };
+    let Body::Session(step) = message.unsigned.body else { return ("presence", None) };
+    let kind = match step.content {
+        Content::Announce { .. } => "announce",
+        Content::Join { .. } => "join",
+        Content::Partial { .. } => "partial",
+        Content::Finalized { .. } => "finalized",
+        Content::Abort { .. } => "abort",
+        Content::Confirmed => "confirmed",
+        Content::Status { .. } => "status",
+    };
+    (kind, Some(step.session))
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use nelumbo_core::api::{Command, Event};
 use nelumbo_core::wire::AbortReason;
 
-use super::{Peer, Port, Purpose};
+use super::life::Purpose;
+use super::{Peer, Port};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::schedule::{Deed, MILLISECOND};

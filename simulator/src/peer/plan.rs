@@ -1,17 +1,22 @@
 //! What all peers of a simulation share, and what the schedule does to each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Limits};
 use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
 use nelumbo_core::election::Method;
 
 use super::frame::{Frame, decode_records, encode_records};
-use super::{Deeds, Note, Peer, Port, network};
+use super::life::{Purpose, STRIKE};
+use super::{Deeds, Note, Peer, Port};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
+use crate::network::gossip::{self, Gossip};
+use crate::network::kademlia::{self, Directory, Kademlia};
+use crate::network::{self, Dht, PubSub};
 use crate::random::Random;
-use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule, SuiteChoice};
+use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule, ServicesChoice, SuiteChoice};
 
 /// Up to how many nodes everybody knows everybody.
 const VILLAGE: u32 = 32;
@@ -20,8 +25,10 @@ const VILLAGE: u32 = 32;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) schedule: Schedule,
-    /// Whether owners wait for the caller instead of acting by themselves.
-    pub(crate) manual: bool,
+    /// Whether peers tell of each event that arrives.
+    pub(super) traced: bool,
+    /// The names of all peers in the hash table, where it is Kademlia.
+    directory: Arc<Directory>,
     /// Whether messages are lost, and the transport repeats presences.
     pub(super) repeats_presences: bool,
     pub(super) limits: Limits,
@@ -36,8 +43,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(schedule: Schedule, config: Option<Config>, manual: bool) -> Self {
-        let mut config = config.unwrap_or_else(|| Config::new(Network::Regtest));
+    pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
+        let mut config = Config::new(Network::Regtest);
         if let Some(limit) = schedule.sessions_limit {
             (config.limits.sessions, config.limits.ended) = (limit as usize, limit as usize);
         }
@@ -64,7 +71,21 @@ impl Plan {
         let strikes_until = (schedule.healed_ms() + 60_000) * MILLISECOND;
         let is_fair = !schedule.steps.iter().any(|step| matches!(step.happening, Happening::Weather { .. }));
         let repeats_presences = !is_fair && !schedule.loses_presences;
-        Self { repeats_presences, schedule, manual, limits, held, strikes_until, config, by_node, contacts, copies }
+        let names = if schedule.services == ServicesChoice::Modelled { schedule.nodes } else { 0 };
+        let directory = Arc::new(Directory::new(names));
+        Self {
+            schedule,
+            traced,
+            directory,
+            repeats_presences,
+            limits,
+            held,
+            strikes_until,
+            config,
+            by_node,
+            contacts,
+            copies,
+        }
     }
 
     pub(super) fn config(&self, hoards: bool) -> Config {
@@ -100,9 +121,33 @@ impl Plan {
 
     /// Whom a node passes gossip on to. Presences of very many nodes would drown everything else, so there they travel
     /// from peer to peer alone.
-    pub(super) fn mesh(&self, node: u32) -> Vec<u32> {
+    fn neighbours(&self, node: u32) -> Vec<u32> {
         let nodes = self.schedule.nodes;
-        if nodes > 256 { Vec::new() } else { network::mesh(self.schedule.seed, node, nodes) }
+        if nodes > 256 { Vec::new() } else { network::neighbours(self.schedule.seed, node, nodes) }
+    }
+
+    /// A node's part in the hash table, as it is after a long time: who a node knows is in a file.
+    pub(super) fn dht(&self, node: u32) -> Dht {
+        match self.schedule.services {
+            ServicesChoice::Ideal => Dht::ideal(self.schedule.nodes),
+            ServicesChoice::Modelled => {
+                let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
+                kademlia.settle(self.schedule.seed);
+                Dht::Kademlia(Box::new(kademlia))
+            }
+        }
+    }
+
+    /// A node's part in the gossip.
+    pub(super) fn pubsub(&self, node: u32, life: u32, now: Nanos) -> PubSub {
+        let neighbours = self.neighbours(node);
+        match self.schedule.services {
+            ServicesChoice::Ideal => PubSub::ideal(neighbours),
+            ServicesChoice::Modelled => {
+                let random = Random::stream(self.schedule.seed, "gossip", u64::from(node) << 32 | u64::from(life));
+                PubSub::Gossip(Box::new(Gossip::new(random, now, neighbours, gossip::Settings::default())))
+            }
+        }
     }
 
     pub(super) fn steps_of(&self, node: u32) -> impl Iterator<Item = (Nanos, usize)> {
@@ -141,7 +186,7 @@ impl<C: Crypto> Peer<C> {
                 let deeds = self.deeds.get_or_insert_with(Box::<Deeds>::default);
                 deeds.add(*deed);
                 if !was_restless && deeds.is_restless() && self.node.is_some() {
-                    self.timer(context, super::STRIKE, super::Purpose::Strike, 0);
+                    self.timer(context, STRIKE, Purpose::Strike, 0);
                 }
             }
             Happening::Partition { .. } | Happening::Weather { .. } => {}

@@ -108,16 +108,6 @@ impl World {
         self
     }
 
-    /// The spells, to change while a simulation runs in global order.
-    pub const fn spells_mut(&mut self) -> &mut Vec<Spell> {
-        &mut self.spells
-    }
-
-    /// The partitions, to change while a simulation runs in global order.
-    pub const fn partitions_mut(&mut self) -> &mut Vec<Partition> {
-        &mut self.partitions
-    }
-
     /// How many machines there are.
     #[inline]
     #[must_use]

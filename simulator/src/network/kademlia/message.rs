@@ -1,0 +1,87 @@
+//! What peers' hash tables say to each other.
+//!
+//! Invariant: decoding gives back what was encoded.
+
+use crate::engine::Nanos;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message<'a> {
+    /// Who is nearest to this, and is there a record?
+    Find { query: u32, target: u64 },
+    /// These are, and here it is, or nothing.
+    Closer { query: u32, closer: Vec<u32>, value: &'a [u8] },
+    /// Keep this record.
+    Store { key: u64, life: Nanos, value: &'a [u8] },
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32);
+        match self {
+            Self::Find { query, target } => {
+                bytes.push(0);
+                bytes.extend_from_slice(&query.to_le_bytes());
+                bytes.extend_from_slice(&target.to_le_bytes());
+            }
+            Self::Closer { query, closer, value } => {
+                bytes.push(1);
+                bytes.extend_from_slice(&query.to_le_bytes());
+                bytes.extend_from_slice(&(closer.len() as u32).to_le_bytes());
+                closer.iter().for_each(|node| bytes.extend_from_slice(&node.to_le_bytes()));
+                bytes.extend_from_slice(value);
+            }
+            Self::Store { key, life, value } => {
+                bytes.push(2);
+                bytes.extend_from_slice(&key.to_le_bytes());
+                bytes.extend_from_slice(&life.to_le_bytes());
+                bytes.extend_from_slice(value);
+            }
+        }
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        Some(match kind {
+            0 => {
+                let (query, rest) = number(rest)?;
+                Self::Find { query, target: u64::from_le_bytes(*rest.first_chunk()?) }
+            }
+            1 => {
+                let (query, rest) = number(rest)?;
+                let (count, rest) = number(rest)?;
+                let (list, value) = rest.split_at_checked(count as usize * 4)?;
+                let closer = list.chunks_exact(4).filter_map(|four| number(four).map(|(node, _)| node)).collect();
+                Self::Closer { query, closer, value }
+            }
+            2 => {
+                let (key, rest) = rest.split_first_chunk()?;
+                let (life, value) = rest.split_first_chunk()?;
+                Self::Store { key: u64::from_le_bytes(*key), life: u64::from_le_bytes(*life), value }
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    bytes.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_back() {
+        for message in [
+            Message::Find { query: 7, target: u64::MAX },
+            Message::Closer { query: 1, closer: vec![1, 2, u32::MAX], value: &[4, 5] },
+            Message::Closer { query: 1, closer: vec![], value: &[] },
+            Message::Store { key: 3, life: 9, value: &[1] },
+        ] {
+            assert_eq!(Message::decode(&message.encode()), Some(message));
+        }
+        assert_eq!(Message::decode(&[1, 0, 0, 0, 0, 9, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! What a network offers its peers besides connections: a hash table and gossip.
+//!
+//! Owns the services, each in two forms: an ideal one, for simulations in which they are not the question, and a model
+//! of the one that production uses. Invariant: a service does no I/O. It is told what arrives and what time it is, and
+//! says what is to be sent and what a node is to hear; messages are bytes that the service alone reads. Driven by
+//! [`Peer`](crate::peer::Peer), or by a researcher's own machine.
+
+pub mod gossip;
+pub mod kademlia;
+mod mesh;
+mod table;
+
+use nelumbo_core::api::Verdict;
+use nelumbo_core::base::Bytes;
+
+use crate::engine::Nanos;
+use gossip::Gossip;
+use kademlia::Kademlia;
+use mesh::Mesh;
+pub(crate) use mesh::neighbours;
+use table::Table;
+
+/// Something that a service wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send this to a peer's service of the same kind.
+    Send(u32, Vec<u8>),
+    /// A lookup has found a value.
+    Found(u64, Bytes),
+    /// A lookup has ended.
+    Finished(u64, Trip),
+    /// A message has come by gossip and waits for a verdict under this name.
+    Arrived {
+        /// The service's name for it.
+        id: u64,
+        /// The peer that passed it on.
+        from: u32,
+        /// The message.
+        bytes: Bytes,
+    },
+}
+
+/// What a lookup took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trip {
+    /// How many peers, each told of by the one before, led to the nearest one that answered.
+    pub hops: u32,
+    /// How many peers were asked.
+    pub requests: u32,
+}
+
+/// The hash table, as one peer takes part in it.
+#[derive(Debug)]
+pub(crate) enum Dht {
+    /// Each record is at a few peers that everybody knows, one hop away.
+    Ideal(Table),
+    /// Kademlia.
+    Kademlia(Box<Kademlia>),
+}
+
+impl Dht {
+    pub(crate) const fn ideal(nodes: u32) -> Self {
+        Self::Ideal(Table::new(nodes))
+    }
+
+    pub(crate) fn look_up(&mut self, now: Nanos, operation: u64, key: &str) -> Vec<Effect> {
+        let key = hash(key);
+        match self {
+            Self::Ideal(table) => table.look_up(now, operation, key),
+            Self::Kademlia(kademlia) => kademlia.look_up(now, operation, key),
+        }
+    }
+
+    pub(crate) fn store(&mut self, now: Nanos, key: &str, value: Bytes) -> Vec<Effect> {
+        let key = hash(key);
+        match self {
+            Self::Ideal(table) => table.store(key, &value),
+            Self::Kademlia(kademlia) => kademlia.store(now, key, value),
+        }
+    }
+
+    pub(crate) fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
+        match self {
+            Self::Ideal(table) => table.on_message(from, message),
+            Self::Kademlia(kademlia) => kademlia.on_message(now, from, message),
+        }
+    }
+
+    pub(crate) fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+        match self {
+            Self::Ideal(table) => table.on_time(now),
+            Self::Kademlia(kademlia) => kademlia.on_time(now),
+        }
+    }
+
+    /// When it wants to be told the time.
+    pub(crate) fn deadline(&self) -> Option<Nanos> {
+        match self {
+            Self::Ideal(table) => table.deadline(),
+            Self::Kademlia(kademlia) => kademlia.deadline(),
+        }
+    }
+
+    /// How many peers it can route to.
+    pub(crate) fn peers(&self) -> usize {
+        match self {
+            Self::Ideal(table) => table.peers(),
+            Self::Kademlia(kademlia) => kademlia.peers(),
+        }
+    }
+}
+
+/// Gossip, as one peer takes part in it.
+#[derive(Debug)]
+pub(crate) enum PubSub {
+    /// Over a mesh that stands fast.
+    Ideal(Mesh),
+    /// gossipsub.
+    Gossip(Box<Gossip>),
+}
+
+impl PubSub {
+    pub(crate) fn ideal(neighbours: Vec<u32>) -> Self {
+        Self::Ideal(Mesh::new(neighbours))
+    }
+
+    pub(crate) fn subscribe(&mut self, topic: &str) -> Vec<Effect> {
+        match self {
+            Self::Ideal(_) => Vec::new(),
+            Self::Gossip(gossip) => gossip.subscribe(hash(topic)),
+        }
+    }
+
+    pub(crate) fn publish(&mut self, now: Nanos, topic: &str, bytes: &Bytes) -> Vec<Effect> {
+        match self {
+            Self::Ideal(mesh) => mesh.publish(bytes),
+            Self::Gossip(gossip) => gossip.publish(now, hash(topic), bytes),
+        }
+    }
+
+    pub(crate) fn judge(&mut self, id: u64, verdict: Verdict) -> Vec<Effect> {
+        match self {
+            Self::Ideal(mesh) => mesh.judge(id, verdict),
+            Self::Gossip(gossip) => gossip.judge(id, verdict),
+        }
+    }
+
+    pub(crate) fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
+        match self {
+            Self::Ideal(mesh) => mesh.on_message(from, message),
+            Self::Gossip(gossip) => gossip.on_message(now, from, message),
+        }
+    }
+
+    pub(crate) fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+        match self {
+            Self::Ideal(_) => Vec::new(),
+            Self::Gossip(gossip) => gossip.on_time(now),
+        }
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Nanos> {
+        match self {
+            Self::Ideal(_) => None,
+            Self::Gossip(gossip) => Some(gossip.deadline()),
+        }
+    }
+}
+
+/// Where a name is among 2⁶⁴ places.
+#[must_use]
+pub fn hash(name: &str) -> u64 {
+    crate::random::mix(crate::random::fold(0, name.as_bytes()))
+}

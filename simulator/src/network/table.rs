@@ -1,0 +1,113 @@
+//! The ideal hash table: a record is at the few peers that its key names, and everybody knows them.
+//!
+//! Invariant: every lookup ends, with its last answer or when it has taken long enough. Driven by [`Dht`](super::Dht).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use nelumbo_core::base::Bytes;
+
+use super::{Effect, Trip};
+use crate::engine::Nanos;
+use crate::random::Random;
+use crate::schedule::MILLISECOND;
+
+/// How many peers hold a record.
+const HOLDERS: u64 = 3;
+/// How many records a peer holds at most.
+const RECORDS: usize = 65_536;
+/// How long a lookup waits for its last answer.
+const PATIENCE: Nanos = 2000 * MILLISECOND;
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    nodes: u32,
+    /// What this peer holds for others.
+    records: BTreeMap<u64, Bytes>,
+    /// Lookups under way, with how many were asked and how many have answered.
+    lookups: BTreeMap<u64, (u32, u32)>,
+    /// When they end, in order.
+    ends: VecDeque<(Nanos, u64)>,
+}
+
+const STORE: u8 = 0;
+const FIND: u8 = 1;
+const FOUND: u8 = 2;
+
+impl Table {
+    pub(super) const fn new(nodes: u32) -> Self {
+        Self { nodes, records: BTreeMap::new(), lookups: BTreeMap::new(), ends: VecDeque::new() }
+    }
+
+    pub(super) fn look_up(&mut self, now: Nanos, operation: u64, key: u64) -> Vec<Effect> {
+        let holders = self.holders(key);
+        self.lookups.insert(operation, (holders.len() as u32, 0));
+        self.ends.push_back((now + PATIENCE, operation));
+        holders.into_iter().map(|to| Effect::Send(to, message(FIND, operation, &key.to_le_bytes()))).collect()
+    }
+
+    pub(super) fn store(&mut self, key: u64, value: &[u8]) -> Vec<Effect> {
+        self.holders(key).into_iter().map(|to| Effect::Send(to, message(STORE, key, value))).collect()
+    }
+
+    pub(super) fn on_message(&mut self, from: u32, bytes: &[u8]) -> Vec<Effect> {
+        let (kind, rest) = bytes.split_first().expect("peers' tables send messages alone");
+        let (number, rest) = rest.split_first_chunk().expect("every message has a number");
+        let number = u64::from_le_bytes(*number);
+        match *kind {
+            STORE => {
+                if self.records.len() < RECORDS || self.records.contains_key(&number) {
+                    self.records.insert(number, rest.into());
+                }
+                Vec::new()
+            }
+            FIND => {
+                let key = rest.first_chunk().map_or(0, |key| u64::from_le_bytes(*key));
+                let value = self.records.get(&key).map_or(&[][..], |value| &value[..]);
+                vec![Effect::Send(from, message(FOUND, number, value))]
+            }
+            _ => self.on_found(number, rest),
+        }
+    }
+
+    fn on_found(&mut self, operation: u64, value: &[u8]) -> Vec<Effect> {
+        let Some((asked, answered)) = self.lookups.get_mut(&operation) else { return Vec::new() };
+        *answered += 1;
+        let end = (asked == answered).then_some(Effect::Finished(operation, Trip { hops: 1, requests: *asked }));
+        if end.is_some() {
+            self.lookups.remove(&operation);
+        }
+        let found = (!value.is_empty()).then(|| Effect::Found(operation, value.into()));
+        found.into_iter().chain(end).collect()
+    }
+
+    pub(super) fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+        let mut ended = Vec::new();
+        let due = self.ends.iter().take_while(|(at, _)| *at <= now).count();
+        for (_, operation) in self.ends.drain(..due) {
+            if let Some((requests, _)) = self.lookups.remove(&operation) {
+                ended.push(Effect::Finished(operation, Trip { hops: 1, requests }));
+            }
+        }
+        ended
+    }
+
+    pub(super) fn deadline(&self) -> Option<Nanos> {
+        self.ends.front().map(|(at, _)| *at)
+    }
+
+    pub(super) const fn peers(&self) -> usize {
+        self.nodes as usize - 1
+    }
+
+    fn holders(&self, key: u64) -> BTreeSet<u32> {
+        let mut random = Random::stream(key, "holder", 0);
+        (0..HOLDERS).map(|_| random.below(u64::from(self.nodes)) as u32).collect()
+    }
+}
+
+fn message(kind: u8, number: u64, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(rest);
+    bytes
+}
