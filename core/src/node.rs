@@ -3,6 +3,7 @@
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
 //! `settle` for how a session's news become outputs. Peers and presences are in `node/reach.rs`.
 
+mod batch;
 mod boot;
 mod reach;
 
@@ -19,7 +20,7 @@ use crate::api::{
 use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::Presences;
-use crate::gate::{Authentic, Channel, Gate, Policy, Sentence};
+use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Sentence};
 use crate::journal::Record;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
 use crate::wire::{Address, Body, Content, Definition, Message, PeerId, SessionId, SessionMessage};
@@ -38,6 +39,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     weights: Entropy,
     pub(crate) now: Now,
     pub(crate) gate: Gate,
+    authors: Authors<V>,
     policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
@@ -265,7 +267,7 @@ impl<V: Verifier> Node<V> {
         {
             return Err(Refusal::Ended);
         }
-        let (authentic, body) = self.gate.authenticate(&self.verifier, message)?;
+        let (authentic, body) = self.gate.authenticate(&self.verifier, &mut self.authors, message)?;
         match body {
             Body::Presence(presence) => {
                 if !self.policy.accepts_resource(authentic.author(), &presence) {

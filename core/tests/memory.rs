@@ -31,7 +31,7 @@ fn say(signer: &mut SoftwareSigner, body: Body) -> Bytes {
 }
 
 /// A flood of valid messages: presences with as many and as long addresses as fit, sessions with many signers and long
-/// messages, and steps of sessions that do not exist, each from another key and peer.
+/// messages, steps that make signers familiar, and steps of sessions that do not exist, each from another key and peer.
 fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     let mut author = signer(number);
     let presence = Presence {
@@ -63,6 +63,11 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     let nonce = author.nonce(slot, &aggregate, &definition.message).unwrap();
     let content = Content::Announce { definition, nonce };
     messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
+    // Enough of them to make the author familiar; they are refused, because the session is not complete.
+    for sequence in 2..8 {
+        let content = Content::Confirmed;
+        messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content })));
+    }
     for sequence in 1..4 {
         let session = SessionId::from_bytes([sequence as u8; 32]);
         let content = Content::Abort { reason: AbortReason::Left };
@@ -79,6 +84,7 @@ fn a_flood_stays_under_the_ceiling() {
     // Small caps, so that the flood reaches them all; no quota in its way.
     (limits.sessions, limits.unapproved, limits.unapproved_per_creator, limits.ended) = (20, 20, 20, 20);
     (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
+    limits.familiar = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
     (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);
     let ceiling = limits.ceiling();

@@ -111,6 +111,9 @@ pub struct Limits {
     pub early_per_author: usize,
     /// How long such a message is kept.
     pub early_lifetime: Duration,
+    /// Signers of sessions whose keys are prepared once they have signed some messages, 16 KiB each. When there are more,
+    /// those who have been silent the longest are verified as anyone is.
+    pub familiar: usize,
     /// How far a message may be behind the newest of its author, in its session and attempt.
     pub sequence_window: u64,
 }
@@ -141,6 +144,7 @@ impl Default for Limits {
             early: 1_000,
             early_per_author: 64,
             early_lifetime: Duration::from_secs(60),
+            familiar: 256,
             sequence_window: 100,
         }
     }
@@ -158,6 +162,8 @@ mod size {
     pub(super) const SESSION: usize = 4_096;
     /// A peer's account, connected or not.
     pub(super) const NEIGHBOUR: usize = 512;
+    /// A prepared key.
+    pub(super) const FAMILIAR: usize = 16_384 + 512;
     /// A bucket, a lookup, a timer.
     pub(super) const SMALL: usize = 256;
 }
@@ -173,6 +179,7 @@ impl Limits {
         let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
         let early = self.early * (MAX_GOSSIP + size::SMALL);
         let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
-        live + ended + presences + early + peers + (self.lookups + self.announcers) * size::SMALL
+        let familiar = self.familiar * size::FAMILIAR;
+        live + ended + presences + early + peers + familiar + (self.lookups + self.announcers) * size::SMALL
     }
 }

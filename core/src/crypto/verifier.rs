@@ -11,7 +11,7 @@ use super::keys::PublicKey;
 use super::many::{self, Signed};
 use super::nonce::{NonceError, PublicNonce};
 use super::partials;
-use super::schnorr::{self, Signature};
+use super::schnorr::{self, PreparedKey, Signature};
 use super::signing::{self, CombineError, PartialSignature, SigningContext};
 
 /// The public half of the cryptography: authorship of messages and everything a session checks.
@@ -23,9 +23,17 @@ pub trait Verifier {
     type Keys;
     /// One signing round of a session: keys, nonces and message are fixed.
     type Round;
+    /// A key with what makes verifying under it faster.
+    type Prepared;
 
     /// Whether `author` signed the message with this digest.
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool;
+
+    /// Prepares the key of an author of many messages. None for a key under which nothing verifies.
+    fn prepare(&self, author: &PublicKey) -> Option<Self::Prepared>;
+
+    /// What [`verify`](Self::verify) says, for a key that is prepared.
+    fn verify_prepared(&self, author: &Self::Prepared, digest: &[u8; 32], signature: &Signature) -> bool;
 
     /// Whether each author signed the message with the digest beside it.
     ///
@@ -108,10 +116,19 @@ pub struct Secp256k1;
 impl Verifier for Secp256k1 {
     type Keys = KeyAggContext;
     type Round = SigningContext;
+    type Prepared = PreparedKey;
 
     /// A Lotus signature whatever the session's suite is: it binds all 33 bytes of the author's key.
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
         schnorr::verify(Suite::Lotus, author, digest, signature)
+    }
+
+    fn prepare(&self, author: &PublicKey) -> Option<PreparedKey> {
+        PreparedKey::new(Suite::Lotus, author)
+    }
+
+    fn verify_prepared(&self, author: &PreparedKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        author.verify(digest, signature)
     }
 
     fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], entropy: &[u8; 32]) -> Vec<bool> {

@@ -5,6 +5,7 @@
 //!
 //! Driven by `Node` alone.
 
+mod authors;
 mod early;
 mod neighbours;
 mod policy;
@@ -21,6 +22,7 @@ use crate::wire::{
     Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, SessionId, SessionMessage,
 };
 
+pub(crate) use authors::{Authors, Claim};
 pub(crate) use early::Early;
 pub(crate) use neighbours::{Neighbours, Sentence};
 pub(crate) use policy::NoPolicy;
@@ -183,10 +185,13 @@ impl Gate {
     pub(crate) fn authenticate<V: Verifier>(
         &self,
         verifier: &V,
+        authors: &mut Authors<V>,
         message: Message,
     ) -> Result<(Authentic<()>, Body), Refusal> {
-        let author = message.unsigned.author;
-        if !verifier.verify(&author, &message.digest(), &message.signature) {
+        let claim @ (author, ..) = message.claim();
+        let is_signer =
+            matches!(&message.unsigned.body, Body::Session(step) if self.windows.contains_key(&step.session));
+        if !authors.verify(verifier, claim, is_signer) {
             return Err(Refusal::Signature);
         }
         Ok((Authentic { author, bytes: message.bytes, value: () }, message.unsigned.body))

@@ -106,6 +106,19 @@ impl Neighbours {
         }
     }
 
+    /// Whether so many messages and bytes would all be let in now.
+    pub(crate) fn affords(&self, peer: &PeerId, messages: usize, bytes: usize, now: Mono) -> bool {
+        let (limits, messages, bytes) = (&self.limits, messages as u64, bytes as u64);
+        let (mut all_messages, mut all_bytes) = (self.all_messages, self.all_bytes);
+        let mut neighbour = self.by_peer.get(peer).copied().unwrap_or_default();
+        neighbour.refresh(now);
+        neighbour.standing == Standing::Good
+            && neighbour.messages.take(limits.messages_per_peer, messages, now)
+            && neighbour.bytes.take(limits.bytes_per_peer, bytes, now)
+            && (neighbour.reserved.take(limits.messages_reserved_per_peer, messages, now)
+                || (all_messages.take(limits.messages, messages, now) && all_bytes.take(limits.bytes, bytes, now)))
+    }
+
     /// Holds a refusal against the neighbour that could have avoided it.
     pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Sentence> {
         let penalty = refusal.penalty();

@@ -11,7 +11,7 @@ use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Entropy, Now, Outbox, Timers};
 use crate::crypto::{Signer, Verifier};
 use crate::discovery::Presences;
-use crate::gate::{Gate, NoPolicy};
+use crate::gate::{Authors, Gate, NoPolicy};
 use crate::journal::{CorruptRecord, Record, SessionRecord};
 use crate::session::{Session, Sessions};
 use crate::wire::{PRESENCE_TOPIC, PeerId, SessionId};
@@ -74,6 +74,7 @@ impl<V: Verifier> Node<V> {
         let limits = &config.limits;
         let mut node = Self {
             gate: Gate::new(config.network, own_key, config.clock_skew, limits),
+            authors: Authors::new(limits.familiar),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences, limits.keys_per_peer),
             own_key,

@@ -96,6 +96,11 @@ impl Message {
         Ok(Self { unsigned, signature: Signature::from_bytes(signature), bytes })
     }
 
+    /// Author, digest and signature: what there is to verify.
+    pub(crate) fn claim(&self) -> (PublicKey, [u8; 32], Signature) {
+        (self.unsigned.author, self.digest(), self.signature)
+    }
+
     /// What the author signs.
     pub fn digest(&self) -> [u8; 32] {
         digest(&self.bytes[..self.bytes.len() - SIGNATURE_LENGTH])

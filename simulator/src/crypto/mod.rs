@@ -15,7 +15,7 @@ use nelumbo_core::wire::Definition;
 /// A kind of cryptography.
 pub trait Crypto: 'static {
     /// Its public half.
-    type V: Verifier<Keys: Send, Round: Send> + Send;
+    type V: Verifier<Keys: Send, Round: Send, Prepared: Send> + Send;
 
     /// What outputs call it.
     const NAME: &'static str;

@@ -87,10 +87,19 @@ fn final_signature(aggregate: &PublicKey, message: &[u8], nonces: &[u8; 32]) -> 
 impl Verifier for ToyVerifier {
     type Keys = ToyKeys;
     type Round = ToyRound;
+    type Prepared = PublicKey;
 
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
         self.meter.charge(Costs::MEASURED.verify);
         authorship(author, digest) == *signature
+    }
+
+    fn prepare(&self, author: &PublicKey) -> Option<PublicKey> {
+        Some(*author)
+    }
+
+    fn verify_prepared(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        self.verify(author, digest, signature)
     }
 
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<ToyKeys, KeyAggError> {

@@ -32,15 +32,16 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    /// As many lists as `count`, of points that name their list.
-    pub(super) fn new<I>(count: usize, points: I) -> Self
-    where
-        I: Iterator<Item = (usize, AffinePoint)> + Clone,
-    {
+    /// As many lists as `count`, of points that name their list; `of_points` is the list of each.
+    pub(super) fn new(
+        count: usize,
+        of_points: impl Iterator<Item = usize>,
+        points: impl Iterator<Item = (usize, AffinePoint)>,
+    ) -> Self {
         let mut lists = Vec::new();
         lists.resize(count, (0, 0));
         let mut total = 0;
-        points.clone().for_each(|(list, _)| lists[list].1 += 1);
+        of_points.for_each(|list| lists[list].1 += 1);
         for (start, length) in &mut lists {
             (*start, total) = (total, total + *length);
             *length = 0;
@@ -161,14 +162,18 @@ fn add_pairs(pairs: &[(AffinePoint, AffinePoint)]) -> Vec<AffinePoint> {
 /// The sum of each list of points.
 pub(in crate::crypto) fn sums<const N: usize>(lists: [&[AffinePoint]; N]) -> [Point; N] {
     let points = lists.iter().enumerate().flat_map(|(list, points)| points.iter().map(move |point| (list, *point)));
-    let mut buckets = Buckets::new(N, points);
+    let mut buckets = Buckets::new(N, points.clone().map(|(list, _)| list), points);
     buckets.reduce(WORTH_A_ROUND);
     core::array::from_fn(|list| buckets.list(list).iter().fold(Point::INFINITY, |sum, point| sum.add_affine(point)))
 }
 
 /// `Σ 2^position·point`: the points of each position are summed in batches, then one run of doublings takes them all in.
 pub(super) fn sum_placed(positions: usize, placed: &[Placed]) -> Point {
-    let mut buckets = Buckets::new(positions, placed.iter().map(|digit| (digit.position, digit.point)));
+    let points = placed.iter().map(|digit| (digit.position, digit.point));
+    sum_lists(positions, Buckets::new(positions, placed.iter().map(|digit| digit.position), points))
+}
+
+fn sum_lists(positions: usize, mut buckets: Buckets) -> Point {
     buckets.reduce(WORTH_A_ROUND);
     (0..positions).rev().fold(Point::INFINITY, |sum, position| {
         buckets.list(position).iter().fold(sum.double(), |sum, point| sum.add_affine(point))
@@ -176,18 +181,24 @@ pub(super) fn sum_placed(positions: usize, placed: &[Placed]) -> Point {
 }
 
 /// `Σ k·P` over the terms, and `Σ 2^position·point` over the placed points.
-pub(super) fn sum(terms: &[Term], mut placed: Vec<Placed>) -> Point {
+pub(super) fn sum(terms: &[Term], placed: &[Placed]) -> Point {
     let tables = tables(terms);
-    for (index, term) in terms.iter().enumerate() {
-        for (half, lambda) in term.halves.iter().zip([false, true]) {
-            wnaf(&words_of(half.magnitude), WIDTH, |position, digit| {
-                let entry = tables[digit.unsigned_abs() as usize / 2][index];
-                let point = entry.negate_if(half.negative != (digit < 0));
-                placed.push(Placed { position, point: if lambda { point.endomorphism() } else { point } });
-            });
+    // Points are made of digits only when they are put into their lists: less memory to go through.
+    let mut digits: Vec<(usize, i32, u32)> = Vec::with_capacity(terms.len() * 48);
+    for (index, term) in (0..).zip(terms) {
+        for (half, lambda) in term.halves.iter().zip([0, 1]) {
+            let sign = if half.negative { -1 } else { 1 };
+            wnaf(&words_of(half.magnitude), WIDTH, |at, digit| digits.push((at, sign * digit, 2 * index + lambda)));
         }
     }
-    sum_placed(super::straus::POSITIONS, &placed)
+    let of_digits = digits.iter().map(|(position, digit, half)| {
+        let entry = tables[digit.unsigned_abs() as usize / 2][*half as usize / 2].negate_if(*digit < 0);
+        (*position, if half % 2 == 1 { entry.endomorphism() } else { entry })
+    });
+    let lists = digits.iter().map(|digit| digit.0).chain(placed.iter().map(|digit| digit.position));
+    let points = of_digits.chain(placed.iter().map(|digit| (digit.position, digit.point)));
+    let positions = super::straus::POSITIONS;
+    sum_lists(positions, Buckets::new(positions, lists, points))
 }
 
 /// P, 3P, …, 15P of each term's point, in four rounds: what 2P and P make, what 4P makes of those, what 8P makes of all.

@@ -99,7 +99,7 @@ impl<'a> Combination<'a> {
         let halves = self.terms.iter().flat_map(|term| &term.halves).filter(|half| half.magnitude != 0).count();
         match halves {
             0..BATCH_FROM => straus::sum(&self.terms, &placed),
-            BATCH_FROM..BUCKETS_FROM => batch::sum(&self.terms, placed),
+            BATCH_FROM..BUCKETS_FROM => batch::sum(&self.terms, &placed),
             _ => pippenger::sum(&self.terms, placed),
         }
     }

@@ -58,7 +58,7 @@ pub(super) fn sum(terms: &[Term], mut placed: Vec<Placed>) -> Point {
                 (bucket, point.negate_if(*digit < 0))
             })
         });
-        let mut lists = Buckets::new((to - from) * buckets, points);
+        let mut lists = Buckets::new((to - from) * buckets, points.clone().map(|(bucket, _)| bucket), points);
         lists.reduce(1);
         sums.extend((0..(to - from) * buckets).map(|list| lists.list(list).first().copied()));
     }
@@ -82,7 +82,7 @@ fn fold(mut sums: Vec<Option<AffinePoint>>, bits: usize, windows: usize, placed:
             let (window, bucket) = of_window(index);
             (*point).filter(|_| bucket >= 2).map(|point| (window * folded + bucket / 2, point))
         });
-        let mut lists = Buckets::new(windows * folded, pairs);
+        let mut lists = Buckets::new(windows * folded, pairs.clone().map(|(bucket, _)| bucket), pairs);
         lists.reduce(1);
         sums = (0..windows * folded).map(|list| lists.list(list).first().copied()).collect();
     }

@@ -224,7 +224,7 @@ fn sums_by_every_method() {
         }
         assert_same(&combination.evaluate(), &expected);
         assert_same(&straus::sum(&terms, &placed), &with_placed);
-        assert_same(&batch::sum(&terms, placed.clone()), &with_placed);
+        assert_same(&batch::sum(&terms, &placed), &with_placed);
         assert_same(&pippenger::sum(&terms, placed), &with_placed);
         true
     }

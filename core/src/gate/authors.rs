@@ -1,0 +1,156 @@
+//! What is kept of authors so that their signatures cost less to verify.
+//!
+//! Owns the prepared keys of those who sign often, and the verdicts on messages that were verified together. Invariant:
+//! every verdict is that of [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent the
+//! longest is forgotten. Driven by the gate.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::crypto::{PublicKey, Signature, Verifier};
+
+/// An author, a digest, and what is said to be the author's signature of it.
+pub(crate) type Claim = (PublicKey, [u8; 32], Signature);
+
+/// How many messages a signer has to send before its key is prepared. Preparing costs about as much as this many
+/// verifications under a prepared key save, so it is never worse than twice the best.
+const FAMILIAR_AFTER: u32 = 5;
+
+/// A signer that has sent messages.
+struct Known<P> {
+    messages: u32,
+    /// When it was last heard, counted in messages.
+    heard: u64,
+    prepared: Option<P>,
+}
+
+/// The authors.
+pub(crate) struct Authors<V: Verifier> {
+    known: BTreeMap<PublicKey, Known<V::Prepared>>,
+    capacity: usize,
+    heard: u64,
+    verdicts: BTreeMap<Claim, bool>,
+}
+
+impl<V: Verifier> Authors<V> {
+    pub(crate) const fn new(capacity: usize) -> Self {
+        Self { known: BTreeMap::new(), capacity, heard: 0, verdicts: BTreeMap::new() }
+    }
+
+    /// Whether a signature is its author's. Signers of sessions are remembered, and nobody else.
+    pub(super) fn verify(&mut self, verifier: &V, claim: Claim, is_signer: bool) -> bool {
+        let (author, digest, signature) = &claim;
+        let is_valid = match (self.verdicts.get(&claim), self.prepared(author)) {
+            (Some(verdict), _) => *verdict,
+            (None, Some(prepared)) => verifier.verify_prepared(prepared, digest, signature),
+            (None, None) => verifier.verify(author, digest, signature),
+        };
+        if is_valid && is_signer {
+            self.remember(verifier, author);
+        }
+        is_valid
+    }
+
+    /// Verifies together what will be asked for one by one. Claims of authors who are verified faster alone are left out.
+    pub(crate) fn verify_ahead(&mut self, verifier: &V, mut claims: Vec<Claim>, entropy: &[u8; 32]) {
+        claims.retain(|(author, ..)| self.prepared(author).is_none());
+        claims.sort_unstable();
+        claims.dedup();
+        if claims.len() > 1 {
+            let verdicts = verifier.verify_many(&claims, entropy);
+            self.verdicts.extend(claims.into_iter().zip(verdicts));
+        }
+    }
+
+    /// Forgets what was verified ahead.
+    pub(crate) fn forget_verdicts(&mut self) {
+        self.verdicts.clear();
+    }
+
+    fn prepared(&self, author: &PublicKey) -> Option<&V::Prepared> {
+        self.known.get(author)?.prepared.as_ref()
+    }
+
+    fn remember(&mut self, verifier: &V, author: &PublicKey) {
+        if !self.known.contains_key(author) && self.known.len() >= self.capacity {
+            let silent = self.known.iter().min_by_key(|(_, known)| known.heard).map(|(author, _)| *author);
+            match silent {
+                Some(silent) => drop(self.known.remove(&silent)),
+                None => return,
+            }
+        }
+        self.heard += 1;
+        let known = self.known.entry(*author).or_insert(Known { messages: 0, heard: 0, prepared: None });
+        known.heard = self.heard;
+        if known.messages < FAMILIAR_AFTER {
+            known.messages += 1;
+            if known.messages == FAMILIAR_AFTER {
+                known.prepared = verifier.prepare(author);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::crypto::{Secp256k1, SecretKey, Suite, schnorr};
+
+    fn claim(key: u8, digest: u8, is_valid: bool) -> Claim {
+        let (secret, digest) = (SecretKey::from_bytes(&[key; 32]).expect("a key"), [digest; 32]);
+        let mut signature = schnorr::sign(Suite::Lotus, &secret, &digest, None).expect("32 bytes").to_bytes();
+        signature[63] ^= u8::from(!is_valid);
+        (secret.public_key(), digest, Signature::from_bytes(signature))
+    }
+
+    fn prepared(authors: &Authors<Secp256k1>) -> Vec<PublicKey> {
+        authors.known.iter().filter(|(_, known)| known.prepared.is_some()).map(|(key, _)| *key).collect()
+    }
+
+    #[test]
+    fn verdicts_stay_the_same_for_the_familiar_and_for_those_verified_ahead() {
+        let mut authors = Authors::new(8);
+        for round in 0..3 * FAMILIAR_AFTER as u8 {
+            let claims: Vec<_> =
+                (1..=4).flat_map(|key| [true, false].map(|is_valid| claim(key, round, is_valid))).collect();
+            if round % 2 == 0 {
+                authors.verify_ahead(&Secp256k1, claims.clone(), &[round; 32]);
+            }
+            for (index, claim) in claims.into_iter().enumerate() {
+                assert_eq!(authors.verify(&Secp256k1, claim, true), index % 2 == 0);
+            }
+            authors.forget_verdicts();
+        }
+        assert_eq!(prepared(&authors).len(), 4, "each was prepared on the way");
+    }
+
+    #[test]
+    fn only_signers_become_familiar_and_only_by_valid_signatures() {
+        let mut authors = Authors::new(8);
+        for digest in 0..2 * FAMILIAR_AFTER as u8 {
+            assert!(authors.verify(&Secp256k1, claim(1, digest, true), false));
+            assert!(!authors.verify(&Secp256k1, claim(2, digest, false), true));
+        }
+        assert!(authors.known.is_empty());
+    }
+
+    #[test]
+    fn at_the_cap_the_silent_are_forgotten() {
+        let mut authors = Authors::new(3);
+        let hear = |authors: &mut Authors<_>, key| {
+            (0..FAMILIAR_AFTER as u8)
+                .for_each(|digest| assert!(authors.verify(&Secp256k1, claim(key, digest, true), true)));
+        };
+        (1..=3).for_each(|key| hear(&mut authors, key));
+        hear(&mut authors, 1);
+        hear(&mut authors, 4);
+        let mut expected = [1, 3, 4].map(|key| claim(key, 0, true).0);
+        expected.sort_unstable();
+        assert_eq!(prepared(&authors), expected);
+        let mut none = Authors::new(0);
+        hear(&mut none, 1);
+        assert!(none.known.is_empty());
+    }
+}

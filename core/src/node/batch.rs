@@ -1,0 +1,123 @@
+//! Several inputs at once.
+//!
+//! Owns the look ahead at what they bring: their signatures are verified together, for less than one by one. Invariant:
+//! what comes of the inputs is what [`Node::handle`] makes of each in turn, whatever they are; the look ahead changes
+//! nothing but the time it takes. Hosts drive it.
+
+use alloc::vec::Vec;
+
+use super::Node;
+use crate::api::Input;
+use crate::base::{Mono, Now};
+use crate::crypto::Verifier;
+use crate::gate::{Channel, Claim};
+use crate::wire::{Body, Message};
+
+impl<V: Verifier> Node<V> {
+    /// Takes several facts about the world, as [`handle`](Self::handle) takes each, in this order and at this time.
+    ///
+    /// Messages of many authors cost about half of what they cost one by one. Best is what waits already; nothing is gained
+    /// by waiting for more.
+    pub fn handle_many(&mut self, now: Now, inputs: Vec<Input>) {
+        let claims = self.claims(self.now.mono.max(now.mono), &inputs);
+        if claims.len() > 1 {
+            let entropy = self.weights.bytes32();
+            self.authors.verify_ahead(&self.verifier, claims, &entropy);
+        }
+        inputs.into_iter().for_each(|input| self.handle(now, input));
+        self.authors.forget_verdicts();
+    }
+
+    /// The signatures that will be looked at, as far as that can be said before. Whoever could not send all of this within
+    /// its quota is left out, so that a flood costs no more here than it does one by one.
+    fn claims(&self, now: Mono, inputs: &[Input]) -> Vec<Claim> {
+        let messages: Vec<_> = inputs
+            .iter()
+            .filter_map(|input| match input {
+                Input::Received { from, bytes } => Some((from, Channel::Direct, bytes)),
+                Input::Gossip { from, bytes, .. } => Some((from, Channel::Gossip, bytes)),
+                _ => None,
+            })
+            .collect();
+        if messages.len() < 2 {
+            return Vec::new();
+        }
+        let size = messages.iter().map(|(.., bytes)| bytes.len()).sum();
+        let mut claims = Vec::new();
+        for (from, channel, bytes) in &messages {
+            if self.gate.neighbours.affords(from, messages.len(), size, now)
+                && let Ok(message) = self.gate.decode(*channel, (*bytes).clone())
+                && self.is_awaited(&message)
+            {
+                claims.push(message.claim());
+            }
+        }
+        claims
+    }
+
+    /// Whether nothing but its signature decides what comes of the message, as things stand.
+    fn is_awaited(&self, message: &Message) -> bool {
+        match &message.unsigned.body {
+            Body::Presence(presence) => self.presences.is_news(&message.unsigned.author, presence.issued_at),
+            Body::Session(step) => !self.sessions.is_closed(&step.session),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+
+    use super::*;
+    use crate::api::{Config, Quota};
+    use crate::base::{Entropy, Wall};
+    use crate::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner};
+    use crate::node::Boot;
+    use crate::wire::{PeerId, Presence, seal};
+
+    const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000) };
+
+    fn signer(number: u8) -> SoftwareSigner {
+        let entropy = Entropy::new([number; 32]).expect("not all zero");
+        SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
+    }
+
+    fn node(config: Config) -> Node<Secp256k1> {
+        let entropy = Entropy::new([9; 32]).expect("not all zero");
+        let peer = PeerId::from_bytes(&[9]).expect("a name");
+        let boot = Boot { signer: Box::new(signer(9)), verifier: Secp256k1, entropy, peer, records: Vec::new() };
+        Node::new(config, boot, NOW).expect("an empty journal")
+    }
+
+    /// Presences of as many authors, all from one peer.
+    fn presences(count: u8) -> Vec<Input> {
+        let from = PeerId::from_bytes(&[1]).expect("a name");
+        let (issued_at, expires_at) = (Wall::from_millis(1_000), Wall::from_millis(2_000));
+        let presence = Presence { peer: from, addresses: Vec::new(), issued_at, expires_at };
+        let one = |number| {
+            let body = Body::Presence(presence.clone());
+            let bytes = seal::<Secp256k1>(&mut signer(number), Network::Regtest, body).expect("software signs");
+            Input::Received { from, bytes }
+        };
+        (1..=count).map(one).collect()
+    }
+
+    #[test]
+    fn what_is_awaited_is_verified_ahead_once() {
+        let mut node = node(Config::new(Network::Regtest));
+        let inputs = presences(4);
+        assert_eq!(node.claims(Mono::ZERO, &inputs).len(), 4);
+        assert!(node.claims(Mono::ZERO, &inputs[..1]).is_empty(), "there is nothing to verify it together with");
+        node.handle_many(NOW, inputs.clone());
+        assert!(node.claims(Mono::ZERO, &inputs).is_empty(), "all are known");
+    }
+
+    #[test]
+    fn a_flood_is_not_verified_ahead() {
+        let mut config = Config::new(Network::Regtest);
+        config.limits.messages_per_peer = Quota { burst: 3, every: core::time::Duration::from_secs(1) };
+        let node = node(config);
+        assert_eq!(node.claims(Mono::ZERO, &presences(3)).len(), 3);
+        assert!(node.claims(Mono::ZERO, &presences(4)).is_empty());
+    }
+}
