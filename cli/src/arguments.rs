@@ -6,19 +6,26 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
+use crate::commands::{
+    abort, ban, close, completions, confirm, create, demo, demo_node, elect, events, join, key, node, pardon, peers,
+    retry, sessions, sign, simulate, stats, stop, verify, verify_blame,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   nelumbo demo
+  nelumbo node init && nelumbo node
+  nelumbo create KEY KEY --message HEX
   nelumbo key generate --out alice.key
   nelumbo key aggregate KEY KEY KEY
   nelumbo verify --key KEY --message HEX --signature HEX
 
 Exit status:
   0  done; for `verify`: the signature is valid
-  1  the answer is no: an invalid signature, a session that did not complete
+  1  the answer is no: an invalid signature, a session that did not complete, a refusal by the node
   2  the command cannot be carried out as given: a wrong argument, an unreadable key, a port in use
+  3  no node is running in the data folder, or it has gone
+  4  the passphrase is wrong
 
 Results go to standard output, everything else to standard error. Byte strings are hexadecimal.
 `nelumbo help COMMAND` explains a command.";
@@ -50,6 +57,20 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoNode(demo_node::DemoNode),
+    Node(node::Node),
+    Stats(stats::Stats),
+    Peers(peers::Peers),
+    Create(create::Create),
+    Sessions(sessions::Sessions),
+    Join(join::Join),
+    Abort(abort::Abort),
+    Retry(retry::Retry),
+    Confirm(confirm::Confirm),
+    Close(close::Close),
+    Events(events::Events),
+    Ban(ban::Ban),
+    Pardon(pardon::Pardon),
+    Stop(stop::Stop),
     #[command(subcommand)]
     Key(key::Key),
     Sign(sign::Sign),

@@ -1,6 +1,6 @@
 //! Why a command did not do what it was asked.
 //!
-//! Owns the two ways to fail and the one line in which each is told. Invariant: that line says what is wrong and, after
+//! Owns the ways to fail and the one line in which each is told. Invariant: that line says what is wrong and, after
 //! a semicolon, what to do about it. Commands make failures, `output` prints them.
 
 use std::fmt;
@@ -28,6 +28,8 @@ pub(crate) struct Failure {
 enum Kind {
     Input,
     Unmet,
+    NoNode,
+    Passphrase,
     Interrupted(u8),
 }
 
@@ -40,6 +42,20 @@ impl Failure {
     /// The command made sense, and what it was to bring about did not happen; exit status 1.
     pub(crate) fn unmet(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { kind: Kind::Unmet, problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// There is no node to talk to, or no longer; exit status 3.
+    pub(crate) fn no_node(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self { kind: Kind::NoNode, problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// A key is sealed, and not with this passphrase; exit status 4.
+    pub(crate) fn passphrase(of: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Passphrase,
+            problem: format!("the passphrase does not open {of}"),
+            remedy: "try again; if it is surely right, the file was altered, so restore it from a backup".to_owned(),
+        }
     }
 
     /// Somebody ended the program by this signal; exit status 128 and the signal, as shells have it.
@@ -56,6 +72,8 @@ impl Failure {
         match self.kind {
             Kind::Input => 2,
             Kind::Unmet => 1,
+            Kind::NoNode => 3,
+            Kind::Passphrase => 4,
             Kind::Interrupted(signal) => 128_u8.saturating_add(signal),
         }
     }

@@ -1,18 +1,22 @@
-//! Key files: one secret key each, as text.
+//! Key files: one secret key each, as text, plain or sealed with a passphrase.
 //!
 //! Owns the format and the rules around it. Invariants: a file is created for its owner alone and never overwritten; one
 //! that others can read is refused; buffers that held the secret are wiped, and no message repeats what a line with the
-//! secret says. Commands that need a key drive it.
+//! secret says. Commands that need a key and nodes drive it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
+use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::passphrase::{Passphrase, PassphraseSource};
+use crate::private_file;
+use crate::sealing::Sealed;
 
 /// The format, for the help.
 pub(crate) const FORMAT: &str = "\
@@ -21,7 +25,9 @@ A key file is text with four lines:
   network mainnet          mainnet, testnet or regtest
   public-key 02c6047f...   66 hexadecimal digits
   secret-key L3hVubad...   wallet import format (WIF), compressed
-Whoever reads it can sign. It is created with mode 600, and refused when others may read it.";
+or, as the last one, when it is sealed with a passphrase:
+  sealed-key argon2id-xchacha20poly1305 65536 3 4 SALT NONCE SEALED
+Whoever reads a key that is not sealed can sign. Files are created with mode 600, and refused when others may read them.";
 
 const HEADER: &str = "nelumbo-key 1";
 const MAX_SIZE: usize = 4096;
@@ -30,29 +36,63 @@ const MAX_SIZE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct KeyFile {
     pub(crate) network: Network,
-    pub(crate) key: SecretKey,
+    pub(crate) public_key: PublicKey,
+    path: PathBuf,
+    secret: Secret,
 }
 
-/// Writes a new key file.
-pub(crate) fn create(path: &Path, network: Network, key: &SecretKey) -> Result<(), Failure> {
-    let secret = wif::encode(key, network, true);
-    let text = Zeroizing::new(format!(
-        "{HEADER}\nnetwork {network}\npublic-key {}\nsecret-key {}\n",
-        key.public_key(),
-        secret.as_str()
-    ));
-    let mut file = open_new(path).map_err(|error| match error.kind() {
+#[derive(Debug)]
+enum Secret {
+    Plain(SecretKey),
+    Sealed(Sealed),
+}
+
+impl KeyFile {
+    /// The secret key. The passphrase is asked for only if there is one.
+    pub(crate) fn unlock(self, passphrase: &PassphraseSource) -> Result<SecretKey, Failure> {
+        let sealed = match self.secret {
+            Secret::Plain(key) => return Ok(key),
+            Secret::Sealed(sealed) => sealed,
+        };
+        let passphrase = passphrase.known(self.path.display())?;
+        let opened = sealed.open(&passphrase, public_part(self.network, &self.public_key).as_bytes());
+        let key = opened.and_then(|secret| SecretKey::from_bytes(&secret).ok());
+        key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| Failure::passphrase(self.path.display()))
+    }
+}
+
+/// Writes a new key file, sealed if there is a passphrase.
+pub(crate) fn create(
+    path: &Path,
+    network: Network,
+    key: &SecretKey,
+    seal: Option<(&Passphrase, &mut Entropy)>,
+) -> Result<(), Failure> {
+    let public = public_part(network, &key.public_key());
+    let secret = match seal {
+        Some((passphrase, entropy)) => {
+            let secret = key.expose_secret_bytes_for_storage();
+            let sealed = Sealed::seal(&secret, passphrase, public.as_bytes(), entropy);
+            Zeroizing::new(format!("sealed-key {sealed}\n"))
+        }
+        None => Zeroizing::new(format!("secret-key {}\n", wif::encode(key, network, true).as_str())),
+    };
+    let text = Zeroizing::new([public.as_str(), secret.as_str()].concat());
+    private_file::create(path, text.as_bytes()).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::input(
             format_args!("{} exists, and a key file is never overwritten", path.display()),
-            "choose another name with --out",
+            "choose another one with --out or --data",
         ),
-        _ => cannot_write(path, &error),
-    })?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
-        // Half a key is of no use; that this may fail too changes nothing.
-        let _ = fs::remove_file(path);
-        cannot_write(path, &error)
+        _ => Failure::input(
+            format_args!("cannot write the key file {}: {error}", path.display()),
+            "choose a place where you may write with --out or --data",
+        ),
     })
+}
+
+/// Everything but the secret. A sealed secret belongs to it, and does not open under another.
+fn public_part(network: Network, public_key: &PublicKey) -> String {
+    format!("{HEADER}\nnetwork {network}\npublic-key {public_key}\n")
 }
 
 /// Reads a key file.
@@ -60,7 +100,7 @@ pub(crate) fn read(path: &Path) -> Result<KeyFile, Failure> {
     let cannot_read = |error: io::Error| {
         Failure::input(
             format_args!("cannot read the key file {}: {error}", path.display()),
-            "give --key-file a file made by `nelumbo key generate`",
+            "give a file made by `nelumbo key generate`",
         )
     };
     let file = File::open(path).map_err(cannot_read)?;
@@ -78,10 +118,10 @@ pub(crate) fn read(path: &Path) -> Result<KeyFile, Failure> {
         return Err(unusable("it is too large"));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| unusable("it is not text"))?;
-    parse(text).map_err(|problem| unusable(&problem))
+    parse(path, text).map_err(|problem| unusable(&problem))
 }
 
-fn parse(text: &str) -> Result<KeyFile, String> {
+fn parse(path: &Path, text: &str) -> Result<KeyFile, String> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     if lines.next() != Some(HEADER) {
         return Err(format!("its first line is not `{HEADER}`"));
@@ -92,51 +132,34 @@ fn parse(text: &str) -> Result<KeyFile, String> {
     };
     let network: Network = field("network")?.parse().map_err(|error| format!("{error}"))?;
     let public_key: PublicKey = field("public-key")?.parse().map_err(|error| format!("{error}"))?;
-    let imported = wif::decode(field("secret-key")?).map_err(|error| format!("{error}"))?;
+    let secret = match lines.next().and_then(|line| line.split_once(' ')) {
+        Some(("secret-key", wif)) => Secret::Plain(plain(wif.trim(), network, &public_key)?),
+        Some(("sealed-key", sealed)) => Secret::Sealed(sealed.trim().parse()?),
+        _ => return Err("the line `secret-key` is missing or not in its place, and so is `sealed-key`".to_owned()),
+    };
     if lines.next().is_some() {
         return Err("there is more after the secret key".to_owned());
     }
+    Ok(KeyFile { network, public_key, path: path.to_owned(), secret })
+}
+
+fn plain(wif: &str, network: Network, public_key: &PublicKey) -> Result<SecretKey, String> {
+    let imported = wif::decode(wif).map_err(|error| format!("{error}"))?;
     if !imported.is_for(network) {
         return Err(format!("the secret key is not for {network}"));
     }
-    if imported.key.public_key() != public_key {
+    if imported.key.public_key() != *public_key {
         return Err("the public key is not that of the secret key".to_owned());
     }
-    Ok(KeyFile { network, key: imported.key })
+    Ok(imported.key)
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::input(
-        format_args!("cannot write the key file {}: {error}", path.display()),
-        "choose a place where you may write with --out",
-    )
-}
-
-#[cfg(unix)]
-fn open_new(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn open_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-#[cfg(unix)]
 fn check_owner_only(path: &Path, metadata: &fs::Metadata) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
+    match private_file::open_to_others(metadata) {
+        None => Ok(()),
+        Some(mode) => Err(Failure::input(
+            format_args!("the key file {} is open to others (mode {mode:o})", path.display()),
+            format_args!("run `chmod 600 {0}`, and replace the key if {0} was ever shared", path.display()),
+        )),
     }
-    Err(Failure::input(
-        format_args!("the key file {} is open to others (mode {mode:o})", path.display()),
-        format_args!("run `chmod 600 {0}`, and replace the key if {0} was ever shared", path.display()),
-    ))
-}
-
-#[cfg(not(unix))]
-fn check_owner_only(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
-    Ok(())
 }

@@ -7,11 +7,18 @@
 mod address;
 mod arguments;
 mod commands;
+mod control;
 mod demo;
 mod failure;
+mod interruption;
 mod key_file;
+mod link;
 mod logging;
+mod node;
 mod output;
+mod passphrase;
+mod private_file;
+mod sealing;
 mod values;
 
 use std::process::ExitCode;

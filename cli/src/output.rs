@@ -16,6 +16,14 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     written(writeln!(io::stdout().lock(), "{text}"))
 }
 
+/// Prints one of many lines; `false` when nobody reads them any more.
+pub(crate) fn next_line(text: impl Display) -> Result<bool, Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => written(result).map(|()| true),
+    }
+}
+
 /// Prints bytes as they are.
 pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
     written(io::stdout().lock().write_all(bytes))
@@ -23,13 +31,34 @@ pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Prints a result as one JSON object in one line.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    line(serde_json::to_string(value).expect("results are made of texts, numbers and lists"))
+    line(json_text(value))
+}
+
+/// A result as one JSON object in one line.
+pub(crate) fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("results are made of texts, numbers and lists")
+}
+
+/// The name that a value of an enumeration has in JSON.
+pub(crate) fn name(value: &impl Serialize) -> String {
+    json_text(value).trim_matches('"').to_owned()
 }
 
 /// Prints named values, one below the other.
 pub(crate) fn table(rows: &[(&str, String)]) -> Result<(), Failure> {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().try_for_each(|(name, value)| line(format_args!("{name:width$}  {value}")))
+}
+
+/// Prints rows below a heading, in columns.
+pub(crate) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
+    let heading = heading.map(str::to_owned);
+    let lines = || std::iter::once(&heading).chain(rows);
+    let widths: [usize; N] = std::array::from_fn(|column| lines().map(|row| row[column].len()).max().unwrap_or(0));
+    lines().try_for_each(|row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        line(cells.collect::<Vec<_>>().join("  ").trim_end())
+    })
 }
 
 /// Prints what the parser has to say to someone who asked for it.

@@ -4,11 +4,16 @@
 //! file is a point of the curve, and a list of keys is sorted and without duplicates. All commands drive it.
 
 use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nelumbo_core::crypto::{Network, PublicKey, PublicKeyError, Signature, Suite, sort_keys};
 use nelumbo_core::election::Method;
+use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 
@@ -98,4 +103,30 @@ pub(crate) fn check_message(suite: Suite, message: &[u8]) -> Result<(), Failure>
         ));
     }
     Ok(())
+}
+
+/// A number of seconds, with or without a fraction.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    // A year, so that adding it to the present cannot overflow.
+    let limit = Duration::from_secs(365 * 24 * 3600);
+    seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
+}
+
+/// The SHA-256 of a file, hashed piece by piece: it may be larger than the memory.
+pub(crate) fn digest_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: io::Error| {
+        Failure::input(format_args!("cannot read {}: {error}", path.display()), "give --file a file that you may read")
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hash.finalize().to_vec()),
+            Ok(length) => hash.update(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
 }

@@ -1,14 +1,11 @@
 //! `nelumbo demo`: nodes on this machine find each other and sign together.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
 use nelumbo_core::crypto::{Suite, sha256};
 use nelumbo_core::wire::MAX_MESSAGE;
-use sha2::{Digest, Sha256};
 use tokio::runtime;
 
 use crate::demo::{self, Plan, Progress, Transport};
@@ -87,7 +84,7 @@ pub(crate) struct Demo {
         value_parser = value_parser!(u16).range(1..))]
     kill_coordinator: Option<u16>,
     /// How many seconds each phase may take
-    #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "120", value_parser = values::seconds)]
     timeout: Duration,
     /// Prints one JSON object, described in --help
     #[arg(long)]
@@ -119,7 +116,7 @@ impl Demo {
         let message = match (self.message, self.text, self.file) {
             (Some(HexBytes(message)), ..) => message,
             (_, Some(text), _) => sha256(&[text.as_bytes()]).to_vec(),
-            (_, _, Some(file)) => digest_of(&file)?,
+            (_, _, Some(file)) => values::digest_of(&file)?,
             _ => sha256(&[TEXT.as_bytes()]).to_vec(),
         };
         values::check_message(self.suite, &message)?;
@@ -154,30 +151,5 @@ impl Demo {
             patience: self.timeout,
             verbose,
         })
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    // A year, so that adding it to the present cannot overflow.
-    let limit = Duration::from_secs(365 * 24 * 3600);
-    seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
-}
-
-/// Hashes a file piece by piece: it may be larger than the memory.
-fn digest_of(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable = |error: io::Error| {
-        Failure::input(format_args!("cannot read {}: {error}", path.display()), "give --file a file that you may read")
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(hash.finalize().to_vec()),
-            Ok(length) => hash.update(&piece[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(error)),
-        }
     }
 }

@@ -8,11 +8,12 @@ use nelumbo_core::crypto::{Network, SecretKey};
 use serde_json::json;
 
 use crate::failure::{Answer, Failure};
+use crate::passphrase::PassphraseSource;
 use crate::{key_file, output, values};
 
 const EXAMPLES: &str = "\
 Examples:
-  nelumbo key generate --out alice.key
+  nelumbo key generate --out alice.key --seal
   nelumbo key generate --out test.key --network regtest --json";
 
 /// Makes a new key and keeps it in a new file
@@ -27,6 +28,11 @@ pub(crate) struct Generate {
     /// The network that the key is for
     #[arg(long, value_parser = values::network(), default_value = "mainnet")]
     network: Network,
+    /// Seals the key with a passphrase, without which the file is of no use; --passphrase-file does so too
+    #[arg(long)]
+    seal: bool,
+    #[command(flatten)]
+    passphrase: PassphraseSource,
     /// Prints one JSON object: `public_key`, `network`, `file`
     #[arg(long)]
     json: bool,
@@ -34,8 +40,11 @@ pub(crate) struct Generate {
 
 impl Generate {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let key = SecretKey::generate(&mut fresh_entropy()?);
-        key_file::create(&self.out, self.network, &key)?;
+        let mut entropy = fresh_entropy()?;
+        let passphrase = if self.seal || self.passphrase.is_file() { Some(self.passphrase.chosen()?) } else { None };
+        let key = SecretKey::generate(&mut entropy);
+        let seal = passphrase.as_ref().map(|passphrase| (passphrase, &mut entropy));
+        key_file::create(&self.out, self.network, &key, seal)?;
         let (public_key, file) = (key.public_key(), self.out.display().to_string());
         if self.json {
             output::json(&json!({ "public_key": public_key, "network": self.network, "file": file }))?;

@@ -15,6 +15,8 @@ Examples:
   nelumbo key show --key-file alice.key --suite bip340 --taproot --json";
 
 /// Shows the public key and the address of a key file, never the secret
+///
+/// Needs no passphrase.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{}\n\n{EXAMPLES}", key_file::FORMAT))]
 pub(crate) struct Show {
@@ -34,8 +36,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let key_file::KeyFile { network, key } = key_file::read(&self.key_file)?;
-        let public_key = key.public_key();
+        let key_file::KeyFile { network, public_key, .. } = key_file::read(&self.key_file)?;
         let output_key = if self.taproot {
             taproot::output_key(self.suite, &public_key, None)
                 .map_err(|error| Failure::input(error, "use another key"))?

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::key_generate::fresh_entropy;
 use crate::failure::{Answer, Failure};
+use crate::passphrase::PassphraseSource;
 use crate::values::HexBytes;
 use crate::{key_file, output, values};
 
@@ -25,6 +26,8 @@ pub(crate) struct Sign {
     /// The key file, as `nelumbo key generate` makes it
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseSource,
     /// The message: for lotus a digest of 32 bytes, for bip340 any bytes
     #[arg(long, value_name = "HEX")]
     message: HexBytes,
@@ -40,7 +43,7 @@ impl Sign {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let message = self.message.0;
         values::check_message(self.suite, &message)?;
-        let key = key_file::read(&self.key_file)?.key;
+        let key = key_file::read(&self.key_file)?.unlock(&self.passphrase)?;
         let signature = schnorr::sign(self.suite, &key, &message, Some(fresh_entropy()?.bytes32()))
             .map_err(|error| Failure::input(error, "choose another suite"))?;
         let public_key = key.public_key();

@@ -19,6 +19,7 @@ use std::time::Duration;
 use nelumbo_core::crypto::Suite;
 
 use crate::failure::Failure;
+use crate::interruption::interruption;
 use course::Course;
 use crew::Crew;
 
@@ -26,13 +27,6 @@ pub(crate) use messages::Transport;
 pub(crate) use outcome::Outcome;
 pub(crate) use progress::Progress;
 pub(crate) use signer::serve;
-
-/// The numbers of the signals, as exit statuses have them.
-const INTERRUPT: u8 = 2;
-#[cfg(unix)]
-const TERMINATE: u8 = 15;
-#[cfg(unix)]
-const HANGUP: u8 = 1;
 
 /// What is to be demonstrated.
 #[derive(Clone, Debug)]
@@ -76,28 +70,4 @@ pub(crate) async fn perform(plan: &Plan, progress: Progress) -> Result<Outcome, 
     });
     let outcome = performed?;
     removed.map(|()| outcome)
-}
-
-/// Waits until somebody wants the program to end, and says by which signal.
-#[cfg(unix)]
-async fn interruption() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
-        // Then the signals have their usual effect, and the nodes end because their standard input does.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => INTERRUPT,
-        _ = terminate.recv() => TERMINATE,
-        _ = hangup.recv() => HANGUP,
-    }
-}
-
-#[cfg(not(unix))]
-async fn interruption() -> u8 {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => INTERRUPT,
-        Err(_) => std::future::pending().await,
-    }
 }

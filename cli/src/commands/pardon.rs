@@ -1,0 +1,30 @@
+//! `nelumbo pardon`: a peer is wanted again.
+
+use clap::Args;
+
+use crate::control::{Done, Request, Running};
+use crate::failure::{Answer, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo pardon 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+
+/// Forgets what is held against a peer, and lets it connect again
+///
+/// Works for peers that were banned by hand, and for those that the node has graylisted or banned by itself.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Pardon {
+    /// The peer id, as `nelumbo peers` shows it
+    #[arg(value_name = "PEER")]
+    peer: String,
+    #[command(flatten)]
+    node: Running,
+}
+
+impl Pardon {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        self.node.ask(&Request::Pardon { peer: self.peer }, |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,39 @@
+//! `nelumbo peers`: who is connected to the running node.
+
+use clap::Args;
+
+use crate::control::{Peers as Connected, Request, Running};
+use crate::failure::{Answer, Failure};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo peers
+  nelumbo peers --data ~/alice --json | jq -r '.peers[].keys[]'";
+
+/// Lists the peers that the node is connected to, their keys and their standing
+///
+/// A peer's keys are those of signers, shown to be its own. Its penalty grows when it breaks the protocol, and fades; at 50
+/// it is not listened to for an hour (graylisted), at 100 it is banned for a day (blacklisted).
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Peers {
+    #[command(flatten)]
+    node: Running,
+}
+
+impl Peers {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        self.node.ask(&Request::Peers {}, |Connected { peers }| {
+            let mut rows = Vec::new();
+            for peer in peers {
+                let standing = format!("{} ({})", output::name(&peer.standing), peer.penalty);
+                let mut keys = peer.keys.iter().map(ToString::to_string);
+                rows.push([peer.peer, standing, peer.address, keys.next().unwrap_or_default()]);
+                rows.extend(keys.map(|key| [String::new(), String::new(), String::new(), key]));
+            }
+            output::columns(["PEER", "STANDING", "ADDRESS", "KEYS"], &rows)
+        })?;
+        Ok(Answer::Yes)
+    }
+}

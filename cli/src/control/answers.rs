@@ -1,0 +1,201 @@
+//! What a node does about each request.
+//!
+//! Owns the one match on [`Request`]. Invariant: a request is answered once what it asks for is done or refused; it holds
+//! up nothing but the connection that it came over. `server` drives it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nelumbo_core::api::{Phase, SessionView, Standing};
+use nelumbo_core::crypto::{PublicKey, Tweak};
+use nelumbo_core::wire::{AbortReason, SessionId};
+use nelumbo_tokio::network::{DhtMode, DhtState};
+use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::Notify;
+
+use super::messages::{Kind, NewSession, Problem, Request};
+use super::shapes::{
+    Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary, Sessions, Stats,
+};
+use crate::link::SessionLink;
+use crate::node::{EventLog, Follower};
+
+/// See the module's documentation. Clones answer for the same node.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    pub(crate) handle: Handle,
+    pub(crate) log: EventLog,
+    /// When the node started, in milliseconds since 1970-01-01 UTC.
+    pub(crate) started: u64,
+    /// Told when the node is to stop.
+    pub(crate) stop: Arc<Notify>,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The result.
+    Result(Box<RawValue>),
+    /// Events first: those of this follower, all that there are or for ever.
+    Events { follower: Follower, follow: bool },
+}
+
+impl Answers {
+    pub(crate) async fn answer(&self, request: Request) -> Result<Answer, Problem> {
+        match request {
+            Request::Stats {} => result(self.stats().await?),
+            Request::Peers {} => result(self.peers().await?),
+            Request::Sessions { phases } => result(self.sessions(&phases).await?),
+            Request::Session { session } => {
+                let view = self.session(session).await?;
+                result(Session::new(&view, &self.handle.key()))
+            }
+            Request::Create(session) => {
+                let session = self.create(session).await?;
+                result(Created { session, link: SessionLink(session) })
+            }
+            Request::Join { session } => done(self.handle.join(session).await),
+            Request::Abort { session } => {
+                let joined = self.session(session).await?.phase != Phase::Announced;
+                let reason = if joined { AbortReason::Left } else { AbortReason::Declined };
+                done(self.handle.abort(session, reason).await)
+            }
+            Request::Retry { session } => done(self.handle.retry(session).await),
+            Request::Confirm { session } => done(self.handle.confirm_broadcast(session).await),
+            Request::Close { session } => done(self.handle.close(session).await),
+            Request::Ban { peer } => done(self.handle.ban(peer_id(&peer)?).await),
+            Request::Pardon { peer } => done(self.handle.pardon(peer_id(&peer)?).await),
+            Request::Events { follow, after } => {
+                let after = if follow { after } else { Some(after.unwrap_or(0)) };
+                Ok(Answer::Events { follower: self.log.follow(after), follow })
+            }
+            Request::Stop {} => {
+                self.stop.notify_one();
+                result(Done {})
+            }
+        }
+    }
+
+    async fn stats(&self) -> Result<Stats, Problem> {
+        let status = self.handle.status().await.map_err(problem)?;
+        let views = self.handle.sessions().await.map_err(problem)?;
+        let standing = |standing| self.handle.look(move |view| view.peers_in_standing(standing));
+        let graylisted = standing(Standing::Graylisted).await.map_err(problem)?;
+        let blacklisted = standing(Standing::Blacklisted).await.map_err(problem)?;
+        let mut by_phase = BTreeMap::new();
+        for view in &views {
+            *by_phase.entry(view.phase).or_default() += 1;
+        }
+        let mut refusals = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for (refusal, count) in status.refusals.iter() {
+            refusals.entry(refusal.layer()).or_default().insert(refusal, count);
+        }
+        Ok(Stats {
+            peer: status.peer.to_string(),
+            key: status.key,
+            started: self.started,
+            listening: status.listening.iter().map(|at| with_peer(at, status.peer)).collect(),
+            addresses: status.addresses.iter().map(|at| with_peer(at, status.peer)).collect(),
+            peers: PeerCounts { connected: status.connected.len(), graylisted, blacklisted },
+            dht: Dht {
+                enabled: true,
+                mode: match status.dht_mode {
+                    DhtMode::Client => "client".to_owned(),
+                    DhtMode::Server => "server".to_owned(),
+                },
+                state: status.dht_state.name().to_owned(),
+                ready: status.dht_state == DhtState::Ready,
+                routing_table_size: status.routing_peers,
+                local_records: status.local_records,
+            },
+            sessions: SessionCounts { total: views.len(), by_phase },
+            refusals,
+        })
+    }
+
+    async fn peers(&self) -> Result<Peers, Problem> {
+        let connected = self.handle.status().await.map_err(problem)?.connected;
+        let known = self.handle.look(|view| {
+            let of_connected =
+                |peer: &nelumbo_core::wire::PeerId| (peer.to_string(), (Vec::new(), view.standing(peer)));
+            let mut known: BTreeMap<String, (Vec<PublicKey>, (Standing, u32))> =
+                view.connected().map(of_connected).collect();
+            for (key, peer, _) in view.signers().filter(|(.., connected)| *connected) {
+                known.entry(peer.to_string()).or_default().0.push(key);
+            }
+            known
+        });
+        let mut known = known.await.map_err(problem)?;
+        let mut peers: Vec<Peer> = connected
+            .into_iter()
+            .map(|(peer, address)| {
+                let peer = peer.to_string();
+                let (keys, (standing, penalty)) = known.remove(&peer).unwrap_or_default();
+                Peer { peer, address: address.to_string(), keys, standing, penalty }
+            })
+            .collect();
+        peers.sort_by(|one, other| one.peer.cmp(&other.peer));
+        Ok(Peers { peers })
+    }
+
+    async fn sessions(&self, phases: &[Phase]) -> Result<Sessions, Problem> {
+        let views = self.handle.sessions().await.map_err(problem)?;
+        let wanted = |view: &&SessionView| phases.is_empty() || phases.contains(&view.phase);
+        let mut sessions: Vec<SessionSummary> = views.iter().filter(wanted).map(SessionSummary::from).collect();
+        sessions.sort_by_key(|session| (session.expires, session.session));
+        Ok(Sessions { sessions })
+    }
+
+    async fn session(&self, session: SessionId) -> Result<SessionView, Problem> {
+        let view = self.handle.session(session).await.map_err(problem)?;
+        view.ok_or_else(|| Problem::refused(format_args!("there is no session {session}"), NO_SESSION))
+    }
+
+    async fn create(&self, session: NewSession) -> Result<SessionId, Problem> {
+        let NewSession { suite, mut keys, taproot, message, election } = session;
+        let message = hex::decode(message)
+            .map_err(|error| Problem::invalid(format_args!("the message is not hexadecimal: {error}"), "see --help"))?;
+        if !keys.contains(&self.handle.key()) {
+            keys.push(self.handle.key());
+        }
+        let tweak = if taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
+        self.handle.create(SessionWanted { suite, keys, tweak, message, election }).await.map_err(problem)
+    }
+}
+
+const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows; one that was just made needs a connection \
+                          to its creator";
+
+fn result(result: impl Serialize) -> Result<Answer, Problem> {
+    Ok(Answer::Result(to_raw_value(&result).expect("results are made of texts, numbers and lists")))
+}
+
+fn done(done: Result<(), HandleError>) -> Result<Answer, Problem> {
+    done.map_err(problem)?;
+    result(Done {})
+}
+
+fn problem(error: HandleError) -> Problem {
+    use nelumbo_core::api::CommandError;
+    match &error {
+        HandleError::Refused(CommandError::UnknownSession(_)) => Problem::refused(error, NO_SESSION),
+        HandleError::Refused(CommandError::NotBanned(_)) => Problem::refused(error, "`nelumbo peers` shows standings"),
+        HandleError::Refused(_) => Problem::refused(error, "`nelumbo sessions` shows where each session stands"),
+        HandleError::PeerId => Problem::invalid(error, "take a peer id from `nelumbo peers`"),
+        HandleError::Stopped => {
+            Problem { kind: Kind::Stopped, problem: error.to_string(), remedy: "start it again".to_owned() }
+        }
+    }
+}
+
+fn peer_id(text: &str) -> Result<PeerId, Problem> {
+    text.parse().map_err(|_| {
+        Problem::invalid(format_args!("{text:?} is not a peer id"), "take one from `nelumbo peers`, or from an address")
+    })
+}
+
+fn with_peer(address: &nelumbo_tokio::Multiaddr, peer: PeerId) -> String {
+    address.clone().with_p2p(peer).unwrap_or_else(|address| address).to_string()
+}

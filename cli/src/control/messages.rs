@@ -1,0 +1,227 @@
+//! What a command and a node say to each other.
+//!
+//! Owns the protocol. Each message is one line of JSON of bounded length. The command begins; each of its lines is a
+//! [`Question`] with an id of its own choice:
+//!
+//! ```text
+//! → {"version":1,"id":1,"request":"join","session":"9c…"}
+//! ← {"id":1,"result":{}}
+//! → {"version":1,"id":2,"request":"events","follow":true}
+//! ← {"id":2,"event":{"number":7,"time":1760000000000,"event":{"event":"session-created",…}}}
+//! ← {"id":2,"missed":12}
+//! → {"version":1,"id":3,"request":"close","session":"77…"}
+//! ← {"id":3,"error":{"kind":"refused","problem":"there is no session 77…","remedy":"…"}}
+//! ```
+//!
+//! Every question ends in one `result` or one `error`; only `events` says something before. Fields that are not known
+//! are an error, so that nothing is asked in vain.
+
+use std::fmt;
+
+use nelumbo_core::api::Phase;
+use nelumbo_core::crypto::{PublicKey, Suite};
+use nelumbo_core::election::Method;
+use nelumbo_core::wire::SessionId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::node::Entry;
+
+/// The version of this protocol. Another one is refused.
+pub(crate) const VERSION: u32 = 1;
+/// The longest question: a session of as many signers and bytes as there may be needs a third of this.
+pub(crate) const MAX_QUESTION: usize = 64 * 1024;
+/// The longest reply: the list of as many sessions as a node may know needs a fraction of this.
+pub(crate) const MAX_REPLY: u64 = 64 * 1024 * 1024;
+
+/// What stands in front of every request, and can be read whatever the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Heading {
+    pub(crate) version: u32,
+    /// Comes back with everything that is said about this question.
+    pub(crate) id: u64,
+}
+
+/// One line from a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Question<'a> {
+    #[serde(flatten)]
+    pub(crate) heading: Heading,
+    #[serde(flatten)]
+    pub(crate) request: &'a Request,
+}
+
+/// What a command wants of the node. Variants without fields have braces all the same: serde would let them have any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// How the node is doing.
+    Stats {},
+    /// Who is connected.
+    Peers {},
+    /// The sessions that the node knows, in one of these phases if there are any.
+    Sessions { phases: Vec<Phase> },
+    /// One session.
+    Session { session: SessionId },
+    /// Start a session.
+    Create(NewSession),
+    /// Approve a session.
+    Join { session: SessionId },
+    /// Refuse a session, or leave it.
+    Abort { session: SessionId },
+    /// Make a new attempt.
+    Retry { session: SessionId },
+    /// The signature has been broadcast.
+    Confirm { session: SessionId },
+    /// Forget a session.
+    Close { session: SessionId },
+    /// Close all connections to a peer, and allow none.
+    Ban { peer: String },
+    /// Forget what is held against a peer.
+    Pardon { peer: String },
+    /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from now
+    /// on, and without a number only that.
+    Events { follow: bool, after: Option<u64> },
+    /// Stop the node. The connection ends when it has stopped.
+    Stop {},
+}
+
+/// A session that is to be signed. The node's own key is added if it is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSession {
+    pub(crate) suite: Suite,
+    pub(crate) keys: Vec<PublicKey>,
+    /// Whether the aggregate key is tweaked as the key of a Taproot output without scripts.
+    pub(crate) taproot: bool,
+    /// What is signed, in hexadecimal.
+    pub(crate) message: String,
+    pub(crate) election: Method,
+}
+
+/// One line from the node. Exactly one of the last four is there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    /// Of the question; none if it could not be read.
+    pub(crate) id: Option<u64>,
+    /// The answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<Box<RawValue>>,
+    /// Why there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Problem>,
+    /// Something that has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<Entry>,
+    /// How many events were lost here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) missed: Option<u64>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    pub(crate) problem: String,
+    /// What to do about it.
+    pub(crate) remedy: String,
+}
+
+/// Whose turn it is to do something about a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// The question makes no sense to this node.
+    Invalid,
+    /// It does, and the node says no.
+    Refused,
+    /// The node is stopping.
+    Stopped,
+}
+
+impl Problem {
+    pub(crate) fn invalid(problem: impl fmt::Display, remedy: &str) -> Self {
+        Self { kind: Kind::Invalid, problem: problem.to_string(), remedy: remedy.to_owned() }
+    }
+
+    pub(crate) fn refused(problem: impl fmt::Display, remedy: &str) -> Self {
+        Self { kind: Kind::Refused, problem: problem.to_string(), remedy: remedy.to_owned() }
+    }
+}
+
+/// Reads a line from a command: its id as far as there is one, and the request.
+pub(crate) fn read(line: &str) -> (Option<u64>, Result<Request, Problem>) {
+    let unreadable = |error: serde_json::Error| {
+        Problem::invalid(format_args!("this is no request: {error}"), "see the chapter on operating in nelumbo's book")
+    };
+    let heading: Heading = match serde_json::from_str(line) {
+        Ok(heading) => heading,
+        Err(error) => return (None, Err(unreadable(error))),
+    };
+    if heading.version != VERSION {
+        let versions = format!("the node speaks version {VERSION} of its protocol, not {}", heading.version);
+        let remedy = "use the same nelumbo for the node and for its commands";
+        return (Some(heading.id), Err(Problem::invalid(versions, remedy)));
+    }
+    // The heading's fields are taken out, because the request allows no other fields than its own.
+    let request = serde_json::from_str::<serde_json::Map<_, _>>(line).and_then(|mut fields| {
+        fields.retain(|name, _| name != "version" && name != "id");
+        serde_json::from_value(fields.into())
+    });
+    (Some(heading.id), request.map_err(unreadable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(request: &Request) -> String {
+        let heading = Heading { version: VERSION, id: 7 };
+        serde_json::to_string(&Question { heading, request }).expect("questions are texts, numbers and lists")
+    }
+
+    #[test]
+    fn every_request_survives_the_way_there() {
+        let session = SessionId::from_bytes([7; 32]);
+        let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().expect("a key");
+        let create = NewSession {
+            suite: Suite::Bip340,
+            keys: vec![key; nelumbo_core::wire::MAX_SIGNERS],
+            taproot: true,
+            message: hex::encode(vec![7; nelumbo_core::wire::MAX_MESSAGE]),
+            election: Method::Rotating,
+        };
+        for request in [
+            Request::Stats {},
+            Request::Peers {},
+            Request::Sessions { phases: vec![Phase::NonceExchange, Phase::Complete] },
+            Request::Session { session },
+            Request::Create(create),
+            Request::Join { session },
+            Request::Ban { peer: "12D3".to_owned() },
+            Request::Events { follow: true, after: Some(7) },
+            Request::Events { follow: false, after: None },
+            Request::Stop {},
+        ] {
+            let line = question(&request);
+            assert!(line.len() <= MAX_QUESTION / 2 && !line.contains('\n'), "{line}");
+            assert_eq!(read(&line), (Some(7), Ok(request)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error_that_names_it() {
+        let problem = |line: &str| match read(line) {
+            (id, Err(problem)) => (id, problem.problem),
+            (_, Ok(request)) => panic!("{request:?}"),
+        };
+        let (id, text) = problem(r#"{"version":1,"id":3,"request":"dance"}"#);
+        assert!(id == Some(3) && text.contains("dance"), "{text}");
+        let (id, text) = problem(r#"{"version":1,"id":3,"request":"stop","when":"now"}"#);
+        assert!(id == Some(3) && text.contains("when"), "{text}");
+        let (id, text) = problem(r#"{"version":2,"id":3,"request":"a word of the future"}"#);
+        assert!(id == Some(3) && text.contains("version 1"), "{text}");
+        assert_eq!(problem(r#"{"id":3}"#).0, None);
+        assert_eq!(problem("stop").0, None);
+    }
+}

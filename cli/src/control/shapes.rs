@@ -1,0 +1,176 @@
+//! What a node says about itself, its peers and its sessions.
+//!
+//! Owns the fields of the answers, which are also those of the commands' `--json`. Times are milliseconds since
+//! 1970-01-01 UTC, byte strings hexadecimal. `answers` makes them, commands show them.
+
+use std::collections::BTreeMap;
+
+use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
+use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
+use nelumbo_core::election::Method;
+use nelumbo_core::wire::SessionId;
+use serde::{Deserialize, Serialize};
+
+use crate::link::SessionLink;
+
+/// There is nothing to say but that it is done.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Done {}
+
+/// The session that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Created {
+    pub(crate) session: SessionId,
+    pub(crate) link: SessionLink,
+}
+
+/// How a node is doing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stats {
+    pub(crate) peer: String,
+    pub(crate) key: PublicKey,
+    /// Since when it runs.
+    pub(crate) started: u64,
+    pub(crate) listening: Vec<String>,
+    /// Where others can reach it, as far as is known.
+    pub(crate) addresses: Vec<String>,
+    pub(crate) peers: PeerCounts,
+    pub(crate) dht: Dht,
+    pub(crate) sessions: SessionCounts,
+    /// What came from outside and was not taken: how often, by the check that refused it and by reason.
+    pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct PeerCounts {
+    pub(crate) connected: usize,
+    /// Not listened to for a while.
+    pub(crate) graylisted: usize,
+    /// Banned.
+    pub(crate) blacklisted: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Dht {
+    pub(crate) enabled: bool,
+    /// `client` or `server`.
+    pub(crate) mode: String,
+    /// How far the node is on its way into the DHT: initialised, bootstrapping, populating or ready.
+    pub(crate) state: String,
+    pub(crate) ready: bool,
+    pub(crate) routing_table_size: usize,
+    pub(crate) local_records: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionCounts {
+    pub(crate) total: usize,
+    pub(crate) by_phase: BTreeMap<Phase, usize>,
+}
+
+/// Who is connected.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Peers {
+    pub(crate) peers: Vec<Peer>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Peer {
+    pub(crate) peer: String,
+    /// The other end of the connection.
+    pub(crate) address: String,
+    /// The signing keys that it has shown to be its own.
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) standing: Standing,
+    /// What is held against it; it fades.
+    pub(crate) penalty: u32,
+}
+
+/// The sessions that a node knows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sessions {
+    pub(crate) sessions: Vec<SessionSummary>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SessionSummary {
+    pub(crate) session: SessionId,
+    pub(crate) link: SessionLink,
+    pub(crate) phase: Phase,
+    pub(crate) attempt: u32,
+    pub(crate) suite: Suite,
+    pub(crate) creator: PublicKey,
+    pub(crate) signer_count: usize,
+    /// How many signers take part in this attempt.
+    pub(crate) joined_count: usize,
+    pub(crate) expires: u64,
+}
+
+/// Everything about one session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    #[serde(flatten)]
+    pub(crate) summary: SessionSummary,
+    pub(crate) network: Network,
+    /// What is signed.
+    pub(crate) message: String,
+    pub(crate) tweak: Tweak,
+    pub(crate) election: Method,
+    pub(crate) created: u64,
+    /// In the order of their keys.
+    pub(crate) signers: Vec<Signer>,
+    /// The key that the signature verifies under, while the session has not ended.
+    pub(crate) challenge_key: Option<PublicKey>,
+    pub(crate) signature: Option<Signature>,
+    /// Whose turn it is to broadcast.
+    pub(crate) coordinator: Option<PublicKey>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Signer {
+    pub(crate) key: PublicKey,
+    /// Whether the signer takes part in this attempt; unknown once the session has ended.
+    pub(crate) joined: Option<bool>,
+    /// Whether this is the node itself.
+    pub(crate) own: bool,
+}
+
+impl From<&SessionView> for SessionSummary {
+    fn from(view: &SessionView) -> Self {
+        let definition = &view.definition;
+        Self {
+            session: view.id,
+            link: SessionLink(view.id),
+            phase: view.phase,
+            attempt: view.attempt,
+            suite: definition.suite,
+            creator: *definition.creator_key(),
+            signer_count: definition.keys.len(),
+            joined_count: view.joined.iter().filter(|joined| **joined).count(),
+            expires: definition.expires_at.as_millis(),
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(view: &SessionView, own_key: &PublicKey) -> Self {
+        let definition = &view.definition;
+        let signer = |(place, key): (usize, &PublicKey)| Signer {
+            key: *key,
+            joined: view.joined.get(place).copied(),
+            own: key == own_key,
+        };
+        Self {
+            summary: view.into(),
+            network: definition.network,
+            message: hex::encode(&definition.message),
+            tweak: definition.tweak,
+            election: definition.election,
+            created: definition.created_at.as_millis(),
+            signers: definition.keys.iter().enumerate().map(signer).collect(),
+            challenge_key: view.challenge_key,
+            signature: view.signature,
+            coordinator: view.coordinator,
+        }
+    }
+}

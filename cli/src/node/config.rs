@@ -1,0 +1,220 @@
+//! What the operator of a node can set.
+//!
+//! Owns the file `config.toml`: its fields, and the commented text that a new node begins with. Invariants: a field that
+//! is not known is an error that names it, so that nothing is set in vain; the text that is written can be read. Which
+//! blockchain's network the node is for is not here, because its key says so. The commands about nodes drive it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use clap::ValueEnum;
+use nelumbo_tokio::Multiaddr;
+use nelumbo_tokio::identity::Keypair;
+use nelumbo_tokio::network::{AddressFilter, ConfigError, Connections, DhtMode, NetworkConfig};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+const MAX_SIZE: u64 = 1024 * 1024;
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Preset {
+    /// Keeps 10 connections, allows 50; asks the DHT
+    Wallet,
+    /// Keeps 20 connections, allows 100; serves the DHT
+    Full,
+    /// Others join through it: keeps 50 connections, allows 500; serves the DHT
+    Bootstrap,
+    /// Also relays for nodes behind NAT: keeps 100 connections, allows 1000; serves the DHT
+    Relay,
+}
+
+/// See the module's documentation.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    pub(crate) preset: Preset,
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    #[serde(default)]
+    pub(crate) announce: Vec<Multiaddr>,
+    #[serde(default)]
+    pub(crate) address_filter: Addresses,
+    pub(crate) dht: Option<Dht>,
+    pub(crate) connections: Option<Wanted>,
+}
+
+/// How many connections are kept and allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    minimum: u32,
+    maximum: u32,
+}
+
+/// Which addresses are told to others, and believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Addresses {
+    #[default]
+    Automatic,
+    All,
+    PublicOnly,
+}
+
+/// What the node does in the DHT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Dht {
+    Client,
+    Server,
+}
+
+impl Config {
+    /// What a new node begins with.
+    pub(crate) fn new(preset: Preset, listen: Vec<Multiaddr>, bootstrap: Vec<Multiaddr>) -> Self {
+        Self {
+            preset,
+            listen,
+            bootstrap,
+            announce: Vec::new(),
+            address_filter: Addresses::default(),
+            dht: None,
+            connections: None,
+        }
+    }
+
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let unreadable = |problem: &dyn std::fmt::Display| {
+            Failure::input(
+                format_args!("cannot read {}: {problem}", path.display()),
+                "restore it, or make a node in a new folder with `nelumbo node init` and look at its config.toml",
+            )
+        };
+        let size = fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+        if size > MAX_SIZE {
+            return Err(unreadable(&"it is too large"));
+        }
+        let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            Failure::input(
+                format_args!("{}, line {line}: {}", path.display(), error.message()),
+                "the comments of a new node's config.toml say what can be set",
+            )
+        })
+    }
+
+    /// The commented text of this configuration, with what is not set as comments.
+    pub(crate) fn to_text(&self) -> String {
+        let list = |addresses: &[Multiaddr]| {
+            addresses.iter().fold(String::new(), |mut lines, address| {
+                let quoted = toml::Value::String(address.to_string());
+                writeln!(lines, "    {quoted},").expect("memory");
+                lines
+            })
+        };
+        let preset = self.preset.to_possible_value().expect("no preset is hidden");
+        format!(
+            "\
+# Settings of a nelumbo node, read when it starts. An unknown setting is an error.
+
+# What the node is for:
+#   wallet      keeps 10 connections, allows 50; asks the DHT
+#   full        keeps 20 connections, allows 100; serves the DHT
+#   bootstrap   others join through it: keeps 50 connections, allows 500; serves the DHT
+#   relay       also relays for nodes behind NAT: keeps 100 connections, allows 1000; serves the DHT
+preset = \"{}\"
+
+# Where it listens: TCP, WebSocket (…/tcp/4002/ws) and QUIC (…/udp/4001/quic-v1). Port 0 is any free one.
+listen = [
+{}]
+
+# Nodes that it joins the network through and stays connected to. Each address ends with /p2p/ and the peer id.
+bootstrap = [
+{}]
+
+# Addresses that others are told in addition, such as that of a router which forwards a port.
+# announce = [\"/ip4/203.0.113.7/tcp/4001\"]
+
+# Which addresses it tells and believes: all, public-only, or automatic, which is all if it listens on loopback only.
+# address-filter = \"automatic\"
+
+# Whether it serves the DHT (server) or only asks it (client), if the preset is not to decide.
+# dht = \"server\"
+
+# How many connections it tries to keep and how many it allows, if the preset is not to decide. The environment variables
+# P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS come before both.
+# connections = {{ minimum = 10, maximum = 50 }}
+",
+            preset.get_name(),
+            list(&self.listen),
+            list(&self.bootstrap),
+        )
+    }
+
+    /// The same for the network, with what the environment says about connections.
+    pub(crate) fn network(self, identity: Keypair) -> Result<NetworkConfig, ConfigError> {
+        let preset = match self.preset {
+            Preset::Wallet => NetworkConfig::wallet(),
+            Preset::Full => NetworkConfig::full(),
+            Preset::Bootstrap => NetworkConfig::bootstrap(),
+            Preset::Relay => NetworkConfig::relay(),
+        };
+        let filter = match self.address_filter {
+            Addresses::Automatic => AddressFilter::Automatic,
+            Addresses::All => AddressFilter::All,
+            Addresses::PublicOnly => AddressFilter::PublicOnly,
+        };
+        let mut network = preset.identity(identity).address_filter(filter);
+        if let Some(dht) = self.dht {
+            network = network.dht(match dht {
+                Dht::Client => DhtMode::Client,
+                Dht::Server => DhtMode::Server,
+            });
+        }
+        if let Some(Wanted { minimum, maximum }) = self.connections {
+            network = network.connections(Connections::new(minimum, maximum)?);
+        }
+        network = self.listen.into_iter().fold(network, NetworkConfig::listen_on);
+        network = self.announce.into_iter().fold(network, NetworkConfig::announce);
+        self.bootstrap.into_iter().try_fold(network, NetworkConfig::join_through)?.connections_from_env()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let bootstrap = "/dns4/node.example.org/tcp/4001/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        for preset in Preset::value_variants() {
+            let listen = vec![address("/ip4/0.0.0.0/tcp/0"), address("/ip6/::/udp/4001/quic-v1")];
+            let config = Config::new(*preset, listen, vec![address(bootstrap)]);
+            assert_eq!(toml::from_str::<Config>(&config.to_text()).expect("it can be read"), config);
+        }
+        let empty = Config::new(Preset::Wallet, Vec::new(), Vec::new());
+        assert_eq!(toml::from_str::<Config>(&empty.to_text()).expect("it can be read"), empty);
+    }
+
+    #[test]
+    fn every_setting_in_a_comment_is_one() {
+        let text = Config::new(Preset::Wallet, Vec::new(), Vec::new()).to_text();
+        let uncommented: Vec<&str> = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line))
+            .collect();
+        let config: Config = toml::from_str(&uncommented.join("\n")).expect("all comments are settings");
+        assert_eq!(config.connections, Some(Wanted { minimum: 10, maximum: 50 }));
+        assert_eq!((config.announce.len(), config.dht), (1, Some(Dht::Server)));
+    }
+}

@@ -1,0 +1,170 @@
+//! The life of a node as a process.
+//!
+//! Owns the order of things: the socket before the node, so that whoever is early waits and is not refused; then events
+//! until somebody wants an end; then the node is stopped, everyone hears its last events, and the folder is given back
+//! before the last connection closes. Invariant: it ends, because stopping has a deadline. The command `node` drives it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nelumbo_core::api::Config as CoreConfig;
+use nelumbo_core::crypto::{Network, SecretKey};
+use nelumbo_tokio::network::{NetworkConfig, NetworkError};
+use nelumbo_tokio::{Builder, Events, EventsError, Handle, NodeEvent, StartError, StopError};
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::event_log::{EventLog, Follower, Next, missed_line};
+use super::folder::{Folder, Lock};
+use crate::control::{Answers, Server, serve};
+use crate::failure::{Answer, Failure};
+use crate::interruption::interruption;
+use crate::output;
+
+/// How long a node may take to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// How long those who read events may take for the last ones.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+
+/// What it takes to run a node.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) folder: Folder,
+    pub(crate) lock: Lock,
+    pub(crate) network: NetworkConfig,
+    pub(crate) chain: Network,
+    pub(crate) key: SecretKey,
+    pub(crate) json: bool,
+}
+
+/// Runs a node until somebody wants it to stop, or it cannot go on.
+pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
+    let Plan { folder, lock, network, chain, key, json } = plan;
+    let server = Server::bind(folder.path()).map_err(|error| {
+        Failure::input(
+            format_args!("cannot make the socket in {}: {error}", folder.path().display()),
+            "choose a --data with a shorter path, on a file system that has sockets",
+        )
+    })?;
+    let (handle, events) = Builder::with_key(CoreConfig::new(chain), network, folder.path(), key)
+        .and_then(Builder::start)
+        .map_err(|error| not_started(&error))?;
+    let log = EventLog::new();
+    let started = now();
+    log.note(
+        started,
+        &json!({
+            "event": "started",
+            "key": handle.key(),
+            "peer": handle.peer().to_string(),
+            "network": chain,
+            "data": folder.path().display().to_string(),
+        }),
+    );
+    // What is printed may have to wait for whoever reads it, which the node must not.
+    let (printed, runtime) = (log.follow(Some(0)), tokio::runtime::Handle::current());
+    std::thread::spawn(move || runtime.block_on(print(printed, json)));
+
+    let answers = Answers { handle: handle.clone(), log: log.clone(), started, stop: Arc::new(Notify::new()) };
+    let mut connections = JoinSet::new();
+    let mut life = Life { handle, events, log };
+    let ended = tokio::select! {
+        ended = life.go_on() => ended,
+        () = serve(&server, &answers, &mut connections) => Ok(()),
+        _ = interruption() => life.stop().await,
+        () = answers.stop.notified() => life.stop().await,
+    };
+    drop(server);
+    life.log.close();
+    // Who still has not read everything by then never will.
+    let _ = tokio::time::timeout(LAST_EVENTS, life.log.read_to_the_end()).await;
+    drop(lock);
+    connections.shutdown().await;
+    ended.map(|()| Answer::Yes)
+}
+
+struct Life {
+    handle: Handle,
+    events: Events,
+    log: EventLog,
+}
+
+impl Life {
+    /// Notes what happens, to the end.
+    async fn go_on(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.events.next().await {
+                Ok(event) => {
+                    self.log.note(now(), &event);
+                    match event {
+                        NodeEvent::Stopped { error: None } => return Ok(()),
+                        NodeEvent::Stopped { error: Some(error) } => return Err(journal(error)),
+                        _ => {}
+                    }
+                }
+                Err(EventsError::Missed(missed)) => self.log.skip(missed),
+                Err(EventsError::Stopped) => return Ok(()),
+            }
+        }
+    }
+
+    /// Stops the node, and notes its last events. Whoever interrupts a second time does not want to wait for it.
+    async fn stop(&mut self) -> Result<(), Failure> {
+        let handle = self.handle.clone();
+        let stopped = async { tokio::join!(handle.stop(), self.go_on()).0 };
+        tokio::select! {
+            stopped = tokio::time::timeout(FAREWELL, stopped) => match stopped {
+                Ok(Ok(()) | Err(StopError::AlreadyStopped)) => Ok(()),
+                Ok(Err(StopError::Journal(error))) => Err(journal(error)),
+                Err(_) => Err(Failure::unmet(
+                    format_args!("the node did not stop within {} s", FAREWELL.as_secs()),
+                    "it is ended all the same; what its journal holds is safe, and sessions go on at the next start",
+                )),
+            },
+            signal = interruption() => Err(Failure::interrupted(signal)),
+        }
+    }
+}
+
+async fn print(mut follower: Follower, json: bool) {
+    while let Some(next) = follower.next().await {
+        let line = match next {
+            Next::Entry(entry) => entry.line(json),
+            Next::Missed(missed) => missed_line(missed, json),
+        };
+        match output::next_line(line) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(failure) => {
+                tracing::warn!(%failure, "nothing more is printed");
+                return;
+            }
+        }
+    }
+}
+
+fn not_started(error: &StartError) -> Failure {
+    let remedy = match error {
+        StartError::Network(NetworkError::Listen { .. }) => {
+            "stop what listens there, if it is another node, or change `listen` in config.toml"
+        }
+        StartError::Network(_) => "see config.toml in the data folder",
+        StartError::Journal(_) => "see what the book says about the journal, in the chapter on operating",
+        _ => "-vv shows more",
+    };
+    Failure::input(error, remedy)
+}
+
+fn journal(error: impl std::fmt::Display) -> Failure {
+    Failure::unmet(
+        format_args!("the node stopped because its journal failed: {error}"),
+        "make sure that the disk has room and works, then start it again",
+    )
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,14 @@
+//! A long-running node: its data folder, its life, and what it remembers of what has happened.
+//!
+//! Reading order: `folder` for what is where, `config` for what can be set, `life` for the order of things from start to
+//! stop, `event_log` for the events that commands can ask for. Commands talk to the node through [`crate::control`].
+
+mod config;
+mod event_log;
+mod folder;
+mod life;
+
+pub(crate) use config::{Config, Preset};
+pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
+pub(crate) use folder::DataFolder;
+pub(crate) use life::{Plan, live};

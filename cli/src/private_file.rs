@@ -1,0 +1,34 @@
+//! Files for their owner alone.
+//!
+//! Owns how they are created and recognised. Invariant: a file is never there with more permissions than the owner's, nor
+//! half written: what cannot be written in full is removed again. Key files and data folders drive it.
+
+use std::fs::{self, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes a new file, and puts it on the disk. It must not exist.
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| {
+        // Half a file is of no use; that this may fail too changes nothing.
+        let _ = fs::remove_file(path);
+    })
+}
+
+/// The permissions of a file or folder, if they let others than its owner in.
+#[cfg(unix)]
+pub(crate) fn open_to_others(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn open_to_others(_: &Metadata) -> Option<u32> {
+    None
+}
