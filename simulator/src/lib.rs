@@ -10,17 +10,20 @@
 #![forbid(unsafe_code)]
 
 pub mod checkers;
+mod creations;
 pub mod crypto;
 pub mod engine;
 pub mod network;
 pub mod peer;
 mod random;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod shrink;
 pub mod simulation;
 pub mod summary;
+pub mod trace;
 pub mod world;
 
 pub use random::Random;

@@ -9,8 +9,9 @@ use nelumbo_core::api::{AttemptFailure, Event};
 use nelumbo_core::wire::SessionId;
 
 use crate::checkers::{Checker, Facts, Watch, all};
+use crate::creations::Creations;
 use crate::crypto::{Crypto, Real, Toy};
-use crate::engine::{Nanos, Noted, Tally};
+use crate::engine::{Nanos, Noted, Pulse, Tally};
 use crate::peer::{Note, Peer, Plan};
 use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule};
 use crate::simulation::Simulation;
@@ -30,7 +31,7 @@ pub struct Run<'r> {
     checkers: Vec<Box<dyn Checker>>,
     traced: bool,
     measures: Vec<Measure<'r>>,
-    go_on: Box<dyn FnMut(Nanos) -> bool + 'r>,
+    go_on: Box<dyn FnMut(Pulse) -> bool + 'r>,
 }
 
 /// Runs a schedule with all checkers.
@@ -75,9 +76,9 @@ impl<'r> Run<'r> {
         self.measure(see)
     }
 
-    /// Ends the run early when this, asked now and then with the virtual time, says so.
+    /// Ends the run early when this, asked now and then, says no.
     #[must_use]
-    pub fn go_on(mut self, go_on: impl FnMut(Nanos) -> bool + 'r) -> Self {
+    pub fn go_on(mut self, go_on: impl FnMut(Pulse) -> bool + 'r) -> Self {
         self.go_on = Box::new(go_on);
         self
     }
@@ -147,20 +148,22 @@ struct Record {
     completed: BTreeMap<SessionId, BTreeSet<u32>>,
     latencies: Vec<Nanos>,
     reasons: BTreeMap<String, u64>,
-    asked: BTreeMap<u32, Vec<Nanos>>,
+    creations: Creations,
+    hops: Vec<f64>,
     failovers: u64,
     broadcasts: u64,
 }
 
 impl Record {
-    const fn new(watch: Watch) -> Self {
+    fn new(watch: Watch) -> Self {
         Self {
             watch,
             created: BTreeMap::new(),
             completed: BTreeMap::new(),
             latencies: Vec::new(),
             reasons: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            creations: Creations::default(),
+            hops: Vec::new(),
             failovers: 0,
             broadcasts: 0,
         }
@@ -168,10 +171,12 @@ impl Record {
 
     fn see(&mut self, noted: &Noted<Note>) {
         self.watch.see(noted);
+        if let Some((session, creation)) = self.creations.see(noted) {
+            self.created.entry(session).or_insert(creation.asked_at);
+        }
         let at = noted.stamp.at;
         match &noted.note {
-            Note::Asked(Some(_)) => self.asked.entry(noted.node).or_default().push(at),
-            Note::Down => drop(self.asked.remove(&noted.node)),
+            Note::LookedUp(trip) => self.hops.push(f64::from(trip.hops)),
             Note::Asked(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
             Note::Remembers(session) => drop(self.completed.entry(*session).or_default().insert(noted.node)),
             Note::Event(event) => self.on_event(at, noted.node, event),
@@ -181,12 +186,6 @@ impl Record {
 
     fn on_event(&mut self, at: Nanos, node: u32, event: &Event) {
         match event {
-            Event::SessionCreated { session, .. } => {
-                // Creations become durable in the order in which they were asked for.
-                let asked = self.asked.get_mut(&node).filter(|asked| !asked.is_empty());
-                let since = asked.map_or(at, |asked| asked.remove(0));
-                self.created.entry(*session).or_insert(since);
-            }
             Event::SessionCompleted { session, .. } => {
                 if self.completed.entry(*session).or_default().insert(node)
                     && let Some(since) = self.created.get(session)
@@ -257,6 +256,7 @@ impl Record {
             sessions,
             latency_ms: scaled(MILLISECOND as f64),
             one_way_delays: scaled(one_way.max(1) as f64),
+            lookup_hops: Percentiles::of(self.hops),
             failovers: self.failovers,
             broadcasts: self.broadcasts,
             violations: self.watch.violations,

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checkers::Violation;
-use crate::engine::{Global, Machine, Nanos, Noted, Tally, Windowed};
+use crate::engine::{Global, Machine, Nanos, Noted, Pulse, Tally, Windowed};
 use crate::world::World;
 
 /// How to run a simulation. The outcome is the same.
@@ -32,7 +32,7 @@ pub struct Simulation<'w, M: Machine> {
     engine: Engine,
     machines: Vec<M>,
     checks: Vec<(String, Look<'w, M::Note>)>,
-    go_on: Box<dyn FnMut(Nanos) -> bool + 'w>,
+    go_on: Box<dyn FnMut(Pulse) -> bool + 'w>,
 }
 
 /// A simulation that has no machines yet.
@@ -111,9 +111,9 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
         })
     }
 
-    /// Ends the simulation early when this, asked now and then with the time, says so.
+    /// Ends the simulation early when this, asked now and then, says no.
     #[must_use]
-    pub fn go_on(mut self, go_on: impl FnMut(Nanos) -> bool + 'w) -> Self {
+    pub fn go_on(mut self, go_on: impl FnMut(Pulse) -> bool + 'w) -> Self {
         self.go_on = Box::new(go_on);
         self
     }
@@ -125,9 +125,10 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
     pub fn run(self, until: Nanos) -> Outcome<M> {
         let Self { world, seed, engine, machines, mut checks, mut go_on } = self;
         let mut violations = Vec::new();
-        let mut last = 0;
-        let mut show = |notes: &mut Vec<Noted<M::Note>>| {
-            last = notes.last().map_or(last, |noted| noted.stamp.at);
+        let mut last = Pulse::default();
+        let mut is_whole = true;
+        let mut show = |notes: &mut Vec<Noted<M::Note>>, pulse| {
+            last = pulse;
             for noted in notes.drain(..) {
                 for (name, see) in &mut checks {
                     if let Err(what) = see(&noted)
@@ -137,7 +138,8 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
                     }
                 }
             }
-            if go_on(last) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            is_whole = go_on(pulse);
+            if is_whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let ran = catch_unwind(AssertUnwindSafe(|| match engine {
             Engine::Windowed(threads) if world.least_latency() > 0 => {
@@ -145,12 +147,12 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
             }
             _ => in_global_order(Global::new(world, seed, machines), until, &mut show),
         }));
-        let passed = if go_on(until) { until } else { last };
+        let passed = if is_whole { until } else { last.at };
         let (machines, tally) = ran.unwrap_or_else(|panic| {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
             let what = what.to_owned();
-            violations.push(Violation { checker: "panic".into(), at: last, node: None, event: None, what });
+            violations.push(Violation { checker: "panic".into(), at: last.at, node: None, event: None, what });
             (Vec::new(), Tally::default())
         });
         Outcome { machines, tally, violations, passed }
@@ -160,14 +162,9 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
 fn in_global_order<M: Machine>(
     mut engine: Global<M>,
     until: Nanos,
-    show: &mut impl FnMut(&mut Vec<Noted<M::Note>>) -> ControlFlow<()>,
+    show: &mut impl FnMut(&mut Vec<Noted<M::Note>>, Pulse) -> ControlFlow<()>,
 ) -> (Vec<M>, Tally) {
-    let mut notes = engine.take_notes();
-    let mut ends = !notes.is_empty() && show(&mut notes).is_break();
-    while !ends && engine.step(until) {
-        notes = engine.take_notes();
-        ends = !notes.is_empty() && show(&mut notes).is_break();
-    }
+    while show(&mut engine.take_notes(), engine.pulse()).is_continue() && engine.step(until) {}
     let tally = engine.tally();
     (engine.into_machines(), tally)
 }

@@ -84,6 +84,8 @@ pub struct Summary {
     pub latency_ms: Percentiles,
     /// The same, in mean one-way delays of the network.
     pub one_way_delays: Percentiles,
+    /// How many hops lookups in the hash table took.
+    pub lookup_hops: Percentiles,
     /// How many coordinators let their turn pass, and how many signatures were broadcast.
     pub failovers: u64,
     /// How many signatures were confirmed as broadcast, by their broadcaster.
@@ -139,7 +141,7 @@ impl fmt::Display for Summary {
         writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;
         list(f, "reasons", by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect())?;
         for (name, Percentiles { min, p50, p90, p99, max, .. }) in
-            [("latency ms", self.latency_ms), ("one-way", self.one_way_delays)]
+            [("latency ms", self.latency_ms), ("one-way", self.one_way_delays), ("lookup hops", self.lookup_hops)]
         {
             writeln!(f, "{name:<13} min {min:.1}  p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  max {max:.1}")?;
         }

@@ -84,7 +84,7 @@ fn in_global_order(seed: u64, nodes: u32) -> (Tally, Vec<Noted<u64>>) {
 fn in_windows(seed: u64, nodes: u32, threads: usize, block_bits: u32) -> (Tally, Vec<Noted<u64>>) {
     let mut all = Vec::new();
     let simulation = Windowed::new(world(seed, nodes), seed, machines(seed, nodes));
-    let (machines, tally) = simulation.threads(threads).block_bits(block_bits).run(UNTIL, |notes| {
+    let (machines, tally) = simulation.threads(threads).block_bits(block_bits).run(UNTIL, |notes, _| {
         all.append(notes);
         ControlFlow::Continue(())
     });
@@ -127,7 +127,7 @@ const TRACES: [u64; 3] = [10_234_765_374_100_059_952, 12_285_644_589_135_315_657
 fn an_observer_that_breaks_ends_the_simulation() {
     let simulation = Windowed::new(world(1, 40), 1, machines(1, 40)).threads(2).block_bits(2);
     let mut windows = 0;
-    let (_, tally) = simulation.run(UNTIL, |_| {
+    let (_, tally) = simulation.run(UNTIL, |_, _| {
         windows += 1;
         if windows == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

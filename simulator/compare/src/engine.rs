@@ -48,6 +48,6 @@ pub fn run(nodes: u32, until: u64, threads: usize) -> u64 {
     let world = World::new(nodes, Latency::Uniform { low: LATENCY.0, span: LATENCY.1 })
         .with_spell(Spell { from: 0, until: u64::MAX, weather })
         .with_partition(Partition { from: 0, until: until / 10, members, way: Way::Both, flapping: 0 });
-    let (_, tally) = Windowed::new(world, 1, machines).threads(threads).run(until, |_| ControlFlow::Continue(()));
+    let (_, tally) = Windowed::new(world, 1, machines).threads(threads).run(until, |_, _| ControlFlow::Continue(()));
     tally.events
 }

@@ -1,18 +1,18 @@
 //! Once the network has healed, everything honest comes to its end: each session among honest signers that its creator
 //! was told of completes at every signer, unless somebody refused it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
 use super::{Checker, Facts, Sight};
+use crate::creations::Creations;
 use crate::peer::Note;
 
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    /// What was asked for and is not durable yet, by node, in order.
-    asked: BTreeMap<u32, VecDeque<Vec<u32>>>,
+    creations: Creations,
     created: BTreeMap<SessionId, Vec<u32>>,
     given_up: BTreeSet<SessionId>,
     completed: BTreeMap<SessionId, BTreeSet<u32>>,
@@ -26,17 +26,15 @@ impl Checker for Liveness {
 
     fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
         let node = sight.noted.node;
+        if let Some((session, creation)) = self.creations.see(sight.noted) {
+            self.created.insert(session, creation.signers);
+        }
         match &sight.noted.note {
-            Note::Up => drop(self.down.remove(&node)),
+            Note::Up => {
+                self.down.remove(&node);
+            }
             Note::Down => {
                 self.down.insert(node);
-                self.asked.remove(&node);
-            }
-            Note::Asked(Some(signers)) => self.asked.entry(node).or_default().push_back(signers.clone()),
-            Note::Event(Event::SessionCreated { session, .. }) => {
-                if let Some(signers) = self.asked.get_mut(&node).and_then(VecDeque::pop_front) {
-                    self.created.insert(*session, signers);
-                }
             }
             Note::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
                 self.given_up.insert(*session);

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use super::context::Port;
 use super::record::Header;
 use super::timers::Timer;
-use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
+use super::{Context, Kind, Machine, Nanos, Noted, Pulse, Slot, Stamp, Tally};
 use crate::world::World;
 
 #[derive(Debug)]
@@ -103,6 +103,12 @@ impl<M: Machine> Global<M> {
             tally.trace = tally.trace.wrapping_add(slot.trace(node));
         }
         tally
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub const fn pulse(&self) -> Pulse {
+        Pulse { at: self.now, events: self.tally.events }
     }
 
     /// Ends the simulation and hands over the machines.

@@ -70,6 +70,15 @@ pub struct Noted<N> {
     pub note: N,
 }
 
+/// How far a simulation has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// The time.
+    pub at: Nanos,
+    /// How many events have happened.
+    pub events: u64,
+}
+
 /// What has happened so far, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

@@ -10,7 +10,7 @@ use std::sync::{Barrier, Mutex, PoisonError};
 
 use super::record::Stream;
 use super::worker::Worker;
-use super::{Machine, Nanos, Noted, Tally};
+use super::{Machine, Nanos, Noted, Pulse, Tally};
 use crate::world::World;
 
 /// A simulation that runs in windows.
@@ -54,7 +54,7 @@ impl<M: Machine + Send> Windowed<M> {
     pub fn run(
         self,
         until: Nanos,
-        mut observe: impl FnMut(&mut Vec<Noted<M::Note>>) -> ControlFlow<()>,
+        mut observe: impl FnMut(&mut Vec<Noted<M::Note>>, Pulse) -> ControlFlow<()>,
     ) -> (Vec<M>, Tally) {
         let Self { world, seed, threads, block_bits, mut machines } = self;
         let per_block = 1_usize << block_bits;
@@ -96,7 +96,7 @@ impl<M: Machine + Send> Windowed<M> {
     }
 }
 
-type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>) -> ControlFlow<()>;
+type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>, Pulse) -> ControlFlow<()>;
 
 /// Where workers meet between windows.
 struct Meeting<N> {
@@ -107,6 +107,7 @@ struct Meeting<N> {
     mail: Vec<Mutex<Vec<Vec<Stream>>>>,
     notes: Mutex<Vec<Noted<N>>>,
     next: AtomicU64,
+    events: AtomicU64,
     is_over: AtomicBool,
     until: Nanos,
     length: Nanos,
@@ -137,6 +138,7 @@ impl<N: Send> Meeting<N> {
             mail: (0..count).map(|_| Mutex::new(Vec::new())).collect(),
             notes: Mutex::new(Vec::new()),
             next: AtomicU64::new(NEVER),
+            events: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             until,
             length,
@@ -156,11 +158,13 @@ impl<N: Send> Meeting<N> {
             self.post(worker.take(window));
             self.barrier.wait();
             let arriving = std::mem::take(&mut *lock(&self.mail[me]));
+            let events = worker.tally.events;
             // A machine that panics must not leave the other workers waiting for this one.
             let run = catch_unwind(AssertUnwindSafe(|| worker.run(window, arriving, self.until)));
             if run.is_err() {
                 self.is_over.store(true, Ordering::SeqCst);
             }
+            self.events.fetch_add(worker.tally.events - events, Ordering::SeqCst);
             if !worker.notes.is_empty() {
                 lock(&self.notes).append(&mut worker.notes);
             }
@@ -168,7 +172,7 @@ impl<N: Send> Meeting<N> {
             self.barrier.wait();
             let next = self.next.load(Ordering::SeqCst);
             if let Some(observe) = &mut observe {
-                self.show(observe);
+                self.show(observe, (window + 1).saturating_mul(self.length).min(self.until));
             }
             self.barrier.wait();
             if let Err(panic) = run {
@@ -183,13 +187,11 @@ impl<N: Send> Meeting<N> {
         }
     }
 
-    fn show(&self, observe: &mut Observer<'_, N>) {
+    fn show(&self, observe: &mut Observer<'_, N>, at: Nanos) {
         let mut notes = lock(&self.notes);
-        if notes.is_empty() {
-            return;
-        }
+        let pulse = Pulse { at, events: self.events.load(Ordering::SeqCst) };
         notes.sort_by_key(|noted| noted.stamp);
-        if observe(&mut notes).is_break() {
+        if observe(&mut notes, pulse).is_break() {
             self.is_over.store(true, Ordering::SeqCst);
         }
         notes.clear();

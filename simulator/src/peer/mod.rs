@@ -38,6 +38,7 @@ use life::Purpose;
 use owner::Owner;
 
 pub(crate) use host::{node_of, peer_id};
+pub(crate) use note::kind_of;
 pub use note::{Arrival, Note, Trouble};
 pub(crate) use plan::Plan;
 

@@ -3,17 +3,20 @@
 //! Owns the arguments, the wall clock and the progress display; what happens is in the simulator. Many seeds use both
 //! cores, one seed each; one seed uses as many threads as it is given, with the same outcome.
 
+mod diff;
+mod outputs;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use nelumbo_simulator::run::{Engine, Run};
 use nelumbo_simulator::scenario::{SWARM, Scenario};
-use nelumbo_simulator::schedule::{CryptoChoice, Schedule};
+use nelumbo_simulator::schedule::{CryptoChoice, MILLISECOND, Schedule};
 use nelumbo_simulator::shrink::shrink;
 use nelumbo_simulator::summary::Summary;
 
@@ -22,17 +25,17 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 Scenarios:
-  quiet, lossy, partition, crash-storm, byzantine, flood, churn, failover-cascade, planet
+  quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, failover-cascade, planet, million
   swarm  the seed draws the scenario itself
   or a file in TOML; `nelumbo simulate lossy --print` shows one to begin with
 
 Examples:
-  nelumbo simulate lossy
+  nelumbo simulate lossy --report lossy.html
   nelumbo simulate swarm --seeds 0..1000 --save failing.toml
   nelumbo simulate churn --nodes 60 --sessions 100 --set faults.crashes=200
-  nelumbo simulate --replay failing.toml
+  nelumbo simulate replay failing.toml --trace failing.jsonl
 
-Exit status: 1 when a checker has found a violation.";
+Exit status: 1 when a checker has found a violation, or two traces differ.";
 
 /// How many runs shrinking may take.
 const SHRINKING: usize = 400;
@@ -42,10 +45,12 @@ const SHRINKING: usize = 400;
 /// The nodes are the ones that run in production, their network, disks and clocks are not. The same scenario and seed
 /// give the same run, byte for byte: the trace hash says so.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Simulate {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// A ready scenario, or a file with one
-    #[arg(default_value = "quiet", conflicts_with = "replay")]
+    #[arg(default_value = "quiet")]
     scenario: String,
     /// What every random choice follows from
     #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
@@ -68,21 +73,42 @@ pub(crate) struct Simulate {
     /// Replaces one value of the scenario, such as `weather.loss=100000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
+    /// Prints the scenario and runs nothing
+    #[arg(long)]
+    print: bool,
+    #[command(flatten)]
+    runs: Runs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Diff(diff::Diff),
+    Replay(Replay),
+}
+
+/// Runs a schedule from a file again, as `--save` has written it
+#[derive(Args, Debug)]
+struct Replay {
+    /// The file
+    file: PathBuf,
+    #[command(flatten)]
+    runs: Runs,
+}
+
+/// How to run, and what to leave behind.
+#[derive(Args, Debug)]
+struct Runs {
     /// How many threads one simulation uses
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Runs one event after the other instead of windows
     #[arg(long, conflicts_with = "threads")]
     global: bool,
-    /// Runs a schedule from a file
-    #[arg(long, value_name = "FILE")]
-    replay: Option<PathBuf>,
     /// Writes the first failing schedule to a file, as small as it can be made
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Prints the scenario and runs nothing
-    #[arg(long)]
-    print: bool,
+    #[command(flatten)]
+    outputs: outputs::Outputs,
     /// Prints one JSON object for each seed
     #[arg(long)]
     json: bool,
@@ -108,92 +134,19 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 }
 
 impl Simulate {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(mut self) -> Result<Answer, Failure> {
+        match self.action.take() {
+            Some(Action::Diff(diff)) => return diff.run(),
+            Some(Action::Replay(replay)) => return replay.run(),
+            None => {}
+        }
         if self.print {
             return output::line(self.text()?.trim_end()).map(|()| Answer::Yes);
         }
-        let interrupted = Arc::new(AtomicBool::new(false));
-        listen(interrupted.clone());
-        let (from, to) = if self.replay.is_some() { (0, 1) } else { self.seeds.unwrap_or((self.seed, self.seed + 1)) };
-        let next = AtomicU64::new(from);
-        let bar = bar(to - from);
-        let results = Mutex::new(Vec::new());
-        let work = || -> Result<(), Failure> {
-            while !interrupted.load(Ordering::Relaxed) {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= to {
-                    break;
-                }
-                let schedule = self.schedule(seed)?;
-                let summary = self.simulate(&schedule, &bar, to - from == 1, &interrupted);
-                bar.inc(u64::from(to - from > 1));
-                let kept = (!summary.violations.is_empty()).then_some(schedule);
-                results.lock().unwrap_or_else(PoisonError::into_inner).push((summary, kept));
-            }
-            Ok(())
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = usize::try_from(to - from).unwrap_or(threads).min(threads);
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            others.into_iter().map(|other| other.join().expect("simulations catch panics")).fold(own, Result::and)
-        })?;
-        bar.finish_and_clear();
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_by_key(|(summary, _)| summary.seed);
-        self.tell(&results)
-    }
-
-    fn tell(&self, results: &[(Summary, Option<Schedule>)]) -> Result<Answer, Failure> {
-        let many = results.len() > 1;
-        for (summary, _) in results {
-            if self.json {
-                output::json(summary)?;
-            } else if !many || !summary.violations.is_empty() {
-                output::line(summary)?;
-            }
-        }
-        if many && !self.json {
-            let sum = |count: fn(&Summary) -> u64| results.iter().map(|(summary, _)| count(summary)).sum::<u64>();
-            output::table(&[
-                ("seeds", results.len().to_string()),
-                ("sessions", sum(|summary| summary.sessions.started).to_string()),
-                ("completed", sum(|summary| summary.sessions.completed).to_string()),
-                ("events", sum(|summary| summary.events).to_string()),
-                ("violations", sum(|summary| summary.violations.len() as u64).to_string()),
-            ])?;
-        }
-        let Some(failing) = results.iter().find_map(|(_, kept)| kept.as_ref()) else { return Ok(Answer::Yes) };
-        if let Some(file) = &self.save {
-            let small = shrink(failing, SHRINKING).unwrap_or_else(|| failing.clone());
-            std::fs::write(file, small.to_toml()).map_err(|error| {
-                Failure::input(format_args!("{} cannot be written: {error}", file.display()), "choose another place")
-            })?;
-        }
-        Ok(Answer::No)
-    }
-
-    fn simulate(&self, schedule: &Schedule, bar: &ProgressBar, shows: bool, interrupted: &AtomicBool) -> Summary {
-        if shows {
-            bar.set_length(schedule.until_ms);
-        }
-        let start = Instant::now();
-        let engine = if self.global { Engine::Global } else { Engine::Windowed(self.threads) };
-        let run = Run::new(schedule).engine(engine).go_on(|now| {
-            if shows {
-                bar.set_position(now / 1_000_000);
-            }
-            !interrupted.load(Ordering::Relaxed)
-        });
-        run.summary().timed(start.elapsed())
+        self.runs.run(self.seeds.unwrap_or((self.seed, self.seed + 1)), |seed| self.schedule(seed))
     }
 
     fn schedule(&self, seed: u64) -> Result<Schedule, Failure> {
-        if let Some(file) = &self.replay {
-            let fault = |error| Failure::input(format_args!("{}: {error}", file.display()), "replay a saved schedule");
-            return Schedule::from_toml(&read(file)?).map_err(fault);
-        }
         if self.scenario == SWARM {
             let mut schedule = Scenario::swarm(seed).schedule(seed);
             schedule.crypto = self.crypto.map_or(schedule.crypto, Crypto::choice);
@@ -220,6 +173,137 @@ impl Simulate {
             None => read(&PathBuf::from(&self.scenario)),
         }
     }
+}
+
+impl Replay {
+    fn run(self) -> Result<Answer, Failure> {
+        let text = read(&self.file)?;
+        self.runs.run((0, 1), |_| {
+            let fault =
+                |error| Failure::input(format_args!("{}: {error}", self.file.display()), "replay what --save wrote");
+            Schedule::from_toml(&text).map_err(fault)
+        })
+    }
+}
+
+/// A run's summary, and its schedule when it has failed.
+type Ran = (Summary, Option<Schedule>);
+
+impl Runs {
+    fn run(
+        &self,
+        (from, to): (u64, u64),
+        schedule: impl Fn(u64) -> Result<Schedule, Failure> + Sync,
+    ) -> Result<Answer, Failure> {
+        if to - from > 1 && !self.outputs.is_empty() {
+            return Err(Failure::input("a trace and a report are about one run", "leave out --seeds, and give --seed"));
+        }
+        let interrupted = Arc::new(AtomicBool::new(false));
+        listen(interrupted.clone());
+        let bar = bar(to - from);
+        let results = if to - from == 1 {
+            vec![self.one(schedule(from)?, &bar, &interrupted)?]
+        } else {
+            self.many((from, to), schedule, &bar, &interrupted)?
+        };
+        bar.finish_and_clear();
+        self.tell(&results)
+    }
+
+    /// Runs one schedule, with everything that there is to leave behind.
+    fn one(&self, schedule: Schedule, bar: &ProgressBar, interrupted: &AtomicBool) -> Result<Ran, Failure> {
+        bar.set_length(schedule.until_ms);
+        let open = self.outputs.open(&schedule)?;
+        let start = Instant::now();
+        let run = Run::new(&schedule).engine(self.engine()).go_on(|pulse| {
+            bar.set_position(pulse.at / MILLISECOND);
+            let rate = pulse.events as f64 / start.elapsed().as_secs_f64().max(1e-3);
+            bar.set_message(format!("{:.0} k events/s", rate / 1e3));
+            !interrupted.load(Ordering::Relaxed)
+        });
+        let mut summary = open.attach(run).summary().timed(start.elapsed());
+        summary.bytes_per_node = peak_memory() / u64::from(summary.nodes.max(1));
+        open.finish(&summary)?;
+        let kept = (!summary.violations.is_empty()).then_some(schedule);
+        Ok((summary, kept))
+    }
+
+    /// Runs a schedule for each seed, one on each core.
+    fn many(
+        &self,
+        (from, to): (u64, u64),
+        schedule: impl Fn(u64) -> Result<Schedule, Failure> + Sync,
+        bar: &ProgressBar,
+        interrupted: &AtomicBool,
+    ) -> Result<Vec<Ran>, Failure> {
+        let (next, events, begun) = (AtomicU64::new(from), AtomicU64::new(0), Instant::now());
+        let results = Mutex::new(Vec::new());
+        let work = || -> Result<(), Failure> {
+            while !interrupted.load(Ordering::Relaxed) {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= to {
+                    break;
+                }
+                let (schedule, start) = (schedule(seed)?, Instant::now());
+                let run = Run::new(&schedule).engine(self.engine());
+                let summary = run.go_on(|_| !interrupted.load(Ordering::Relaxed)).summary().timed(start.elapsed());
+                let events = events.fetch_add(summary.events, Ordering::Relaxed) + summary.events;
+                bar.set_message(format!("{:.0} k events/s", events as f64 / begun.elapsed().as_secs_f64() / 1e3));
+                bar.inc(1);
+                let kept = (!summary.violations.is_empty()).then_some(schedule);
+                results.lock().unwrap_or_else(PoisonError::into_inner).push((summary, kept));
+            }
+            Ok(())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            others.into_iter().map(|other| other.join().expect("simulations catch panics")).fold(own, Result::and)
+        })?;
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        results.sort_by_key(|(summary, _)| summary.seed);
+        Ok(results)
+    }
+
+    const fn engine(&self) -> Engine {
+        if self.global { Engine::Global } else { Engine::Windowed(self.threads) }
+    }
+
+    fn tell(&self, results: &[Ran]) -> Result<Answer, Failure> {
+        let many = results.len() > 1;
+        for (summary, _) in results {
+            if self.json {
+                output::json(summary)?;
+            } else if !many || !summary.violations.is_empty() {
+                output::line(summary)?;
+            }
+        }
+        if many && !self.json {
+            let sum = |count: fn(&Summary) -> u64| results.iter().map(|(summary, _)| count(summary)).sum::<u64>();
+            output::table(&[
+                ("seeds", results.len().to_string()),
+                ("sessions", sum(|summary| summary.sessions.started).to_string()),
+                ("completed", sum(|summary| summary.sessions.completed).to_string()),
+                ("events", sum(|summary| summary.events).to_string()),
+                ("violations", sum(|summary| summary.violations.len() as u64).to_string()),
+            ])?;
+        }
+        let Some(failing) = results.iter().find_map(|(_, kept)| kept.as_ref()) else { return Ok(Answer::Yes) };
+        if let Some(file) = &self.save {
+            let small = shrink(failing, SHRINKING).unwrap_or_else(|| failing.clone());
+            std::fs::write(file, small.to_toml()).map_err(|error| outputs::unwritable(file, error))?;
+        }
+        Ok(Answer::No)
+    }
+}
+
+/// The most memory that this process has had, in bytes, where the system tells.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kilobytes = line.trim().trim_end_matches("kB").trim().parse::<u64>();
+    kilobytes.unwrap_or(0).saturating_mul(1024)
 }
 
 impl Crypto {
@@ -254,7 +338,7 @@ fn bar(length: u64) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent} %  {msg}  {eta} left") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

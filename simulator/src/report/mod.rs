@@ -1,0 +1,133 @@
+//! A run as one page that needs nothing else: numbers, plots, and the course of single sessions.
+//!
+//! Owns what the page shows and gathers it while the run goes on, within bounds. Invariant: the page follows from the
+//! run alone, and nothing in it is loaded from anywhere. Driven by [`Run::trace`](crate::run::Run::trace).
+
+mod map;
+mod page;
+mod plot;
+mod sequence;
+
+use std::collections::BTreeMap;
+
+use nelumbo_core::api::Event;
+use nelumbo_core::wire::SessionId;
+
+use crate::creations::Creations;
+use crate::engine::{Nanos, Noted};
+use crate::peer::Note;
+use crate::schedule::{MILLISECOND, Schedule};
+use crate::summary::Summary;
+use map::Outages;
+use sequence::Course;
+
+/// How many sessions are followed message by message: the first ones.
+const FOLLOWED: usize = 100;
+
+/// What a page is made of.
+#[derive(Debug)]
+pub struct Report {
+    schedule: Schedule,
+    creations: Creations,
+    asked: BTreeMap<SessionId, Nanos>,
+    /// When sessions were created, when signers had their signatures, when coordinators failed: in milliseconds.
+    created_ms: Vec<f64>,
+    completed_ms: Vec<f64>,
+    failed_ms: Vec<f64>,
+    latencies_ms: Vec<f64>,
+    messages: BTreeMap<&'static str, u64>,
+    outages: Outages,
+    courses: BTreeMap<SessionId, Course>,
+}
+
+impl Report {
+    /// A report on the run of this schedule.
+    #[must_use]
+    pub fn new(schedule: &Schedule) -> Self {
+        Self {
+            schedule: schedule.clone(),
+            creations: Creations::default(),
+            asked: BTreeMap::new(),
+            created_ms: Vec::new(),
+            completed_ms: Vec::new(),
+            failed_ms: Vec::new(),
+            latencies_ms: Vec::new(),
+            messages: BTreeMap::new(),
+            outages: Outages::default(),
+            courses: BTreeMap::new(),
+        }
+    }
+
+    /// Takes note of what a peer told.
+    pub fn see(&mut self, noted: &Noted<Note>) {
+        let at_ms = milliseconds(noted.stamp.at);
+        if let Some((session, creation)) = self.creations.see(noted) {
+            self.created_ms.push(at_ms);
+            self.asked.insert(session, creation.asked_at);
+            if self.courses.len() < FOLLOWED {
+                self.courses.insert(session, Course::new(creation.asked_at, &creation.signers));
+            }
+        }
+        match &noted.note {
+            Note::Up => self.outages.on_up(noted.stamp.at, noted.node),
+            Note::Down => self.outages.on_down(noted.stamp.at, noted.node),
+            Note::Arrived(arrival) if arrival.bytes > 0 => *self.messages.entry(arrival.kind).or_default() += 1,
+            Note::Event(Event::CoordinatorFailed { .. }) => self.failed_ms.push(at_ms),
+            Note::Event(Event::SessionCompleted { session, .. }) => {
+                self.completed_ms.push(at_ms);
+                self.latencies_ms.extend(self.asked.get(session).map(|asked| at_ms - milliseconds(*asked)));
+            }
+            _ => {}
+        }
+        if !self.courses.is_empty() {
+            sequence::follow(&mut self.courses, noted);
+        }
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn page(&self, summary: &Summary) -> String {
+        page::page(self, summary)
+    }
+}
+
+const fn milliseconds(at: Nanos) -> f64 {
+    at as f64 / MILLISECOND as f64
+}
+
+/// A text as it may stand in HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::run::Run;
+    use crate::scenario::Scenario;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_whole_and_the_same_each_time() {
+        let text = Scenario::text("churn").expect("ready");
+        let schedule = Scenario::from_toml(text, &["sessions=3".into()]).expect("sound").schedule(1);
+        let page = || {
+            let mut report = Report::new(&schedule);
+            let summary = Run::new(&schedule).trace(|noted| report.see(noted)).summary();
+            report.page(&summary)
+        };
+        let one = page();
+        assert_eq!(one, page());
+        for part in ["Latency", "Messages by kind", "Failovers", "Who could not be reached", "announce", "</html>"] {
+            assert!(one.contains(part), "{part}");
+        }
+        assert_eq!(one.matches("<svg").count(), one.matches("</svg>").count());
+        assert!(!one.contains("http://") || one.matches("http://").count() == one.matches("http://www.w3.org").count());
+        assert!(!one.contains("NaN") && !one.contains("inf"));
+    }
+
+    #[test]
+    fn what_is_shown_cannot_break_the_page() {
+        assert_eq!(escaped("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything that happens in a run, as rows: JSON lines, Parquet, or a trace for Perfetto and Chrome.
+//!
+//! Invariant: rows are in the order of events, and the same run gives the same bytes. Driven by
+//! [`Run::trace`](crate::run::Run::trace).
+
+pub mod diff;
+mod json_lines;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod perfetto;
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use nelumbo_core::wire::SessionId;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::engine::{Nanos, Noted};
+use crate::peer::{Note, kind_of};
+
+/// Something that happened. Several rows with the same time, source and sequence belong to one event: what arrived, then
+/// what the node did about it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row<'a> {
+    /// When, in nanoseconds.
+    pub at: Nanos,
+    /// At which node.
+    pub node: u32,
+    /// The node that caused the event.
+    pub source: u32,
+    /// Which of that node's messages and timers it is.
+    pub sequence: u64,
+    /// `arrival`, `timer`, `sent`, `event`, `state` or `trouble`.
+    pub kind: &'static str,
+    /// What arrived, was sent, or happened.
+    pub name: Cow<'a, str>,
+    /// The session that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// How many bytes; 0 for what is no message.
+    pub bytes: u32,
+    /// A hash of the content, so that two messages can be told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The rest of what there is to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl<'a> Row<'a> {
+    /// The row of what a peer told.
+    #[must_use]
+    pub fn of(noted: &'a Noted<Note>) -> Self {
+        let row = |kind, name: &'static str| Self {
+            at: noted.stamp.at,
+            node: noted.node,
+            source: noted.stamp.source,
+            sequence: noted.stamp.sequence,
+            kind,
+            name: name.into(),
+            session: None,
+            bytes: 0,
+            digest: None,
+            detail: None,
+        };
+        match &noted.note {
+            Note::Arrived(arrival) if arrival.bytes == 0 => row("timer", arrival.kind),
+            Note::Arrived(arrival) => Self {
+                session: arrival.session,
+                bytes: arrival.bytes,
+                digest: Some(format!("{:016x}", arrival.digest)),
+                ..row("arrival", arrival.kind)
+            },
+            Note::Sent(bytes) => {
+                let (name, session) = kind_of(bytes);
+                let digest = Some(format!("{:016x}", crate::random::fold(0, bytes)));
+                Self { session, bytes: bytes.len() as u32, digest, ..row("sent", name) }
+            }
+            Note::Event(event) => {
+                let Ok(Value::Object(mut fields)) = serde_json::to_value(event) else { return row("event", "unknown") };
+                let mut text = |field| fields.remove(field).and_then(|value| value.as_str().map(str::to_owned));
+                let (name, session) = (text("event"), text("session"));
+                let detail = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+                let session = session.and_then(|session| session.parse().ok());
+                Self { name: name.unwrap_or_default().into(), session, detail, ..row("event", "") }
+            }
+            Note::Up => row("state", "up"),
+            Note::Down => row("state", "down"),
+            Note::Remembers(session) => Self { session: Some(*session), ..row("state", "remembers") },
+            Note::Asked(signers) => {
+                Self { detail: signers.as_ref().map(|all| format!("{all:?}")), ..row("state", "asked") }
+            }
+            Note::LookedUp(trip) => {
+                let detail = format!("{} hops, {} requests", trip.hops, trip.requests);
+                Self { detail: Some(detail), ..row("state", "looked-up") }
+            }
+            Note::Trouble(trouble, what) => {
+                Self { detail: Some(format!("{trouble:?}: {what}")), ..row("trouble", "trouble") }
+            }
+        }
+    }
+}
+
+/// The forms that a trace can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    JsonLines,
+    /// A table in columns, for data frames and databases.
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// For <https://ui.perfetto.dev> and `chrome://tracing`.
+    Perfetto,
+}
+
+impl Format {
+    /// By a file's name.
+    ///
+    /// # Errors
+    /// Which endings there are, when it has none of them.
+    pub fn of(name: &str) -> Result<Self, &'static str> {
+        match name.rsplit_once('.').map(|(_, ending)| ending) {
+            Some("jsonl") => Ok(Self::JsonLines),
+            Some("json") => Ok(Self::Perfetto),
+            #[cfg(feature = "parquet")]
+            Some("parquet") => Ok(Self::Parquet),
+            _ => Err(if cfg!(feature = "parquet") {
+                "a trace ends in .jsonl (JSON lines), .parquet (Parquet) or .json (Perfetto, Chrome)"
+            } else {
+                "a trace ends in .jsonl (JSON lines) or .json (Perfetto, Chrome); this build has no Parquet"
+            }),
+        }
+    }
+
+    /// A writer of this form.
+    ///
+    /// # Errors
+    /// What the file says.
+    pub fn writer<'w>(self, file: impl Write + Send + 'w) -> io::Result<Box<dyn Trace + 'w>> {
+        Ok(match self {
+            Self::JsonLines => Box::new(json_lines::JsonLines(file)),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => Box::new(parquet::Parquet::new(file)?),
+            Self::Perfetto => Box::new(perfetto::Perfetto::new(file)?),
+        })
+    }
+}
+
+/// A trace that is being written.
+pub trait Trace {
+    /// Writes a row.
+    ///
+    /// # Errors
+    /// What the file says.
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
+
+    /// Writes what belongs at the end.
+    ///
+    /// # Errors
+    /// What the file says.
+    fn end(self: Box<Self>) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Run;
+    use crate::scenario::Scenario;
+
+    fn traced(format: Format) -> Vec<u8> {
+        let settings = ["sessions=2".to_owned(), "nodes=3".to_owned()];
+        let scenario = Scenario::from_toml(Scenario::text("quiet").expect("ready"), &settings).expect("sound");
+        let mut schedule = scenario.schedule(1);
+        schedule.until_ms = 30_000;
+        let mut bytes = Vec::new();
+        let mut trace = format.writer(&mut bytes).expect("memory takes everything");
+        let summary = Run::new(&schedule).trace(|noted| trace.row(&Row::of(noted)).expect("memory")).summary();
+        trace.end().expect("memory takes everything");
+        assert_eq!((summary.violations.len(), summary.sessions.completed), (0, 2), "{summary}");
+        bytes
+    }
+
+    #[test]
+    fn json_lines_tell_every_event_in_order() {
+        let text = String::from_utf8(traced(Format::JsonLines)).expect("text");
+        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        assert!(rows.is_sorted_by_key(|row| row["at"].as_u64()));
+        let count = |name| rows.iter().filter(|row| row["name"] == name).count();
+        assert_eq!((count("session-completed"), count("up")), (6, 3));
+        assert!(
+            rows.iter().any(|row| row["kind"] == "arrival" && row["name"] == "partial" && row["session"].is_string())
+        );
+    }
+
+    #[test]
+    fn a_trace_for_perfetto_is_one_object_with_a_track_for_each_node() {
+        let trace: Value = serde_json::from_slice(&traced(Format::Perfetto)).expect("one object");
+        let events = trace["traceEvents"].as_array().expect("a list");
+        let named = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
+        assert_eq!(named("M"), 3, "each node is named once");
+        assert_eq!((named("b"), named("e")), (6, 6), "each signer's session begins and ends");
+        assert!(named("i") > 100);
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn a_parquet_file_has_the_rows_of_the_json_lines() {
+        use ::parquet::file::reader::{FileReader, SerializedFileReader};
+        use ::parquet::record::RowAccessor;
+        let reader = SerializedFileReader::new(bytes::Bytes::from(traced(Format::Parquet))).expect("a Parquet file");
+        let rows: Vec<_> = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row")).collect();
+        let lines = traced(Format::JsonLines);
+        let lines: Vec<Value> =
+            lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        assert_eq!(rows.len(), lines.len());
+        for (row, line) in rows.iter().zip(&lines) {
+            assert_eq!(row.get_long(0).ok(), line["at"].as_i64());
+            assert_eq!(row.get_string(5).ok().map(String::as_str), line["name"].as_str());
+            assert_eq!(row.get_string(6).ok().map(String::as_str), line["session"].as_str());
+        }
+    }
+}
