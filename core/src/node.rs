@@ -29,7 +29,7 @@ pub use boot::{Boot, BootError};
 
 /// One signer's node, without a network, a disk or a clock.
 pub struct Node<V: Verifier = Secp256k1> {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) own_key: PublicKey,
     own_peer: PeerId,
     signer: Box<dyn Signer<V> + Send>,
@@ -53,7 +53,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) sessions: Sessions<V>,
     /// The newest record of each session: nothing said about a session leaves before it is durable.
     barriers: BTreeMap<SessionId, RecordSequence>,
-    timers: Timers<TimerReason>,
+    pub(crate) timers: Timers<TimerReason>,
     pub(crate) outbox: Outbox,
     pub(crate) refusals: RefusalCounts,
     commands: u64,

@@ -7,12 +7,14 @@
 //!
 //! Reading order: [`engine`] runs any machines in a [`world`], and [`Simulation`] does so with checks and metrics; [`peer`]
 //! makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`] watch.
+//! [`model`] leaves chance out: it tries everything that can happen in a small world.
 #![forbid(unsafe_code)]
 
 pub mod checkers;
 mod creations;
 pub mod crypto;
 pub mod engine;
+pub mod model;
 pub mod network;
 pub mod peer;
 mod random;

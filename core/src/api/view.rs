@@ -1,9 +1,12 @@
 //! A node's state, to look at: for user interfaces, metrics and checkers.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::event::Phase;
+use super::output::TimerReason;
 use super::refusal::{RefusalCounts, Standing};
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
@@ -64,6 +67,21 @@ impl<V: Verifier> View<'_, V> {
             coordinator: session.coordinator(),
             challenge_key: session.challenge_key(&self.node.verifier),
         }
+    }
+
+    /// All that decides what this node does next in its sessions, as a text: equal texts, equal behaviour. What only
+    /// tells messages apart is left out, and times count from now. For model checkers; the form is no promise.
+    pub fn fingerprint(&self) -> String {
+        let (mut text, now) = (String::new(), self.node.now.mono);
+        for session in self.node.sessions.iter() {
+            let id = session.id();
+            session.fingerprint(&mut text, &self.node.config, now).expect("a text takes what is written to it");
+            for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
+                let due = self.node.timers.at(&reason).map(|at| at.since(now));
+                text.push_str(&format!(" {due:?}"));
+            }
+        }
+        text + &format!(" connected {:?} held {}", self.node.connected, self.held())
     }
 
     /// The signers whose peers are known, by key, and whether they are connected.

@@ -144,6 +144,12 @@ impl<V: Verifier> Attempt<V> {
         self.partials[index].as_ref().map(|held| Exhibit(held.bytes.clone()))
     }
 
+    /// Each signer's nonce and partial signature, as far as they are here.
+    pub(super) fn contributions(&self) -> impl Iterator<Item = (Option<PublicNonce>, Option<Partial>)> + '_ {
+        let nonces = self.nonces.iter().map(|held| held.as_ref().map(|held| held.value));
+        nonces.zip(self.partials.iter().map(|held| held.as_ref().map(|held| held.value)))
+    }
+
     pub(super) fn joined(&self) -> impl Iterator<Item = bool> + '_ {
         self.nonces.iter().map(Option::is_some)
     }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: a session ends once. The record of the end precedes every word about it, the embedder's event included.
 
+use core::fmt;
+
+use super::fingerprint::origin;
 use super::machine::Session;
 use super::{Context, News, SessionTimer};
 use crate::api::{CommandError, Event, Phase, Refusal};
@@ -25,6 +28,23 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// See `fingerprint`.
+    pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
+        if let Some(End { outcome, last_word }) = &self.end {
+            match outcome {
+                Outcome::Complete { signature, attempt, confirmed, .. } => {
+                    write!(text, " complete {signature} {attempt} {confirmed}")?;
+                }
+                Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
+            }
+            write!(text, " {:?}", last_word.as_ref().map(|bytes| origin(&bytes.as_slice().into())))?;
+        }
+        if let Some(failover) = &self.failover {
+            write!(text, " {failover:?} {:?}", now.since(self.completed_at))?;
+        }
+        write!(text, " {:?} {:?}", self.early_claims, self.confirmation.as_ref().map(origin))
+    }
+
     pub(super) fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }

@@ -30,7 +30,7 @@ pub(crate) struct Session<V: Verifier> {
     sequence: u64,
     lives: u32,
     /// Whether the journal knows of this life.
-    is_alive: bool,
+    pub(super) is_alive: bool,
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
@@ -48,15 +48,15 @@ pub(super) struct Live<V: Verifier> {
     pub(super) progress_at: Mono,
     pub(super) stalls: u32,
     /// The next attempt, when this node is to begin it.
-    retry: Option<Retry>,
+    pub(super) retry: Option<Retry>,
     /// How often this node has retried by itself.
-    retries: u32,
+    pub(super) retries: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Retry {
-    cause: AttemptCause,
-    not_before: Mono,
+pub(super) struct Retry {
+    pub(super) cause: AttemptCause,
+    pub(super) not_before: Mono,
 }
 
 impl<V: Verifier> Session<V> {

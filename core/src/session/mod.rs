@@ -8,6 +8,7 @@
 
 mod attempt;
 mod ending;
+mod fingerprint;
 mod machine;
 mod resync;
 mod rounds;

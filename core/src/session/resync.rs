@@ -84,7 +84,7 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn is_exchanging(&self) -> bool {
+    pub(super) fn is_exchanging(&self) -> bool {
         matches!(self.phase, Phase::NonceExchange | Phase::PartialSignatureExchange)
     }
 }
