@@ -61,6 +61,8 @@ fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
         keys,
         tweak: Tweak::None,
         message: vec![7; 32],
+        details: nelumbo_core::wire::Details::default(),
+        is_listed: false,
         election: Method::Rotating,
         created_at: NOW.wall,
         expires_at: UNTIL,

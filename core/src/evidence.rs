@@ -147,7 +147,7 @@ impl Step {
             Body::Session(SessionMessage { session, attempt, content, .. }) => {
                 Ok(Self { author, session, attempt, content })
             }
-            Body::Presence(_) => Err(NotProven::NotAMessage),
+            _ => Err(NotProven::NotAMessage),
         }
     }
 

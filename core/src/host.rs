@@ -2,8 +2,9 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::api::{Event, GossipId, OperationId, Output, RecordSequence, Topic, Verdict};
+use crate::api::{Event, GossipId, OfferedId, OperationId, Output, RecordSequence, Refusal, Topic, Verdict};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
 use crate::node::Node;
@@ -18,6 +19,8 @@ pub trait Host {
     fn send(&mut self, to: PeerId, bytes: Bytes);
     /// See [`Output::Subscribe`].
     fn subscribe(&mut self, topic: Topic);
+    /// See [`Output::Unsubscribe`].
+    fn unsubscribe(&mut self, topic: Topic);
     /// See [`Output::Publish`].
     fn publish(&mut self, topic: Topic, bytes: Bytes);
     /// See [`Output::Verdict`].
@@ -36,8 +39,12 @@ pub trait Host {
     }
     /// See [`Output::Lookup`].
     fn lookup(&mut self, operation: OperationId, key: String);
+    /// See [`Output::Keep`].
+    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration);
+    /// See [`Output::Discard`].
+    fn discard(&mut self, id: OfferedId, refusal: Refusal);
     /// See [`Output::Store`].
-    fn store(&mut self, key: String, value: Bytes);
+    fn store(&mut self, key: String, value: Bytes, lifetime: Duration);
     /// See [`Output::Event`].
     fn event(&mut self, event: Event);
 }
@@ -49,6 +56,7 @@ pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
             Output::Persist { sequence, key, value } => host.persist(sequence, key, value),
             Output::Send { to, bytes } => host.send(to, bytes),
             Output::Subscribe(topic) => host.subscribe(topic),
+            Output::Unsubscribe(topic) => host.unsubscribe(topic),
             Output::Publish { topic, bytes } => host.publish(topic, bytes),
             Output::Verdict { id, verdict } => host.verdict(id, verdict),
             Output::Dial { peer, addresses } => host.dial(peer, addresses),
@@ -56,7 +64,9 @@ pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
             Output::Ban(peer) => host.ban(peer),
             Output::Pardon(peer) => host.pardon(peer),
             Output::Lookup { operation, key } => host.lookup(operation, key),
-            Output::Store { key, value } => host.store(key, value),
+            Output::Keep { id, value, lifetime } => host.keep(id, value, lifetime),
+            Output::Discard { id, refusal } => host.discard(id, refusal),
+            Output::Store { key, value, lifetime } => host.store(key, value, lifetime),
             Output::Event(event) => host.event(event),
         }
     }

@@ -26,5 +26,5 @@ pub mod node;
 mod session;
 pub mod wire;
 
-pub use gate::{Admitted, Policy};
+pub use gate::{Admitted, Policy, Review};
 pub use journal::CorruptRecord;

@@ -1,10 +1,12 @@
 //! The spine: input → gate → machine → outputs. It routes and holds no protocol rule of its own.
 //!
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
-//! `settle` for how a session's news become outputs. Peers and presences are in `node/reach.rs`.
+//! `settle` for how a session's news become outputs. Peers and presences are in `node/reach.rs`, announcements and
+//! searches in `node/discover.rs`.
 
 mod batch;
 mod boot;
+mod discover;
 mod reach;
 
 use alloc::boxed::Box;
@@ -14,16 +16,20 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::api::{
-    Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, OperationId, Output,
+    Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, NewSession, Output,
     RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
-use crate::discovery::Presences;
-use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Sentence};
+use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Searches};
+use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Review, Sentence};
 use crate::journal::Record;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
-use crate::wire::{Address, Body, Content, Definition, Message, PeerId, SessionId, SessionMessage};
+use crate::wire::{
+    AbortReason, Address, Advertisement, Body, Content, Definition, Message, Offer, PeerId, RecordKey, Resource,
+    ResourceId, SessionId, SessionMessage, TransactionType,
+};
+use discover::Own;
 
 pub use boot::{Boot, BootError};
 
@@ -48,8 +54,19 @@ pub struct Node<V: Verifier = Secp256k1> {
     addresses: Vec<Address>,
     own_presence: Option<Bytes>,
     routing_table: usize,
-    lookups: BTreeMap<OperationId, PublicKey>,
-    operations: u64,
+    lookups: Lookups,
+    searches: Searches,
+    pub(crate) advertisements: Catalogue<PublicKey, Advertisement>,
+    pub(crate) resources: Catalogue<ResourceId, Resource>,
+    pub(crate) reputations: Reputations,
+    /// What this node offers to sign.
+    pub(crate) offer: Option<Offer>,
+    /// The types that it has last advertised for.
+    advertised: Vec<TransactionType>,
+    /// When it last signed an announcement.
+    issued_at: Wall,
+    /// What it announces, by the name of the record in the DHT.
+    own: BTreeMap<RecordKey, Own>,
     pub(crate) sessions: Sessions<V>,
     /// The newest record of each session: nothing said about a session leaves before it is durable.
     barriers: BTreeMap<SessionId, RecordSequence>,
@@ -83,6 +100,7 @@ impl<V: Verifier> Node<V> {
             Input::LookupFinished(operation) => self.end_lookup(operation),
             Input::Connected(peer) => self.on_connected(peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
+            Input::Offered { from, id, key, bytes, stored } => self.on_offered(&from, id, &key, bytes, stored),
             Input::RoutingTable(peers) => self.on_routing_table(peers),
             Input::Addresses(addresses) => self.on_addresses(addresses),
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
@@ -99,7 +117,8 @@ impl<V: Verifier> Node<V> {
         self.advance_to(now);
         let id = CommandId(self.commands);
         match command {
-            Command::Create { suite, mut keys, tweak, message, election } => {
+            Command::Create(session) => {
+                let NewSession { suite, mut keys, tweak, message, details, is_listed, election } = *session;
                 keys.sort_unstable();
                 let creator = keys.binary_search(&self.own_key).map_err(|_| CommandError::NotASigner)?;
                 let created_at = self.now.wall;
@@ -109,6 +128,8 @@ impl<V: Verifier> Node<V> {
                     keys,
                     tweak,
                     message,
+                    details,
+                    is_listed,
                     election,
                     creator: u16::try_from(creator).unwrap_or(u16::MAX),
                     created_at,
@@ -126,6 +147,15 @@ impl<V: Verifier> Node<V> {
             Command::Close(session) => self.close(session)?,
             Command::Ban(peer) => self.ban(peer)?,
             Command::Pardon(peer) => self.pardon(peer)?,
+            Command::Advertise(_)
+            | Command::Withdraw
+            | Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::FindSigners(_)
+            | Command::FindRequests
+            | Command::FindSession(_)
+            | Command::AnnounceResource { .. }
+            | Command::FindResources(_) => self.discover(id, command)?,
         }
         self.commands += 1;
         Ok(id)
@@ -157,7 +187,10 @@ impl<V: Verifier> Node<V> {
         while let Some(reason) = self.timers.pop_due(self.now.mono) {
             match reason {
                 TimerReason::Presence => self.announce_presence(),
-                TimerReason::Store => self.store_presence(),
+                TimerReason::Store => self.republish(),
+                // A signer that cannot sign now is asked again when the next change of address or renewal comes.
+                TimerReason::Advertisement => drop(self.advertise()),
+                TimerReason::Search(command) => self.finish_search(command),
                 TimerReason::Early => {
                     self.gate.early.expire(self.now.mono);
                     self.watch_early();
@@ -253,26 +286,23 @@ impl<V: Verifier> Node<V> {
 
     /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.
     fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
-        if let Body::Presence(presence) = &message.unsigned.body
-            && !self.presences.is_news(&message.unsigned.author, presence.issued_at)
-        {
-            // A peer that shows its key again may have missed this node's.
-            if let Some(peer) = from.filter(|peer| **peer == presence.peer) {
-                self.show_presence(*peer);
+        if let Some(refusal) = self.is_known(&message) {
+            if let Body::Presence(presence) = &message.unsigned.body
+                && from == Some(&presence.peer)
+            {
+                // A peer that shows its key again may have missed this node's.
+                self.show_presence(presence.peer);
             }
-            return Err(Refusal::Duplicate);
-        }
-        if let Body::Session(SessionMessage { session, .. }) = &message.unsigned.body
-            && self.sessions.is_closed(session)
-        {
-            return Err(Refusal::Ended);
+            return Err(refusal);
         }
         let (authentic, body) = self.gate.authenticate(&self.verifier, &mut self.authors, message)?;
+        if !matches!(body, Body::Session(_) | Body::Protocol(_))
+            && !self.policy.accepts_resource(authentic.author(), &body)
+        {
+            return Err(Refusal::Policy);
+        }
         match body {
             Body::Presence(presence) => {
-                if !self.policy.accepts_resource(authentic.author(), &presence) {
-                    return Err(Refusal::Policy);
-                }
                 let lifetime = self.config.presence_lifetime;
                 let is_first_hand = from == Some(&presence.peer);
                 let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
@@ -284,6 +314,47 @@ impl<V: Verifier> Node<V> {
                 }
                 self.on_step(authentic.with(step))
             }
+            Body::Advertisement(advertisement) => {
+                let is_first_hand = from == Some(&advertisement.peer);
+                let advertisement = self.gate.admit_advertisement(authentic, advertisement, self.now)?;
+                self.on_advertisement(advertisement, is_first_hand)
+            }
+            Body::Request(definition) => {
+                let id = definition.id();
+                match self.open_announced(*authentic.author(), id, definition) {
+                    // A sound request of other signers is passed on.
+                    Err(Refusal::NotForMe) => Ok(()),
+                    other => other,
+                }
+            }
+            Body::Resource(resource) => {
+                let resource = self.gate.admit_resource(authentic, resource, self.now)?;
+                self.on_resource(resource)
+            }
+            Body::Protocol(message) => {
+                self.gate.admit_protocol_message(authentic, message, self.now)?;
+                Err(Refusal::Protocol)
+            }
+            Body::Listing(_) => Err(Refusal::Channel),
+        }
+    }
+
+    /// Why a message would change nothing, whoever signed it.
+    fn is_known(&self, message: &Message) -> Option<Refusal> {
+        let author = &message.unsigned.author;
+        match &message.unsigned.body {
+            Body::Presence(presence) => {
+                (!self.presences.is_news(author, presence.issued_at)).then_some(Refusal::Duplicate)
+            }
+            Body::Advertisement(advertisement) => {
+                (!self.advertisements.is_news(author, advertisement.issued_at)).then_some(Refusal::Duplicate)
+            }
+            Body::Request(definition) => {
+                let id = definition.id();
+                (self.sessions.get(&id).is_some() || self.sessions.is_closed(&id)).then_some(Refusal::Duplicate)
+            }
+            Body::Session(step) => self.sessions.is_closed(&step.session).then_some(Refusal::Ended),
+            Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => None,
         }
     }
 
@@ -296,21 +367,13 @@ impl<V: Verifier> Node<V> {
                 return Ok(());
             };
             let definition = definition.clone();
-            self.open_announced(&step, definition)?;
-            self.admit(step)?;
-            for early in self.gate.early.take(&id) {
-                if let Err(refusal) = self.admit(early) {
-                    self.refusals.count(refusal);
-                }
-            }
-            return Ok(());
+            self.open_announced(*step.author(), id, definition)?;
         }
         self.admit(step)
     }
 
-    /// Opens a session that its creator has announced, for the embedder to look at.
-    fn open_announced(&mut self, step: &Authentic<SessionMessage>, definition: Definition) -> Result<(), Refusal> {
-        let (creator, id) = (*step.author(), step.value().session);
+    /// Opens a session that its creator asks for, and lets the embedder's rules or the embedder look at it.
+    fn open_announced(&mut self, creator: PublicKey, id: SessionId, definition: Definition) -> Result<(), Refusal> {
         let lifetime = self.config.session_timeout;
         self.gate.check_definition(&creator, &id, &definition, lifetime, self.now)?;
         if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
@@ -321,8 +384,21 @@ impl<V: Verifier> Node<V> {
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
+        let review = self.policy.review(&definition);
         self.adopt(Session::announced(definition, keys, me, self.now.mono));
         self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
+        self.find_request(id);
+        for early in self.gate.early.take(&id) {
+            if let Err(refusal) = self.admit(early) {
+                self.refusals.count(refusal);
+            }
+        }
+        // A signer that cannot sign leaves the session to the embedder.
+        let _reviewed = match review {
+            Review::Ask => Ok(()),
+            Review::Approve => self.step(id, |session, context| session.join(context)),
+            Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
+        };
         Ok(())
     }
 
@@ -335,6 +411,7 @@ impl<V: Verifier> Node<V> {
 
     fn create(&mut self, command: CommandId, definition: Definition) -> Result<(), CommandError> {
         definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
+        self.check_listed(&definition)?;
         if !self.sessions.has_room(&self.config.limits, None) {
             return Err(CommandError::TooManySessions);
         }
@@ -347,8 +424,13 @@ impl<V: Verifier> Node<V> {
         let id = session.id();
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
         news.insert(1, News::Event(Event::SessionCreated { command, session: id }));
+        let definition = session.definition().clone();
         self.adopt(session);
         self.settle(id, news);
+        if definition.is_listed {
+            // Listing it can be repeated; the session is there in any case.
+            let _listed = self.list_request(&definition);
+        }
         Ok(())
     }
 
@@ -370,7 +452,7 @@ impl<V: Verifier> Node<V> {
     fn close(&mut self, id: SessionId) -> Result<(), CommandError> {
         let phase = self.sessions.get(&id).ok_or(CommandError::UnknownSession(id))?.phase();
         if !phase.has_ended() {
-            self.step(id, |session, context| session.abort(context, crate::wire::AbortReason::Closed))?;
+            self.step(id, |session, context| session.abort(context, AbortReason::Closed))?;
         }
         // As long as its announcement could be shown again, also after a restart.
         let until = self.sessions.get(&id).map_or(self.now.wall, |session| session.definition().expires_at);
@@ -441,6 +523,9 @@ impl<V: Verifier> Node<V> {
                 News::Send(index, bytes) => self.send_to_signer(id, index, bytes),
                 News::Event(event) => {
                     tracing::debug!(?event, "session");
+                    let definition = self.sessions.get(&id).map(|session| session.definition().clone());
+                    let keys = definition.iter().flat_map(|definition| &definition.keys);
+                    self.reputations.learn(&event, keys.copied().filter(|key| *key != self.own_key));
                     self.outbox.push_after(self.barrier(&id), Output::Event(event));
                 }
                 News::Timer(timer, after) => {
@@ -457,6 +542,7 @@ impl<V: Verifier> Node<V> {
             }
         }
         if self.sessions.settle(&id) {
+            self.unlist_request(&id);
             self.release_signers(&id);
         }
     }

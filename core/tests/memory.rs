@@ -6,7 +6,8 @@ use nelumbo_core::crypto::{Network, NonceSlot, Secp256k1, SecretKey, Signer, Sof
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{
-    AbortReason, Address, Body, Content, Definition, MAX_MESSAGE, PeerId, Presence, SessionId, SessionMessage, seal,
+    AbortReason, Address, Advertisement, Body, Content, Data, Definition, Details, MAX_MESSAGE, MAX_RESOURCE, Offer,
+    PeerId, Presence, Resource, SessionId, SessionMessage, TransactionType, seal,
 };
 use peak_alloc::PeakAlloc;
 
@@ -40,7 +41,26 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         issued_at: Wall::from_millis(WALL),
         expires_at: Wall::from_millis(WALL + 60_000),
     };
-    let mut messages = vec![say(&mut author, Body::Presence(presence))];
+    let offer = Offer { types: vec![TransactionType::Spend], ..Offer::default() };
+    let advertisement = Advertisement {
+        peer: presence.peer,
+        addresses: presence.addresses.clone(),
+        offer: Some(offer),
+        issued_at: presence.issued_at,
+        expires_at: presence.expires_at,
+    };
+    let resource = Resource {
+        kind: "thing".parse().unwrap(),
+        name: "one".parse().unwrap(),
+        data: Data::new(vec![1; MAX_RESOURCE]),
+        issued_at: presence.issued_at,
+        expires_at: presence.expires_at,
+    };
+    let mut messages = vec![
+        say(&mut author, Body::Presence(presence)),
+        say(&mut author, Body::Advertisement(advertisement)),
+        say(&mut author, Body::Resource(resource)),
+    ];
     let own = Signer::<Secp256k1>::public_key(&author);
     let others = (0..10).map(|other| Signer::<Secp256k1>::public_key(&signer(1_000_000 + other)));
     let mut keys: Vec<_> = others.chain([own, victim]).collect();
@@ -52,6 +72,8 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         keys,
         tweak: Tweak::None,
         message: vec![7; MAX_MESSAGE],
+        details: Details::default(),
+        is_listed: false,
         election: Method::Rotating,
         created_at: Wall::from_millis(WALL),
         expires_at: Wall::from_millis(WALL + 60_000),
@@ -86,6 +108,9 @@ fn a_flood_stays_under_the_ceiling() {
     (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
     limits.familiar = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
+    (limits.advertisements, limits.resources, limits.resources_per_author) = (50, 50, 5);
+    (limits.lookups_waiting, limits.searches, limits.reputations) = (50, 2, 50);
+    (limits.records, limits.protocol_messages) = (50, 50);
     (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);
     let ceiling = limits.ceiling();
     let own = signer(u32::MAX);
@@ -122,7 +147,11 @@ fn a_flood_stays_under_the_ceiling() {
     let kept = ALLOCATOR.peak_usage() - before;
     let view = node.view();
     assert!(
-        view.sessions().len() == 20 && view.signers().len() == 50 && view.connected().len() == 50,
+        view.sessions().len() == 20
+            && view.signers().len() == 50
+            && view.connected().len() == 50
+            && view.advertisements().count() == 50
+            && view.resources().count() == 50,
         "the caps are hit"
     );
     assert!(kept <= ceiling, "{kept} bytes were in use, {ceiling} are promised");

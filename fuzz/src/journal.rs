@@ -3,10 +3,9 @@
 //! Invariant: `Node::new` says what is wrong or gives a node that works. Keys of records are put right when the value can
 //! be a session's, so that the fuzzer gets behind them; forged sessions have the node's key among theirs.
 
-use nelumbo_core::api::{Command, Config, Input};
+use nelumbo_core::api::{Command, Config, Input, NewSession};
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
-use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Definition, PeerId, SessionId};
 
@@ -102,6 +101,6 @@ fn live(mut node: Node, own: PublicKey) {
     }
     let keys = vec![own, secret(7).public_key()];
     let (tweak, message) = (Tweak::None, vec![1; 32]);
-    let create = Command::Create { suite: Suite::Lotus, keys, tweak, message, election: Method::Lexicographic };
+    let create = Command::Create(Box::new(NewSession { tweak, ..NewSession::new(Suite::Lotus, keys, message) }));
     node.command(at(50_000), create).expect("a node that has begun can create a session");
 }

@@ -3,11 +3,13 @@
 //! Invariants: no panic, a bounded number of outputs for each input, and those of [`Watch`]. Most bytes stop at the
 //! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
-use nelumbo_core::api::{Command, Config, GossipId, Input, OperationId, Output, RecordSequence};
+use nelumbo_core::api::{
+    Command, Config, GossipId, Input, NewSession, OfferedId, OperationId, Output, RecordSequence, SignerFilter,
+};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Body, Message, PeerId, SessionId, Unsigned, seal};
+use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
 
 use super::disk::Disk;
 use super::journal::{OWN, WALL};
@@ -30,6 +32,7 @@ struct Bench {
     watch: Watch,
     synced: u64,
     gossip: u64,
+    offers: u64,
 }
 
 pub(crate) fn run(data: &[u8]) {
@@ -59,6 +62,30 @@ pub(crate) fn acknowledge<V: Verifier>(node: &mut Node<V>, now: Now) {
     }
 }
 
+/// A command of discovery.
+fn discovery(source: &mut Source<'_>) -> Command {
+    match source.below(8) {
+        0 => Command::Advertise(Box::new(values::offer(source))),
+        1 => Command::Withdraw,
+        2 => Command::Subscribe(values::kind(source)),
+        3 => Command::FindSigners(SignerFilter {
+            kind: source.flag().then(|| values::kind(source)),
+            amount: source.flag().then(|| source.number()),
+            min_reputation: source.byte(),
+            max_results: source.below(4),
+        }),
+        4 => Command::FindRequests,
+        5 => Command::FindSession(SessionId::from_bytes(source.array())),
+        6 => Command::AnnounceResource {
+            kind: values::label(source),
+            name: values::label(source),
+            data: values::data(source),
+            lifetime: std::time::Duration::from_millis(source.number()),
+        },
+        _ => Command::FindResources(values::label(source)),
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
@@ -84,6 +111,7 @@ impl Bench {
             watch: Watch::default(),
             synced: 0,
             gossip: 0,
+            offers: 0,
         }
     }
 
@@ -151,7 +179,43 @@ impl Bench {
                 let bytes = self.seal(body);
                 self.input(Input::Received { from: peer(source), bytes });
             }
+            19 => {
+                let bytes = self.record(source);
+                let stored = source.flag().then(|| self.record(source));
+                let key = self.record_key(source, &bytes);
+                self.offers += 1;
+                self.input(Input::Offered { from: peer(source), id: OfferedId(self.offers), key, bytes, stored });
+            }
+            20 => {
+                let command = discovery(source);
+                self.command(command);
+            }
             _ => self.deadline(),
+        }
+    }
+
+    /// A record: a message of the stranger's, a list with one, or anything.
+    fn record(&mut self, source: &mut Source<'_>) -> Bytes {
+        let body = values::body(source);
+        let message = self.seal(body);
+        match source.below(3) {
+            0 => message,
+            1 => {
+                let mut log = vec![b'L'];
+                log.extend(postcard::to_allocvec(&[message.to_vec()].as_slice()).expect("memory"));
+                log.into()
+            }
+            _ => source.bytes(300).into(),
+        }
+    }
+
+    /// The key that a record belongs under, most of the time.
+    fn record_key(&self, source: &mut Source<'_>, bytes: &Bytes) -> String {
+        let message = Message::decode(bytes.clone()).ok();
+        let key = message.and_then(|message| RecordKey::of(&message.unsigned.author, &message.unsigned.body));
+        match key.filter(|_| source.byte() < 240) {
+            Some(key) => key.to_string(),
+            None => RecordKey::of_entry(&List::AllSigners, &self.stranger_key).to_string(),
         }
     }
 
@@ -192,7 +256,11 @@ impl Bench {
         let mut keys = vec![self.own, self.stranger_key];
         (0..source.below(3)).for_each(|_| keys.push(values::key(source)));
         let message = if source.flag() { source.bytes(5_000).to_vec() } else { vec![source.byte(); 32] };
-        self.command(Command::Create { suite, keys, tweak, message, election });
+        self.command(Command::Create(Box::new(NewSession {
+            tweak,
+            election,
+            ..NewSession::new(suite, keys, message)
+        })));
     }
 
     fn command_session(&mut self, source: &mut Source<'_>) {

@@ -43,6 +43,8 @@ pub(crate) fn run(data: &[u8]) {
 fn is_within_bounds(body: &Body) -> bool {
     match body {
         Body::Presence(presence) => presence.addresses.len() <= MAX_ADDRESSES,
+        Body::Advertisement(advertisement) => advertisement.addresses.len() <= MAX_ADDRESSES,
+        Body::Request(definition) => definition.keys.len() <= MAX_SIGNERS && definition.message.len() <= MAX_MESSAGE,
         Body::Session(step) => match &step.content {
             Content::Announce { definition, .. } => {
                 definition.keys.len() <= MAX_SIGNERS && definition.message.len() <= MAX_MESSAGE
@@ -52,7 +54,6 @@ fn is_within_bounds(body: &Body) -> bool {
                 .all(|bits| postcard::to_allocvec(bits).expect("memory").len() <= 1 + MAX_SIGNERS / 8),
             _ => true,
         },
-        #[allow(unreachable_patterns, reason = "families may be added")]
-        _ => true,
+        Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => true,
     }
 }

@@ -10,9 +10,8 @@ mod puppet;
 mod puppetry;
 mod world;
 
-use nelumbo_core::api::{Command, Input};
+use nelumbo_core::api::{Command, Input, NewSession};
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::Tweak;
 use nelumbo_core::wire::SessionId;
 
 use super::scheme::Scheme;
@@ -223,7 +222,10 @@ fn create<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
         place += 1;
         without >> (place - 1) & 1 == 0
     });
-    world.command(index, Command::Create { suite, keys, tweak, message, election });
+    world.command(
+        index,
+        Command::Create(Box::new(NewSession { tweak, election, ..NewSession::new(suite, keys, message) })),
+    );
 }
 
 /// A session of all parties and of many signers who are never there.
@@ -236,7 +238,10 @@ fn crowd<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
     let mut keys = world.keys();
     keys.extend((0..absent).map(|number| S::key(100 + number)));
     let (suite, election) = (values::suite(source), values::method(source));
-    world.command(index, Command::Create { suite, keys, tweak: Tweak::None, message: vec![8; 32], election });
+    world.command(
+        index,
+        Command::Create(Box::new(NewSession { election, ..NewSession::new(suite, keys, vec![8; 32]) })),
+    );
 }
 
 fn command<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {

@@ -284,7 +284,6 @@ fn kind_of(bytes: &Bytes) -> &'static str {
             #[allow(unreachable_patterns, reason = "steps may be added")]
             _ => "other",
         },
-        #[allow(unreachable_patterns, reason = "families may be added")]
         _ => "other",
     }
 }

@@ -7,7 +7,9 @@ use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
-    AbortReason, Address, Bits, Body, Content, Definition, PeerId, Presence, SessionId, SessionMessage,
+    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Label, List, Listing, Offer,
+    PeerId, Presence, ProtocolMessage, Resource, SessionId, SessionMessage, SpendPath, Spending, Spent, Text,
+    TransactionType,
 };
 
 use super::source::Source;
@@ -85,6 +87,102 @@ pub(crate) fn definition(source: &mut Source<'_>) -> Definition {
         created_at: wall(source),
         expires_at: wall(source),
         nonce: source.array(),
+        details: details(source),
+        is_listed: source.flag(),
+    }
+}
+
+fn details(source: &mut Source<'_>) -> Details {
+    let spending = source.flag().then(|| Spending {
+        transaction: source.bytes(600).to_vec(),
+        spent: (0..source.below(4))
+            .map(|_| Spent { value: source.number(), script: source.bytes(40).to_vec() })
+            .collect(),
+        input: u32::from(source.byte()),
+        sighash_type: source.byte(),
+        path: if source.flag() {
+            SpendPath::Key
+        } else {
+            SpendPath::Script { executed_script_hash: source.array(), code_separator: u32::from(source.byte()) }
+        },
+    });
+    Details { kind: source.flag().then(|| kind(source)), description: text(source), spending }
+}
+
+pub(crate) fn kind(source: &mut Source<'_>) -> TransactionType {
+    TransactionType::ALL[source.below(TransactionType::ALL.len())]
+}
+
+fn text<const MAX: usize>(source: &mut Source<'_>) -> Text<MAX> {
+    String::from_utf8_lossy(source.bytes(MAX / 3)).replace(char::is_control, " ").parse().expect("a harmless text")
+}
+
+pub(crate) fn label(source: &mut Source<'_>) -> Label {
+    ["thing", "musig2-signer", "a", "0.1_x"][source.below(4)].parse().expect("a label")
+}
+
+pub(crate) fn offer(source: &mut Source<'_>) -> Offer {
+    let mut types: Vec<TransactionType> = (0..source.below(4)).map(|_| kind(source)).collect();
+    if source.flag() {
+        types.sort_unstable();
+        types.dedup();
+    }
+    Offer {
+        types,
+        min_amount: source.flag().then(|| source.number()),
+        max_amount: source.flag().then(|| source.number()),
+        min_reputation: source.flag().then(|| source.byte()),
+        requires_verification: source.flag(),
+        nickname: text(source),
+        description: text(source),
+        fee: source.flag().then(|| source.number()),
+        response_seconds: source.flag().then(|| u32::from(source.byte())),
+    }
+}
+
+pub(crate) fn data(source: &mut Source<'_>) -> Option<Data> {
+    if source.flag() { Data::new(source.bytes(300).to_vec()) } else { None }
+}
+
+fn list(source: &mut Source<'_>) -> List {
+    match source.below(4) {
+        0 => List::Signers(kind(source)),
+        1 => List::AllSigners,
+        2 => List::Resources(label(source)),
+        _ => List::Requests(key(source)),
+    }
+}
+
+/// A body of one of the families of discovery, or another protocol's.
+fn discovery(source: &mut Source<'_>) -> Body {
+    match source.below(5) {
+        0 => {
+            let Presence { peer, addresses, issued_at, expires_at } = presence(source);
+            let offer = source.flag().then(|| offer(source));
+            Body::Advertisement(Advertisement { peer, addresses, offer, issued_at, expires_at })
+        }
+        1 => Body::Request(definition(source)),
+        2 => Body::Resource(Resource {
+            kind: label(source),
+            name: label(source),
+            data: data(source),
+            issued_at: wall(source),
+            expires_at: wall(source),
+        }),
+        3 => Body::Listing(Listing {
+            list: list(source),
+            name: source.flag().then(|| label(source)),
+            digest: source.array(),
+            issued_at: wall(source),
+            expires_at: wall(source),
+        }),
+        _ => Body::Protocol(ProtocolMessage {
+            protocol: label(source),
+            to: key(source),
+            number: source.number(),
+            issued_at: wall(source),
+            payload: source.bytes(300).to_vec(),
+        }),
     }
 }
 
@@ -112,7 +210,7 @@ pub(crate) fn presence(source: &mut Source<'_>) -> Presence {
 
 pub(crate) fn body(source: &mut Source<'_>) -> Body {
     if source.flag() {
-        return Body::Presence(presence(source));
+        return if source.flag() { discovery(source) } else { Body::Presence(presence(source)) };
     }
     Body::Session(SessionMessage {
         session: SessionId::from_bytes(source.array()),

@@ -14,8 +14,7 @@ use nelumbo_tokio::{
     Builder, Events, Handle, Multiaddr, NewSession, NodeEvent,
     core::{
         api::{Config, Event},
-        crypto::{Network, SecretKey, Suite, Tweak},
-        election::Method,
+        crypto::{Network, SecretKey, Suite},
     },
     fresh_entropy,
     network::NetworkConfig,
@@ -55,13 +54,7 @@ async fn main() -> Result<(), Failure> {
     let mut times = Vec::new();
     for session in 0..sessions {
         let start = Instant::now();
-        let new = NewSession {
-            suite: Suite::Lotus,
-            keys: keys.clone(),
-            tweak: Tweak::None,
-            message: session.to_be_bytes().repeat(4),
-            election: Method::Lexicographic,
-        };
+        let new = NewSession::new(Suite::Lotus, keys.clone(), session.to_be_bytes().repeat(4));
         let id = handles[0].create(new).await?;
         handles[0].signature(id).await?;
         times.push(start.elapsed());

@@ -20,7 +20,6 @@ use crate::{
     event::Events,
     handle::Handle,
     host::World,
-    inbound::RecordRules,
     journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
@@ -99,12 +98,6 @@ impl Builder {
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
         let clock = Clock::start();
-        let rules = RecordRules {
-            network: config.network,
-            clock_skew: config.clock_skew,
-            longest_life: config.presence_lifetime,
-        };
-        let record_life = config.presence_lifetime;
         let boot = Boot {
             signer,
             verifier: Secp256k1,
@@ -117,8 +110,8 @@ impl Builder {
         let (events, receiver) = broadcast::channel(EVENTS);
         let (requests, asked) = mpsc::channel(REQUESTS);
         let handle = Handle::new(requests, &events, metrics, peer, key);
-        let world = World::new(network, journal, events, record_life);
-        let runtime = Runtime::new(node, world, clock, rules, asked);
+        let world = World::new(network, journal, events);
+        let runtime = Runtime::new(node, world, clock, asked);
         tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
         Ok((handle, Events::new(receiver)))
     }

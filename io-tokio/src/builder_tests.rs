@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use nelumbo_core::{api::Event, crypto::Network as Chain, crypto::Suite, crypto::Tweak, election::Method};
+use nelumbo_core::{
+    api::{Event, NewSession},
+    crypto::{Network as Chain, Suite},
+};
 use tokio::time::timeout;
 
 use super::*;
 use crate::{
     event::NodeEvent,
-    handle::{HandleError, NewSession, StopError},
+    handle::{HandleError, StopError},
     journal::full_disk::FullDisk,
 };
 
@@ -50,13 +53,7 @@ async fn a_full_disk_stops_the_node_before_anybody_hears_what_was_not_written() 
     find(&mut events, |event| matches!(event, NodeEvent::Core(Event::SignerConnected { .. })).then_some(())).await;
 
     disk.fill(true);
-    let session = NewSession {
-        suite: Suite::Lotus,
-        keys: vec![node.key(), other.key()],
-        tweak: Tweak::None,
-        message: vec![1; 32],
-        election: Method::Lexicographic,
-    };
+    let session = NewSession::new(Suite::Lotus, vec![node.key(), other.key()], vec![1; 32]);
     let created = timeout(PATIENCE, node.create(session)).await.expect("an answer");
     assert_eq!(created, Err(HandleError::Stopped), "what is not durable was not created");
     let error = find(&mut events, |event| match event {

@@ -7,9 +7,8 @@ use std::fmt;
 
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
-    api::{self, Command, CommandError, CommandId, Phase, RefusalCounts, SessionView, View},
-    crypto::{PublicKey, Secp256k1, Signature, Suite, Tweak},
-    election::Method,
+    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
+    crypto::{PublicKey, Secp256k1, Signature},
     wire::{AbortReason, SessionId},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -31,21 +30,6 @@ pub struct Handle {
     metrics: Metrics,
     peer: PeerId,
     key: PublicKey,
-}
-
-/// A session that is to be signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSession {
-    /// The rules.
-    pub suite: Suite,
-    /// All signers, the node's own key among them, in any order.
-    pub keys: Vec<PublicKey>,
-    /// What is added to the aggregate key.
-    pub tweak: Tweak,
-    /// What is signed.
-    pub message: Vec<u8>,
-    /// How the coordinator is chosen.
-    pub election: Method,
 }
 
 /// How a node is doing.
@@ -119,7 +103,7 @@ type Look = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
 
 /// What a handle asks of the runtime.
 pub(crate) enum Request {
-    Create { session: NewSession, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
+    Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
     Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
     Look(Look),
     Status(oneshot::Sender<Status>),
@@ -152,7 +136,7 @@ impl Handle {
     pub async fn create(&self, session: NewSession) -> Result<SessionId, HandleError> {
         let (created, session_id) = oneshot::channel();
         let (refused, refusal) = oneshot::channel();
-        self.request(Request::Create { session, created, refused }).await?;
+        self.request(Request::Create { session: Box::new(session), created, refused }).await?;
         match session_id.await {
             Ok(session) => Ok(session),
             // A refused command drops the other end after saying why.
@@ -281,11 +265,15 @@ impl Handle {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<(), HandleError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<(), HandleError> {
+        self.command_id(command).await.map(drop)
+    }
+
+    pub(crate) async fn command_id(&self, command: Command) -> Result<CommandId, HandleError> {
         let (answer, answered) = oneshot::channel();
         self.request(Request::Command { command, answer }).await?;
         match answered.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(id)) => Ok(id),
             Ok(Err(error)) => Err(HandleError::Refused(error)),
             Err(_) => Err(HandleError::Stopped),
         }

@@ -10,10 +10,10 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{self, CommandId, Event, OperationId, RecordSequence, Topic},
+    api::{self, CommandId, Event, OfferedId, OperationId, RecordSequence, Refusal, Topic},
     base::Bytes,
     host::Host,
-    wire::{Address, PeerId, SessionId},
+    wire::{Address, PeerId, SessionId, merge_own},
 };
 use tokio::sync::{broadcast, oneshot};
 
@@ -21,7 +21,7 @@ use crate::{
     event::NodeEvent,
     journal::{Change, Journal, JournalError},
     names,
-    network::{self, GossipId, Network, Published},
+    network::{self, GossipId, InboundRecordId, Network, Published},
 };
 
 /// At most this many gossip messages wait for a verdict; the core gives it at once, so that one is normal.
@@ -39,16 +39,10 @@ pub(crate) struct World {
     unjudged: BTreeMap<u64, GossipId>,
     gossip: u64,
     operations: u64,
-    record_life: Duration,
 }
 
 impl World {
-    pub(crate) fn new(
-        network: Network,
-        journal: Journal,
-        events: broadcast::Sender<NodeEvent>,
-        record_life: Duration,
-    ) -> Self {
+    pub(crate) fn new(network: Network, journal: Journal, events: broadcast::Sender<NodeEvent>) -> Self {
         Self {
             network,
             journal,
@@ -59,7 +53,6 @@ impl World {
             unjudged: BTreeMap::new(),
             gossip: 0,
             operations: 0,
-            record_life,
         }
     }
 
@@ -117,6 +110,10 @@ impl Host for World {
         }
     }
 
+    fn unsubscribe(&mut self, topic: Topic) {
+        self.network.unsubscribe(topic.as_str());
+    }
+
     fn publish(&mut self, topic: Topic, bytes: Bytes) {
         match self.network.publish(topic.as_str(), bytes.to_vec()) {
             Ok(Published::ToNeighbours) => {}
@@ -170,9 +167,22 @@ impl Host for World {
         self.network.dht_get(network::OperationId(operation.0), key.as_bytes());
     }
 
-    fn store(&mut self, key: String, value: Bytes) {
+    fn store(&mut self, key: String, value: Bytes, lifetime: Duration) {
         let operation = self.operation();
-        self.network.dht_put(operation, key.as_bytes(), value.to_vec(), Some(self.record_life));
+        let value = match self.network.stored(key.as_bytes()) {
+            Some(stored) => merge_own(&stored, &value),
+            None => value.to_vec(),
+        };
+        self.network.dht_put(operation, key.as_bytes(), value, Some(lifetime));
+    }
+
+    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+        // Whether there was room is counted.
+        let _stored = self.network.store_inbound(InboundRecordId(id.0), value.to_vec(), lifetime);
+    }
+
+    fn discard(&mut self, id: OfferedId, refusal: Refusal) {
+        self.network.refuse_inbound(InboundRecordId(id.0), refusal);
     }
 
     fn event(&mut self, event: Event) {

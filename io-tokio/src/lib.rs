@@ -16,10 +16,10 @@
 
 mod builder;
 mod clock;
+mod discovery;
 mod event;
 mod handle;
 mod host;
-mod inbound;
 pub mod journal;
 pub mod metrics;
 mod names;
@@ -29,7 +29,8 @@ mod runtime;
 pub use self::{
     builder::{Builder, StartError, fresh_entropy},
     event::{Events, EventsError, NodeEvent},
-    handle::{Handle, HandleError, NewSession, NoSignature, Status, StopError},
+    handle::{Handle, HandleError, NoSignature, Status, StopError},
 };
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use nelumbo_core as core;
+pub use nelumbo_core::api::NewSession;

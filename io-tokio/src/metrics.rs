@@ -18,7 +18,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::network::RecordRefusal;
+use nelumbo_core::api::Refusal;
 
 /// A cheap handle on all counters of one node.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub(crate) struct NetworkCounters {
 /// Why a record was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
-    reason: RecordRefusal,
+    reason: String,
 }
 
 /// What the journal counts.
@@ -109,8 +109,8 @@ impl fmt::Debug for Metrics {
 }
 
 impl NetworkCounters {
-    pub(crate) fn count_refused(&self, reason: RecordRefusal) {
-        self.records_refused.get_or_create(&Refused { reason }).inc();
+    pub(crate) fn count_refused(&self, reason: Refusal) {
+        self.records_refused.get_or_create(&Refused { reason: format!("{reason:?}") }).inc();
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -144,7 +144,7 @@ mod tests {
     fn counters_show_in_the_text() {
         let metrics = Metrics::new();
         metrics.network.direct_sent.inc_by(3);
-        metrics.network.count_refused(RecordRefusal::NotFresh);
+        metrics.network.count_refused(Refusal::NotFresh);
         metrics.journal.commit_seconds.observe(0.001);
         let text = metrics.encode();
         assert!(text.contains("nelumbo_network_direct_sent_total 3"), "{text}");

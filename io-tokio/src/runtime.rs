@@ -8,7 +8,7 @@ use std::{future, ops::ControlFlow, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
-    api::{Command, CommandError, CommandId, Input, RecordSequence},
+    api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence, Refusal},
     crypto::Secp256k1,
     host::drain,
     node::Node,
@@ -21,12 +21,11 @@ use tokio::{
 use crate::{
     clock::Clock,
     event::NodeEvent,
-    handle::{NewSession, Request, Status},
+    handle::{Request, Status},
     host::World,
-    inbound::RecordRules,
     journal::{Durable, JournalError},
     names,
-    network::{DhtState, NetworkEvent},
+    network::{DhtState, InboundRecordId, NetworkEvent},
 };
 
 /// How long a node that was asked to stop waits for its last messages to be acknowledged.
@@ -41,7 +40,6 @@ pub(crate) struct Runtime {
     node: Node<Secp256k1>,
     world: World,
     clock: Clock,
-    rules: RecordRules,
     requests: mpsc::Receiver<Request>,
     durable: watch::Receiver<Durable>,
     dht: DhtState,
@@ -62,16 +60,10 @@ enum Cause {
 }
 
 impl Runtime {
-    pub(crate) fn new(
-        node: Node<Secp256k1>,
-        world: World,
-        clock: Clock,
-        rules: RecordRules,
-        requests: mpsc::Receiver<Request>,
-    ) -> Self {
+    pub(crate) fn new(node: Node<Secp256k1>, world: World, clock: Clock, requests: mpsc::Receiver<Request>) -> Self {
         let durable = world.journal.durable();
         let dht = world.network.dht_state();
-        Self { node, world, clock, rules, requests, durable, dht, stopping: None }
+        Self { node, world, clock, requests, durable, dht, stopping: None }
     }
 
     /// Runs until the node is asked to stop, nobody holds a handle any more, or the journal fails.
@@ -194,18 +186,32 @@ impl Runtime {
                 Some(Input::LookupFinished(nelumbo_core::api::OperationId(operation.0)))
             }
             NetworkEvent::RoutingTable { peers } => Some(Input::RoutingTable(peers)),
-            NetworkEvent::InboundRecord { id, key, value, .. } => {
-                let stored = self.world.network.stored(&key);
-                match self.rules.judge(&key, &value, stored.as_deref(), self.clock.now().wall) {
-                    Ok(life) => drop(self.world.network.store_inbound(id, life)),
-                    Err(refusal) => self.world.network.refuse_inbound(id, refusal),
-                }
-                None
-            }
+            NetworkEvent::InboundRecord { id, source, key, value } => self.on_inbound_record(id, &source, key, value),
             other => self.on_reachability(other),
         };
         if let Some(input) = input {
             self.node.handle(self.clock.now(), input);
+        }
+    }
+
+    /// Another node's record: the core judges it, beside the one that is stored.
+    fn on_inbound_record(
+        &mut self,
+        id: InboundRecordId,
+        source: &libp2p::PeerId,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    ) -> Option<Input> {
+        let stored = self.world.network.stored(&key).map(Into::into);
+        match (names::to_core(source), String::from_utf8(key)) {
+            (Some(from), Ok(key)) => {
+                let id = nelumbo_core::api::OfferedId(id.0);
+                Some(Input::Offered { from, id, key, bytes: value.into(), stored })
+            }
+            _ => {
+                self.world.network.refuse_inbound(id, Refusal::RecordKey);
+                None
+            }
         }
     }
 
@@ -265,11 +271,10 @@ impl Runtime {
         }
     }
 
-    fn create(&mut self, session: NewSession) -> Result<CommandId, CommandError> {
+    fn create(&mut self, session: Box<NewSession>) -> Result<CommandId, CommandError> {
         // Whoever has stopped to wait is forgotten here, so that the map is as small as the number of callers.
         self.world.created.retain(|_, waiting| !waiting.is_closed());
-        let NewSession { suite, keys, tweak, message, election } = session;
-        self.node.command(self.clock.now(), Command::Create { suite, keys, tweak, message, election })
+        self.node.command(self.clock.now(), Command::Create(session))
     }
 
     fn status(&mut self) -> Status {

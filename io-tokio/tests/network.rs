@@ -12,7 +12,7 @@ use nelumbo_tokio::{
     metrics::Metrics,
     network::{
         Connections, DhtMode, DhtOutcome, DirectFailure, GossipError, MAX_DIRECT_MESSAGE, MAX_GOSSIP_MESSAGE, Network,
-        NetworkConfig, NetworkError, NetworkEvent, OperationId, Published, RecordRefusal, Verdict,
+        NetworkConfig, NetworkError, NetworkEvent, OperationId, Published, Verdict,
     },
 };
 use support::{Group, LOOPBACK, address};
@@ -169,11 +169,11 @@ async fn a_record_put_by_one_node_is_found_by_another() {
             })
             .await;
         match event {
-            (index, NetworkEvent::InboundRecord { id, .. }) => {
+            (index, NetworkEvent::InboundRecord { id, value, .. }) => {
                 // One of them does not like it.
                 match index {
-                    4 => group.networks[index].refuse_inbound(id, RecordRefusal::Older),
-                    _ => assert!(group.networks[index].store_inbound(id, Duration::from_secs(60))),
+                    4 => group.networks[index].refuse_inbound(id, nelumbo_tokio::core::api::Refusal::Duplicate),
+                    _ => assert!(group.networks[index].store_inbound(id, value, Duration::from_secs(60))),
                 }
                 stored += 1;
             }

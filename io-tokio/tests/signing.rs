@@ -7,7 +7,6 @@ use nelumbo_tokio::{
     core::{
         api::{AttemptCause, CommandError, Config, Event, Phase},
         crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, Suite, Tweak, Verifier},
-        election::Method,
         wire::{AbortReason, SessionId},
     },
     fresh_entropy,
@@ -117,13 +116,7 @@ async fn signers(number: usize) -> Vec<Signer> {
 }
 
 fn session(suite: Suite, signers: &[Signer], message: &[u8]) -> NewSession {
-    NewSession {
-        suite,
-        keys: signers.iter().map(|signer| signer.handle.key()).collect(),
-        tweak: Tweak::None,
-        message: message.to_vec(),
-        election: Method::Lexicographic,
-    }
+    NewSession::new(suite, signers.iter().map(|signer| signer.handle.key()).collect(), message.to_vec())
 }
 
 fn verify(suite: Suite, mut keys: Vec<PublicKey>, message: &[u8], signature: &nelumbo_tokio::core::crypto::Signature) {
@@ -283,8 +276,8 @@ async fn signers_that_share_nothing_but_a_dht_server_find_each_other() {
                         at.send(address.with_p2p(peer).expect("no peer id yet")).expect("the test waits");
                     }
                 }
-                NetworkEvent::InboundRecord { id, .. } => {
-                    server.store_inbound(id, Duration::from_secs(60));
+                NetworkEvent::InboundRecord { id, value, .. } => {
+                    server.store_inbound(id, value, Duration::from_secs(60));
                 }
                 _ => {}
             }
@@ -310,13 +303,7 @@ async fn signers_that_share_nothing_but_a_dht_server_find_each_other() {
     let (mut first, mut second) = (signers.remove(0), signers.remove(0));
     find(&mut second.1, |event| matches!(event, NodeEvent::DhtChanged { state: DhtState::Ready, .. }).then_some(()))
         .await;
-    let new = NewSession {
-        suite: Suite::Lotus,
-        keys: keys.clone(),
-        tweak: Tweak::None,
-        message: message.to_vec(),
-        election: Method::Lexicographic,
-    };
+    let new = NewSession::new(Suite::Lotus, keys.clone(), message.to_vec());
     let created = first.0.create(new).await.expect("a session");
     find(&mut second.1, |event| match event {
         NodeEvent::Core(Event::SessionAnnounced { session, .. }) => Some(*session),

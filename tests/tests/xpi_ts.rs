@@ -14,7 +14,6 @@ use nelumbo_tokio::core::crypto::{
     KeyAggContext, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature,
     Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, schnorr,
 };
-use nelumbo_tokio::core::election::Method;
 use nelumbo_tokio::network::NetworkConfig;
 use nelumbo_tokio::{Builder, Events, Handle, Multiaddr, NewSession, NodeEvent, fresh_entropy};
 use serde_json::{Value, json};
@@ -199,13 +198,7 @@ async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
     let message = [0x5a; 32];
     let session = nodes[creator]
         .handle
-        .create(NewSession {
-            suite: Suite::Lotus,
-            keys: keys.clone(),
-            tweak,
-            message: message.to_vec(),
-            election: Method::Lexicographic,
-        })
+        .create(NewSession { tweak, ..NewSession::new(Suite::Lotus, keys.clone(), message.to_vec()) })
         .await
         .expect("the session is sound");
     for (index, node) in nodes.iter_mut().enumerate() {

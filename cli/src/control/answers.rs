@@ -161,7 +161,10 @@ impl Answers {
             keys.push(self.handle.key());
         }
         let tweak = if taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
-        self.handle.create(SessionWanted { suite, keys, tweak, message, election }).await.map_err(problem)
+        self.handle
+            .create(SessionWanted { tweak, election, ..SessionWanted::new(suite, keys, message) })
+            .await
+            .map_err(problem)
     }
 }
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use nelumbo_core::api::{Config, Event, Phase};
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
-use nelumbo_core::election::Method;
+use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite};
 use nelumbo_core::wire::SessionId;
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
@@ -181,7 +180,7 @@ impl<R: Fn(Report)> Signer<R> {
 
     async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, message: &str) -> Result<(), Trouble> {
         let message = hex::decode(message).map_err(Trouble::of)?;
-        let session = NewSession { suite, keys, tweak: Tweak::None, message, election: Method::Lexicographic };
+        let session = NewSession::new(suite, keys, message);
         self.handle.create(session).await.map_err(Trouble::of)?;
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! What an embedder wants of its node.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use serde::Serialize;
 
 use crate::crypto::{KeyAggError, PublicKey, SignerError, Suite, Tweak};
 use crate::election::Method;
-use crate::wire::{AbortReason, DefinitionError, PeerId, SessionId};
+use crate::wire::{
+    AbortReason, Data, DefinitionError, Details, Label, Offer, OfferError, PeerId, SessionId, TransactionType,
+};
 
 /// Names a command, so that the event that answers it is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -17,19 +21,8 @@ pub struct CommandId(pub u64);
 /// A wish. The command's effect comes back as an event; a refusal changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Start a session among these signers, this node's key among them, and announce it to all others.
-    Create {
-        /// The rules.
-        suite: Suite,
-        /// All signers, in any order.
-        keys: Vec<PublicKey>,
-        /// What is added to the aggregate key.
-        tweak: Tweak,
-        /// What is signed.
-        message: Vec<u8>,
-        /// How the coordinator is chosen.
-        election: Method,
-    },
+    /// Start a session, and announce it to its other signers.
+    Create(Box<NewSession>),
     /// Take part in a session that was announced. This is the approval: the embedder has looked at what is signed.
     Join(SessionId),
     /// Refuse a session, or stop one that has not completed. The other signers are told.
@@ -40,10 +33,91 @@ pub enum Command {
     ConfirmBroadcast(SessionId),
     /// Forget a session; one that has not ended is aborted first.
     Close(SessionId),
+    /// Offer to sign, from now on and over restarts, until it is withdrawn.
+    Advertise(Box<Offer>),
+    /// Offer nothing any more.
+    Withdraw,
+    /// Hear of signers for this type as soon as they advertise.
+    Subscribe(TransactionType),
+    /// Hear of them no more.
+    Unsubscribe(TransactionType),
+    /// Look for signers: among those already known, then in the DHT.
+    FindSigners(SignerFilter),
+    /// Look for signing requests that need this node's key. A node does so by itself when it comes into the network and
+    /// every hour.
+    FindRequests,
+    /// Look for a session by its id, as it stands in a link.
+    FindSession(SessionId),
+    /// Announce a resource, or announce it anew.
+    AnnounceResource {
+        /// Of which kind.
+        kind: Label,
+        /// What it is called; another one of the same kind and name is replaced.
+        name: Label,
+        /// The data; without, the resource is withdrawn.
+        data: Option<Data>,
+        /// How long it is valid.
+        lifetime: Duration,
+    },
+    /// Look for resources of a kind.
+    FindResources(Label),
     /// Listen to a peer no more, until it is pardoned.
     Ban(PeerId),
     /// Forget what is held against a peer.
     Pardon(PeerId),
+}
+
+/// A session that is to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// The rules.
+    pub suite: Suite,
+    /// All signers, this node's own key among them, in any order.
+    pub keys: Vec<PublicKey>,
+    /// What is added to the aggregate key.
+    pub tweak: Tweak,
+    /// What is signed.
+    pub message: Vec<u8>,
+    /// What it is for, for the others to see and to check.
+    pub details: Details,
+    /// Whether to ask in public too, by gossip and in the DHT, so that signers who are away find the request.
+    pub is_listed: bool,
+    /// How the coordinator is chosen.
+    pub election: Method,
+}
+
+impl NewSession {
+    /// A session of these signers for this message, without a tweak or details, not listed, with the default election.
+    pub fn new(suite: Suite, keys: Vec<PublicKey>, message: Vec<u8>) -> Self {
+        Self {
+            suite,
+            keys,
+            tweak: Tweak::None,
+            message,
+            details: Details::default(),
+            is_listed: false,
+            election: Method::Lexicographic,
+        }
+    }
+}
+
+/// Which signers are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignerFilter {
+    /// For this type; any when there is none.
+    pub kind: Option<TransactionType>,
+    /// For this amount, in satoshi; any when there is none.
+    pub amount: Option<u64>,
+    /// Whose reputation with this node is at least this, 0 to 100. Whoever this node has never signed with has 50.
+    pub min_reputation: u8,
+    /// No more than so many.
+    pub max_results: usize,
+}
+
+impl Default for SignerFilter {
+    fn default() -> Self {
+        Self { kind: None, amount: None, min_reputation: 0, max_results: 100 }
+    }
 }
 
 /// Why a command is refused.
@@ -67,6 +141,20 @@ pub enum CommandError {
     NothingToRetry(SessionId),
     /// All attempts that the limits allow have been made.
     NoAttemptsLeft(SessionId),
+    /// Nobody could take this offer.
+    Offer(OfferError),
+    /// Nothing is offered.
+    NothingOffered,
+    /// A request of this many bytes, more than gossip and the DHT take.
+    TooLargeToList(usize),
+    /// The session is known already.
+    KnownSession(SessionId),
+    /// As many searches are under way as the limits allow.
+    TooManySearches,
+    /// This node announces as many resources as it may, in all or of one kind.
+    TooManyResources,
+    /// Nothing stays announced for no time, or for longer than a week.
+    Lifetime,
     /// As many peers are remembered as the limits allow, all of them for a reason.
     TooManyPeers,
     /// Nothing is held against this peer.
@@ -87,6 +175,15 @@ impl fmt::Display for CommandError {
             Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
+            Self::Offer(error) => error.fmt(f),
+            Self::NothingOffered => f.write_str("this node advertises nothing"),
+            Self::TooLargeToList(length) => {
+                write!(f, "a request of {length} bytes is too large to be listed; send it to its signers directly")
+            }
+            Self::KnownSession(session) => write!(f, "session {session} is already here"),
+            Self::TooManySearches => f.write_str("too many searches are under way; wait for one to end"),
+            Self::TooManyResources => f.write_str("too many resources are announced; withdraw some first"),
+            Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
             Self::TooManyPeers => f.write_str("too many peers are banned; pardon some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
             Self::Signer(error) => error.fmt(f),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::crypto::Network;
-use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_GOSSIP, MAX_MESSAGE, MAX_SIGNERS};
+use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_RESOURCE, MAX_SIGNERS};
 
 /// How a node behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,11 @@ pub struct Config {
     pub clock_skew: Duration,
     /// How long a presence is valid; it is renewed after half of that. Default 1 h.
     pub presence_lifetime: Duration,
-    /// How long a DHT lookup may take. Default 5 s.
+    /// How long an advertisement is valid; it is renewed after half of that. Default 24 h.
+    pub advertisement_lifetime: Duration,
+    /// After how long everything that this node announces is put into the DHT again. Default 1 h.
+    pub republish: Duration,
+    /// How long a DHT lookup may take, and a search. Default 5 s.
     pub lookup_timeout: Duration,
     /// What is bounded by how much.
     pub limits: Limits,
@@ -46,6 +50,8 @@ impl Config {
             broadcast_timeout: Duration::from_secs(5 * 60),
             clock_skew: Duration::from_secs(5 * 60),
             presence_lifetime: Duration::from_secs(60 * 60),
+            advertisement_lifetime: Duration::from_secs(24 * 60 * 60),
+            republish: Duration::from_secs(60 * 60),
             lookup_timeout: Duration::from_secs(5),
             limits: Limits::default(),
         }
@@ -105,6 +111,30 @@ pub struct Limits {
     pub keys_per_peer: usize,
     /// DHT lookups under way.
     pub lookups: usize,
+    /// DHT lookups in line.
+    pub lookups_waiting: usize,
+    /// Searches under way.
+    pub searches: usize,
+    /// Signers whose advertisements are known.
+    pub advertisements: usize,
+    /// New advertisements of one key.
+    pub advertisements_per_key: Quota,
+    /// Resources that are known.
+    pub resources: usize,
+    /// The same, of one author.
+    pub resources_per_author: usize,
+    /// The same, of one author and kind.
+    pub resources_per_kind: usize,
+    /// New resources of one author.
+    pub announcements_per_author: Quota,
+    /// Signers whose behaviour is remembered.
+    pub reputations: usize,
+    /// Records that are kept for others, as far as the node counts them; the host's store has limits of its own.
+    pub records: usize,
+    /// New records from one peer: everything that an honest signer announces at once, and then one at a time.
+    pub records_per_peer: Quota,
+    /// Messages of other protocols whose repetition would be noticed.
+    pub protocol_messages: usize,
     /// Messages of sessions that this node does not know yet.
     pub early: usize,
     /// The same, from one signer.
@@ -141,6 +171,18 @@ impl Default for Limits {
             presences: 4_096,
             keys_per_peer: 10,
             lookups: 64,
+            lookups_waiting: 1_024,
+            searches: 16,
+            advertisements: 4_096,
+            advertisements_per_key: Quota { burst: 5, every: Duration::from_secs(60) },
+            resources: 2_048,
+            resources_per_author: 100,
+            resources_per_kind: 20,
+            announcements_per_author: Quota { burst: 25, every: Duration::from_secs(30) },
+            reputations: 4_096,
+            records: 4_096,
+            records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
+            protocol_messages: 10_000,
             early: 1_000,
             early_per_author: 64,
             early_lifetime: Duration::from_secs(60),
@@ -164,6 +206,10 @@ mod size {
     pub(super) const NEIGHBOUR: usize = 512;
     /// A prepared key.
     pub(super) const FAMILIAR: usize = 16_384 + 512;
+    /// An advertisement's offer, or a resource's name, and the indices to them.
+    pub(super) const ANNOUNCEMENT: usize = 2_048;
+    /// A signer's place in what is said in public about a request.
+    pub(super) const LISTING: usize = 512;
     /// A bucket, a lookup, a timer.
     pub(super) const SMALL: usize = 256;
 }
@@ -173,13 +219,34 @@ impl Limits {
     /// signers and `MAX_MESSAGE` bytes in every session. What the embedder has not fetched with `poll` comes on top.
     #[must_use]
     pub const fn ceiling(&self) -> usize {
-        let session = size::SESSION + 3 * MAX_MESSAGE;
+        let session = size::SESSION + 3 * (MAX_MESSAGE + MAX_DETAILS);
         let live = self.sessions * (session + MAX_SIGNERS * size::LIVE_SIGNER);
         let ended = self.ended * (session + MAX_SIGNERS * size::ENDED_SIGNER);
         let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
         let early = self.early * (MAX_GOSSIP + size::SMALL);
         let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
+        let advertisements = self.advertisements * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::ANNOUNCEMENT);
+        let resources = self.resources * (MAX_RESOURCE + size::ANNOUNCEMENT);
+        // What this node itself announces, kept to be announced again.
+        let own = (self.sessions + self.resources_per_author + 16) * (MAX_GOSSIP + MAX_SIGNERS * size::LISTING);
+        let searches = self.searches * (self.advertisements + self.resources) * size::SMALL;
         let familiar = self.familiar * size::FAMILIAR;
-        live + ended + presences + early + peers + familiar + (self.lookups + self.announcers) * size::SMALL
+        let small = self.lookups
+            + self.lookups_waiting
+            + self.announcers
+            + self.reputations
+            + self.records
+            + self.protocol_messages
+            + 2 * self.advertisements;
+        live + ended
+            + presences
+            + early
+            + peers
+            + familiar
+            + advertisements
+            + resources
+            + own
+            + searches
+            + small * size::SMALL
     }
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::refusal::Refusal;
+use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
 use crate::evidence::Evidence;
-use crate::wire::{AbortReason, PeerId, SessionId};
+use crate::wire::{AbortReason, Advertisement, PeerId, ResourceId, SessionId};
 
 /// Where a session stands. It only moves forward within an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -151,6 +152,63 @@ pub enum Event {
     PeerPardoned {
         /// The peer.
         peer: PeerId,
+    },
+    /// This node's offer is signed and on its way to everyone.
+    Advertised {
+        /// Until when it is valid, unless it is renewed; milliseconds since 1970.
+        expires_at: Wall,
+    },
+    /// This node offers nothing any more.
+    Withdrawn,
+    /// A signer offers to sign, or offers something else than before.
+    SignerDiscovered {
+        /// The signer.
+        key: PublicKey,
+        /// What it says.
+        advertisement: Box<Advertisement>,
+    },
+    /// A signer offers nothing any more.
+    SignerWithdrawn {
+        /// The signer.
+        key: PublicKey,
+    },
+    /// A search has found a signer, each once; what it offers is in the node's view.
+    SignerFound {
+        /// The search.
+        command: CommandId,
+        /// The signer.
+        key: PublicKey,
+    },
+    /// A search has found a session that needs this node's key, each once.
+    RequestFound {
+        /// The search.
+        command: CommandId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A search has found a resource, each once; what it is is in the node's view.
+    ResourceFound {
+        /// The search.
+        command: CommandId,
+        /// The resource.
+        resource: ResourceId,
+    },
+    /// A search is over.
+    SearchFinished {
+        /// The search.
+        command: CommandId,
+        /// How much it has found.
+        found: usize,
+    },
+    /// A resource is new, or has other data than before, or none any more.
+    ResourceDiscovered {
+        /// The resource.
+        resource: ResourceId,
+    },
+    /// A session is on offer in public: signers who are away find it when they return.
+    RequestListed {
+        /// The session.
+        session: SessionId,
     },
     /// The session that a command asked for exists.
     SessionCreated {

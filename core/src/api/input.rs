@@ -1,5 +1,6 @@
 //! Facts about the world that a host reports.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::output::RecordSequence;
@@ -13,6 +14,10 @@ pub struct GossipId(pub u64);
 /// Names a DHT lookup between node and host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(pub u64);
+
+/// Names a record that a peer wants to be stored, so that the answer finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfferedId(pub u64);
 
 /// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,20 @@ pub enum Input {
     },
     /// A DHT lookup has ended; whatever it found has been reported.
     LookupFinished(OperationId),
+    /// A peer asks this node to store a DHT record; the host waits for [`Output::Keep`](super::Output::Keep) or
+    /// [`Output::Discard`](super::Output::Discard).
+    Offered {
+        /// The peer at the other end of the connection.
+        from: PeerId,
+        /// The host's name for the record.
+        id: OfferedId,
+        /// The DHT key.
+        key: String,
+        /// The record's value.
+        bytes: Bytes,
+        /// The value that is stored under this key, if any.
+        stored: Option<Bytes>,
+    },
     /// The routing table has this many peers now.
     RoutingTable(usize),
     /// The addresses at which this node can be reached, all of them.

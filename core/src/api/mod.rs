@@ -8,10 +8,10 @@ mod output;
 mod refusal;
 mod view;
 
-pub use command::{Command, CommandError, CommandId};
+pub use command::{Command, CommandError, CommandId, NewSession, SignerFilter};
 pub use config::{Config, Limits, Quota};
 pub use event::{AttemptCause, AttemptFailure, Event, Phase};
-pub use input::{GossipId, Input, OperationId};
+pub use input::{GossipId, Input, OfferedId, OperationId};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
 pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};
 pub use view::{SessionView, View};

@@ -3,9 +3,12 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
+use super::command::CommandId;
 use super::event::Event;
-use super::input::{GossipId, OperationId};
+use super::input::{GossipId, OfferedId, OperationId};
+use super::refusal::Refusal;
 use crate::base::{Bytes, Mono};
 use crate::wire::{Address, PeerId, SessionId};
 
@@ -79,6 +82,8 @@ pub enum Output {
     },
     /// Take part in this gossip topic from now on.
     Subscribe(Topic),
+    /// Take part in this gossip topic no more.
+    Unsubscribe(Topic),
     /// Publish these bytes by gossip. No subscribers is no error.
     Publish {
         /// On which topic.
@@ -113,12 +118,31 @@ pub enum Output {
         /// The DHT key.
         key: String,
     },
-    /// Put this record into the DHT.
+    /// Store an offered record, for others to find; of a list it may have become more than was offered.
+    Keep {
+        /// The host's name for it.
+        id: OfferedId,
+        /// The value to store.
+        value: Bytes,
+        /// For how long.
+        lifetime: Duration,
+    },
+    /// Do not store an offered record.
+    Discard {
+        /// The host's name for it.
+        id: OfferedId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Put this record into the DHT. Where this node itself stores another value under the key, what it stores is
+    /// [`merge_own`](crate::wire::merge_own) of both.
     Store {
         /// The DHT key.
         key: String,
         /// The value.
         value: Bytes,
+        /// For how long it is valid.
+        lifetime: Duration,
     },
     /// Tell the embedder.
     Event(Event),
@@ -138,8 +162,12 @@ pub struct Deadline {
 pub enum TimerReason {
     /// Sign and publish this node's presence again.
     Presence,
-    /// Put this node's presence into the DHT again.
+    /// Put what this node announces into the DHT again.
     Store,
+    /// Sign and publish this node's advertisement again.
+    Advertisement,
+    /// A search has taken too long.
+    Search(CommandId),
     /// Forget early messages whose session never came.
     Early,
     /// A DHT lookup has taken too long.

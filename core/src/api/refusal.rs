@@ -66,6 +66,8 @@ pub enum Refusal {
     TotalQuota,
     /// More new presences of a key, or more announced sessions of a signer, than anyone needs.
     AuthorQuota,
+    /// More new DHT records than one peer may hand over.
+    RecordQuota,
     /// Not a message.
     Malformed,
     /// A message in another than its one encoding.
@@ -108,6 +110,14 @@ pub enum Refusal {
     Full,
     /// The embedder's own rules say no.
     Policy,
+    /// An offer that nobody can mean.
+    Offer,
+    /// A record that does not belong under its key.
+    RecordKey,
+    /// An advertisement or resource that is older than, or other than, what its author's entry in a directory says.
+    NotAsListed,
+    /// A protocol that this node does not speak.
+    Protocol,
     /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
     Unasked,
 }
@@ -124,9 +134,12 @@ impl Refusal {
             | Self::Channel
             | Self::Signature
             | Self::NotASigner => Blame::Neighbour,
-            Self::AuthorQuota | Self::Definition | Self::NotTheCreator | Self::Equivocation | Self::FinalSignature => {
-                Blame::Author
-            }
+            Self::AuthorQuota
+            | Self::Definition
+            | Self::NotTheCreator
+            | Self::Equivocation
+            | Self::FinalSignature
+            | Self::Offer => Blame::Author,
             Self::Blacklisted
             | Self::Graylisted
             | Self::TotalQuota
@@ -142,6 +155,10 @@ impl Refusal {
             | Self::Ended
             | Self::Full
             | Self::Policy
+            | Self::RecordQuota
+            | Self::RecordKey
+            | Self::NotAsListed
+            | Self::Protocol
             | Self::Unasked => Blame::Nobody,
         }
     }
@@ -151,7 +168,7 @@ impl Refusal {
         match self {
             Self::Oversized => Layer::Size,
             Self::Blacklisted | Self::Graylisted => Layer::Reputation,
-            Self::PeerQuota | Self::TotalQuota | Self::AuthorQuota | Self::Full => Layer::Quota,
+            Self::PeerQuota | Self::TotalQuota | Self::AuthorQuota | Self::RecordQuota | Self::Full => Layer::Quota,
             Self::Malformed | Self::NotCanonical | Self::Version | Self::Network | Self::Channel => Layer::Decoding,
             Self::NotFresh => Layer::Freshness,
             Self::Signature => Layer::Signature,
@@ -164,6 +181,10 @@ impl Refusal {
             | Self::FinalSignature
             | Self::Ended
             | Self::Policy
+            | Self::Offer
+            | Self::RecordKey
+            | Self::NotAsListed
+            | Self::Protocol
             | Self::Unasked => Layer::Content,
         }
     }

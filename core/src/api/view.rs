@@ -11,7 +11,7 @@ use super::refusal::{RefusalCounts, Standing};
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
-use crate::wire::{Definition, PeerId, SessionId};
+use crate::wire::{Advertisement, Definition, Offer, PeerId, Resource, ResourceId, SessionId};
 
 /// A read-only look at a node.
 #[derive(Debug)]
@@ -54,6 +54,41 @@ impl<V: Verifier> View<'_, V> {
     /// All sessions, by id.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
         self.node.sessions.iter().map(|session| self.look(session))
+    }
+
+    /// What other signers offer, by key; without those that have withdrawn.
+    pub fn advertisements(&self) -> impl Iterator<Item = (&PublicKey, &Advertisement)> {
+        self.node.advertisements.iter(self.node.now.wall).filter(|(_, advertisement)| advertisement.offer.is_some())
+    }
+
+    /// What one signer offers.
+    pub fn advertisement(&self, key: &PublicKey) -> Option<&Advertisement> {
+        self.node.advertisements.get(key, self.node.now.wall).filter(|advertisement| advertisement.offer.is_some())
+    }
+
+    /// What this node itself offers.
+    pub fn offer(&self) -> Option<&Offer> {
+        self.node.offer.as_ref()
+    }
+
+    /// The resources of others, by author, kind and name; without those that were withdrawn.
+    pub fn resources(&self) -> impl Iterator<Item = (&ResourceId, &Resource)> {
+        self.node.resources.iter(self.node.now.wall).filter(|(_, resource)| resource.data.is_some())
+    }
+
+    /// One resource of somebody else's.
+    pub fn resource(&self, id: &ResourceId) -> Option<&Resource> {
+        self.node.resources.get(id, self.node.now.wall).filter(|resource| resource.data.is_some())
+    }
+
+    /// The reputation of a signer with this node, from 0 to 100: what it has seen of it, nothing of what anybody says.
+    pub fn reputation(&self, key: &PublicKey) -> u8 {
+        self.node.reputations.get(key)
+    }
+
+    /// How many records this node announces in the DHT.
+    pub fn own_records(&self) -> usize {
+        self.node.own_records()
     }
 
     fn look(&self, session: &Session<V>) -> SessionView {

@@ -10,6 +10,8 @@ mod early;
 mod neighbours;
 mod policy;
 mod quota;
+mod records;
+mod seen;
 mod window;
 
 use alloc::collections::BTreeMap;
@@ -19,15 +21,19 @@ use crate::api::{Limits, Refusal};
 use crate::base::{Bytes, Now, Wall};
 use crate::crypto::{Network, PublicKey, Verifier};
 use crate::wire::{
-    Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, SessionId, SessionMessage,
+    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
+    Resource, SessionId, SessionMessage,
 };
 
 pub(crate) use authors::{Authors, Claim};
 pub(crate) use early::Early;
 pub(crate) use neighbours::{Neighbours, Sentence};
 pub(crate) use policy::NoPolicy;
-pub use policy::Policy;
+pub use policy::{Policy, Review};
 use quota::Buckets;
+use records::Kept;
+pub(crate) use records::MAX_LIFETIME;
+use seen::SeenOnce;
 use window::Window;
 
 /// The ways into a node.
@@ -81,6 +87,13 @@ impl<T> Admitted<T> {
     }
 }
 
+impl Admitted<Advertisement> {
+    /// What the advertisement says about where its author is.
+    pub(crate) fn presence(&self) -> Admitted<Presence> {
+        Admitted { author: self.author, bytes: self.bytes.clone(), value: self.value.presence() }
+    }
+}
+
 /// A value whose signature is its author's. Freshness and replay have not been looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct Authentic<T> {
@@ -116,11 +129,23 @@ pub(crate) struct Gate {
     pub(crate) neighbours: Neighbours,
     limits: Limits,
     presences: Buckets<PublicKey>,
+    advertisements: Buckets<PublicKey>,
+    resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
+    protocol_messages: SeenOnce,
+    kept: Kept,
+    /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
+    salt: [u8; 32],
 }
 
 impl Gate {
-    pub(crate) fn new(network: Network, own_key: PublicKey, clock_skew: Duration, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        network: Network,
+        own_key: PublicKey,
+        clock_skew: Duration,
+        limits: &Limits,
+        salt: [u8; 32],
+    ) -> Self {
         Self {
             network,
             own_key,
@@ -132,6 +157,11 @@ impl Gate {
             neighbours: Neighbours::new(limits),
             limits: *limits,
             presences: Buckets::new(limits.presences),
+            advertisements: Buckets::new(limits.advertisements),
+            resources: Buckets::new(limits.resources),
+            protocol_messages: SeenOnce::new(limits.protocol_messages),
+            kept: Kept::new(limits),
+            salt,
             announcements: Buckets::new(limits.announcers),
         }
     }
@@ -164,9 +194,15 @@ impl Gate {
             return Err(Refusal::Echo);
         }
         match (&message.unsigned.body, channel) {
-            (Body::Session(_), Channel::Gossip | Channel::Record) => Err(Refusal::Channel),
+            (Body::Session(_), Channel::Gossip | Channel::Record)
+            | (Body::Protocol(_), Channel::Gossip | Channel::Record)
+            | (Body::Resource(_), Channel::Gossip)
+            | (Body::Listing(_), _) => Err(Refusal::Channel),
             (Body::Session(step), _) => self.peek(&message.unsigned.author, step).map(|()| message),
-            (Body::Presence(_), _) => Ok(message),
+            (
+                Body::Presence(_) | Body::Advertisement(_) | Body::Request(_) | Body::Resource(_) | Body::Protocol(_),
+                _,
+            ) => Ok(message),
         }
     }
 
@@ -212,6 +248,56 @@ impl Gate {
         Ok(authentic.with(presence).admitted())
     }
 
+    /// Admits an advertisement that is valid now.
+    pub(crate) fn admit_advertisement(
+        &mut self,
+        authentic: Authentic<()>,
+        advertisement: Advertisement,
+        now: Now,
+    ) -> Result<Admitted<Advertisement>, Refusal> {
+        self.check_lifetime(advertisement.issued_at, advertisement.expires_at, MAX_LIFETIME, now.wall)?;
+        if advertisement.offer.as_ref().is_some_and(|offer| offer.check().is_err()) {
+            return Err(Refusal::Offer);
+        }
+        if !self.advertisements.take(authentic.author, self.limits.advertisements_per_key, 1, now.mono) {
+            return Err(Refusal::AuthorQuota);
+        }
+        Ok(authentic.with(advertisement).admitted())
+    }
+
+    /// Admits a resource that is valid now.
+    pub(crate) fn admit_resource(
+        &mut self,
+        authentic: Authentic<()>,
+        resource: Resource,
+        now: Now,
+    ) -> Result<Admitted<Resource>, Refusal> {
+        self.check_lifetime(resource.issued_at, resource.expires_at, MAX_LIFETIME, now.wall)?;
+        if !self.resources.take(authentic.author, self.limits.announcements_per_author, 1, now.mono) {
+            return Err(Refusal::AuthorQuota);
+        }
+        Ok(authentic.with(resource).admitted())
+    }
+
+    /// Admits a protocol's message, once, for as long as clocks may differ from when it was signed.
+    pub(crate) fn admit_protocol_message(
+        &mut self,
+        authentic: Authentic<()>,
+        message: ProtocolMessage,
+        now: Now,
+    ) -> Result<Admitted<ProtocolMessage>, Refusal> {
+        if message.to != self.own_key {
+            return Err(Refusal::NotForMe);
+        }
+        let until = message.issued_at.checked_add(self.clock_skew).ok_or(Refusal::NotFresh)?;
+        let is_early = now.wall.checked_add(self.clock_skew).is_none_or(|latest| message.issued_at > latest);
+        if is_early || until < now.wall {
+            return Err(Refusal::NotFresh);
+        }
+        self.protocol_messages.take(&authentic.bytes, until, now.wall)?;
+        Ok(authentic.with(message).admitted())
+    }
+
     /// Admits a session's announcement before the session is known: the definition is sound, names the author as its
     /// creator, has not expired, and is not one too many.
     pub(crate) fn check_definition(
@@ -229,16 +315,12 @@ impl Gate {
         if definition.creator_key() != author {
             return Err(Refusal::NotTheCreator);
         }
-        if definition.index_of(&self.own_key).is_none() {
-            return Err(Refusal::NotForMe);
-        }
         self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
         let keys = definition.keys.len() as u64;
-        if self.announcements.take(*author, self.limits.announced_keys, keys, now.mono) {
-            Ok(())
-        } else {
-            Err(Refusal::AuthorQuota)
+        if !self.announcements.take(*author, self.limits.announced_keys, keys, now.mono) {
+            return Err(Refusal::AuthorQuota);
         }
+        definition.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
     }
 
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! The embedder's own rules, asked by the gate after its own.
 
 use crate::crypto::PublicKey;
-use crate::wire::{PeerId, Presence, SessionMessage};
+use crate::wire::{Body, Definition, PeerId, SessionMessage};
 
 /// What an embedder lets in, beyond what the protocol does. Each question is asked at the place where its answer is
 /// cheapest; a no is [`Refusal::Policy`](crate::api::Refusal::Policy) and blames nobody.
@@ -20,11 +20,31 @@ pub trait Policy: Send {
         true
     }
 
-    /// May this presence be believed and passed on? Asked after its author's signature has been verified.
-    fn accepts_resource(&mut self, author: &PublicKey, presence: &Presence) -> bool {
-        let _ = (author, presence);
+    /// May this announcement, of whatever family, be believed and passed on? Asked after its author's signature has been
+    /// verified.
+    fn accepts_resource(&mut self, author: &PublicKey, announcement: &Body) -> bool {
+        let _ = (author, announcement);
         true
     }
+
+    /// What is to be done about a session that another signer asks for? Asked once, when it becomes known; its details
+    /// have been checked against what is signed.
+    fn review(&mut self, definition: &Definition) -> Review {
+        let _ = definition;
+        Review::Ask
+    }
+}
+
+/// An answer to a signing request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Review {
+    /// Ask the embedder, who joins or aborts.
+    #[default]
+    Ask,
+    /// Join.
+    Approve,
+    /// Abort.
+    Decline,
 }
 
 /// Lets everything in.

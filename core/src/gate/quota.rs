@@ -25,7 +25,7 @@ impl Bucket {
         fits
     }
 
-    fn is_full(&self, now: Mono) -> bool {
+    pub(super) fn is_full(&self, now: Mono) -> bool {
         self.full_at <= now
     }
 }

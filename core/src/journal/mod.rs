@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
-use crate::wire::{AbortReason, Definition, SessionId, encode};
+use crate::wire::{AbortReason, Definition, Offer, SessionId, encode};
 
 const SESSION: u8 = b's';
+/// The key of what this node offers to sign.
+pub(crate) const OFFER_KEY: &[u8] = b"o";
 
 /// What is remembered of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,16 @@ pub(crate) enum Record {
     Closed {
         until: Wall,
     },
+    /// What this node offers to sign, until it is withdrawn.
+    Offer(Box<Offer>),
+}
+
+/// A record that has been read back.
+#[derive(Debug)]
+pub(crate) enum Remembered {
+    Session(SessionId, Box<SessionRecord>),
+    Closed(SessionId, Wall),
+    Offer(Box<Offer>),
 }
 
 /// How a session ended.
@@ -92,18 +104,24 @@ impl Record {
         encode(self)
     }
 
-    /// Reads a record back. Its key must be its session's id.
-    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<(SessionId, Self), CorruptRecord> {
+    /// Reads a record back. Its key must fit: a session's is its id.
+    pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Remembered, CorruptRecord> {
         let corrupt = || CorruptRecord { key: key.to_vec() };
-        let [SESSION, id @ ..] = key else { return Err(corrupt()) };
-        let id = SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?);
         let record: Self = postcard::from_bytes(value).map_err(|_| corrupt())?;
         if record.encode() != value {
             return Err(corrupt());
         }
-        match &record {
-            Self::Session(session) if session.definition.id() != id || session.attempt == 0 => Err(corrupt()),
-            _ => Ok((id, record)),
+        let id = match key {
+            [SESSION, id @ ..] => Some(SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?)),
+            _ => None,
+        };
+        match (record, id) {
+            (Self::Session(session), Some(id)) if session.definition.id() == id && session.attempt > 0 => {
+                Ok(Remembered::Session(id, session))
+            }
+            (Self::Closed { until }, Some(id)) => Ok(Remembered::Closed(id, until)),
+            (Self::Offer(offer), None) if key == OFFER_KEY && offer.check().is_ok() => Ok(Remembered::Offer(offer)),
+            _ => Err(corrupt()),
         }
     }
 }

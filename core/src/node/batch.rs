@@ -11,7 +11,6 @@ use crate::api::Input;
 use crate::base::{Mono, Now};
 use crate::crypto::Verifier;
 use crate::gate::{Channel, Claim};
-use crate::wire::{Body, Message};
 
 impl<V: Verifier> Node<V> {
     /// Takes several facts about the world, as [`handle`](Self::handle) takes each, in this order and at this time.
@@ -47,20 +46,12 @@ impl<V: Verifier> Node<V> {
         for (from, channel, bytes) in &messages {
             if self.gate.neighbours.affords(from, messages.len(), size, now)
                 && let Ok(message) = self.gate.decode(*channel, (*bytes).clone())
-                && self.is_awaited(&message)
+                && self.is_known(&message).is_none()
             {
                 claims.push(message.claim());
             }
         }
         claims
-    }
-
-    /// Whether nothing but its signature decides what comes of the message, as things stand.
-    fn is_awaited(&self, message: &Message) -> bool {
-        match &message.unsigned.body {
-            Body::Presence(presence) => self.presences.is_news(&message.unsigned.author, presence.issued_at),
-            Body::Session(step) => !self.sessions.is_closed(&step.session),
-        }
     }
 }
 
@@ -73,7 +64,7 @@ mod tests {
     use crate::base::{Entropy, Wall};
     use crate::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner};
     use crate::node::Boot;
-    use crate::wire::{PeerId, Presence, seal};
+    use crate::wire::{Body, PeerId, Presence, seal};
 
     const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000) };
 

@@ -8,13 +8,13 @@ use core::fmt;
 use super::Node;
 use super::reach::SETTLE_ADDRESSES;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
-use crate::base::{Entropy, Now, Outbox, Timers};
+use crate::base::{Entropy, Now, Outbox, Timers, Wall};
 use crate::crypto::{Signer, Verifier};
-use crate::discovery::Presences;
+use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
-use crate::journal::{CorruptRecord, Record, SessionRecord};
+use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
 use crate::session::{Session, Sessions};
-use crate::wire::{PRESENCE_TOPIC, PeerId, SessionId};
+use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
@@ -72,8 +72,9 @@ impl<V: Verifier> Node<V> {
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
         let limits = &config.limits;
+        let salt = entropy.stream("ranks").bytes32();
         let mut node = Self {
-            gate: Gate::new(config.network, own_key, config.clock_skew, limits),
+            gate: Gate::new(config.network, own_key, config.clock_skew, limits, salt),
             authors: Authors::new(limits.familiar),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences, limits.keys_per_peer),
@@ -89,8 +90,15 @@ impl<V: Verifier> Node<V> {
             addresses: Vec::new(),
             own_presence: None,
             routing_table: 0,
-            lookups: BTreeMap::new(),
-            operations: 0,
+            lookups: Lookups::new(limits.lookups, limits.lookups_waiting),
+            searches: Searches::default(),
+            advertisements: Catalogue::new(limits.advertisements, salt),
+            resources: Catalogue::new(limits.resources, salt),
+            reputations: Reputations::new(limits.reputations),
+            offer: None,
+            advertised: Vec::new(),
+            issued_at: Wall::default(),
+            own: BTreeMap::new(),
             sessions: Sessions::new(),
             barriers: BTreeMap::new(),
             timers: Timers::new(),
@@ -100,14 +108,19 @@ impl<V: Verifier> Node<V> {
             config,
         };
         node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
+        node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
         // Even a node that nobody can dial tells its peers which key it holds.
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
-                (id, Record::Session(record)) => node.resume(id, *record)?,
-                (id, Record::Closed { until }) => {
+                Remembered::Session(id, record) => node.resume(id, *record)?,
+                Remembered::Closed(id, until) => {
                     node.sessions.close(&id);
                     node.expire_after(id, until);
+                }
+                Remembered::Offer(offer) => {
+                    node.offer = Some(*offer);
+                    node.timers.set(TimerReason::Advertisement, now.mono.after(SETTLE_ADDRESSES));
                 }
             }
         }
@@ -126,8 +139,13 @@ impl<V: Verifier> Node<V> {
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| BootError::Keys(id))?;
         let (session, news) = self.in_context(|context| Session::resume(context, record, keys, me));
+        let definition = session.definition().clone();
+        let is_listed = definition.is_listed && !session.phase().has_ended() && me == usize::from(definition.creator);
         self.adopt(session);
         self.settle(id, news);
+        if is_listed {
+            let _listed = self.list_request(&definition);
+        }
         Ok(())
     }
 }

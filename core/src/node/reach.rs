@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
-use crate::api::{Event, OperationId, Output, Refusal, TimerReason, Topic};
+use crate::api::{Event, Output, Refusal, TimerReason, Topic};
 use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Seen;
-use crate::gate::{Admitted, Channel};
+use crate::gate::Admitted;
 use crate::session::Reach;
-use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, SessionId, presence_key, seal};
+use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, RecordKey, SessionId, seal};
 
 /// How long to wait for further changes of address before signing a presence.
 pub(super) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
@@ -146,30 +146,8 @@ impl<V: Verifier> Node<V> {
     }
 
     fn look_up(&mut self, key: PublicKey) {
-        let is_under_way = self.lookups.values().any(|sought| *sought == key);
-        if is_under_way || self.lookups.len() >= self.config.limits.lookups {
-            return;
-        }
-        self.operations += 1;
-        let operation = OperationId(self.operations);
-        self.lookups.insert(operation, key);
-        self.timers.set(TimerReason::Lookup(operation), self.now.mono.after(self.config.lookup_timeout));
-        self.outbox.push(Output::Lookup { operation, key: presence_key(&key) });
-    }
-
-    pub(super) fn end_lookup(&mut self, operation: OperationId) {
-        self.lookups.remove(&operation);
-        self.timers.cancel(&TimerReason::Lookup(operation));
-    }
-
-    pub(super) fn on_found(&mut self, operation: OperationId, bytes: Bytes) -> Result<(), Refusal> {
-        let sought = *self.lookups.get(&operation).ok_or(Refusal::Unasked)?;
-        let message = self.gate.decode(Channel::Record, bytes)?;
-        if message.unsigned.author != sought {
-            return Err(Refusal::Unasked);
-        }
-        // Whoever stores a record need not have checked it: nobody is charged for it.
-        self.on_message(message, None)
+        self.lookups.ask(RecordKey::Presence(key), None);
+        self.begin_lookups();
     }
 
     pub(super) fn on_addresses(&mut self, mut addresses: Vec<Address>) {
@@ -178,17 +156,24 @@ impl<V: Verifier> Node<V> {
         addresses.truncate(MAX_ADDRESSES);
         if addresses != self.addresses {
             self.addresses = addresses;
-            let at = self.now.mono.after(SETTLE_ADDRESSES);
-            // A renewal in the far future is brought forward; a change under way is not pushed back.
-            if self.timers.at(&TimerReason::Presence).is_none_or(|due| due > at) {
-                self.timers.set(TimerReason::Presence, at);
+            self.bring_forward(TimerReason::Presence, SETTLE_ADDRESSES);
+            if self.offer.is_some() {
+                self.bring_forward(TimerReason::Advertisement, SETTLE_ADDRESSES);
             }
+        }
+    }
+
+    /// What is due in the far future comes soon; what is under way already is not pushed back.
+    fn bring_forward(&mut self, reason: TimerReason, wait: Duration) {
+        let at = self.now.mono.after(wait);
+        if self.timers.at(&reason).is_none_or(|due| due > at) {
+            self.timers.set(reason, at);
         }
     }
 
     pub(super) fn on_routing_table(&mut self, peers: usize) {
         if peers > self.routing_table {
-            self.timers.set_once(TimerReason::Store, self.now.mono.after(SETTLE_ROUTES));
+            self.bring_forward(TimerReason::Store, SETTLE_ROUTES);
         }
         self.routing_table = peers;
     }
@@ -197,9 +182,9 @@ impl<V: Verifier> Node<V> {
     pub(super) fn announce_presence(&mut self) {
         let lifetime = self.config.presence_lifetime;
         self.timers.set(TimerReason::Presence, self.now.mono.after(lifetime / 2));
-        let Some(expires_at) = self.now.wall.checked_add(lifetime) else { return };
-        let presence =
-            Presence { peer: self.own_peer, addresses: self.addresses.clone(), issued_at: self.now.wall, expires_at };
+        let issued_at = self.issue();
+        let Some(expires_at) = issued_at.checked_add(lifetime) else { return };
+        let presence = Presence { peer: self.own_peer, addresses: self.addresses.clone(), issued_at, expires_at };
         // A signer that cannot sign now is asked again at the next renewal.
         let Ok(bytes) = seal(self.signer.as_mut(), self.config.network, Body::Presence(presence)) else { return };
         self.own_presence = Some(bytes.clone());
@@ -207,14 +192,7 @@ impl<V: Verifier> Node<V> {
             self.shown.insert(*to, self.now.mono);
             self.outbox.push(Output::Send { to: *to, bytes: bytes.clone() });
         }
-        self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes });
-        self.store_presence();
-    }
-
-    /// Puts this node's presence into the DHT, once there is one.
-    pub(super) fn store_presence(&mut self) {
-        if let Some(value) = self.own_presence.clone().filter(|_| self.routing_table > 0) {
-            self.outbox.push(Output::Store { key: presence_key(&self.own_key), value });
-        }
+        self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes: bytes.clone() });
+        self.announce(RecordKey::Presence(self.own_key), bytes, expires_at);
     }
 }

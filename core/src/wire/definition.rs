@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{VERSION, bounded, encode};
+use super::{Details, MAX_DETAILS, SpendingError, VERSION, bounded, encode};
 use crate::base::Wall;
 use crate::crypto::{Network, PublicKey, Suite, Tweak, tagged_hash};
 use crate::election::Method;
@@ -99,6 +99,10 @@ pub struct Definition {
     /// What is signed: 32 bytes for Lotus, up to [`MAX_MESSAGE`] for BIP340.
     #[serde(deserialize_with = "message")]
     pub message: Vec<u8>,
+    /// What it is for. A transaction in it says what the message is.
+    pub details: Details,
+    /// Whether the creator asks in public too, by gossip and in the DHT, so that signers who are away find the request.
+    pub is_listed: bool,
     /// How the coordinator is chosen.
     pub election: Method,
     /// The index of the signer who asked for the session.
@@ -120,7 +124,7 @@ fn message<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Err
 }
 
 /// Why a definition is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefinitionError {
     /// Fewer than two signers, or more than [`MAX_SIGNERS`].
     SignerCount(usize),
@@ -132,6 +136,14 @@ pub enum DefinitionError {
     Creator,
     /// A message of this many bytes, which the suite does not sign.
     MessageLength(usize),
+    /// Details of this many bytes, more than [`MAX_DETAILS`].
+    DetailsLength(usize),
+    /// The details have a transaction, and the suite is not that of its chain.
+    ForeignTransaction,
+    /// The details have no transaction that could be signed.
+    Spending(SpendingError),
+    /// The message is not the digest of the transaction in the details.
+    Digest,
     /// It ends before it begins, or lives longer than allowed.
     Lifetime,
 }
@@ -149,6 +161,15 @@ impl fmt::Display for DefinitionError {
                     "a message of {length} bytes cannot be signed: lotus takes 32 bytes, bip340 up to {MAX_MESSAGE}"
                 )
             }
+            Self::DetailsLength(length) => {
+                write!(
+                    f,
+                    "details of {length} bytes; at most {MAX_DETAILS} fit, so shorten the transaction or leave it out"
+                )
+            }
+            Self::ForeignTransaction => f.write_str("the transaction is one of lotus and the suite is not"),
+            Self::Spending(error) => error.fmt(f),
+            Self::Digest => f.write_str("the message is not the digest of the transaction that comes with it"),
             Self::Lifetime => f.write_str("the session ends before it begins or lives too long"),
         }
     }
@@ -197,6 +218,18 @@ impl Definition {
         let length = self.message.len();
         if length > MAX_MESSAGE || (self.suite == Suite::Lotus && length != 32) {
             return Err(DefinitionError::MessageLength(length));
+        }
+        let length = self.details.size();
+        if length > MAX_DETAILS {
+            return Err(DefinitionError::DetailsLength(length));
+        }
+        if let Some(spending) = &self.details.spending {
+            if self.suite != Suite::Lotus {
+                return Err(DefinitionError::ForeignTransaction);
+            }
+            if spending.digest().map_err(DefinitionError::Spending)?[..] != self.message[..] {
+                return Err(DefinitionError::Digest);
+            }
         }
         if self.expires_at <= self.created_at || self.expires_at.since(self.created_at) > max_lifetime {
             return Err(DefinitionError::Lifetime);

@@ -6,19 +6,32 @@
 //!
 //! The gate alone decodes; machines alone build contents; [`seal`] alone signs.
 
+mod advertisement;
 mod definition;
+mod details;
 mod peer;
 mod presence;
+mod protocol;
+mod record;
+mod resource;
 mod session;
+mod text;
 
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, UnknownTransactionType};
 pub use definition::{Definition, DefinitionError, MAX_MESSAGE, MAX_SIGNERS, SessionId};
+pub use details::{Details, MAX_DETAILS, SpendPath, Spending, SpendingError, Spent};
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
-pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, presence_key};
+pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
+pub use protocol::{MAX_PAYLOAD, ProtocolMessage};
+pub(crate) use record::{Entry, Log, rank};
+pub use record::{RecordKey, SHARDS, merge_own};
+pub use resource::{Data, List, Listing, MAX_RESOURCE, Resource, ResourceId};
 pub use session::{AbortReason, Bits, Content, SessionMessage};
+pub use text::{Label, Text, TextError};
 
 use crate::base::Bytes;
 use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, tagged_hash};
@@ -53,6 +66,16 @@ pub enum Body {
     Presence(Presence),
     /// A step of a signing session.
     Session(SessionMessage),
+    /// What a signer offers.
+    Advertisement(Advertisement),
+    /// A signing request, for signers who are out of reach: the session that its creator asks for.
+    Request(Definition),
+    /// A thing of any protocol.
+    Resource(Resource),
+    /// An entry in a list. It comes in a record together with others, and in no other way.
+    Listing(Listing),
+    /// A message of another protocol.
+    Protocol(ProtocolMessage),
 }
 
 /// A message that has been decoded, with the bytes it came in. Its signature has not been looked at.

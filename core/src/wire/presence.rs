@@ -1,19 +1,18 @@
 //! A signer's presence: which peer holds a key, and where that peer is to be found.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Address, PeerId, bounded};
 use crate::base::Wall;
-use crate::crypto::PublicKey;
 
 /// The most addresses that a presence lists.
 pub const MAX_ADDRESSES: usize = 16;
 /// The gossip topic that presences are published on.
 pub const PRESENCE_TOPIC: &str = "musig2:presence";
+/// The gossip topic that signing requests are published on.
+pub const REQUEST_TOPIC: &str = "musig2:signing-request";
 
 /// Says that the author's key is held by `peer`. Signed by that key: whoever relays it can change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +28,6 @@ pub struct Presence {
     pub expires_at: Wall,
 }
 
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
     bounded(deserializer, MAX_ADDRESSES)
-}
-
-/// The DHT key under which the presence of `key` is found.
-pub fn presence_key(key: &PublicKey) -> String {
-    format!("/lotus/resource:musig2-presence:{key}")
 }

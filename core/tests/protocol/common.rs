@@ -8,7 +8,9 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Body, Content, Definition, Message, PeerId, Presence, SessionId, SessionMessage, seal};
+use nelumbo_core::wire::{
+    Body, Content, Definition, Details, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+};
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
 pub(crate) const HOUR: u64 = 60 * 60 * 1000;
@@ -191,7 +193,7 @@ impl Desk {
         self.sent = rest;
         let steps = |(_, message): (PeerId, Message)| match message.unsigned.body {
             Body::Session(step) => Some(step),
-            Body::Presence(_) => None,
+            _ => None,
         };
         Vec::into_iter(to_puppet).filter_map(steps).collect()
     }
@@ -207,6 +209,8 @@ pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Defini
         keys,
         tweak: Tweak::None,
         message: vec![9; 32],
+        details: Details::default(),
+        is_listed: false,
         election: Method::Lexicographic,
         created_at: Wall::from_millis(WALL),
         expires_at: Wall::from_millis(WALL + HOUR),

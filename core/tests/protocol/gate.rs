@@ -9,7 +9,7 @@ use nelumbo_core::api::{
 };
 use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{Network, PublicKey};
-use nelumbo_core::wire::{AbortReason, Content, PeerId, Presence, SessionId, SessionMessage};
+use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId, SessionMessage};
 
 use crate::common::{Desk, Puppet, WALL, definition};
 
@@ -286,7 +286,7 @@ impl Policy for Strict {
         *author != self.steps_of
     }
 
-    fn accepts_resource(&mut self, author: &PublicKey, _: &Presence) -> bool {
+    fn accepts_resource(&mut self, author: &PublicKey, _: &Body) -> bool {
         *author != self.presence_of
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, Phase, Refusal};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite, Tweak};
+use nelumbo_core::api::{
+    AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, NewSession, Phase, Refusal,
+};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
 
@@ -25,13 +27,7 @@ fn completed() -> (Desk, Puppet, Puppet, Definition) {
 /// The desk asks these puppets to sign with it.
 fn create(desk: &mut Desk, puppets: &[&Puppet]) {
     let keys = puppets.iter().map(|puppet| puppet.key()).chain([desk.key]).collect();
-    let create = Command::Create {
-        suite: Suite::Lotus,
-        keys,
-        tweak: Tweak::None,
-        message: vec![7; 32],
-        election: Method::Lexicographic,
-    };
+    let create = Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![7; 32])));
     desk.command(create).expect("the session is sound");
 }
 
@@ -279,13 +275,10 @@ fn the_embedder_may_retry_what_failed_and_nothing_else() {
     let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     desk.meet(&mut alice);
     let keys = vec![desk.key, alice.key(), bob.key()];
-    let create = Command::Create {
-        suite: Suite::Bip340,
-        keys,
-        tweak: Tweak::None,
-        message: b"any length".to_vec(),
+    let create = Command::Create(Box::new(NewSession {
         election: Method::Rotating,
-    };
+        ..NewSession::new(Suite::Bip340, keys, b"any length".to_vec())
+    }));
     desk.command(create).unwrap();
     let session = desk.node.view().sessions().next().unwrap().id;
     assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::NothingToRetry(session)));
@@ -335,7 +328,7 @@ fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
     let of_desk = |desk: &mut Desk| {
         let steps = desk.sent.drain(..).filter_map(|(_, message)| match message.unsigned.body {
             Body::Session(step) => Some((step.attempt, step.sequence)),
-            Body::Presence(_) => None,
+            _ => None,
         });
         steps.collect::<std::collections::BTreeSet<_>>()
     };

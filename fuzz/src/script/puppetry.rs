@@ -4,7 +4,7 @@
 
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
-use nelumbo_core::wire::{Content, Definition, Message};
+use nelumbo_core::wire::{Content, Definition, Details, Message};
 
 use super::super::journal::WALL;
 use super::super::scheme::Scheme;
@@ -43,6 +43,8 @@ pub(super) fn announce<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>)
         keys,
         tweak,
         message: vec![source.byte(); 32],
+        details: Details::default(),
+        is_listed: false,
         election,
         created_at,
         expires_at: created_at.checked_add(core::time::Duration::from_secs(7_200)).expect("far from the end"),

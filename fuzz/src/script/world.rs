@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nelumbo_core::api::{Command, GossipId, Input, OperationId, Output, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::PublicKey;
-use nelumbo_core::wire::{Body, Definition, Message, PeerId, Presence};
+use nelumbo_core::wire::{Body, Definition, Message, PeerId, Presence, merge_own};
 
 use super::super::journal::WALL;
 use super::super::scheme::Scheme;
@@ -289,7 +289,8 @@ impl<S: Scheme> World<S> {
                 }
             }
             Output::Lookup { operation, key } => self.fly(Flight::Lookup { by: index, operation, key }),
-            Output::Store { key, value } => {
+            Output::Store { key, value, .. } => {
+                let value = self.records.get(&key).map_or(value.clone(), |stored| merge_own(stored, &value).into());
                 self.records.insert(key, value);
             }
             Output::Event(event) => {

@@ -6,11 +6,12 @@
 use std::time::{Duration, Instant};
 
 use libp2p::kad::{self, store::RecordStore};
+use nelumbo_core::api::Refusal;
 
 use super::{
     MAX_DHT_KEY, Network, Query,
     config::DhtMode,
-    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId, RecordRefusal},
+    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId},
 };
 
 const MAX_QUERIES: usize = 256;
@@ -86,12 +87,13 @@ impl Network {
         self.swarm.behaviour_mut().kad.store_mut().records().count()
     }
 
-    /// Stores a record that another node sent, for at most `life`. `false` when it was decided before, or there is no
-    /// room.
-    pub fn store_inbound(&mut self, id: InboundRecordId, life: Duration) -> bool {
+    /// Stores a record that another node sent, or what has become of it, for at most `life`. `false` when it was decided
+    /// before, or there is no room.
+    pub fn store_inbound(&mut self, id: InboundRecordId, value: Vec<u8>, life: Duration) -> bool {
         let Some(mut record) = self.inbound.remove(&id.0) else {
             return false;
         };
+        record.value = value;
         let end = Instant::now().checked_add(life);
         record.expires = match (record.expires, end) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -101,13 +103,13 @@ impl Network {
         if stored {
             self.metrics.network.records_stored.inc();
         } else {
-            self.metrics.network.count_refused(RecordRefusal::Full);
+            self.metrics.network.count_refused(Refusal::Full);
         }
         stored
     }
 
     /// Does not store a record that another node sent.
-    pub fn refuse_inbound(&mut self, id: InboundRecordId, refusal: RecordRefusal) {
+    pub fn refuse_inbound(&mut self, id: InboundRecordId, refusal: Refusal) {
         if self.inbound.remove(&id.0).is_some() {
             self.metrics.network.count_refused(refusal);
         }

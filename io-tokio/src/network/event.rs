@@ -5,7 +5,6 @@
 //! by [`super::Network::next`].
 
 use libp2p::{Multiaddr, PeerId, gossipsub};
-use prometheus_client::encoding::EncodeLabelValue;
 
 /// The caller's name for something it asked for; it comes back with the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,29 +56,6 @@ pub enum DirectFailure {
     /// Too much is waiting for this peer, or for all peers.
     #[error("too much is waiting to be sent")]
     Backlog,
-}
-
-/// Why a record that another node sent was not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum RecordRefusal {
-    /// More bytes than a record may have.
-    Oversized,
-    /// Not a message.
-    Malformed,
-    /// A message of a kind that is no record.
-    Kind,
-    /// A record of another network.
-    Network,
-    /// Not under its author's own key.
-    Key,
-    /// Signed too far in the future, no longer valid, or valid for too long.
-    NotFresh,
-    /// Older than the one already here.
-    Older,
-    /// The signature is not the author's.
-    Signature,
-    /// Too many records are stored, or wait for a decision.
-    Full,
 }
 
 /// How a DHT operation ended.

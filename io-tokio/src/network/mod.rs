@@ -39,10 +39,7 @@ pub use self::{
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
-    event::{
-        DhtOutcome, DhtState, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, RecordRefusal,
-        Verdict,
-    },
+    event::{DhtOutcome, DhtState, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, Verdict},
     gossip::{GossipError, Published},
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };

@@ -9,12 +9,13 @@ use libp2p::{
     request_response::{self, OutboundFailure},
     swarm::{DialError, SwarmEvent},
 };
+use nelumbo_core::api::Refusal;
 use tokio::time::Instant;
 
 use super::{
     DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query, Verdict,
     behaviour::BehaviourEvent,
-    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent, RecordRefusal},
+    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent},
 };
 
 /// A peer that says more protocols than this of itself is not believed the rest.
@@ -267,7 +268,7 @@ impl Network {
 
     fn on_inbound_record(&mut self, source: PeerId, record: kad::Record) {
         if self.inbound.len() >= MAX_INBOUND_RECORDS {
-            self.metrics.network.count_refused(RecordRefusal::Full);
+            self.metrics.network.count_refused(Refusal::Full);
             return;
         }
         let id = self.next_inbound;

@@ -12,6 +12,7 @@ mod table;
 
 use nelumbo_core::api::Verdict;
 use nelumbo_core::base::Bytes;
+use nelumbo_core::wire::merge_own;
 
 use crate::engine::Nanos;
 use gossip::Gossip;
@@ -56,6 +57,11 @@ pub(crate) enum Dht {
     Ideal(Table),
     /// Kademlia.
     Kademlia(Box<Kademlia>),
+}
+
+/// What becomes of a stored value when another one comes: lists of many authors grow together, the rest is replaced.
+fn merged(stored: Option<&Bytes>, value: Bytes) -> Bytes {
+    stored.map_or(value.clone(), |stored| merge_own(stored, &value).into())
 }
 
 impl Dht {

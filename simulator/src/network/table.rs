@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nelumbo_core::base::Bytes;
 
-use super::{Effect, Trip};
+use super::{Effect, Trip, merged};
 use crate::engine::Nanos;
 use crate::random::Random;
 use crate::schedule::MILLISECOND;
@@ -56,7 +56,8 @@ impl Table {
         match *kind {
             STORE => {
                 if self.records.len() < RECORDS || self.records.contains_key(&number) {
-                    self.records.insert(number, rest.into());
+                    let value = merged(self.records.get(&number), rest.into());
+                    self.records.insert(number, value);
                 }
                 Vec::new()
             }

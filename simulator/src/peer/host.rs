@@ -1,6 +1,8 @@
 //! The seam: what a node asks of its host, noted down in order.
 
-use nelumbo_core::api::{Event, GossipId, OperationId, RecordSequence, Topic, Verdict};
+use std::time::Duration;
+
+use nelumbo_core::api::{Event, GossipId, OfferedId, OperationId, RecordSequence, Refusal, Topic, Verdict};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -63,7 +65,7 @@ impl Host for Wishes {
         self.0.push(Wish::Lookup(operation, key));
     }
 
-    fn store(&mut self, key: String, value: Bytes) {
+    fn store(&mut self, key: String, value: Bytes, _: Duration) {
         self.0.push(Wish::Store(key, value));
     }
 
@@ -71,6 +73,9 @@ impl Host for Wishes {
         self.0.push(Wish::Event(event));
     }
 
-    // Nobody prunes connections.
+    // Nobody prunes connections, leaves a topic, or is asked to judge a record.
     fn release(&mut self, _: PeerId) {}
+    fn unsubscribe(&mut self, _: Topic) {}
+    fn keep(&mut self, _: OfferedId, _: Bytes, _: Duration) {}
+    fn discard(&mut self, _: OfferedId, _: Refusal) {}
 }

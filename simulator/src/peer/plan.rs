@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nelumbo_core::api::{Command, Config, Limits};
-use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
+use nelumbo_core::api::{Command, Config, Limits, NewSession};
+use nelumbo_core::crypto::{Network, PublicKey, Suite};
 use nelumbo_core::election::Method;
 
 use super::frame::{Frame, decode_records, encode_records};
@@ -200,7 +200,8 @@ impl<C: Crypto> Peer<C> {
         };
         let keys = signers.iter().map(|signer| self.plan.key::<C>(*signer).1).collect();
         let message = Random::stream(self.plan.schedule.seed, "message", step as u64).bytes32().to_vec();
-        let command = Command::Create { suite, keys, tweak: Tweak::None, message, election: Method::HashBased };
+        let session = NewSession { election: Method::HashBased, ..NewSession::new(suite, keys, message) };
+        let command = Command::Create(Box::new(session));
         let now = self.clock.read(context.now());
         let Some(node) = &mut self.node else { return context.note(Note::Asked(None)) };
         let asked = node.command(now, command).is_ok();

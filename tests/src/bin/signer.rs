@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 use nelumbo_tokio::core::api::{Config, Event};
-use nelumbo_tokio::core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
+use nelumbo_tokio::core::crypto::{Network, PublicKey, SecretKey, Suite};
 use nelumbo_tokio::core::election::Method;
 use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::NetworkConfig;
@@ -41,7 +41,7 @@ async fn obey(handle: &Handle, line: &str) -> Result<(), Box<dyn Error>> {
     };
     let keys: Vec<PublicKey> = keys.iter().map(|key| key.parse()).collect::<Result<_, _>>()?;
     let message = hex::decode(message)?;
-    let session = NewSession { suite: Suite::Lotus, keys, tweak: Tweak::None, message, election: Method::Rotating };
+    let session = NewSession { election: Method::Rotating, ..NewSession::new(Suite::Lotus, keys, message) };
     handle.create(session).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
 
-use super::Effect;
+use super::{Effect, merged};
 use crate::engine::Nanos;
 use message::Message;
 use query::{Goal, Query};
@@ -194,6 +194,7 @@ impl Kademlia {
     fn hold(&mut self, now: Nanos, key: u64, value: Bytes, life: Nanos) {
         if self.records.len() < self.settings.records || self.records.contains_key(&key) {
             let (expires, republish) = (now + life, now + self.settings.republish);
+            let value = merged(self.records.get(&key).map(|held| &held.value), value);
             self.records.insert(key, Held { value, expires, republish });
             self.records_at = self.records_at.min(expires).min(republish);
         }

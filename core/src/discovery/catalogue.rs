@@ -1,0 +1,169 @@
+//! What authors announce: for each name the newest, bounded in number.
+//!
+//! Invariants: an older announcement never replaces a newer one, whatever channel it came by; at its cap the catalogue is
+//! a fair sample of all authors it ever heard of, so that nobody crowds others out by shouting more often or first.
+//! Driven by `Node`.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::Seen;
+use crate::base::Wall;
+use crate::crypto::PublicKey;
+use crate::wire::{Advertisement, Resource, rank};
+
+/// What has a time from which it counts and one from which it is void.
+pub(crate) trait Dated {
+    fn issued_at(&self) -> Wall;
+    fn expires_at(&self) -> Wall;
+    /// Whether it says the same, only later.
+    fn renews(&self, older: &Self) -> bool;
+}
+
+impl Dated for Advertisement {
+    fn issued_at(&self) -> Wall {
+        self.issued_at
+    }
+
+    fn expires_at(&self) -> Wall {
+        self.expires_at
+    }
+
+    fn renews(&self, older: &Self) -> bool {
+        (self.peer, &self.addresses, &self.offer) == (older.peer, &older.addresses, &older.offer)
+    }
+}
+
+impl Dated for Resource {
+    fn issued_at(&self) -> Wall {
+        self.issued_at
+    }
+
+    fn expires_at(&self) -> Wall {
+        self.expires_at
+    }
+
+    fn renews(&self, older: &Self) -> bool {
+        self.data == older.data
+    }
+}
+
+/// See the module's documentation. `K` begins with the author.
+#[derive(Debug)]
+pub(crate) struct Catalogue<K, T> {
+    by_name: BTreeMap<K, T>,
+    ranked: BTreeSet<(u64, K)>,
+    capacity: usize,
+    salt: [u8; 32],
+}
+
+impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
+    pub(crate) const fn new(capacity: usize, salt: [u8; 32]) -> Self {
+        Self { by_name: BTreeMap::new(), ranked: BTreeSet::new(), capacity, salt }
+    }
+
+    /// Whether an announcement of this time would change anything.
+    pub(crate) fn is_news(&self, name: &K, issued_at: Wall) -> bool {
+        self.by_name.get(name).is_none_or(|known| known.issued_at() < issued_at)
+    }
+
+    /// Takes an announcement, if it is newer than what is here and there is room for it.
+    pub(crate) fn insert(&mut self, name: K, author: &PublicKey, item: T, now: Wall) -> Seen {
+        match self.by_name.get_mut(&name) {
+            Some(known) if known.issued_at() >= item.issued_at() => Seen::Old,
+            Some(known) => {
+                let seen = if item.renews(known) { Seen::Renewed } else { Seen::New };
+                *known = item;
+                seen
+            }
+            None => {
+                let place = (rank(&self.salt, author), name.clone());
+                if self.by_name.len() >= self.capacity {
+                    self.drop_expired(now);
+                }
+                if self.by_name.len() >= self.capacity {
+                    let Some(last) = self.ranked.last().filter(|last| **last > place).cloned() else {
+                        return Seen::Full;
+                    };
+                    self.by_name.remove(&last.1);
+                    self.ranked.remove(&last);
+                }
+                self.ranked.insert(place);
+                self.by_name.insert(name, item);
+                Seen::New
+            }
+        }
+    }
+
+    /// Forgets what is void.
+    pub(crate) fn drop_expired(&mut self, now: Wall) {
+        self.by_name.retain(|_, item| item.expires_at() > now);
+        let by_name = &self.by_name;
+        self.ranked.retain(|(_, name)| by_name.contains_key(name));
+    }
+
+    /// What is announced under this name, and not void.
+    pub(crate) fn get(&self, name: &K, now: Wall) -> Option<&T> {
+        self.by_name.get(name).filter(|item| item.expires_at() > now)
+    }
+
+    /// Everything that is not void, by name.
+    pub(crate) fn iter(&self, now: Wall) -> impl Iterator<Item = (&K, &T)> {
+        self.by_name.iter().filter(move |(_, item)| item.expires_at() > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    fn key(number: u32) -> PublicKey {
+        let mut bytes = [7; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        SecretKey::from_bytes(&bytes).expect("a key").public_key()
+    }
+
+    fn resource(issued_at: u64, data: &[u8]) -> Resource {
+        Resource {
+            kind: "thing".parse().expect("a label"),
+            name: "one".parse().expect("a label"),
+            data: crate::wire::Data::new(data.to_vec()),
+            issued_at: Wall::from_millis(issued_at),
+            expires_at: Wall::from_millis(issued_at + 100),
+        }
+    }
+
+    #[test]
+    fn the_newest_holds_whatever_the_order() {
+        let mut catalogue = Catalogue::new(4, [1; 32]);
+        let (key, now) = (key(1), Wall::from_millis(0));
+        assert_eq!(catalogue.insert(key, &key, resource(5, b"a"), now), Seen::New);
+        assert_eq!(catalogue.insert(key, &key, resource(5, b"b"), now), Seen::Old);
+        assert_eq!(catalogue.insert(key, &key, resource(4, b"b"), now), Seen::Old);
+        assert_eq!(catalogue.insert(key, &key, resource(6, b"a"), now), Seen::Renewed);
+        assert_eq!(catalogue.insert(key, &key, resource(7, b"b"), now), Seen::New);
+        assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
+        assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
+    }
+
+    /// Whoever comes first, the sample is the same; and a crowd gets the share of its number, not of its noise.
+    #[test]
+    fn a_full_catalogue_is_a_fair_sample() {
+        let now = Wall::from_millis(0);
+        let (honest, crowd): (Vec<_>, Vec<_>) = ((0..100).map(key).collect(), (100..1_000).map(key).collect());
+        let fill = |order: &mut dyn Iterator<Item = &PublicKey>| {
+            let mut catalogue = Catalogue::new(50, [9; 32]);
+            for key in order {
+                catalogue.insert(*key, key, resource(1, b"x"), now);
+            }
+            catalogue.iter(now).map(|(key, _)| *key).collect::<BTreeSet<_>>()
+        };
+        let first = fill(&mut honest.iter().chain(&crowd));
+        let last = fill(&mut crowd.iter().chain(&honest).chain(&crowd));
+        assert_eq!(first, last);
+        let share = first.iter().filter(|key| honest.contains(key)).count();
+        assert!((1..=12).contains(&share), "{share} of 50, where 5 are fair");
+    }
+}

@@ -1,0 +1,86 @@
+//! What is being looked for in the DHT: each record once at a time, bounded in number.
+//!
+//! Driven by `Node`.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::api::OperationId;
+use crate::base::Wall;
+use crate::wire::RecordKey;
+
+/// What a directory's entry says about a record: it must be that message, or a newer one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) digest: [u8; 32],
+    pub(crate) issued_at: Wall,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Lookups {
+    under_way: BTreeMap<OperationId, RecordKey>,
+    waiting: VecDeque<RecordKey>,
+    listed: BTreeMap<RecordKey, Listed>,
+    operations: u64,
+    capacity: usize,
+    room: usize,
+}
+
+impl Lookups {
+    /// Runs `capacity` lookups at once, and keeps `room` more in line.
+    pub(crate) const fn new(capacity: usize, room: usize) -> Self {
+        Self {
+            under_way: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            listed: BTreeMap::new(),
+            operations: 0,
+            capacity,
+            room,
+        }
+    }
+
+    /// Puts a record in line; true when it is there now or was before. What a list says about it is held against what is
+    /// found.
+    pub(crate) fn ask(&mut self, key: RecordKey, listed: Option<Listed>) -> bool {
+        let is_known = self.waiting.contains(&key) || self.under_way.values().any(|sought| *sought == key);
+        if !is_known && self.waiting.len() >= self.room {
+            return false;
+        }
+        if let Some(listed) = listed {
+            self.listed.insert(key.clone(), listed);
+        }
+        if !is_known {
+            self.waiting.push_back(key);
+        }
+        true
+    }
+
+    /// The next lookup to begin, if another may run.
+    pub(crate) fn begin(&mut self) -> Option<(OperationId, RecordKey)> {
+        if self.under_way.len() >= self.capacity {
+            return None;
+        }
+        let key = self.waiting.pop_front()?;
+        self.operations += 1;
+        let operation = OperationId(self.operations);
+        self.under_way.insert(operation, key.clone());
+        Some((operation, key))
+    }
+
+    /// What a lookup is for.
+    pub(crate) fn get(&self, operation: OperationId) -> Option<&RecordKey> {
+        self.under_way.get(&operation)
+    }
+
+    /// What a list says about a record that is being looked for.
+    pub(crate) fn listed(&self, key: &RecordKey) -> Option<Listed> {
+        self.listed.get(key).copied()
+    }
+
+    /// A lookup is over.
+    pub(crate) fn end(&mut self, operation: OperationId) -> Option<RecordKey> {
+        let key = self.under_way.remove(&operation)?;
+        self.listed.remove(&key);
+        Some(key)
+    }
+}

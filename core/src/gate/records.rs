@@ -1,0 +1,193 @@
+//! Which DHT records are stored for others.
+//!
+//! Invariants: what is stored belongs under its key, is signed by its author, valid now, and not older than what is there,
+//! so that nobody fills the store with what is not signed, or rolls it back. A list is merged, never replaced: writers who
+//! know nothing of each other lose nothing, and when it is full a fair sample of its authors stays. Nobody but the peer's
+//! quota is charged for a refusal: whoever hands a record on need not have been able to check it.
+//!
+//! Driven by `Node`.
+
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::quota::Bucket;
+use super::{Channel, Gate};
+use crate::api::{Limits, Quota, Refusal};
+use crate::base::{Bytes, Mono, Now, Wall};
+use crate::crypto::{PublicKey, Verifier};
+use crate::wire::{Body, Entry, Label, Log, Message, PeerId, RecordKey};
+
+/// Nothing stays announced for longer than this.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What is kept of whom, and how much each peer may still hand over.
+#[derive(Debug)]
+pub(super) struct Kept {
+    by_author: BTreeMap<PublicKey, BTreeMap<RecordKey, Wall>>,
+    count: usize,
+    capacity: usize,
+    per_author: usize,
+    per_kind: usize,
+    by_peer: BTreeMap<PeerId, Bucket>,
+    peers: usize,
+    per_peer: Quota,
+}
+
+impl Kept {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            by_author: BTreeMap::new(),
+            count: 0,
+            capacity: limits.records,
+            per_author: limits.resources_per_author,
+            per_kind: limits.resources_per_kind,
+            by_peer: BTreeMap::new(),
+            peers: limits.neighbours,
+            per_peer: limits.records_per_peer,
+        }
+    }
+
+    /// Takes so many new records from a peer, or none.
+    fn charge(&mut self, peer: &PeerId, records: usize, now: Mono) -> Result<(), Refusal> {
+        if !self.by_peer.contains_key(peer) && self.by_peer.len() >= self.peers {
+            self.by_peer.retain(|_, bucket| !bucket.is_full(now));
+            if self.by_peer.len() >= self.peers {
+                return Err(Refusal::Full);
+            }
+        }
+        let bucket = self.by_peer.entry(*peer).or_default();
+        if bucket.take(self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
+    }
+
+    /// Takes account of a record, unless its author has too many.
+    fn note(&mut self, author: PublicKey, key: RecordKey, until: Wall, now: Wall) -> Result<(), Refusal> {
+        let is_known = self.by_author.get(&author).is_some_and(|kept| kept.contains_key(&key));
+        if !is_known {
+            self.expire(&author, now);
+            if self.count >= self.capacity {
+                let authors: Vec<PublicKey> = self.by_author.keys().copied().collect();
+                authors.iter().for_each(|author| self.expire(author, now));
+            }
+            let kept = self.by_author.get(&author);
+            let of_kind = |kind: &Label| {
+                let is_one = |key: &&RecordKey| matches!(key, RecordKey::Resource(id) if id.kind == *kind);
+                kept.map_or(0, |kept| kept.keys().filter(is_one).count())
+            };
+            let is_too_many = matches!(&key, RecordKey::Resource(id) if of_kind(&id.kind) >= self.per_kind);
+            if is_too_many || kept.is_some_and(|kept| kept.len() >= self.per_author) {
+                return Err(Refusal::AuthorQuota);
+            }
+            if self.count >= self.capacity {
+                return Err(Refusal::Full);
+            }
+            self.count += 1;
+        }
+        self.by_author.entry(author).or_default().insert(key, until);
+        Ok(())
+    }
+
+    fn expire(&mut self, author: &PublicKey, now: Wall) {
+        let Some(kept) = self.by_author.get_mut(author) else { return };
+        let before = kept.len();
+        kept.retain(|_, until| *until > now);
+        self.count -= before - kept.len();
+        if kept.is_empty() {
+            self.by_author.remove(author);
+        }
+    }
+}
+
+impl Gate {
+    /// What is to be stored under this key, and for how long, after a peer has offered a record.
+    pub(crate) fn judge_record<V: Verifier>(
+        &mut self,
+        verifier: &V,
+        from: &PeerId,
+        (key, bytes, stored): (&str, Bytes, Option<Bytes>),
+        now: Now,
+    ) -> Result<(Bytes, Duration), Refusal> {
+        if stored.as_ref() == Some(&bytes) {
+            return Err(Refusal::Duplicate);
+        }
+        if Log::is_meant(&bytes) {
+            return self.judge_log(verifier, from, (key, &bytes, stored.as_deref()), now);
+        }
+        let message = self.decode(Channel::Record, bytes.clone())?;
+        let author = message.unsigned.author;
+        let record = RecordKey::of(&author, &message.unsigned.body).filter(|record| record.to_string() == key);
+        let record = record.ok_or(Refusal::RecordKey)?;
+        let (issued_at, expires_at) = dates(&message.unsigned.body).ok_or(Refusal::RecordKey)?;
+        self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
+        let stored = stored.and_then(|stored| Message::decode(stored).ok());
+        if stored.and_then(|stored| dates(&stored.unsigned.body)).is_some_and(|(stored, _)| stored >= issued_at) {
+            return Err(Refusal::Duplicate);
+        }
+        self.kept.charge(from, 1, now.mono)?;
+        if !verifier.verify(&author, &message.digest(), &message.signature) {
+            return Err(Refusal::Signature);
+        }
+        match &message.unsigned.body {
+            Body::Advertisement(advertisement) if advertisement.offer.as_ref().is_some_and(|o| o.check().is_err()) => {
+                return Err(Refusal::Offer);
+            }
+            Body::Request(definition) => {
+                definition.check(MAX_LIFETIME).map_err(|_| Refusal::Definition)?;
+                if definition.creator_key() != &author {
+                    return Err(Refusal::NotTheCreator);
+                }
+            }
+            _ => {}
+        }
+        self.kept.note(author, record, expires_at, now.wall)?;
+        Ok((bytes, expires_at.since(now.wall)))
+    }
+
+    fn judge_log<V: Verifier>(
+        &mut self,
+        verifier: &V,
+        from: &PeerId,
+        (key, bytes, stored): (&str, &[u8], Option<&[u8]>),
+        now: Now,
+    ) -> Result<(Bytes, Duration), Refusal> {
+        let offered = Log::decode(key, bytes).ok_or(Refusal::Malformed)?;
+        let mut log = stored.and_then(|stored| Log::decode(key, stored)).unwrap_or_default();
+        let before = log.encode();
+        let news = offered.into_entries().filter(|entry| !log.has(&entry.message.bytes));
+        let news: Vec<_> = news.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
+        self.kept.charge(from, news.len(), now.mono)?;
+        for entry in &news {
+            let author = &entry.message.unsigned.author;
+            if !verifier.verify(author, &entry.message.digest(), &entry.message.signature) {
+                return Err(Refusal::Signature);
+            }
+        }
+        news.into_iter().for_each(|entry| log.insert(entry));
+        log.drop_expired(now.wall);
+        log.trim(&self.salt);
+        let value = log.encode();
+        let until = log.entries().map(|entry| entry.listing.expires_at).max();
+        let until = until.filter(|_| value != before).ok_or(Refusal::Duplicate)?;
+        Ok((value.into(), until.since(now.wall)))
+    }
+
+    /// Whether an entry of a list is of this network and this time. Its signature has not been looked at.
+    pub(crate) fn is_entry_valid(&self, entry: &Entry, now: Wall) -> bool {
+        let listing = &entry.listing;
+        entry.message.unsigned.network == self.network
+            && self.check_lifetime(listing.issued_at, listing.expires_at, MAX_LIFETIME, now).is_ok()
+    }
+}
+
+/// From when to when an announcement is valid.
+fn dates(body: &Body) -> Option<(Wall, Wall)> {
+    match body {
+        Body::Presence(presence) => Some((presence.issued_at, presence.expires_at)),
+        Body::Advertisement(advertisement) => Some((advertisement.issued_at, advertisement.expires_at)),
+        Body::Request(definition) => Some((definition.created_at, definition.expires_at)),
+        Body::Resource(resource) => Some((resource.issued_at, resource.expires_at)),
+        Body::Listing(listing) => Some((listing.issued_at, listing.expires_at)),
+        Body::Session(_) | Body::Protocol(_) => None,
+    }
+}
