@@ -39,10 +39,14 @@ pub trait Host {
     }
     /// See [`Output::Lookup`].
     fn lookup(&mut self, operation: OperationId, key: String);
-    /// See [`Output::Keep`].
-    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration);
+    /// See [`Output::Keep`]. Only hosts that report [`Input::Offered`](crate::api::Input::Offered) are asked.
+    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+        let _ = (id, value, lifetime);
+    }
     /// See [`Output::Discard`].
-    fn discard(&mut self, id: OfferedId, refusal: Refusal);
+    fn discard(&mut self, id: OfferedId, refusal: Refusal) {
+        let _ = (id, refusal);
+    }
     /// See [`Output::Store`].
     fn store(&mut self, key: String, value: Bytes, lifetime: Duration);
     /// See [`Output::Event`].

@@ -43,6 +43,6 @@ pub(super) fn origin(bytes: &Bytes) -> Option<(crate::crypto::PublicKey, u32)> {
     let message = Message::decode(bytes.clone()).ok()?.unsigned;
     match message.body {
         Body::Session(step) => Some((message.author, step.attempt)),
-        Body::Presence(_) => None,
+        _ => None,
     }
 }

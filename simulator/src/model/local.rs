@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nelumbo_core::api::{
-    Command, Config, Event, GossipId, Input, OperationId, Phase, RecordSequence, TimerReason, Topic, Verdict,
+    Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, TimerReason, Topic,
+    Verdict,
 };
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
+use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
@@ -332,13 +333,10 @@ impl Locals {
 
     fn apply(&self, desk: &mut Desk, cause: Cause) {
         match cause {
-            Cause::Create => desk.command(Command::Create {
-                suite: Suite::Lotus,
-                keys: self.keys.clone(),
-                tweak: Tweak::None,
-                message: vec![7; 32],
-                election: Method::Lexicographic,
-            }),
+            Cause::Create => {
+                let session = NewSession::new(Suite::Lotus, self.keys.clone(), vec![7; 32]);
+                desk.command(Command::Create(Box::new(session)));
+            }
             Cause::Deliver(message) => {
                 desk.position += 1;
                 let bytes = self.copy(message, desk.position);
@@ -489,7 +487,8 @@ impl Host for Surroundings {
     fn verdict(&mut self, _: GossipId, _: Verdict) {}
     fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
     fn release(&mut self, _: PeerId) {}
-    fn store(&mut self, _: String, _: Bytes) {}
+    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
+    fn unsubscribe(&mut self, _: Topic) {}
 }
 
 fn is_protocol(reason: TimerReason) -> bool {
