@@ -132,7 +132,7 @@ fn encodings() {
         }
         true
     }
-    QuickCheck::new().tests(cases(20_000)).quickcheck(property as fn(AnyScalar, Vec<u8>) -> bool);
+    QuickCheck::new().tests(cases(100_000)).quickcheck(property as fn(AnyScalar, Vec<u8>) -> bool);
     let prime = hex("fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f");
     assert!(AffinePoint::lift_even(&prime).is_none());
 }
@@ -163,7 +163,7 @@ fn recoding() {
         assert_eq!(halves[0] + halves[1] * curve::reduce_scalar(&hex(LAMBDA)), k.0);
         true
     }
-    QuickCheck::new().tests(cases(20_000)).quickcheck(property as fn(AnyScalar, u8) -> bool);
+    QuickCheck::new().tests(cases(100_000)).quickcheck(property as fn(AnyScalar, u8) -> bool);
 }
 
 /// One product by each way of computing it, against the library and libsecp256k1.
@@ -189,7 +189,7 @@ fn products() {
         }
         true
     }
-    QuickCheck::new().tests(cases(20_000)).quickcheck(property as fn(AnyScalar, AnyScalar) -> bool);
+    QuickCheck::new().tests(cases(100_000)).quickcheck(property as fn(AnyScalar, AnyScalar) -> bool);
 }
 
 /// Sums by all three methods, of points that repeat and cancel, whatever the crossovers are.
