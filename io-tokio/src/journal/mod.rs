@@ -10,6 +10,8 @@
 //! many wait; `cargo run --release -p nelumbo-tokio --example journal_latency` measures again.
 
 #[cfg(test)]
+mod crash_points;
+#[cfg(test)]
 pub(crate) mod full_disk;
 mod writer;
 
