@@ -9,15 +9,16 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use nelumbo_core::{
-    api::{Command, Config, Event, GossipId, Input, OperationId, Phase, RecordSequence, Topic, Verdict},
-    base::{Bytes, Entropy, Mono, Now, Wall},
-    crypto::{
-        KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak, schnorr,
+    api::{
+        Command, Config, Event, GossipId, Input, NewSession, OfferedId, OperationId, Phase, RecordSequence, Refusal,
+        Topic, Verdict,
     },
-    election::Method,
+    base::{Bytes, Entropy, Mono, Now, Wall},
+    crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
     host::{Host, drain},
     node::{Boot, Node},
     wire::{Address, Body, Content, Message, PeerId, SessionId},
@@ -343,16 +344,10 @@ impl World {
                     self.after(1_000 * MILLISECOND, Happening::Create);
                 }
             }
-            Happening::Create => self.command(
-                0,
-                Command::Create {
-                    suite: Suite::Lotus,
-                    keys: self.keys.clone(),
-                    tweak: Tweak::None,
-                    message: MESSAGE.to_vec(),
-                    election: Method::Lexicographic,
-                },
-            ),
+            Happening::Create => {
+                let session = NewSession::new(Suite::Lotus, self.keys.clone(), MESSAGE.to_vec());
+                self.command(0, Command::Create(Box::new(session)));
+            }
         }
     }
 
@@ -405,7 +400,10 @@ impl Host for Wishes {
     fn verdict(&mut self, _: GossipId, _: Verdict) {}
     fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
     fn release(&mut self, _: PeerId) {}
-    fn store(&mut self, _: String, _: Bytes) {}
+    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
+    fn unsubscribe(&mut self, _: Topic) {}
+    fn keep(&mut self, _: OfferedId, _: Bytes, _: Duration) {}
+    fn discard(&mut self, _: OfferedId, _: Refusal) {}
 }
 
 fn secret(node: usize) -> SecretKey {
