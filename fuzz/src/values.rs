@@ -93,18 +93,20 @@ pub(crate) fn definition(source: &mut Source<'_>) -> Definition {
 }
 
 fn details(source: &mut Source<'_>) -> Details {
-    let spending = source.flag().then(|| Spending {
-        transaction: source.bytes(600).to_vec(),
-        spent: (0..source.below(4))
-            .map(|_| Spent { value: source.number(), script: source.bytes(40).to_vec() })
-            .collect(),
-        input: u32::from(source.byte()),
-        sighash_type: source.byte(),
-        path: if source.flag() {
-            SpendPath::Key
-        } else {
-            SpendPath::Script { executed_script_hash: source.array(), code_separator: u32::from(source.byte()) }
-        },
+    let spending = source.flag().then(|| {
+        Box::new(Spending {
+            transaction: source.bytes(600).to_vec(),
+            spent: (0..source.below(4))
+                .map(|_| Spent { value: source.number(), script: source.bytes(40).to_vec() })
+                .collect(),
+            input: u32::from(source.byte()),
+            sighash_type: source.byte(),
+            path: if source.flag() {
+                SpendPath::Key
+            } else {
+                SpendPath::Script { executed_script_hash: source.array(), code_separator: u32::from(source.byte()) }
+            },
+        })
     });
     Details { kind: source.flag().then(|| kind(source)), description: text(source), spending }
 }

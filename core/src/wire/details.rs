@@ -1,6 +1,7 @@
 //! What a session is for, in a form that signers can check: a transaction whose digest each of them computes itself, and
 //! words for people.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,7 +21,7 @@ pub struct Details {
     /// What the creator has to say about it.
     pub description: Text<512>,
     /// The transaction. With it the message is its digest, and every signer sees for itself that it is.
-    pub spending: Option<Spending>,
+    pub spending: Option<Box<Spending>>,
 }
 
 /// An input of a Lotus transaction, and everything that its digest covers.

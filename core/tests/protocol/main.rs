@@ -2,6 +2,7 @@
 
 mod batch;
 mod common;
+mod discovery;
 mod evidence;
 mod gate;
 mod liars;
