@@ -109,7 +109,11 @@ impl Client {
         let heading = Heading { version: VERSION, id: self.questions };
         let mut line = serde_json::to_vec(&Question { heading, request }).expect("questions are texts and numbers");
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line).map_err(|error| self.broken(&error))
+        match self.stream.get_mut().write_all(&line) {
+            // It may have said why before it hung up, which is read next.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(self.broken(&error)),
+            _ => Ok(()),
+        }
     }
 
     /// The next event, for which it waits until the given time or for ever.

@@ -24,6 +24,7 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::SessionId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::node::Entry;
 
@@ -154,7 +155,13 @@ pub(crate) fn read(line: &str) -> (Option<u64>, Result<Request, Problem>) {
     let unreadable = |error: serde_json::Error| {
         Problem::invalid(format_args!("this is no request: {error}"), "see the chapter on operating in nelumbo's book")
     };
-    let heading: Heading = match serde_json::from_str(line) {
+    let mut fields: Map<String, Value> = match serde_json::from_str(line) {
+        Ok(fields) => fields,
+        Err(error) => return (None, Err(unreadable(error))),
+    };
+    // Taken out, because a request allows no other fields than its own.
+    let heading: Map<String, Value> = ["version", "id"].iter().filter_map(|name| fields.remove_entry(*name)).collect();
+    let heading: Heading = match serde_json::from_value(heading.into()) {
         Ok(heading) => heading,
         Err(error) => return (None, Err(unreadable(error))),
     };
@@ -163,12 +170,7 @@ pub(crate) fn read(line: &str) -> (Option<u64>, Result<Request, Problem>) {
         let remedy = "use the same nelumbo for the node and for its commands";
         return (Some(heading.id), Err(Problem::invalid(versions, remedy)));
     }
-    // The heading's fields are taken out, because the request allows no other fields than its own.
-    let request = serde_json::from_str::<serde_json::Map<_, _>>(line).and_then(|mut fields| {
-        fields.retain(|name, _| name != "version" && name != "id");
-        serde_json::from_value(fields.into())
-    });
-    (Some(heading.id), request.map_err(unreadable))
+    (Some(heading.id), serde_json::from_value(fields.into()).map_err(unreadable))
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ impl Connection {
                     Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
                         let text = format!("a line has more than {MAX_QUESTION} bytes");
                         self.fail(None, Problem::invalid(text, "ask for less at once")).await?;
+                        // After an error the stream ends once, and goes on behind what was wrong.
+                        self.questions.next().await;
                     }
                     Some(Err(LinesCodecError::Io(error))) => return Err(error),
                     None => return Ok(()),

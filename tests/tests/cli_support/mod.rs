@@ -5,6 +5,9 @@
 //! only this package is tested, it is built here.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part it needs")]
 
+#[cfg(unix)]
+pub mod node;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -51,7 +54,10 @@ pub struct Run {
 /// A run that can be told more before it starts.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["RUST_LOG", "NELUMBO_DATA", "NELUMBO_PASSPHRASE", "P2P_MIN_CONNECTIONS", "P2P_MAX_CONNECTIONS"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -81,17 +87,23 @@ impl Run {
         value
     }
 
-    /// Asserts that the input was refused: nothing on standard output, and on standard error one line that begins with
-    /// `error: `, contains every one of these texts, and says what to do.
+    /// Asserts that it failed with this exit status and one line that contains every one of these texts.
     #[track_caller]
-    pub fn assert_refused(&self, texts: &[&str]) {
-        assert_eq!((self.status, self.stdout.as_str()), (2, ""), "{}", self.stderr);
+    pub fn assert_failed(&self, status: i32, texts: &[&str]) {
+        assert_eq!((self.status, self.stdout.as_str()), (status, ""), "{}", self.stderr);
         assert!(self.stderr.starts_with("error: ") && self.stderr.ends_with('\n'), "{:?}", self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "one line: {}", self.stderr);
         assert!(self.stderr.contains("; "), "what to do: {}", self.stderr);
         for text in texts {
             assert!(self.stderr.contains(text), "{text:?} in {:?}", self.stderr);
         }
+    }
+
+    /// Asserts that the input was refused: nothing on standard output, and on standard error one line that begins with
+    /// `error: `, contains every one of these texts, and says what to do.
+    #[track_caller]
+    pub fn assert_refused(&self, texts: &[&str]) {
+        self.assert_failed(2, texts);
     }
 }
 

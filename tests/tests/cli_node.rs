@@ -1,0 +1,185 @@
+//! Nodes that run for long, each a process with a data folder, driven by nothing but the command line.
+#![cfg(unix)]
+
+mod cli_support;
+
+use cli_support::node::{Lines, Node};
+use cli_support::{fields, nelumbo};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MESSAGE: &str = "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50";
+
+/// Nodes that are connected to each other. All but the first know the first one's address only.
+struct Group {
+    nodes: Vec<Node>,
+    _folder: TempDir,
+}
+
+impl Group {
+    fn start(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut through = None;
+        for number in 0..count {
+            let bootstrap = through.as_deref().map_or_else(Vec::new, |address| vec!["--bootstrap", address]);
+            let mut node = Node::init(&folder.path().join(number.to_string()), &bootstrap);
+            let address = node.start();
+            through.get_or_insert(address);
+            nodes.push(node);
+        }
+        let group = Self { nodes, _folder: folder };
+        for node in &group.nodes {
+            node.wait_for_signers(&group.keys_without(node));
+        }
+        group
+    }
+
+    fn keys_without(&self, node: &Node) -> Vec<&str> {
+        self.nodes.iter().map(|node| node.key.as_str()).filter(|key| *key != node.key).collect()
+    }
+
+    /// Has the first node create a session among all, and waits until all others have heard of it.
+    fn create(&self, arguments: &[&str]) -> (String, String) {
+        let create = [&["create", "--message", MESSAGE], arguments, &self.keys_without(&self.nodes[0])].concat();
+        let created = self.nodes[0].json(&create);
+        assert_eq!(fields(&created), ["link", "session"]);
+        let [session, link] = ["session", "link"].map(|field| created[field].as_str().unwrap().to_owned());
+        for node in &self.nodes[1..] {
+            node.wait_for("session-announced", &[("session", &session)]);
+        }
+        (session, link)
+    }
+}
+
+fn phase(node: &Node, session: &str) -> String {
+    node.json(&["sessions", "show", session])["phase"].as_str().expect("a phase").to_owned()
+}
+
+#[test]
+fn three_nodes_sign_although_one_is_killed() {
+    let mut group = Group::start(3);
+    let (session, link) = group.create(&["--election", "last-signer"]);
+    assert_eq!(link, format!("lotus://musig2/join/{session}"));
+    let announced = group.nodes[1].json(&["sessions", "--phase", "announced"]);
+    assert_eq!(announced["sessions"][0]["session"], session.as_str());
+    assert_eq!(announced["sessions"][0]["creator"], group.nodes[0].key.as_str());
+    assert_eq!(group.nodes[1].json(&["sessions", "--phase", "complete"])["sessions"], Value::Array(Vec::new()));
+    let shown = group.nodes[1].json(&["sessions", "show", &link]);
+    assert_eq!((&shown["message"], &shown["network"]), (&Value::from(MESSAGE), &Value::from("regtest")));
+    assert_eq!(group.nodes[1].json(&["join", &link]), serde_json::json!({}));
+    assert_eq!(phase(&group.nodes[1], &session), "nonce-exchange");
+
+    // It knows of the session, has not approved it, and comes back with both.
+    let key = group.nodes[2].key.clone();
+    group.nodes[2].kill();
+    group.nodes[0].wait_for("signer-disconnected", &[("key", &key)]);
+    group.nodes[2].run(&["peers"]).assert_failed(3, &["no node is running in", "nelumbo node --data"]);
+    group.nodes[2].start();
+    group.nodes[2].wait_for_signers(&group.keys_without(&group.nodes[2]));
+    group.nodes[2].wait_for("session-announced", &[("session", &session)]);
+    assert_eq!(phase(&group.nodes[2], &session), "announced");
+    group.nodes[2].json(&["join", &session]);
+
+    let signatures: Vec<Value> =
+        group.nodes.iter().map(|node| node.json(&["sessions", "wait", &session, "--timeout", "60"])).collect();
+    assert!(signatures.iter().all(|signed| *signed == signatures[0]), "{signatures:?}");
+    let keys: Vec<&str> = group.nodes.iter().map(|node| node.key.as_str()).collect();
+    let aggregated = nelumbo(&[&["key", "aggregate", "--json"], &keys[..]].concat()).json();
+    let [key, signature] =
+        [&aggregated["aggregate_key"], &signatures[0]["signature"]].map(|text| text.as_str().unwrap());
+    assert_eq!(nelumbo(&["verify", "--key", key, "--message", MESSAGE, "--signature", signature]).status, 0);
+
+    let coordinator = keys.iter().max().unwrap();
+    for node in &group.nodes {
+        let shown = node.json(&["sessions", "show", &session]);
+        assert_eq!((&shown["phase"], &shown["coordinator"]), (&"complete".into(), &Value::from(*coordinator)));
+    }
+    let coordinator = group.nodes.iter().find(|node| node.key == **coordinator).unwrap();
+    coordinator.wait_for("should-broadcast", &[("session", &session)]);
+    coordinator.json(&["confirm", &session]);
+    for node in &group.nodes {
+        node.wait_for("broadcast-confirmed", &[("session", &session), ("by", &coordinator.key)]);
+        assert_eq!(node.json(&["sessions", "show", &session])["coordinator"], Value::Null);
+        assert_eq!(node.json(&["stats"])["sessions"]["by_phase"], serde_json::json!({ "complete": 1 }));
+    }
+    group.nodes[0].json(&["close", &session]);
+    group.nodes[0].run(&["sessions", "show", &session]).assert_failed(1, &["no session", &session]);
+    group.nodes[0].run(&["retry", &session]).assert_failed(1, &["no session", &session]);
+    group.nodes[1].run(&["retry", &session]).assert_failed(1, &[&session]);
+    for node in &mut group.nodes {
+        assert_eq!(node.json(&["stop"]), serde_json::json!({}));
+        assert_eq!(node.status(), Some(0));
+    }
+}
+
+#[test]
+fn a_signer_that_refuses_ends_the_session() {
+    let group = Group::start(2);
+    let (session, _) = group.create(&["--taproot"]);
+    group.nodes[1].json(&["abort", &session]);
+    let aborted = group.nodes[0].wait_for("session-aborted", &[("session", &session)]);
+    assert_eq!((&aborted["by"], &aborted["reason"]), (&Value::from(group.nodes[1].key.as_str()), &"declined".into()));
+    for node in &group.nodes {
+        node.run(&["sessions", "wait", &session]).assert_failed(1, &[&session, "aborted"]);
+        node.run(&["join", &session]).assert_failed(1, &[&session]);
+    }
+    let (session, _) = group.create(&["--suite", "bip340"]);
+    group.nodes[0].run(&["sessions", "wait", &session, "--timeout", "0.05"]).assert_failed(1, &["in time"]);
+    group.nodes[1].json(&["join", &session]);
+    group.nodes[0].json(&["sessions", "wait", &session]);
+    group.nodes[0].run(&["create", &group.nodes[1].key, "--message", "00"]).assert_refused(&["32 bytes"]);
+    group.nodes[0].run(&["create", &group.nodes[0].key, "--message", MESSAGE]).assert_failed(1, &["signers"]);
+}
+
+#[test]
+fn peers_are_listed_banned_and_pardoned() {
+    let mut group = Group::start(2);
+    let [first, second] = &group.nodes[..] else { panic!("two nodes") };
+    let listed = first.json(&["peers"]);
+    let peer = &listed["peers"][0];
+    assert_eq!(fields(peer), ["address", "keys", "peer", "penalty", "standing"]);
+    assert_eq!((&peer["peer"], &peer["standing"]), (&Value::from(second.peer.as_str()), &"good".into()));
+    assert_eq!(peer["keys"], serde_json::json!([second.key]));
+    assert!(peer["address"].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/"), "{peer}");
+    let people = first.run(&["peers"]).stdout;
+    assert!(people.lines().nth(1).is_some_and(|line| line.starts_with(&second.peer)), "{people}");
+
+    first.json(&["ban", &second.peer]);
+    first.wait_for("peer-disconnected", &[("peer", &second.peer)]);
+    assert_eq!(first.json(&["peers"])["peers"], Value::Array(Vec::new()));
+    let stats = first.json(&["stats"]);
+    assert_eq!(fields(&stats["peers"]), ["blacklisted", "connected", "graylisted"]);
+    assert_eq!((&stats["peers"]["blacklisted"], &stats["peers"]["connected"]), (&1.into(), &0.into()));
+    let before = first.newest();
+    first.json(&["pardon", &second.peer]);
+    // It joined through this one, and keeps trying.
+    first.wait_for_after(before, "signer-connected", &[("key", &second.key)]);
+    assert_eq!(first.json(&["stats"])["peers"]["connected"], 1);
+    first.run(&["pardon", &second.peer]).assert_failed(1, &[&second.peer]);
+    first.run(&["ban", "nobody"]).assert_refused(&["nobody", "peer id"]);
+
+    let dht = &group.nodes[1].json(&["stats"])["dht"];
+    assert_eq!(fields(dht), ["enabled", "local_records", "mode", "ready", "routing_table_size", "state"],);
+    assert_eq!((&dht["enabled"], &dht["mode"]), (&true.into(), &"server".into()));
+    for node in &mut group.nodes {
+        assert_eq!(node.signal("-TERM"), Some(0));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_node_well_and_its_followers_hear_of_it() {
+    for signal in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node = Node::init(&folder.path().join("node"), &[]);
+        node.start();
+        let mut follower = Lines::spawn(&mut node.command(&["events", "--follow", "--after", "0", "--json"]));
+        follower.find(|line| (line["event"]["event"] == "listening").then_some(()));
+        assert_eq!(node.signal(signal), Some(0));
+        follower.find(|line| (line["event"]["event"] == "stopped").then_some(()));
+        assert_eq!(follower.next(), None);
+        assert_eq!(follower.status(), Some(0));
+        assert!(!node.folder.join("socket").exists(), "nothing is left over");
+        node.start();
+    }
+}
