@@ -6,10 +6,9 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{
-    abort, ban, close, completions, confirm, create, demo, demo_node, elect, events, join, key, node, pardon, peers,
-    retry, sessions, sign, simulate, stats, stop, verify, verify_blame,
-};
+#[cfg(unix)]
+use crate::commands::operator::Operator;
+use crate::commands::{completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,20 +56,9 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoNode(demo_node::DemoNode),
-    Node(node::Node),
-    Stats(stats::Stats),
-    Peers(peers::Peers),
-    Create(create::Create),
-    Sessions(sessions::Sessions),
-    Join(join::Join),
-    Abort(abort::Abort),
-    Retry(retry::Retry),
-    Confirm(confirm::Confirm),
-    Close(close::Close),
-    Events(events::Events),
-    Ban(ban::Ban),
-    Pardon(pardon::Pardon),
-    Stop(stop::Stop),
+    #[cfg(unix)]
+    #[command(flatten)]
+    Operator(Operator),
     #[command(subcommand)]
     Key(key::Key),
     Sign(sign::Sign),

@@ -164,7 +164,9 @@ fn completions_name_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = nelumbo(&["completions", shell]);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-        for command in ["demo", "key", "sign", "verify", "elect", "completions", "aggregate"] {
+        for command in
+            ["demo", "key", "sign", "verify", "elect", "completions", "aggregate", "node", "init", "sessions", "events"]
+        {
             assert!(run.stdout.contains(command), "{command} for {shell}");
         }
     }

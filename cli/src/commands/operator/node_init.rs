@@ -7,7 +7,7 @@ use nelumbo_core::crypto::{Network, SecretKey};
 use nelumbo_tokio::Multiaddr;
 use serde_json::json;
 
-use super::key_generate::fresh_entropy;
+use crate::commands::key_generate::fresh_entropy;
 use crate::failure::{Answer, Failure};
 use crate::node::{Config, DataFolder, Preset};
 use crate::passphrase::PassphraseSource;
