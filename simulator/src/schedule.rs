@@ -3,6 +3,7 @@
 //! Invariant: the same schedule gives the same run, byte for byte. A scenario and a seed make one; a failing one is
 //! saved, shrunk and replayed. Times are milliseconds since the start.
 
+use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
@@ -321,6 +322,9 @@ pub struct Schedule {
     /// The cryptography.
     #[serde(default)]
     pub crypto: CryptoChoice,
+    /// How sessions choose who broadcasts.
+    #[serde(default = "usual_election", skip_serializing_if = "is_usual_election")]
+    pub election: Method,
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
     pub disk_us: u64,
@@ -350,6 +354,15 @@ pub struct Schedule {
     pub steps: Vec<Step>,
 }
 
+/// It has the most to go wrong.
+const fn usual_election() -> Method {
+    Method::HashBased
+}
+
+fn is_usual_election(method: &Method) -> bool {
+    *method == usual_election()
+}
+
 impl Schedule {
     /// A fair world without anything to do.
     #[must_use]
@@ -360,6 +373,7 @@ impl Schedule {
             nodes,
             until_ms: 60_000,
             crypto: CryptoChoice::Real,
+            election: usual_election(),
             disk_us: 0,
             bandwidth: None,
             slow: Vec::new(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Limits, NewSession};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
-use nelumbo_core::election::Method;
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::life::{Purpose, STRIKE};
@@ -200,7 +199,7 @@ impl<C: Crypto> Peer<C> {
         };
         let keys = signers.iter().map(|signer| self.plan.key::<C>(*signer).1).collect();
         let message = Random::stream(self.plan.schedule.seed, "message", step as u64).bytes32().to_vec();
-        let session = NewSession { election: Method::HashBased, ..NewSession::new(suite, keys, message) };
+        let session = NewSession { election: self.plan.schedule.election, ..NewSession::new(suite, keys, message) };
         let command = Command::Create(Box::new(session));
         let now = self.clock.read(context.now());
         let Some(node) = &mut self.node else { return context.note(Note::Asked(None)) };
