@@ -29,7 +29,7 @@ impl Peer {
             match effect {
                 Effect::Send(to, bytes) => context.send(to, &bytes),
                 Effect::Finished(_, trip) => context.note(trip),
-                Effect::Found(..) | Effect::Arrived { .. } => {}
+                Effect::Found(..) | Effect::Offered { .. } | Effect::Arrived { .. } => {}
             }
         }
     }

@@ -96,7 +96,7 @@ impl<'r> Run<'r> {
         let Self { schedule, engine, checkers, traced, mut measures, go_on } = self;
         let world = schedule.world();
         let one_way = world.mean_latency();
-        let plan = Arc::new(Plan::new(schedule.clone(), traced));
+        let plan = Arc::new(Plan::new(schedule.clone(), traced).with_names::<C>());
         let builder = Simulation::builder(world).seed(schedule.seed).engine(engine);
         let simulation = builder.machines(|node| Peer::<C>::new(plan.clone(), node)).go_on(go_on);
         let mut record = Record::new(Watch::new(facts::<C>(schedule, simulation.machines()), checkers));

@@ -68,6 +68,8 @@ pub struct AdversaryKnobs {
     pub deeds: Vec<Deed>,
     /// How many deeds each does; 0 is all.
     pub each: u32,
+    /// Whether they take part in no session: they are the nodes with the highest numbers.
+    pub apart: bool,
 }
 
 /// A kind of simulation.
@@ -102,6 +104,9 @@ pub struct Scenario {
     /// What the hash table and gossip are.
     #[serde(default)]
     pub services: ServicesChoice,
+    /// Whether signers know nobody: they find each other through the services.
+    #[serde(default)]
+    pub strangers: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// The network's reliability.
@@ -115,16 +120,18 @@ pub struct Scenario {
     pub adversaries: AdversaryKnobs,
 }
 
-const READY: [(&str, &str); 9] = [
+const READY: [(&str, &str); 11] = [
     ("quiet", include_str!("../scenarios/quiet.toml")),
     ("lossy", include_str!("../scenarios/lossy.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
     ("crash-storm", include_str!("../scenarios/crash-storm.toml")),
     ("byzantine", include_str!("../scenarios/byzantine.toml")),
     ("flood", include_str!("../scenarios/flood.toml")),
+    ("eclipse", include_str!("../scenarios/eclipse.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
     ("failover-cascade", include_str!("../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../scenarios/planet.toml")),
+    ("million", include_str!("../scenarios/million.toml")),
 ];
 
 /// The name of the scenario that the seed draws.
@@ -155,13 +162,19 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.signers < 2 || self.most().max(self.signers) > self.nodes.min(128) {
-            return Err(format!("a session has 2 to {} signers here", self.nodes.min(128)));
+        let most = self.at_sessions().min(128);
+        if self.signers < 2 || self.most() > most {
+            return Err(format!("a session has 2 to {most} signers here"));
         }
         if self.adversaries.nodes > 0 && self.adversaries.deeds.is_empty() {
             return Err("adversaries need deeds".into());
         }
         Ok(())
+    }
+
+    /// How many nodes take part in sessions.
+    const fn at_sessions(&self) -> u32 {
+        if self.adversaries.apart { self.nodes.saturating_sub(self.adversaries.nodes) } else { self.nodes }
     }
 
     fn most(&self) -> u32 {
@@ -205,12 +218,14 @@ impl Scenario {
         let is_byzantine = dice.below(3) == 0;
         let adversaries = AdversaryKnobs {
             nodes: if is_byzantine { dice.within(1, u64::from(nodes.min(3)) - 1).max(1) as u32 } else { 0 },
-            // What a node tells its own owner harms nobody else.
-            deeds: Deed::ALL
-                .into_iter()
-                .filter(|deed| !matches!(deed, Deed::FalseSignature | Deed::Hoard | Deed::BroadcastOutOfTurn))
-                .collect(),
+            deeds: Deed::ALL.into_iter().filter(|deed| !deed.is_inward()).collect(),
             each: dice.within(1, 3) as u32,
+            apart: false,
+        };
+        // A stream of its own, so that the other choices of a seed stay what they were.
+        let modelled = match Random::stream(seed, "swarm-services", 0).below(3) {
+            0 => ServicesChoice::Modelled,
+            _ => ServicesChoice::Ideal,
         };
         Self {
             name: SWARM.into(),
@@ -223,7 +238,8 @@ impl Scenario {
             crypto: CryptoChoice::Real,
             disk_us: some(dice, 20_000),
             bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
-            services: ServicesChoice::Ideal,
+            services: modelled,
+            strangers: false,
             latency,
             weather,
             faults,
@@ -239,7 +255,7 @@ impl Scenario {
         schedule.crypto = self.crypto;
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
-        schedule.services = self.services;
+        (schedule.services, schedule.strangers) = (self.services, self.strangers);
         schedule.latency = self.latency.clone();
         let random = Random::stream(seed, "scenario", 0);
         let mut draw = Draw { scenario: self, schedule, random };
@@ -292,7 +308,8 @@ impl Draw<'_> {
     }
 
     fn sessions(&mut self) {
-        let Scenario { nodes, sessions, signers, .. } = *self.scenario;
+        let Scenario { sessions, signers, .. } = *self.scenario;
+        let nodes = self.scenario.at_sessions();
         for _ in 0..sessions {
             let at = self.moment();
             let count = self.random.within(u64::from(signers), u64::from(self.scenario.most())) as usize;
@@ -365,8 +382,9 @@ impl Draw<'_> {
     }
 
     fn adversaries(&mut self) {
-        let AdversaryKnobs { nodes, deeds, each } = &self.scenario.adversaries;
-        let mut all: Vec<u32> = (0..self.scenario.nodes).collect();
+        let AdversaryKnobs { nodes, deeds, each, apart } = &self.scenario.adversaries;
+        let first = if *apart { self.scenario.at_sessions() } else { 0 };
+        let mut all: Vec<u32> = (first..self.scenario.nodes).collect();
         self.random.shuffle(&mut all);
         for node in all.into_iter().take(*nodes as usize) {
             let mut deeds = deeds.clone();

@@ -123,7 +123,7 @@ pub enum Deed {
     SignTwice,
     /// Sends old messages of others and its own again.
     Replay,
-    /// Sends many messages.
+    /// Sends many messages, some of which cost whoever gets them a look at a signature.
     Flood,
     /// Passes messages on with one bit changed, in the name of their authors.
     Frame,
@@ -139,11 +139,23 @@ pub enum Deed {
     FalseSignature,
     /// Keeps more than the limits allow.
     Hoard,
+    /// Stops with a panic when it is its turn to broadcast.
+    Panic,
+    /// Says that it has broadcast when it has not.
+    LyingCoordinator,
+    /// Announces one session to some signers and another message to the others.
+    WrongTransaction,
+    /// Appears as ever more signers, each with a key and a peer of its own.
+    Sybils,
+    /// Stands beside a signer's record in the hash table, and leads whoever asks to its fellows alone.
+    Eclipse,
+    /// Stands beside a signer's record in the hash table, and answers with records that are none.
+    Poison,
 }
 
 impl Deed {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -159,7 +171,21 @@ impl Deed {
         Self::TimeGames,
         Self::FalseSignature,
         Self::Hoard,
+        Self::Panic,
+        Self::LyingCoordinator,
+        Self::WrongTransaction,
+        Self::Sybils,
+        Self::Eclipse,
+        Self::Poison,
     ];
+}
+
+impl Deed {
+    /// Whether it harms nobody but the node's own owner, so that only checkers notice it.
+    #[must_use]
+    pub const fn is_inward(self) -> bool {
+        matches!(self, Self::FalseSignature | Self::Hoard | Self::BroadcastOutOfTurn | Self::Panic)
+    }
 }
 
 /// Something that happens from outside.
@@ -347,6 +373,9 @@ pub struct Schedule {
     /// What the hash table and gossip are.
     #[serde(default)]
     pub services: ServicesChoice,
+    /// Whether signers know nobody: they find each other through the services.
+    #[serde(default)]
+    pub strangers: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// What happens, in any order.
@@ -381,6 +410,7 @@ impl Schedule {
             sessions_limit: None,
             loses_presences: false,
             services: ServicesChoice::Ideal,
+            strangers: false,
             latency: LatencyChoice::Fixed { ms: 10 },
             steps: Vec::new(),
         }

@@ -33,12 +33,33 @@ fn honest_sessions_survive_every_fault_of_network_and_machines() {
 
 #[test]
 fn adversaries_do_their_deeds_and_harm_none_but_their_own_sessions() {
-    for name in ["byzantine", "flood"] {
-        for seed in 0..3 {
+    for (name, seeds) in [("byzantine", 3), ("eclipse", 1)] {
+        for seed in 0..seeds {
             let summary = run(&schedule(name, seed), Engine::Windowed(1));
             assert_eq!(summary.violations, [], "{summary}");
             assert!(summary.deeds.values().all(|count| *count > 0) && !summary.deeds.is_empty(), "{summary}");
         }
+    }
+}
+
+#[test]
+fn strangers_find_each_other_past_adversaries_beside_their_records() {
+    let summary = run(&schedule("eclipse", 1), Engine::Windowed(1));
+    assert_eq!((summary.sessions.started, summary.sessions.completed), (8, 8), "{summary}");
+    assert!(summary.deeds[&Deed::Eclipse] > 50 && summary.deeds[&Deed::Poison] > 50, "{summary}");
+    assert!(summary.lookup_hops.count >= 8 && summary.lookup_hops.max >= 2.0, "they looked for each other: {summary}");
+}
+
+#[test]
+fn every_deed_of_the_byzantine_is_done_at_some_seed() {
+    let text = Scenario::text("byzantine").expect("a ready scenario");
+    let settings = ["nodes=4".into(), "adversaries.each=0".into(), "rest_ms=10_000".into()];
+    let scenario = Scenario::from_toml(text, &settings).expect("sound");
+    for deed in &scenario.adversaries.deeds {
+        let mut alone = scenario.clone();
+        alone.adversaries.deeds = vec![*deed];
+        let is_done = |seed| run(&alone.schedule(seed), Engine::Windowed(1)).deeds.contains_key(deed);
+        assert!((0..10).any(is_done), "{deed:?}");
     }
 }
 

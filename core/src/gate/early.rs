@@ -44,12 +44,24 @@ impl Early {
             return Err(Refusal::Oversized);
         }
         let count = self.by_author.get(step.author()).copied().unwrap_or(0);
-        if self.waiting.len() >= self.capacity || count >= self.per_author {
+        if count >= self.per_author || (self.waiting.len() >= self.capacity && !self.make_room(count)) {
             return Err(Refusal::Full);
         }
         self.by_author.insert(*step.author(), count + 1);
         self.waiting.push_back((now.after(self.lifetime), step));
         Ok(())
+    }
+
+    /// Forgets the oldest message of the author who has the most, unless that is not even one more than `count`: many who
+    /// fill this up do not keep out those who send little.
+    fn make_room(&mut self, count: usize) -> bool {
+        let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count + 1);
+        let Some(author) = most.map(|(author, _)| *author) else { return false };
+        let oldest = self.waiting.iter().position(|(_, step)| *step.author() == author);
+        if oldest.and_then(|at| self.waiting.remove(at)).is_some() {
+            uncount(&mut self.by_author, &author);
+        }
+        oldest.is_some()
     }
 
     /// Takes all messages of a session that is known now.

@@ -12,7 +12,6 @@ mod table;
 
 use nelumbo_core::api::Verdict;
 use nelumbo_core::base::Bytes;
-use nelumbo_core::wire::merge_own;
 
 use crate::engine::Nanos;
 use gossip::Gossip;
@@ -30,6 +29,19 @@ pub enum Effect {
     Found(u64, Bytes),
     /// A lookup has ended.
     Finished(u64, Trip),
+    /// A peer asks for a record to be stored; it waits for a verdict under this name.
+    Offered {
+        /// The service's name for it.
+        id: u64,
+        /// The peer that asks.
+        from: u32,
+        /// The record's key.
+        key: String,
+        /// The record's value.
+        bytes: Bytes,
+        /// What is stored under this key.
+        stored: Option<Bytes>,
+    },
     /// A message has come by gossip and waits for a verdict under this name.
     Arrived {
         /// The service's name for it.
@@ -59,11 +71,6 @@ pub(crate) enum Dht {
     Kademlia(Box<Kademlia>),
 }
 
-/// What becomes of a stored value when another one comes: lists of many authors grow together, the rest is replaced.
-fn merged(stored: Option<&Bytes>, value: Bytes) -> Bytes {
-    stored.map_or(value.clone(), |stored| merge_own(stored, &value).into())
-}
-
 impl Dht {
     pub(crate) const fn ideal(nodes: u32) -> Self {
         Self::Ideal(Table::new(nodes))
@@ -77,11 +84,18 @@ impl Dht {
         }
     }
 
-    pub(crate) fn store(&mut self, now: Nanos, key: &str, value: Bytes) -> Vec<Effect> {
-        let key = hash(key);
+    pub(crate) fn store(&mut self, now: Nanos, key: &str, value: Bytes, life: Nanos) -> Vec<Effect> {
         match self {
             Self::Ideal(table) => table.store(key, &value),
-            Self::Kademlia(kademlia) => kademlia.store(now, key, value),
+            Self::Kademlia(kademlia) => kademlia.store(now, key, value, life),
+        }
+    }
+
+    /// Keeps a record that was offered, or the node's better version of it, or nothing.
+    pub(crate) fn judge(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
+        match self {
+            Self::Ideal(table) => table.judge(id, kept.map(|(value, _)| value)),
+            Self::Kademlia(kademlia) => kademlia.judge(now, id, kept),
         }
     }
 
@@ -104,6 +118,14 @@ impl Dht {
         match self {
             Self::Ideal(table) => table.deadline(),
             Self::Kademlia(kademlia) => kademlia.deadline(),
+        }
+    }
+
+    /// How often it has not done as it should since this was last asked.
+    pub(crate) fn take_misdeeds(&mut self) -> u64 {
+        match self {
+            Self::Ideal(_) => 0,
+            Self::Kademlia(kademlia) => std::mem::take(&mut kademlia.misdeeds),
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nelumbo_core::base::Bytes;
 
-use super::{Effect, Trip, merged};
+use super::{Effect, Trip};
 use crate::engine::Nanos;
 use crate::random::Random;
 use crate::schedule::MILLISECOND;
@@ -23,6 +23,9 @@ pub(crate) struct Table {
     nodes: u32,
     /// What this peer holds for others.
     records: BTreeMap<u64, Bytes>,
+    /// What others ask it to hold, and has not been judged.
+    offered: BTreeMap<u64, u64>,
+    offers: u64,
     /// Lookups under way, with how many were asked and how many have answered.
     lookups: BTreeMap<u64, (u32, u32)>,
     /// When they end, in order.
@@ -35,7 +38,14 @@ const FOUND: u8 = 2;
 
 impl Table {
     pub(super) const fn new(nodes: u32) -> Self {
-        Self { nodes, records: BTreeMap::new(), lookups: BTreeMap::new(), ends: VecDeque::new() }
+        Self {
+            nodes,
+            records: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            offers: 0,
+            lookups: BTreeMap::new(),
+            ends: VecDeque::new(),
+        }
     }
 
     pub(super) fn look_up(&mut self, now: Nanos, operation: u64, key: u64) -> Vec<Effect> {
@@ -45,8 +55,27 @@ impl Table {
         holders.into_iter().map(|to| Effect::Send(to, message(FIND, operation, &key.to_le_bytes()))).collect()
     }
 
-    pub(super) fn store(&mut self, key: u64, value: &[u8]) -> Vec<Effect> {
-        self.holders(key).into_iter().map(|to| Effect::Send(to, message(STORE, key, value))).collect()
+    pub(super) fn store(&mut self, key: &str, value: &[u8]) -> Vec<Effect> {
+        let named = [key.as_bytes(), value].concat();
+        let store = message(STORE, key.len() as u64, &named);
+        self.holders(super::hash(key)).into_iter().map(|to| Effect::Send(to, store.clone())).collect()
+    }
+
+    pub(super) fn judge(&mut self, id: u64, kept: Option<Bytes>) {
+        if let (Some(key), Some(value)) = (self.offered.remove(&id), kept)
+            && (self.records.len() < RECORDS || self.records.contains_key(&key))
+        {
+            self.records.insert(key, value);
+        }
+    }
+
+    fn on_store(&mut self, from: u32, length: u64, named: &[u8]) -> Effect {
+        let (key, value) = named.split_at(length as usize);
+        let key = String::from_utf8_lossy(key).into_owned();
+        let (place, id) = (super::hash(&key), self.offers);
+        self.offers += 1;
+        self.offered.insert(id, place);
+        Effect::Offered { id, from, key, bytes: value.into(), stored: self.records.get(&place).cloned() }
     }
 
     pub(super) fn on_message(&mut self, from: u32, bytes: &[u8]) -> Vec<Effect> {
@@ -54,13 +83,7 @@ impl Table {
         let (number, rest) = rest.split_first_chunk().expect("every message has a number");
         let number = u64::from_le_bytes(*number);
         match *kind {
-            STORE => {
-                if self.records.len() < RECORDS || self.records.contains_key(&number) {
-                    let value = merged(self.records.get(&number), rest.into());
-                    self.records.insert(number, value);
-                }
-                Vec::new()
-            }
+            STORE => vec![self.on_store(from, number, rest)],
             FIND => {
                 let key = rest.first_chunk().map_or(0, |key| u64::from_le_bytes(*key));
                 let value = self.records.get(&key).map_or(&[][..], |value| &value[..]);

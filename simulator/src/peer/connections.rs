@@ -18,6 +18,8 @@ pub(super) struct Connections {
     pub(super) up: BTreeMap<u32, u32>,
     /// Who has greeted in which life, and has not thanked for the welcome yet.
     pub(super) greeted: BTreeMap<u32, u32>,
+    /// Whether it is going to greet again those who are lacking.
+    pub(super) redials: bool,
 }
 
 /// Frames to send, with whom to.
@@ -25,7 +27,7 @@ pub(super) type Frames = Vec<(u32, Vec<u8>)>;
 
 impl Connections {
     pub(super) const fn new(contacts: BTreeSet<u32>) -> Self {
-        Self { contacts, up: BTreeMap::new(), greeted: BTreeMap::new() }
+        Self { contacts, up: BTreeMap::new(), greeted: BTreeMap::new(), redials: false }
     }
 
     /// What the process knew is gone; who to connect to is in a file.

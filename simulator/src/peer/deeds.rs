@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use nelumbo_core::api::Event;
-use nelumbo_core::base::{Bytes, Entropy};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature, Verifier};
-use nelumbo_core::wire::{Body, Content, Message, SessionMessage, seal};
+use nelumbo_core::base::{Bytes, Entropy, Wall};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
+use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal};
 
 use crate::crypto::{Crypto, Meter};
 use crate::random::Random;
@@ -30,6 +30,11 @@ impl Deeds {
         self.kinds.insert(deed);
     }
 
+    /// Whether the node is to do this.
+    pub(super) fn is(&self, deed: Deed) -> bool {
+        self.kinds.contains(&deed)
+    }
+
     /// Whether the node does this; if so, it counts as done now.
     pub(super) fn does(&mut self, deed: Deed) -> bool {
         let does = self.kinds.contains(&deed);
@@ -41,7 +46,9 @@ impl Deeds {
 
     /// Whether there is something to do from time to time.
     pub(super) fn is_restless(&self) -> bool {
-        [Deed::Replay, Deed::Flood, Deed::Frame, Deed::TimeGames].iter().any(|deed| self.kinds.contains(deed))
+        [Deed::Replay, Deed::Flood, Deed::Frame, Deed::TimeGames, Deed::Sybils]
+            .iter()
+            .any(|deed| self.kinds.contains(deed))
     }
 
     /// Remembers a message to do something with later.
@@ -66,6 +73,9 @@ impl Deeds {
             return vec![bytes];
         }
         match step.content {
+            Content::Announce { .. } if to % 2 == 1 && self.does(Deed::WrongTransaction) => {
+                vec![other_message::<C>(secret, network, step)]
+            }
             Content::Announce { .. } | Content::Join { .. } => self.alter_nonce::<C>(secret, network, to, step, bytes),
             // Who sees all partial signatures has the signature, and keeps that too.
             Content::Finalized { .. } if self.does(Deed::WithholdPartials) => Vec::new(),
@@ -124,7 +134,7 @@ impl Deeds {
     }
 
     /// What is sent now and then without the node's doing.
-    pub(super) fn strike(&mut self, random: &mut Random) -> Vec<Bytes> {
+    pub(super) fn strike<C: Crypto>(&mut self, secret: &[u8; 32], wall: Wall, random: &mut Random) -> Vec<Bytes> {
         let mut sent = Vec::new();
         let pick = |memory: &VecDeque<Bytes>, random: &mut Random| {
             memory.get(random.below(memory.len() as u64) as usize).cloned()
@@ -142,8 +152,12 @@ impl Deeds {
         }
         if self.does(Deed::Flood) {
             let garbage = random.bytes32();
-            sent.extend((0..40).filter_map(|_| pick(&self.memory, random)));
+            sent.extend((0..20).filter_map(|_| pick(&self.memory, random)));
             sent.extend((0..10).map(|count| garbage[..count].into()));
+            sent.extend((0..20).map(|_| unheard_of::<C>(secret, random)));
+        }
+        if self.does(Deed::Sybils) {
+            sent.extend((0..10).filter_map(|_| sybil::<C>(wall, random)));
         }
         sent
     }
@@ -164,16 +178,38 @@ impl Deeds {
     }
 }
 
-fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) -> Bytes {
-    let entropy = Entropy::new([7; 32]).expect("not all zero");
-    let (mut signer, _): (_, C::V) = C::boot(secret, entropy, &Meter::default());
-    seal_with::<C::V>(signer.as_mut(), network, step)
+/// A step of a session that nobody has announced.
+fn unheard_of<C: Crypto>(secret: &[u8; 32], random: &mut Random) -> Bytes {
+    let session = SessionId::from_bytes(random.bytes32());
+    let content = Content::Join { nonce: PublicNonce::from_bytes([2; 66]) };
+    sealed::<C>(secret, Network::Regtest, SessionMessage { session, attempt: 1, sequence: 1, content })
 }
 
-fn seal_with<V: Verifier>(
-    signer: &mut (dyn nelumbo_core::crypto::Signer<V> + Send),
-    network: Network,
-    step: SessionMessage,
-) -> Bytes {
-    seal(signer, network, Body::Session(step)).expect("a software signer always signs")
+/// The presence of a signer that there is not.
+fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
+    let secret = random.bytes32();
+    C::public_key(&secret)?;
+    let peer = PeerId::from_bytes(&(u64::from(u32::MAX) + 1 + random.below(1 << 32)).to_be_bytes())?;
+    let expires_at = Wall::from_millis(wall.as_millis() + 3_600_000);
+    let presence = Presence { peer, addresses: Vec::new(), issued_at: wall, expires_at };
+    Some(signed::<C>(&secret, Network::Regtest, Body::Presence(presence)))
+}
+
+/// The announcement of another message.
+fn other_message<C: Crypto>(secret: &[u8; 32], network: Network, mut step: SessionMessage) -> Bytes {
+    if let Content::Announce { definition, .. } = &mut step.content {
+        definition.message.iter_mut().for_each(|byte| *byte ^= 0xff);
+        step.session = definition.id();
+    }
+    sealed::<C>(secret, network, step)
+}
+
+fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) -> Bytes {
+    signed::<C>(secret, network, Body::Session(step))
+}
+
+fn signed<C: Crypto>(secret: &[u8; 32], network: Network, body: Body) -> Bytes {
+    let entropy = Entropy::new([7; 32]).expect("not all zero");
+    let (mut signer, _) = C::boot(secret, entropy, &Meter::default());
+    seal::<C::V>(signer.as_mut(), network, body).expect("a software signer always signs")
 }

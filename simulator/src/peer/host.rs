@@ -17,7 +17,8 @@ pub(super) enum Wish {
     Publish(Topic, Bytes),
     Verdict(GossipId, Verdict),
     Lookup(OperationId, String),
-    Store(String, Bytes),
+    Store(String, Bytes, Duration),
+    Judged(OfferedId, Option<(Bytes, Duration)>),
     Event(Event),
 }
 
@@ -65,17 +66,23 @@ impl Host for Wishes {
         self.0.push(Wish::Lookup(operation, key));
     }
 
-    fn store(&mut self, key: String, value: Bytes, _: Duration) {
-        self.0.push(Wish::Store(key, value));
+    fn store(&mut self, key: String, value: Bytes, lifetime: Duration) {
+        self.0.push(Wish::Store(key, value, lifetime));
+    }
+
+    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+        self.0.push(Wish::Judged(id, Some((value, lifetime))));
+    }
+
+    fn discard(&mut self, id: OfferedId, _: Refusal) {
+        self.0.push(Wish::Judged(id, None));
     }
 
     fn event(&mut self, event: Event) {
         self.0.push(Wish::Event(event));
     }
 
-    // Nobody prunes connections, leaves a topic, or is asked to judge a record.
+    // Nobody prunes connections or leaves a topic.
     fn release(&mut self, _: PeerId) {}
     fn unsubscribe(&mut self, _: Topic) {}
-    fn keep(&mut self, _: OfferedId, _: Bytes, _: Duration) {}
-    fn discard(&mut self, _: OfferedId, _: Refusal) {}
 }

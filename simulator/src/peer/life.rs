@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::schedule::{Deed, MILLISECOND};
 
 /// How often a peer tries to connect to those it is not connected to, and how often an adversary strikes.
-const REDIAL: Nanos = 1000 * MILLISECOND;
+pub(super) const REDIAL: Nanos = 1000 * MILLISECOND;
 pub(super) const STRIKE: Nanos = 250 * MILLISECOND;
 /// How often connections are looked after, and after how long without a sign of life one is given up.
 const KEEPALIVE: Nanos = 5000 * MILLISECOND;
@@ -81,7 +81,8 @@ impl<C: Crypto> Peer<C> {
             Ok(node) => self.node = Some(Box::new(node)),
             Err(error) => return context.note(Note::Trouble(Trouble::Boot, error.to_string())),
         }
-        let (dht, pubsub) = (self.plan.dht(self.index), self.plan.pubsub(self.index, self.life, context.now()));
+        let (dht, pubsub) =
+            (self.plan.dht(self.index, self.deeds.as_deref()), self.plan.pubsub(self.index, self.life, context.now()));
         let routes = dht.peers();
         self.services = Some(Box::new(Services { dht, pubsub, armed: Nanos::MAX }));
         context.note(Note::Up);
@@ -94,8 +95,7 @@ impl<C: Crypto> Peer<C> {
         let address = Address::from_bytes(self.index.to_le_bytes().to_vec()).expect("four bytes are an address");
         self.input(context, Input::Addresses(vec![address]));
         self.input(context, Input::RoutingTable(routes));
-        self.send_frames(context, self.connections.greetings(self.life));
-        self.timer(context, REDIAL, Purpose::Redial, 0);
+        self.dial(context);
         if context.world().has_partitions() {
             self.timer(context, KEEPALIVE, Purpose::Keepalive, 0);
         }
@@ -155,10 +155,8 @@ impl<C: Crypto> Peer<C> {
                 self.settle(context);
             }
             Purpose::Redial => {
-                if self.connections.is_lacking() {
-                    self.send_frames(context, self.connections.greetings(self.life));
-                }
-                self.timer(context, REDIAL, Purpose::Redial, 0);
+                self.connections.redials = false;
+                self.dial(context);
             }
             Purpose::Keepalive => {
                 let now = context.now();
@@ -188,7 +186,8 @@ impl<C: Crypto> Peer<C> {
             self.clock.ahead = self.random.within(0, 600_000_000) as i64 - 300_000_000;
         }
         let peers: Vec<u32> = self.connections.up.keys().copied().collect();
-        for bytes in deeds.strike(&mut self.random) {
+        let wall = self.clock.read(context.now()).wall;
+        for bytes in deeds.strike::<C>(&self.secret, wall, &mut self.random) {
             if let Some(to) = peers.get(self.random.below(peers.len() as u64) as usize) {
                 self.send_direct(context, *to, &bytes);
             }

@@ -119,7 +119,13 @@ impl<C: Crypto> Peer<C> {
 
     /// The deeds that were done since the last look.
     pub(crate) fn take_deeds(&mut self) -> impl Iterator<Item = (Deed, u64)> {
-        self.deeds.as_mut().map(|deeds| std::mem::take(&mut deeds.done)).unwrap_or_default().into_iter()
+        let mut done = self.deeds.as_mut().map(|deeds| std::mem::take(&mut deeds.done)).unwrap_or_default();
+        if let (Some(deeds), Some(services)) = (&self.deeds, &mut self.services) {
+            let misdeeds = services.dht.take_misdeeds();
+            let of = [Deed::Eclipse, Deed::Poison].into_iter().find(|deed| deeds.is(*deed));
+            done.extend(of.filter(|_| misdeeds > 0).map(|deed| (deed, misdeeds)));
+        }
+        done.into_iter()
     }
 }
 

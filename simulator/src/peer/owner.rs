@@ -35,8 +35,13 @@ impl<C: Crypto> Peer<C> {
                 }
             }
             Event::ShouldBroadcast { session } => {
+                let is_broken = self.deeds.as_mut().is_some_and(|deeds| deeds.does(Deed::Panic));
+                assert!(!is_broken, "broken on purpose");
                 if self.deeds.as_mut().is_some_and(|deeds| deeds.does(Deed::SilentCoordinator)) {
                     return;
+                }
+                if self.deeds.as_mut().is_some_and(|deeds| deeds.does(Deed::LyingCoordinator)) {
+                    return self.owner.at_once.push_back(Command::ConfirmBroadcast(*session));
                 }
                 self.owner.soon.push_back((now + BROADCASTING, Command::ConfirmBroadcast(*session)));
                 self.timer(context, BROADCASTING, Purpose::Owner, 0);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Limits, NewSession};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
+use nelumbo_core::wire::RecordKey;
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::life::{Purpose, STRIKE};
@@ -12,10 +13,10 @@ use super::{Deeds, Note, Peer, Port};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
 use crate::network::gossip::{self, Gossip};
-use crate::network::kademlia::{self, Directory, Kademlia};
+use crate::network::kademlia::{self, Conduct, Directory, Kademlia};
 use crate::network::{self, Dht, PubSub};
 use crate::random::Random;
-use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule, ServicesChoice, SuiteChoice};
+use crate::schedule::{CryptoChoice, Deed, Happening, MILLISECOND, Schedule, ServicesChoice, SuiteChoice};
 
 /// Up to how many nodes everybody knows everybody.
 const VILLAGE: u32 = 32;
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(super) traced: bool,
     /// The names of all peers in the hash table, where it is Kademlia.
     directory: Arc<Directory>,
+    /// Adversaries that stand beside a signer's record there.
+    beside: Vec<u32>,
     /// Whether messages are lost, and the transport repeats presences.
     pub(super) repeats_presences: bool,
     pub(super) limits: Limits,
@@ -67,15 +70,30 @@ impl Plan {
         let limits = config.limits;
         // Each session has at most two messages to each signer and some events behind a record.
         let held = limits.sessions.saturating_mul(300).max(1000);
-        let strikes_until = (schedule.healed_ms() + 60_000) * MILLISECOND;
+        let strikes_until = (schedule.healed_ms() + 20_000) * MILLISECOND;
         let is_fair = !schedule.steps.iter().any(|step| matches!(step.happening, Happening::Weather { .. }));
         let repeats_presences = !is_fair && !schedule.loses_presences;
-        let names = if schedule.services == ServicesChoice::Modelled { schedule.nodes } else { 0 };
-        let directory = Arc::new(Directory::new(names));
+        let by_deed = |wanted: &[Deed]| -> BTreeSet<u32> {
+            let all = schedule.steps.iter().filter_map(|step| match step.happening {
+                Happening::Deed { node, deed, .. } if wanted.contains(&deed) => Some(node),
+                _ => None,
+            });
+            all.collect()
+        };
+        let beside = by_deed(&[Deed::Eclipse, Deed::Poison]);
+        // Who strikes out of turn is connected to all signers, however large the world is.
+        let signers: BTreeSet<u32> = contacts.keys().copied().collect();
+        for node in by_deed(&[Deed::Replay, Deed::Flood, Deed::Frame, Deed::Sybils]) {
+            contacts.entry(node).or_default().extend(signers.iter().filter(|signer| **signer != node));
+        }
+        if schedule.strangers {
+            contacts.clear();
+        }
         Self {
             schedule,
             traced,
-            directory,
+            directory: Arc::default(),
+            beside: beside.into_iter().collect(),
             repeats_presences,
             limits,
             held,
@@ -85,6 +103,27 @@ impl Plan {
             contacts,
             copies,
         }
+    }
+
+    /// Gives the peers their names in the hash table. Adversaries choose theirs, beside the records of the first
+    /// session's signers.
+    pub(crate) fn with_names<C: Crypto>(mut self) -> Self {
+        if self.schedule.services != ServicesChoice::Modelled {
+            return self;
+        }
+        let first = self.schedule.steps.iter().find_map(|step| match &step.happening {
+            Happening::Create { signers, .. } => Some(signers.as_slice()),
+            _ => None,
+        });
+        let victims = first.unwrap_or_default();
+        let places: Vec<u64> = victims
+            .iter()
+            .map(|victim| network::hash(&RecordKey::Presence(self.key::<C>(*victim).1).to_string()))
+            .collect();
+        let chosen = self.beside.iter().zip(0_u64..).zip(places.iter().cycle());
+        let chosen = chosen.map(|((node, count), place)| (*node, place ^ (count + 1))).collect();
+        self.directory = Arc::new(Directory::with_chosen(self.schedule.nodes, chosen));
+        self
     }
 
     pub(super) fn config(&self, hoards: bool) -> Config {
@@ -112,26 +151,35 @@ impl Plan {
     }
 
     pub(super) fn contacts(&self, node: u32) -> BTreeSet<u32> {
-        if self.schedule.nodes <= VILLAGE {
+        if self.schedule.nodes <= VILLAGE && !self.schedule.strangers {
             return (0..self.schedule.nodes).filter(|other| *other != node).collect();
         }
         self.contacts.get(&node).cloned().unwrap_or_default()
     }
 
     /// Whom a node passes gossip on to. Presences of very many nodes would drown everything else, so there they travel
-    /// from peer to peer alone.
+    /// from peer to peer alone; strangers have nobody to pass anything on to.
     fn neighbours(&self, node: u32) -> Vec<u32> {
         let nodes = self.schedule.nodes;
-        if nodes > 256 { Vec::new() } else { network::neighbours(self.schedule.seed, node, nodes) }
+        if nodes > 256 || self.schedule.strangers {
+            Vec::new()
+        } else {
+            network::neighbours(self.schedule.seed, node, nodes)
+        }
     }
 
     /// A node's part in the hash table, as it is after a long time: who a node knows is in a file.
-    pub(super) fn dht(&self, node: u32) -> Dht {
+    pub(super) fn dht(&self, node: u32, deeds: Option<&Deeds>) -> Dht {
         match self.schedule.services {
             ServicesChoice::Ideal => Dht::ideal(self.schedule.nodes),
             ServicesChoice::Modelled => {
                 let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
                 kademlia.settle(self.schedule.seed);
+                if deeds.is_some_and(|deeds| deeds.is(Deed::Eclipse)) {
+                    kademlia.conduct(Conduct::Eclipse(self.beside.clone()));
+                } else if deeds.is_some_and(|deeds| deeds.is(Deed::Poison)) {
+                    kademlia.conduct(Conduct::Poison);
+                }
                 Dht::Kademlia(Box::new(kademlia))
             }
         }

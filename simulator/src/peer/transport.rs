@@ -6,6 +6,7 @@
 use nelumbo_core::api::Input;
 
 use super::frame::{self, Frame};
+use super::life::{Purpose, REDIAL};
 use super::{Peer, Port, peer_id};
 use crate::crypto::Crypto;
 
@@ -29,7 +30,21 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn disconnect(&mut self, context: Port<'_, '_>, from: u32) {
         if self.connections.up.remove(&from).is_some() {
+            self.redial(context);
             self.input(context, Input::Disconnected(peer_id(from)));
+        }
+    }
+
+    /// Greets everyone who should be connected and is not, and does so again until nobody is lacking.
+    pub(super) fn dial(&mut self, context: Port<'_, '_>) {
+        self.send_frames(context, self.connections.greetings(self.life));
+        self.redial(context);
+    }
+
+    fn redial(&mut self, context: Port<'_, '_>) {
+        if !self.connections.redials && self.connections.is_lacking() {
+            self.connections.redials = true;
+            self.timer(context, REDIAL, Purpose::Redial, 0);
         }
     }
 

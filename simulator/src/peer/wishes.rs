@@ -3,7 +3,9 @@
 //! Invariant: wishes are fulfilled in the order in which the node made them, and nothing leaves while the processor is
 //! still busy with what came before. Driven by whatever reaches the node.
 
-use nelumbo_core::api::{Event, GossipId, Input, OperationId, RecordSequence};
+use std::time::Duration;
+
+use nelumbo_core::api::{Event, GossipId, Input, OfferedId, OperationId, RecordSequence};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::drain;
 use nelumbo_core::wire::Body;
@@ -66,7 +68,7 @@ impl<C: Crypto> Peer<C> {
             Wish::Send(to, bytes) => self.send(context, to, bytes),
             Wish::Dial(peer) => {
                 if peer < context.world().nodes() && peer != self.index && self.connections.contacts.insert(peer) {
-                    self.send_frames(context, self.connections.greetings(self.life));
+                    self.dial(context);
                 }
             }
             Wish::Subscribe(topic) => self.in_gossip(context, |pubsub, _| pubsub.subscribe(topic.as_str())),
@@ -75,7 +77,13 @@ impl<C: Crypto> Peer<C> {
             }
             Wish::Verdict(id, verdict) => self.in_gossip(context, |pubsub, _| pubsub.judge(id.0, verdict)),
             Wish::Lookup(operation, key) => self.in_table(context, |dht, now| dht.look_up(now, operation.0, &key)),
-            Wish::Store(key, value) => self.in_table(context, |dht, now| dht.store(now, &key, value)),
+            Wish::Store(key, value, life) => {
+                self.in_table(context, |dht, now| dht.store(now, &key, value, nanos(life)));
+            }
+            Wish::Judged(id, kept) => self.in_table(context, |dht, now| {
+                dht.judge(now, id.0, kept.map(|(value, life)| (value, nanos(life))));
+                Vec::new()
+            }),
             Wish::Event(event) => self.on_event(context, event),
         }
     }
@@ -150,6 +158,10 @@ impl<C: Crypto> Peer<C> {
                     context.note(Note::LookedUp(trip));
                     self.input(context, Input::LookupFinished(OperationId(operation)));
                 }
+                Effect::Offered { id, from, key, bytes, stored } => {
+                    let id = OfferedId(id);
+                    self.input(context, Input::Offered { from: peer_id(from), id, key, bytes, stored });
+                }
                 Effect::Arrived { .. } => {}
             }
         }
@@ -165,7 +177,7 @@ impl<C: Crypto> Peer<C> {
                 Effect::Arrived { id, from, bytes } => {
                     self.input(context, Input::Gossip { from: peer_id(from), id: GossipId(id), bytes });
                 }
-                Effect::Found(..) | Effect::Finished(..) => {}
+                Effect::Found(..) | Effect::Finished(..) | Effect::Offered { .. } => {}
             }
         }
         self.arm_services(context);
@@ -195,4 +207,8 @@ impl<C: Crypto> Peer<C> {
 fn is_presence(bytes: &Bytes) -> bool {
     nelumbo_core::wire::Message::decode(bytes.clone())
         .is_ok_and(|message| matches!(message.unsigned.body, Body::Presence(_)))
+}
+
+fn nanos(time: Duration) -> Nanos {
+    u64::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)
 }

@@ -11,7 +11,7 @@ pub(super) enum Message<'a> {
     /// These are, and here it is, or nothing.
     Closer { query: u32, closer: Vec<u32>, value: &'a [u8] },
     /// Keep this record.
-    Store { key: u64, life: Nanos, value: &'a [u8] },
+    Store { name: &'a str, life: Nanos, value: &'a [u8] },
 }
 
 impl<'a> Message<'a> {
@@ -30,9 +30,10 @@ impl<'a> Message<'a> {
                 closer.iter().for_each(|node| bytes.extend_from_slice(&node.to_le_bytes()));
                 bytes.extend_from_slice(value);
             }
-            Self::Store { key, life, value } => {
+            Self::Store { name, life, value } => {
                 bytes.push(2);
-                bytes.extend_from_slice(&key.to_le_bytes());
+                bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(name.as_bytes());
                 bytes.extend_from_slice(&life.to_le_bytes());
                 bytes.extend_from_slice(value);
             }
@@ -55,9 +56,10 @@ impl<'a> Message<'a> {
                 Self::Closer { query, closer, value }
             }
             2 => {
-                let (key, rest) = rest.split_first_chunk()?;
+                let (length, rest) = number(rest)?;
+                let (name, rest) = rest.split_at_checked(length as usize)?;
                 let (life, value) = rest.split_first_chunk()?;
-                Self::Store { key: u64::from_le_bytes(*key), life: u64::from_le_bytes(*life), value }
+                Self::Store { name: std::str::from_utf8(name).ok()?, life: u64::from_le_bytes(*life), value }
             }
             _ => return None,
         })
@@ -78,7 +80,7 @@ mod tests {
             Message::Find { query: 7, target: u64::MAX },
             Message::Closer { query: 1, closer: vec![1, 2, u32::MAX], value: &[4, 5] },
             Message::Closer { query: 1, closer: vec![], value: &[] },
-            Message::Store { key: 3, life: 9, value: &[1] },
+            Message::Store { name: "key", life: 9, value: &[1] },
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }

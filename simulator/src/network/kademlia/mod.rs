@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
+use nelumbo_core::wire::merge_own;
 
-use super::{Effect, merged};
+use super::{Effect, hash};
 use crate::engine::Nanos;
 use message::Message;
 use query::{Goal, Query};
@@ -59,8 +60,21 @@ impl Default for Settings {
     }
 }
 
+/// How a peer treats those who ask it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Conduct {
+    /// As it should.
+    #[default]
+    Honest,
+    /// It leads them to its fellows, and holds nothing.
+    Eclipse(Vec<u32>),
+    /// It answers with records that are none.
+    Poison,
+}
+
 #[derive(Debug)]
 struct Held {
+    name: Arc<str>,
     value: Bytes,
     expires: Nanos,
     /// When this peer publishes it again.
@@ -73,10 +87,16 @@ pub struct Kademlia {
     settings: Settings,
     routing: Routing,
     records: BTreeMap<u64, Held>,
+    /// What others ask this peer to hold, and has not been judged.
+    offered: BTreeMap<u64, Arc<str>>,
+    offers: u64,
     queries: BTreeMap<u32, Query>,
     count: u32,
     /// No record expires or is published again before this.
     records_at: Nanos,
+    conduct: Conduct,
+    /// How often it has not done as it should.
+    pub misdeeds: u64,
     effects: Vec<Effect>,
 }
 
@@ -85,13 +105,29 @@ impl Kademlia {
     #[must_use]
     pub fn new(node: u32, directory: Arc<Directory>, settings: Settings) -> Self {
         let routing = Routing::new(node, directory, settings.k);
-        let (records, queries) = (BTreeMap::new(), BTreeMap::new());
-        Self { settings, routing, records, queries, count: 0, records_at: Nanos::MAX, effects: Vec::new() }
+        Self {
+            settings,
+            routing,
+            records: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            offers: 0,
+            queries: BTreeMap::new(),
+            count: 0,
+            records_at: Nanos::MAX,
+            conduct: Conduct::Honest,
+            misdeeds: 0,
+            effects: Vec::new(),
+        }
     }
 
     /// Fills the routing table as it is after a long time: each bucket with as many as there are, drawn from all.
     pub fn settle(&mut self, seed: u64) {
         self.routing.settle(seed);
+    }
+
+    /// Treats those who ask like this from now on.
+    pub fn conduct(&mut self, conduct: Conduct) {
+        self.conduct = conduct;
     }
 
     /// How many peers it can route to.
@@ -121,10 +157,21 @@ impl Kademlia {
     }
 
     /// Puts a record at the peers nearest to its key, this one among them if it is.
-    pub fn store(&mut self, now: Nanos, key: u64, value: Bytes) -> Vec<Effect> {
-        self.hold(now, key, value.clone(), self.settings.life);
-        self.begin(now, key, Goal::Store(value, self.settings.life));
+    pub fn store(&mut self, now: Nanos, key: &str, value: Bytes, life: Nanos) -> Vec<Effect> {
+        let (name, life) = (Arc::from(key), life.min(self.settings.life));
+        // Lists of many authors grow together: what is known of one stays beside the own entry.
+        let held = self.records.get(&hash(key));
+        let value = held.map_or_else(|| value.clone(), |held| merge_own(&held.value, &value).into());
+        self.hold(now, Arc::clone(&name), value.clone(), life);
+        self.begin(now, hash(key), Goal::Store { name, value, life });
         self.take()
+    }
+
+    /// Keeps a record that was offered, or a better version of it with its life, or nothing.
+    pub fn judge(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
+        if let (Some(name), Some((value, life))) = (self.offered.remove(&id), kept) {
+            self.hold(now, name, value, life.min(self.settings.life));
+        }
     }
 
     /// A message of another peer's.
@@ -133,16 +180,15 @@ impl Kademlia {
         match message {
             Message::Find { query, target } => {
                 self.routing.meet(from);
-                let held = self.records.get(&target).filter(|held| held.expires > now);
-                let value = held.map_or_else(|| Bytes::from(&[][..]), |held| held.value.clone());
-                let closer = self.routing.nearest(target, self.settings.k, Some(from));
+                let (closer, value) = self.answer(now, from, target);
                 let answer = Message::Closer { query, closer, value: &value }.encode();
                 self.effects.push(Effect::Send(from, answer));
             }
             Message::Closer { query, closer, value } => self.on_closer(now, from, query, &closer, value),
-            Message::Store { key, life, value } => {
+            Message::Store { .. } if self.conduct != Conduct::Honest => self.misdeeds += 1,
+            Message::Store { name, value, .. } => {
                 self.routing.meet(from);
-                self.hold(now, key, value.into(), life.min(self.settings.life));
+                self.offer(now, from, name, value);
             }
         }
         self.take()
@@ -177,13 +223,13 @@ impl Kademlia {
         for (key, held) in &mut self.records {
             if held.republish <= now {
                 held.republish = now + self.settings.republish;
-                again.push((*key, held.value.clone(), held.expires - now));
+                again.push((*key, held.name.clone(), held.value.clone(), held.expires - now));
             }
         }
         self.records_at =
             self.records.values().map(|held| held.expires.min(held.republish)).min().unwrap_or(Nanos::MAX);
-        for (key, value, life) in again {
-            self.begin(now, key, Goal::Store(value, life));
+        for (key, name, value, life) in again {
+            self.begin(now, key, Goal::Store { name, value, life });
         }
     }
 
@@ -191,11 +237,39 @@ impl Kademlia {
         std::mem::take(&mut self.effects)
     }
 
-    fn hold(&mut self, now: Nanos, key: u64, value: Bytes, life: Nanos) {
+    /// Whom this peer names and which record it shows to one who asks.
+    fn answer(&mut self, now: Nanos, from: u32, target: u64) -> (Vec<u32>, Bytes) {
+        let nothing = || Bytes::from(&[][..]);
+        self.misdeeds += u64::from(self.conduct != Conduct::Honest);
+        match &self.conduct {
+            Conduct::Eclipse(fellows) => (fellows.clone(), nothing()),
+            Conduct::Poison => {
+                let garbage = crate::random::mix(target ^ u64::from(from)).to_le_bytes();
+                (self.routing.nearest(target, self.settings.k, Some(from)), Bytes::from(&garbage[..]))
+            }
+            Conduct::Honest => {
+                let held = self.records.get(&target).filter(|held| held.expires > now);
+                let value = held.map_or_else(nothing, |held| held.value.clone());
+                (self.routing.nearest(target, self.settings.k, Some(from)), value)
+            }
+        }
+    }
+
+    /// A record is for its node to judge before anybody is shown it.
+    fn offer(&mut self, now: Nanos, from: u32, name: &str, value: &[u8]) {
+        let id = self.offers;
+        self.offers += 1;
+        self.offered.insert(id, name.into());
+        let held = self.records.get(&hash(name)).filter(|held| held.expires > now);
+        let stored = held.map(|held| held.value.clone());
+        self.effects.push(Effect::Offered { id, from, key: name.into(), bytes: value.into(), stored });
+    }
+
+    fn hold(&mut self, now: Nanos, name: Arc<str>, value: Bytes, life: Nanos) {
+        let key = hash(&name);
         if self.records.len() < self.settings.records || self.records.contains_key(&key) {
             let (expires, republish) = (now + life, now + self.settings.republish);
-            let value = merged(self.records.get(&key).map(|held| &held.value), value);
-            self.records.insert(key, Held { value, expires, republish });
+            self.records.insert(key, Held { name, value, expires, republish });
             self.records_at = self.records_at.min(expires).min(republish);
         }
     }
@@ -236,8 +310,8 @@ impl Kademlia {
         let Some(query) = self.queries.remove(&number) else { return };
         match &query.goal {
             Goal::LookUp(operation) => self.effects.push(Effect::Finished(*operation, query.trip())),
-            Goal::Store(value, life) => {
-                let store = Message::Store { key: query.target, life: *life, value }.encode();
+            Goal::Store { name, value, life } => {
+                let store = Message::Store { name, life: *life, value }.encode();
                 let nearest = query.nearest(self.settings.k);
                 self.effects.extend(nearest.into_iter().map(|node| Effect::Send(node, store.clone())));
             }

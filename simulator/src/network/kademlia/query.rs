@@ -4,6 +4,7 @@
 //! when nobody is left to ask, or when its time is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
 
@@ -16,7 +17,7 @@ use crate::network::Trip;
 #[derive(Clone, Debug)]
 pub(super) enum Goal {
     LookUp(u64),
-    Store(Bytes, Nanos),
+    Store { name: Arc<str>, value: Bytes, life: Nanos },
     Join,
 }
 
