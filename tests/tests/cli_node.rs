@@ -79,7 +79,7 @@ fn three_nodes_sign_although_one_is_killed() {
     group.nodes[2].wait_for_signers(&group.keys_without(&group.nodes[2]));
     group.nodes[2].wait_for("session-announced", &[("session", &session)]);
     assert_eq!(phase(&group.nodes[2], &session), "announced");
-    group.nodes[2].json(&["join", &session]);
+    group.nodes[2].json(&["approve", &session]);
 
     let signatures: Vec<Value> =
         group.nodes.iter().map(|node| node.json(&["sessions", "wait", &session, "--timeout", "60"])).collect();

@@ -49,7 +49,11 @@ impl Answers {
             Request::Peers {} => result(self.peers().await?),
             Request::Sessions { phases } => result(self.sessions(&phases).await?),
             Request::Session { session } => {
-                let view = self.session(session).await?;
+                let view = match self.session(session).await {
+                    // A link may lead to a session that nobody has told this node of.
+                    Err(_) if self.handle.find_session(session).await == Ok(true) => self.session(session).await?,
+                    known => known?,
+                };
                 result(Session::new(&view, &self.handle.key()))
             }
             Request::Create(session) => {
@@ -168,8 +172,8 @@ impl Answers {
     }
 }
 
-const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows; one that was just made needs a connection \
-                          to its creator";
+const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows, and `nelumbo sessions show` looks for others \
+                          in the network";
 
 fn result(result: impl Serialize) -> Result<Answer, Problem> {
     Ok(Answer::Result(to_raw_value(&result).expect("results are made of texts, numbers and lists")))

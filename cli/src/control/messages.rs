@@ -62,7 +62,7 @@ pub(crate) enum Request {
     Peers {},
     /// The sessions that the node knows, in one of these phases if there are any.
     Sessions { phases: Vec<Phase> },
-    /// One session.
+    /// One session, which is looked for in the network if the node does not know it.
     Session { session: SessionId },
     /// Start a session.
     Create(NewSession),

@@ -9,14 +9,14 @@ use crate::link;
 
 const EXAMPLES: &str = "\
 Examples:
-  nelumbo join ID
+  nelumbo sessions show ID && nelumbo approve ID
   nelumbo join lotus://musig2/join/ID";
 
 /// Takes part in a session that another signer has announced
 ///
 /// This approves what is signed: look at it first, with `nelumbo sessions show`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(visible_alias = "approve", after_help = EXAMPLES)]
 pub(crate) struct Join {
     /// The session's id, or a link to it
     #[arg(value_name = "ID", value_parser = link::session)]

@@ -8,6 +8,8 @@ use crate::failure::{Answer, Failure};
 use crate::{link, output};
 
 /// Shows one session: what is signed, by whom, and where it stands
+///
+/// One that the node does not know, because only a link to it is at hand, is looked for in the network first.
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// The session's id, or a link to it
