@@ -23,6 +23,7 @@ mod gate;
 pub mod host;
 mod journal;
 pub mod node;
+pub mod protocol;
 mod session;
 pub mod wire;
 

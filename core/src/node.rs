@@ -7,6 +7,7 @@
 mod batch;
 mod boot;
 mod discover;
+mod protocols;
 mod reach;
 
 use alloc::boxed::Box;
@@ -30,6 +31,7 @@ use crate::wire::{
     ResourceId, SessionId, SessionMessage, TransactionType,
 };
 use discover::Own;
+use protocols::Protocols;
 
 pub use boot::{Boot, BootError};
 
@@ -67,6 +69,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     issued_at: Wall,
     /// What it announces, by the name of the record in the DHT.
     own: BTreeMap<RecordKey, Own>,
+    protocols: Protocols,
     pub(crate) sessions: Sessions<V>,
     /// The newest record of each session: nothing said about a session leaves before it is durable.
     barriers: BTreeMap<SessionId, RecordSequence>,
@@ -147,6 +150,7 @@ impl<V: Verifier> Node<V> {
             Command::Close(session) => self.close(session)?,
             Command::Ban(peer) => self.ban(peer)?,
             Command::Pardon(peer) => self.pardon(peer)?,
+            Command::Tell { protocol, payload } => self.tell_protocol(&protocol, &payload)?,
             Command::Advertise(_)
             | Command::Withdraw
             | Command::Subscribe(_)
@@ -173,7 +177,7 @@ impl<V: Verifier> Node<V> {
 
     /// When time alone makes something happen next, and what.
     pub fn deadline(&self) -> Option<Deadline> {
-        self.timers.next().map(|(at, reason)| Deadline { at: *at, reason: *reason })
+        self.timers.next().map(|(at, reason)| Deadline { at: *at, reason: reason.clone() })
     }
 
     /// A look at the node's state.
@@ -190,6 +194,7 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Store => self.republish(),
                 // A signer that cannot sign now is asked again when the next change of address or renewal comes.
                 TimerReason::Advertisement => drop(self.advertise()),
+                TimerReason::Protocol(name) => self.on_protocol_timer(&name),
                 TimerReason::Search(command) => self.finish_search(command),
                 TimerReason::Early => {
                     self.gate.early.expire(self.now.mono);
@@ -332,8 +337,8 @@ impl<V: Verifier> Node<V> {
                 self.on_resource(resource)
             }
             Body::Protocol(message) => {
-                self.gate.admit_protocol_message(authentic, message, self.now)?;
-                Err(Refusal::Protocol)
+                let message = self.gate.admit_protocol_message(authentic, message, self.now)?;
+                self.on_protocol_message(message)
             }
             Body::Listing(_) => Err(Refusal::Channel),
         }

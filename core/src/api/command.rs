@@ -61,6 +61,13 @@ pub enum Command {
     },
     /// Look for resources of a kind.
     FindResources(Label),
+    /// Tell a protocol of this node's something, in its own words.
+    Tell {
+        /// The protocol.
+        protocol: Label,
+        /// What.
+        payload: Vec<u8>,
+    },
     /// Listen to a peer no more, until it is pardoned.
     Ban(PeerId),
     /// Forget what is held against a peer.
@@ -153,6 +160,8 @@ pub enum CommandError {
     TooManySearches,
     /// This node announces as many resources as it may, in all or of one kind.
     TooManyResources,
+    /// No protocol of this name is registered.
+    UnknownProtocol(Label),
     /// Nothing stays announced for no time, or for longer than a week.
     Lifetime,
     /// As many peers are remembered as the limits allow, all of them for a reason.
@@ -183,6 +192,7 @@ impl fmt::Display for CommandError {
             Self::KnownSession(session) => write!(f, "session {session} is already here"),
             Self::TooManySearches => f.write_str("too many searches are under way; wait for one to end"),
             Self::TooManyResources => f.write_str("too many resources are announced; withdraw some first"),
+            Self::UnknownProtocol(name) => write!(f, "no protocol {name} is registered"),
             Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
             Self::TooManyPeers => f.write_str("too many peers are banned; pardon some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),

@@ -3,7 +3,9 @@
 use core::time::Duration;
 
 use crate::crypto::Network;
-use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_RESOURCE, MAX_SIGNERS};
+use crate::wire::{
+    MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS,
+};
 
 /// How a node behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,8 @@ pub struct Limits {
     pub records_per_peer: Quota,
     /// Messages of other protocols whose repetition would be noticed.
     pub protocol_messages: usize,
+    /// Messages of other protocols that wait for their receivers.
+    pub protocol_waiting: usize,
     /// Messages of sessions that this node does not know yet.
     pub early: usize,
     /// The same, from one signer.
@@ -183,6 +187,7 @@ impl Default for Limits {
             records: 4_096,
             records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
             protocol_messages: 10_000,
+            protocol_waiting: 64,
             early: 1_000,
             early_per_author: 64,
             early_lifetime: Duration::from_secs(60),
@@ -229,6 +234,7 @@ impl Limits {
         let resources = self.resources * (MAX_RESOURCE + size::ANNOUNCEMENT);
         // What this node itself announces, kept to be announced again.
         let own = (self.sessions + self.resources_per_author + 16) * (MAX_GOSSIP + MAX_SIGNERS * size::LISTING);
+        let waiting = self.protocol_waiting * (MAX_PAYLOAD + size::SMALL);
         let searches = self.searches * (self.advertisements + self.resources) * size::SMALL;
         let familiar = self.familiar * size::FAMILIAR;
         let small = self.lookups
@@ -246,6 +252,7 @@ impl Limits {
             + advertisements
             + resources
             + own
+            + waiting
             + searches
             + small * size::SMALL
     }

@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
 use crate::evidence::Evidence;
-use crate::wire::{AbortReason, Advertisement, PeerId, ResourceId, SessionId};
+use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, SessionId};
 
 /// Where a session stands. It only moves forward within an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -204,6 +204,13 @@ pub enum Event {
     ResourceDiscovered {
         /// The resource.
         resource: ResourceId,
+    },
+    /// A protocol of this node's has something to say to the embedder, in its own words.
+    ProtocolSaid {
+        /// The protocol.
+        protocol: Label,
+        /// What.
+        payload: Vec<u8>,
     },
     /// A session is on offer in public: signers who are away find it when they return.
     RequestListed {

@@ -10,7 +10,7 @@ use super::event::Event;
 use super::input::{GossipId, OfferedId, OperationId};
 use super::refusal::Refusal;
 use crate::base::{Bytes, Mono};
-use crate::wire::{Address, PeerId, SessionId};
+use crate::wire::{Address, Label, PeerId, SessionId};
 
 /// Counts records from 1 in the order in which they were handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,7 +149,7 @@ pub enum Output {
 }
 
 /// When to call the node again, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deadline {
     /// At or after this time a [`Input::Tick`](super::Input::Tick) has something to do.
     pub at: Mono,
@@ -158,7 +158,7 @@ pub struct Deadline {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimerReason {
     /// Sign and publish this node's presence again.
     Presence,
@@ -168,6 +168,8 @@ pub enum TimerReason {
     Advertisement,
     /// A search has taken too long.
     Search(CommandId),
+    /// A protocol has asked to be called back.
+    Protocol(Label),
     /// Forget early messages whose session never came.
     Early,
     /// A DHT lookup has taken too long.

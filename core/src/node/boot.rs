@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
+use super::protocols::Protocols;
 use super::reach::SETTLE_ADDRESSES;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Entropy, Now, Outbox, Timers, Wall};
@@ -99,6 +100,7 @@ impl<V: Verifier> Node<V> {
             advertised: Vec::new(),
             issued_at: Wall::default(),
             own: BTreeMap::new(),
+            protocols: Protocols::new(),
             sessions: Sessions::new(),
             barriers: BTreeMap::new(),
             timers: Timers::new(),

@@ -236,7 +236,7 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    fn announce_resource(
+    pub(super) fn announce_resource(
         &mut self,
         kind: Label,
         name: Label,
@@ -308,7 +308,10 @@ impl<V: Verifier> Node<V> {
             Seen::Old => return Err(Refusal::Duplicate),
             Seen::Full => return Err(Refusal::Full),
             Seen::Renewed => {}
-            Seen::New => self.outbox.push(Output::Event(Event::ResourceDiscovered { resource: id.clone() })),
+            Seen::New => {
+                self.outbox.push(Output::Event(Event::ResourceDiscovered { resource: id.clone() }));
+                self.show_resource(&id);
+            }
         }
         self.find_resource(&id);
         self.finish_searches();

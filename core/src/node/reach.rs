@@ -31,8 +31,10 @@ impl<V: Verifier> Node<V> {
     pub(super) fn on_disconnected(&mut self, peer: PeerId) {
         if self.connected.remove(&peer) {
             self.shown.remove(&peer);
-            for key in self.presences.keys_of(&peer) {
-                self.outbox.push(Output::Event(Event::SignerDisconnected { key: *key, peer }));
+            let keys: Vec<PublicKey> = self.presences.keys_of(&peer).copied().collect();
+            for key in keys {
+                self.outbox.push(Output::Event(Event::SignerDisconnected { key, peer }));
+                self.show_signer(key, peer, false);
             }
         }
     }
@@ -57,6 +59,7 @@ impl<V: Verifier> Node<V> {
 
     fn on_signer_connected(&mut self, key: PublicKey, peer: PeerId) {
         self.outbox.push(Output::Event(Event::SignerConnected { key, peer }));
+        self.show_signer(key, peer, true);
         let sessions: Vec<SessionId> = self.sessions.live_with(&key).collect();
         for id in sessions {
             if self.is_silent(&id) {
@@ -88,7 +91,7 @@ impl<V: Verifier> Node<V> {
         others.filter(|key| !self.peer_of(key).is_some_and(|peer| self.connected.contains(&peer))).copied().collect()
     }
 
-    fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
+    pub(super) fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
         self.presences.get(key).map(|presence| presence.peer)
     }
 
@@ -139,13 +142,13 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    fn dial(&mut self, key: &PublicKey) {
+    pub(super) fn dial(&mut self, key: &PublicKey) {
         if let Some(Presence { peer, addresses, .. }) = self.presences.get(key) {
             self.outbox.push(Output::Dial { peer: *peer, addresses: addresses.clone() });
         }
     }
 
-    fn look_up(&mut self, key: PublicKey) {
+    pub(super) fn look_up(&mut self, key: PublicKey) {
         self.lookups.ask(RecordKey::Presence(key), None);
         self.begin_lookups();
     }

@@ -1,33 +1,31 @@
-//! Strangers become signers: advertisements, directories, requests, resources, records kept for others.
+//! Strangers become signers: advertisements, directories, requests, resources.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nelumbo_core::Review;
 use nelumbo_core::api::{
-    Command, CommandError, Config, Event, Input, NewSession, OfferedId, OperationId, Output, Phase, Refusal,
-    SignerFilter,
+    Command, CommandError, Config, Event, Input, NewSession, OperationId, Output, Phase, Refusal, SignerFilter,
 };
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Suite, sha256};
 use nelumbo_core::wire::{
     Advertisement, Body, Content, Data, Definition, DefinitionError, Details, Label, List, Listing, Message, Offer,
-    PeerId, RecordKey, Resource, SHARDS, SpendPath, Spending, Spent, TransactionType, merge_own,
+    PeerId, RecordKey, Resource, SHARDS, SpendPath, Spending, Spent, TransactionType,
 };
 
-use super::common::{DESK, Desk, HOUR, Puppet, WALL, definition, now, phase};
+use super::common::{Desk, HOUR, Puppet, WALL, definition, phase};
 
-const DAY: u64 = 24 * HOUR;
+pub(crate) const DAY: u64 = 24 * HOUR;
 
-fn label(text: &str) -> Label {
+pub(crate) fn label(text: &str) -> Label {
     text.parse().expect("a label")
 }
 
-fn offer(kinds: &[TransactionType]) -> Offer {
+pub(crate) fn offer(kinds: &[TransactionType]) -> Offer {
     Offer { types: kinds.to_vec(), min_amount: Some(100), max_amount: Some(1_000), ..Offer::default() }
 }
 
-fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at: u64) -> Bytes {
+pub(crate) fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at: u64) -> Bytes {
     author.say_body(Body::Advertisement(Advertisement {
         peer: author.peer,
         addresses: Vec::new(),
@@ -37,18 +35,18 @@ fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at: u64) -> B
     }))
 }
 
-fn spender(author: &mut Puppet) -> Bytes {
+pub(crate) fn spender(author: &mut Puppet) -> Bytes {
     advertisement(author, Some(offer(&[TransactionType::Spend])), WALL)
 }
 
 /// An author's entry in a list.
-fn listing(author: &mut Puppet, list: List, name: Option<Label>, digest: [u8; 32]) -> Bytes {
+pub(crate) fn listing(author: &mut Puppet, list: List, name: Option<Label>, digest: [u8; 32]) -> Bytes {
     let (issued_at, expires_at) = (Wall::from_millis(WALL), Wall::from_millis(WALL + DAY));
     author.say_body(Body::Listing(Listing { list, name, digest, issued_at, expires_at }))
 }
 
 /// A record with these entries, in the order of their authors.
-fn log(mut entries: Vec<Bytes>) -> Bytes {
+pub(crate) fn log(mut entries: Vec<Bytes>) -> Bytes {
     entries.sort_by_key(|entry| Message::decode(entry.clone()).expect("a message").unsigned.author);
     let entries: Vec<Vec<u8>> = entries.iter().map(|entry| entry.to_vec()).collect();
     let mut bytes = vec![b'L'];
@@ -56,7 +54,7 @@ fn log(mut entries: Vec<Bytes>) -> Bytes {
     bytes.into()
 }
 
-fn entries(value: &[u8]) -> Vec<Message> {
+pub(crate) fn entries(value: &[u8]) -> Vec<Message> {
     let entries: Vec<Vec<u8>> = postcard::from_bytes(&value[1..]).expect("a list");
     entries.into_iter().map(|entry| Message::decode(entry.into()).expect("a message")).collect()
 }
@@ -88,26 +86,6 @@ fn stored(desk: &mut Desk) -> Vec<(String, Bytes)> {
         _ => true,
     });
     found
-}
-
-/// Offers the desk a record to keep; what it keeps, or why it does not.
-fn keep(desk: &mut Desk, from: u8, key: &str, bytes: &Bytes, stored: Option<&Bytes>) -> Result<Bytes, Refusal> {
-    let from = PeerId::from_bytes(&[from]).expect("one byte names a peer");
-    let id = OfferedId(desk.time);
-    let (bytes, stored) = (bytes.clone(), stored.cloned());
-    desk.input(Input::Offered { from, id, key: key.to_owned(), bytes, stored });
-    let answer = desk.others.pop().expect("an answer");
-    match answer {
-        Output::Keep { id: kept, value, lifetime } => {
-            assert!(kept == id && lifetime > Duration::ZERO);
-            Ok(value)
-        }
-        Output::Discard { id: refused, refusal } => {
-            assert_eq!(refused, id);
-            Err(refusal)
-        }
-        other => panic!("{other:?} is no answer"),
-    }
 }
 
 fn found(desk: &Desk) -> Vec<PublicKey> {
@@ -533,150 +511,4 @@ fn resources_are_announced_found_and_withdrawn() {
     desk.input(Input::Received { from, bytes: gone });
     desk.refuses(Refusal::Duplicate, |desk| desk.input(Input::Received { from, bytes: fresh }));
     assert!(desk.node.view().resource(&id).is_none());
-}
-
-#[test]
-fn a_record_is_kept_only_under_its_name_signed_fresh_and_newer() {
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    let key = RecordKey::Advertisement(alice.key()).to_string();
-    let (old, new) = (spender(&mut alice), advertisement(&mut alice, None, WALL + 1));
-    assert_eq!(keep(&mut desk, 9, &key, &old, None), Ok(old.clone()));
-    assert_eq!(keep(&mut desk, 9, &key, &old, Some(&old)), Err(Refusal::Duplicate));
-    assert_eq!(keep(&mut desk, 9, &key, &new, Some(&old)), Ok(new.clone()));
-    assert_eq!(keep(&mut desk, 9, &key, &old, Some(&new)), Err(Refusal::Duplicate), "nothing is rolled back");
-    let other = RecordKey::Advertisement(bob.key()).to_string();
-    assert_eq!(keep(&mut desk, 9, &other, &old, None), Err(Refusal::RecordKey));
-    let mut altered = old.to_vec();
-    altered[60] ^= 1;
-    let refused = keep(&mut desk, 9, &key, &altered.into(), None).expect_err("altered");
-    assert!(matches!(refused, Refusal::Signature | Refusal::Malformed | Refusal::NotCanonical), "{refused:?}");
-    let stale = advertisement(&mut alice, None, WALL - 2 * DAY);
-    assert_eq!(keep(&mut desk, 9, &key, &stale, None), Err(Refusal::NotFresh));
-    assert_eq!(keep(&mut desk, 9, &key, &vec![1; 10_001].into(), None), Err(Refusal::Oversized));
-    assert_eq!(keep(&mut desk, 9, &key, &vec![0; 300].into(), None), Err(Refusal::Version));
-    let step = alice.say(definition(alice.key(), vec![desk.key, alice.key()]).id(), 1, Content::Confirmed);
-    assert_eq!(keep(&mut desk, 9, &key, &step, None), Err(Refusal::Channel));
-    assert_eq!(desk.node.view().standing(&PeerId::from_bytes(&[9]).unwrap()).1, 0, "nobody is blamed for a record");
-}
-
-/// Contention: writers who know nothing of each other lose nothing, in whatever order their entries come.
-#[test]
-fn a_directory_is_merged_where_it_is_kept() {
-    let mut desk = Desk::new();
-    let list = List::Requests(Puppet::new(250).key());
-    let key = RecordKey::List(list.clone(), 0).to_string();
-    let logs: Vec<Bytes> =
-        (1..=12).map(|number| log(vec![listing(&mut Puppet::new(number), list.clone(), None, [number; 32])])).collect();
-    let merge = |desk: &mut Desk, logs: &mut dyn Iterator<Item = &Bytes>| {
-        logs.fold(None, |stored: Option<Bytes>, log| Some(keep(desk, 9, &key, log, stored.as_ref()).expect("kept")))
-    };
-    let forth = merge(&mut desk, &mut logs.iter()).expect("something");
-    let back = merge(&mut desk, &mut logs.iter().rev()).expect("something");
-    assert_eq!(forth, back);
-    assert_eq!(entries(&forth).len(), 12);
-    assert_eq!(keep(&mut desk, 9, &key, &logs[3], Some(&forth)), Err(Refusal::Duplicate));
-    assert_eq!(merge_own(&forth, &logs[3]), forth.to_vec(), "nor does a writer lose what it keeps itself");
-    // One bad entry, and nothing of it is taken.
-    let mut bad = listing(&mut Puppet::new(20), list.clone(), None, [0; 32]).to_vec();
-    *bad.last_mut().unwrap() ^= 1;
-    let good = listing(&mut Puppet::new(21), list.clone(), None, [0; 32]);
-    assert_eq!(keep(&mut desk, 9, &key, &log(vec![bad.into(), good]), Some(&forth)), Err(Refusal::Signature));
-    let elsewhere = listing(&mut Puppet::new(22), List::AllSigners, None, [0; 32]);
-    assert_eq!(keep(&mut desk, 9, &key, &log(vec![elsewhere]), None), Err(Refusal::Malformed));
-}
-
-/// What a crowd of fresh keys can do to a directory: take the share of its number, not more, whether it comes first or
-/// last, and whatever keys it chooses.
-#[test]
-fn a_crowd_takes_its_share_of_a_directory_and_no_more() {
-    let mut config = Config::new(Network::Regtest);
-    config.limits.records_per_peer.burst = 10_000;
-    let list = List::Requests(Puppet::new(250).key());
-    let key = RecordKey::List(list.clone(), 0).to_string();
-    let mut puppets: Vec<Puppet> = (1..=240).map(Puppet::new).collect();
-    let honest_keys: BTreeSet<PublicKey> = puppets[..60].iter().map(Puppet::key).collect();
-    // Twenty entries at a time.
-    let logs: Vec<Bytes> = puppets
-        .chunks_mut(20)
-        .map(|writers| log(writers.iter_mut().map(|one| listing(one, list.clone(), None, [1; 32])).collect()))
-        .collect();
-    let (honest, crowd) = logs.split_at(3);
-    let kept = |life: u8, order: &mut dyn Iterator<Item = &Bytes>| {
-        let mut desk = Desk::with(config.clone(), Vec::new(), life);
-        let mut stored: Option<Bytes> = None;
-        for log in order {
-            match keep(&mut desk, 9, &key, log, stored.as_ref()) {
-                Ok(value) => stored = Some(value),
-                Err(refusal) => assert_eq!(refusal, Refusal::Duplicate, "there was no room for it"),
-            }
-        }
-        entries(&stored.expect("something")).iter().map(|entry| entry.unsigned.author).collect::<BTreeSet<_>>()
-    };
-    let (mut all, mut places) = (BTreeSet::new(), 0);
-    for holder in 1..=20 {
-        let first = kept(holder, &mut honest.iter().chain(crowd));
-        if holder == 1 {
-            let last = kept(holder, &mut crowd.iter().chain(honest).chain(crowd));
-            assert_eq!(first, last, "neither coming first nor shouting twice helps");
-        }
-        places = first.len();
-        all.extend(first.intersection(&honest_keys).copied());
-    }
-    // A crowd three times as large as the honest leaves them a quarter of each holder's places, and between twenty
-    // holders nobody is lost.
-    assert_eq!((places, all.len()), (55, 60));
-}
-
-#[test]
-fn one_author_does_not_fill_a_list() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let list = List::Requests(desk.key);
-    let key = RecordKey::List(list.clone(), 0).to_string();
-    let mut stored = None;
-    for number in 0..30u8 {
-        let entry = listing(&mut alice, list.clone(), Some(label(&format!("r{number:02}"))), [number; 32]);
-        if let Ok(value) = keep(&mut desk, 9, &key, &log(vec![entry]), stored.as_ref()) {
-            stored = Some(value);
-        }
-    }
-    assert_eq!(entries(&stored.unwrap()).len(), 8);
-}
-
-/// Failures J and M, invariant I36: quotas refuse, and time runs out.
-#[test]
-fn records_have_quotas_for_peers_and_authors() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let mut announced = |desk: &mut Desk, peer: u8, number: usize| {
-        let resource = Resource {
-            kind: label(&format!("kind{}", number / 1_000)),
-            name: label(&format!("n{number}")),
-            data: Data::new(vec![1]),
-            issued_at: Wall::from_millis(WALL),
-            expires_at: Wall::from_millis(WALL + HOUR),
-        };
-        let bytes = alice.say_body(Body::Resource(resource.clone()));
-        let key = RecordKey::of(&alice.key(), &Body::Resource(resource)).unwrap().to_string();
-        keep(desk, peer, &key, &bytes, None)
-    };
-    for number in 0..20 {
-        announced(&mut desk, 9, number).expect("twenty of a kind");
-    }
-    assert_eq!(announced(&mut desk, 9, 20), Err(Refusal::AuthorQuota));
-    for kind in 1..5 {
-        for number in 0..20 {
-            announced(&mut desk, 10, 1_000 * kind + number).expect("a hundred in all");
-        }
-    }
-    assert_eq!(announced(&mut desk, 10, 9_000), Err(Refusal::AuthorQuota));
-    // A peer has used up its burst with what was kept and what was not.
-    let refused: Vec<_> = (0..60).map(|number| announced(&mut desk, 10, 9_100 + number)).collect();
-    assert_eq!(refused.last(), Some(&Err(Refusal::RecordQuota)));
-    desk.wait(2 * 30_000);
-    assert_eq!(announced(&mut desk, 10, 9_500), Err(Refusal::AuthorQuota), "there is one more every half a minute");
-    desk.wait(HOUR);
-    let mut bob = Puppet::new(2);
-    let late = now(desk.time).wall;
-    let presence = bob.presence(bob.peer, late.as_millis());
-    assert!(keep(&mut desk, 10, &RecordKey::Presence(bob.key()).to_string(), &presence, None).is_ok());
-    assert_ne!(bob.peer.as_bytes(), [DESK]);
 }

@@ -7,3 +7,5 @@ mod evidence;
 mod gate;
 mod liars;
 mod lifecycle;
+mod protocols;
+mod records;

@@ -1,0 +1,92 @@
+//! Other protocols on the same node: what they are told, and what they may ask for.
+//!
+//! A protocol is a machine like a session: told what has happened, it says what it wants, and does nothing itself. What
+//! reaches it has passed the gate: whoever is said to have signed a message has, it is fresh, and it comes once.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::base::Now;
+use crate::crypto::PublicKey;
+use crate::wire::{Data, Label, PeerId, Resource, ResourceId};
+
+/// A protocol of an embedder's own, registered with [`Node::register`](crate::node::Node::register).
+///
+/// Its resources are those whose kind is its name. A protocol of a node whose runs must be reproducible decides by its
+/// arguments and its own state alone.
+pub trait Protocol: Send {
+    /// What it is called, on the wire and in resources.
+    fn name(&self) -> Label;
+
+    /// A signer has sent a message to this node.
+    fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]);
+
+    /// The embedder wants something of it, by [`Command::Tell`](crate::api::Command::Tell).
+    fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
+        let _ = (context, payload);
+    }
+
+    /// A resource of its kind is new, or is another than before, or was withdrawn and has no data any more.
+    fn on_resource(&mut self, context: &mut ProtocolContext, id: &ResourceId, resource: &Resource) {
+        let _ = (context, id, resource);
+    }
+
+    /// A signer can be reached.
+    fn on_signer_connected(&mut self, context: &mut ProtocolContext, key: &PublicKey, peer: &PeerId) {
+        let _ = (context, key, peer);
+    }
+
+    /// A signer cannot be reached any more.
+    fn on_signer_disconnected(&mut self, context: &mut ProtocolContext, key: &PublicKey, peer: &PeerId) {
+        let _ = (context, key, peer);
+    }
+
+    /// The time it has asked for has come.
+    fn on_timer(&mut self, context: &mut ProtocolContext) {
+        let _ = context;
+    }
+}
+
+/// What a protocol may ask for while it is told something; it happens afterwards, in order.
+#[derive(Debug)]
+pub struct ProtocolContext {
+    /// The time.
+    pub now: Now,
+    /// This node's key.
+    pub own_key: PublicKey,
+    pub(crate) wishes: Vec<Wish>,
+}
+
+/// One thing that a protocol wants.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Send { to: PublicKey, payload: Vec<u8> },
+    Announce { name: Label, data: Option<Data>, lifetime: Duration },
+    Tell { payload: Vec<u8> },
+    Timer(Option<Duration>),
+}
+
+impl ProtocolContext {
+    /// Sends a message to a signer, now or when it can be reached, signed with this node's key. It may be lost: only an
+    /// answer is proof that it has arrived. At most [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes; a longer one is not
+    /// sent.
+    pub fn send(&mut self, to: PublicKey, payload: Vec<u8>) {
+        self.wishes.push(Wish::Send { to, payload });
+    }
+
+    /// Announces a resource of the protocol's kind, or announces it anew; without data it is withdrawn. Over the limits of
+    /// [`Command::AnnounceResource`](crate::api::Command::AnnounceResource) nothing is announced.
+    pub fn announce(&mut self, name: Label, data: Option<Data>, lifetime: Duration) {
+        self.wishes.push(Wish::Announce { name, data, lifetime });
+    }
+
+    /// Tells the embedder, by [`Event::ProtocolSaid`](crate::api::Event::ProtocolSaid).
+    pub fn tell(&mut self, payload: Vec<u8>) {
+        self.wishes.push(Wish::Tell { payload });
+    }
+
+    /// Calls back after this time; `None` takes an earlier wish back.
+    pub fn timer(&mut self, after: impl Into<Option<Duration>>) {
+        self.wishes.push(Wish::Timer(after.into()));
+    }
+}

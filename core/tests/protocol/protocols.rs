@@ -1,0 +1,155 @@
+//! Another protocol on the same node: what it is told and what it may do, through the same gate.
+
+use std::time::Duration;
+
+use nelumbo_core::api::{Command, CommandError, Event, Input, Refusal};
+use nelumbo_core::base::{Bytes, Wall};
+use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::protocol::{Protocol, ProtocolContext};
+use nelumbo_core::wire::{Body, Data, Label, Message, PeerId, ProtocolMessage, Resource, ResourceId};
+
+use super::common::{Desk, HOUR, Puppet, WALL};
+use super::discovery::label;
+
+/// Answers every message with the same and an exclamation mark, and tells the embedder of everything.
+struct Echo;
+
+impl Protocol for Echo {
+    fn name(&self) -> Label {
+        label("echo")
+    }
+
+    fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]) {
+        context.send(*from, [payload, b"!"].concat());
+        context.tell(payload.to_vec());
+    }
+
+    fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
+        context.announce(label("here"), Data::new(payload.to_vec()), Duration::from_secs(60));
+        context.timer(Duration::from_secs(1));
+    }
+
+    fn on_resource(&mut self, context: &mut ProtocolContext, _: &ResourceId, resource: &Resource) {
+        context.tell(resource.data.as_ref().map_or(b"gone".to_vec(), |data| data.as_bytes().to_vec()));
+    }
+
+    fn on_signer_connected(&mut self, context: &mut ProtocolContext, _: &PublicKey, _: &PeerId) {
+        context.tell(b"up".to_vec());
+    }
+
+    fn on_signer_disconnected(&mut self, context: &mut ProtocolContext, _: &PublicKey, _: &PeerId) {
+        context.tell(b"down".to_vec());
+    }
+
+    fn on_timer(&mut self, context: &mut ProtocolContext) {
+        context.tell(b"time".to_vec());
+    }
+}
+
+fn desk() -> Desk {
+    let mut desk = Desk::new();
+    desk.node.register(Box::new(Echo)).ok().expect("the first of its name");
+    desk
+}
+
+fn say(author: &mut Puppet, protocol: &str, to: PublicKey, number: u64, issued_at: u64) -> Bytes {
+    let issued_at = Wall::from_millis(issued_at);
+    let message = ProtocolMessage { protocol: label(protocol), to, number, issued_at, payload: b"hello".to_vec() };
+    author.say_body(Body::Protocol(message))
+}
+
+/// What it has told the embedder since this was last asked.
+fn told(desk: &mut Desk) -> Vec<String> {
+    let said = std::mem::take(&mut desk.events).into_iter().filter_map(|event| match event {
+        Event::ProtocolSaid { protocol, payload } => {
+            assert_eq!(protocol, label("echo"));
+            Some(String::from_utf8(payload).expect("text"))
+        }
+        _ => None,
+    });
+    said.collect()
+}
+
+fn payloads(desk: &Desk) -> Vec<(PeerId, Vec<u8>)> {
+    let payload = |(to, message): &(PeerId, Message)| match &message.unsigned.body {
+        Body::Protocol(message) => Some((*to, message.payload.clone())),
+        _ => None,
+    };
+    desk.sent.iter().filter_map(payload).collect()
+}
+
+#[test]
+fn a_message_comes_once_signed_fresh_and_for_this_node() {
+    let (mut desk, mut alice) = (desk(), Puppet::new(1));
+    desk.meet(&mut alice);
+    assert_eq!(told(&mut desk), ["up"]);
+    let bytes = say(&mut alice, "echo", desk.key, 1, WALL);
+    desk.hear(&alice, bytes.clone());
+    assert_eq!(told(&mut desk), ["hello"]);
+    assert_eq!(payloads(&desk), [(alice.peer, b"hello!".to_vec())]);
+    desk.refuses(Refusal::Duplicate, |desk| desk.hear(&alice, bytes.clone()));
+    let mut forged = bytes.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    desk.refuses(Refusal::Signature, |desk| desk.hear(&alice, forged.into()));
+    for (number, to, protocol, at, refusal) in [
+        (2, alice.key(), "echo", WALL, Refusal::NotForMe),
+        (3, desk.key, "other", WALL, Refusal::Protocol),
+        (4, desk.key, "echo", WALL - HOUR, Refusal::NotFresh),
+        (5, desk.key, "echo", WALL + HOUR, Refusal::NotFresh),
+    ] {
+        let bytes = say(&mut alice, protocol, to, number, at);
+        desk.refuses(refusal, |desk| desk.hear(&alice, bytes));
+    }
+    let gossip = say(&mut alice, "echo", desk.key, 6, WALL);
+    let (from, id) = (alice.peer, nelumbo_core::api::GossipId(1));
+    desk.refuses(Refusal::Channel, |desk| desk.input(Input::Gossip { from, id, bytes: gossip }));
+    assert_eq!(told(&mut desk), [""; 0]);
+    desk.input(Input::Disconnected(alice.peer));
+    assert_eq!(told(&mut desk), ["down"]);
+}
+
+#[test]
+fn what_is_said_to_somebody_away_waits_for_a_while() {
+    let (mut desk, mut alice, mut bob) = (desk(), Puppet::new(1), Puppet::new(2));
+    // Alice's words come through Bob, and she is not connected.
+    desk.meet(&mut bob);
+    let bytes = say(&mut alice, "echo", desk.key, 1, WALL);
+    desk.hear(&bob, bytes);
+    assert!(payloads(&desk).is_empty());
+    desk.meet(&mut alice);
+    assert_eq!(payloads(&desk), [(alice.peer, b"hello!".to_vec())]);
+    // By the time that he is there again, nobody would take it any more.
+    desk.input(Input::Disconnected(bob.peer));
+    let bytes = say(&mut bob, "echo", desk.key, 2, WALL);
+    desk.hear(&alice, bytes);
+    desk.wait(HOUR);
+    desk.input(Input::Connected(bob.peer));
+    assert_eq!(payloads(&desk).len(), 1);
+}
+
+#[test]
+fn commands_resources_and_timers_reach_it() {
+    let (mut desk, mut alice) = (desk(), Puppet::new(1));
+    desk.command(Command::Tell { protocol: label("echo"), payload: b"x".to_vec() }).unwrap();
+    assert_eq!(desk.node.view().own_records(), 2, "a resource and its place in the directory");
+    desk.wait(1_000);
+    assert_eq!(told(&mut desk), ["time"]);
+    let mut resource = |issued_at: u64, data: Option<&[u8]>| {
+        alice.say_body(Body::Resource(Resource {
+            kind: label("echo"),
+            name: label("there"),
+            data: data.and_then(|data| Data::new(data.to_vec())),
+            issued_at: Wall::from_millis(issued_at),
+            expires_at: Wall::from_millis(issued_at + HOUR),
+        }))
+    };
+    let (here, gone) = (resource(WALL, Some(b"echoes")), resource(WALL + 1, None));
+    for bytes in [here, gone] {
+        desk.input(Input::Received { from: PeerId::from_bytes(&[1]).unwrap(), bytes });
+    }
+    assert_eq!(told(&mut desk), ["echoes", "gone"]);
+    assert!(desk.node.register(Box::new(Echo)).is_err(), "one of each name");
+    assert!(desk.node.unregister(&label("echo")).is_some());
+    let refused = desk.command(Command::Tell { protocol: label("echo"), payload: Vec::new() });
+    assert_eq!(refused, Err(CommandError::UnknownProtocol(label("echo"))));
+}
