@@ -6,11 +6,13 @@
 
 use std::path::PathBuf;
 
+use libp2p::StreamProtocol;
 use nelumbo_core::{
     api::Config,
     base::{Entropy, EntropyError},
     crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
+    protocol::Protocol,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::Instrument;
@@ -23,7 +25,7 @@ use crate::{
     journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
-    network::{Network, NetworkConfig, NetworkError},
+    network::{Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
     runtime::Runtime,
 };
 
@@ -37,6 +39,7 @@ pub struct Builder {
     network: NetworkConfig,
     folder: PathBuf,
     signer: Box<dyn Signer<Secp256k1> + Send>,
+    protocols: Vec<Box<dyn Protocol>>,
 }
 
 /// Why a node did not start.
@@ -54,6 +57,12 @@ pub enum StartError {
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system: {0}")]
     Entropy(String),
+    /// Not the id of a stream protocol.
+    #[error("{0:?} is no libp2p protocol id; it begins with '/', like /barter/1.0.0")]
+    ProtocolId(String),
+    /// Another protocol has this name, or the id is that of sessions.
+    #[error("the protocol {0} is registered already, or its id is taken")]
+    ProtocolTwice(String),
     /// The identity makes a peer id that the protocol has no room for.
     #[error("the identity's kind of key is not supported; use Ed25519")]
     Identity,
@@ -67,7 +76,7 @@ impl Builder {
         folder: impl Into<PathBuf>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self { config, network, folder: folder.into(), signer }
+        Self { config, network, folder: folder.into(), signer, protocols: Vec::new() }
     }
 
     /// The same with a key in memory.
@@ -79,6 +88,18 @@ impl Builder {
     ) -> Result<Self, StartError> {
         let signer = SoftwareSigner::new(key, fresh_entropy()?);
         Ok(Self::new(config, network, folder, Box::new(signer)))
+    }
+
+    /// Runs another protocol on the node, from its first moment on. Its messages are taken on streams of this libp2p
+    /// protocol, such as `/barter/1.0.0`, and on those of sessions; peers see in identify that the node speaks it.
+    pub fn protocol(mut self, protocol: Box<dyn Protocol>, id: &str) -> Result<Self, StartError> {
+        let id = StreamProtocol::try_from_owned(id.to_owned()).map_err(|_| StartError::ProtocolId(id.to_owned()))?;
+        if id == SESSION_PROTOCOL || self.protocols.iter().any(|other| other.name() == protocol.name()) {
+            return Err(StartError::ProtocolTwice(protocol.name().to_string()));
+        }
+        self.network.served.push(id);
+        self.protocols.push(protocol);
+        Ok(self)
     }
 
     /// Starts the node on the current tokio runtime. The events begin with the first one.
@@ -94,7 +115,7 @@ impl Builder {
         records: Vec<StoredRecord>,
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
-        let Self { config, network, signer, .. } = self;
+        let Self { config, network, signer, protocols, .. } = self;
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
         let clock = Clock::start();
@@ -105,7 +126,10 @@ impl Builder {
             peer: names::to_core(&peer).ok_or(StartError::Identity)?,
             records,
         };
-        let node = Node::new(config, boot, clock.now()).map_err(StartError::Boot)?;
+        let mut node = Node::new(config, boot, clock.now()).map_err(StartError::Boot)?;
+        for protocol in protocols {
+            node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
+        }
 
         let (events, receiver) = broadcast::channel(EVENTS);
         let (requests, asked) = mpsc::channel(REQUESTS);

@@ -77,6 +77,11 @@ impl Handle {
         self.command(Command::AnnounceResource { kind, name, data, lifetime }).await
     }
 
+    /// Tells one of the node's other protocols something, in its own words. What it has to say comes as events.
+    pub async fn tell(&self, protocol: Label, payload: Vec<u8>) -> Result<(), HandleError> {
+        self.command(Command::Tell { protocol, payload }).await
+    }
+
     /// Looks for resources of a kind, among those already known and in the DHT.
     pub async fn find_resources(&self, kind: Label) -> Result<Vec<(ResourceId, Resource)>, HandleError> {
         let found = self.search(Command::FindResources(kind), |event, command| match event {

@@ -118,7 +118,9 @@ fn direct(config: &NetworkConfig) -> request_response::Behaviour<OneShot> {
     let settings = request_response::Config::default()
         .with_request_timeout(config.direct_timeout)
         .with_max_concurrent_streams(MAX_DIRECT_STREAMS);
-    request_response::Behaviour::new([(SESSION_PROTOCOL, request_response::ProtocolSupport::Full)], settings)
+    let session = (SESSION_PROTOCOL, request_response::ProtocolSupport::Full);
+    let others = config.served.iter().map(|id| (id.clone(), request_response::ProtocolSupport::Inbound));
+    request_response::Behaviour::new(std::iter::once(session).chain(others), settings)
 }
 
 fn identify(keypair: &Keypair, config: &NetworkConfig) -> identify::Config {
@@ -143,7 +145,8 @@ fn kad(keypair: &Keypair, config: &NetworkConfig) -> kad::Behaviour<Records> {
         .set_caching(kad::Caching::Disabled)
         .set_provider_publication_interval(None)
         .set_record_ttl(Some(Duration::from_secs(24 * 3600)))
-        .set_publication_interval(Some(Duration::from_secs(3600)))
+        // The core announces again what it still stands by.
+        .set_publication_interval(None)
         .set_replication_interval(Some(Duration::from_secs(3600)))
         // The upkeep decides when to look for peers.
         .set_periodic_bootstrap_interval(None);

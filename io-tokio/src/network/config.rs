@@ -6,7 +6,7 @@
 
 use std::{env, num::NonZeroU32, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, identity::Keypair};
 
 use super::addresses::{AddressFilter, split_peer};
 
@@ -151,6 +151,8 @@ pub struct NetworkConfig {
     pub(crate) relay_server: bool,
     pub(crate) autonat_server: bool,
     pub(crate) agent: String,
+    /// Stream protocols of others, on which direct messages are taken too.
+    pub(crate) served: Vec<StreamProtocol>,
 }
 
 impl NetworkConfig {
@@ -174,6 +176,7 @@ impl NetworkConfig {
             relay_server: false,
             autonat_server: false,
             agent: concat!("nelumbo/", env!("CARGO_PKG_VERSION")).to_owned(),
+            served: Vec::new(),
         }
     }
 
