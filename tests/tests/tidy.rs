@@ -113,3 +113,30 @@ fn the_readme_names_the_two_commands() {
         assert!(readme.lines().any(|line| line == command), "README.md does not show `{command}` on a line of its own");
     }
 }
+
+#[test]
+fn every_failure_of_the_past_is_listed_once_with_tests_that_exist() {
+    let book = read(&root().join("docs/src/failure-history.md"));
+    let rows: Vec<Vec<&str>> = book
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|row| row.split(" | ").collect())
+        .filter(|row: &Vec<&str>| row.first() != Some(&"no."))
+        .collect();
+    let listed: Vec<String> = rows.iter().flat_map(|row| row[0].split(", ").map(str::to_owned)).collect();
+    let all =
+        (0..=32).map(|number| number.to_string()).chain(('A'..='Q').filter(|letter| *letter != 'P').map(String::from));
+    for number in all {
+        let times = listed.iter().filter(|listed| **listed == number).count();
+        assert_eq!(times, 1, "failure {number} is listed {times} times");
+    }
+    let parts = ["core", "io-tokio", "simulator", "cli", "tests"];
+    let code: String = parts.iter().flat_map(|part| files(&root().join(part), ".rs")).map(|path| read(&path)).collect();
+    for row in &rows {
+        let [_, _, _, tests] = row[..] else { panic!("{row:?}: four columns") };
+        for test in tests.split(", ").filter(|test| *test != "not yet") {
+            let name = test.trim_matches('`');
+            assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+}

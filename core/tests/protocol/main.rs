@@ -5,6 +5,7 @@ mod common;
 mod discovery;
 mod evidence;
 mod gate;
+mod history;
 mod liars;
 mod lifecycle;
 mod protocols;
