@@ -19,7 +19,7 @@ use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::folder::{Folder, Lock};
 use crate::control::{Answers, Server, serve};
 use crate::failure::{Answer, Failure};
-use crate::interruption::interruption;
+use crate::interruption::termination;
 use crate::output;
 
 /// How long a node may take to stop.
@@ -72,7 +72,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
-        _ = interruption() => life.stop().await,
+        _ = termination() => life.stop().await,
         () = answers.stop.notified() => life.stop().await,
     };
     drop(server);
@@ -122,7 +122,7 @@ impl Life {
                     "it is ended all the same; what its journal holds is safe, and sessions go on at the next start",
                 )),
             },
-            signal = interruption() => Err(Failure::interrupted(signal)),
+            signal = termination() => Err(Failure::interrupted(signal)),
         }
     }
 }

@@ -1,11 +1,10 @@
 //! `nelumbo abort`: the end of a session without a signature.
 
 use clap::Args;
-use nelumbo_core::wire::SessionId;
 
-use crate::control::{Done, Request, Running};
+use super::about::AboutSession;
+use crate::control::Request;
 use crate::failure::{Answer, Failure};
-use crate::link;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,16 +16,12 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Abort {
-    /// The session's id, or a link to it
-    #[arg(value_name = "ID", value_parser = link::session)]
-    session: SessionId,
     #[command(flatten)]
-    node: Running,
+    about: AboutSession,
 }
 
 impl Abort {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.node.ask(&Request::Abort { session: self.session }, |Done {}| Ok(()))?;
-        Ok(Answer::Yes)
+        self.about.tell(|session| Request::Abort { session })
     }
 }

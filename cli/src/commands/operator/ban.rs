@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::control::{Done, Request, Running};
+use super::about::AboutPeer;
+use crate::control::Request;
 use crate::failure::{Answer, Failure};
 
 const EXAMPLES: &str = "\
@@ -15,16 +16,12 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Ban {
-    /// The peer id, as `nelumbo peers` shows it
-    #[arg(value_name = "PEER")]
-    peer: String,
     #[command(flatten)]
-    node: Running,
+    about: AboutPeer,
 }
 
 impl Ban {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.node.ask(&Request::Ban { peer: self.peer }, |Done {}| Ok(()))?;
-        Ok(Answer::Yes)
+        self.about.tell(|peer| Request::Ban { peer })
     }
 }

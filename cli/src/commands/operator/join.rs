@@ -1,11 +1,10 @@
 //! `nelumbo join`: the approval of a session.
 
 use clap::Args;
-use nelumbo_core::wire::SessionId;
 
-use crate::control::{Done, Request, Running};
+use super::about::AboutSession;
+use crate::control::Request;
 use crate::failure::{Answer, Failure};
-use crate::link;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,16 +17,12 @@ Examples:
 #[derive(Args, Debug)]
 #[command(visible_alias = "approve", after_help = EXAMPLES)]
 pub(crate) struct Join {
-    /// The session's id, or a link to it
-    #[arg(value_name = "ID", value_parser = link::session)]
-    session: SessionId,
     #[command(flatten)]
-    node: Running,
+    about: AboutSession,
 }
 
 impl Join {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.node.ask(&Request::Join { session: self.session }, |Done {}| Ok(()))?;
-        Ok(Answer::Yes)
+        self.about.tell(|session| Request::Join { session })
     }
 }

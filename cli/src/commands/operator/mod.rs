@@ -3,6 +3,7 @@
 //! Owns the list of them; each has a file. They need what only Unix has, and are not there elsewhere.
 
 mod abort;
+mod about;
 mod ban;
 mod close;
 mod confirm;

@@ -1,0 +1,44 @@
+//! What commands that tell the node one thing about a session or a peer have in common.
+//!
+//! Owns their arguments. Commands drive it.
+
+use clap::Args;
+use nelumbo_core::wire::SessionId;
+
+use crate::control::{Done, Request, Running};
+use crate::failure::{Answer, Failure};
+use crate::link;
+
+/// Which session, and which node is told.
+#[derive(Args, Debug)]
+pub(super) struct AboutSession {
+    /// The session's id, or a link to it
+    #[arg(value_name = "ID", value_parser = link::session)]
+    session: SessionId,
+    #[command(flatten)]
+    node: Running,
+}
+
+impl AboutSession {
+    pub(super) fn tell(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
+        self.node.ask(&request(self.session), |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+}
+
+/// Which peer, and which node is told.
+#[derive(Args, Debug)]
+pub(super) struct AboutPeer {
+    /// The peer id, as `nelumbo peers` shows it
+    #[arg(value_name = "PEER")]
+    peer: String,
+    #[command(flatten)]
+    node: Running,
+}
+
+impl AboutPeer {
+    pub(super) fn tell(self, request: impl FnOnce(String) -> Request) -> Result<Answer, Failure> {
+        self.node.ask(&request(self.peer), |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+}
