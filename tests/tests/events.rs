@@ -1,0 +1,195 @@
+//! The page of the book on events: every event of the code stands there, with the code's own words and a real example.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, Refusal};
+use nelumbo_core::base::Wall;
+use nelumbo_core::crypto::{PublicKey, SecretKey, Signature};
+use nelumbo_core::evidence::{Evidence, Exhibit};
+use nelumbo_core::wire::{AbortReason, Advertisement, Offer, PeerId, ResourceId, SessionId, TransactionType};
+use nelumbo_tokio::NodeEvent;
+use nelumbo_tokio::network::DhtState;
+
+/// Where the descriptions begin; above stands what people wrote.
+const BEGIN: &str = "<!-- From here on as the code says: the test `every_event_is_described_as_it_is` writes it. -->\n";
+const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+const ADDRESS: &str = "/ip4/192.0.2.7/tcp/4001";
+
+fn key(number: u8) -> PublicKey {
+    SecretKey::from_bytes(&[number; 32]).expect("a small number is a key").public_key()
+}
+
+/// An example of each.
+fn examples() -> Vec<NodeEvent> {
+    let (session, signature) = (SessionId::from_bytes([0x5e; 32]), Signature::from_bytes([0x51; 64]));
+    let (peer, command, attempt) =
+        (PeerId::from_bytes(&[&[0, 36, 8, 1, 18, 32][..], &[7; 32]].concat()).expect("short enough"), CommandId(7), 1);
+    let (key, creator, refusal) = (key(1), key(2), Refusal::Signature);
+    let label = |text: &str| text.parse().expect("a label");
+    let resource = ResourceId { author: key, kind: label("price"), name: label("xpi-usd") };
+    let offer = Offer {
+        types: vec![TransactionType::Spend],
+        min_amount: Some(1_000),
+        max_amount: None,
+        min_reputation: None,
+        requires_verification: false,
+        nickname: "signer 7".parse().expect("a text"),
+        description: "".parse().expect("a text"),
+        fee: Some(100),
+        response_seconds: Some(30),
+    };
+    let (issued_at, expires_at) = (Wall::from_millis(1_767_225_600_000), Wall::from_millis(1_767_229_200_000));
+    let advertisement =
+        Box::new(Advertisement { peer, addresses: Vec::new(), offer: Some(offer), issued_at, expires_at });
+    let evidence =
+        Box::new(Evidence::Equivocation { first: Exhibit([1, 2, 3][..].into()), second: Exhibit([4, 5][..].into()) });
+    let of_core = [
+        Event::SignerConnected { key, peer },
+        Event::SignerDisconnected { key, peer },
+        Event::PeerGraylisted { peer, seconds: 3_600, refusal },
+        Event::ShouldBan { peer, refusal },
+        Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },
+        Event::PeerPardoned { peer },
+        Event::Advertised { expires_at },
+        Event::Withdrawn,
+        Event::SignerDiscovered { key, advertisement },
+        Event::SignerWithdrawn { key },
+        Event::SignerFound { command, key },
+        Event::RequestFound { command, session },
+        Event::ResourceFound { command, resource: resource.clone() },
+        Event::SearchFinished { command, found: 3 },
+        Event::ResourceDiscovered { resource },
+        Event::ProtocolSaid { protocol: label("price"), payload: vec![1, 2, 3] },
+        Event::RequestListed { session },
+        Event::SessionCreated { command, session },
+        Event::SessionAnnounced { session, creator },
+        Event::SignerJoined { session, attempt, signer: key },
+        Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
+        Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },
+        Event::AttemptFailed { session, attempt, failure: AttemptFailure::Stuck(vec![key]) },
+        Event::SignerMisbehaved { session, signer: key, evidence },
+        Event::SessionCompleted { session, attempt, signature },
+        Event::ShouldBroadcast { session },
+        Event::CoordinatorFailed { session, coordinator: key, failures: 1 },
+        Event::FailoverExhausted { session, failures: 3 },
+        Event::BroadcastConfirmed { session, by: key },
+        Event::SessionAborted { session, by: key, reason: AbortReason::Declined },
+        Event::SessionExpired { session },
+        Event::SessionClosed { session },
+    ];
+    let address = || ADDRESS.parse().expect("an address");
+    let of_the_node = [
+        NodeEvent::Listening { address: format!("{ADDRESS}/p2p/{PEER}").parse().expect("an address") },
+        NodeEvent::ListenerClosed { addresses: vec![address()], error: None },
+        NodeEvent::AddressesChanged { addresses: vec![address()] },
+        NodeEvent::PeerConnected { peer: PEER.parse().expect("a peer"), address: address() },
+        NodeEvent::PeerDisconnected { peer: PEER.parse().expect("a peer") },
+        NodeEvent::PeerUpdated {
+            peer: PEER.parse().expect("a peer"),
+            addresses: vec![address()],
+            protocols: vec!["/ipfs/ping/1.0.0".to_owned()],
+            agent: "nelumbo/0.1.0".to_owned(),
+        },
+        NodeEvent::DialFailed { peer: PEER.parse().expect("a peer"), reason: "connection refused".to_owned() },
+        NodeEvent::DhtChanged { state: DhtState::Ready, peers: 12 },
+        NodeEvent::Stopped { error: None },
+    ];
+    of_core.into_iter().map(NodeEvent::Core).chain(of_the_node).collect()
+}
+
+/// A variant as the source has it: its name in JSON, what is said of it, and the same of its fields.
+struct Described {
+    name: String,
+    meaning: String,
+    fields: Vec<(String, String)>,
+}
+
+/// Reads the variants of an enumeration out of formatted code.
+fn described(path: &str, enumeration: &str) -> Vec<Described> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let code = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (_, body) = code.split_once(&format!("pub enum {enumeration} {{\n")).expect("the enumeration is there");
+    let (mut all, mut words) = (Vec::<Described>::new(), String::new());
+    for line in body.lines().take_while(|line| *line != "}") {
+        let depth = line.len() - line.trim_start().len();
+        if let Some(comment) = line.trim().strip_prefix("///") {
+            words.push_str(comment);
+        } else if line.trim().starts_with('#') || line.trim() == "}," {
+        } else if depth == 4 {
+            let variant: String = line.trim().chars().take_while(char::is_ascii_alphanumeric).collect();
+            let meaning = without_links(std::mem::take(&mut words).trim());
+            // What is untagged stands for another enumeration.
+            if !line.contains('(') {
+                all.push(Described { name: kebab(&variant), meaning, fields: Vec::new() });
+            }
+        } else if let Some((field, _)) = line.trim().split_once(':') {
+            let meaning = without_links(std::mem::take(&mut words).trim());
+            all.last_mut().expect("fields follow a variant").fields.push((field.to_owned(), meaning));
+        }
+    }
+    all
+}
+
+fn kebab(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+/// [`Name`](path) is `Name`.
+fn without_links(text: &str) -> String {
+    let mut plain = text.replace("[`", "`");
+    while let Some(start) = plain.find("`](") {
+        let end = start + plain[start..].find(')').expect("links end");
+        plain.replace_range(start + 1..=end, "");
+    }
+    plain.replace("`]", "`")
+}
+
+#[test]
+fn every_event_is_described_as_it_is() {
+    let page = include_str!("../../docs/src/events.md");
+    let mut expected = String::new();
+    let mut known = BTreeSet::new();
+    let examples: Vec<(serde_json::Value, String)> = examples()
+        .iter()
+        .map(|event| serde_json::to_string(event).expect("an object"))
+        .map(|text| (serde_json::from_str(&text).expect("it was an object"), text))
+        .collect();
+    let parts = [
+        ("Signers, sessions, searches", described("core/src/api/event.rs", "Event")),
+        ("The node itself", described("io-tokio/src/event.rs", "NodeEvent")),
+    ];
+    for (title, part) in parts {
+        write!(expected, "\n## {title}\n").expect("a text takes what is written");
+        for Described { name, meaning, fields } in part {
+            let example = examples.iter().find(|(example, _)| example["event"] == name.as_str());
+            let (example, text) = example.unwrap_or_else(|| panic!("there is no example of {name}"));
+            let names: BTreeSet<_> = fields.iter().map(|(field, _)| field.as_str()).chain(["event"]).collect();
+            let shown: BTreeSet<_> = example.as_object().expect("an object").keys().map(String::as_str).collect();
+            assert_eq!(names, shown, "{name}");
+            write!(expected, "\n### `{name}`\n\n{meaning}\n").expect("a text takes what is written");
+            for (place, (field, meaning)) in fields.iter().enumerate() {
+                let before = if place == 0 { "\n" } else { "" };
+                writeln!(expected, "{before}- `{field}`: {meaning}").expect("a text takes what is written");
+            }
+            write!(expected, "\n```json\n{text}\n```\n").expect("a text takes what is written");
+            known.insert(name);
+        }
+    }
+    assert_eq!(known.len(), examples.len(), "an example of each, and each once");
+    let (_, found) = page.split_once(BEGIN).expect("the page says where the descriptions begin");
+    if found != expected {
+        let new = std::env::temp_dir().join("nelumbo-events.md");
+        let (written, _) = page.split_once(BEGIN).expect("seen above");
+        std::fs::write(&new, format!("{written}{BEGIN}{expected}")).expect("there is a temporary folder");
+        panic!("docs/src/events.md is not what the code says; {} is", new.display());
+    }
+}
