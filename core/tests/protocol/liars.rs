@@ -349,10 +349,14 @@ fn early_messages_are_bounded_and_forgotten() {
         poke(&mut desk, 1, session);
     }
     desk.refuses(Refusal::Full, |desk| poke(desk, 0, 4));
-    desk.refuses(Refusal::Full, |desk| poke(desk, 2, 4));
+    let before = desk.node.view().refusals().total();
+    poke(&mut desk, 2, 4);
+    poke(&mut desk, 2, 5);
+    assert_eq!(desk.node.view().refusals().total(), before, "whoever has the most makes room");
+    desk.refuses(Refusal::Full, |desk| poke(desk, 2, 6));
     desk.wait(61_000);
     let before = desk.node.view().refusals().total();
-    poke(&mut desk, 2, 5);
+    poke(&mut desk, 2, 6);
     assert_eq!(desk.node.view().refusals().total(), before, "there is room again");
 }
 
