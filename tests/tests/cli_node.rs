@@ -67,6 +67,7 @@ fn three_nodes_sign_although_one_is_killed() {
     assert_eq!(group.nodes[1].json(&["sessions", "--phase", "complete"])["sessions"], Value::Array(Vec::new()));
     let shown = group.nodes[1].json(&["sessions", "show", &link]);
     assert_eq!((&shown["message"], &shown["network"]), (&Value::from(MESSAGE), &Value::from("regtest")));
+    assert_eq!((&shown["kind"], &shown["description"]), (&Value::Null, &"".into()));
     assert_eq!(group.nodes[1].json(&["join", &link]), serde_json::json!({}));
     assert_eq!(phase(&group.nodes[1], &session), "nonce-exchange");
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::SessionId;
+use nelumbo_core::wire::{SessionId, TransactionType};
 use serde::{Deserialize, Serialize};
 
 use crate::link::SessionLink;
@@ -114,6 +114,10 @@ pub(crate) struct Session {
     pub(crate) network: Network,
     /// What is signed.
     pub(crate) message: String,
+    /// What kind of transaction it belongs to.
+    pub(crate) kind: Option<TransactionType>,
+    /// What the creator has to say about it.
+    pub(crate) description: String,
     pub(crate) tweak: Tweak,
     pub(crate) election: Method,
     pub(crate) created: u64,
@@ -164,6 +168,8 @@ impl Session {
             summary: view.into(),
             network: definition.network,
             message: hex::encode(&definition.message),
+            kind: definition.details.kind,
+            description: definition.details.description.as_str().to_owned(),
             tweak: definition.tweak,
             election: definition.election,
             created: definition.created_at.as_millis(),

@@ -31,6 +31,9 @@ impl Show {
                 ("suite", summary.suite.to_string()),
                 ("network", session.network.to_string()),
                 ("message", session.message),
+                ("type", session.kind.map_or_else(|| "not said".to_owned(), |kind| kind.as_str().to_owned())),
+                // The creator chose this text: what could command the terminal is escaped.
+                ("description", session.description.escape_debug().to_string()),
                 ("tweak", format!("{:?}", session.tweak).to_lowercase()),
                 ("election", session.election.to_string()),
                 ("creator", summary.creator.to_string()),
