@@ -80,6 +80,11 @@ async fn ten_thousand_messages_each_way_over_websocket() {
 }
 
 #[tokio::test]
+async fn ten_thousand_messages_each_way_in_memory() {
+    exchange("/memory/0").await;
+}
+
+#[tokio::test]
 async fn the_largest_message_arrives_and_a_larger_one_does_not_leave() {
     let mut group = Group::default();
     let (one, at) = group.listen(client(), LOOPBACK).await;
@@ -384,7 +389,7 @@ async fn a_node_behind_a_relay_gets_messages_through_it() {
 
 #[tokio::test]
 async fn a_port_that_another_node_listens_on_is_refused() {
-    for on in [LOOPBACK, "/ip4/127.0.0.1/tcp/0/ws", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+    for on in [LOOPBACK, "/ip4/127.0.0.1/tcp/0/ws", "/ip4/127.0.0.1/udp/0/quic-v1", "/memory/0"] {
         let mut group = Group::default();
         let (_, mut at) = group.listen(client(), on).await;
         // The peer id, which no address to listen on has.

@@ -1,7 +1,8 @@
 //! Which addresses are told to others, and which are believed.
 //!
 //! Owns the classification of multiaddrs and the filter built on it. Invariant: a node that is reachable from outside
-//! neither advertises nor stores loopback or private addresses; a node that listens on loopback only keeps them all.
+//! neither advertises nor stores loopback or private addresses; a node that listens on loopback only keeps them all. An
+//! address in this process's memory counts as loopback.
 //! Decided from parsed multiaddrs, never from their text. Driven by [`super::Network`].
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -84,6 +85,7 @@ fn is_loopback(address: &Multiaddr) -> bool {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
         Some(Protocol::Ip6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
         Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => is_local_name(&name),
+        Some(Protocol::Memory(_)) => true,
         _ => false,
     }
 }
@@ -177,8 +179,11 @@ mod tests {
         let loopback = address("/ip4/127.0.0.1/tcp/4001");
         let wildcard = address("/ip4/0.0.0.0/tcp/4001");
         let lan = address("/ip4/192.168.1.1/tcp/4001");
+        let memory = address("/memory/7");
         let none: [&Multiaddr; 0] = [];
         assert!(AddressFilter::Automatic.decide([&loopback], none).admits(&lan));
+        assert!(AddressFilter::Automatic.decide([&memory, &loopback], none).admits(&memory));
+        assert!(!AddressFilter::Automatic.decide([&wildcard], none).admits(&memory));
         assert!(!AddressFilter::Automatic.decide([&loopback, &wildcard], none).admits(&lan));
         assert!(AddressFilter::Automatic.decide(none, [&loopback]).admits(&loopback));
         assert!(!AddressFilter::Automatic.decide(none, none).admits(&loopback));

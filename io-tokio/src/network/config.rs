@@ -207,7 +207,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Listens on this address too.
+    /// Listens on this address too. `/memory/N` is in this process's memory, for tests and for many nodes in one process;
+    /// `/memory/0` takes a number that is free.
     pub fn listen_on(mut self, address: Multiaddr) -> Self {
         self.listen.push(address);
         self

@@ -31,7 +31,9 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, PeerId, Swarm, TransportError, gossipsub::TopicHash, identity::Keypair, kad};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, TransportError, gossipsub::TopicHash, identity::Keypair, kad, multiaddr::Protocol,
+};
 use tokio::time::Instant;
 
 pub use self::{
@@ -132,6 +134,10 @@ impl Network {
         for address in &config.listen {
             swarm.listen_on(address.clone()).map_err(|error| {
                 let reason = match error {
+                    // libp2p says of it what it says of one where nobody listens.
+                    TransportError::Other(_) if matches!(address.iter().next(), Some(Protocol::Memory(_))) => {
+                        "the address is in use in this process".to_owned()
+                    }
                     // Says nothing about what it holds.
                     TransportError::Other(error) => error.to_string(),
                     error => error.to_string(),

@@ -1,8 +1,11 @@
 //! How connections are made.
 //!
-//! Owns the stack of transports: TCP, WebSocket, QUIC and relayed circuits, names resolved by DNS, Noise and yamux on
-//! everything but QUIC, which brings its own. Invariant: every connection is authenticated, and none waits for Nagle.
-//! Driven by libp2p's swarm.
+//! Owns the stack of transports: TCP, WebSocket, QUIC, relayed circuits and this process's memory, names resolved by DNS,
+//! Noise and yamux on everything but QUIC, which brings its own. Invariant: every connection is authenticated, and none
+//! waits for Nagle. Driven by libp2p's swarm.
+//!
+//! `/memory/N` is for many nodes in one process, and for tests: it takes no port and no socket, and all else is as over
+//! TCP. Nothing outside the process can reach such an address, and other nodes count it as loopback.
 
 use std::{
     io,
@@ -11,7 +14,11 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId, Transport,
-    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, MemoryTransport},
+        upgrade::Version,
+    },
     dns,
     identity::Keypair,
     multiaddr::Protocol,
@@ -55,6 +62,13 @@ pub(crate) fn build(
         .timeout(config.dial_timeout)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
+    let memory = MemoryTransport::new()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(yamux.clone())
+        .timeout(config.dial_timeout)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
     let (circuits, relay_client) = relay::client::new(keypair.public().to_peer_id());
     let circuits = circuits
         .upgrade(Version::V1Lazy)
@@ -63,9 +77,12 @@ pub(crate) fn build(
         .timeout(config.dial_timeout)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on.
+    // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on. Circuits come before
+    // memory, which would dial the relay itself, and memory before names, which are looked for in any address.
     let transport = circuits
         .or_transport(websocket)
+        .map(|either, _| either.into_inner())
+        .or_transport(memory)
         .map(|either, _| either.into_inner())
         .or_transport(direct)
         .map(|either, _| either.into_inner())
