@@ -133,6 +133,29 @@ fn coordinators_that_are_killed_are_followed_by_the_next_ones() {
 }
 
 #[test]
+fn strangers_advertise_find_each_other_and_sign() {
+    for (signers, options) in [(5, &[][..]), (3, &["--processes", "--suite", "bip340"])] {
+        let demo = demo(&[&["--discover", "--signers", &signers.to_string()], options].concat());
+        let suite = if signers == 5 { "lotus" } else { "bip340" };
+        judge(&demo, suite, "tcp", signers);
+        assert_eq!(demo["bystanders"].as_u64(), Some(3));
+        let strangers: Vec<u64> = (4..4 + signers as u64).collect();
+        let all = |event: &str| {
+            let mut nodes = witnesses(&demo, event);
+            nodes.sort_unstable();
+            nodes
+        };
+        assert_eq!(all("signers-found"), strangers[..1], "the first stranger asks");
+        for event in ["advertised", "request-found", "approved"] {
+            assert_eq!(all(event), strangers[1..], "{event}");
+        }
+        for event in ["nonces-exchanged", "session-completed"] {
+            assert_eq!(all(event), strangers, "{event}");
+        }
+    }
+}
+
+#[test]
 fn ten_nodes_find_each_other_through_the_first() {
     judge(&demo(&["--signers", "10"]), "lotus", "tcp", 10);
     judge(&demo(&["--signers", "2", "--transport", "quic"]), "lotus", "quic", 2);

@@ -20,7 +20,8 @@ Examples:
   nelumbo demo
   nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
   nelumbo demo --processes --repeat 50 --json
-  nelumbo demo --signers 5 --kill-coordinator 2 --processes";
+  nelumbo demo --signers 5 --kill-coordinator 2 --processes
+  nelumbo demo --discover --signers 5";
 
 const JSON: &str = "\
 With --json, standard output is one object:
@@ -38,6 +39,8 @@ With --json, standard output is one object:
   broadcast_by, failovers                         who broadcast, and how many coordinators it saw fail
   timeline      ms (since the command), node, event, and the coordinator or signer that the event is about
                 these three only with --kill-coordinator
+  bystanders, timeline                            nodes that sign nothing; ms (since the start), node, event
+                these two only with --discover, where `discovery` is until every signer has found the request
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
@@ -83,6 +86,10 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "1", conflicts_with = "repeat",
         value_parser = value_parser!(u16).range(1..))]
     kill_coordinator: Option<u16>,
+    /// Lets the signers be strangers: they advertise, one of them finds the others, asks them, they approve and sign;
+    /// three more nodes sign nothing, and the address of one of these is all that anybody knows
+    #[arg(long, conflicts_with_all = ["repeat", "kill_coordinator"])]
+    discover: bool,
     /// How many seconds each phase may take
     #[arg(long, value_name = "S", default_value = "120", value_parser = values::seconds)]
     timeout: Duration,
@@ -148,6 +155,7 @@ impl Demo {
             port: self.port,
             repeat: self.repeat.map(|repeat| usize::try_from(repeat).unwrap_or(usize::MAX)),
             kill: self.kill_coordinator.map(usize::from),
+            discover: self.discover,
             patience: self.timeout,
             verbose,
         })

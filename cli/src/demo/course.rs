@@ -53,6 +53,9 @@ impl<'a> Course<'a> {
     pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
         let began = Instant::now();
         let nodes = self.start().await?;
+        if self.plan.discover {
+            return self.discover(began, &nodes).await;
+        }
         let started = Instant::now();
         self.progress.end(&[("start", started - began)]);
         self.meet(&nodes).await?;
@@ -93,41 +96,61 @@ impl<'a> Course<'a> {
             None => None,
         };
         last += failover.as_ref().map_or(Duration::ZERO, |failover| failover.took);
-        Ok(Outcome {
+        let phases = Phases {
+            start: millis(started - began),
+            discovery: millis(met - started),
+            nonce_exchange: millis(exchange),
+            partial_signatures: millis(signatures),
+            repeats: self.plan.repeat.map(|_| millis(last - first.complete)),
+            failover: failover.as_ref().map(|failover| millis(failover.took)),
+        };
+        let session_ms = self.plan.repeat.map(|_| SessionTimes::of(times));
+        let coordinator = keys[election.coordinator()];
+        let parts = (context, keys, coordinator, first.signature, phases);
+        Ok(Outcome { session_ms, failover, ..self.outcome(parts, last - began) })
+    }
+
+    /// What came of it, once the signature has been verified.
+    pub(super) fn outcome(
+        &self,
+        (context, keys, coordinator, signature, phases_ms): (
+            KeyAggContext,
+            Vec<PublicKey>,
+            PublicKey,
+            Signature,
+            Phases,
+        ),
+        elapsed: Duration,
+    ) -> Outcome {
+        Outcome {
             suite: self.plan.suite,
             message: hex::encode(&self.plan.message),
             aggregate_key: context.aggregate_key(),
             address: address::of_output_key(self.plan.suite, Network::Regtest, &context.aggregate_key()),
-            signature: first.signature,
-            coordinator: keys[election.coordinator()],
+            signature,
+            coordinator,
             public_keys: keys,
             verified: true,
             signers: self.plan.signers,
             transport: self.plan.transport,
             processes: self.plan.processes,
-            elapsed_ms: millis(last - began),
-            phases_ms: Phases {
-                start: millis(started - began),
-                discovery: millis(met - started),
-                nonce_exchange: millis(exchange),
-                partial_signatures: millis(signatures),
-                repeats: self.plan.repeat.map(|_| millis(last - first.complete)),
-                failover: failover.as_ref().map(|failover| millis(failover.took)),
-            },
-            session_ms: self.plan.repeat.map(|_| SessionTimes::of(times)),
-            failover,
+            elapsed_ms: millis(elapsed),
+            phases_ms,
+            session_ms: None,
+            failover: None,
+            discovery: None,
             rss_mib: self.crew.largest_resident(),
-        })
+        }
     }
 
     /// Starts all nodes; the first one before the others, who need its address. Returns their keys.
     async fn start(&mut self) -> Result<Vec<PublicKey>, Failure> {
-        self.progress.begin("starting", self.plan.signers);
-        let mut starting = Starting { nodes: vec![None; self.plan.signers], first_only: true };
+        self.progress.begin("starting", self.plan.nodes());
+        let mut starting = Starting { nodes: vec![None; self.plan.nodes()], first_only: true };
         self.order_start(FIRST, None).await?;
         self.wait_for(&mut starting).await?;
         let through = starting.nodes[FIRST].clone().map(|(_, address)| address);
-        for node in FIRST + 1..self.plan.signers {
+        for node in FIRST + 1..self.plan.nodes() {
             self.order_start(node, through.clone()).await?;
         }
         starting.first_only = false;
@@ -144,7 +167,8 @@ impl<'a> Course<'a> {
             folder: self.folder.join(format!("node-{}", node + 1)),
             listen: self.plan.transport.loopback(port),
             through,
-            nodes: self.plan.signers,
+            nodes: self.plan.nodes(),
+            is_stranger: self.plan.discover,
             turn_ms: self.plan.kill.map(|_| failover::TURN.as_millis() as u64),
         };
         self.crew.order(node, Order::Start(start)).await
@@ -190,7 +214,7 @@ impl<'a> Course<'a> {
         Ok(Signed { session: *session, signature: *signature, commanded, exchanged, complete })
     }
 
-    async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
+    pub(super) async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
         self.wait(stage, true).await
     }
 

@@ -67,7 +67,7 @@ impl Crew {
     pub(super) fn gather(plan: &Plan) -> Result<Self, Failure> {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let member = |node| if plan.processes { process(plan, node, &sender) } else { task(plan, node, &sender) };
-        let members = (0..plan.signers).map(member).collect::<Result<_, _>>()?;
+        let members = (0..plan.nodes()).map(member).collect::<Result<_, _>>()?;
         Ok(Self { members, arrivals })
     }
 

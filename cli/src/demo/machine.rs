@@ -19,7 +19,7 @@ const FILES: u64 = 64;
 /// other's connections. This asks for the port alone, which the system refuses.
 pub(super) fn check_ports(plan: &Plan) -> Result<(), Failure> {
     let Some(first) = plan.port else { return Ok(()) };
-    for port in (first..=u16::MAX).take(plan.signers) {
+    for port in (first..=u16::MAX).take(plan.nodes()) {
         let address = (Ipv4Addr::LOCALHOST, port);
         let bound = match plan.transport {
             Transport::Tcp | Transport::Ws => TcpListener::bind(address).map(drop),
@@ -37,7 +37,7 @@ pub(super) fn check_ports(plan: &Plan) -> Result<(), Failure> {
 
 /// Makes room for as many open files as the nodes in this process need.
 pub(super) fn make_room(plan: &Plan) -> Result<(), Failure> {
-    let nodes = plan.signers as u64;
+    let nodes = plan.nodes() as u64;
     let needed = match (plan.processes, plan.transport) {
         (true, _) | (_, Transport::Quic) => nodes * FILES_PER_NODE + FILES,
         // Both ends of every connection are in this process, and some pairs connect twice.

@@ -54,6 +54,8 @@ pub(crate) struct Start {
     pub(crate) through: Option<String>,
     /// How many nodes there will be.
     pub(crate) nodes: usize,
+    /// Whether it is to meet nobody but those whom it has a reason to.
+    pub(crate) is_stranger: bool,
     /// How long a coordinator's turn is, in milliseconds; none for the usual time.
     pub(crate) turn_ms: Option<u64>,
 }
@@ -75,6 +77,20 @@ pub(crate) enum Order {
         suite: Suite,
         /// All signers.
         keys: Vec<PublicKey>,
+        /// What is signed, in hexadecimal.
+        message: String,
+    },
+    /// Offer to sign.
+    Advertise,
+    /// Find signers that advertise.
+    Find {
+        /// How many.
+        others: usize,
+    },
+    /// Ask those that were found to sign.
+    Request {
+        /// The rules.
+        suite: Suite,
         /// What is signed, in hexadecimal.
         message: String,
     },
@@ -122,6 +138,23 @@ pub(crate) enum Report {
     Met {
         /// Others than itself.
         others: usize,
+    },
+    /// Its offer is on its way.
+    Advertised,
+    /// It has found all signers.
+    Found {
+        /// Their keys.
+        keys: Vec<PublicKey>,
+    },
+    /// It is asked to sign.
+    Asked {
+        /// Which session.
+        session: SessionId,
+    },
+    /// It takes part.
+    Approved {
+        /// In which session.
+        session: SessionId,
     },
     /// It has every signer's nonce, and its partial signature is out.
     NoncesExchanged {

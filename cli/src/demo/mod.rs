@@ -1,11 +1,12 @@
 //! The demonstration: real nodes on this machine that find each other and sign together.
 //!
 //! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages` for
-//! its parts and `failover` for the part that kills, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between
+//! its parts and `failover` for the part that kills, `discovery` for the one among strangers, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between
 //! them, `machine` for what all this needs, `progress` and `outcome` for what people see. Commands drive it.
 
 mod course;
 mod crew;
+mod discovery;
 mod failover;
 mod machine;
 mod messages;
@@ -43,10 +44,19 @@ pub(crate) struct Plan {
     pub(crate) repeat: Option<usize>,
     /// How many coordinators are killed before they broadcast, if that is to be shown.
     pub(crate) kill: Option<usize>,
+    /// Whether the nodes are strangers, who find each other by what they advertise.
+    pub(crate) discover: bool,
     /// How long one phase may take.
     pub(crate) patience: Duration,
     /// How much the nodes log.
     pub(crate) verbose: u8,
+}
+
+impl Plan {
+    /// How many nodes there are, those that sign nothing among them.
+    fn nodes(&self) -> usize {
+        self.signers + if self.discover { discovery::BYSTANDERS } else { 0 }
+    }
 }
 
 /// Carries the plan out. Whatever comes of it, no process and no file is left behind.

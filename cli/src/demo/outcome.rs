@@ -8,6 +8,7 @@ use std::time::Duration;
 use nelumbo_core::crypto::{PublicKey, Signature, Suite};
 use serde::Serialize;
 
+use super::discovery::Discovery;
 use super::failover::Failover;
 use super::messages::Transport;
 use crate::failure::Failure;
@@ -33,6 +34,8 @@ pub(crate) struct Outcome {
     pub(super) session_ms: Option<SessionTimes>,
     #[serde(flatten)]
     pub(super) failover: Option<Failover>,
+    #[serde(flatten)]
+    pub(super) discovery: Option<Discovery>,
     pub(super) rss_mib: Option<f64>,
 }
 
@@ -113,7 +116,8 @@ impl Outcome {
             rows.push(("failovers", failover.failovers.to_string()));
         }
         output::table(&rows)?;
-        self.failover.as_ref().map_or(Ok(()), Failover::print)
+        self.failover.as_ref().map_or(Ok(()), Failover::print)?;
+        self.discovery.as_ref().map_or(Ok(()), Discovery::print)
     }
 }
 

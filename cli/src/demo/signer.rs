@@ -8,19 +8,23 @@ use std::io::{self, BufRead};
 use std::thread;
 use std::time::Duration;
 
-use nelumbo_core::api::{Config, Event, Phase};
+use nelumbo_core::api::{Config, Event, Phase, SignerFilter};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite};
-use nelumbo_core::wire::SessionId;
+use nelumbo_core::wire::{Details, Offer, SessionId, TransactionType};
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
 use tokio::sync::mpsc;
 
+use super::discovery::PAUSE;
 use super::messages::{Order, Report, Start, Turn};
 use crate::output;
 
 /// What many nodes in one process may use together; the limit of a node's own is for a node alone.
 const MEMORY: usize = 8 << 30;
+
+/// What strangers sign for.
+const KIND: TransactionType = TransactionType::Spend;
 
 /// Why a node cannot go on, and what the caller can do about it, if anything.
 struct Trouble {
@@ -82,6 +86,8 @@ struct Signer<R> {
     handle: Handle,
     events: Events,
     report: R,
+    /// Whom it has found.
+    found: BTreeSet<PublicKey>,
     /// Whom to meet, once that is known.
     sought: BTreeSet<PublicKey>,
     met: Option<usize>,
@@ -97,7 +103,7 @@ impl<R: Fn(Report)> Signer<R> {
             config.broadcast_timeout = Duration::from_millis(turn);
         }
         let (handle, events) = Builder::with_key(config, network, start.folder, key)?.start()?;
-        Ok(Self { handle, events, report, sought: BTreeSet::new(), met: None })
+        Ok(Self { handle, events, report, found: BTreeSet::new(), sought: BTreeSet::new(), met: None })
     }
 
     async fn work(mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Trouble> {
@@ -111,6 +117,9 @@ impl<R: Fn(Report)> Signer<R> {
                         self.meet().await?;
                     }
                     Some(Order::Sign { suite, keys, message }) => self.sign(suite, keys, &message).await?,
+                    Some(Order::Advertise) => self.handle.advertise(offer()).await.map_err(Trouble::of)?,
+                    Some(Order::Find { others }) => self.find(others).await?,
+                    Some(Order::Request { suite, message }) => self.request(suite, &message).await?,
                     Some(Order::Broadcast { session }) => {
                         self.handle.confirm_broadcast(session).await.map_err(Trouble::of)?;
                     }
@@ -135,7 +144,12 @@ impl<R: Fn(Report)> Signer<R> {
         };
         match event {
             Event::SignerConnected { .. } | Event::SignerDisconnected { .. } => self.meet().await?,
-            Event::SessionAnnounced { session, .. } => self.handle.join(session).await.map_err(Trouble::of)?,
+            Event::SessionAnnounced { session, .. } => {
+                (self.report)(Report::Asked { session });
+                self.handle.join(session).await.map_err(Trouble::of)?;
+                (self.report)(Report::Approved { session });
+            }
+            Event::Advertised { .. } => (self.report)(Report::Advertised),
             Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. } => {
                 (self.report)(Report::NoncesExchanged { session });
             }
@@ -178,6 +192,29 @@ impl<R: Fn(Report)> Signer<R> {
         Ok(())
     }
 
+    /// Looks until it has found so many signers that advertise.
+    async fn find(&mut self, others: usize) -> Result<(), Trouble> {
+        let filter = SignerFilter { kind: Some(KIND), max_results: others, ..SignerFilter::default() };
+        while self.found.len() < others {
+            let found = self.handle.find_signers(filter.clone()).await.map_err(Trouble::of)?;
+            self.found.extend(found.into_iter().map(|(key, _)| key));
+            tokio::time::sleep(PAUSE).await;
+        }
+        (self.report)(Report::Found { keys: self.found.iter().copied().collect() });
+        Ok(())
+    }
+
+    /// Asks in public whom it has found.
+    async fn request(&mut self, suite: Suite, message: &str) -> Result<(), Trouble> {
+        let message = hex::decode(message).map_err(Trouble::of)?;
+        let keys = self.found.iter().copied().chain([self.handle.key()]).collect();
+        let description = "a demonstration among strangers".parse().map_err(Trouble::of)?;
+        let details = Details { kind: Some(KIND), description, ..Details::default() };
+        let session = NewSession { details, is_listed: true, ..NewSession::new(suite, keys, message) };
+        self.handle.create(session).await.map_err(Trouble::of)?;
+        Ok(())
+    }
+
     async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, message: &str) -> Result<(), Trouble> {
         let message = hex::decode(message).map_err(Trouble::of)?;
         let session = NewSession::new(suite, keys, message);
@@ -186,11 +223,17 @@ impl<R: Fn(Report)> Signer<R> {
     }
 }
 
-/// A node that serves the DHT, and wants a connection to every other one.
+/// What a stranger offers.
+fn offer() -> Offer {
+    Offer { types: vec![KIND], max_amount: Some(1_000_000), ..Offer::default() }
+}
+
+/// A node that serves the DHT, and wants a connection to every other one unless it is a stranger.
 fn network(start: &Start) -> Result<NetworkConfig, Trouble> {
     let others = u32::try_from(start.nodes.saturating_sub(1)).map_err(Trouble::of)?;
     // Room for both ends of a pair dialling at once, also among those that the node has not chosen itself.
-    let connections = Connections::new(others, 4 * others + 16).map_err(Trouble::of)?;
+    let wanted = if start.is_stranger { 0 } else { others };
+    let connections = Connections::new(wanted, 4 * others + 16).map_err(Trouble::of)?;
     let network = NetworkConfig::full()
         .connections(connections)
         .memory_limit(MEMORY)
