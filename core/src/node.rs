@@ -65,6 +65,8 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) offer: Option<Offer>,
     /// The types that it has last advertised for.
     advertised: Vec<TransactionType>,
+    /// The types for which it wants to hear of signers.
+    subscribed: BTreeSet<TransactionType>,
     /// When it last signed an announcement.
     issued_at: Wall,
     /// What it announces, by the name of the record in the DHT.

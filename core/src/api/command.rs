@@ -37,7 +37,7 @@ pub enum Command {
     Advertise(Box<Offer>),
     /// Offer nothing any more.
     Withdraw,
-    /// Hear of signers for this type as soon as they advertise.
+    /// Hear of signers for this type: of those who advertise already, and of others as soon as they do.
     Subscribe(TransactionType),
     /// Hear of them no more.
     Unsubscribe(TransactionType),

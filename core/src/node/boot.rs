@@ -98,6 +98,7 @@ impl<V: Verifier> Node<V> {
             reputations: Reputations::new(limits.reputations),
             offer: None,
             advertised: Vec::new(),
+            subscribed: BTreeSet::new(),
             issued_at: Wall::default(),
             own: BTreeMap::new(),
             protocols: Protocols::new(),
@@ -121,6 +122,7 @@ impl<V: Verifier> Node<V> {
                     node.expire_after(id, until);
                 }
                 Remembered::Offer(offer) => {
+                    node.advertised.clone_from(&offer.types);
                     node.offer = Some(*offer);
                     node.timers.set(TimerReason::Advertisement, now.mono.after(SETTLE_ADDRESSES));
                 }

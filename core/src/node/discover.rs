@@ -44,10 +44,13 @@ impl<V: Verifier> Node<V> {
                 self.withdraw().map_err(CommandError::Signer)
             }
             Command::Subscribe(kind) => {
+                self.subscribed.insert(kind);
                 self.outbox.push(Output::Subscribe(Topic::from_static(kind.topic())));
+                self.read(&List::Signers(kind));
                 Ok(())
             }
             Command::Unsubscribe(kind) => {
+                self.subscribed.remove(&kind);
                 self.outbox.push(Output::Unsubscribe(Topic::from_static(kind.topic())));
                 Ok(())
             }
@@ -89,17 +92,8 @@ impl<V: Verifier> Node<V> {
     /// Signs this node's offer and tells everyone who may want it.
     pub(super) fn advertise(&mut self) -> Result<(), crate::crypto::SignerError> {
         let Some(offer) = self.offer.clone() else { return Ok(()) };
-        let lifetime = self.config.advertisement_lifetime.min(MAX_LIFETIME);
-        self.timers.set(TimerReason::Advertisement, self.now.mono.after(lifetime / 2));
-        let types = offer.types.clone();
-        let (bytes, issued_at, expires_at) = self.seal_advertisement(Some(offer), lifetime)?;
-        self.publish_advertisement(bytes.clone(), &types, expires_at);
-        let lists = types.iter().map(|kind| List::Signers(*kind)).chain([List::AllSigners]);
-        let digest = sha256(&[&bytes]);
-        for list in lists {
-            self.list(Listing { list, name: None, digest, issued_at, expires_at })?;
-        }
-        self.advertised = types;
+        self.timers.set(TimerReason::Advertisement, self.now.mono.after(self.advertisement_lifetime() / 2));
+        let expires_at = self.publish_offer(Some(offer))?;
         self.outbox.push(Output::Event(Event::Advertised { expires_at }));
         Ok(())
     }
@@ -107,37 +101,40 @@ impl<V: Verifier> Node<V> {
     /// Says that this node offers nothing any more, for as long as somebody may remember that it did.
     fn withdraw(&mut self) -> Result<(), crate::crypto::SignerError> {
         self.timers.cancel(&TimerReason::Advertisement);
-        let types = core::mem::take(&mut self.advertised);
-        let (bytes, _, expires_at) =
-            self.seal_advertisement(None, self.config.advertisement_lifetime.min(MAX_LIFETIME))?;
-        let (own_key, is_other) = (self.own_key, |list: &List| matches!(list, List::Resources(_) | List::Requests(_)));
-        self.own.retain(|key, _| match key {
-            RecordKey::List(list, _) => is_other(list),
-            RecordKey::Advertisement(key) => *key != own_key,
-            _ => true,
-        });
-        self.publish_advertisement(bytes, &types, expires_at);
+        self.publish_offer(None)?;
         self.outbox.push(Output::Event(Event::Withdrawn));
         Ok(())
     }
 
-    fn seal_advertisement(
-        &mut self,
-        offer: Option<Offer>,
-        lifetime: Duration,
-    ) -> Result<(Bytes, Wall, Wall), crate::crypto::SignerError> {
-        let issued_at = self.issue();
-        let expires_at = issued_at.checked_add(lifetime).unwrap_or(issued_at);
-        let (peer, addresses) = (self.own_peer, self.addresses.clone());
-        let body = Body::Advertisement(Advertisement { peer, addresses, offer, issued_at, expires_at });
-        Ok((seal(self.signer.as_mut(), self.config.network, body)?, issued_at, expires_at))
+    fn advertisement_lifetime(&self) -> Duration {
+        self.config.advertisement_lifetime.min(MAX_LIFETIME)
     }
 
-    fn publish_advertisement(&mut self, bytes: Bytes, types: &[TransactionType], expires_at: Wall) {
-        for kind in types {
-            self.outbox.push(Output::Publish { topic: Topic::from_static(kind.topic()), bytes: bytes.clone() });
-        }
+    /// Shows an offer, or that there is none, wherever it or the one before it may be looked for: whoever knows the old
+    /// one asks for the new one only when a directory says that there is one.
+    fn publish_offer(&mut self, offer: Option<Offer>) -> Result<Wall, crate::crypto::SignerError> {
+        let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
+        let shown: BTreeSet<TransactionType> = self.advertised.iter().chain(&types).copied().collect();
+        let issued_at = self.issue();
+        let expires_at = issued_at.checked_add(self.advertisement_lifetime()).unwrap_or(issued_at);
+        let (peer, addresses) = (self.own_peer, self.addresses.clone());
+        let body = Body::Advertisement(Advertisement { peer, addresses, offer, issued_at, expires_at });
+        let bytes = seal(self.signer.as_mut(), self.config.network, body)?;
+        self.gossip(&bytes, shown.iter().copied());
+        let digest = sha256(&[&bytes]);
         self.announce(RecordKey::Advertisement(self.own_key), bytes, expires_at);
+        for list in shown.into_iter().map(List::Signers).chain([List::AllSigners]) {
+            self.list(Listing { list, name: None, digest, issued_at, expires_at })?;
+        }
+        self.advertised = types;
+        Ok(expires_at)
+    }
+
+    fn gossip(&mut self, advertisement: &Bytes, kinds: impl IntoIterator<Item = TransactionType>) {
+        for kind in kinds {
+            let (topic, bytes) = (Topic::from_static(kind.topic()), advertisement.clone());
+            self.outbox.push(Output::Publish { topic, bytes });
+        }
     }
 
     /// The time at which an announcement is signed: later than any before it, because the newer holds.
@@ -169,21 +166,35 @@ impl<V: Verifier> Node<V> {
         self.own.insert(key, Own { value, expires_at });
     }
 
-    /// Puts everything into the DHT that this node announces, once there is one, and looks who has asked for it meanwhile.
+    /// Says again everything that this node announces, once there is somebody to say it to, and looks what has been said
+    /// to it meanwhile.
     pub(super) fn republish(&mut self) {
         let now = self.now.wall;
         self.own.retain(|_, own| own.expires_at > now);
         self.timers.set(TimerReason::Store, self.now.mono.after(self.config.republish));
-        if self.routing_table > 0 {
-            for (key, own) in &self.own {
-                let (value, lifetime) = (own.value.clone(), own.expires_at.since(now));
-                self.outbox.push(Output::Store { key: alloc::format!("{key}"), value, lifetime });
-            }
-            for key in RecordKey::parts(&List::Requests(self.own_key)) {
-                self.lookups.ask(key, None);
-            }
-            self.begin_lookups();
+        if self.routing_table == 0 {
+            return;
         }
+        for (key, own) in &self.own {
+            let (value, lifetime) = (own.value.clone(), own.expires_at.since(now));
+            self.outbox.push(Output::Store { key: alloc::format!("{key}"), value, lifetime });
+        }
+        if let Some(own) = self.own.get(&RecordKey::Advertisement(self.own_key)) {
+            let (bytes, kinds) = (own.value.clone(), self.advertised.clone());
+            self.gossip(&bytes, kinds);
+        }
+        self.read(&List::Requests(self.own_key));
+        for kind in self.subscribed.clone() {
+            self.read(&List::Signers(kind));
+        }
+    }
+
+    /// Looks what is new in a list.
+    fn read(&mut self, list: &List) {
+        for key in RecordKey::parts(list) {
+            self.lookups.ask(key, None);
+        }
+        self.begin_lookups();
     }
 
     pub(crate) fn own_records(&self) -> usize {
@@ -258,14 +269,11 @@ impl<V: Verifier> Node<V> {
         }
         let issued_at = self.issue();
         let expires_at = issued_at.checked_add(lifetime).ok_or(CommandError::Lifetime)?;
-        let is_withdrawn = data.is_none();
         let body = Body::Resource(Resource { kind: kind.clone(), name: name.clone(), data, issued_at, expires_at });
         let bytes = seal(self.signer.as_mut(), self.config.network, body).map_err(CommandError::Signer)?;
         let digest = sha256(&[&bytes]);
         self.announce(RecordKey::Resource(id), bytes, expires_at);
-        if is_withdrawn {
-            return Ok(());
-        }
+        // Withdrawn or not: whoever knows it asks again only when the directory says that there is something newer.
         let listing = Listing { list: List::Resources(kind), name: Some(name), digest, issued_at, expires_at };
         self.list(listing).map_err(CommandError::Signer)
     }

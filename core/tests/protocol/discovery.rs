@@ -1,5 +1,6 @@
 //! Strangers become signers: advertisements, directories, requests, resources.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nelumbo_core::Review;
@@ -155,6 +156,61 @@ fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     let mut desk = Desk::with(Config::new(Network::Regtest), records, 3);
     desk.wait(DAY);
     assert_eq!(said(&mut desk), 0, "withdrawn for good");
+}
+
+/// What was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
+#[test]
+fn offers_and_subscriptions_wait_for_the_network() {
+    let mut desk = Desk::new();
+    desk.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    desk.command(Command::Subscribe(TransactionType::Swap)).unwrap();
+    let published = |desk: &mut Desk| {
+        let is_one =
+            |output: &Output| matches!(output, Output::Publish { topic, .. } if topic.as_str().ends_with("spend"));
+        std::mem::take(&mut desk.others).iter().filter(|output| is_one(output)).count()
+    };
+    desk.wait(10_000);
+    assert_eq!(published(&mut desk), 1);
+    desk.input(Input::RoutingTable(1));
+    desk.wait(1_000);
+    let read = lookups(&mut desk).iter().filter(|(_, key)| key.contains("signer-directory:swap")).count();
+    assert_eq!((published(&mut desk), read), (1, SHARDS.into()));
+    desk.command(Command::Unsubscribe(TransactionType::Swap)).unwrap();
+    desk.input(Input::RoutingTable(2));
+    desk.wait(10_000);
+    assert!(!lookups(&mut desk).iter().any(|(_, key)| key.contains("swap")));
+}
+
+/// Whoever knows an offer looks at it again only when a directory says that there is something newer.
+#[test]
+fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
+    let mut desk = Desk::new();
+    desk.input(Input::RoutingTable(3));
+    desk.wait(1_000);
+    stored(&mut desk);
+    let mut issued = 0;
+    for (command, kinds) in [
+        (Command::Advertise(Box::new(offer(&[TransactionType::Spend]))), &[TransactionType::Spend][..]),
+        (
+            Command::Advertise(Box::new(offer(&[TransactionType::Swap]))),
+            &[TransactionType::Spend, TransactionType::Swap],
+        ),
+        (Command::Withdraw, &[TransactionType::Swap]),
+    ] {
+        desk.command(command).unwrap();
+        let records = stored(&mut desk);
+        let listings = records.iter().filter(|(key, _)| key.contains("directory")).map(|(_, value)| {
+            let [entry] = &entries(value)[..] else { panic!("one author, one entry") };
+            let Body::Listing(listing) = &entry.unsigned.body else { panic!("an entry is a listing") };
+            assert!(listing.issued_at.as_millis() > issued);
+            listing.clone()
+        });
+        let listings: Vec<_> = listings.collect();
+        let lists: BTreeSet<List> = listings.iter().map(|listing| listing.list.clone()).collect();
+        let expected = kinds.iter().map(|kind| List::Signers(*kind)).chain([List::AllSigners]);
+        assert_eq!(lists, expected.collect());
+        issued = listings[0].issued_at.as_millis();
+    }
 }
 
 /// Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
@@ -479,6 +535,9 @@ fn resources_are_announced_found_and_withdrawn() {
     desk.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
     let records = stored(&mut desk);
     assert_eq!(records.len(), 2, "the resource and its place in the directory");
+    desk.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
+    let withdrawn = stored(&mut desk);
+    assert!(withdrawn.len() == 2 && withdrawn.iter().all(|record| !records.contains(record)), "and so is its end");
     desk.wait(2 * HOUR);
     assert!(!stored(&mut desk).iter().any(|(key, _)| key.contains("barter")), "its time is over");
     for lifetime in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
