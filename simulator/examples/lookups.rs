@@ -70,7 +70,7 @@ fn main() {
         let world = World::new(peers, Latency::Uniform { low: 10 * MILLISECOND, span: 40 * MILLISECOND });
         let mut trips = Vec::new();
         let make = |node: u32| {
-            let mut kademlia = Kademlia::new(node, directory.clone(), Settings::default());
+            let mut kademlia = Kademlia::new(node, directory.clone(), Settings { paths: 1, ..Settings::default() });
             kademlia.settle(1);
             Peer { kademlia, targets: std::mem::take(&mut targets[node as usize]) }
         };

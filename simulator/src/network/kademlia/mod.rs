@@ -24,7 +24,7 @@ pub use routing::Directory;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// How Kademlia works here. The defaults are libp2p's.
+/// How Kademlia works here. The defaults are libp2p's, with the disjoint paths that our nodes ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many peers a bucket holds, and at how many a record is.
@@ -50,7 +50,7 @@ impl Default for Settings {
         Self {
             k: 20,
             alpha: 3,
-            paths: 1,
+            paths: 3,
             request: 10 * SECOND,
             lookup: 60 * SECOND,
             life: 48 * 3600 * SECOND,
@@ -97,6 +97,8 @@ pub struct Kademlia {
     conduct: Conduct,
     /// How often it has not done as it should.
     pub misdeeds: u64,
+    /// What the lookup that ended last has found.
+    nearest: Vec<u32>,
     effects: Vec<Effect>,
 }
 
@@ -116,6 +118,7 @@ impl Kademlia {
             records_at: Nanos::MAX,
             conduct: Conduct::Honest,
             misdeeds: 0,
+            nearest: Vec::new(),
             effects: Vec::new(),
         }
     }
@@ -134,6 +137,17 @@ impl Kademlia {
     #[must_use]
     pub fn peers(&self) -> usize {
         self.routing.len()
+    }
+
+    /// The peers that it can route to.
+    pub fn routes(&self) -> impl Iterator<Item = u32> {
+        self.routing.all()
+    }
+
+    /// The peers that the lookup that ended last has found, the nearest first.
+    #[must_use]
+    pub fn last_nearest(&self) -> &[u32] {
+        &self.nearest
     }
 
     /// Learns of a peer.
@@ -309,7 +323,10 @@ impl Kademlia {
         }
         let Some(query) = self.queries.remove(&number) else { return };
         match &query.goal {
-            Goal::LookUp(operation) => self.effects.push(Effect::Finished(*operation, query.trip())),
+            Goal::LookUp(operation) => {
+                self.nearest = query.nearest(self.settings.k);
+                self.effects.push(Effect::Finished(*operation, query.trip()));
+            }
             Goal::Store { name, value, life } => {
                 let store = Message::Store { name, life: *life, value }.encode();
                 let nearest = query.nearest(self.settings.k);

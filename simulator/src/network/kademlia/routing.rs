@@ -78,6 +78,10 @@ impl Routing {
         self.buckets.iter().map(Vec::len).sum()
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> {
+        self.buckets.iter().flatten().map(|contact| contact.node)
+    }
+
     /// How far a peer is from a place.
     pub(super) fn distance(&self, node: u32, target: u64) -> u64 {
         self.directory.name(node) ^ target

@@ -1,0 +1,85 @@
+//! `nelumbo simulate`: summaries, traces, reports, replays, and where two traces part.
+
+mod cli_support;
+
+use cli_support::nelumbo;
+
+const SMALL: [&str; 6] = ["simulate", "quiet", "--nodes", "3", "--sessions", "1"];
+
+#[test]
+fn the_summary_has_every_field_that_is_promised() {
+    let summary = nelumbo(&[&SMALL[..], &["--json"]].concat()).json();
+    for field in [
+        "seed",
+        "scenario",
+        "trace_hash",
+        "nodes",
+        "events",
+        "messages",
+        "bytes",
+        "virtual_ms",
+        "latency_ms",
+        "one_way_delays",
+        "violations",
+        "wall_ms",
+        "events_per_second",
+        "bytes_per_node",
+    ] {
+        assert!(summary.get(field).is_some(), "{field}");
+    }
+    for field in ["started", "completed", "failed", "by_reason"] {
+        assert!(summary["sessions"].get(field).is_some(), "sessions.{field}");
+    }
+    assert_eq!(summary["sessions"]["completed"], 1);
+    assert_eq!(summary["one_way_delays"]["max"], 3.0);
+}
+
+#[test]
+fn traces_are_compared_and_reports_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();
+    let (one, same, other, page) = (file("1.jsonl"), file("2.jsonl"), file("3.jsonl"), file("1.html"));
+    for (trace, seed) in [(&one, "1"), (&same, "1"), (&other, "2")] {
+        let run = nelumbo(&[&SMALL[..], &["--seed", seed, "--trace", trace, "--report", &page]].concat());
+        assert_eq!(run.status, 0, "{}", run.stderr);
+    }
+    let text = std::fs::read_to_string(&page).expect("the report");
+    assert!(text.starts_with("<!doctype html>") && text.trim_end().ends_with("</html>"));
+    assert_eq!(nelumbo(&["simulate", "diff", &one, &same]).status, 0);
+    let differs = nelumbo(&["simulate", "diff", &one, &other, "--json"]);
+    assert_eq!(differs.status, 1);
+    let told: serde_json::Value = serde_json::from_str(&differs.stdout).expect("one object");
+    assert_eq!(told["same"], false);
+    assert!(told["row"].as_u64().is_some_and(|row| row > 1) && told["left"] != told["right"]);
+}
+
+#[test]
+fn a_failing_schedule_is_saved_small_and_fails_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();
+    let (broken, saved) = (file("broken.toml"), file("saved.toml"));
+    let schedule = "scenario = 'custom'\nseed = 1\nnodes = 3\nuntil_ms = 60000\nlatency = { kind = 'fixed', ms = 10 }\n\
+        [[steps]]\nat_ms = 0\nwhat = 'deed'\nnode = 1\ndeed = 'false-signature'\nbroken = true\n\
+        [[steps]]\nat_ms = 0\nwhat = 'jump'\nnode = 2\nms = 5\n\
+        [[steps]]\nat_ms = 2000\nwhat = 'create'\nnode = 0\nsigners = [0, 1, 2]\n";
+    std::fs::write(&broken, schedule).expect("a file");
+    let run = nelumbo(&["simulate", "replay", &broken, "--save", &saved]);
+    assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);
+    let small = std::fs::read_to_string(&saved).expect("the schedule");
+    assert!(small.contains("false-signature") && !small.contains("jump"), "{small}");
+    assert_eq!(nelumbo(&["simulate", "replay", &saved]).status, 1);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_before_anything_is_simulated() {
+    for (arguments, word) in [
+        (&["simulate", "quiet", "--trace", "trace.txt"][..], ".jsonl"),
+        (&["simulate", "swarm", "--seeds", "0..3", "--report", "a.html"], "--seed"),
+        (&["simulate", "no-such-scenario"], "failover-cascade"),
+        (&["simulate", "replay", "/no/such/file.toml"], "cannot be read"),
+        (&["simulate", "diff", "a.parquet", "b.jsonl"], "JSON lines"),
+    ] {
+        let run = nelumbo(arguments);
+        assert!(run.status > 1 && run.stderr.contains(word), "{arguments:?}: {} {}", run.status, run.stderr);
+    }
+}
