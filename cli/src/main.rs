@@ -22,6 +22,8 @@ mod output;
 mod passphrase;
 mod private_file;
 mod sealing;
+#[cfg(unix)]
+mod spending;
 mod values;
 
 use std::process::ExitCode;

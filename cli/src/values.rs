@@ -36,6 +36,16 @@ impl FromStr for HexBytes {
     }
 }
 
+/// Anything that can be read from text.
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// Text that others will see.
+pub(crate) fn text<const MAX: usize>(text: &str) -> Result<nelumbo_core::wire::Text<MAX>, Failure> {
+    text.parse().map_err(|error| Failure::input(error, "make it shorter, on one line"))
+}
+
 /// A public key of 33 bytes, on the curve.
 pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
     let HexBytes(bytes) = text.parse()?;

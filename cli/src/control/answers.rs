@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nelumbo_core::api::{Phase, SessionView, Standing};
+use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
 use nelumbo_core::crypto::{PublicKey, Tweak};
-use nelumbo_core::wire::{AbortReason, SessionId};
+use nelumbo_core::wire::{AbortReason, Details, SessionId, Spending};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
@@ -17,7 +17,8 @@ use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary, Sessions, Stats,
+    Advertised, Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary, Sessions, Signers,
+    Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{EventLog, Follower};
@@ -56,8 +57,20 @@ impl Answers {
                 };
                 result(Session::new(&view, &self.handle.key()))
             }
+            Request::Advertise { offer } => done(self.handle.advertise(*offer).await),
+            Request::Withdraw {} => done(self.handle.withdraw().await),
+            Request::Signers { kind, amount, min_reputation, max } => {
+                let filter = SignerFilter { kind, amount, min_reputation, max_results: max };
+                result(self.signers(filter).await?)
+            }
+            Request::Subscribe { kind, off: false } => done(self.handle.subscribe(kind).await),
+            Request::Subscribe { kind, off: true } => done(self.handle.unsubscribe(kind).await),
+            Request::Requests {} => {
+                self.handle.find_requests().await.map_err(problem)?;
+                result(self.sessions(&[Phase::Announced]).await?)
+            }
             Request::Create(session) => {
-                let session = self.create(session).await?;
+                let session = self.create(*session).await?;
                 result(Created { session, link: SessionLink(session) })
             }
             Request::Join { session } => done(self.handle.join(session).await),
@@ -152,21 +165,46 @@ impl Answers {
         Ok(Sessions { sessions })
     }
 
+    async fn signers(&self, filter: SignerFilter) -> Result<Signers, Problem> {
+        let found = self.handle.find_signers(filter).await.map_err(problem)?;
+        let signers = self.handle.look(move |view| {
+            let advertised = |(key, advertisement): (PublicKey, nelumbo_core::wire::Advertisement)| {
+                let (peer, expires) = (advertisement.peer.to_string(), advertisement.expires_at.as_millis());
+                let reputation = view.reputation(&key);
+                advertisement.offer.map(|offer| Advertised { key, peer, reputation, offer, expires })
+            };
+            found.into_iter().filter_map(advertised).collect()
+        });
+        Ok(Signers { signers: signers.await.map_err(problem)? })
+    }
+
     async fn session(&self, session: SessionId) -> Result<SessionView, Problem> {
         let view = self.handle.session(session).await.map_err(problem)?;
         view.ok_or_else(|| Problem::refused(format_args!("there is no session {session}"), NO_SESSION))
     }
 
     async fn create(&self, session: NewSession) -> Result<SessionId, Problem> {
-        let NewSession { suite, mut keys, taproot, message, election } = session;
-        let message = hex::decode(message)
-            .map_err(|error| Problem::invalid(format_args!("the message is not hexadecimal: {error}"), "see --help"))?;
+        let NewSession { suite, mut keys, taproot, message, election, kind, description, spending, listed } = session;
+        let not_hex =
+            |error| Problem::invalid(format_args!("what is not hexadecimal should be: {error}"), "see --help");
+        let mut message = hex::decode(message).map_err(not_hex)?;
+        let spending = spending.map(Spending::try_from).transpose().map_err(not_hex)?.map(Box::new);
+        if let Some(spending) = spending.as_ref().filter(|_| message.is_empty()) {
+            let digest = spending.digest();
+            message = digest.map_err(|error| Problem::invalid(error, "give another --transaction"))?.to_vec();
+        }
         if !keys.contains(&self.handle.key()) {
             keys.push(self.handle.key());
         }
         let tweak = if taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
         self.handle
-            .create(SessionWanted { tweak, election, ..SessionWanted::new(suite, keys, message) })
+            .create(SessionWanted {
+                tweak,
+                election,
+                details: Details { kind, description, spending },
+                is_listed: listed,
+                ..SessionWanted::new(suite, keys, message)
+            })
             .await
             .map_err(problem)
     }
@@ -188,6 +226,9 @@ fn problem(error: HandleError) -> Problem {
     use nelumbo_core::api::CommandError;
     match &error {
         HandleError::Refused(CommandError::UnknownSession(_)) => Problem::refused(error, NO_SESSION),
+        HandleError::Refused(CommandError::NothingOffered | CommandError::Offer(_)) => {
+            Problem::refused(error, "see `nelumbo advertise --help`")
+        }
         HandleError::Refused(CommandError::NotBanned(_)) => Problem::refused(error, "`nelumbo peers` shows standings"),
         HandleError::Refused(_) => Problem::refused(error, "`nelumbo sessions` shows where each session stands"),
         HandleError::PeerId => Problem::invalid(error, "take a peer id from `nelumbo peers`"),

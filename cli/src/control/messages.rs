@@ -21,12 +21,13 @@ use std::fmt;
 use nelumbo_core::api::Phase;
 use nelumbo_core::crypto::{PublicKey, Suite};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::SessionId;
+use nelumbo_core::wire::{Offer, SessionId, Text, TransactionType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::node::Entry;
+use crate::spending::SpendingFile;
 
 /// The version of this protocol. Another one is refused.
 pub(crate) const VERSION: u32 = 1;
@@ -64,8 +65,18 @@ pub(crate) enum Request {
     Sessions { phases: Vec<Phase> },
     /// One session, which is looked for in the network if the node does not know it.
     Session { session: SessionId },
+    /// Offer to sign.
+    Advertise { offer: Box<Offer> },
+    /// Offer nothing any more.
+    Withdraw {},
+    /// Signers that fit, which are looked for in the network too.
+    Signers { kind: Option<TransactionType>, amount: Option<u64>, min_reputation: u8, max: usize },
+    /// Hear of signers for a type as they advertise, or no more.
+    Subscribe { kind: TransactionType, off: bool },
+    /// Sessions that wait for this node's approval, which are looked for in the network too.
+    Requests {},
     /// Start a session.
-    Create(NewSession),
+    Create(Box<NewSession>),
     /// Approve a session.
     Join { session: SessionId },
     /// Refuse a session, or leave it.
@@ -98,6 +109,14 @@ pub(crate) struct NewSession {
     /// What is signed, in hexadecimal.
     pub(crate) message: String,
     pub(crate) election: Method,
+    /// What kind of transaction it is for.
+    pub(crate) kind: Option<TransactionType>,
+    /// What the others are told about it.
+    pub(crate) description: Text<512>,
+    /// The transaction whose digest is the message; then the message may be empty.
+    pub(crate) spending: Option<SpendingFile>,
+    /// Whether it is asked for in public too.
+    pub(crate) listed: bool,
 }
 
 /// One line from the node. Exactly one of the last four is there.
@@ -192,13 +211,17 @@ mod tests {
             taproot: true,
             message: hex::encode(vec![7; nelumbo_core::wire::MAX_MESSAGE]),
             election: Method::Rotating,
+            kind: Some(TransactionType::Spend),
+            description: "x".repeat(512).parse().expect("text"),
+            spending: None,
+            listed: true,
         };
         for request in [
             Request::Stats {},
             Request::Peers {},
             Request::Sessions { phases: vec![Phase::NonceExchange, Phase::Complete] },
             Request::Session { session },
-            Request::Create(create),
+            Request::Create(Box::new(create)),
             Request::Join { session },
             Request::Ban { peer: "12D3".to_owned() },
             Request::Events { follow: true, after: Some(7) },

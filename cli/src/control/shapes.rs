@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::{SessionId, TransactionType};
+use nelumbo_core::wire::{Offer, SessionId, TransactionType};
 use serde::{Deserialize, Serialize};
 
 use crate::link::SessionLink;
+use crate::spending::SpendingFile;
 
 /// There is nothing to say but that it is done.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -104,6 +105,25 @@ pub(crate) struct SessionSummary {
     /// How many signers take part in this attempt.
     pub(crate) joined_count: usize,
     pub(crate) expires: u64,
+    /// What its creator has to say about it.
+    pub(crate) description: String,
+}
+
+/// Signers that were found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Signers {
+    pub(crate) signers: Vec<Advertised>,
+}
+
+/// A signer, and what it says about itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Advertised {
+    pub(crate) key: PublicKey,
+    pub(crate) peer: String,
+    /// What this node has seen of it, 0 to 100.
+    pub(crate) reputation: u8,
+    pub(crate) offer: Offer,
+    pub(crate) expires: u64,
 }
 
 /// Everything about one session.
@@ -116,8 +136,12 @@ pub(crate) struct Session {
     pub(crate) message: String,
     /// What kind of transaction it belongs to.
     pub(crate) kind: Option<TransactionType>,
-    /// What the creator has to say about it.
-    pub(crate) description: String,
+    /// The transaction that is signed; its digest is the message.
+    pub(crate) spending: Option<SpendingFile>,
+    /// The value of the output that it spends, in satoshi.
+    pub(crate) amount: Option<u64>,
+    /// Whether it is asked for in public too.
+    pub(crate) listed: bool,
     pub(crate) tweak: Tweak,
     pub(crate) election: Method,
     pub(crate) created: u64,
@@ -152,6 +176,7 @@ impl From<&SessionView> for SessionSummary {
             signer_count: definition.keys.len(),
             joined_count: view.joined.iter().filter(|joined| **joined).count(),
             expires: definition.expires_at.as_millis(),
+            description: definition.details.description.to_string(),
         }
     }
 }
@@ -169,7 +194,9 @@ impl Session {
             network: definition.network,
             message: hex::encode(&definition.message),
             kind: definition.details.kind,
-            description: definition.details.description.as_str().to_owned(),
+            spending: definition.details.spending.as_deref().map(SpendingFile::from),
+            amount: definition.details.amount(),
+            listed: definition.is_listed,
             tweak: definition.tweak,
             election: definition.election,
             created: definition.created_at.as_millis(),

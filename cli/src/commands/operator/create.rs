@@ -5,30 +5,41 @@ use std::path::PathBuf;
 use clap::Args;
 use nelumbo_core::crypto::{PublicKey, Suite, sha256};
 use nelumbo_core::election::Method;
+use nelumbo_core::wire::TransactionType;
 
 use crate::control::{Created, NewSession, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::output;
+use crate::spending::SpendingFile;
 use crate::values::{self, HexBytes};
 
 const EXAMPLES: &str = "\
 Examples:
   nelumbo create KEY KEY --message 9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50
   nelumbo create KEY --suite bip340 --file contract.pdf --election rotating
-  nelumbo create KEY KEY --message HEX --taproot --json | jq -r .session";
+  nelumbo create KEY KEY --message HEX --taproot --json | jq -r .session
+  nelumbo request KEY KEY --type spend --transaction spend.json --description \"rent\" --listed";
+
+const TRANSACTION: &str = "\
+The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi:
+  transaction    the transaction as it is serialised
+  spent          the outputs that its inputs spend, in order, each with value and script
+  input          which input is signed; 0 if nothing is said
+  sighash_type   the byte that says what is covered; 97 if nothing is said: all inputs and outputs
+  script         hash and code_separator of the script that is run; without, a Taproot output is spent by its key";
 
 /// Creates a session among signers with these keys, and announces it to them
 ///
 /// The node's own key is one of the signers and need not be given. The node takes part at once; the others are asked, and
 /// there is a signature when all of them have joined.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(visible_alias = "request", after_help = EXAMPLES, after_long_help = format!("{TRANSACTION}\n\n{EXAMPLES}"))]
 pub(crate) struct Create {
     /// The public keys of the other signers: 33 bytes, 66 hexadecimal digits
     #[arg(value_name = "KEY", required = true, value_parser = values::public_key)]
     keys: Vec<PublicKey>,
     /// What is signed: for lotus a digest of 32 bytes, for bip340 up to 4096 bytes
-    #[arg(long, value_name = "HEX", group = "what", required_unless_present_any = ["text", "file"])]
+    #[arg(long, value_name = "HEX", group = "what", required_unless_present_any = ["text", "file", "transaction"])]
     message: Option<HexBytes>,
     /// Signs the SHA-256 of this text
     #[arg(long, value_name = "STR", group = "what")]
@@ -42,6 +53,19 @@ pub(crate) struct Create {
     /// Signs under the aggregate key tweaked as the key of a Taproot output without scripts
     #[arg(long)]
     taproot: bool,
+    /// A JSON file with the transaction that is signed, described below: every signer computes the digest itself
+    #[arg(long, value_name = "PATH", group = "what")]
+    transaction: Option<PathBuf>,
+    /// What it is for: spend, swap, coinjoin, custody, escrow or channel
+    #[arg(long = "type", value_name = "TYPE", value_parser = values::parsed::<TransactionType>)]
+    kind: Option<TransactionType>,
+    /// What the others are told about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+    /// Asks in public too, so that signers who are away find the request when they return, and links to it lead there;
+    /// whoever stores it sees who signs with whom
+    #[arg(long)]
+    listed: bool,
     /// How the signer who broadcasts is chosen
     #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
     election: Method,
@@ -57,15 +81,22 @@ impl Create {
             (_, _, Some(file)) => values::digest_of(&file)?,
             _ => Vec::new(),
         };
-        values::check_message(self.suite, &message)?;
+        let spending = self.transaction.map(|path| SpendingFile::read(&path)).transpose()?;
+        if spending.is_none() {
+            values::check_message(self.suite, &message)?;
+        }
         let session = NewSession {
             suite: self.suite,
             keys: values::sorted(self.keys)?,
             taproot: self.taproot,
             message: hex::encode(message),
             election: self.election,
+            kind: self.kind,
+            description: values::text(&self.description)?,
+            spending,
+            listed: self.listed,
         };
-        self.node.ask(&Request::Create(session), |Created { session, link }| {
+        self.node.ask(&Request::Create(Box::new(session)), |Created { session, link }| {
             output::table(&[("session", session.to_string()), ("link", link.to_string())])
         })?;
         Ok(Answer::Yes)

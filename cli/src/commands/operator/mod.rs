@@ -4,6 +4,7 @@
 
 mod abort;
 mod about;
+mod advertise;
 mod ban;
 mod close;
 mod confirm;
@@ -15,12 +16,15 @@ mod node_init;
 mod node_run;
 mod pardon;
 mod peers;
+mod requests;
 mod retry;
 mod sessions;
 mod sessions_show;
 mod sessions_wait;
+mod signers;
 mod stats;
 mod stop;
+mod subscribe;
 
 use clap::Subcommand;
 
@@ -32,7 +36,11 @@ pub(crate) enum Operator {
     Node(node::Node),
     Stats(stats::Stats),
     Peers(peers::Peers),
+    Advertise(advertise::Advertise),
+    Signers(signers::Signers),
+    Subscribe(subscribe::Subscribe),
     Create(create::Create),
+    Requests(requests::Requests),
     Sessions(sessions::Sessions),
     Join(join::Join),
     Abort(abort::Abort),
@@ -51,7 +59,11 @@ impl Operator {
             Self::Node(node) => node.run(),
             Self::Stats(stats) => stats.run(),
             Self::Peers(peers) => peers.run(),
+            Self::Advertise(advertise) => advertise.run(),
+            Self::Signers(signers) => signers.run(),
+            Self::Subscribe(subscribe) => subscribe.run(),
             Self::Create(create) => create.run(),
+            Self::Requests(requests) => requests.run(),
             Self::Sessions(sessions) => sessions.run(),
             Self::Join(join) => join.run(),
             Self::Abort(abort) => abort.run(),

@@ -33,7 +33,9 @@ impl Show {
                 ("message", session.message),
                 ("type", session.kind.map_or_else(|| "not said".to_owned(), |kind| kind.as_str().to_owned())),
                 // The creator chose this text: what could command the terminal is escaped.
-                ("description", session.description.escape_debug().to_string()),
+                ("description", summary.description.escape_debug().to_string()),
+                ("amount", session.amount.map_or_else(|| "not known".to_owned(), |amount| format!("{amount} satoshi"))),
+                ("listed", if session.listed { "yes" } else { "no" }.to_owned()),
                 ("tweak", format!("{:?}", session.tweak).to_lowercase()),
                 ("election", session.election.to_string()),
                 ("creator", summary.creator.to_string()),

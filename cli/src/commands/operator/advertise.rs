@@ -1,0 +1,82 @@
+//! `nelumbo advertise`: the offer to sign with others.
+
+use clap::Args;
+use nelumbo_core::wire::{Offer, TransactionType};
+
+use crate::control::{Done, Request, Running};
+use crate::failure::{Answer, Failure};
+use crate::values;
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo advertise --type spend --max-amount 1000000
+  nelumbo advertise --type escrow --type custody --fee 500 --nickname \"Ada\" --description \"within the hour\"
+  nelumbo advertise --withdraw";
+
+/// Offers to sign, in public: everyone can find this node's key and what it signs for
+///
+/// The offer holds over restarts, is renewed before it expires, and replaces the one before. All of it is signed. Nobody is
+/// obliged by it: every session still has to be approved.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Advertise {
+    /// What it signs for: spend, swap, coinjoin, custody, escrow or channel; may be given several times
+    #[arg(long = "type", value_name = "TYPE", value_parser = values::parsed::<TransactionType>,
+        required_unless_present = "withdraw")]
+    types: Vec<TransactionType>,
+    /// The smallest amount, in satoshi
+    #[arg(long, value_name = "SAT")]
+    min_amount: Option<u64>,
+    /// The largest amount, in satoshi
+    #[arg(long, value_name = "SAT")]
+    max_amount: Option<u64>,
+    /// What it charges, in satoshi
+    #[arg(long, value_name = "SAT")]
+    fee: Option<u64>,
+    /// How soon it usually answers, in seconds
+    #[arg(long, value_name = "S")]
+    response_seconds: Option<u32>,
+    /// The reputation with this node, 0 to 100, that it wants of others; whoever it never signed with has 50
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u8).range(..=100))]
+    min_reputation: Option<u8>,
+    /// Signs with verified identities only
+    #[arg(long)]
+    requires_verification: bool,
+    /// What it wants to be called
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    nickname: String,
+    /// What it has to say about itself
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+    /// Takes the offer back instead
+    #[arg(long, conflicts_with = "types")]
+    withdraw: bool,
+    #[command(flatten)]
+    node: Running,
+}
+
+impl Advertise {
+    pub(super) fn run(mut self) -> Result<Answer, Failure> {
+        let request = if self.withdraw {
+            Request::Withdraw {}
+        } else {
+            self.types.sort_unstable();
+            self.types.dedup();
+            let offer = Offer {
+                types: self.types,
+                min_amount: self.min_amount,
+                max_amount: self.max_amount,
+                min_reputation: self.min_reputation,
+                requires_verification: self.requires_verification,
+                nickname: values::text(&self.nickname)?,
+                description: values::text(&self.description)?,
+                fee: self.fee,
+                response_seconds: self.response_seconds,
+            };
+            offer.check().map_err(|error| Failure::input(error, "see --help"))?;
+            Request::Advertise { offer: Box::new(offer) }
+        };
+        self.node.ask(&request, |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,40 @@
+//! `nelumbo requests`: what others ask this node to sign.
+
+use clap::Args;
+
+use crate::control::{Request, Running, Sessions};
+use crate::failure::{Answer, Failure};
+use crate::output;
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo requests
+  nelumbo sessions show ID
+  nelumbo approve ID";
+
+/// Finds the requests that need this node's key and wait for its approval, also those made while it was away
+///
+/// A node looks for them by itself when it comes into the network and every hour; this looks now, for at most five seconds.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Requests {
+    #[command(flatten)]
+    node: Running,
+}
+
+impl Requests {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        self.node.ask(&Request::Requests {}, |Sessions { sessions }| {
+            let rows: Vec<_> = sessions
+                .iter()
+                .map(|session| {
+                    let joined = format!("{} of {}", session.joined_count, session.signer_count);
+                    let creator = session.creator.to_string();
+                    [session.session.to_string(), creator, joined, session.description.escape_debug().to_string()]
+                })
+                .collect();
+            output::columns(["SESSION", "CREATOR", "JOINED", "DESCRIPTION"], &rows)
+        })?;
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,60 @@
+//! `nelumbo signers`: who offers to sign.
+
+use clap::Args;
+use nelumbo_core::wire::TransactionType;
+
+use crate::control::{Request, Running, Signers as Found};
+use crate::failure::{Answer, Failure};
+use crate::output;
+use crate::values;
+
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo signers --type spend --amount 250000
+  nelumbo signers --min-reputation 60 --json | jq -r '.signers[].key'";
+
+/// Finds signers: among those that the node knows, then in the network, for at most five seconds
+///
+/// What signers say about themselves is signed by them, and not checked by anyone. A reputation is what this node itself has
+/// seen of a signer: 50 for whom it never signed with, more for sessions that completed, less for faults.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Signers {
+    /// For this type: spend, swap, coinjoin, custody, escrow or channel
+    #[arg(long = "type", value_name = "TYPE", value_parser = values::parsed::<TransactionType>)]
+    kind: Option<TransactionType>,
+    /// For this amount, in satoshi
+    #[arg(long, value_name = "SAT")]
+    amount: Option<u64>,
+    /// With at least this reputation, 0 to 100
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    min_reputation: u8,
+    /// No more than so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max: usize,
+    #[command(flatten)]
+    node: Running,
+}
+
+impl Signers {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let (kind, amount, min_reputation, max) = (self.kind, self.amount, self.min_reputation, self.max);
+        let request = Request::Signers { kind, amount, min_reputation, max };
+        self.node.ask(&request, |Found { signers }| {
+            let rows: Vec<_> = signers
+                .iter()
+                .map(|signer| {
+                    let offer = &signer.offer;
+                    let types: Vec<&str> = offer.types.iter().map(|kind| kind.as_str()).collect();
+                    let bound = |amount: Option<u64>| amount.map_or(String::new(), |amount| amount.to_string());
+                    let amounts = format!("{}–{}", bound(offer.min_amount), bound(offer.max_amount));
+                    let fee = offer.fee.map_or(String::new(), |fee| fee.to_string());
+                    let reputation = signer.reputation.to_string();
+                    [signer.key.to_string(), types.join(","), amounts, fee, reputation, offer.nickname.to_string()]
+                })
+                .collect();
+            output::columns(["KEY", "SIGNS FOR", "AMOUNT", "FEE", "REPUTATION", "NAME"], &rows)
+        })?;
+        Ok(Answer::Yes)
+    }
+}
