@@ -3,7 +3,7 @@
 //! Owns the waiting: a search's answer is a series of events, and a caller wants the result. Invariant: every search
 //! returns, at the latest when its time is over. Driven by the embedder.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use nelumbo_core::{
     api::{Command, CommandId, Event, SignerFilter},
@@ -48,7 +48,8 @@ impl Handle {
             Event::SignerFound { command: search, key } if *search == command => Some(*key),
             _ => None,
         });
-        let found = found.await?;
+        let mut found = found.await?;
+        found.sort_unstable();
         self.look(move |view| {
             found.into_iter().filter_map(|key| Some((key, view.advertisement(&key)?.clone()))).collect()
         })
@@ -96,30 +97,28 @@ impl Handle {
     }
 
     /// Everything that a search finds until it is over.
-    fn search<T>(
+    async fn search<T>(
         &self,
         command: Command,
         found: impl Fn(&Event, CommandId) -> Option<T>,
-    ) -> impl Future<Output = Result<Vec<T>, HandleError>> {
-        async move {
-            let mut events = self.events()?;
-            let command = self.command_id(command).await?;
-            let mut all = Vec::new();
-            let collect = async {
-                loop {
-                    match events.next().await {
-                        Ok(NodeEvent::Core(Event::SearchFinished { command: search, .. })) if search == command => {
-                            return Ok(());
-                        }
-                        Ok(NodeEvent::Core(event)) => all.extend(found(&event, command)),
-                        Ok(_) | Err(EventsError::Missed(_)) => {}
-                        Err(EventsError::Stopped) => return Err(HandleError::Stopped),
+    ) -> Result<Vec<T>, HandleError> {
+        let mut events = self.events()?;
+        let command = self.command_id(command).await?;
+        let mut all = Vec::new();
+        let collect = async {
+            loop {
+                match events.next().await {
+                    Ok(NodeEvent::Core(Event::SearchFinished { command: search, .. })) if search == command => {
+                        return Ok(());
                     }
+                    Ok(NodeEvent::Core(event)) => all.extend(found(&event, command)),
+                    Ok(_) | Err(EventsError::Missed(_)) => {}
+                    Err(EventsError::Stopped) => return Err(HandleError::Stopped),
                 }
-            };
-            timeout(LONGEST_SEARCH, collect).await.unwrap_or(Ok(()))?;
-            Ok(all)
-        }
+            }
+        };
+        timeout(LONGEST_SEARCH, collect).await.unwrap_or(Ok(()))?;
+        Ok(all)
     }
 }
 

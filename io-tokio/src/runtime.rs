@@ -54,7 +54,7 @@ struct Stopping {
 /// What woke the task up.
 enum Cause {
     Durable,
-    Network(NetworkEvent),
+    Network(Box<NetworkEvent>),
     Request(Option<Request>),
     Time,
 }
@@ -82,7 +82,7 @@ impl Runtime {
                         break Err(failure);
                     }
                 }
-                Cause::Network(event) => self.on_network_events(event),
+                Cause::Network(event) => self.on_network_events(*event),
                 Cause::Request(Some(request)) => self.on_request(request),
                 Cause::Request(None) => self.stop(None),
                 Cause::Time => self.node.handle(self.clock.now(), Input::Tick),
@@ -106,7 +106,7 @@ impl Runtime {
             // A durable record lets messages go that others wait for, so it comes first.
             biased;
             _ = self.durable.changed() => Cause::Durable,
-            event = self.world.network.next(), if has_room => Cause::Network(event),
+            event = self.world.network.next(), if has_room => Cause::Network(Box::new(event)),
             request = self.requests.recv(), if has_room && self.stopping.is_none() => Cause::Request(request),
             () = time, if has_room || self.stopping.is_some() => Cause::Time,
         }
