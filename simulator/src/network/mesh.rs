@@ -16,7 +16,7 @@ const MESH: usize = 6;
 const SEEN: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(crate) struct Mesh {
+pub struct Mesh {
     neighbours: Vec<u32>,
     seen: BTreeSet<u64>,
     seen_in_order: VecDeque<u64>,
@@ -73,7 +73,8 @@ impl Mesh {
 }
 
 /// Whom a peer passes messages on to.
-pub(crate) fn neighbours(seed: u64, node: u32, nodes: u32) -> Vec<u32> {
+#[must_use]
+pub fn neighbours(seed: u64, node: u32, nodes: u32) -> Vec<u32> {
     let mut others: Vec<u32>;
     let mut random = Random::stream(seed, "mesh", u64::from(node));
     if nodes <= 64 {

@@ -17,7 +17,7 @@ use crate::engine::Nanos;
 use gossip::Gossip;
 use kademlia::Kademlia;
 use mesh::Mesh;
-pub(crate) use mesh::neighbours;
+pub use mesh::neighbours;
 use table::Table;
 
 /// Something that a service wants done.
@@ -64,7 +64,7 @@ pub struct Trip {
 
 /// The hash table, as one peer takes part in it.
 #[derive(Debug)]
-pub(crate) enum Dht {
+pub enum Dht {
     /// Each record is at a few peers that everybody knows, one hop away.
     Ideal(Table),
     /// Kademlia.
@@ -72,11 +72,14 @@ pub(crate) enum Dht {
 }
 
 impl Dht {
-    pub(crate) const fn ideal(nodes: u32) -> Self {
+    /// The ideal one, for this many peers.
+    #[must_use]
+    pub const fn ideal(nodes: u32) -> Self {
         Self::Ideal(Table::new(nodes))
     }
 
-    pub(crate) fn look_up(&mut self, now: Nanos, operation: u64, key: &str) -> Vec<Effect> {
+    /// Looks a record up. Ends in one [`Effect::Finished`], after any number of [`Effect::Found`]s.
+    pub fn look_up(&mut self, now: Nanos, operation: u64, key: &str) -> Vec<Effect> {
         let key = hash(key);
         match self {
             Self::Ideal(table) => table.look_up(now, operation, key),
@@ -84,7 +87,8 @@ impl Dht {
         }
     }
 
-    pub(crate) fn store(&mut self, now: Nanos, key: &str, value: Bytes, life: Nanos) -> Vec<Effect> {
+    /// Puts a record where it belongs, for this long at most.
+    pub fn store(&mut self, now: Nanos, key: &str, value: Bytes, life: Nanos) -> Vec<Effect> {
         match self {
             Self::Ideal(table) => table.store(key, &value),
             Self::Kademlia(kademlia) => kademlia.store(now, key, value, life),
@@ -92,21 +96,23 @@ impl Dht {
     }
 
     /// Keeps a record that was offered, or the node's better version of it, or nothing.
-    pub(crate) fn judge(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
+    pub fn judge(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
         match self {
-            Self::Ideal(table) => table.judge(id, kept.map(|(value, _)| value)),
+            Self::Ideal(table) => table.judge(id, kept.map(|(value, life)| (value, now + life))),
             Self::Kademlia(kademlia) => kademlia.judge(now, id, kept),
         }
     }
 
-    pub(crate) fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
+    /// A message of another peer's service has come.
+    pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
         match self {
-            Self::Ideal(table) => table.on_message(from, message),
+            Self::Ideal(table) => table.on_message(now, from, message),
             Self::Kademlia(kademlia) => kademlia.on_message(now, from, message),
         }
     }
 
-    pub(crate) fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
         match self {
             Self::Ideal(table) => table.on_time(now),
             Self::Kademlia(kademlia) => kademlia.on_time(now),
@@ -114,7 +120,8 @@ impl Dht {
     }
 
     /// When it wants to be told the time.
-    pub(crate) fn deadline(&self) -> Option<Nanos> {
+    #[must_use]
+    pub fn deadline(&self) -> Option<Nanos> {
         match self {
             Self::Ideal(table) => table.deadline(),
             Self::Kademlia(kademlia) => kademlia.deadline(),
@@ -130,7 +137,8 @@ impl Dht {
     }
 
     /// How many peers it can route to.
-    pub(crate) fn peers(&self) -> usize {
+    #[must_use]
+    pub fn peers(&self) -> usize {
         match self {
             Self::Ideal(table) => table.peers(),
             Self::Kademlia(kademlia) => kademlia.peers(),
@@ -140,7 +148,7 @@ impl Dht {
 
 /// Gossip, as one peer takes part in it.
 #[derive(Debug)]
-pub(crate) enum PubSub {
+pub enum PubSub {
     /// Over a mesh that stands fast.
     Ideal(Mesh),
     /// gossipsub.
@@ -148,46 +156,55 @@ pub(crate) enum PubSub {
 }
 
 impl PubSub {
-    pub(crate) fn ideal(neighbours: Vec<u32>) -> Self {
+    /// The ideal one, with these neighbours in the mesh.
+    #[must_use]
+    pub fn ideal(neighbours: Vec<u32>) -> Self {
         Self::Ideal(Mesh::new(neighbours))
     }
 
-    pub(crate) fn subscribe(&mut self, topic: &str) -> Vec<Effect> {
+    /// Takes part in a topic from now on.
+    pub fn subscribe(&mut self, topic: &str) -> Vec<Effect> {
         match self {
             Self::Ideal(_) => Vec::new(),
             Self::Gossip(gossip) => gossip.subscribe(hash(topic)),
         }
     }
 
-    pub(crate) fn publish(&mut self, now: Nanos, topic: &str, bytes: &Bytes) -> Vec<Effect> {
+    /// Publishes a message of the peer's own.
+    pub fn publish(&mut self, now: Nanos, topic: &str, bytes: &Bytes) -> Vec<Effect> {
         match self {
             Self::Ideal(mesh) => mesh.publish(bytes),
             Self::Gossip(gossip) => gossip.publish(now, hash(topic), bytes),
         }
     }
 
-    pub(crate) fn judge(&mut self, id: u64, verdict: Verdict) -> Vec<Effect> {
+    /// The node has judged a message.
+    pub fn judge(&mut self, id: u64, verdict: Verdict) -> Vec<Effect> {
         match self {
             Self::Ideal(mesh) => mesh.judge(id, verdict),
             Self::Gossip(gossip) => gossip.judge(id, verdict),
         }
     }
 
-    pub(crate) fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
+    /// A message of another peer's service has come.
+    pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
         match self {
             Self::Ideal(mesh) => mesh.on_message(from, message),
             Self::Gossip(gossip) => gossip.on_message(now, from, message),
         }
     }
 
-    pub(crate) fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
         match self {
             Self::Ideal(_) => Vec::new(),
             Self::Gossip(gossip) => gossip.on_time(now),
         }
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Nanos> {
+    /// When it wants to be told the time.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Nanos> {
         match self {
             Self::Ideal(_) => None,
             Self::Gossip(gossip) => Some(gossip.deadline()),

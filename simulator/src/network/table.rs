@@ -19,10 +19,10 @@ const RECORDS: usize = 65_536;
 const PATIENCE: Nanos = 2000 * MILLISECOND;
 
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     nodes: u32,
-    /// What this peer holds for others.
-    records: BTreeMap<u64, Bytes>,
+    /// What this peer holds for others, and until when.
+    records: BTreeMap<u64, (Bytes, Nanos)>,
     /// What others ask it to hold, and has not been judged.
     offered: BTreeMap<u64, u64>,
     offers: u64,
@@ -61,32 +61,37 @@ impl Table {
         self.holders(super::hash(key)).into_iter().map(|to| Effect::Send(to, store.clone())).collect()
     }
 
-    pub(super) fn judge(&mut self, id: u64, kept: Option<Bytes>) {
-        if let (Some(key), Some(value)) = (self.offered.remove(&id), kept)
+    pub(super) fn judge(&mut self, id: u64, kept: Option<(Bytes, Nanos)>) {
+        if let (Some(key), Some(kept)) = (self.offered.remove(&id), kept)
             && (self.records.len() < RECORDS || self.records.contains_key(&key))
         {
-            self.records.insert(key, value);
+            self.records.insert(key, kept);
         }
     }
 
-    fn on_store(&mut self, from: u32, length: u64, named: &[u8]) -> Effect {
+    /// What there is under a key and has not expired.
+    fn held(&self, now: Nanos, key: u64) -> Option<&Bytes> {
+        self.records.get(&key).filter(|(_, until)| *until > now).map(|(value, _)| value)
+    }
+
+    fn on_store(&mut self, now: Nanos, from: u32, length: u64, named: &[u8]) -> Effect {
         let (key, value) = named.split_at(length as usize);
         let key = String::from_utf8_lossy(key).into_owned();
         let (place, id) = (super::hash(&key), self.offers);
         self.offers += 1;
         self.offered.insert(id, place);
-        Effect::Offered { id, from, key, bytes: value.into(), stored: self.records.get(&place).cloned() }
+        Effect::Offered { id, from, key, bytes: value.into(), stored: self.held(now, place).cloned() }
     }
 
-    pub(super) fn on_message(&mut self, from: u32, bytes: &[u8]) -> Vec<Effect> {
+    pub(super) fn on_message(&mut self, now: Nanos, from: u32, bytes: &[u8]) -> Vec<Effect> {
         let (kind, rest) = bytes.split_first().expect("peers' tables send messages alone");
         let (number, rest) = rest.split_first_chunk().expect("every message has a number");
         let number = u64::from_le_bytes(*number);
         match *kind {
-            STORE => vec![self.on_store(from, number, rest)],
+            STORE => vec![self.on_store(now, from, number, rest)],
             FIND => {
                 let key = rest.first_chunk().map_or(0, |key| u64::from_le_bytes(*key));
-                let value = self.records.get(&key).map_or(&[][..], |value| &value[..]);
+                let value = self.held(now, key).map_or(&[][..], |value| &value[..]);
                 vec![Effect::Send(from, message(FOUND, number, value))]
             }
             _ => self.on_found(number, rest),

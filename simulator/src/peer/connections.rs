@@ -1,38 +1,57 @@
 //! Who a peer is connected to.
 //!
-//! Invariant: a connection is up in one life of the peer at its other end, and it comes back by itself to those whom
-//! this machine wants to be connected to. Driven by `Peer`.
+//! A connection is greeted, welcomed and thanked for, so that both ends know of it. Invariant: a connection is up in one
+//! life of the peer at its other end, a message reaches a node only over a connection that both ends know, in the life it
+//! was sent to, and a connection comes back by itself to those whom this machine wants to be connected to. Does no I/O:
+//! it is told which frames arrive. Driven by `Peer`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::base::Bytes;
 
-use super::frame::Frame;
+use super::frame::{self, Frame};
 
 /// The transport's state.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub struct Connections {
     /// Who this machine wants to be connected to.
-    pub(super) contacts: BTreeSet<u32>,
+    pub contacts: BTreeSet<u32>,
     /// Who it is connected to, in which life of theirs.
     pub(super) up: BTreeMap<u32, u32>,
     /// Who has greeted in which life, and has not thanked for the welcome yet.
-    pub(super) greeted: BTreeMap<u32, u32>,
+    greeted: BTreeMap<u32, u32>,
     /// Whether it is going to greet again those who are lacking.
     pub(super) redials: bool,
+}
+
+/// What an arriving frame leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Send this frame to a peer.
+    Send(u32, Vec<u8>),
+    /// A peer is connected.
+    Up(u32),
+    /// A peer is connected no more.
+    Down(u32),
+    /// A message for the node has come from a peer.
+    Received(u32, Bytes),
 }
 
 /// Frames to send, with whom to.
 pub(super) type Frames = Vec<(u32, Vec<u8>)>;
 
 impl Connections {
-    pub(super) const fn new(contacts: BTreeSet<u32>) -> Self {
+    /// No connection yet.
+    #[must_use]
+    pub const fn new(contacts: BTreeSet<u32>) -> Self {
         Self { contacts, up: BTreeMap::new(), greeted: BTreeMap::new(), redials: false }
     }
 
-    /// What the process knew is gone; who to connect to is in a file.
-    pub(super) fn crash(&mut self) {
+    /// What the process knew is gone; who to connect to is in a file. Whoever should know gets one of these frames.
+    pub fn crash(&mut self) -> Vec<(u32, Vec<u8>)> {
+        let byes = self.up.keys().map(|peer| (*peer, Frame::Bye.encode())).collect();
         *self = Self::new(std::mem::take(&mut self.contacts));
+        byes
     }
 
     /// Whether someone is not connected who should be.
@@ -41,13 +60,71 @@ impl Connections {
     }
 
     /// Greetings to everyone who should be connected and is not.
-    pub(super) fn greetings(&self, life: u32) -> Frames {
+    #[must_use]
+    pub fn greetings(&self, life: u32) -> Vec<(u32, Vec<u8>)> {
         let lacking = self.contacts.iter().filter(|contact| !self.up.contains_key(contact));
         lacking.map(|contact| (*contact, Frame::Hello { life }.encode())).collect()
     }
 
-    /// A message to a connected peer.
-    pub(super) fn direct(&self, to: u32, bytes: &Bytes) -> Option<Vec<u8>> {
+    /// A message to a connected peer; to others there is no way.
+    #[must_use]
+    pub fn direct(&self, to: u32, bytes: &Bytes) -> Option<Vec<u8>> {
         self.up.get(&to).map(|life| Frame::Direct { life: *life, bytes }.encode())
+    }
+
+    /// A frame has arrived, in this life of the machine.
+    pub fn on_frame(&mut self, own: u32, from: u32, frame: &Frame<'_>) -> Vec<Change> {
+        match *frame {
+            Frame::Hello { life } => {
+                self.greeted.insert(from, life);
+                vec![Change::Send(from, Frame::Welcome { life: own }.encode())]
+            }
+            Frame::Welcome { life } => {
+                let mut changes = vec![Change::Send(from, Frame::Thanks { life: own }.encode())];
+                changes.extend(self.connect(from, life));
+                changes
+            }
+            Frame::Thanks { life } => self.on_thanks(from, life),
+            Frame::Bye => self.disconnect(from).into_iter().collect(),
+            Frame::Direct { life, bytes } => self.on_direct(own, from, life, bytes),
+            Frame::Gossip { .. } | Frame::Dht { .. } | Frame::Snapshot { .. } => Vec::new(),
+        }
+    }
+
+    /// A connection is given up.
+    pub(super) fn disconnect(&mut self, from: u32) -> Option<Change> {
+        self.up.remove(&from).map(|_| Change::Down(from))
+    }
+
+    fn connect(&mut self, from: u32, life: u32) -> Vec<Change> {
+        match self.up.insert(from, life) {
+            Some(before) if before == life => Vec::new(),
+            Some(_) => vec![Change::Down(from), Change::Up(from)],
+            None => vec![Change::Up(from)],
+        }
+    }
+
+    /// The greeting has been answered and the answer has arrived: both ends are connected.
+    fn on_thanks(&mut self, from: u32, life: u32) -> Vec<Change> {
+        if self.greeted.get(&from) != Some(&life) {
+            return Vec::new();
+        }
+        self.greeted.remove(&from);
+        self.connect(from, life)
+    }
+
+    fn on_direct(&mut self, own: u32, from: u32, life: u32, bytes: &[u8]) -> Vec<Change> {
+        if life != own {
+            return vec![Change::Send(from, Frame::Bye.encode())];
+        }
+        // It can overtake the thanks: who knows this life has been welcomed.
+        let mut changes =
+            self.greeted.get(&from).copied().map_or_else(Vec::new, |greeted| self.on_thanks(from, greeted));
+        changes.push(if self.up.contains_key(&from) {
+            Change::Received(from, frame::shared(bytes))
+        } else {
+            Change::Send(from, Frame::Bye.encode())
+        });
+        changes
     }
 }

@@ -6,27 +6,54 @@ use nelumbo_core::base::Bytes;
 
 /// One message between transports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+pub enum Frame<'a> {
     /// I am up in this life: connect.
-    Hello { life: u32 },
+    Hello {
+        /// The sender's.
+        life: u32,
+    },
     /// Connected, and this is my life.
-    Welcome { life: u32 },
+    Welcome {
+        /// The sender's.
+        life: u32,
+    },
     /// I have your welcome, in this life of mine: connected.
-    Thanks { life: u32 },
+    Thanks {
+        /// The sender's.
+        life: u32,
+    },
     /// The connection is down.
     Bye,
     /// A message of the node, for the receiver in this life.
-    Direct { life: u32, bytes: &'a [u8] },
+    Direct {
+        /// The receiver's.
+        life: u32,
+        /// The message.
+        bytes: &'a [u8],
+    },
     /// A message of the gossip service.
-    Gossip { bytes: &'a [u8] },
+    Gossip {
+        /// The message.
+        bytes: &'a [u8],
+    },
     /// A message of the hash table.
-    Dht { bytes: &'a [u8] },
+    Dht {
+        /// The message.
+        bytes: &'a [u8],
+    },
     /// A snapshot of another machine: its number, then its disk.
-    Snapshot { node: u32, records: &'a [u8] },
+    Snapshot {
+        /// The machine.
+        node: u32,
+        /// What its disk holds.
+        records: &'a [u8],
+    },
 }
 
 impl<'a> Frame<'a> {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The frame as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let (kind, number, rest): (u8, Option<u32>, &[u8]) = match self {
             Self::Hello { life } => (0, Some(*life), &[]),
             Self::Welcome { life } => (1, Some(*life), &[]),
@@ -44,7 +71,9 @@ impl<'a> Frame<'a> {
         bytes
     }
 
-    pub(super) fn decode(bytes: &'a [u8]) -> Option<Self> {
+    /// The frame that these bytes are; `None` when they are none.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
         let number = || rest.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest));
         Some(match kind {

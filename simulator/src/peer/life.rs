@@ -7,7 +7,6 @@ use nelumbo_core::base::Entropy;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::Address;
 
-use super::frame::Frame;
 use super::note::{Note, Trouble};
 use super::owner::Owner;
 use super::{Peer, Port, Services, peer_id};
@@ -109,10 +108,10 @@ impl<C: Crypto> Peer<C> {
             return;
         }
         self.disk.crash(context.now(), &mut self.random);
+        let byes = self.connections.crash();
         if !silent {
-            self.send_frames(context, self.connections.up.keys().map(|peer| (*peer, Frame::Bye.encode())).collect());
+            self.send_frames(context, byes);
         }
-        self.connections.crash();
         self.services = None;
         self.owner = Owner::default();
         self.wishes.0.clear();

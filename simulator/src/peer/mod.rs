@@ -29,15 +29,15 @@ use crate::network::{Dht, PubSub};
 use crate::random::Random;
 use crate::schedule::Deed;
 use clock::Clock;
-use connections::Connections;
+pub use connections::{Change, Connections};
 use deeds::Deeds;
 use disk::Disk;
-use frame::Frame;
+pub use frame::Frame;
 use host::Wishes;
 use life::Purpose;
 use owner::Owner;
 
-pub(crate) use host::{node_of, peer_id};
+pub use host::{node_of, peer_id};
 pub(crate) use note::kind_of;
 pub use note::{Arrival, Note, Trouble};
 pub(crate) use plan::Plan;

@@ -1,38 +1,19 @@
 //! What arrives at a peer: connections that come up and go down, messages of nodes and of services.
 //!
-//! Invariant: a message reaches the node only over a connection that both ends know, in the life it was sent to. Driven
-//! by the engine.
+//! Invariant: frames are handed to whom they concern, and what comes of them is done in order. Driven by the engine.
 
 use nelumbo_core::api::Input;
 
-use super::frame::{self, Frame};
+use super::connections::Change;
+use super::frame::Frame;
 use super::life::{Purpose, REDIAL};
 use super::{Peer, Port, peer_id};
 use crate::crypto::Crypto;
 
 impl<C: Crypto> Peer<C> {
-    fn on_connected(&mut self, context: Port<'_, '_>, from: u32, life: u32) {
-        match self.connections.up.insert(from, life) {
-            Some(before) if before == life => return,
-            Some(_) => self.input(context, Input::Disconnected(peer_id(from))),
-            None => {}
-        }
-        self.input(context, Input::Connected(peer_id(from)));
-    }
-
-    /// The greeting has been answered and the answer has arrived: both ends are connected.
-    fn on_thanks(&mut self, context: Port<'_, '_>, from: u32, life: u32) {
-        if self.connections.greeted.get(&from) == Some(&life) {
-            self.connections.greeted.remove(&from);
-            self.on_connected(context, from, life);
-        }
-    }
-
     pub(super) fn disconnect(&mut self, context: Port<'_, '_>, from: u32) {
-        if self.connections.up.remove(&from).is_some() {
-            self.redial(context);
-            self.input(context, Input::Disconnected(peer_id(from)));
-        }
+        let changes = self.connections.disconnect(from);
+        self.on_changes(context, changes);
     }
 
     /// Greets everyone who should be connected and is not, and does so again until nobody is lacking.
@@ -50,36 +31,31 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn on_frame(&mut self, context: Port<'_, '_>, from: u32, frame: &Frame<'_>) {
         match *frame {
-            Frame::Hello { life } => {
-                self.connections.greeted.insert(from, life);
-                self.send_frame(context, from, &Frame::Welcome { life: self.life });
+            Frame::Gossip { bytes } => self.in_gossip(context, |pubsub, now| pubsub.on_message(now, from, bytes)),
+            Frame::Dht { bytes } => self.in_table(context, |dht, now| dht.on_message(now, from, bytes)),
+            _ => {
+                let changes = self.connections.on_frame(self.life, from, frame);
+                self.on_changes(context, changes);
             }
-            Frame::Welcome { life } => {
-                self.send_frame(context, from, &Frame::Thanks { life: self.life });
-                self.on_connected(context, from, life);
-            }
-            Frame::Thanks { life } => self.on_thanks(context, from, life),
-            Frame::Bye => self.disconnect(context, from),
-            Frame::Direct { life, bytes } => {
-                // It can overtake the thanks: who knows this life has been welcomed.
-                if life == self.life
-                    && let Some(greeted) = self.connections.greeted.get(&from)
-                {
-                    self.on_thanks(context, from, *greeted);
+        }
+    }
+
+    fn on_changes(&mut self, context: Port<'_, '_>, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            match change {
+                Change::Send(to, frame) => self.send_frames(context, vec![(to, frame)]),
+                Change::Up(peer) => self.input(context, Input::Connected(peer_id(peer))),
+                Change::Down(peer) => {
+                    self.redial(context);
+                    self.input(context, Input::Disconnected(peer_id(peer)));
                 }
-                if life == self.life && self.connections.up.contains_key(&from) {
-                    let bytes = frame::shared(bytes);
+                Change::Received(from, bytes) => {
                     if let Some(deeds) = &mut self.deeds {
                         deeds.remember(&bytes);
                     }
                     self.input(context, Input::Received { from: peer_id(from), bytes });
-                } else {
-                    self.send_frame(context, from, &Frame::Bye);
                 }
             }
-            Frame::Gossip { bytes } => self.in_gossip(context, |pubsub, now| pubsub.on_message(now, from, bytes)),
-            Frame::Dht { bytes } => self.in_table(context, |dht, now| dht.on_message(now, from, bytes)),
-            Frame::Snapshot { .. } => {}
         }
     }
 }
