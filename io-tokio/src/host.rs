@@ -2,7 +2,7 @@
 //!
 //! Owns the network, the journal and the names that connect their results to the core's. Invariant: everything the core
 //! wants made durable between two inputs goes to the journal as one batch, in order, before the next input is taken.
-//! Driven by [`nelumbo_core::host::drain`] inside the runtime.
+//! Driven by [`nelumbo_core::host::drain`] inside the runtime; `inputs` has the other direction.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,8 +27,10 @@ use crate::{
 /// At most this many gossip messages wait for a verdict; the core gives it at once, so that one is normal.
 const MAX_UNJUDGED: usize = 1024;
 
-/// See the module's documentation.
-pub(crate) struct World {
+/// A [`Host`] on libp2p and a [`Journal`], for those who drive a node themselves: [`next`](Self::next) is what to hand to
+/// the node, and [`commit`](Self::commit) is to be called when the node has been drained. A [`Builder`](crate::Builder)
+/// does all of that.
+pub struct World {
     pub(crate) network: Network,
     pub(crate) journal: Journal,
     pub(crate) events: broadcast::Sender<NodeEvent>,
@@ -42,7 +44,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(network: Network, journal: Journal, events: broadcast::Sender<NodeEvent>) -> Self {
+    /// What the core has nothing to do with is told to the listeners of `events`.
+    pub fn new(network: Network, journal: Journal, events: broadcast::Sender<NodeEvent>) -> Self {
         Self {
             network,
             journal,
@@ -56,8 +59,13 @@ impl World {
         }
     }
 
-    /// Hands what the core wants durable to the journal.
-    pub(crate) fn commit(&mut self) -> Result<(), JournalError> {
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Hands what the core wants durable to the journal, whose [`Durable`](crate::journal::Durable) says when it is.
+    pub fn commit(&mut self) -> Result<(), JournalError> {
         if self.changes.is_empty() {
             return Ok(());
         }

@@ -11,8 +11,9 @@
 //!                          └──── what has become durable
 //! ```
 //!
-//! Reading order: `runtime` for the loop, `host` for what the core asks for, [`network`] and [`journal`] for how it is
-//! done. Each of the last two can be used on its own.
+//! Reading order: `runtime` for the loop, `host` for what the core asks for, `inputs` for what it is told, [`network`] and
+//! [`journal`] for how it is done. Each of the last two can be used on its own, and both together as a [`World`] by whoever
+//! drives a node without the runtime.
 
 mod builder;
 mod clock;
@@ -20,6 +21,7 @@ mod discovery;
 mod event;
 mod handle;
 mod host;
+mod inputs;
 pub mod journal;
 pub mod metrics;
 mod names;
@@ -30,6 +32,7 @@ pub use self::{
     builder::{Builder, StartError, fresh_entropy},
     event::{Events, EventsError, NodeEvent},
     handle::{Handle, HandleError, NoSignature, Status, StopError},
+    host::World,
 };
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use nelumbo_core as core;

@@ -4,11 +4,11 @@
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up, or
 //! once it has failed, no input is taken. Driven by tokio.
 
-use std::{future, ops::ControlFlow, time::Duration};
+use std::{future, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
-    api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence, Refusal},
+    api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence},
     crypto::Secp256k1,
     host::drain,
     node::Node,
@@ -24,8 +24,7 @@ use crate::{
     handle::{Request, Status},
     host::World,
     journal::{Durable, JournalError},
-    names,
-    network::{DhtState, InboundRecordId, NetworkEvent},
+    network::{DhtState, NetworkEvent},
 };
 
 /// How long a node that was asked to stop waits for its last messages to be acknowledged.
@@ -130,126 +129,21 @@ impl Runtime {
 
     /// Takes an event, and the messages that wait behind it: together they cost less to verify.
     fn on_network_events(&mut self, first: NetworkEvent) {
-        let (mut messages, mut next) = (Vec::new(), Some(first));
-        let mut other = None;
+        let (mut inputs, mut next) = (Vec::new(), Some(first));
         while let Some(event) = next.take() {
-            match self.message(event) {
-                ControlFlow::Continue(message) => messages.extend(message),
-                ControlFlow::Break(event) => other = Some(event),
-            }
-            if other.is_none() && messages.len() < MESSAGES_AT_ONCE {
+            let input = self.world.input(event);
+            let is_message = matches!(input, Some(Input::Received { .. } | Input::Gossip { .. }));
+            inputs.extend(input);
+            if is_message && inputs.len() < MESSAGES_AT_ONCE {
                 next = self.world.network.next().now_or_never();
             }
         }
-        self.node.handle_many(self.clock.now(), messages);
-        if let Some(event) = other {
-            self.on_network(event);
-        }
+        self.node.handle_many(self.clock.now(), inputs);
         let dht = self.world.network.dht_state();
         if dht != self.dht {
             self.dht = dht;
             self.world.tell(NodeEvent::DhtChanged { state: dht, peers: self.world.network.routing_peers() });
         }
-    }
-
-    /// A message for the core, if it can be taken; any other event is given back.
-    fn message(&mut self, event: NetworkEvent) -> ControlFlow<NetworkEvent, Option<Input>> {
-        ControlFlow::Continue(match event {
-            NetworkEvent::DirectReceived { peer, bytes } => {
-                names::to_core(&peer).map(|from| Input::Received { from, bytes: bytes.into() })
-            }
-            NetworkEvent::Gossip { propagation_source, id, bytes, .. } => {
-                names::to_core(&propagation_source).and_then(|from| {
-                    let id = self.world.await_verdict(id)?;
-                    Some(Input::Gossip { from, id, bytes: bytes.into() })
-                })
-            }
-            other => return ControlFlow::Break(other),
-        })
-    }
-
-    fn on_network(&mut self, event: NetworkEvent) {
-        let input = match event {
-            NetworkEvent::PeerConnected { peer, address } => {
-                self.world.tell(NodeEvent::PeerConnected { peer, address });
-                names::to_core(&peer).map(Input::Connected)
-            }
-            NetworkEvent::PeerDisconnected { peer } => {
-                self.world.tell(NodeEvent::PeerDisconnected { peer });
-                names::to_core(&peer).map(Input::Disconnected)
-            }
-            NetworkEvent::DhtRecord { operation, value, .. } => {
-                let operation = nelumbo_core::api::OperationId(operation.0);
-                Some(Input::Found { operation, bytes: value.into() })
-            }
-            NetworkEvent::DhtFinished { operation, .. } => {
-                Some(Input::LookupFinished(nelumbo_core::api::OperationId(operation.0)))
-            }
-            NetworkEvent::RoutingTable { peers } => Some(Input::RoutingTable(peers)),
-            NetworkEvent::InboundRecord { id, source, key, value } => self.on_inbound_record(id, &source, key, value),
-            other => self.on_reachability(other),
-        };
-        if let Some(input) = input {
-            self.node.handle(self.clock.now(), input);
-        }
-    }
-
-    /// Another node's record: the core judges it, beside the one that is stored.
-    fn on_inbound_record(
-        &mut self,
-        id: InboundRecordId,
-        source: &libp2p::PeerId,
-        key: Vec<u8>,
-        value: Vec<u8>,
-    ) -> Option<Input> {
-        let stored = self.world.network.stored(&key).map(Into::into);
-        match (names::to_core(source), String::from_utf8(key)) {
-            (Some(from), Ok(key)) => {
-                let id = nelumbo_core::api::OfferedId(id.0);
-                Some(Input::Offered { from, id, key, bytes: value.into(), stored })
-            }
-            _ => {
-                self.world.network.refuse_inbound(id, Refusal::RecordKey);
-                None
-            }
-        }
-    }
-
-    /// Events about how the node and its peers can be reached, and hints that the core does not take.
-    fn on_reachability(&mut self, event: NetworkEvent) -> Option<Input> {
-        match event {
-            NetworkEvent::Listening { address } => {
-                let peer = self.world.network.local_peer();
-                let address = address.clone().with_p2p(peer).unwrap_or(address);
-                self.world.tell(NodeEvent::Listening { address });
-                None
-            }
-            NetworkEvent::ListenerClosed { addresses, error } => {
-                self.world.tell(NodeEvent::ListenerClosed { addresses, error });
-                Some(self.addresses())
-            }
-            NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
-            NetworkEvent::Identified { peer, addresses, protocols, agent } => {
-                self.world.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
-                None
-            }
-            NetworkEvent::DialFailed { peer, reason } => {
-                self.world.tell(NodeEvent::DialFailed { peer, reason });
-                None
-            }
-            NetworkEvent::DirectFailed { peer, failure, .. } => {
-                tracing::debug!(%peer, %failure, "a message may be lost");
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn addresses(&self) -> Input {
-        let addresses: Vec<_> = self.world.network.external_addresses().cloned().collect();
-        let input = Input::Addresses(names::addresses_to_core(&addresses));
-        self.world.tell(NodeEvent::AddressesChanged { addresses });
-        input
     }
 
     fn on_request(&mut self, request: Request) {

@@ -32,7 +32,8 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, TransportError, gossipsub::TopicHash, identity::Keypair, kad, multiaddr::Protocol,
+    Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
+    kad, multiaddr::Protocol,
 };
 use tokio::time::Instant;
 
@@ -93,6 +94,7 @@ enum Query {
 /// A running network. See the module's documentation.
 pub struct Network {
     swarm: Swarm<Behaviour>,
+    listeners: Vec<ListenerId>,
     filter: DecidedFilter,
     dht_mode: DhtMode,
     bootstrap: HashSet<PeerId>,
@@ -124,31 +126,18 @@ impl Network {
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
         let behaviour = Behaviour::new(&keypair, &config, filter, relay_client)?;
         let local = keypair.public().to_peer_id();
-        let mut swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
+        let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
         // All before the first listener, so that none is in the way of another of the same node.
         for address in &config.listen {
             transport::check_port(address)
                 .map_err(|error| NetworkError::Listen { address: address.clone(), reason: error.to_string() })?;
         }
-        for address in &config.listen {
-            swarm.listen_on(address.clone()).map_err(|error| {
-                let reason = match error {
-                    // libp2p says of it what it says of one where nobody listens.
-                    TransportError::Other(_) if matches!(address.iter().next(), Some(Protocol::Memory(_))) => {
-                        "the address is in use in this process".to_owned()
-                    }
-                    // Says nothing about what it holds.
-                    TransportError::Other(error) => error.to_string(),
-                    error => error.to_string(),
-                };
-                NetworkError::Listen { address: address.clone(), reason }
-            })?;
-        }
         let seed = getrandom::u64().map_err(NetworkError::Entropy)?;
         let now = Instant::now();
         let mut network = Self {
             swarm,
+            listeners: Vec::new(),
             filter,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
@@ -168,6 +157,9 @@ impl Network {
             events: VecDeque::new(),
             metrics,
         };
+        for address in config.listen {
+            network.listen(address)?;
+        }
         for address in config.announce {
             network.announce(address);
         }
@@ -175,6 +167,27 @@ impl Network {
             network.keep(peer, vec![address]);
         }
         Ok(network)
+    }
+
+    fn listen(&mut self, address: Multiaddr) -> Result<(), NetworkError> {
+        match self.swarm.listen_on(address.clone()) {
+            Ok(listener) => {
+                self.listeners.push(listener);
+                Ok(())
+            }
+            Err(error) => {
+                let reason = match error {
+                    // libp2p says of it what it says of one where nobody listens.
+                    TransportError::Other(_) if matches!(address.iter().next(), Some(Protocol::Memory(_))) => {
+                        "the address is in use in this process".to_owned()
+                    }
+                    // Says nothing about what it holds.
+                    TransportError::Other(error) => error.to_string(),
+                    error => error.to_string(),
+                };
+                Err(NetworkError::Listen { address, reason })
+            }
+        }
     }
 
     /// The node's own peer id.
@@ -289,6 +302,15 @@ impl Network {
             for peer in self.peers.idle(self.idle_timeout, self.minimum, now, spare) {
                 self.disconnect(&peer);
             }
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // An address in memory is not free again when its listener is dropped, but when it is removed.
+        for listener in self.listeners.drain(..) {
+            self.swarm.remove_listener(listener);
         }
     }
 }

@@ -1,0 +1,105 @@
+//! What the network reports, in the core's words.
+//!
+//! Owns the way from a [`NetworkEvent`] to an [`Input`]. Invariant: an event is told to the core, to the listeners, or to
+//! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
+//! direction.
+
+use nelumbo_core::api::{Input, OfferedId, OperationId, Refusal};
+
+use crate::{
+    event::NodeEvent,
+    host::World,
+    names,
+    network::{InboundRecordId, NetworkEvent},
+};
+
+impl World {
+    /// The next thing that the core should know. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Input {
+        loop {
+            let event = self.network.next().await;
+            if let Some(input) = self.input(event) {
+                return input;
+            }
+        }
+    }
+
+    /// What an event is to the core, if it is anything.
+    pub(crate) fn input(&mut self, event: NetworkEvent) -> Option<Input> {
+        match event {
+            NetworkEvent::DirectReceived { peer, bytes } => {
+                names::to_core(&peer).map(|from| Input::Received { from, bytes: bytes.into() })
+            }
+            NetworkEvent::Gossip { propagation_source, id, bytes, .. } => {
+                let from = names::to_core(&propagation_source)?;
+                let id = self.await_verdict(id)?;
+                Some(Input::Gossip { from, id, bytes: bytes.into() })
+            }
+            NetworkEvent::PeerConnected { peer, address } => {
+                self.tell(NodeEvent::PeerConnected { peer, address });
+                names::to_core(&peer).map(Input::Connected)
+            }
+            NetworkEvent::PeerDisconnected { peer } => {
+                self.tell(NodeEvent::PeerDisconnected { peer });
+                names::to_core(&peer).map(Input::Disconnected)
+            }
+            NetworkEvent::DhtRecord { operation, value, .. } => {
+                Some(Input::Found { operation: OperationId(operation.0), bytes: value.into() })
+            }
+            NetworkEvent::DhtFinished { operation, .. } => Some(Input::LookupFinished(OperationId(operation.0))),
+            NetworkEvent::RoutingTable { peers } => Some(Input::RoutingTable(peers)),
+            NetworkEvent::InboundRecord { id, source, key, value } => self.offered(id, &source, key, value),
+            other => self.reachability(other),
+        }
+    }
+
+    /// Another node's record: the core judges it, beside the one that is stored.
+    fn offered(&mut self, id: InboundRecordId, source: &libp2p::PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
+        let stored = self.network.stored(&key).map(Into::into);
+        match (names::to_core(source), String::from_utf8(key)) {
+            (Some(from), Ok(key)) => {
+                Some(Input::Offered { from, id: OfferedId(id.0), key, bytes: value.into(), stored })
+            }
+            _ => {
+                self.network.refuse_inbound(id, Refusal::RecordKey);
+                None
+            }
+        }
+    }
+
+    /// Events about how the node and its peers can be reached, and hints that the core does not take.
+    fn reachability(&mut self, event: NetworkEvent) -> Option<Input> {
+        match event {
+            NetworkEvent::Listening { address } => {
+                let address = address.clone().with_p2p(self.network.local_peer()).unwrap_or(address);
+                self.tell(NodeEvent::Listening { address });
+                None
+            }
+            NetworkEvent::ListenerClosed { addresses, error } => {
+                self.tell(NodeEvent::ListenerClosed { addresses, error });
+                Some(self.addresses())
+            }
+            NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
+            NetworkEvent::Identified { peer, addresses, protocols, agent } => {
+                self.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
+                None
+            }
+            NetworkEvent::DialFailed { peer, reason } => {
+                self.tell(NodeEvent::DialFailed { peer, reason });
+                None
+            }
+            NetworkEvent::DirectFailed { peer, failure, .. } => {
+                tracing::debug!(%peer, %failure, "a message may be lost");
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn addresses(&self) -> Input {
+        let addresses: Vec<_> = self.network.external_addresses().cloned().collect();
+        let input = Input::Addresses(names::addresses_to_core(&addresses));
+        self.tell(NodeEvent::AddressesChanged { addresses });
+        input
+    }
+}
