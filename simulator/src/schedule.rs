@@ -92,6 +92,8 @@ pub enum ServicesChoice {
     Ideal,
     /// Models of Kademlia and gossipsub.
     Modelled,
+    /// None: signers know each other, and nobody is looked for.
+    None,
 }
 
 /// The rules of a session.

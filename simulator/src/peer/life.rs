@@ -9,7 +9,7 @@ use nelumbo_core::wire::Address;
 
 use super::note::{Note, Trouble};
 use super::owner::Owner;
-use super::{Peer, Port, Services, peer_id};
+use super::{Peer, Port, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::{Dht, PubSub};
@@ -80,10 +80,8 @@ impl<C: Crypto> Peer<C> {
             Ok(node) => self.node = Some(Box::new(node)),
             Err(error) => return context.note(Note::Trouble(Trouble::Boot, error.to_string())),
         }
-        let (dht, pubsub) =
-            (self.plan.dht(self.index, self.deeds.as_deref()), self.plan.pubsub(self.index, self.life, context.now()));
-        let routes = dht.peers();
-        self.services = Some(Box::new(Services { dht, pubsub, armed: Nanos::MAX }));
+        self.services = self.plan.services(self.index, self.life, context.now(), self.deeds.as_deref());
+        let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
         context.note(Note::Up);
         let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
         for session in sessions.filter(|session| session.signature.is_some()) {

@@ -9,7 +9,7 @@ use nelumbo_core::wire::RecordKey;
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::life::{Purpose, STRIKE};
-use super::{Deeds, Note, Peer, Port};
+use super::{Deeds, Note, Peer, Port, Services};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
 use crate::network::gossip::{self, Gossip};
@@ -168,33 +168,32 @@ impl Plan {
         }
     }
 
-    /// A node's part in the hash table, as it is after a long time: who a node knows is in a file.
-    pub(super) fn dht(&self, node: u32, deeds: Option<&Deeds>) -> Dht {
-        match self.schedule.services {
-            ServicesChoice::Ideal => Dht::ideal(self.schedule.nodes),
-            ServicesChoice::Modelled => {
-                let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
-                kademlia.settle(self.schedule.seed);
-                if deeds.is_some_and(|deeds| deeds.is(Deed::Eclipse)) {
-                    kademlia.conduct(Conduct::Eclipse(self.beside.clone()));
-                } else if deeds.is_some_and(|deeds| deeds.is(Deed::Poison)) {
-                    kademlia.conduct(Conduct::Poison);
-                }
-                Dht::Kademlia(Box::new(kademlia))
-            }
-        }
+    /// A node's part in the services of the network. Its routing table is as after a long time: who a node knows is in a
+    /// file.
+    pub(super) fn services(&self, node: u32, life: u32, now: Nanos, deeds: Option<&Deeds>) -> Option<Box<Services>> {
+        let (dht, pubsub) = match self.schedule.services {
+            ServicesChoice::None => return None,
+            ServicesChoice::Ideal => (Dht::ideal(self.schedule.nodes), PubSub::ideal(self.neighbours(node))),
+            ServicesChoice::Modelled => (self.kademlia(node, deeds), self.gossip(node, life, now)),
+        };
+        Some(Box::new(Services { dht, pubsub, armed: Nanos::MAX }))
     }
 
-    /// A node's part in the gossip.
-    pub(super) fn pubsub(&self, node: u32, life: u32, now: Nanos) -> PubSub {
-        let neighbours = self.neighbours(node);
-        match self.schedule.services {
-            ServicesChoice::Ideal => PubSub::ideal(neighbours),
-            ServicesChoice::Modelled => {
-                let random = Random::stream(self.schedule.seed, "gossip", u64::from(node) << 32 | u64::from(life));
-                PubSub::Gossip(Box::new(Gossip::new(random, now, neighbours, gossip::Settings::default())))
-            }
+    fn kademlia(&self, node: u32, deeds: Option<&Deeds>) -> Dht {
+        let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
+        kademlia.settle(self.schedule.seed);
+        if deeds.is_some_and(|deeds| deeds.is(Deed::Eclipse)) {
+            kademlia.conduct(Conduct::Eclipse(self.beside.clone()));
+        } else if deeds.is_some_and(|deeds| deeds.is(Deed::Poison)) {
+            kademlia.conduct(Conduct::Poison);
         }
+        Dht::Kademlia(Box::new(kademlia))
+    }
+
+    fn gossip(&self, node: u32, life: u32, now: Nanos) -> PubSub {
+        let random = Random::stream(self.schedule.seed, "gossip", u64::from(node) << 32 | u64::from(life));
+        let gossip = Gossip::new(random, now, self.neighbours(node), gossip::Settings::default());
+        PubSub::Gossip(Box::new(gossip))
     }
 
     pub(super) fn steps_of(&self, node: u32) -> impl Iterator<Item = (Nanos, usize)> {
