@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use nelumbo_core::{
-    api::{Command, CommandId, Event, SignerFilter},
+    api::{Command, CommandError, CommandId, Event, SignerFilter},
     crypto::PublicKey,
     wire::{Advertisement, Data, Label, Offer, Resource, ResourceId, SessionId, TransactionType},
 };
@@ -31,7 +31,7 @@ impl Handle {
         self.command(Command::Withdraw).await
     }
 
-    /// Hears of signers for this type as soon as they advertise.
+    /// Hears of signers for this type: of those who advertise already, and of others as soon as they do.
     pub async fn subscribe(&self, kind: TransactionType) -> Result<(), HandleError> {
         self.command(Command::Subscribe(kind)).await
     }
@@ -61,10 +61,15 @@ impl Handle {
         self.search(Command::FindRequests, request_found).await
     }
 
-    /// Looks for a session by its id. `false` when nobody has it to offer, or it is not for this node's key.
+    /// Looks for a session by its id. `false` when nobody has it to offer, it is not for this node's key, or it was closed
+    /// here.
     pub async fn find_session(&self, session: SessionId) -> Result<bool, HandleError> {
-        let found = self.search(Command::FindSession(session), request_found).await?;
-        Ok(found.contains(&session))
+        match self.search(Command::FindSession(session), request_found).await {
+            Ok(_) | Err(HandleError::Refused(CommandError::KnownSession(_))) => {
+                Ok(self.session(session).await?.is_some())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Announces a resource, or announces it anew; without data it is withdrawn.

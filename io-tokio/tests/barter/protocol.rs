@@ -1,0 +1,107 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::protocol::{Protocol, ProtocolContext};
+use nelumbo_core::wire::{Data, Label, PeerId, Resource, ResourceId};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Swaps goods: whoever takes an offer first, at its price, gets it.
+#[derive(Default)]
+pub struct Barter {
+    /// What this node offers: its price, and who has got it.
+    offers: BTreeMap<Label, (Label, Option<PublicKey>)>,
+    /// What it has asked of whom and not heard of yet.
+    asked: BTreeSet<(PublicKey, Label, Label)>,
+}
+
+impl Protocol for Barter {
+    fn name(&self) -> Label {
+        "barter".parse().expect("a label")
+    }
+
+    /// The embedder's wishes: `offer apples for pears`, or `take apples for pears from <key>`.
+    fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
+        match words(payload)[..] {
+            ["offer", good, "for", price] => {
+                let (Ok(good), Ok(price)) = (good.parse::<Label>(), price.parse::<Label>()) else { return };
+                context.announce(good.clone(), Data::new(price.as_str().into()), HOUR);
+                self.offers.insert(good, (price, None));
+            }
+            ["take", good, "for", price, "from", key] => {
+                let (Ok(good), Ok(price), Ok(key)) = (good.parse(), price.parse(), key.parse()) else { return };
+                self.asked.insert((key, good, price));
+                self.on_timer(context);
+            }
+            _ => context.tell(b"say: offer GOOD for PRICE, or: take GOOD for PRICE from KEY".to_vec()),
+        }
+    }
+
+    /// Another signer's words: `take apples for pears`, and the answers `yours apples` and `gone apples`.
+    fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]) {
+        match words(payload)[..] {
+            ["take", good, "for", price] => {
+                let Ok(good) = good.parse::<Label>() else { return };
+                let answer = self.sell(context, from, &good, price);
+                context.send(*from, format!("{answer} {good}").into());
+            }
+            [answer @ ("yours" | "gone"), good] => {
+                let count = self.asked.len();
+                self.asked.retain(|(key, asked, _)| (key, asked.as_str()) != (from, good));
+                // An answer that comes twice, or that nobody has asked for, is no news.
+                if self.asked.len() < count {
+                    context.tell(format!("{answer} {good} {from}").into());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An offer, found in the DHT.
+    fn on_resource(&mut self, context: &mut ProtocolContext, id: &ResourceId, resource: &Resource) {
+        let price = resource
+            .data
+            .as_ref()
+            .map_or("nothing any more".into(), |data| String::from_utf8_lossy(data.as_bytes()).into_owned());
+        context.tell(format!("offered {} {} {price}", id.author, id.name).into());
+    }
+
+    fn on_signer_connected(&mut self, context: &mut ProtocolContext, key: &PublicKey, _: &PeerId) {
+        context.tell(format!("here {key}").into());
+    }
+
+    fn on_signer_disconnected(&mut self, context: &mut ProtocolContext, key: &PublicKey, _: &PeerId) {
+        context.tell(format!("away {key}").into());
+    }
+
+    /// A message may be lost, and only an answer says that it was not: what has none is asked again.
+    fn on_timer(&mut self, context: &mut ProtocolContext) {
+        for (key, good, price) in &self.asked {
+            context.send(*key, format!("take {good} for {price}").into());
+        }
+        context.timer((!self.asked.is_empty()).then_some(AGAIN));
+    }
+}
+
+impl Barter {
+    /// The same answer to the same buyer, however often it asks.
+    fn sell(&mut self, context: &mut ProtocolContext, to: &PublicKey, good: &Label, price: &str) -> &'static str {
+        match self.offers.get_mut(good) {
+            Some((wanted, buyer)) if wanted.as_str() == price && buyer.is_none_or(|buyer| buyer == *to) => {
+                if buyer.replace(*to).is_none() {
+                    context.announce(good.clone(), None, HOUR);
+                    context.tell(format!("sold {good} {to}").into());
+                }
+                "yours"
+            }
+            _ => "gone",
+        }
+    }
+}
+
+/// What somebody else has written may be anything.
+fn words(payload: &[u8]) -> Vec<&str> {
+    std::str::from_utf8(payload).unwrap_or_default().split(' ').collect()
+}
