@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use libp2p::StreamProtocol;
 use nelumbo_core::{
+    Policy,
     api::Config,
     base::{Entropy, EntropyError},
     crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
@@ -40,6 +41,7 @@ pub struct Builder {
     folder: PathBuf,
     signer: Box<dyn Signer<Secp256k1> + Send>,
     protocols: Vec<Box<dyn Protocol>>,
+    policy: Option<Box<dyn Policy>>,
 }
 
 /// Why a node did not start.
@@ -76,7 +78,7 @@ impl Builder {
         folder: impl Into<PathBuf>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self { config, network, folder: folder.into(), signer, protocols: Vec::new() }
+        Self { config, network, folder: folder.into(), signer, protocols: Vec::new(), policy: None }
     }
 
     /// The same with a key in memory.
@@ -88,6 +90,14 @@ impl Builder {
     ) -> Result<Self, StartError> {
         let signer = SoftwareSigner::new(key, fresh_entropy()?);
         Ok(Self::new(config, network, folder, Box::new(signer)))
+    }
+
+    /// Lets rules of the embedder's own decide too what gets in, and which requests are approved or declined without
+    /// asking.
+    #[must_use]
+    pub fn policy(mut self, policy: Box<dyn Policy>) -> Self {
+        self.policy = Some(policy);
+        self
     }
 
     /// Runs another protocol on the node, from its first moment on. Its messages are taken on streams of this libp2p
@@ -115,7 +125,7 @@ impl Builder {
         records: Vec<StoredRecord>,
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
-        let Self { config, network, signer, protocols, .. } = self;
+        let Self { config, network, signer, protocols, policy, .. } = self;
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
         let clock = Clock::start();
@@ -127,6 +137,9 @@ impl Builder {
             records,
         };
         let mut node = Node::new(config, boot, clock.now()).map_err(StartError::Boot)?;
+        if let Some(policy) = policy {
+            node.set_policy(policy);
+        }
         for protocol in protocols {
             node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
         }

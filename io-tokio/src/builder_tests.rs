@@ -1,4 +1,4 @@
-//! Tests of what a node does when its disk fails.
+//! Tests of what a node does when its disk fails, and of rules of the embedder's own.
 
 use std::time::Duration;
 
@@ -17,6 +17,15 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Signs 32 times the byte 7, and nothing else.
+struct Sevens;
+
+impl Policy for Sevens {
+    fn review(&mut self, definition: &nelumbo_core::wire::Definition) -> nelumbo_core::Review {
+        if definition.message == [7; 32] { nelumbo_core::Review::Approve } else { nelumbo_core::Review::Decline }
+    }
+}
+
 fn start(key: u8, through: Option<libp2p::Multiaddr>, disk: FullDisk) -> (Handle, Events) {
     let mut network = NetworkConfig::full().listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
     if let Some(through) = through {
@@ -26,7 +35,7 @@ fn start(key: u8, through: Option<libp2p::Multiaddr>, disk: FullDisk) -> (Handle
     let (journal, records) = Journal::open_on(disk, &metrics).expect("a journal");
     let key = SecretKey::from_bytes(&[key; 32]).expect("a key");
     let builder = Builder::with_key(Config::new(Chain::Regtest), network, "unused", key).expect("entropy");
-    builder.start_with(journal, records, metrics).expect("it starts")
+    builder.policy(Box::new(Sevens)).start_with(journal, records, metrics).expect("it starts")
 }
 
 async fn find<T>(events: &mut Events, mut look: impl FnMut(NodeEvent) -> Option<T>) -> T {
@@ -38,6 +47,24 @@ async fn find<T>(events: &mut Events, mut look: impl FnMut(NodeEvent) -> Option<
         }
     };
     timeout(PATIENCE, found).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_policy_approves_and_declines_without_anybody_being_asked() {
+    let (other, mut heard) = start(1, None, FullDisk::default());
+    let address = find(&mut heard, |event| match event {
+        NodeEvent::Listening { address } => Some(address),
+        _ => None,
+    })
+    .await;
+    let (node, mut events) = start(2, Some(address), FullDisk::default());
+    find(&mut events, |event| matches!(event, NodeEvent::Core(Event::SignerConnected { .. })).then_some(())).await;
+    let keys = vec![node.key(), other.key()];
+    let approved = node.create(NewSession::new(Suite::Lotus, keys.clone(), vec![7; 32])).await.expect("a session");
+    let declined = node.create(NewSession::new(Suite::Lotus, keys, vec![8; 32])).await.expect("a session");
+    assert!(timeout(PATIENCE, node.signature(approved)).await.expect("in time").is_ok());
+    let refused = timeout(PATIENCE, node.signature(declined)).await.expect("in time");
+    assert_eq!(refused, Err(crate::NoSignature::Aborted));
 }
 
 #[tokio::test]
