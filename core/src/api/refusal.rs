@@ -96,7 +96,7 @@ pub enum Refusal {
     NotTheCreator,
     /// Of an attempt that is over.
     StaleAttempt,
-    /// Of an attempt beyond what the limits allow.
+    /// Of an attempt beyond what the limits allow, or a partial signature of one in which this node has shown no nonce.
     Attempt,
     /// The sequence number is too far behind the author's newest.
     SequenceGap,

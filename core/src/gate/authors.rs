@@ -82,11 +82,9 @@ impl<V: Verifier> Authors<V> {
         self.heard += 1;
         let known = self.known.entry(*author).or_insert(Known { messages: 0, heard: 0, prepared: None });
         known.heard = self.heard;
-        if known.messages < FAMILIAR_AFTER {
-            known.messages += 1;
-            if known.messages == FAMILIAR_AFTER {
-                known.prepared = verifier.prepare(author);
-            }
+        known.messages = known.messages.saturating_add(1);
+        if known.messages == FAMILIAR_AFTER {
+            known.prepared = verifier.prepare(author);
         }
     }
 }
@@ -117,12 +115,18 @@ mod tests {
                 (1..=4).flat_map(|key| [true, false].map(|is_valid| claim(key, round, is_valid))).collect();
             if round % 2 == 0 {
                 authors.verify_ahead(&Secp256k1, claims.clone(), &[round; 32]);
+                let is_familiar = u32::from(round) >= FAMILIAR_AFTER;
+                assert_eq!(authors.verdicts.len(), if is_familiar { 0 } else { claims.len() });
             }
             for (index, claim) in claims.into_iter().enumerate() {
                 assert_eq!(authors.verify(&Secp256k1, claim, true), index % 2 == 0);
             }
             authors.forget_verdicts();
+            assert!(authors.verdicts.is_empty());
+            assert_eq!(prepared(&authors).is_empty(), u32::from(round) + 1 < FAMILIAR_AFTER);
         }
+        authors.verify_ahead(&Secp256k1, Vec::from([claim(9, 0, true)]), &[1; 32]);
+        assert!(authors.verdicts.is_empty(), "one alone is not verified for less");
         assert_eq!(prepared(&authors).len(), 4, "each was prepared on the way");
     }
 
@@ -145,10 +149,12 @@ mod tests {
         };
         (1..=3).for_each(|key| hear(&mut authors, key));
         hear(&mut authors, 1);
-        hear(&mut authors, 4);
-        let mut expected = [1, 3, 4].map(|key| claim(key, 0, true).0);
-        expected.sort_unstable();
-        assert_eq!(prepared(&authors), expected);
+        for (heard, familiar) in [(4, [1, 3, 4]), (5, [1, 4, 5]), (1, [1, 4, 5]), (6, [1, 5, 6]), (7, [1, 6, 7])] {
+            hear(&mut authors, heard);
+            let mut expected = familiar.map(|key| claim(key, 0, true).0);
+            expected.sort_unstable();
+            assert_eq!(prepared(&authors), expected);
+        }
         let mut none = Authors::new(0);
         hear(&mut none, 1);
         assert!(none.known.is_empty());

@@ -11,9 +11,10 @@ use super::Authentic;
 use crate::api::{Limits, Refusal};
 use crate::base::Mono;
 use crate::crypto::PublicKey;
-use crate::wire::{MAX_GOSSIP, SessionId, SessionMessage};
+use crate::wire::{SessionId, SessionMessage};
 
-/// Early messages in order of arrival, bounded in all and per author.
+/// Early messages in order of arrival, bounded in all and per author. Each is small: of all steps only an announcement is
+/// large, and an announcement is never early.
 #[derive(Debug)]
 pub(crate) struct Early {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
@@ -38,10 +39,6 @@ impl Early {
     pub(crate) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
         if self.waiting.iter().any(|(_, kept)| kept.bytes == step.bytes) {
             return Err(Refusal::Duplicate);
-        }
-        // Of all steps only an announcement is large, and an announcement is never early.
-        if step.bytes.len() > MAX_GOSSIP {
-            return Err(Refusal::Oversized);
         }
         let count = self.by_author.get(step.author()).copied().unwrap_or(0);
         if count >= self.per_author || (self.waiting.len() >= self.capacity && !self.make_room(count)) {

@@ -96,6 +96,13 @@ mod tests {
         assert!(!buckets.take('a', QUOTA, 3, at(2)), "a is not");
     }
 
+    #[test]
+    fn so_many_per_second_are_that_many_and_at_once_some_seconds_worth() {
+        let every = Duration::from_millis(25);
+        assert_eq!(Quota::per_second(40, 10), Quota { burst: 400, every });
+        assert_eq!(Quota::per_second(1, 1), Quota { burst: 1, every: Duration::from_secs(1) });
+    }
+
     quickcheck! {
         fn never_more_than_burst_and_rate_allow(takes: alloc::vec::Vec<(u8, u8)>) -> bool {
             let (mut bucket, mut now, mut taken) = (Bucket::default(), 0, 0);

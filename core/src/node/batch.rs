@@ -111,4 +111,17 @@ mod tests {
         assert_eq!(node.claims(Mono::ZERO, &presences(3)).len(), 3);
         assert!(node.claims(Mono::ZERO, &presences(4)).is_empty());
     }
+
+    #[test]
+    fn what_all_together_may_send_counts_beyond_what_is_reserved() {
+        let quota = |burst| Quota { burst, every: core::time::Duration::from_secs(1) };
+        for (reserved, messages, bytes, expected) in
+            [(4, 0, 0, 4), (3, 4, 10_000, 4), (3, 3, 10_000, 0), (3, 4, 10, 0), (3, 0, 0, 0)]
+        {
+            let mut config = Config::new(Network::Regtest);
+            config.limits.messages_reserved_per_peer = quota(reserved);
+            (config.limits.messages, config.limits.bytes) = (quota(messages), quota(bytes));
+            assert_eq!(node(config).claims(Mono::ZERO, &presences(4)).len(), expected);
+        }
+    }
 }

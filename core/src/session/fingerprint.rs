@@ -27,9 +27,6 @@ impl<V: Verifier> Session<V> {
 impl<V: Verifier> Live<V> {
     fn fingerprint(&self, text: &mut impl Write, config: &Config, now: Mono) -> fmt::Result {
         write!(text, " live {:?}", self.attempt.contributions().collect::<alloc::vec::Vec<_>>())?;
-        for (attempt, partial, _) in self.ahead.iter().flatten() {
-            write!(text, " ahead {attempt} {partial:?}")?;
-        }
         let announced = self.announcement.as_ref().and_then(origin);
         // How long it has waited means nothing beyond the longest pause.
         let waited = |since: Mono| now.since(since).min(config.stall_max);

@@ -40,8 +40,6 @@ pub(crate) struct Session<V: Verifier> {
 pub(super) struct Live<V: Verifier> {
     pub(super) keys: V::Keys,
     pub(super) attempt: Attempt<V>,
-    /// Partial signatures of a later attempt whose nonces are still on their way, one per signer.
-    pub(super) ahead: Vec<Option<(u32, Partial, Bytes)>>,
     /// The creator's newest announcement, for signers who do not know the session.
     pub(super) announcement: Option<Bytes>,
     /// When something last arrived or was sent for the first time.
@@ -65,7 +63,6 @@ impl<V: Verifier> Session<V> {
         let live = Live {
             keys,
             attempt: Attempt::new(signers),
-            ahead: (0..signers).map(|_| None).collect(),
             announcement: None,
             progress_at: now,
             stalls: 0,
@@ -244,13 +241,6 @@ impl<V: Verifier> Session<V> {
         let live = self.live_mut();
         live.attempt = Attempt::new(signers);
         live.retry = None;
-        for (index, ahead) in live.ahead.iter_mut().enumerate() {
-            let of_this_attempt = ahead.take_if(|(attempt, ..)| *attempt <= number);
-            if let Some((_, partial, bytes)) = of_this_attempt.filter(|(attempt, ..)| *attempt == number) {
-                let stored = live.attempt.store_partial(index, partial, bytes);
-                assert_eq!(stored, Ok(true), "a new attempt is empty");
-            }
-        }
         context.timer(SessionTimer::Retry, None);
     }
 

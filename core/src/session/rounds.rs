@@ -56,9 +56,8 @@ impl<V: Verifier> Session<V> {
     ) -> Result<(), Refusal> {
         self.check_attempt(attempt)?;
         if attempt > self.number {
-            // Only a nonce begins an attempt, because this node cannot sign without it anyway.
-            self.live_mut().ahead[from] = Some((attempt, partial, bytes));
-            return Ok(());
+            // It is over all nonces, and this node has shown none there.
+            return Err(Refusal::Attempt);
         }
         let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
         if stored == Err(Refusal::Equivocation) {

@@ -1,8 +1,10 @@
 //! Scripts for one honest node: what it is told, and what must come of it.
 
+mod attempts;
 mod batch;
 mod common;
 mod discovery;
+mod edges;
 mod evidence;
 mod gate;
 mod history;

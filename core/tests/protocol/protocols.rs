@@ -153,3 +153,20 @@ fn commands_resources_and_timers_reach_it() {
     let refused = desk.command(Command::Tell { protocol: label("echo"), payload: Vec::new() });
     assert_eq!(refused, Err(CommandError::UnknownProtocol(label("echo"))));
 }
+
+#[test]
+fn a_message_is_taken_as_long_as_clocks_may_differ() {
+    const SKEW: u64 = 5 * 60 * 1000;
+    let (mut desk, mut alice) = (desk(), Puppet::new(1));
+    desk.meet(&mut alice);
+    told(&mut desk);
+    for (number, at) in [(1, WALL - SKEW), (2, WALL + SKEW)] {
+        let bytes = say(&mut alice, "echo", desk.key, number, at);
+        desk.hear(&alice, bytes);
+    }
+    assert_eq!(told(&mut desk), ["hello", "hello"]);
+    for (number, at) in [(3, WALL - SKEW - 1), (4, WALL + SKEW + 1), (5, u64::MAX)] {
+        let bytes = say(&mut alice, "echo", desk.key, number, at);
+        desk.refuses(Refusal::NotFresh, |desk| desk.hear(&alice, bytes));
+    }
+}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use nelumbo_core::api::{Config, Input, OfferedId, Output, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PublicKey};
-use nelumbo_core::wire::{Body, Content, Data, List, PeerId, RecordKey, Resource, merge_own};
+use nelumbo_core::wire::{Body, Content, Data, List, Listing, PeerId, RecordKey, Resource, TransactionType, merge_own};
 
 use super::common::{Desk, HOUR, Puppet, WALL, definition, now};
-use super::discovery::{DAY, advertisement, entries, label, listing, log, spender};
+use super::discovery::{DAY, advertisement, entries, label, listing, log, offer, spender};
 
 /// Offers the desk a record to keep; what it keeps, or why it does not.
 fn keep(desk: &mut Desk, from: u8, key: &str, bytes: &Bytes, stored: Option<&Bytes>) -> Result<Bytes, Refusal> {
@@ -174,4 +174,74 @@ fn records_have_quotas_for_peers_and_authors() {
     let late = now(desk.time).wall;
     let presence = bob.presence(bob.peer, late.as_millis());
     assert!(keep(&mut desk, 10, &RecordKey::Presence(bob.key()).to_string(), &presence, None).is_ok());
+}
+
+#[test]
+fn a_request_or_an_offer_that_nobody_can_mean_is_not_kept() {
+    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    let sound = definition(alice.key(), vec![alice.key(), bob.key()]);
+    let key = RecordKey::Request(sound.id()).to_string();
+    let body = || Body::Request(sound.clone());
+    assert_eq!(keep(&mut desk, 9, &key, &bob.say_body(body()), None), Err(Refusal::NotTheCreator));
+    assert!(keep(&mut desk, 9, &key, &alice.say_body(body()), None).is_ok());
+    let mut unsound = sound.clone();
+    unsound.message.clear();
+    let key = RecordKey::Request(unsound.id()).to_string();
+    assert_eq!(keep(&mut desk, 9, &key, &alice.say_body(Body::Request(unsound)), None), Err(Refusal::Definition));
+    let mut absurd = offer(&[TransactionType::Spend]);
+    (absurd.min_amount, absurd.max_amount) = (Some(2), Some(1));
+    let key = RecordKey::Advertisement(alice.key()).to_string();
+    let bytes = advertisement(&mut alice, Some(absurd), WALL);
+    assert_eq!(keep(&mut desk, 9, &key, &bytes, None), Err(Refusal::Offer));
+}
+
+#[test]
+fn an_entry_of_another_time_is_no_news() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let list = List::Requests(desk.key);
+    let key = RecordKey::List(list.clone(), 0).to_string();
+    let mut entry = |from: u64, until: u64| {
+        let (issued_at, expires_at) = (Wall::from_millis(from), Wall::from_millis(until));
+        let listing = Listing { list: list.clone(), name: None, digest: [1; 32], issued_at, expires_at };
+        log(vec![alice.say_body(Body::Listing(listing))])
+    };
+    for (from, until) in [(WALL + HOUR, WALL + DAY), (WALL - DAY, WALL), (WALL, WALL + 8 * DAY)] {
+        assert_eq!(keep(&mut desk, 9, &key, &entry(from, until), None), Err(Refusal::Duplicate));
+    }
+    assert!(keep(&mut desk, 9, &key, &entry(WALL, WALL + 7 * DAY), None).is_ok());
+}
+
+#[test]
+fn account_is_kept_of_so_many_peers_and_of_those_until_they_have_rested() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.neighbours = 2;
+    let mut desk = Desk::with(config, Vec::new(), 1);
+    let mut puppets = (1..).map(Puppet::new);
+    let mut offer = |desk: &mut Desk, peer: u8| {
+        let mut puppet = puppets.next().unwrap();
+        let presence = puppet.presence(puppet.peer, now(desk.time).wall.as_millis());
+        keep(desk, peer, &RecordKey::Presence(puppet.key()).to_string(), &presence, None).map(drop)
+    };
+    assert_eq!([9, 10, 11].map(|peer| offer(&mut desk, peer)), [Ok(()), Ok(()), Err(Refusal::Full)]);
+    assert_eq!(offer(&mut desk, 9), Ok(()));
+    desk.wait(30_000);
+    assert_eq!([11, 12].map(|peer| offer(&mut desk, peer)), [Ok(()), Err(Refusal::Full)], "9 has offered twice");
+    desk.wait(30_000);
+    assert_eq!(offer(&mut desk, 12), Ok(()));
+}
+
+#[test]
+fn as_many_records_as_there_is_room_for_are_kept_until_they_expire() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.records = 2;
+    let mut desk = Desk::with(config, Vec::new(), 1);
+    let show = |desk: &mut Desk, number: u8, at: u64| {
+        let mut puppet = Puppet::new(number);
+        let presence = puppet.presence(puppet.peer, at);
+        keep(desk, 9, &RecordKey::Presence(puppet.key()).to_string(), &presence, None).map(drop)
+    };
+    assert_eq!([1, 2, 3].map(|number| show(&mut desk, number, WALL)), [Ok(()), Ok(()), Err(Refusal::Full)]);
+    assert_eq!(show(&mut desk, 1, WALL + 1), Ok(()), "what is known is renewed");
+    desk.wait(HOUR);
+    assert_eq!([3, 4].map(|number| show(&mut desk, number, WALL + HOUR)), [Ok(()), Err(Refusal::Full)]);
 }
