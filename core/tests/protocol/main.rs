@@ -12,3 +12,4 @@ mod liars;
 mod lifecycle;
 mod protocols;
 mod records;
+mod threats;
