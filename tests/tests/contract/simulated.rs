@@ -43,6 +43,8 @@ struct Station<const MODELLED: bool> {
     life: u32,
     connections: Connections,
     services: Option<(Dht, PubSub)>,
+    /// When the earliest time of theirs that is under way is due.
+    armed: Nanos,
 }
 
 type Port<'a, 'b> = &'a mut Context<'b, Input>;
@@ -68,6 +70,7 @@ impl<const MODELLED: bool> Station<MODELLED> {
         };
         let routes = dht.peers();
         self.services = Some((dht, pubsub));
+        self.armed = Nanos::MAX;
         context.note(Input::Addresses(vec![Address::from_bytes(vec![node as u8]).expect("one byte is an address")]));
         context.note(Input::RoutingTable(routes));
         self.arm(context);
@@ -87,7 +90,9 @@ impl<const MODELLED: bool> Station<MODELLED> {
 
     fn arm(&mut self, context: Port<'_, '_>) {
         let Some((dht, pubsub)) = &self.services else { return };
-        if let Some(at) = dht.deadline().into_iter().chain(pubsub.deadline()).min() {
+        let soonest = dht.deadline().into_iter().chain(pubsub.deadline()).min();
+        if let Some(at) = soonest.filter(|at| *at < self.armed) {
+            self.armed = at;
             context.set_timer(at.saturating_sub(context.now()), SERVICES);
         }
     }
@@ -155,7 +160,9 @@ impl<const MODELLED: bool> Machine for Station<MODELLED> {
         match tag {
             _ if self.services.is_none() => {}
             GREET => self.greet(context),
+            _ if self.armed > context.now() => {}
             _ => {
+                self.armed = Nanos::MAX;
                 self.in_table(context, Dht::on_time);
                 self.in_gossip(context, PubSub::on_time);
             }
@@ -228,7 +235,7 @@ impl<const MODELLED: bool> Wire for Simulated<MODELLED> {
         let world = World::new(nodes, Latency::Uniform { low: 10 * MILLISECOND, span: 30 * MILLISECOND });
         let station = |node| {
             let connections = Connections::new(BTreeSet::new());
-            Station { node, nodes, shape, life: 0, connections, services: None }
+            Station { node, nodes, shape, life: 0, connections, services: None, armed: Nanos::MAX }
         };
         let engine = Global::new(world, SEED, (0..nodes).map(station).collect());
         Self { engine, told: VecDeque::new(), now: 0 }
