@@ -114,15 +114,26 @@ fn the_readme_names_the_two_commands() {
     }
 }
 
+/// The rows of a page's tables, without their heads.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_head = |index: usize| lines.get(index + 1).is_some_and(|next| next.starts_with("|---"));
+    let rows = (0..lines.len()).filter(|index| !lines[*index].starts_with("|---") && !is_head(*index));
+    rows.filter_map(|index| lines[index].strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|row| row.split(" | ").map(str::to_owned).collect())
+        .collect()
+}
+
+/// All of the workspace's code.
+fn code() -> String {
+    let parts = ["core", "io-tokio", "simulator", "cli", "tests"];
+    parts.iter().flat_map(|part| files(&root().join(part), ".rs")).map(|path| read(&path)).collect()
+}
+
 #[test]
 fn every_failure_of_the_past_is_listed_once_with_tests_that_exist() {
     let book = read(&root().join("docs/src/failure-history.md"));
-    let rows: Vec<Vec<&str>> = book
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
-        .map(|row| row.split(" | ").collect())
-        .filter(|row: &Vec<&str>| row.first() != Some(&"no."))
-        .collect();
+    let rows = rows(&book);
     let listed: Vec<String> = rows.iter().flat_map(|row| row[0].split(", ").map(str::to_owned)).collect();
     let all =
         (0..=32).map(|number| number.to_string()).chain(('A'..='Q').filter(|letter| *letter != 'P').map(String::from));
@@ -130,13 +141,28 @@ fn every_failure_of_the_past_is_listed_once_with_tests_that_exist() {
         let times = listed.iter().filter(|listed| **listed == number).count();
         assert_eq!(times, 1, "failure {number} is listed {times} times");
     }
-    let parts = ["core", "io-tokio", "simulator", "cli", "tests"];
-    let code: String = parts.iter().flat_map(|part| files(&root().join(part), ".rs")).map(|path| read(&path)).collect();
+    let code = code();
     for row in &rows {
-        let [_, _, _, tests] = row[..] else { panic!("{row:?}: four columns") };
+        let [_, _, _, tests] = &row[..] else { panic!("{row:?}: four columns") };
         for test in tests.split(", ").filter(|test| *test != "not yet") {
             let name = test.trim_matches('`');
             assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+}
+
+#[test]
+fn every_threat_names_its_defence_and_tests_that_exist() {
+    let (rows, code) = (rows(&read(&root().join("docs/src/threat-model.md"))), code());
+    assert!(rows.len() > 20, "the table has been found");
+    for row in &rows {
+        let [threat, _, places, tests] = &row[..] else { panic!("{row:?}: four columns") };
+        let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        for place in named(places).iter().filter(|place| place.contains('/')) {
+            assert!(root().join(place).exists(), "{threat}: there is no {place}");
+        }
+        for test in named(tests).iter().filter(|test| test.contains('_')) {
+            assert!(code.contains(&format!("fn {test}(")), "{threat}: there is no test {test}");
         }
     }
 }
