@@ -1,3 +1,5 @@
+//! Goods are offered as resources and swapped by messages. Invariant: an offer goes to one taker. Its node drives it.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
