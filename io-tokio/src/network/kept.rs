@@ -44,7 +44,7 @@ impl KeptPeers {
         Self { peers: HashMap::new(), backoff, next: None }
     }
 
-    /// Keeps a peer, or learns more addresses of it. `false` when there are too many.
+    /// Keeps a peer, or learns more addresses of it, of which the newest count. `false` when there are too many peers.
     pub(crate) fn keep(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, connected: bool, now: Instant) -> bool {
         if self.peers.len() >= MAX_KEPT && !self.peers.contains_key(&peer) {
             return false;
@@ -52,8 +52,17 @@ impl KeptPeers {
         let state = if connected { State::Connected { since: now } } else { State::Waiting { until: now } };
         let kept = self.peers.entry(peer).or_insert(Kept { addresses: Vec::new(), failures: 0, state });
         for address in addresses {
-            if kept.addresses.len() < super::MAX_ADDRESSES && !kept.addresses.contains(&address) {
-                kept.addresses.push(address);
+            if kept.addresses.contains(&address) {
+                continue;
+            }
+            if kept.addresses.len() >= super::MAX_ADDRESSES {
+                // Never the first: that is where a bootstrap peer was said to be by who runs this node.
+                kept.addresses.remove(1);
+            }
+            kept.addresses.push(address);
+            // It has moved, and what failed at its old address says nothing about the new one.
+            if let State::Waiting { until } = &mut kept.state {
+                *until = now.min(*until);
             }
         }
         self.find_next();
@@ -156,6 +165,20 @@ mod tests {
             assert!(attempt == 0 || delay > last, "{attempt}: {delay:?} after {last:?}");
             last = delay;
             now += delay;
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_moved_is_dialled_at_once() {
+        let (mut kept, peer, now) = kept_peers();
+        let address = |port: usize| format!("/ip4/127.0.0.1/tcp/{port}").parse::<Multiaddr>().expect("an address");
+        for port in 1..2 * crate::network::MAX_ADDRESSES {
+            let due = kept.due(now);
+            assert_eq!(due[0].1.last(), Some(&address(port)));
+            assert!(due[0].1.len() <= crate::network::MAX_ADDRESSES && due[0].1[0] == address(1));
+            kept.on_dial_failed(&peer, now);
+            assert!(kept.keep(peer, vec![address(port)], false, now) && kept.due(now).is_empty(), "no news");
+            assert!(kept.keep(peer, vec![address(port + 1)], false, now));
         }
     }
 

@@ -78,9 +78,14 @@ pub fn through(network: NetworkConfig, others: &[&Multiaddr]) -> NetworkConfig {
 
 impl Home {
     pub fn new(network: NetworkConfig) -> Self {
+        Self::at(LOOPBACK, network)
+    }
+
+    /// The same, and it listens at this address.
+    pub fn at(address: &str, network: NetworkConfig) -> Self {
         let mut key = [0; 32];
         fresh_entropy().expect("entropy").fill(&mut key);
-        let network = network.identity(Keypair::generate_ed25519()).listen_on(LOOPBACK.parse().expect("an address"));
+        let network = network.identity(Keypair::generate_ed25519()).listen_on(address.parse().expect("an address"));
         Self { key, network, folder: tempfile::tempdir().expect("a folder") }
     }
 
