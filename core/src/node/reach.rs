@@ -60,8 +60,8 @@ impl<V: Verifier> Node<V> {
     fn on_signer_connected(&mut self, key: PublicKey, peer: PeerId) {
         self.outbox.push(Output::Event(Event::SignerConnected { key, peer }));
         self.show_signer(key, peer, true);
-        let sessions = self.sessions.live_with(&key).chain(self.sessions.broadcasting_with(&key));
-        for id in sessions.collect::<Vec<SessionId>>() {
+        let sessions: Vec<SessionId> = self.sessions.live_with(&key).collect();
+        for id in sessions {
             if self.is_silent(&id) {
                 // What waits for the disk will reach it, and the next stall asks for the rest.
                 continue;

@@ -9,7 +9,7 @@ use super::{Context, News, SessionTimer};
 use crate::api::{AttemptFailure, Phase};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
-use crate::wire::{Bits, Content};
+use crate::wire::Bits;
 
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
@@ -41,17 +41,9 @@ impl<V: Verifier> Session<V> {
 
     /// R2: a signer has come within reach, for the first time or again.
     pub(crate) fn on_reachable(&mut self, context: &mut Context<'_, V>, index: usize) {
-        if index == self.me {
-            return;
-        }
-        if self.is_exchanging() {
+        if index != self.me && self.is_exchanging() {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
-        } else if self.coordinator().is_some() {
-            // It may know that somebody has broadcast, and says so to whoever asks about a session that has ended.
-            let nothing = || Bits::collect([false; 0].into_iter());
-            let status = self.seal(context, Content::Status { nonces: nothing(), partials: nothing() });
-            context.news.extend(status.ok().map(|bytes| News::Send(index, bytes)));
         }
     }
 

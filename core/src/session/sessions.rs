@@ -95,12 +95,6 @@ impl<V: Verifier> Sessions<V> {
         self.by_id.values()
     }
 
-    /// The sessions that this signer is part of, have ended, and wait for somebody to broadcast.
-    pub(crate) fn broadcasting_with(&self, signer: &PublicKey) -> impl Iterator<Item = SessionId> {
-        let waiting = self.by_id.values().filter(|session| session.coordinator().is_some());
-        waiting.filter(|session| session.definition().index_of(signer).is_some()).map(Session::id)
-    }
-
     /// The sessions that this signer is part of and that have not ended.
     pub(crate) fn live_with(&self, signer: &PublicKey) -> impl Iterator<Item = SessionId> {
         self.live_by_signer.get(signer).into_iter().flatten().copied()

@@ -104,33 +104,6 @@ fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
 }
 
 #[test]
-fn a_signer_that_was_away_hears_of_the_broadcast_when_it_returns() {
-    // R2 after S12
-    let (mut desk, mut alice, _, definition) = completed();
-    let session = definition.id();
-    desk.steps_to(&alice);
-    let statuses = |desk: &mut Desk, alice: &Puppet| {
-        desk.input(Input::Disconnected(alice.peer));
-        desk.input(Input::Connected(alice.peer));
-        let steps = desk.steps_to(alice).into_iter();
-        steps.filter(|step| matches!(step.content, Content::Status { .. })).count()
-    };
-    // The desk was away, as far as it knows: whoever comes within reach is asked.
-    assert_eq!(statuses(&mut desk, &alice), 1);
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    desk.steps_to(&alice);
-    assert_eq!(statuses(&mut desk, &alice), 0, "it knows");
-    // Alice was away when the desk said so, and asks in her turn.
-    let nothing = || nelumbo_core::wire::Bits::collect([false; 0].into_iter());
-    desk.refuses(Refusal::Ended, |desk| {
-        let bytes = alice.say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
-        desk.hear(&alice, bytes);
-    });
-    let steps = desk.steps_to(&alice);
-    assert!(steps.iter().any(|step| step.content == Content::Confirmed), "{steps:?}");
-}
-
-#[test]
 fn the_embedder_s_word_ends_the_turns_and_is_passed_on() {
     // T1, E1 is refused afterwards
     let (mut desk, alice, _, definition) = completed();
