@@ -110,12 +110,16 @@ pub(crate) struct NewSession {
     pub(crate) message: String,
     pub(crate) election: Method,
     /// What kind of transaction it is for.
+    #[serde(default)]
     pub(crate) kind: Option<TransactionType>,
     /// What the others are told about it.
+    #[serde(default)]
     pub(crate) description: Text<512>,
     /// The transaction whose digest is the message; then the message may be empty.
+    #[serde(default)]
     pub(crate) spending: Option<SpendingFile>,
     /// Whether it is asked for in public too.
+    #[serde(default)]
     pub(crate) listed: bool,
 }
 
