@@ -200,8 +200,8 @@ impl Default for Limits {
 /// Sizes of what is kept, with everything that the collections around it need, rounded up. The flood in
 /// `tests/memory.rs` holds them against what is really allocated.
 mod size {
-    /// A signer's part of a session that has not ended: key, coefficient and point, nonce, partial signature, one of
-    /// a later attempt, each with its message, and the replay window.
+    /// A signer's part of a session that has not ended: key, coefficient and point, nonce, partial signature, each with
+    /// its message, and the replay window.
     pub(super) const LIVE_SIGNER: usize = 2_048;
     /// A signer's part of a session that has ended: key and replay window.
     pub(super) const ENDED_SIGNER: usize = 256;
