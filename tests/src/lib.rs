@@ -3,3 +3,7 @@
 /// The book's chapter on embedding the core.
 #[doc = include_str!("../../docs/src/embedding.md")]
 pub struct Embedding;
+
+/// The book's chapter on discovery.
+#[doc = include_str!("../../docs/src/discovery.md")]
+pub struct Discovery;
