@@ -25,7 +25,7 @@ impl Bucket {
         fits
     }
 
-    pub(super) fn is_full(&self, now: Mono) -> bool {
+    fn is_full(&self, now: Mono) -> bool {
         self.full_at <= now
     }
 }
@@ -44,15 +44,16 @@ impl<K: Ord> Buckets<K> {
 
     /// Takes tokens from the key's bucket. Refused as well when there is no room for another bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        if !self.by_key.contains_key(&key) {
-            if self.by_key.len() >= self.capacity {
-                self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            }
-            if self.by_key.len() >= self.capacity {
-                return false;
-            }
+        self.has_room(&key, now) && self.by_key.entry(key).or_default().take(quota, tokens, now)
+    }
+
+    /// Whether the key has a bucket, or there is room for one.
+    pub(super) fn has_room(&mut self, key: &K, now: Mono) -> bool {
+        if !self.by_key.contains_key(key) && self.by_key.len() >= self.capacity {
+            self.by_key.retain(|_, bucket| !bucket.is_full(now));
+            return self.by_key.len() < self.capacity;
         }
-        self.by_key.entry(key).or_default().take(quota, tokens, now)
+        true
     }
 }
 

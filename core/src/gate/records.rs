@@ -12,7 +12,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::quota::Bucket;
+use super::quota::Buckets;
 use super::{Channel, Gate};
 use crate::api::{Limits, Quota, Refusal};
 use crate::base::{Bytes, Mono, Now, Wall};
@@ -30,8 +30,7 @@ pub(super) struct Kept {
     capacity: usize,
     per_author: usize,
     per_kind: usize,
-    by_peer: BTreeMap<PeerId, Bucket>,
-    peers: usize,
+    by_peer: Buckets<PeerId>,
     per_peer: Quota,
 }
 
@@ -43,22 +42,17 @@ impl Kept {
             capacity: limits.records,
             per_author: limits.resources_per_author,
             per_kind: limits.resources_per_kind,
-            by_peer: BTreeMap::new(),
-            peers: limits.neighbours,
+            by_peer: Buckets::new(limits.neighbours),
             per_peer: limits.records_per_peer,
         }
     }
 
     /// Takes so many new records from a peer, or none.
     fn charge(&mut self, peer: &PeerId, records: usize, now: Mono) -> Result<(), Refusal> {
-        if !self.by_peer.contains_key(peer) && self.by_peer.len() >= self.peers {
-            self.by_peer.retain(|_, bucket| !bucket.is_full(now));
-            if self.by_peer.len() >= self.peers {
-                return Err(Refusal::Full);
-            }
+        if !self.by_peer.has_room(peer, now) {
+            return Err(Refusal::Full);
         }
-        let bucket = self.by_peer.entry(*peer).or_default();
-        if bucket.take(self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
+        if self.by_peer.take(*peer, self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
     }
 
     /// Takes account of a record, unless its author has too many.

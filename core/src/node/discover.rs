@@ -5,6 +5,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
@@ -12,13 +14,13 @@ use crate::api::{
     Command, CommandError, CommandId, Event, OfferedId, OperationId, Output, Refusal, SignerFilter, TimerReason, Topic,
 };
 use crate::base::{Bytes, Wall};
-use crate::crypto::{PublicKey, Verifier, sha256};
+use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::discovery::{Dated, Goal, Listed, Search, Seen};
 use crate::gate::{Admitted, Channel, MAX_LIFETIME};
 use crate::journal::{self, Record};
 use crate::wire::{
     Advertisement, Body, Data, Definition, Label, List, Listing, Log, MAX_GOSSIP, Message, Offer, PeerId,
-    REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, seal,
+    REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
 };
 
 /// Something that this node announces, as it is stored in the DHT.
@@ -26,6 +28,12 @@ use crate::wire::{
 pub(super) struct Own {
     value: Bytes,
     expires_at: Wall,
+}
+
+impl Own {
+    fn store(&self, key: &RecordKey, now: Wall) -> Output {
+        Output::Store { key: key.to_string(), value: self.value.clone(), lifetime: self.expires_at.since(now) }
+    }
 }
 
 impl<V: Verifier> Node<V> {
@@ -73,7 +81,7 @@ impl<V: Verifier> Node<V> {
                 let list = List::Resources(kind.clone());
                 let found = BTreeSet::new();
                 self.search(id, Goal::Resources { kind: kind.clone(), found }, &list)?;
-                let known: alloc::vec::Vec<_> = self.resources.iter(self.now.wall).map(|(id, _)| id.clone()).collect();
+                let known: Vec<_> = self.resources.iter(self.now.wall).map(|(id, _)| id.clone()).collect();
                 known.iter().for_each(|resource| self.find_resource(resource));
                 self.finish_searches();
                 Ok(())
@@ -90,7 +98,7 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Signs this node's offer and tells everyone who may want it.
-    pub(super) fn advertise(&mut self) -> Result<(), crate::crypto::SignerError> {
+    pub(super) fn advertise(&mut self) -> Result<(), SignerError> {
         let Some(offer) = self.offer.clone() else { return Ok(()) };
         self.timers.set(TimerReason::Advertisement, self.now.mono.after(self.advertisement_lifetime() / 2));
         let expires_at = self.publish_offer(Some(offer))?;
@@ -99,7 +107,7 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Says that this node offers nothing any more, for as long as somebody may remember that it did.
-    fn withdraw(&mut self) -> Result<(), crate::crypto::SignerError> {
+    fn withdraw(&mut self) -> Result<(), SignerError> {
         self.timers.cancel(&TimerReason::Advertisement);
         self.publish_offer(None)?;
         self.outbox.push(Output::Event(Event::Withdrawn));
@@ -112,7 +120,7 @@ impl<V: Verifier> Node<V> {
 
     /// Shows an offer, or that there is none, wherever it or the one before it may be looked for: whoever knows the old
     /// one asks for the new one only when a directory says that there is one.
-    fn publish_offer(&mut self, offer: Option<Offer>) -> Result<Wall, crate::crypto::SignerError> {
+    fn publish_offer(&mut self, offer: Option<Offer>) -> Result<Wall, SignerError> {
         let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
         let shown: BTreeSet<TransactionType> = self.advertised.iter().chain(&types).copied().collect();
         let issued_at = self.issue();
@@ -145,11 +153,11 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Enters something into a list.
-    fn list(&mut self, listing: Listing) -> Result<(), crate::crypto::SignerError> {
+    fn list(&mut self, listing: Listing) -> Result<(), SignerError> {
         let (key, expires_at) = (RecordKey::of_entry(&listing.list, &self.own_key), listing.expires_at);
         let entry = seal(self.signer.as_mut(), self.config.network, Body::Listing(listing))?;
         let value = match self.own.get(&key) {
-            Some(own) => crate::wire::merge_own(&own.value, &Log::of(entry)).into(),
+            Some(own) => merge_own(&own.value, &Log::of(entry)).into(),
             None => Log::of(entry),
         };
         self.announce(key, value, expires_at);
@@ -158,12 +166,12 @@ impl<V: Verifier> Node<V> {
 
     /// Puts something into the DHT, now or when there is one, and again from time to time.
     pub(super) fn announce(&mut self, key: RecordKey, value: Bytes, expires_at: Wall) {
+        let own = Own { value, expires_at };
         if self.routing_table > 0 {
-            let (value, lifetime) = (value.clone(), expires_at.since(self.now.wall));
-            self.outbox.push(Output::Store { key: alloc::format!("{key}"), value, lifetime });
+            self.outbox.push(own.store(&key, self.now.wall));
         }
         self.timers.set_once(TimerReason::Store, self.now.mono.after(self.config.republish));
-        self.own.insert(key, Own { value, expires_at });
+        self.own.insert(key, own);
     }
 
     /// Says again everything that this node announces, once there is somebody to say it to, and looks what has been said
@@ -176,8 +184,7 @@ impl<V: Verifier> Node<V> {
             return;
         }
         for (key, own) in &self.own {
-            let (value, lifetime) = (own.value.clone(), own.expires_at.since(now));
-            self.outbox.push(Output::Store { key: alloc::format!("{key}"), value, lifetime });
+            self.outbox.push(own.store(key, now));
         }
         if let Some(own) = self.own.get(&RecordKey::Advertisement(self.own_key)) {
             let (bytes, kinds) = (own.value.clone(), self.advertised.clone());
@@ -201,17 +208,18 @@ impl<V: Verifier> Node<V> {
         self.own.len()
     }
 
-    /// How many bytes a request has when it is listed.
+    /// Whether a request is small enough to be listed, if it is to be.
     pub(super) fn check_listed(&self, definition: &Definition) -> Result<(), CommandError> {
-        let length = crate::wire::encode(definition).len() + 128;
-        if definition.is_listed && length > MAX_GOSSIP {
-            return Err(CommandError::TooLargeToList(length));
+        if !definition.is_listed {
+            return Ok(());
         }
-        Ok(())
+        // The rest of a message: version, network, author, family, signature.
+        let length = encode(definition).len() + 128;
+        if length > MAX_GOSSIP { Err(CommandError::TooLargeToList(length)) } else { Ok(()) }
     }
 
     /// Asks for a session of this node's in public.
-    pub(super) fn list_request(&mut self, definition: &Definition) -> Result<(), crate::crypto::SignerError> {
+    pub(super) fn list_request(&mut self, definition: &Definition) -> Result<(), SignerError> {
         let (id, expires_at) = (definition.id(), definition.expires_at);
         let bytes = seal(self.signer.as_mut(), self.config.network, Body::Request(definition.clone()))?;
         self.outbox.push_after(
@@ -219,7 +227,7 @@ impl<V: Verifier> Node<V> {
             Output::Publish { topic: Topic::from_static(REQUEST_TOPIC), bytes: bytes.clone() },
         );
         self.announce(RecordKey::Request(id), bytes, expires_at);
-        let name: Option<Label> = alloc::format!("{id}").parse().ok();
+        let name: Option<Label> = id.to_string().parse().ok();
         let own_key = self.own_key;
         for key in definition.keys.iter().filter(|key| **key != own_key) {
             let (list, name) = (List::Requests(*key), name.clone());
@@ -236,11 +244,11 @@ impl<V: Verifier> Node<V> {
             return;
         }
         let keys = self.sessions.get(id).map(|session| session.definition().keys.clone()).unwrap_or_default();
-        let name: Option<Label> = alloc::format!("{id}").parse().ok();
+        let name: Option<Label> = id.to_string().parse().ok();
         for key in keys {
             let record = RecordKey::of_entry(&List::Requests(key), &self.own_key);
             let Some(own) = self.own.remove(&record) else { continue };
-            let rest = Log::decode(&alloc::format!("{record}"), &own.value);
+            let rest = Log::decode(&record.to_string(), &own.value);
             if let Some(rest) = rest.and_then(|log| log.without(self.own_key, name.clone())) {
                 self.own.insert(record, Own { value: rest.encode().into(), ..own });
             }
@@ -355,7 +363,7 @@ impl<V: Verifier> Node<V> {
     fn find_signers(&mut self, id: CommandId, filter: SignerFilter) -> Result<(), CommandError> {
         let list = filter.kind.map_or(List::AllSigners, List::Signers);
         self.search(id, Goal::Signers { filter, found: BTreeSet::new() }, &list)?;
-        let known: alloc::vec::Vec<PublicKey> = self.advertisements.iter(self.now.wall).map(|(key, _)| *key).collect();
+        let known: Vec<PublicKey> = self.advertisements.iter(self.now.wall).map(|(key, _)| *key).collect();
         known.iter().for_each(|key| self.find_signer(key));
         self.finish_searches();
         Ok(())
@@ -384,7 +392,7 @@ impl<V: Verifier> Node<V> {
     pub(super) fn begin_lookups(&mut self) {
         while let Some((operation, key)) = self.lookups.begin() {
             self.timers.set(TimerReason::Lookup(operation), self.now.mono.after(self.config.lookup_timeout));
-            self.outbox.push(Output::Lookup { operation, key: alloc::format!("{key}") });
+            self.outbox.push(Output::Lookup { operation, key: key.to_string() });
         }
     }
 
@@ -415,7 +423,7 @@ impl<V: Verifier> Node<V> {
 
     /// A directory says who announces what: each entry is verified, and then what it points to.
     fn on_log(&mut self, sought: &RecordKey, bytes: &[u8]) -> Result<(), Refusal> {
-        let log = Log::decode(&alloc::format!("{sought}"), bytes).ok_or(Refusal::Malformed)?;
+        let log = Log::decode(&sought.to_string(), bytes).ok_or(Refusal::Malformed)?;
         for entry in log.into_entries() {
             let author = entry.message.unsigned.author;
             let listing = &entry.listing;

@@ -5,7 +5,7 @@
 //! and name; what does not encode back to itself is none.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -127,25 +127,32 @@ impl Log {
         bytes.into()
     }
 
-    /// The log under this key, without what does not belong there. `None` when it is none at all.
+    /// The log under this key. `None` when it is none, or has what does not belong there.
     pub(crate) fn decode(key: &str, bytes: &[u8]) -> Option<Self> {
+        let (own_key, log) = Self::parse(bytes)?;
+        own_key.is_none_or(|own_key| own_key.to_string() == key).then_some(log)
+    }
+
+    /// A log, and the key under which all of its entries belong; none when it is empty.
+    fn parse(bytes: &[u8]) -> Option<(Option<RecordKey>, Self)> {
         let [LOG, rest @ ..] = bytes else { return None };
         if rest.len() > MAX_GOSSIP {
             return None;
         }
         let Encoded(items) = postcard::from_bytes(rest).ok()?;
-        let mut log = Self::default();
+        let (mut key, mut log) = (None, Self::default());
         for item in items {
             let message = Message::decode(item.into()).ok()?;
             let Body::Listing(listing) = &message.unsigned.body else { return None };
-            if RecordKey::of_entry(&listing.list, &message.unsigned.author).to_string() != key {
+            let place = RecordKey::of_entry(&listing.list, &message.unsigned.author);
+            if *key.get_or_insert_with(|| place.clone()) != place {
                 return None;
             }
             let listing = listing.clone();
             log.insert(Entry { message, listing });
         }
         // One form only: what is not in order, or twice there, is refused.
-        (log.encode() == bytes).then_some(log)
+        (log.encode() == bytes).then_some((key, log))
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -233,16 +240,11 @@ pub(crate) fn rank(salt: &[u8; 32], author: &PublicKey) -> u64 {
 /// What a node stores that already has `stored` under this key and is about to store `value` of its own: of a log the
 /// entries of both.
 pub fn merge_own(stored: &[u8], value: &[u8]) -> Vec<u8> {
-    let key = |log: &[u8]| -> Option<String> {
-        let [LOG, rest @ ..] = log else { return None };
-        let Encoded(items) = postcard::from_bytes(rest).ok()?;
-        let message = Message::decode(items.first()?.clone().into()).ok()?;
-        RecordKey::of(&message.unsigned.author, &message.unsigned.body).map(|key| key.to_string())
-    };
-    let merged = key(value).and_then(|key| {
-        let own = Log::decode(&key, value)?;
+    let merged = Log::parse(value).zip(Log::parse(stored)).and_then(|((own_key, own), (key, mut log))| {
+        if own_key.is_none() || key.is_some_and(|key| Some(key) != own_key) {
+            return None;
+        }
         let authors: Vec<_> = own.entries.keys().cloned().collect();
-        let mut log = Log::decode(&key, stored)?;
         own.into_entries().for_each(|entry| log.insert(entry));
         // Its own entries stay in any case: every other one makes room, a few at a time.
         while log.encode().len() > MAX_GOSSIP {

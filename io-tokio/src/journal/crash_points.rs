@@ -14,7 +14,7 @@ use std::{
 
 use nelumbo_core::{
     api::{
-        Command, Config, Event, GossipId, Input, NewSession, OfferedId, OperationId, Phase, RecordSequence, Refusal,
+        Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence,
         Topic, Verdict,
     },
     base::{Bytes, Entropy, Mono, Now, Wall},
@@ -402,8 +402,6 @@ impl Host for Wishes {
     fn release(&mut self, _: PeerId) {}
     fn store(&mut self, _: String, _: Bytes, _: Duration) {}
     fn unsubscribe(&mut self, _: Topic) {}
-    fn keep(&mut self, _: OfferedId, _: Bytes, _: Duration) {}
-    fn discard(&mut self, _: OfferedId, _: Refusal) {}
 }
 
 fn secret(node: usize) -> SecretKey {
