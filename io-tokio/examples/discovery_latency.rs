@@ -6,21 +6,21 @@
 
 #![allow(clippy::print_stdout, reason = "a measurement for people")]
 
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::{Failure, listening, start};
 use nelumbo_tokio::{
-    Builder, Events, EventsError, Handle, Multiaddr, NodeEvent,
+    Events, EventsError, Handle, NodeEvent,
     core::{
-        api::{Config, Event, SignerFilter},
-        crypto::{Network, PublicKey, SecretKey},
+        api::{Event, SignerFilter},
+        crypto::PublicKey,
         wire::{Offer, TransactionType},
     },
-    fresh_entropy,
     network::NetworkConfig,
 };
 use tokio::sync::mpsc;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SERVERS: usize = TransactionType::ALL.len();
 const CLIENTS: usize = 4;
@@ -74,27 +74,6 @@ async fn main() -> Result<(), Failure> {
         handle.stop().await?;
     }
     Ok(())
-}
-
-fn start(
-    network: NetworkConfig,
-    folder: &std::path::Path,
-    through: Option<&Multiaddr>,
-) -> Result<(Handle, Events), Failure> {
-    let mut network = network.listen_on("/ip4/127.0.0.1/tcp/0".parse()?);
-    if let Some(through) = through {
-        network = network.join_through(through.clone())?;
-    }
-    let key = SecretKey::generate(&mut fresh_entropy()?);
-    Ok(Builder::with_key(Config::new(Network::Regtest), network, folder, key)?.start()?)
-}
-
-async fn listening(events: &mut Events) -> Result<Multiaddr, Failure> {
-    loop {
-        if let NodeEvent::Listening { address } = events.next().await? {
-            return Ok(address);
-        }
-    }
 }
 
 fn offer(kind: TransactionType, fee: u64) -> Offer {

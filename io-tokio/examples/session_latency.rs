@@ -5,22 +5,19 @@
 
 #![allow(clippy::print_stdout, reason = "a measurement for people")]
 
+mod common;
+
 use std::{
     env, fs,
     time::{Duration, Instant},
 };
 
+use common::{Failure, listening, start};
 use nelumbo_tokio::{
-    Builder, Events, Handle, Multiaddr, NewSession, NodeEvent,
-    core::{
-        api::{Config, Event},
-        crypto::{Network, SecretKey, Suite},
-    },
-    fresh_entropy,
+    Events, Handle, Multiaddr, NewSession, NodeEvent,
+    core::{api::Event, crypto::Suite},
     network::NetworkConfig,
 };
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
@@ -33,7 +30,7 @@ async fn main() -> Result<(), Failure> {
     let mut through: Option<Multiaddr> = None;
     for index in 0..number {
         let folder = tempfile::tempdir()?;
-        let (handle, mut events) = start(folder.path(), through.as_ref())?;
+        let (handle, mut events) = start(NetworkConfig::full(), folder.path(), through.as_ref())?;
         let address = listening(&mut events).await?;
         through.get_or_insert(address);
         if index > 0 {
@@ -68,23 +65,6 @@ async fn main() -> Result<(), Failure> {
         handle.stop().await?;
     }
     Ok(())
-}
-
-fn start(folder: &std::path::Path, through: Option<&Multiaddr>) -> Result<(Handle, Events), Failure> {
-    let mut network = NetworkConfig::full().listen_on("/ip4/127.0.0.1/tcp/0".parse()?);
-    if let Some(through) = through {
-        network = network.join_through(through.clone())?;
-    }
-    let key = SecretKey::generate(&mut fresh_entropy()?);
-    Ok(Builder::with_key(Config::new(Network::Regtest), network, folder, key)?.start()?)
-}
-
-async fn listening(events: &mut Events) -> Result<Multiaddr, Failure> {
-    loop {
-        if let NodeEvent::Listening { address } = events.next().await? {
-            return Ok(address);
-        }
-    }
 }
 
 /// Takes part in everything that is announced.

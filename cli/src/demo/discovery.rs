@@ -5,7 +5,7 @@
 //! drives it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nelumbo_core::crypto::{KeyAggContext, PublicKey, Signature, schnorr, sort_keys};
 use nelumbo_core::election::{Election, Method};
@@ -77,25 +77,31 @@ impl Moment {
     }
 }
 
+/// What the nodes have told so far.
+#[derive(Default)]
+struct Story {
+    events: Vec<(Instant, usize, Moment)>,
+    found: Vec<PublicKey>,
+    signatures: BTreeSet<(SessionId, Signature)>,
+}
+
 /// Waits until something has happened to each of some nodes, and notes everything that happens meanwhile.
 struct Until<'a> {
     what: Moment,
-    nodes: BTreeSet<usize>,
+    nodes: &'a BTreeSet<usize>,
     /// How it is put that it has not happened.
     lacking: &'static str,
-    events: &'a mut Vec<(Instant, usize, Moment)>,
-    found: &'a mut Vec<PublicKey>,
-    signatures: &'a mut BTreeSet<(SessionId, Signature)>,
+    story: &'a mut Story,
 }
 
 impl Stage for Until<'_> {
     fn take(&mut self, node: usize, at: Instant, report: Report) {
         if let Some(moment) = Moment::of(&report) {
-            self.events.push((at, node, moment));
+            self.story.events.push((at, node, moment));
         }
         match report {
-            Report::Found { keys } => *self.found = keys,
-            Report::Signed { session, signature } => drop(self.signatures.insert((session, signature))),
+            Report::Found { keys } => self.story.found = keys,
+            Report::Signed { session, signature } => drop(self.story.signatures.insert((session, signature))),
             _ => {}
         }
     }
@@ -113,7 +119,7 @@ impl Stage for Until<'_> {
 
 impl Until<'_> {
     fn has_happened(&self, node: usize) -> bool {
-        self.events.iter().any(|(_, other, moment)| (*other, *moment) == (node, self.what))
+        self.story.events.iter().any(|(_, other, moment)| (*other, *moment) == (node, self.what))
     }
 }
 
@@ -124,39 +130,29 @@ impl Course<'_> {
         self.progress.end(&[("start", started - began)]);
         let strangers: BTreeSet<usize> = (BYSTANDERS..nodes.len()).collect();
         let others: BTreeSet<usize> = strangers.iter().copied().filter(|node| *node != ASKING).collect();
-        let (mut events, mut found, mut signatures) = (Vec::new(), Vec::new(), BTreeSet::new());
-        macro_rules! until {
-            ($what:ident, $nodes:expr, $lacking:literal) => {{
-                let nodes = $nodes.clone();
-                self.progress.begin(Moment::$what.name(), nodes.len());
-                let mut stage = Until {
-                    what: Moment::$what,
-                    nodes,
-                    lacking: $lacking,
-                    events: &mut events,
-                    found: &mut found,
-                    signatures: &mut signatures,
-                };
-                let begun = Instant::now();
-                self.wait_for(&mut stage).await?;
-                self.progress.end(&[(Moment::$what.name(), begun.elapsed())]);
-            }};
-        }
+        let mut story = Story::default();
         for node in &others {
             self.crew.order(*node, Order::Advertise).await?;
         }
-        until!(Advertised, others, "did not advertise");
+        self.until(&mut story, Moment::Advertised, &others, "did not advertise").await?;
         self.crew.order(ASKING, Order::Find { others: others.len() }).await?;
-        until!(SignersFound, BTreeSet::from([ASKING]), "did not find every signer that advertises");
+        self.until(
+            &mut story,
+            Moment::SignersFound,
+            &BTreeSet::from([ASKING]),
+            "did not find every signer that advertises",
+        )
+        .await?;
         let commanded = Instant::now();
         let message = hex::encode(&self.plan.message);
         self.crew.order(ASKING, Order::Request { suite: self.plan.suite, message }).await?;
-        until!(RequestFound, others, "did not find the request");
+        self.until(&mut story, Moment::RequestFound, &others, "did not find the request").await?;
         let asked = Instant::now();
-        until!(NoncesExchanged, strangers, "did not get the nonces of all signers");
+        self.until(&mut story, Moment::NoncesExchanged, &strangers, "did not get the nonces of all signers").await?;
         let exchanged = Instant::now();
-        until!(SessionCompleted, strangers, "did not get the signature");
+        self.until(&mut story, Moment::SessionCompleted, &strangers, "did not get the signature").await?;
         let complete = Instant::now();
+        let Story { mut events, found, signatures } = story;
 
         let mut keys: Vec<PublicKey> = found.iter().copied().chain([nodes[ASKING]]).collect();
         sort_keys(&mut keys);
@@ -192,6 +188,20 @@ impl Course<'_> {
         let parts = (context, keys, coordinator, *signature, phases_ms);
         Ok(Outcome { discovery: Some(discovery), ..self.outcome(parts, complete - began) })
     }
+
+    async fn until(
+        &mut self,
+        story: &mut Story,
+        what: Moment,
+        nodes: &BTreeSet<usize>,
+        lacking: &'static str,
+    ) -> Result<(), Failure> {
+        self.progress.begin(what.name(), nodes.len());
+        let begun = Instant::now();
+        self.wait_for(&mut Until { what, nodes, lacking, story }).await?;
+        self.progress.end(&[(what.name(), begun.elapsed())]);
+        Ok(())
+    }
 }
 
 impl Discovery {
@@ -214,6 +224,3 @@ impl Discovery {
         })
     }
 }
-
-/// How long the one who asks waits before it looks again.
-pub(super) const PAUSE: Duration = Duration::from_millis(100);

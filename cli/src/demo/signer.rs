@@ -16,13 +16,14 @@ use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
 use tokio::sync::mpsc;
 
-use super::discovery::PAUSE;
 use super::messages::{Order, Report, Start, Turn};
 use crate::output;
 
 /// What many nodes in one process may use together; the limit of a node's own is for a node alone.
 const MEMORY: usize = 8 << 30;
 
+/// How long the one who asks waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What strangers sign for.
 const KIND: TransactionType = TransactionType::Spend;
 

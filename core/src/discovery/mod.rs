@@ -10,7 +10,7 @@ mod presences;
 mod reputations;
 mod searches;
 
-pub(crate) use catalogue::{Catalogue, Dated};
+pub(crate) use catalogue::Catalogue;
 pub(crate) use lookups::{Listed, Lookups};
 pub(crate) use presences::{Presences, Seen};
 pub(crate) use reputations::Reputations;

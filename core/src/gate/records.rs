@@ -112,10 +112,10 @@ impl Gate {
         let author = message.unsigned.author;
         let record = RecordKey::of(&author, &message.unsigned.body).filter(|record| record.to_string() == key);
         let record = record.ok_or(Refusal::RecordKey)?;
-        let (issued_at, expires_at) = dates(&message.unsigned.body).ok_or(Refusal::RecordKey)?;
+        let (issued_at, expires_at) = message.unsigned.body.dates().ok_or(Refusal::RecordKey)?;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
         let stored = stored.and_then(|stored| Message::decode(stored).ok());
-        if stored.and_then(|stored| dates(&stored.unsigned.body)).is_some_and(|(stored, _)| stored >= issued_at) {
+        if stored.and_then(|stored| stored.unsigned.body.dates()).is_some_and(|(stored, _)| stored >= issued_at) {
             return Err(Refusal::Duplicate);
         }
         self.kept.charge(from, 1, now.mono)?;
@@ -171,17 +171,5 @@ impl Gate {
         let listing = &entry.listing;
         entry.message.unsigned.network == self.network
             && self.check_lifetime(listing.issued_at, listing.expires_at, MAX_LIFETIME, now).is_ok()
-    }
-}
-
-/// From when to when an announcement is valid.
-fn dates(body: &Body) -> Option<(Wall, Wall)> {
-    match body {
-        Body::Presence(presence) => Some((presence.issued_at, presence.expires_at)),
-        Body::Advertisement(advertisement) => Some((advertisement.issued_at, advertisement.expires_at)),
-        Body::Request(definition) => Some((definition.created_at, definition.expires_at)),
-        Body::Resource(resource) => Some((resource.issued_at, resource.expires_at)),
-        Body::Listing(listing) => Some((listing.issued_at, listing.expires_at)),
-        Body::Session(_) | Body::Protocol(_) => None,
     }
 }

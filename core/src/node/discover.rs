@@ -15,7 +15,7 @@ use crate::api::{
 };
 use crate::base::{Bytes, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
-use crate::discovery::{Dated, Goal, Listed, Search, Seen};
+use crate::discovery::{Goal, Listed, Search, Seen};
 use crate::gate::{Admitted, Channel, MAX_LIFETIME};
 use crate::journal::{self, Record};
 use crate::wire::{
@@ -517,11 +517,9 @@ fn target(author: &PublicKey, listing: &Listing) -> Option<RecordKey> {
 
 /// Whether a message is the one that its author has listed, or newer.
 fn is_as_listed(message: &Message, listed: Listed) -> bool {
-    let issued_at = match &message.unsigned.body {
-        Body::Advertisement(advertisement) => advertisement.issued_at(),
-        Body::Resource(resource) => resource.issued_at(),
-        // A request's key is its digest.
-        _ => return true,
-    };
-    issued_at > listed.issued_at || sha256(&[&message.bytes]) == listed.digest
+    let body = &message.unsigned.body;
+    // A request's key is its digest.
+    matches!(body, Body::Request(_))
+        || body.dates().is_some_and(|(issued_at, _)| issued_at > listed.issued_at)
+        || sha256(&[&message.bytes]) == listed.digest
 }

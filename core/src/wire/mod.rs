@@ -33,7 +33,7 @@ pub use resource::{Data, List, Listing, MAX_RESOURCE, Resource, ResourceId};
 pub use session::{AbortReason, Bits, Content, SessionMessage};
 pub use text::{Label, Text, TextError};
 
-use crate::base::Bytes;
+use crate::base::{Bytes, Wall};
 use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, tagged_hash};
 
 /// The protocol version that this crate speaks.
@@ -76,6 +76,20 @@ pub enum Body {
     Listing(Listing),
     /// A message of another protocol.
     Protocol(ProtocolMessage),
+}
+
+impl Body {
+    /// From when to when an announcement is valid. The rest has no dates of its own.
+    pub(crate) fn dates(&self) -> Option<(Wall, Wall)> {
+        match self {
+            Self::Presence(presence) => Some((presence.issued_at, presence.expires_at)),
+            Self::Advertisement(advertisement) => Some((advertisement.issued_at, advertisement.expires_at)),
+            Self::Request(definition) => Some((definition.created_at, definition.expires_at)),
+            Self::Resource(resource) => Some((resource.issued_at, resource.expires_at)),
+            Self::Listing(listing) => Some((listing.issued_at, listing.expires_at)),
+            Self::Session(_) | Self::Protocol(_) => None,
+        }
+    }
 }
 
 /// A message that has been decoded, with the bytes it came in. Its signature has not been looked at.

@@ -13,10 +13,7 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{
-        Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence,
-        Topic, Verdict,
-    },
+    api::{Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, Topic, Verdict},
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
     host::{Host, drain},
