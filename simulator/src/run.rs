@@ -150,6 +150,7 @@ struct Record {
     reasons: BTreeMap<String, u64>,
     creations: Creations,
     hops: Vec<f64>,
+    passages: BTreeMap<String, u64>,
     failovers: u64,
     broadcasts: u64,
 }
@@ -164,6 +165,7 @@ impl Record {
             reasons: BTreeMap::new(),
             creations: Creations::default(),
             hops: Vec::new(),
+            passages: BTreeMap::new(),
             failovers: 0,
             broadcasts: 0,
         }
@@ -177,6 +179,7 @@ impl Record {
         let at = noted.stamp.at;
         match &noted.note {
             Note::LookedUp(trip) => self.hops.push(f64::from(trip.hops)),
+            Note::Passage(passage) => *self.passages.entry(passage.name().into()).or_default() += 1,
             Note::Asked(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
             Note::Remembers(session) => drop(self.completed.entry(*session).or_default().insert(noted.node)),
             Note::Event(event) => self.on_event(at, noted.node, event),
@@ -250,6 +253,7 @@ impl Record {
             messages: tally.messages,
             bytes: tally.bytes,
             faults: faults.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            nat: self.passages,
             deeds,
             refusals,
             virtual_ms: passed / MILLISECOND,

@@ -10,6 +10,7 @@ use crate::run::HEALING_MS;
 use crate::schedule::{
     CryptoChoice, Deed, Happening, LatencyChoice, Schedule, ServicesChoice, Step, SuiteChoice, WayChoice,
 };
+use crate::world::Nat;
 
 /// When the first session is created: the nodes have met by then.
 const MET_MS: u64 = 2_000;
@@ -72,6 +73,54 @@ pub struct AdversaryKnobs {
     pub apart: bool,
 }
 
+/// What stands between nodes and the network: the share that each class has in all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatKnobs {
+    /// Nodes that anyone can dial.
+    pub public: u32,
+    /// Nodes behind a NAT that is open to anyone.
+    pub full_cone: u32,
+    /// Behind one that is open to hosts that the node has sent to.
+    pub restricted: u32,
+    /// Behind one that is open to ports that the node has sent to.
+    pub port_restricted: u32,
+    /// Behind one that has another port for everyone.
+    pub symmetric: u32,
+    /// How many nodes there are on top that relay for the others, are public, and sign nothing.
+    pub relays: u32,
+}
+
+impl NatKnobs {
+    const fn shares(&self) -> [(Nat, u32); 5] {
+        [
+            (Nat::Public, self.public),
+            (Nat::FullCone, self.full_cone),
+            (Nat::Restricted, self.restricted),
+            (Nat::PortRestricted, self.port_restricted),
+            (Nat::Symmetric, self.symmetric),
+        ]
+    }
+
+    /// Whether any node is behind a NAT.
+    fn is_any(&self) -> bool {
+        self.shares().iter().any(|(nat, share)| *nat != Nat::Public && *share > 0)
+    }
+
+    /// What a seed of the swarm draws, from a stream of its own. There is a relay, so that everybody can meet.
+    fn swarm(seed: u64) -> Self {
+        let mut random = Random::stream(seed, "swarm-nat", 0);
+        let dice = &mut random;
+        if dice.below(3) > 0 {
+            return Self::default();
+        }
+        let mut share = || dice.below(3) as u32;
+        let (public, full_cone, restricted) = (share(), share(), share());
+        let (port_restricted, symmetric) = (share(), share() + 1);
+        Self { public, full_cone, restricted, port_restricted, symmetric, relays: dice.within(1, 2) as u32 }
+    }
+}
+
 /// A kind of simulation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +158,9 @@ pub struct Scenario {
     pub strangers: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
+    /// NATs.
+    #[serde(default)]
+    pub nat: NatKnobs,
     /// The network's reliability.
     #[serde(default)]
     pub weather: WeatherKnobs,
@@ -120,7 +172,7 @@ pub struct Scenario {
     pub adversaries: AdversaryKnobs,
 }
 
-const READY: [(&str, &str); 11] = [
+const READY: [(&str, &str); 12] = [
     ("quiet", include_str!("../scenarios/quiet.toml")),
     ("lossy", include_str!("../scenarios/lossy.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
@@ -129,6 +181,7 @@ const READY: [(&str, &str); 11] = [
     ("flood", include_str!("../scenarios/flood.toml")),
     ("eclipse", include_str!("../scenarios/eclipse.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("nat", include_str!("../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../scenarios/planet.toml")),
     ("million", include_str!("../scenarios/million.toml")),
@@ -175,6 +228,10 @@ impl Scenario {
     /// How many nodes take part in sessions.
     const fn at_sessions(&self) -> u32 {
         if self.adversaries.apart { self.nodes.saturating_sub(self.adversaries.nodes) } else { self.nodes }
+    }
+
+    fn relays(&self) -> u32 {
+        if self.nat.is_any() { self.nat.relays } else { 0 }
     }
 
     fn most(&self) -> u32 {
@@ -240,6 +297,7 @@ impl Scenario {
             bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
             services: modelled,
             strangers: false,
+            nat: NatKnobs::swarm(seed),
             latency,
             weather,
             faults,
@@ -250,7 +308,7 @@ impl Scenario {
     /// The schedule that a seed makes of this scenario.
     #[must_use]
     pub fn schedule(&self, seed: u64) -> Schedule {
-        let mut schedule = Schedule::new(seed, self.nodes + self.faults.forks);
+        let mut schedule = Schedule::new(seed, self.nodes + self.faults.forks + self.relays());
         schedule.scenario.clone_from(&self.name);
         schedule.crypto = self.crypto;
         schedule.disk_us = self.disk_us;
@@ -263,6 +321,7 @@ impl Scenario {
         draw.network();
         draw.machines();
         draw.adversaries();
+        draw.nats();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
         schedule.until_ms = schedule.healed_ms() + if self.rest_ms > 0 { self.rest_ms } else { HEALING_MS };
@@ -378,6 +437,34 @@ impl Draw<'_> {
         for fork in 0..forks {
             let (at, node) = (self.moment(), self.node());
             self.step(at, Happening::Fork { node, copy: self.scenario.nodes + fork });
+        }
+    }
+
+    /// Classes of nodes, and crashes of relays where there are crashes; from a stream of their own, so that everything
+    /// else is as it would be without.
+    fn nats(&mut self) {
+        let Scenario { nat, busy_ms, ref faults, .. } = *self.scenario;
+        if !nat.is_any() {
+            return;
+        }
+        let mut random = Random::stream(self.schedule.seed, "nat", 0);
+        let all: u64 = nat.shares().iter().map(|(_, share)| u64::from(*share)).sum();
+        let nodes = self.scenario.nodes + faults.forks;
+        for _ in 0..nodes {
+            let mut lot = random.below(all);
+            let is_past = |(_, share): &(Nat, u32)| lot.checked_sub(u64::from(*share)).map(|rest| lot = rest).is_some();
+            let class = nat.shares().into_iter().skip_while(is_past).map(|(class, _)| class).next();
+            self.schedule.nats.push(class.unwrap_or_default());
+        }
+        for relay in nodes..nodes + nat.relays {
+            self.schedule.nats.push(Nat::Public);
+            self.schedule.relays.push(relay);
+            if faults.crashes > 0 && random.below(2) == 0 {
+                let at = MET_MS + random.below(busy_ms.max(1));
+                let up = at + random.within(1, faults.down_ms.max(1));
+                self.step(at, Happening::Crash { node: relay, silent: random.below(2) == 0 });
+                self.step(up, Happening::Restart { node: relay });
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
 use crate::random::Random;
-use crate::world::{Latency, Members, Partition, Spell, Way, Weather, World};
+use crate::world::{Latency, Members, Nat, Nats, Partition, Spell, Way, Weather, World};
 
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: Nanos = 1_000_000;
@@ -378,6 +378,12 @@ pub struct Schedule {
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
     pub strangers: bool,
+    /// What stands between each node and the network; without, nothing stands before any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nats: Vec<Nat>,
+    /// Nodes that relay for those behind NATs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<u32>,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// What happens, in any order.
@@ -413,6 +419,8 @@ impl Schedule {
             loses_presences: false,
             services: ServicesChoice::Ideal,
             strangers: false,
+            nats: Vec::new(),
+            relays: Vec::new(),
             latency: LatencyChoice::Fixed { ms: 10 },
             steps: Vec::new(),
         }
@@ -438,6 +446,9 @@ impl Schedule {
         }
         if !self.slow.is_empty() {
             world = world.with_slow(Members::collect(self.slow.iter().copied()), self.slow_ms * MILLISECOND);
+        }
+        if !self.nats.is_empty() {
+            world = world.with_nats(Nats::new(self.nats.clone().into(), self.relays.clone().into()));
         }
         for Step { at_ms, happening } in &self.steps {
             let from = at_ms * MILLISECOND;
@@ -476,7 +487,7 @@ impl Schedule {
         ends.max().unwrap_or(0)
     }
 
-    /// Whether every node that is named exists, and no step is after the end.
+    /// Whether every node that is named exists and relays can be dialled, and no step is after the end.
     ///
     /// # Errors
     /// The first fault, in words.
@@ -501,7 +512,13 @@ impl Schedule {
                 _ => {}
             }
         }
-        self.slow.iter().try_for_each(exists)
+        self.slow.iter().chain(&self.relays).try_for_each(exists)?;
+        if !self.nats.is_empty() && self.nats.len() != self.nodes as usize {
+            return Err(format!("there are {} nodes and {} NAT classes", self.nodes, self.nats.len()));
+        }
+        let hidden =
+            self.relays.iter().find(|relay| self.nats.get(**relay as usize).is_some_and(|nat| !nat.is_dialable()));
+        hidden.map_or(Ok(()), |relay| Err(format!("node {relay} relays, and nobody can dial it")))
     }
 
     /// As a file.

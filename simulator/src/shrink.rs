@@ -66,7 +66,11 @@ impl Search {
     }
 
     fn simpler(&mut self, mut best: Schedule) -> Schedule {
-        let simplifications: [fn(&mut Schedule); 9] = [
+        let simplifications: [fn(&mut Schedule); 10] = [
+            |schedule| {
+                schedule.nats.clear();
+                schedule.relays.clear();
+            },
             |schedule| schedule.bandwidth = None,
             |schedule| schedule.slow.clear(),
             |schedule| schedule.latency = LatencyChoice::Fixed { ms: 10 },
@@ -118,8 +122,9 @@ impl Search {
             Happening::Fork { node, copy } => vec![*node, *copy],
             other => other.node().into_iter().collect(),
         });
-        let most = named.chain(best.slow.iter().copied()).max().unwrap_or(0);
-        let fewer = Schedule { nodes: (most + 1).max(2), ..best.clone() };
+        let most = named.chain(best.slow.iter().chain(&best.relays).copied()).max().unwrap_or(0);
+        let mut fewer = Schedule { nodes: (most + 1).max(2), ..best.clone() };
+        fewer.nats.truncate(fewer.nodes as usize);
         if fewer.nodes < best.nodes && self.fails(&fewer) { fewer } else { best }
     }
 }

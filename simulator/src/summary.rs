@@ -72,6 +72,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Messages that were lost, cut off, and doubled.
     pub faults: BTreeMap<String, u64>,
+    /// Dials that NATs refused, dials that relays made direct connections of, circuits that were opened, and cut.
+    pub nat: BTreeMap<String, u64>,
     /// What adversaries did, and how often.
     pub deeds: BTreeMap<Deed, u64>,
     /// How many messages nodes have refused, in the lives that they were in at the end.
@@ -136,6 +138,7 @@ impl fmt::Display for Summary {
         };
         let faults = self.faults.iter().filter(|(_, count)| **count > 0);
         list(f, "faults", faults.map(|(name, count)| format!("{name} {count}")).collect())?;
+        list(f, "nat", self.nat.iter().map(|(name, count)| format!("{name} {count}")).collect())?;
         list(f, "deeds", self.deeds.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect())?;
         writeln!(f, "refusals      {}", self.refusals)?;
         writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;

@@ -87,7 +87,7 @@ impl Connections {
             Frame::Thanks { life } => self.on_thanks(from, life),
             Frame::Bye => self.disconnect(from).into_iter().collect(),
             Frame::Direct { life, bytes } => self.on_direct(own, from, life, bytes),
-            Frame::Gossip { .. } | Frame::Dht { .. } | Frame::Snapshot { .. } => Vec::new(),
+            Frame::Gossip { .. } | Frame::Dht { .. } | Frame::Snapshot { .. } | Frame::Circuit { .. } => Vec::new(),
         }
     }
 

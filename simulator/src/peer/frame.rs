@@ -48,6 +48,13 @@ pub enum Frame<'a> {
         /// What its disk holds.
         records: &'a [u8],
     },
+    /// A frame on a circuit, to the relay or from it.
+    Circuit {
+        /// The machine at the other end.
+        peer: u32,
+        /// The frame.
+        bytes: &'a [u8],
+    },
 }
 
 impl<'a> Frame<'a> {
@@ -63,6 +70,7 @@ impl<'a> Frame<'a> {
             Self::Gossip { bytes } => (5, None, bytes),
             Self::Dht { bytes } => (6, None, bytes),
             Self::Snapshot { node, records } => (7, Some(*node), records),
+            Self::Circuit { peer, bytes } => (8, Some(*peer), bytes),
         };
         let mut bytes = Vec::with_capacity(5 + rest.len());
         bytes.push(kind);
@@ -85,6 +93,7 @@ impl<'a> Frame<'a> {
             5 => Self::Gossip { bytes: rest },
             6 => Self::Dht { bytes: rest },
             7 => number().map(|(node, records)| Self::Snapshot { node, records })?,
+            8 => number().map(|(peer, bytes)| Self::Circuit { peer, bytes })?,
             _ => return None,
         })
     }
@@ -102,6 +111,7 @@ impl Frame<'_> {
             Self::Gossip { .. } => "gossip",
             Self::Dht { .. } => "dht",
             Self::Snapshot { .. } => "snapshot",
+            Self::Circuit { .. } => "circuit",
         }
     }
 }
@@ -155,6 +165,7 @@ mod tests {
             Frame::Gossip { bytes: &[] },
             Frame::Dht { bytes: &bytes },
             Frame::Snapshot { node: 3, records: &bytes },
+            Frame::Circuit { peer: 9, bytes: &bytes },
         ];
         for frame in frames {
             assert_eq!(Frame::decode(&frame.encode()), Some(frame));

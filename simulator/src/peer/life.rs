@@ -15,6 +15,7 @@ use crate::engine::Nanos;
 use crate::network::{Dht, PubSub};
 use crate::random::Random;
 use crate::schedule::{Deed, MILLISECOND};
+use crate::world::Road;
 
 /// How often a peer tries to connect to those it is not connected to, and how often an adversary strikes.
 pub(super) const REDIAL: Nanos = 1000 * MILLISECOND;
@@ -34,11 +35,21 @@ pub(super) enum Purpose {
     Strike,
     Plan,
     Owner,
+    Circuit,
 }
 
 impl Purpose {
-    const ALL: [Self; 8] =
-        [Self::Tick, Self::Synced, Self::Redial, Self::Keepalive, Self::Service, Self::Strike, Self::Plan, Self::Owner];
+    const ALL: [Self; 9] = [
+        Self::Tick,
+        Self::Synced,
+        Self::Redial,
+        Self::Keepalive,
+        Self::Service,
+        Self::Strike,
+        Self::Plan,
+        Self::Owner,
+        Self::Circuit,
+    ];
 
     pub(super) fn tag(self, life: u32, value: u64) -> u64 {
         assert!(value < 1 << 40, "a tag has room for 40 bits");
@@ -60,6 +71,7 @@ impl Purpose {
             Self::Strike => "strike",
             Self::Plan => "plan",
             Self::Owner => "owner",
+            Self::Circuit => "circuit",
         }
     }
 }
@@ -110,6 +122,7 @@ impl<C: Crypto> Peer<C> {
         if !silent {
             self.send_frames(context, byes);
         }
+        self.drop_circuits(context, silent);
         self.services = None;
         self.owner = Owner::default();
         self.wishes.0.clear();
@@ -158,7 +171,13 @@ impl<C: Crypto> Peer<C> {
             Purpose::Keepalive => {
                 let now = context.now();
                 let is_dead = |peer: &u32| {
-                    context.world().cut_since(now, self.index, *peer).is_some_and(|since| now - since >= GIVE_UP)
+                    let world = context.world();
+                    // Who talks on a circuit hears nothing when the relay is out of reach.
+                    let next = match world.road(self.index, *peer, || false) {
+                        Road::Relayed(relay) => relay,
+                        Road::Direct | Road::Closed => *peer,
+                    };
+                    world.cut_since(now, self.index, next).is_some_and(|since| now - since >= GIVE_UP)
                 };
                 let dead: Vec<u32> = self.connections.up.keys().copied().filter(is_dead).collect();
                 dead.into_iter().for_each(|peer| self.disconnect(context, peer));
@@ -173,6 +192,7 @@ impl<C: Crypto> Peer<C> {
             }
             Purpose::Strike => self.strike(context),
             Purpose::Owner => self.owner_acts(context),
+            Purpose::Circuit => self.expire_circuits(context),
             Purpose::Plan => {}
         }
     }

@@ -13,6 +13,7 @@ mod life;
 mod note;
 mod owner;
 mod plan;
+mod relay;
 mod transport;
 mod wishes;
 
@@ -36,10 +37,11 @@ pub use frame::Frame;
 use host::Wishes;
 use life::Purpose;
 use owner::Owner;
+use relay::Circuits;
 
 pub use host::{node_of, peer_id};
 pub(crate) use note::kind_of;
-pub use note::{Arrival, Note, Trouble};
+pub use note::{Arrival, Note, Passage, Trouble};
 pub(crate) use plan::Plan;
 
 type Port<'a, 'b> = &'a mut Context<'b, Note>;
@@ -59,6 +61,8 @@ pub struct Peer<C: Crypto> {
     disk: Disk,
     clock: Clock,
     connections: Connections,
+    /// The circuits of others, where the machine relays.
+    circuits: Option<Box<Circuits>>,
     /// The network's services, while the node is running.
     services: Option<Box<Services>>,
     owner: Owner,
@@ -97,6 +101,7 @@ impl<C: Crypto> Peer<C> {
             disk,
             clock: Clock::default(),
             connections,
+            circuits: None,
             services: None,
             owner: Owner::default(),
             deeds: None,

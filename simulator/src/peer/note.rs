@@ -17,6 +17,32 @@ pub enum Trouble {
     Limits,
 }
 
+/// What NATs do to a dial, and relays to circuits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Passage {
+    /// A dial was not let in, and nobody relays.
+    Refused,
+    /// A relay helped two machines to a direct connection.
+    Upgraded,
+    /// A relay opened a circuit.
+    Opened,
+    /// A relay cut a circuit that had reached its limits.
+    Cut,
+}
+
+impl Passage {
+    /// What summaries and traces call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "dials-refused",
+            Self::Upgraded => "dials-upgraded",
+            Self::Opened => "circuits-opened",
+            Self::Cut => "circuits-cut",
+        }
+    }
+}
+
 /// Something that a peer tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -34,6 +60,8 @@ pub enum Note {
     Event(Event),
     /// A lookup of the node's has ended.
     LookedUp(Trip),
+    /// A NAT or a relay has done something.
+    Passage(Passage),
     /// Something is wrong with the node.
     Trouble(Trouble, String),
     /// An event arrives; told in traced runs alone, before everything else that the event leads to.

@@ -33,6 +33,7 @@ impl<C: Crypto> Peer<C> {
         match *frame {
             Frame::Gossip { bytes } => self.in_gossip(context, |pubsub, now| pubsub.on_message(now, from, bytes)),
             Frame::Dht { bytes } => self.in_table(context, |dht, now| dht.on_message(now, from, bytes)),
+            Frame::Circuit { peer, bytes } => self.on_circuit(context, from, peer, bytes),
             _ => {
                 let changes = self.connections.on_frame(self.life, from, frame);
                 self.on_changes(context, changes);

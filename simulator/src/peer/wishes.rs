@@ -128,9 +128,13 @@ impl<C: Crypto> Peer<C> {
     pub(super) fn send_direct(&mut self, context: Port<'_, '_>, to: u32, bytes: &Bytes) {
         if let Some(frame) = self.connections.direct(to, bytes) {
             let busy = self.computes(context);
-            let is_repeated = self.plan.repeats_presences && is_presence(bytes);
-            context.send_after(busy, to, &frame, if is_repeated { Care::Again } else { Care::Once });
+            self.carry(context, busy, to, &frame, self.care_of(bytes));
         }
+    }
+
+    /// What transports do about the loss of a message of the node.
+    pub(super) fn care_of(&self, bytes: &Bytes) -> Care {
+        if self.plan.repeats_presences && is_presence(bytes) { Care::Again } else { Care::Once }
     }
 
     pub(super) fn send_frame(&self, context: Port<'_, '_>, to: u32, frame: &Frame<'_>) {
@@ -141,7 +145,7 @@ impl<C: Crypto> Peer<C> {
     pub(super) fn send_frames(&self, context: Port<'_, '_>, frames: Frames) {
         let busy = self.computes(context);
         for (to, frame) in frames {
-            context.send_after(busy, to, &frame, Care::Again);
+            self.carry(context, busy, to, &frame, Care::Again);
         }
     }
 

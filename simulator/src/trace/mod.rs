@@ -95,6 +95,7 @@ impl<'a> Row<'a> {
                 let detail = format!("{} hops, {} requests", trip.hops, trip.requests);
                 Self { detail: Some(detail), ..row("state", "looked-up") }
             }
+            Note::Passage(passage) => row("state", passage.name()),
             Note::Trouble(trouble, what) => {
                 Self { detail: Some(format!("{trouble:?}: {what}")), ..row("trouble", "trouble") }
             }

@@ -5,10 +5,12 @@
 //! with time is written down in advance. Driven by the engine.
 
 mod latency;
+mod nat;
 mod partition;
 mod quantiles;
 
 pub use latency::{Latency, REGIONS, Regions};
+pub use nat::{Nat, Nats, Road};
 pub use partition::{Members, Partition, Way};
 
 use crate::engine::{Nanos, Wire};
@@ -60,13 +62,16 @@ pub struct World {
     bandwidth: Option<u64>,
     spells: Vec<Spell>,
     partitions: Vec<Partition>,
+    nats: Option<Nats>,
 }
 
 impl World {
     /// A fair world of this many machines.
     #[must_use]
     pub const fn new(nodes: u32, latency: Latency) -> Self {
-        Self { nodes, latency, regions: None, slow: None, bandwidth: None, spells: Vec::new(), partitions: Vec::new() }
+        let spells = Vec::new();
+        let partitions = Vec::new();
+        Self { nodes, latency, regions: None, slow: None, bandwidth: None, spells, partitions, nats: None }
     }
 
     /// Puts each machine into a region, for latencies that depend on it.
@@ -106,6 +111,33 @@ impl World {
     pub fn with_partition(mut self, partition: Partition) -> Self {
         self.partitions.push(partition);
         self
+    }
+
+    /// Puts NATs before machines.
+    ///
+    /// # Panics
+    /// When there are not as many classes as machines.
+    #[must_use]
+    pub fn with_nats(mut self, nats: Nats) -> Self {
+        assert_eq!(nats.machines(), self.nodes as usize, "every machine has a class");
+        self.nats = Some(nats);
+        self
+    }
+
+    /// The way from one machine to another: of a dial, or of what follows it.
+    #[inline]
+    pub fn road(&self, from: u32, to: u32, is_dial: impl FnOnce() -> bool) -> Road {
+        match &self.nats {
+            None => Road::Direct,
+            Some(nats) if is_dial() => nats.dial(from, to),
+            Some(nats) => nats.road(from, to),
+        }
+    }
+
+    /// Whether a machine relays for those behind NATs.
+    #[must_use]
+    pub fn is_relay(&self, node: u32) -> bool {
+        self.nats.as_ref().is_some_and(|nats| nats.is_relay(node))
     }
 
     /// How many machines there are.

@@ -1,0 +1,178 @@
+//! A relay's circuits: how two machines talk that cannot reach each other.
+//!
+//! Invariant: a circuit carries no more bytes, and stays no longer, than relays of libp2p allow by default; then it is cut,
+//! both ends are told, and what is under way on it is lost. Driven by the frames that arrive at a relay, and by its timer.
+
+use std::collections::BTreeMap;
+
+use super::frame::{self, Frame};
+use super::life::Purpose;
+use super::note::{Note, Passage};
+use super::{Peer, Port};
+use crate::crypto::Crypto;
+use crate::engine::Nanos;
+use crate::schedule::MILLISECOND;
+use crate::world::{Care, Road};
+
+/// How many bytes a circuit carries, both ways together.
+const MOST_BYTES: usize = 128 * 1024;
+/// How long a circuit stays.
+const LONGEST: Nanos = 120_000 * MILLISECOND;
+
+/// The circuits of one relay.
+#[derive(Debug, Default)]
+pub(super) struct Circuits(BTreeMap<(u32, u32), Circuit>);
+
+#[derive(Debug)]
+struct Circuit {
+    since: Nanos,
+    bytes: usize,
+}
+
+/// What becomes of a frame on a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is passed on; with it a circuit begins.
+    Opens,
+    /// It is passed on.
+    Passes,
+    /// It is lost, and so is the circuit.
+    Cut,
+    /// There is no circuit.
+    Unknown,
+}
+
+fn ends(one: u32, other: u32) -> (u32, u32) {
+    (one.min(other), one.max(other))
+}
+
+impl Circuits {
+    fn take(&mut self, now: Nanos, ends: (u32, u32), frame: &Frame<'_>, length: usize) -> Fate {
+        let Some(circuit) = self.0.get_mut(&ends) else {
+            if !matches!(frame, Frame::Hello { .. }) {
+                return Fate::Unknown;
+            }
+            self.0.insert(ends, Circuit { since: now, bytes: length });
+            return Fate::Opens;
+        };
+        circuit.bytes += length;
+        let is_over = circuit.bytes > MOST_BYTES || now - circuit.since >= LONGEST;
+        if is_over || *frame == Frame::Bye {
+            self.0.remove(&ends);
+        }
+        if is_over { Fate::Cut } else { Fate::Passes }
+    }
+
+    /// The circuits whose time is over, which are none any more.
+    fn expire(&mut self, now: Nanos) -> Vec<(u32, u32)> {
+        self.0.extract_if(.., |_, circuit| now - circuit.since >= LONGEST).map(|(ends, _)| ends).collect()
+    }
+}
+
+impl<C: Crypto> Peer<C> {
+    /// Sends a frame of a connection the way that NATs leave open: by itself, on a circuit, or not at all.
+    pub(super) fn carry(&self, context: Port<'_, '_>, delay: Nanos, to: u32, frame: &[u8], care: Care) {
+        match context.world().road(self.index, to, || is_hello(frame)) {
+            Road::Direct => context.send_after(delay, to, frame, care),
+            Road::Relayed(relay) => {
+                context.send_after(delay, relay, &Frame::Circuit { peer: to, bytes: frame }.encode(), care);
+            }
+            Road::Closed => context.note(Note::Passage(Passage::Refused)),
+        }
+    }
+
+    /// A frame on a circuit has arrived: at the relay, which passes it on, or from it.
+    pub(super) fn on_circuit(&mut self, context: Port<'_, '_>, from: u32, peer: u32, bytes: &[u8]) {
+        let frame = Frame::decode(bytes).expect("peers send frames alone");
+        if !context.world().is_relay(self.index) {
+            return self.on_frame(context, peer, &frame);
+        }
+        if context.world().road(from, peer, || false) == Road::Direct {
+            // All that it takes a relay for is to let both ends begin at the same moment.
+            context.note(Note::Passage(Passage::Upgraded));
+            return self.pass(context, from, peer, bytes);
+        }
+        let circuits = self.circuits.get_or_insert_default();
+        match circuits.take(context.now(), ends(from, peer), &frame, bytes.len()) {
+            Fate::Opens => {
+                context.note(Note::Passage(Passage::Opened));
+                self.timer(context, LONGEST, Purpose::Circuit, 0);
+                self.pass(context, from, peer, bytes);
+            }
+            Fate::Passes => self.pass(context, from, peer, bytes),
+            Fate::Cut => self.cut(context, ends(from, peer)),
+            Fate::Unknown if frame == Frame::Bye => {}
+            Fate::Unknown => self.pass(context, peer, from, &Frame::Bye.encode()),
+        }
+    }
+
+    /// Cuts the circuits whose time is over.
+    pub(super) fn expire_circuits(&mut self, context: Port<'_, '_>) {
+        let expired = self.circuits.as_mut().map(|circuits| circuits.expire(context.now())).unwrap_or_default();
+        expired.into_iter().for_each(|ends| self.cut(context, ends));
+    }
+
+    /// The relay is going: all circuits end, and unless the power has failed, both ends of each are told.
+    pub(super) fn drop_circuits(&mut self, context: Port<'_, '_>, silent: bool) {
+        let circuits = self.circuits.take().unwrap_or_default();
+        circuits.0.into_keys().filter(|_| !silent).for_each(|ends| self.tell_ends(context, ends));
+    }
+
+    fn cut(&self, context: Port<'_, '_>, ends: (u32, u32)) {
+        context.note(Note::Passage(Passage::Cut));
+        self.tell_ends(context, ends);
+    }
+
+    fn tell_ends(&self, context: Port<'_, '_>, (one, other): (u32, u32)) {
+        self.pass(context, one, other, &Frame::Bye.encode());
+        self.pass(context, other, one, &Frame::Bye.encode());
+    }
+
+    fn pass(&self, context: Port<'_, '_>, from: u32, to: u32, bytes: &[u8]) {
+        let care = match Frame::decode(bytes) {
+            Some(Frame::Direct { bytes, .. }) => self.care_of(&frame::shared(bytes)),
+            _ => Care::Again,
+        };
+        context.send_after(0, to, &Frame::Circuit { peer: from, bytes }.encode(), care);
+    }
+}
+
+fn is_hello(frame: &[u8]) -> bool {
+    matches!(Frame::decode(frame), Some(Frame::Hello { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: Frame<'_> = Frame::Hello { life: 1 };
+    const DIRECT: Frame<'_> = Frame::Direct { life: 1, bytes: &[] };
+
+    #[test]
+    fn a_circuit_begins_with_a_greeting_and_ends_with_its_bytes_its_time_or_a_word() {
+        let mut circuits = Circuits::default();
+        let pair = ends(7, 3);
+        assert_eq!(circuits.take(0, pair, &DIRECT, 100), Fate::Unknown);
+        assert_eq!(circuits.take(0, pair, &HELLO, 5), Fate::Opens);
+        assert_eq!(circuits.take(0, ends(3, 7), &HELLO, 5), Fate::Passes, "one circuit, whoever greets");
+        assert_eq!(circuits.take(1, pair, &DIRECT, MOST_BYTES - 10), Fate::Passes, "to the last byte");
+        assert_eq!(circuits.take(1, pair, &DIRECT, 1), Fate::Cut);
+        assert_eq!(circuits.take(1, pair, &DIRECT, 1), Fate::Unknown);
+        assert_eq!(circuits.take(2, pair, &HELLO, 5), Fate::Opens);
+        assert_eq!(circuits.take(1 + LONGEST, pair, &DIRECT, 5), Fate::Passes);
+        assert_eq!(circuits.take(2 + LONGEST, pair, &DIRECT, 5), Fate::Cut);
+        assert_eq!(circuits.take(3, pair, &HELLO, 5), Fate::Opens);
+        assert_eq!(circuits.take(4, pair, &Frame::Bye, 1), Fate::Passes);
+        assert_eq!(circuits.take(5, pair, &DIRECT, 5), Fate::Unknown);
+    }
+
+    #[test]
+    fn circuits_expire_when_their_time_is_over() {
+        let mut circuits = Circuits::default();
+        circuits.take(0, ends(1, 2), &HELLO, 5);
+        circuits.take(1, ends(1, 3), &HELLO, 5);
+        assert_eq!(circuits.expire(LONGEST - 1), []);
+        assert_eq!(circuits.expire(LONGEST), [(1, 2)]);
+        assert_eq!(circuits.expire(LONGEST + 1), [(1, 3)]);
+    }
+}
