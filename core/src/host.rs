@@ -55,7 +55,13 @@ pub trait Host {
 
 /// Hands everything that the node has to say to its host, in order.
 pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
+    drain_watched(node, host, |_| ());
+}
+
+/// The same, and `watch` sees each output as it is before the host gets it.
+pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut impl Host, mut watch: impl FnMut(&Output)) {
     while let Some(output) = node.poll() {
+        watch(&output);
         match output {
             Output::Persist { sequence, key, value } => host.persist(sequence, key, value),
             Output::Send { to, bytes } => host.send(to, bytes),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::{KeyAggError, PublicKey, SignerError, Suite, Tweak};
 use crate::election::Method;
@@ -19,7 +19,7 @@ use crate::wire::{
 pub struct CommandId(pub u64);
 
 /// A wish. The command's effect comes back as an event; a refusal changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Start a session, and announce it to its other signers.
     Create(Box<NewSession>),
@@ -75,7 +75,7 @@ pub enum Command {
 }
 
 /// A session that is to be signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSession {
     /// The rules.
     pub suite: Suite,
@@ -109,7 +109,7 @@ impl NewSession {
 }
 
 /// Which signers are looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignerFilter {
     /// For this type; any when there is none.
     pub kind: Option<TransactionType>,

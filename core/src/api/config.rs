@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::crypto::Network;
 use crate::wire::{
     MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS,
 };
 
 /// How a node behaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The network that the keys belong to.
     pub network: Network,
@@ -61,7 +63,7 @@ impl Config {
 }
 
 /// How much of something is allowed over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// How much at once.
     pub burst: u64,
@@ -70,7 +72,7 @@ pub struct Quota {
 }
 
 /// How much of everything a node keeps. At a cap new work is refused; what was promised is not dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Sessions that have not ended.
     pub sessions: usize,

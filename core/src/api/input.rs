@@ -3,24 +3,26 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::output::RecordSequence;
-use crate::base::Bytes;
+use crate::base::{Bytes, shared};
 use crate::wire::{Address, PeerId};
 
 /// Names a gossip message between host and node, so that the verdict finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GossipId(pub u64);
 
 /// Names a DHT lookup between node and host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OperationId(pub u64);
 
 /// Names a record that a peer wants to be stored, so that the answer finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OfferedId(pub u64);
 
 /// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// The first connection to this peer is up.
     Connected(PeerId),
@@ -31,6 +33,7 @@ pub enum Input {
         /// The peer at the other end of the connection, authenticated by the transport.
         from: PeerId,
         /// The message.
+        #[serde(with = "shared")]
         bytes: Bytes,
     },
     /// These bytes came by gossip; the host waits for an [`Output::Verdict`](super::Output::Verdict).
@@ -40,6 +43,7 @@ pub enum Input {
         /// The host's name for the message.
         id: GossipId,
         /// The message.
+        #[serde(with = "shared")]
         bytes: Bytes,
     },
     /// A DHT lookup found this value. There may be several, and none of them has been checked by anyone.
@@ -47,6 +51,7 @@ pub enum Input {
         /// The lookup.
         operation: OperationId,
         /// The record's value.
+        #[serde(with = "shared")]
         bytes: Bytes,
     },
     /// A DHT lookup has ended; whatever it found has been reported.
@@ -61,8 +66,10 @@ pub enum Input {
         /// The DHT key.
         key: String,
         /// The record's value.
+        #[serde(with = "shared")]
         bytes: Bytes,
         /// The value that is stored under this key, if any.
+        #[serde(with = "shared::option")]
         stored: Option<Bytes>,
     },
     /// The routing table has this many peers now.

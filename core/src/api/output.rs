@@ -5,15 +5,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::CommandId;
 use super::event::Event;
 use super::input::{GossipId, OfferedId, OperationId};
 use super::refusal::Refusal;
-use crate::base::{Bytes, Mono};
+use crate::base::{Bytes, Mono, shared};
 use crate::wire::{Address, Label, PeerId, SessionId};
 
 /// Counts records from 1 in the order in which they were handed out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordSequence(u64);
 
 impl RecordSequence {
@@ -33,7 +35,7 @@ impl RecordSequence {
 }
 
 /// The name of a gossip topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Topic(Cow<'static, str>);
 
 impl Topic {
@@ -49,7 +51,7 @@ impl Topic {
 }
 
 /// What becomes of a gossip message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
     /// Pass it on.
     Accept,
@@ -61,7 +63,7 @@ pub enum Verdict {
 
 /// Something for the host to do. "Done" is never taken on trust: what matters comes back as an input or as a peer's
 /// signed answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Output {
     /// Make this record durable, then report [`Input::Persisted`](super::Input::Persisted). A later record with the
     /// same key replaces an earlier one; no value removes it. Records become durable in order.
@@ -78,6 +80,7 @@ pub enum Output {
         /// The receiver.
         to: PeerId,
         /// The message.
+        #[serde(with = "shared")]
         bytes: Bytes,
     },
     /// Take part in this gossip topic from now on.
@@ -89,6 +92,7 @@ pub enum Output {
         /// On which topic.
         topic: Topic,
         /// The message.
+        #[serde(with = "shared")]
         bytes: Bytes,
     },
     /// What to do with a gossip message.
@@ -123,6 +127,7 @@ pub enum Output {
         /// The host's name for it.
         id: OfferedId,
         /// The value to store.
+        #[serde(with = "shared")]
         value: Bytes,
         /// For how long.
         lifetime: Duration,
@@ -140,6 +145,7 @@ pub enum Output {
         /// The DHT key.
         key: String,
         /// The value.
+        #[serde(with = "shared")]
         value: Bytes,
         /// For how long it is valid.
         lifetime: Duration,

@@ -2,6 +2,7 @@
 
 mod entropy;
 mod outbox;
+pub(crate) mod shared;
 mod time;
 mod timers;
 

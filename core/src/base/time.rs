@@ -9,7 +9,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Monotonic time: nanoseconds since an origin that the host chose, for timers. It never goes back.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Mono(u64);
 
 impl Mono {
@@ -80,7 +81,7 @@ impl fmt::Debug for Wall {
 }
 
 /// Both clocks, read at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Now {
     /// For timers.
     pub mono: Mono,

@@ -29,7 +29,7 @@ pub struct NonceSlot {
 }
 
 /// Why a signer refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignerError {
     /// The slot has had its nonce.
     SlotServed,
