@@ -4,7 +4,7 @@
 //! network; then the core with what the journal holds. Invariant: what cannot run does not start. Driven by the
 //! embedder.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use libp2p::StreamProtocol;
 use nelumbo_core::{
@@ -20,13 +20,14 @@ use tracing::Instrument;
 
 use crate::{
     clock::Clock,
-    event::Events,
+    event::{Events, NodeEvent},
     handle::Handle,
     host::World,
     journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
     network::{Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
+    recording::{Recorded, Recorder, Start},
     runtime::Runtime,
 };
 
@@ -42,6 +43,7 @@ pub struct Builder {
     signer: Box<dyn Signer<Secp256k1> + Send>,
     protocols: Vec<Box<dyn Protocol>>,
     policy: Option<Box<dyn Policy>>,
+    recording: Option<(PathBuf, u64)>,
 }
 
 /// Why a node did not start.
@@ -56,6 +58,14 @@ pub enum StartError {
     /// The journal's contents.
     #[error("the journal's contents cannot be used: {0}")]
     Boot(BootError),
+    /// The file that the node is to be recorded in.
+    #[error("the recording {} cannot be begun: {error}", .file.display())]
+    Recording {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        error: std::io::Error,
+    },
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system: {0}")]
     Entropy(String),
@@ -78,7 +88,7 @@ impl Builder {
         folder: impl Into<PathBuf>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self { config, network, folder: folder.into(), signer, protocols: Vec::new(), policy: None }
+        Self { config, network, folder: folder.into(), signer, protocols: Vec::new(), policy: None, recording: None }
     }
 
     /// The same with a key in memory.
@@ -112,6 +122,15 @@ impl Builder {
         Ok(self)
     }
 
+    /// Records everything that enters the node in this file, which never has more bytes than `limit`: at it the recording
+    /// ends, and the node goes on. A recording that is there already is kept with `.1` behind its name. It has neither the
+    /// key nor a secret nonce, and everything else: [`recording`](crate::recording).
+    #[must_use]
+    pub fn record(mut self, file: impl Into<PathBuf>, limit: u64) -> Self {
+        self.recording = Some((file.into(), limit));
+        self
+    }
+
     /// Starts the node on the current tokio runtime. The events begin with the first one.
     pub fn start(self) -> Result<(Handle, Events), StartError> {
         let metrics = Metrics::new();
@@ -125,18 +144,32 @@ impl Builder {
         records: Vec<StoredRecord>,
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
-        let Self { config, network, signer, protocols, policy, .. } = self;
+        let Self { config, network, signer, protocols, policy, recording, .. } = self;
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
         let clock = Clock::start();
-        let boot = Boot {
-            signer,
-            verifier: Secp256k1,
-            entropy: fresh_entropy()?,
-            peer: names::to_core(&peer).ok_or(StartError::Identity)?,
-            records,
+        let now = clock.now();
+        // A draw of its own: whoever knows it from a recording knows nothing of what signers draw.
+        let seed = fresh_seed()?;
+        let peer_id = names::to_core(&peer).ok_or(StartError::Identity)?;
+        let (events, receiver) = broadcast::channel(EVENTS);
+        let start = Start {
+            version: env!("CARGO_PKG_VERSION").into(),
+            now,
+            config: Cow::Borrowed(&config),
+            key,
+            peer: peer_id,
+            seed,
+            records: Cow::Borrowed(&records),
+            has_company: policy.is_some() || !protocols.is_empty(),
         };
-        let mut node = Node::new(config, boot, clock.now()).map_err(StartError::Boot)?;
+        let recorder = recording.map(|(file, limit)| record(file, limit, start, &events)).transpose()?;
+        let signer: Box<dyn Signer<Secp256k1> + Send> = match &recorder {
+            Some(recorder) => Box::new(Recorded { signer, tape: recorder.tape() }),
+            None => signer,
+        };
+        let boot = Boot { signer, verifier: Secp256k1, entropy: entropy(seed)?, peer: peer_id, records };
+        let mut node = Node::new(config, boot, now).map_err(StartError::Boot)?;
         if let Some(policy) = policy {
             node.set_policy(policy);
         }
@@ -144,11 +177,10 @@ impl Builder {
             node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
         }
 
-        let (events, receiver) = broadcast::channel(EVENTS);
         let (requests, asked) = mpsc::channel(REQUESTS);
         let handle = Handle::new(requests, &events, metrics, peer, key);
         let world = World::new(network, journal, events);
-        let runtime = Runtime::new(node, world, clock, asked);
+        let runtime = Runtime::new(node, world, clock, asked, recorder);
         tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
         Ok((handle, Events::new(receiver)))
     }
@@ -160,10 +192,36 @@ impl std::fmt::Debug for Builder {
     }
 }
 
+/// Begins a recording, whose early end is told to the listeners.
+fn record(
+    file: PathBuf,
+    limit: u64,
+    start: Start<'_>,
+    events: &broadcast::Sender<NodeEvent>,
+) -> Result<Recorder, StartError> {
+    // Weak, so that listeners hear the node's end.
+    let listeners = events.downgrade();
+    let tell = move |reason| {
+        if let Some(events) = listeners.upgrade() {
+            // That nobody listens is no error.
+            let _ = events.send(NodeEvent::RecordingEnded { reason });
+        }
+    };
+    Recorder::begin(&file, limit, start, tell).map_err(|error| StartError::Recording { file, error })
+}
+
 /// Randomness from the operating system. A failure is an error, never a weaker source.
 pub fn fresh_entropy() -> Result<Entropy, StartError> {
+    entropy(fresh_seed()?)
+}
+
+fn fresh_seed() -> Result<[u8; 32], StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::Entropy(error.to_string()))?;
+    Ok(seed)
+}
+
+fn entropy(seed: [u8; 32]) -> Result<Entropy, StartError> {
     Entropy::new(seed).map_err(|error: EntropyError| StartError::Entropy(error.to_string()))
 }
 

@@ -10,7 +10,6 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::{
-    event::NodeEvent,
     handle::{HandleError, StopError},
     journal::full_disk::FullDisk,
 };

@@ -79,6 +79,11 @@ pub enum NodeEvent {
         /// How many peers its routing table holds.
         peers: usize,
     },
+    /// The recording of the node has ended. The node goes on.
+    RecordingEnded {
+        /// Why, for people.
+        reason: String,
+    },
     /// The node has stopped. Nothing follows.
     Stopped {
         /// What went wrong, if it did not stop because it was asked to.

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Reading order: `runtime` for the loop, `host` for what the core asks for, `inputs` for what it is told, [`network`] and
-//! [`journal`] for how it is done. Each of the last two can be used on its own, and both together as a [`World`] by whoever
+//! [`journal`] for how it is done; [`recording`] for what is kept of it to be looked into later. Each of the last two can be used on its own, and both together as a [`World`] by whoever
 //! drives a node without the runtime.
 
 mod builder;
@@ -26,6 +26,7 @@ pub mod journal;
 pub mod metrics;
 mod names;
 pub mod network;
+pub mod recording;
 mod runtime;
 
 pub use self::{

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use nelumbo_core::{
     api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence},
     crypto::Secp256k1,
-    host::drain,
+    host::drain_watched,
     node::Node,
 };
 use tokio::{
@@ -25,6 +25,7 @@ use crate::{
     host::World,
     journal::{Durable, JournalError},
     network::{DhtState, NetworkEvent},
+    recording::Recorder,
 };
 
 /// How long a node that was asked to stop waits for its last messages to be acknowledged.
@@ -43,6 +44,7 @@ pub(crate) struct Runtime {
     durable: watch::Receiver<Durable>,
     dht: DhtState,
     stopping: Option<Stopping>,
+    recorder: Option<Recorder>,
 }
 
 struct Stopping {
@@ -59,16 +61,22 @@ enum Cause {
 }
 
 impl Runtime {
-    pub(crate) fn new(node: Node<Secp256k1>, world: World, clock: Clock, requests: mpsc::Receiver<Request>) -> Self {
+    pub(crate) fn new(
+        node: Node<Secp256k1>,
+        world: World,
+        clock: Clock,
+        requests: mpsc::Receiver<Request>,
+        recorder: Option<Recorder>,
+    ) -> Self {
         let durable = world.journal.durable();
         let dht = world.network.dht_state();
-        Self { node, world, clock, requests, durable, dht, stopping: None }
+        Self { node, world, clock, requests, durable, dht, stopping: None, recorder }
     }
 
     /// Runs until the node is asked to stop, nobody holds a handle any more, or the journal fails.
     pub(crate) async fn run(mut self) {
         let ended = loop {
-            drain(&mut self.node, &mut self.world);
+            self.drain();
             if let Err(failure) = self.world.commit() {
                 break Err(failure);
             }
@@ -84,7 +92,7 @@ impl Runtime {
                 Cause::Network(event) => self.on_network_events(*event),
                 Cause::Request(Some(request)) => self.on_request(request),
                 Cause::Request(None) => self.stop(None),
-                Cause::Time => self.node.handle(self.clock.now(), Input::Tick),
+                Cause::Time => self.give(vec![Input::Tick]),
             }
         };
         self.end(ended).await;
@@ -111,6 +119,40 @@ impl Runtime {
         }
     }
 
+    /// Does what the node wants.
+    fn drain(&mut self) {
+        let Self { node, world, recorder, .. } = self;
+        drain_watched(node, world, |output| {
+            if let Some(recorder) = recorder {
+                recorder.said(output);
+            }
+        });
+        if let Some(recorder) = recorder {
+            recorder.done();
+        }
+    }
+
+    /// Tells the node what has happened. Facts enter it here alone, and wishes by `command`.
+    fn give(&mut self, inputs: Vec<Input>) {
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.inputs(now, &inputs);
+        }
+        self.node.handle_many(now, inputs);
+    }
+
+    fn command(&mut self, command: Command) -> Result<CommandId, CommandError> {
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.command(now, &command);
+        }
+        let answer = self.node.command(now, command);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.answered(&answer);
+        }
+        answer
+    }
+
     fn on_durable(&mut self) -> Result<(), JournalError> {
         let (sequence, failure) = {
             let durable = self.durable.borrow_and_update();
@@ -123,7 +165,7 @@ impl Runtime {
             // The writer is gone without a word.
             return Err(JournalError::Closed);
         }
-        self.node.handle(self.clock.now(), Input::Persisted(RecordSequence::from_u64(sequence)));
+        self.give(vec![Input::Persisted(RecordSequence::from_u64(sequence))]);
         Ok(())
     }
 
@@ -138,7 +180,9 @@ impl Runtime {
                 next = self.world.network.next().now_or_never();
             }
         }
-        self.node.handle_many(self.clock.now(), inputs);
+        if !inputs.is_empty() {
+            self.give(inputs);
+        }
         let dht = self.world.network.dht_state();
         if dht != self.dht {
             self.dht = dht;
@@ -154,7 +198,7 @@ impl Runtime {
                 Err(error) => drop(refused.send(error)),
             },
             Request::Command { command, answer } => {
-                let _ = answer.send(self.node.command(self.clock.now(), command));
+                let _ = answer.send(self.command(command));
             }
             Request::Look(look) => look(self.node.view()),
             Request::Status(answer) => {
@@ -168,7 +212,7 @@ impl Runtime {
     fn create(&mut self, session: Box<NewSession>) -> Result<CommandId, CommandError> {
         // Whoever has stopped to wait is forgotten here, so that the map is as small as the number of callers.
         self.world.created.retain(|_, waiting| !waiting.is_closed());
-        self.node.command(self.clock.now(), Command::Create(session))
+        self.command(Command::Create(session))
     }
 
     fn status(&mut self) -> Status {
@@ -207,6 +251,9 @@ impl Runtime {
         let closed = journal.close().await;
         let ended = ended.and(closed);
         network.close(GOODBYE).await;
+        if let Some(recorder) = self.recorder {
+            recorder.end().await;
+        }
         if let Err(failure) = &ended {
             tracing::error!(%failure, "the node stopped because its journal failed");
         }

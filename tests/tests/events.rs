@@ -94,6 +94,7 @@ fn examples() -> Vec<NodeEvent> {
         },
         NodeEvent::DialFailed { peer: PEER.parse().expect("a peer"), reason: "connection refused".to_owned() },
         NodeEvent::DhtChanged { state: DhtState::Ready, peers: 12 },
+        NodeEvent::RecordingEnded { reason: "it has reached its limit".to_owned() },
         NodeEvent::Stopped { error: None },
     ];
     of_core.into_iter().map(NodeEvent::Core).chain(of_the_node).collect()

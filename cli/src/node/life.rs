@@ -4,6 +4,7 @@
 //! until somebody wants an end; then the node is stopped, everyone hears its last events, and the folder is given back
 //! before the last connection closes. Invariant: it ends, because stopping has a deadline. The command `node` drives it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,12 +36,21 @@ pub(crate) struct Plan {
     pub(crate) network: NetworkConfig,
     pub(crate) chain: Network,
     pub(crate) key: SecretKey,
+    pub(crate) record: Option<Record>,
     pub(crate) json: bool,
+}
+
+/// Where the node is recorded.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) file: PathBuf,
+    /// In bytes.
+    pub(crate) limit: u64,
 }
 
 /// Runs a node until somebody wants it to stop, or it cannot go on.
 pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
-    let Plan { folder, lock, network, chain, key, json } = plan;
+    let Plan { folder, lock, network, chain, key, record, json } = plan;
     let server = Server::bind(folder.path()).map_err(|error| {
         Failure::input(
             format_args!("cannot make the socket in {}: {error}", folder.path().display()),
@@ -48,6 +58,10 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         )
     })?;
     let (handle, events) = Builder::with_key(CoreConfig::new(chain), network, folder.path(), key)
+        .map(|builder| match record {
+            Some(Record { file, limit }) => builder.record(file, limit),
+            None => builder,
+        })
         .and_then(Builder::start)
         .map_err(|error| not_started(&error))?;
     let log = EventLog::new();
@@ -150,6 +164,7 @@ fn not_started(error: &StartError) -> Failure {
             "stop what listens there, if it is another node, or change `listen` in config.toml"
         }
         StartError::Network(_) => "see config.toml in the data folder",
+        StartError::Recording { .. } => "give --record a file that can be made, or that is a recording already",
         StartError::Journal(_) => "see what the book says about the journal, in the chapter on operating",
         _ => "-vv shows more",
     };

@@ -11,4 +11,4 @@ mod life;
 pub(crate) use config::{Config, Preset};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use folder::DataFolder;
-pub(crate) use life::{Plan, live};
+pub(crate) use life::{Plan, Record, live};

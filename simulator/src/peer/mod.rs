@@ -40,8 +40,7 @@ use owner::Owner;
 use relay::Circuits;
 
 pub use host::{node_of, peer_id};
-pub(crate) use note::kind_of;
-pub use note::{Arrival, Note, Passage, Trouble};
+pub use note::{Arrival, Note, Passage, Trouble, kind_of};
 pub(crate) use plan::Plan;
 
 type Port<'a, 'b> = &'a mut Context<'b, Note>;

@@ -101,7 +101,8 @@ impl Arrival {
 }
 
 /// What a node's message is, and about which session.
-pub(crate) fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
+#[must_use]
+pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
     let Ok(message) = Message::decode(bytes.clone()) else { return ("garbage", None) };
     let Body::Session(step) = message.unsigned.body else { return ("presence", None) };
     let kind = match step.content {

@@ -44,7 +44,12 @@ impl Node {
 
     /// Starts the node, and waits until it listens.
     pub fn start(&mut self) -> String {
-        let mut node = Lines::spawn(with_passphrase(&mut self.command(&["node", "--json"])));
+        self.start_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub fn start_with(&mut self, arguments: &[&str]) -> String {
+        let mut node = Lines::spawn(with_passphrase(&mut self.command(&[&["node", "--json"], arguments].concat())));
         let listening =
             node.find(|line| (line["event"]["event"] == "listening").then(|| line["event"]["address"].clone()));
         self.process = Some(node);

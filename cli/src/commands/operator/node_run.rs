@@ -1,10 +1,12 @@
 //! `nelumbo node run`: the node itself.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::failure::{Answer, Failure};
 use crate::key_file;
-use crate::node::{self, Config, DataFolder, Plan};
+use crate::node::{self, Config, DataFolder, Plan, Record};
 use crate::passphrase::PassphraseSource;
 
 /// Runs the node until it is stopped
@@ -16,6 +18,14 @@ pub(crate) struct Run {
     data: DataFolder,
     #[command(flatten)]
     passphrase: PassphraseSource,
+    /// Records everything that enters the node, for `nelumbo simulate replay`; no secrets, but much that is nobody's business
+    ///
+    /// A recording that is there already is kept with .1 behind its name.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// How large the recording may become, in MiB; then it ends, and the node goes on
+    #[arg(long, value_name = "MIB", default_value_t = 256, requires = "record", value_parser = clap::value_parser!(u32).range(1..))]
+    record_limit: u32,
     /// Prints events as JSON lines: `number`, `time` in milliseconds since 1970, `event`
     #[arg(long)]
     json: bool,
@@ -33,7 +43,8 @@ impl Run {
         let file = key_file::read(&folder.key())?;
         let chain = file.network;
         let key = file.unlock(&self.passphrase)?;
-        let plan = Plan { folder, lock, network, chain, key, json: self.json };
+        let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
+        let plan = Plan { folder, lock, network, chain, key, record, json: self.json };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));

@@ -5,6 +5,7 @@
 
 mod diff;
 mod outputs;
+mod recording;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -35,8 +36,9 @@ Examples:
   nelumbo simulate swarm --seeds 0..1000 --save failing.toml
   nelumbo simulate churn --nodes 60 --sessions 100 --set faults.crashes=200
   nelumbo simulate replay failing.toml --trace failing.jsonl
+  nelumbo simulate replay node.recording --trace node.jsonl
 
-Exit status: 1 when a checker has found a violation, or two traces differ.";
+Exit status: 1 when a checker has found a violation, two traces differ, or a recorded node comes out otherwise.";
 
 /// How many runs shrinking may take.
 const SHRINKING: usize = 400;
@@ -87,7 +89,11 @@ enum Action {
     Replay(Replay),
 }
 
-/// Runs a schedule from a file again, as `--save` has written it
+/// Runs again what a file has: a schedule, or what a live node was given
+///
+/// A schedule is what `--save` has written; it runs with all checkers. A recording is what `nelumbo node --record` has
+/// written: a node is given the same once more, its events are told with their times, and what it wants is compared step by
+/// step with what the recorded one wanted. Of a recording there are --trace FILE.jsonl and --json alone.
 #[derive(Args, Debug)]
 struct Replay {
     /// The file
@@ -178,6 +184,9 @@ impl Simulate {
 
 impl Replay {
     fn run(self) -> Result<Answer, Failure> {
+        if recording::is_recording(&self.file) {
+            return self.runs.recording(&self.file);
+        }
         let text = read(&self.file)?;
         self.runs.run((0, 1), |_| {
             let fault =
@@ -191,6 +200,18 @@ impl Replay {
 type Ran = (Summary, Option<Schedule>);
 
 impl Runs {
+    /// Lives through a live node's recording.
+    fn recording(&self, file: &std::path::Path) -> Result<Answer, Failure> {
+        let trace = self.outputs.trace_alone().filter(|_| self.save.is_none() && !self.global && self.threads == 1);
+        let trace = trace.ok_or_else(|| {
+            Failure::input(
+                "a recording is one node without checkers",
+                "leave out all but --trace FILE.jsonl and --json",
+            )
+        })?;
+        recording::replay(file, trace, self.json)
+    }
+
     fn run(
         &self,
         (from, to): (u64, u64),

@@ -49,6 +49,11 @@ impl Outputs {
         self.trace.is_none() && self.report.is_none()
     }
 
+    /// The file for a trace, if there is one, provided that nothing else is asked for.
+    pub(super) fn trace_alone(&self) -> Option<Option<&Path>> {
+        self.report.is_none().then_some(self.trace.as_deref())
+    }
+
     /// Opens the files.
     pub(super) fn open(&self, schedule: &Schedule) -> Result<Open<'_>, Failure> {
         let trace = self.trace.as_deref().map(|file| Ok::<_, Failure>((file, RefCell::new(Writing::open(file)?))));
