@@ -72,6 +72,24 @@ fn recorded_nodes_are_lived_through_again_whether_they_were_stopped_or_killed() 
 }
 
 #[test]
+fn the_demonstration_s_nodes_are_recorded_the_killed_one_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recordings = folder.path().join("recordings");
+    let demo = ["demo", "--json", "--kill-coordinator", "--processes", "--record"];
+    nelumbo(&[&demo[..], &[recordings.to_str().expect("a plain name")]].concat()).json();
+    let mut ends = Vec::new();
+    for number in 1..=3 {
+        let file = recordings.join(format!("node-{number}.recording"));
+        let told = replay(file.to_str().expect("a plain name"), &["--json"]).json();
+        assert_eq!(told["identical"], true, "{told}");
+        assert!(told["events"].as_u64().is_some_and(|events| events > 3), "{told}");
+        ends.push(told["end"].as_str().expect("a text").to_owned());
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, ["cut", "stopped", "stopped"]);
+}
+
+#[test]
 fn what_cannot_be_replayed_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();

@@ -21,7 +21,8 @@ Examples:
   nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
   nelumbo demo --processes --repeat 50 --json
   nelumbo demo --signers 5 --kill-coordinator 2 --processes
-  nelumbo demo --discover --signers 5";
+  nelumbo demo --discover --signers 5
+  nelumbo demo --record recordings";
 
 const JSON: &str = "\
 With --json, standard output is one object:
@@ -90,6 +91,9 @@ pub(crate) struct Demo {
     /// three more nodes sign nothing, and the address of one of these is all that anybody knows
     #[arg(long, conflicts_with_all = ["repeat", "kill_coordinator"])]
     discover: bool,
+    /// Records each node in this folder, for `nelumbo simulate replay`
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
     /// How many seconds each phase may take
     #[arg(long, value_name = "S", default_value = "120", value_parser = values::seconds)]
     timeout: Duration,
@@ -146,6 +150,11 @@ impl Demo {
                 format_args!("kill at most {most}, or raise --signers"),
             ));
         }
+        if let Some(folder) = &self.record {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Failure::input(format_args!("cannot make {}: {error}", folder.display()), "choose another --record")
+            })?;
+        }
         Ok(Plan {
             suite: self.suite,
             message,
@@ -157,6 +166,7 @@ impl Demo {
             kill: self.kill_coordinator.map(usize::from),
             discover: self.discover,
             patience: self.timeout,
+            record: self.record,
             verbose,
         })
     }

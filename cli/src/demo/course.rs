@@ -170,6 +170,7 @@ impl<'a> Course<'a> {
             nodes: self.plan.nodes(),
             is_stranger: self.plan.discover,
             turn_ms: self.plan.kill.map(|_| failover::TURN.as_millis() as u64),
+            record: self.plan.record.as_ref().map(|folder| folder.join(format!("node-{}.recording", node + 1))),
         };
         self.crew.order(node, Order::Start(start)).await
     }

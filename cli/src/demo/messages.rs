@@ -58,6 +58,8 @@ pub(crate) struct Start {
     pub(crate) is_stranger: bool,
     /// How long a coordinator's turn is, in milliseconds; none for the usual time.
     pub(crate) turn_ms: Option<u64>,
+    /// Where it is recorded, if it is.
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// What a node is told.

@@ -15,6 +15,7 @@ mod progress;
 mod signer;
 mod stages;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nelumbo_core::crypto::Suite;
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) discover: bool,
     /// How long one phase may take.
     pub(crate) patience: Duration,
+    /// The folder in which the nodes are recorded, if they are.
+    pub(crate) record: Option<PathBuf>,
     /// How much the nodes log.
     pub(crate) verbose: u8,
 }
@@ -59,7 +62,7 @@ impl Plan {
     }
 }
 
-/// Carries the plan out. Whatever comes of it, no process and no file is left behind.
+/// Carries the plan out. Whatever comes of it, no process is left behind, and no file but the recordings asked for.
 pub(crate) async fn perform(plan: &Plan, progress: Progress) -> Result<Outcome, Failure> {
     let folder = tempfile::Builder::new().prefix("nelumbo-demo-").tempdir().map_err(|error| {
         Failure::input(

@@ -13,6 +13,7 @@ use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite};
 use nelumbo_core::wire::{Details, Offer, SessionId, TransactionType};
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
+use nelumbo_tokio::recording::DEFAULT_LIMIT;
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
 use tokio::sync::mpsc;
 
@@ -103,7 +104,11 @@ impl<R: Fn(Report)> Signer<R> {
         if let Some(turn) = start.turn_ms {
             config.broadcast_timeout = Duration::from_millis(turn);
         }
-        let (handle, events) = Builder::with_key(config, network, start.folder, key)?.start()?;
+        let mut builder = Builder::with_key(config, network, start.folder, key)?;
+        if let Some(file) = start.record {
+            builder = builder.record(file, DEFAULT_LIMIT);
+        }
+        let (handle, events) = builder.start()?;
         Ok(Self { handle, events, report, found: BTreeSet::new(), sought: BTreeSet::new(), met: None })
     }
 

@@ -340,6 +340,30 @@ async fn a_step_that_the_node_did_not_survive_is_in_the_recording() {
     assert_eq!(last.given, Some(Given::Inputs(vec![Input::Disconnected(peer(2))].into())));
 }
 
+/// Breaks when a peer says something.
+struct Broken;
+
+impl nelumbo_core::Policy for Broken {
+    fn permits(&mut self, _: &PeerId) -> bool {
+        panic!("broken on purpose")
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_panics_is_told_with_its_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = recorded(folder.path(), DEFAULT_LIMIT).await;
+    let mut replay = Replay::open(&bytes[..]).expect("sound");
+    replay.node().set_policy(Box::new(Broken));
+    for step in 0..3 {
+        let lived = replay.next(&mut Deaf::default()).expect("sound").expect("a step");
+        assert_eq!((lived.number, lived.difference), (step, None));
+    }
+    let lived = replay.next(&mut Deaf::default()).expect("sound").expect("the step with the message");
+    assert_eq!((lived.number, lived.difference), (3, Some(Difference::Panic("broken on purpose".into()))));
+    assert!(replay.next(&mut Deaf::default()).expect("sound").is_none(), "nothing of the node can be trusted");
+}
+
 #[tokio::test]
 async fn the_file_is_the_owner_s_alone_and_takes_the_place_of_a_recording_only() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -104,7 +104,15 @@ impl Arrival {
 #[must_use]
 pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
     let Ok(message) = Message::decode(bytes.clone()) else { return ("garbage", None) };
-    let Body::Session(step) = message.unsigned.body else { return ("presence", None) };
+    let step = match message.unsigned.body {
+        Body::Session(step) => step,
+        Body::Presence(_) => return ("presence", None),
+        Body::Advertisement(_) => return ("advertisement", None),
+        Body::Request(definition) => return ("request", Some(definition.id())),
+        Body::Resource(_) => return ("resource", None),
+        Body::Listing(_) => return ("listing", None),
+        Body::Protocol(_) => return ("protocol", None),
+    };
     let kind = match step.content {
         Content::Announce { .. } => "announce",
         Content::Join { .. } => "join",

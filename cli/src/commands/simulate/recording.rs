@@ -38,7 +38,7 @@ struct Told {
     recording: String,
     version: String,
     key: String,
-    peer: String,
+    peer: PeerId,
     steps: u64,
     compared: usize,
     events: usize,
@@ -109,7 +109,7 @@ pub(super) fn replay(file: &Path, trace: Option<&Path>, as_json: bool) -> Result
         recording: file.display().to_string(),
         version: replay.version().to_owned(),
         key: replay.key().to_string(),
-        peer: hex::encode(replay.peer().as_bytes()),
+        peer: replay.peer(),
         steps,
         compared,
         events,
@@ -206,10 +206,6 @@ impl<'f> Rows<'f> {
     }
 }
 
-fn peer(peer: &PeerId) -> Value {
-    json!(hex::encode(peer.as_bytes()))
-}
-
 /// What a message is, and how long.
 fn message(bytes: &Bytes) -> Value {
     let (kind, session) = kind_of(bytes);
@@ -226,20 +222,20 @@ fn given(step: &Step) -> Vec<Value> {
 
 fn input(input: &Input) -> Value {
     match input {
-        Input::Connected(other) => json!({ "input": "connected", "peer": peer(other) }),
-        Input::Disconnected(other) => json!({ "input": "disconnected", "peer": peer(other) }),
+        Input::Connected(other) => json!({ "input": "connected", "peer": other }),
+        Input::Disconnected(other) => json!({ "input": "disconnected", "peer": other }),
         Input::Received { from, bytes } => {
-            json!({ "input": "received", "from": peer(from), "message": message(bytes) })
+            json!({ "input": "received", "from": from, "message": message(bytes) })
         }
         Input::Gossip { from, bytes, id } => {
-            json!({ "input": "gossip", "from": peer(from), "id": id.0, "message": message(bytes) })
+            json!({ "input": "gossip", "from": from, "id": id.0, "message": message(bytes) })
         }
         Input::Found { operation, bytes } => {
             json!({ "input": "found", "operation": operation.0, "bytes": bytes.len() })
         }
         Input::LookupFinished(operation) => json!({ "input": "lookup-finished", "operation": operation.0 }),
         Input::Offered { from, id, key, bytes, .. } => {
-            json!({ "input": "offered", "from": peer(from), "id": id.0, "key": key, "bytes": bytes.len() })
+            json!({ "input": "offered", "from": from, "id": id.0, "key": key, "bytes": bytes.len() })
         }
         Input::RoutingTable(peers) => json!({ "input": "routing-table", "peers": peers }),
         Input::Addresses(addresses) => json!({ "input": "addresses", "count": addresses.len() }),
@@ -293,7 +289,7 @@ impl Host for Heard {
     }
 
     fn send(&mut self, to: PeerId, bytes: Bytes) {
-        self.note(json!({ "output": "send", "to": peer(&to), "message": message(&bytes) }));
+        self.note(json!({ "output": "send", "to": to, "message": message(&bytes) }));
     }
 
     fn subscribe(&mut self, topic: Topic) {
@@ -313,19 +309,19 @@ impl Host for Heard {
     }
 
     fn dial(&mut self, to: PeerId, addresses: Vec<Address>) {
-        self.note(json!({ "output": "dial", "peer": peer(&to), "addresses": addresses.len() }));
+        self.note(json!({ "output": "dial", "peer": to, "addresses": addresses.len() }));
     }
 
     fn release(&mut self, whom: PeerId) {
-        self.note(json!({ "output": "release", "peer": peer(&whom) }));
+        self.note(json!({ "output": "release", "peer": whom }));
     }
 
     fn ban(&mut self, whom: PeerId) {
-        self.note(json!({ "output": "ban", "peer": peer(&whom) }));
+        self.note(json!({ "output": "ban", "peer": whom }));
     }
 
     fn pardon(&mut self, whom: PeerId) {
-        self.note(json!({ "output": "pardon", "peer": peer(&whom) }));
+        self.note(json!({ "output": "pardon", "peer": whom }));
     }
 
     fn lookup(&mut self, operation: OperationId, key: String) {
