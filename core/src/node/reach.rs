@@ -60,8 +60,8 @@ impl<V: Verifier> Node<V> {
     fn on_signer_connected(&mut self, key: PublicKey, peer: PeerId) {
         self.outbox.push(Output::Event(Event::SignerConnected { key, peer }));
         self.show_signer(key, peer, true);
-        let sessions: Vec<SessionId> = self.sessions.live_with(&key).collect();
-        for id in sessions {
+        let confirmed = self.sessions.confirmed_with(&key, self.now.mono, self.config.broadcast_timeout);
+        for id in self.sessions.live_with(&key).chain(confirmed).collect::<Vec<SessionId>>() {
             if self.is_silent(&id) {
                 // What waits for the disk will reach it, and the next stall asks for the rest.
                 continue;

@@ -216,6 +216,15 @@ impl<V: Verifier> Session<V> {
         Some(deadline.saturating_sub(now.since(self.ending.completed_at)))
     }
 
+    /// The word that the signature has been broadcast, for as long as a signer that has not heard it may think that it is
+    /// its turn.
+    pub(crate) fn confirmation(&self, now: Mono, timeout: core::time::Duration) -> Option<&Bytes> {
+        let signers = u32::try_from(self.definition.keys.len()).expect("the wire bounds the signers");
+        let turns = timeout.saturating_mul(signers);
+        let is_news = self.phase == Phase::Complete && now.since(self.ending.completed_at) < turns;
+        self.ending.confirmation.as_ref().filter(|_| is_news)
+    }
+
     pub(super) fn send_last_words(&self, context: &mut Context<'_, V>, to: usize) {
         if let Some(End { last_word: Some(bytes), .. }) = &self.ending.end {
             context.news.push(News::Send(to, bytes.as_slice().into()));

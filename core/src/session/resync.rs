@@ -41,9 +41,15 @@ impl<V: Verifier> Session<V> {
 
     /// R2: a signer has come within reach, for the first time or again.
     pub(crate) fn on_reachable(&mut self, context: &mut Context<'_, V>, index: usize) {
-        if index != self.me && self.is_exchanging() {
+        if index == self.me {
+            return;
+        }
+        if self.is_exchanging() {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
+        }
+        if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
+            context.news.push(News::Send(index, bytes.clone()));
         }
     }
 

@@ -1,9 +1,11 @@
 //! All sessions of a node: bounded, and each id means one session for as long as its announcement is valid.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
 
 use super::machine::Session;
 use crate::api::{Limits, Phase};
+use crate::base::Mono;
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::SessionId;
 
@@ -93,6 +95,17 @@ impl<V: Verifier> Sessions<V> {
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Session<V>> {
         self.by_id.values()
+    }
+
+    /// The sessions that this signer is part of and whose broadcast it may not have heard of.
+    pub(crate) fn confirmed_with(
+        &self,
+        signer: &PublicKey,
+        now: Mono,
+        timeout: Duration,
+    ) -> impl Iterator<Item = SessionId> {
+        let confirmed = self.by_id.values().filter(move |session| session.confirmation(now, timeout).is_some());
+        confirmed.filter(|session| session.definition().index_of(signer).is_some()).map(Session::id)
     }
 
     /// The sessions that this signer is part of and that have not ended.

@@ -104,6 +104,32 @@ fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
 }
 
 #[test]
+fn a_signer_that_was_away_hears_of_the_broadcast_when_it_returns() {
+    // R2 after S12
+    let (mut desk, mut alice, _, definition) = completed();
+    let session = definition.id();
+    let confirmations = |desk: &mut Desk, alice: &Puppet| {
+        desk.steps_to(alice);
+        desk.input(Input::Disconnected(alice.peer));
+        desk.input(Input::Connected(alice.peer));
+        desk.steps_to(alice).iter().filter(|step| step.content == Content::Confirmed).count()
+    };
+    assert_eq!(confirmations(&mut desk, &alice), 0, "nobody has broadcast yet");
+    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(confirmations(&mut desk, &alice), 1);
+    // Three turns of five minutes, and nobody thinks any more that it is its turn.
+    desk.wait(15 * 60_000);
+    assert_eq!(confirmations(&mut desk, &alice), 0);
+    // What it missed all the same it is told when it asks.
+    let nothing = || nelumbo_core::wire::Bits::collect([false; 0].into_iter());
+    desk.refuses(Refusal::Ended, |desk| {
+        let bytes = alice.say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
+        desk.hear(&alice, bytes);
+    });
+    assert!(desk.steps_to(&alice).iter().any(|step| step.content == Content::Confirmed));
+}
+
+#[test]
 fn the_embedder_s_word_ends_the_turns_and_is_passed_on() {
     // T1, E1 is refused afterwards
     let (mut desk, alice, _, definition) = completed();

@@ -177,3 +177,26 @@ fn failure_25_an_undisturbed_session_is_two_messages_of_each_signer_to_each_othe
     assert_eq!((nonces, partials), (4 * 3, 4 * 3));
     assert_eq!(group.look(3, session).phase, Phase::Complete);
 }
+
+#[test]
+fn a_confirmation_reaches_whoever_was_away_and_nobody_broadcasts_again() {
+    let mut group = Group::new(3);
+    let session = group.create(0, group.keys.clone());
+    group.deliver_all();
+    let is_due = |(_, event, _): &&(usize, Event, Option<Phase>)| matches!(event, Event::ShouldBroadcast { .. });
+    let coordinator = group.events.iter().find(is_due).expect("it is somebody's turn").0;
+    let away = (coordinator + 1) % 3;
+    for (one, other) in [(coordinator, away), (away, coordinator)] {
+        group.input(one, Input::Disconnected(peer(other)));
+    }
+    group.command(coordinator, Command::ConfirmBroadcast(session));
+    group.deliver_all();
+    assert_eq!(group.look(away, session).coordinator, Some(group.keys[coordinator]), "it has not heard of it");
+    for (one, other) in [(coordinator, away), (away, coordinator)] {
+        group.input(one, Input::Connected(peer(other)));
+    }
+    group.deliver_all();
+    assert_eq!(group.look(away, session).coordinator, None);
+    (0..20).for_each(|_| group.wait(60_000));
+    assert_eq!(group.events.iter().filter(is_due).count(), 1, "one turn was enough");
+}
