@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use nelumbo_core::base::Entropy;
+use nelumbo_core::base::{Entropy, scrubbed};
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey};
 use zeroize::Zeroizing;
@@ -55,8 +55,11 @@ impl KeyFile {
             Secret::Sealed(sealed) => sealed,
         };
         let passphrase = passphrase.known(self.path.display())?;
-        let opened = sealed.open(&passphrase, public_part(self.network, &self.public_key).as_bytes());
-        let key = opened.and_then(|secret| SecretKey::from_bytes(&secret).ok());
+        let context = public_part(self.network, &self.public_key);
+        let key = scrubbed(|| {
+            let opened = sealed.open(&passphrase, context.as_bytes());
+            opened.and_then(|secret| SecretKey::from_bytes(&secret).ok())
+        });
         key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| Failure::passphrase(self.path.display()))
     }
 }

@@ -10,7 +10,7 @@ use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
     api::Config,
-    base::{Entropy, EntropyError},
+    base::{Entropy, EntropyError, scrubbed},
     crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
     protocol::Protocol,
@@ -212,7 +212,7 @@ fn record(
 
 /// Randomness from the operating system. A failure is an error, never a weaker source.
 pub fn fresh_entropy() -> Result<Entropy, StartError> {
-    entropy(fresh_seed()?)
+    scrubbed(|| entropy(fresh_seed()?))
 }
 
 fn fresh_seed() -> Result<[u8; 32], StartError> {

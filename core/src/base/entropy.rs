@@ -4,12 +4,14 @@
 //! calls give the same bytes, and streams with different labels share nothing. The node draws one seed per boot from its
 //! host and splits it, so that protocol jitter, the weights of batches, and nonces never read from the same stream.
 
+use alloc::boxed::Box;
 use core::convert::Infallible;
 use core::fmt;
 
 use rand_core::{TryCryptoRng, TryRng};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::scrubbed;
 use crate::crypto::tagged_hash;
 
 const SEED_TAG: &str = "nelumbo/entropy/seed";
@@ -22,10 +24,12 @@ const BLOCK: usize = 32;
 ///
 /// Block *i* is `tagged_hash("nelumbo/entropy/block", key ‖ i)` with *i* as eight big-endian bytes, and bytes are handed
 /// out in order without gaps: two calls for four bytes give what one call for eight gives. The key and the unread rest of
-/// a block are wiped on drop. There is no `Clone` because two copies would hand out the same bytes, which for nonces means
-/// the loss of the key.
+/// a block are wiped on drop; they sit behind a pointer so that moving the generator leaves no copy on the stack. There is
+/// no `Clone` because two copies would hand out the same bytes, which for nonces means the loss of the key.
+pub struct Entropy(Box<State>);
+
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Entropy {
+struct State {
     key: [u8; 32],
     counter: u64,
     block: [u8; BLOCK],
@@ -50,19 +54,17 @@ impl fmt::Display for EntropyError {
 impl core::error::Error for EntropyError {}
 
 impl Entropy {
-    /// A generator from 32 bytes of the operating system's randomness, or of a simulation's seed.
+    /// A generator from 32 bytes of the operating system's randomness, or of a simulation's seed. The caller wipes its own
+    /// copy.
     ///
     /// # Errors
     ///
     /// [`EntropyError::AllZero`] for a seed of zeros.
     pub fn new(mut seed: [u8; 32]) -> Result<Self, EntropyError> {
-        let key = tagged_hash(SEED_TAG, &[&seed]);
+        let generator = scrubbed(|| Self::from_key(tagged_hash(SEED_TAG, &[&seed])));
         let zero = seed == [0; 32];
         seed.zeroize();
-        if zero {
-            return Err(EntropyError::AllZero);
-        }
-        Ok(Self::from_key(key))
+        if zero { Err(EntropyError::AllZero) } else { Ok(generator) }
     }
 
     /// The child stream with this label.
@@ -71,19 +73,20 @@ impl Entropy {
     /// gives the same stream twice. Use each label of one parent once.
     #[must_use]
     pub fn stream(&self, label: &str) -> Self {
-        Self::from_key(tagged_hash(STREAM_TAG, &[&self.key, label.as_bytes()]))
+        scrubbed(|| Self::from_key(tagged_hash(STREAM_TAG, &[&self.0.key, label.as_bytes()])))
     }
 
     /// Fills `bytes` with the next bytes of this stream.
     pub fn fill(&mut self, bytes: &mut [u8]) {
+        let state = &mut *self.0;
         for byte in bytes {
-            if self.used == BLOCK {
-                self.next_block();
+            if state.used == BLOCK {
+                state.next_block();
             }
-            *byte = self.block[self.used];
+            *byte = state.block[state.used];
             // A byte that was handed out belongs to the caller alone.
-            self.block[self.used] = 0;
-            self.used += 1;
+            state.block[state.used] = 0;
+            state.used += 1;
         }
     }
 
@@ -96,9 +99,11 @@ impl Entropy {
     }
 
     fn from_key(key: [u8; 32]) -> Self {
-        Self { key, counter: 0, block: [0; BLOCK], used: BLOCK }
+        Self(Box::new(State { key, counter: 0, block: [0; BLOCK], used: BLOCK }))
     }
+}
 
+impl State {
     fn next_block(&mut self) {
         self.block = tagged_hash(BLOCK_TAG, &[&self.key, &self.counter.to_be_bytes()]);
         self.used = 0;

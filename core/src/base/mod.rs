@@ -2,11 +2,13 @@
 
 mod entropy;
 mod outbox;
+mod scrub;
 pub(crate) mod shared;
 mod time;
 mod timers;
 
 pub use entropy::{Entropy, EntropyError};
+pub use scrub::scrubbed;
 pub use time::{Mono, Now, Wall};
 
 pub(crate) use outbox::Outbox;

@@ -9,19 +9,55 @@
 //! Batina, so that no digit is an exception. All results share one inversion. Without `std`, which has the lock that the
 //! table is made under, the library's product is taken.
 
+use k256::elliptic_curve::ff::PrimeField;
+use k256::elliptic_curve::hazmat::FieldArithmetic;
+#[cfg(not(feature = "std"))]
+use k256::elliptic_curve::point::AffineCoordinates;
+use k256::elliptic_curve::subtle::Choice;
+use k256::{FieldBytes, Secp256k1};
 #[cfg(not(feature = "std"))]
 use k256::{ProjectivePoint, Scalar};
 
-use super::curve;
+type FieldElement = <Secp256k1 as FieldArithmetic>::FieldElement;
 
-/// The compressed encodings of `k·G`, for each k. None of the scalars is zero.
+/// A multiple of the generator: the coordinates, big endian, of a point that is not infinity.
+pub(super) struct Multiple {
+    pub(super) x: [u8; 32],
+    y: [u8; 32],
+}
+
+impl Multiple {
+    /// The compressed encoding.
+    pub(super) fn encode(&self) -> [u8; 33] {
+        let mut bytes = [0; 33];
+        bytes[0] = 2 | self.y[31] & 1;
+        bytes[1..].copy_from_slice(&self.x);
+        bytes
+    }
+
+    pub(super) fn has_even_y(&self) -> Choice {
+        Choice::from(!self.y[31] & 1)
+    }
+
+    /// Whether y is a square modulo p (lotus-crypto.md, section 1). y of a point is never zero.
+    pub(super) fn has_square_y(&self) -> Choice {
+        let y = FieldElement::from_repr(FieldBytes::from(self.y)).expect("coordinates are below p");
+        y.sqrt().is_some()
+    }
+}
+
+/// `k·G`, for each k. None of the scalars is zero.
 #[cfg(not(feature = "std"))]
-pub(super) fn encode_multiples<const N: usize>(scalars: [&Scalar; N]) -> [[u8; 33]; N] {
-    scalars.map(|scalar| curve::encode_point(&ProjectivePoint::mul_by_generator(scalar).to_affine()))
+pub(super) fn multiples<const N: usize>(scalars: [&Scalar; N]) -> [Multiple; N] {
+    scalars.map(|scalar| {
+        assert!(!bool::from(scalar.is_zero()), "zero has no public key and no public nonce");
+        let point = ProjectivePoint::mul_by_generator(scalar).to_affine();
+        Multiple { x: point.x().into(), y: point.y().into() }
+    })
 }
 
 #[cfg(feature = "std")]
-pub(super) use with_table::encode_multiples;
+pub(super) use with_table::multiples;
 
 #[cfg(feature = "std")]
 mod with_table {
@@ -34,16 +70,14 @@ mod with_table {
     use k256::elliptic_curve::BatchNormalize;
     use k256::elliptic_curve::ff::PrimeField;
     use k256::elliptic_curve::group::Group;
-    use k256::elliptic_curve::hazmat::FieldArithmetic;
     use k256::elliptic_curve::ops::BatchInvert;
     use k256::elliptic_curve::point::AffineCoordinates;
     use k256::elliptic_curve::subtle::{Choice, ConditionallySelectable};
-    use k256::{FieldBytes, ProjectivePoint, Scalar, Secp256k1};
+    use k256::{FieldBytes, ProjectivePoint, Scalar};
     use zeroize::Zeroizing;
 
-    use super::curve;
-
-    type FieldElement = <Secp256k1 as FieldArithmetic>::FieldElement;
+    use super::super::curve;
+    use super::{FieldElement, Multiple};
 
     const BITS: usize = 5;
     /// Enough for 257 bits.
@@ -115,12 +149,12 @@ mod with_table {
 
     /// `(2j + 1)·2^(5i)·G` by a pass over all entries of the window.
     fn select(window: &[Entry], index: u64, negative: Choice) -> (FieldElement, FieldElement) {
-        // Opaque to the compiler, so that it cannot turn the comparison into a jump or the pass into one access.
-        let index = black_box(index);
+        // All ones where the two are equal. Opaque to the compiler once they are made, because it turns masks of which it
+        // knows the two values into a jump over what is not chosen.
+        let masks: [u64; ENTRIES] =
+            core::array::from_fn(|at| ((at as u64 ^ index).wrapping_sub(1) >> 63).wrapping_neg());
         let mut chosen = [0; 8];
-        for (entry, position) in window.iter().zip(0u64..) {
-            // All ones where the two are equal.
-            let mask = ((position ^ index).wrapping_sub(1) >> 63).wrapping_neg();
+        for (entry, mask) in window.iter().zip(black_box(masks)) {
             chosen.iter_mut().zip(entry).for_each(|(chosen, word)| *chosen |= word & mask);
         }
         let (x, y) = (element(&chosen[..4]), element(&chosen[4..]));
@@ -162,19 +196,16 @@ mod with_table {
         sum.expect("there are windows")
     }
 
-    /// The compressed encodings of `k·G`, for each k. None of the scalars is zero.
-    pub(in super::super) fn encode_multiples<const N: usize>(scalars: [&Scalar; N]) -> [[u8; 33]; N] {
+    /// `k·G`, for each k. None of the scalars is zero.
+    pub(in super::super) fn multiples<const N: usize>(scalars: [&Scalar; N]) -> [Multiple; N] {
         let sums = scalars.map(multiple);
         let mut inverses = sums.each_ref().map(|sum| sum.z);
         FieldElement::batch_invert_in_place(&mut inverses, &mut [FieldElement::ONE; N]);
         core::array::from_fn(|index| {
             let Sum { x, y, z } = &sums[index];
             assert!(!bool::from(z.normalize().is_zero()), "zero has no public key and no public nonce");
-            let (x, y) = (x.mul(&inverses[index]).normalize(), y.mul(&inverses[index]).normalize());
-            let mut bytes = [0; 33];
-            bytes[0] = 2 | y.is_odd().unwrap_u8();
-            bytes[1..].copy_from_slice(&x.to_bytes());
-            bytes
+            let [x, y] = [x, y].map(|coordinate| coordinate.mul(&inverses[index]).normalize().to_bytes().into());
+            Multiple { x, y }
         })
     }
 }
@@ -186,14 +217,20 @@ mod tests {
     use k256::{FieldBytes, ProjectivePoint, Scalar};
     use quickcheck::QuickCheck;
 
-    use super::{curve, encode_multiples};
+    use super::super::{curve, group::AffinePoint};
+    use super::multiples;
 
     fn check(k: &Scalar) {
-        let expected = curve::encode_point(&ProjectivePoint::mul_by_generator(k).to_affine());
-        assert_eq!(encode_multiples([k]), [expected]);
+        let expected = |k: &Scalar| curve::encode_point(&ProjectivePoint::mul_by_generator(k).to_affine());
+        assert_eq!(multiples([k]).map(|multiple| multiple.encode()), [expected(k)]);
         let twice = k.double();
-        let twice_expected = curve::encode_point(&ProjectivePoint::mul_by_generator(&twice).to_affine());
-        assert_eq!(encode_multiples([&twice, k]), [twice_expected, expected]);
+        let both = multiples([&twice, k]);
+        assert_eq!(both.each_ref().map(|multiple| multiple.encode()), [expected(&twice), expected(k)]);
+        for (multiple, k) in both.iter().zip([&twice, k]) {
+            let point = AffinePoint::decode(&expected(k)).expect("a point");
+            assert_eq!(bool::from(multiple.has_square_y()), point.has_square_y());
+            assert_eq!(bool::from(multiple.has_even_y()), point.has_even_y());
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::comb;
 use super::curve;
 use super::group::AffinePoint;
 use super::text::{self, HexError};
+use crate::base::scrubbed;
 
 /// A public key in its compressed encoding of 33 bytes, ordered bytewise.
 ///
@@ -189,8 +190,10 @@ impl SecretKey {
     ///
     /// [`SecretKeyError`] if the integer is not in 1..n.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SecretKeyError> {
-        let scalar = Zeroizing::new(curve::decode_scalar(bytes).ok_or(SecretKeyError::TooLarge)?);
-        Self::from_scalar(&scalar)
+        scrubbed(|| {
+            let scalar = Zeroizing::new(curve::decode_scalar(bytes).ok_or(SecretKeyError::TooLarge)?);
+            Self::from_scalar(&scalar)
+        })
     }
 
     /// A new key from a cryptographic generator.
@@ -225,8 +228,8 @@ impl SecretKey {
         if scalar.is_zero().into() {
             return Err(SecretKeyError::Zero);
         }
-        let [encoding] = comb::encode_multiples([scalar]);
-        let public_key = PublicKey(encoding);
+        let [multiple] = comb::multiples([scalar]);
+        let public_key = PublicKey(multiple.encode());
         Ok(Self { scalar: Box::new(*scalar), public_key })
     }
 }

@@ -110,8 +110,8 @@ impl SecretNonce {
 
     pub(super) fn public_nonce(&self) -> PublicNonce {
         let mut bytes = [0; 66];
-        for (half, encoding) in bytes.chunks_exact_mut(33).zip(comb::encode_multiples(self.scalars.each_ref())) {
-            half.copy_from_slice(&encoding);
+        for (half, multiple) in bytes.chunks_exact_mut(33).zip(comb::multiples(self.scalars.each_ref())) {
+            half.copy_from_slice(&multiple.encode());
         }
         PublicNonce::from_bytes(bytes)
     }

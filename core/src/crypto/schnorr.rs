@@ -6,7 +6,7 @@
 use core::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use k256::{ProjectivePoint, Scalar};
+use k256::Scalar;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -14,7 +14,7 @@ use super::group::{AffinePoint, Combination, Point, PreparedPoint, PublicScalar}
 use super::hash::tagged_hash;
 use super::keys::{PublicKey, SecretKey};
 use super::text::plain_bytes;
-use super::{Suite, curve};
+use super::{Suite, comb, curve};
 
 plain_bytes! {
     /// A signature, `r ‖ s`, both 32 bytes big endian.
@@ -65,9 +65,9 @@ pub fn sign(
         Suite::Lotus => lotus_nonce(&d, message, hedge.as_deref()),
         Suite::Bip340 => bip340_nonce(&d, &public_key, message, hedge.as_deref()),
     };
-    let nonce_point = ProjectivePoint::mul_by_generator(&k).to_affine();
-    let k = curve::negate_if(!suite.accepts_nonce(&nonce_point), &k);
-    let r = curve::x_bytes(&nonce_point);
+    let [nonce] = comb::multiples([&*k]);
+    let k = curve::negate_if(!suite.accepts_nonce(&nonce), &k);
+    let r = nonce.x;
     let e = suite.challenge(&r, public_key.as_bytes(), message);
     let ed = Zeroizing::new(e.for_secret_arithmetic() * &*d);
     let s = *k + *ed;

@@ -17,7 +17,7 @@ use super::nonce::{PublicNonce, SecretNonce, generate_nonce};
 use super::schnorr::{self, Signature};
 use super::signing::{PartialSignature, SignError, SigningContext, partial_sign};
 use super::verifier::{Secp256k1, Verifier};
-use crate::base::Entropy;
+use crate::base::{Entropy, scrubbed};
 
 /// The one place in all of a signer's life where a nonce is used: an attempt of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ impl Signer<Secp256k1> for SoftwareSigner {
 
     fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
         // Hedged, so that a fault in one of two signatures of the same digest does not reveal the key.
-        let signature = schnorr::sign(Suite::Lotus, &self.key, digest, Some(self.hedges.bytes32()));
+        let signature = scrubbed(|| schnorr::sign(Suite::Lotus, &self.key, digest, Some(self.hedges.bytes32())));
         Ok(signature.expect("a digest has the 32 bytes that Lotus signs"))
     }
 
@@ -186,7 +186,8 @@ impl Signer<Secp256k1> for SoftwareSigner {
         let mut extra = [0; 36];
         extra[..32].copy_from_slice(&slot.session);
         extra[32..].copy_from_slice(&slot.attempt.to_be_bytes());
-        let (nonce, public_nonce) = generate_nonce(self.nonces.bytes32(), &self.key, keys, Some(message), &extra);
+        let (nonce, public_nonce) =
+            scrubbed(|| generate_nonce(self.nonces.bytes32(), &self.key, keys, Some(message), &extra));
         let open = OpenNonce { nonce, challenge_key: keys.challenge_key(), message: message.to_vec() };
         self.open.insert(slot, open);
         Ok(public_nonce)
@@ -207,7 +208,7 @@ impl Signer<Secp256k1> for SoftwareSigner {
         if challenge_key != keys.challenge_key() || message != round.message() {
             return Err(SignerError::RoundMismatch);
         }
-        partial_sign(nonce, &self.key, keys, round).map_err(|error| match error {
+        scrubbed(|| partial_sign(nonce, &self.key, keys, round)).map_err(|error| match error {
             SignError::NotASigner => SignerError::NotASigner,
             SignError::NonceOfAnotherKey | SignError::RoundOfOtherKeys => SignerError::RoundMismatch,
         })

@@ -8,11 +8,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use k256::AffinePoint;
 use k256::elliptic_curve::subtle::Choice;
 use serde::{Deserialize, Serialize};
 
-use super::curve;
+use super::comb::Multiple;
 use super::group::{self, Point, PublicScalar};
 use super::hash::{sha256, tagged_hash};
 
@@ -29,10 +28,10 @@ pub enum Suite {
 impl Suite {
     /// Whether a signature whose nonce point has this x means this point and not its negation. Constant time, for a nonce
     /// that signs.
-    pub(super) fn accepts_nonce(self, point: &AffinePoint) -> Choice {
+    pub(super) fn accepts_nonce(self, nonce: &Multiple) -> Choice {
         match self {
-            Self::Lotus => curve::has_square_y(point),
-            Self::Bip340 => curve::has_even_y(point),
+            Self::Lotus => nonce.has_square_y(),
+            Self::Bip340 => nonce.has_even_y(),
         }
     }
 
