@@ -39,6 +39,10 @@ pub struct FaultKnobs {
     pub partition_ms: u64,
     /// Whether they may cut one way only, and come and go.
     pub odd_partitions: bool,
+    /// Regions in which nobody has a network for a while, where latencies are those between regions.
+    pub outages: u32,
+    /// How long each lasts at most.
+    pub outage_ms: u64,
     /// Crashes, each followed by a restart.
     pub crashes: u32,
     /// How long a crashed node stays down at most.
@@ -219,6 +223,9 @@ impl Scenario {
         if self.signers < 2 || self.most() > most {
             return Err(format!("a session has 2 to {most} signers here"));
         }
+        if self.faults.outages > 0 && self.latency != LatencyChoice::Regions {
+            return Err("outages need regions: set `latency.kind` to `regions`".into());
+        }
         if self.adversaries.nodes > 0 && self.adversaries.deeds.is_empty() {
             return Err("adversaries need deeds".into());
         }
@@ -258,10 +265,15 @@ impl Scenario {
             reordering: some(dice, 500_000) as u32,
             held_back_ms: dice.within(1, 3_000),
         };
+        // Streams of their own, so that the other choices of a seed stay what they were.
+        let mut outages = Random::stream(seed, "swarm-outages", 0);
+        let has_outage = latency == LatencyChoice::Regions && outages.below(2) == 0;
         let faults = FaultKnobs {
             partitions: some(dice, 3) as u32,
             partition_ms: dice.within(100, 60_000),
             odd_partitions: dice.below(2) == 0,
+            outages: u32::from(has_outage),
+            outage_ms: outages.within(1_000, 120_000),
             crashes: some(dice, 8) as u32,
             down_ms: dice.within(1, 30_000),
             full_disks: some(dice, 2) as u32,
@@ -279,7 +291,6 @@ impl Scenario {
             each: dice.within(1, 3) as u32,
             apart: false,
         };
-        // A stream of its own, so that the other choices of a seed stay what they were.
         let modelled = match Random::stream(seed, "swarm-services", 0).below(3) {
             0 => ServicesChoice::Modelled,
             _ => ServicesChoice::Ideal,
@@ -322,6 +333,7 @@ impl Scenario {
         draw.machines();
         draw.adversaries();
         draw.nats();
+        draw.outages();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
         schedule.until_ms = schedule.healed_ms() + if self.rest_ms > 0 { self.rest_ms } else { HEALING_MS };
@@ -465,6 +477,21 @@ impl Draw<'_> {
                 self.step(at, Happening::Crash { node: relay, silent: random.below(2) == 0 });
                 self.step(up, Happening::Restart { node: relay });
             }
+        }
+    }
+
+    /// The networks of whole regions, from a stream of their own as well.
+    fn outages(&mut self) {
+        let Scenario { busy_ms, faults: FaultKnobs { outages, outage_ms, .. }, .. } = *self.scenario;
+        let regions: Vec<u8> = self.schedule.regions().collect();
+        let mut random = Random::stream(self.schedule.seed, "outages", 0);
+        for _ in 0..outages {
+            // Where somebody is.
+            let region = regions[random.below(regions.len() as u64) as usize];
+            let members = (0..).zip(&regions).filter(|(_, other)| **other == region).map(|(node, _)| node).collect();
+            let at = MET_MS + random.below(busy_ms.max(1));
+            let until_ms = at + random.within(1, outage_ms.max(1));
+            self.step(at, Happening::Partition { until_ms, members, way: WayChoice::Everywhere, flapping_ms: 0 });
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
 use crate::random::Random;
-use crate::world::{Latency, Members, Nat, Nats, Partition, Spell, Way, Weather, World};
+use crate::world::{Latency, Members, Nat, Nats, Partition, REGIONS, Spell, Way, Weather, World};
 
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: Nanos = 1_000_000;
@@ -324,6 +324,8 @@ pub enum WayChoice {
     Outward,
     /// What others send to members does not arrive.
     Inward,
+    /// Both, and between members too: nobody there has a network.
+    Everywhere,
 }
 
 /// Something that happens from outside, and when.
@@ -433,13 +435,18 @@ impl Schedule {
         self
     }
 
+    /// Where each node is, in a world of regions.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = u8> {
+        let mut random = Random::stream(self.seed, "regions", 0);
+        (0..self.nodes).map(move |_| random.below(REGIONS.len() as u64) as u8)
+    }
+
     /// The world that it describes.
     #[must_use]
     pub fn world(&self) -> World {
         let mut world = World::new(self.nodes, self.latency.latency());
         if self.latency == LatencyChoice::Regions {
-            let mut random = Random::stream(self.seed, "regions", 0);
-            world = world.with_regions((0..self.nodes).map(|_| random.below(8) as u8).collect());
+            world = world.with_regions(self.regions().collect());
         }
         if let Some(bandwidth) = self.bandwidth {
             world = world.with_bandwidth(bandwidth);
@@ -458,6 +465,7 @@ impl Schedule {
                         WayChoice::Both => Way::Both,
                         WayChoice::Outward => Way::Outward,
                         WayChoice::Inward => Way::Inward,
+                        WayChoice::Everywhere => Way::Everywhere,
                     };
                     let (until, flapping) = (until_ms * MILLISECOND, flapping_ms * MILLISECOND);
                     let members = Members::collect(members.iter().copied());

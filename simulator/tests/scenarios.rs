@@ -2,7 +2,7 @@
 
 use nelumbo_simulator::run::{Engine, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Deed, Schedule};
+use nelumbo_simulator::schedule::{Deed, Happening, Schedule, WayChoice};
 
 fn schedule(name: &str, seed: u64) -> Schedule {
     let text = Scenario::text(name).expect("a ready scenario");
@@ -29,6 +29,26 @@ fn honest_sessions_survive_every_fault_of_network_and_machines() {
             assert!(faults > 0 || name == "crash-storm", "{summary}");
         }
     }
+}
+
+#[test]
+fn a_region_without_a_network_catches_up_when_it_has_one() {
+    let settings = ["faults.partitions=0", "faults.outages=1", "nodes=16", "sessions=24"].map(String::from);
+    let scenario = Scenario::from_toml(Scenario::text("partition").expect("ready"), &settings).expect("sound");
+    let schedule = scenario.schedule(3);
+    let outages = schedule.steps.iter().filter_map(|step| match &step.happening {
+        Happening::Partition { members, way: WayChoice::Everywhere, .. } => Some(members),
+        _ => None,
+    });
+    let [members] = outages.collect::<Vec<_>>()[..] else { panic!("one outage is drawn") };
+    assert!((2..16).contains(&members.len()), "of a region with more than one node: {members:?}");
+    let summary = run(&schedule, Engine::Windowed(1));
+    assert_eq!(summary.violations, [], "{summary}");
+    assert_eq!(summary.sessions.completed, summary.sessions.started, "{summary}");
+    assert!(summary.faults["cut"] > 0, "{summary}");
+    let nowhere = [String::from("latency.kind=fixed"), String::from("latency.ms=10")];
+    let refused = Scenario::from_toml(Scenario::text("partition").expect("ready"), &nowhere);
+    assert!(refused.is_err_and(|error| error.contains("regions")));
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn partitions(schedule: &Schedule) -> Vec<Bar> {
             WayChoice::Both => ("cut", "cut off from the others"),
             WayChoice::Outward => ("cut outward", "not heard by the others"),
             WayChoice::Inward => ("cut inward", "deaf to the others"),
+            WayChoice::Everywhere => ("cut", "without a network"),
         };
         let rhythm = if *flapping_ms > 0 { format!(", on and off each {flapping_ms} ms") } else { String::new() };
         let (from, until) = (step.at_ms * MILLISECOND, until_ms * MILLISECOND);

@@ -38,6 +38,8 @@ pub enum Way {
     Outward,
     /// What others send to members does not arrive.
     Inward,
+    /// Both, and between members too: nobody there has a network.
+    Everywhere,
 }
 
 /// Members cannot reach the others, for a while.
@@ -76,7 +78,8 @@ impl Partition {
         match (self.members.contains(from), self.members.contains(to)) {
             (true, false) => self.way != Way::Inward,
             (false, true) => self.way != Way::Outward,
-            _ => false,
+            (true, true) => self.way == Way::Everywhere,
+            (false, false) => false,
         }
     }
 }
@@ -96,6 +99,9 @@ mod tests {
         assert!(outward.cuts(15, 1, 0) && !outward.cuts(15, 0, 1));
         let inward = Partition { way: Way::Inward, ..both.clone() };
         assert!(!inward.cuts(15, 1, 0) && inward.cuts(15, 0, 1));
+        let everywhere = Partition { way: Way::Everywhere, ..both.clone() };
+        assert!(everywhere.cuts(15, 1, 0) && everywhere.cuts(15, 0, 1) && everywhere.cuts(15, 1, 70));
+        assert!(!everywhere.cuts(15, 0, 2), "on the other side");
         let flapping = Partition { flapping: 2, ..both };
         let cut: Vec<bool> = (10..16).map(|now| flapping.cuts(now, 1, 0)).collect();
         assert_eq!(cut, [true, true, false, false, true, true]);
