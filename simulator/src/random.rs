@@ -74,13 +74,13 @@ pub(crate) fn mix(mut z: u64) -> u64 {
 /// forger: it compares traces.
 #[inline]
 pub(crate) fn fold(mut hash: u64, bytes: &[u8]) -> u64 {
-    let mut pairs = bytes.chunks_exact(16);
-    for pair in &mut pairs {
+    let (pairs, rest) = bytes.as_chunks::<16>();
+    for pair in pairs {
         let low = u64::from_le_bytes(*pair.first_chunk().expect("a pair has two words"));
         let high = u64::from_le_bytes(*pair.last_chunk().expect("a pair has two words"));
         hash = product(hash ^ low, high ^ Random::STEP);
     }
-    for byte in pairs.remainder() {
+    for byte in rest {
         hash = product(hash ^ u64::from(*byte), Random::STEP);
     }
     hash ^ bytes.len() as u64

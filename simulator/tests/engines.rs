@@ -109,6 +109,40 @@ fn both_engines_give_the_same_trace_on_any_number_of_threads_and_blocks() {
 }
 
 #[test]
+fn latencies_and_timers_of_any_length_give_the_same_trace() {
+    const HOUR: Nanos = 3_600_000 * MILLISECOND;
+    /// Sends on what it gets, and wakes after times of every order of magnitude.
+    struct Sleeper(Random);
+    impl Machine for Sleeper {
+        type Note = ();
+        fn on_start(&mut self, context: &mut Context<'_, ()>) {
+            (0..12).for_each(|exponent| context.set_timer(10_u64.pow(exponent), exponent.into()));
+        }
+        fn on_message(&mut self, context: &mut Context<'_, ()>, _: u32, payload: &[u8]) {
+            if self.0.below(8) > 0 {
+                context.send(self.0.below(30) as u32, payload);
+            }
+        }
+        fn on_timer(&mut self, context: &mut Context<'_, ()>, tag: u64) {
+            context.send(self.0.below(30) as u32, &tag.to_le_bytes());
+            context.set_timer(self.0.below(HOUR), tag);
+        }
+    }
+    let sleepers = || (0..30).map(|node| Sleeper(Random::stream(5, "sleeper", node))).collect::<Vec<_>>();
+    // A window of six seconds would not fit into a key, and in an hour there are many rungs of windows.
+    for latency in [Latency::Fixed(6_000 * MILLISECOND), Latency::Uniform { low: 1_000 * MILLISECOND, span: HOUR }] {
+        let mut one = Global::new(World::new(30, latency.clone()), 5, sleepers());
+        while one.step(4 * HOUR) {}
+        assert!(one.tally().events > 1_000, "{:?}", one.tally());
+        for (threads, block_bits) in [(1, 5), (2, 2)] {
+            let windowed = Windowed::new(World::new(30, latency.clone()), 5, sleepers());
+            let run = windowed.threads(threads).block_bits(block_bits).run(4 * HOUR, |_, _| ControlFlow::Continue(()));
+            assert_eq!(run.1, one.tally(), "{latency:?} on {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn another_seed_gives_another_trace() {
     let traces: std::collections::BTreeSet<u64> = (0..20).map(|seed| in_windows(seed, 40, 1, 4).0.trace).collect();
     assert_eq!(traces.len(), 20);

@@ -23,8 +23,8 @@ impl Machine for Node {
     fn on_message(&mut self, context: &mut Context<'_, ()>, from: u32, payload: &[u8]) {
         self.received += 1;
         if payload[0] == 0 {
-            let mut answer = [1; PAYLOAD];
-            answer[1..].copy_from_slice(&payload[1..]);
+            let mut answer: [u8; PAYLOAD] = payload.try_into().expect("messages of one size");
+            answer[0] = 1;
             context.send(from, &answer);
         }
     }

@@ -4,9 +4,8 @@
 //! order in which the machine caused it, and happens later than now. Both engines drive it.
 
 use super::global::Queue;
-use super::record::Header;
-use super::timers::{Timer, Timers};
-use super::worker::Stage;
+use super::record::{Cause, Header};
+use super::stage::Stage;
 use super::{Nanos, Noted, Stamp, Tally};
 use crate::random::Random;
 use crate::world::{Care, World};
@@ -34,8 +33,18 @@ impl Wire {
 
 /// Where an engine keeps what is to happen.
 pub(super) enum Port<'a> {
-    Windowed { stage: &'a mut Stage, timers: &'a mut Timers },
+    Windowed(&'a mut Stage),
     Global(&'a mut Queue),
+}
+
+impl Port<'_> {
+    #[inline(always)]
+    fn push(&mut self, header: Header, payload: &[u8]) {
+        match self {
+            Self::Windowed(stage) => stage.push(header, payload),
+            Self::Global(queue) => queue.push(header, payload),
+        }
+    }
 }
 
 /// What a machine can do while it handles an event.
@@ -83,21 +92,28 @@ impl<N> Context<'_, N> {
         self.tally.messages += 1;
         self.tally.bytes += payload.len() as u64;
         let leaves = self.stamp.at.saturating_add(delay);
-        let arrivals = self.world.transmit(self.wire, leaves, self.node, to, payload.len(), care);
+        match self.world.transmit(self.wire, leaves, self.node, to, payload.len(), care) {
+            [Some(at), None] => self.post(at, to, payload),
+            arrivals => self.post_otherwise(arrivals, to, payload),
+        }
+    }
+
+    #[inline(always)]
+    fn post(&mut self, at: Nanos, to: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).expect("a message is below 4 GiB");
+        let cause = Cause::Message { source: self.node, length };
+        self.port.push(Header { at, sequence: self.wire.next(), node: to, cause }, payload);
+    }
+
+    /// What is lost, or arrives twice.
+    #[cold]
+    fn post_otherwise(&mut self, arrivals: [Option<Nanos>; 2], to: u32, payload: &[u8]) {
         match arrivals {
             [None, None] => self.tally.lost += 1,
             [Some(_), Some(_)] => self.tally.duplicated += 1,
             _ => {}
         }
-        for at in arrivals.into_iter().flatten() {
-            let sequence = self.wire.next();
-            let length = u32::try_from(payload.len()).expect("a message is below 4 GiB");
-            let header = Header { at, sequence, source: self.node, destination: to, length };
-            match &mut self.port {
-                Port::Windowed { stage, .. } => stage.push(header, payload),
-                Port::Global(queue) => queue.message(header, payload),
-            }
-        }
+        arrivals.into_iter().flatten().for_each(|at| self.post(at, to, payload));
     }
 
     /// Sets a timer, at least a nanosecond ahead. It cannot be taken back: a machine that has changed its mind ignores
@@ -105,11 +121,8 @@ impl<N> Context<'_, N> {
     #[inline]
     pub fn set_timer(&mut self, delay: Nanos, tag: u64) {
         let at = self.stamp.at.saturating_add(delay.max(1));
-        let timer = Timer { at, sequence: self.wire.next(), tag, node: self.node };
-        match &mut self.port {
-            Port::Windowed { timers, .. } => timers.set(timer),
-            Port::Global(queue) => queue.timer(timer),
-        }
+        let timer = Header { at, sequence: self.wire.next(), node: self.node, cause: Cause::Timer { tag } };
+        self.port.push(timer, &[]);
     }
 
     /// Tells whoever observes the simulation.

@@ -2,46 +2,18 @@
 //!
 //! Invariant: the next event is the first of all in the order of stamps. Callers may interfere between two events.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::context::Port;
 use super::record::Header;
-use super::timers::Timer;
 use super::{Context, Kind, Machine, Nanos, Noted, Pulse, Slot, Stamp, Tally};
 use crate::world::World;
 
-#[derive(Debug)]
-enum Cause {
-    Message(Box<[u8]>),
-    Timer(u64),
-}
-
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    stamp: Stamp,
-    node: u32,
-    cause: Cause,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.stamp == other.stamp
-    }
-}
-
-impl Eq for Entry {}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.stamp.cmp(&other.stamp)
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+    header: Header,
+    payload: Box<[u8]>,
 }
 
 /// Everything that is to happen.
@@ -49,14 +21,9 @@ impl PartialOrd for Entry {
 pub(super) struct Queue(BinaryHeap<Reverse<Entry>>);
 
 impl Queue {
-    pub(super) fn message(&mut self, header: Header, payload: &[u8]) {
-        let Header { at, sequence, source, destination: node, .. } = header;
-        let stamp = Stamp { at, source, sequence };
-        self.0.push(Reverse(Entry { stamp, node, cause: Cause::Message(payload.into()) }));
-    }
-
-    pub(super) fn timer(&mut self, timer: Timer) {
-        self.0.push(Reverse(Entry { stamp: timer.stamp(), node: timer.node, cause: Cause::Timer(timer.tag) }));
+    #[inline(never)]
+    pub(super) fn push(&mut self, header: Header, payload: &[u8]) {
+        self.0.push(Reverse(Entry { header, payload: payload.into() }));
     }
 }
 
@@ -120,7 +87,7 @@ impl<M: Machine> Global<M> {
     /// When the next event is.
     #[must_use]
     pub fn next_at(&self) -> Option<Nanos> {
-        self.queue.0.peek().map(|Reverse(entry)| entry.stamp.at)
+        self.queue.0.peek().map(|Reverse(entry)| entry.header.at)
     }
 
     /// Takes what machines have told since it was last taken.
@@ -133,17 +100,14 @@ impl<M: Machine> Global<M> {
         if self.next_at().is_none_or(|next| next >= until) {
             return false;
         }
-        let Some(Reverse(Entry { stamp, node, cause })) = self.queue.0.pop() else { return false };
+        let Some(Reverse(Entry { header, payload })) = self.queue.0.pop() else { return false };
+        let (stamp, node, kind) = (header.stamp(), header.node, header.kind(&payload));
         self.now = stamp.at;
-        if matches!(cause, Cause::Message(_)) && self.world.is_cut(stamp.at, stamp.source, node) {
+        if matches!(kind, Kind::Message(_)) && self.world.is_cut(stamp.at, stamp.source, node) {
             self.tally.cut += 1;
             return true;
         }
         self.tally.events += 1;
-        let kind = match &cause {
-            Cause::Message(payload) => Kind::Message(payload),
-            Cause::Timer(tag) => Kind::Timer(*tag),
-        };
         self.slots[node as usize].link(stamp, kind);
         self.with(node, stamp, |machine, context| match kind {
             Kind::Message(payload) => machine.on_message(context, stamp.source, payload),

@@ -11,7 +11,8 @@
 mod context;
 mod global;
 mod record;
-mod timers;
+mod sort;
+mod stage;
 mod windowed;
 mod worker;
 
@@ -117,8 +118,9 @@ enum Kind<'a> {
     Timer(u64),
 }
 
-/// A machine with what the engine keeps for it.
+/// A machine with what the engine keeps for it, which is needed for each event and lies in one cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Slot<M> {
     wire: Wire,
     chain: u64,
@@ -143,5 +145,17 @@ impl<M> Slot<M> {
     /// The machine's part of the trace hash.
     fn trace(&self, node: u32) -> u64 {
         mix(self.chain ^ mix(u64::from(node) + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_machine_takes_a_cache_line_and_its_share_of_the_ring() {
+        assert_eq!(size_of::<Slot<[u64; 4]>>(), 64, "what is needed for each event");
+        // As many as the least block has share what waits for it in each window.
+        assert_eq!((64 + stage::BYTES_PER_BLOCK / 1024, stage::BYTES_PER_BLOCK), (67, 3072));
     }
 }

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
 
 use super::record::Stream;
+use super::stage::Stage;
 use super::worker::Worker;
-use super::{Machine, Nanos, Noted, Pulse, Tally};
+use super::{Machine, Nanos, Noted, Pulse, Slot, Tally};
 use crate::world::World;
 
 /// A simulation that runs in windows.
@@ -19,7 +20,7 @@ pub struct Windowed<M> {
     world: World,
     seed: u64,
     threads: usize,
-    block_bits: u32,
+    block_bits: Option<u32>,
     machines: Vec<M>,
 }
 
@@ -32,7 +33,7 @@ impl<M: Machine + Send> Windowed<M> {
     pub fn new(world: World, seed: u64, machines: Vec<M>) -> Self {
         assert_eq!(world.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
         assert!(world.least_latency() > 0, "a world without a least latency runs in global order only");
-        Self { world, seed, threads: 1, block_bits: 10, machines }
+        Self { world, seed, threads: 1, block_bits: None, machines }
     }
 
     /// Runs on this many threads. The result is the same.
@@ -42,10 +43,10 @@ impl<M: Machine + Send> Windowed<M> {
         self
     }
 
-    /// Runs blocks of 2 to this power machines. The result is the same.
+    /// Runs blocks of 2 to this power machines instead of as many as fit the cache. The result is the same.
     #[must_use]
     pub fn block_bits(mut self, bits: u32) -> Self {
-        self.block_bits = bits.min(31);
+        self.block_bits = Some(bits.min(31));
         self
     }
 
@@ -57,6 +58,8 @@ impl<M: Machine + Send> Windowed<M> {
         mut observe: impl FnMut(&mut Vec<Noted<M::Note>>, Pulse) -> ControlFlow<()>,
     ) -> (Vec<M>, Tally) {
         let Self { world, seed, threads, block_bits, mut machines } = self;
+        let block_bits = block_bits.unwrap_or_else(|| fitting::<M>(machines.len(), threads));
+        let length = world.least_latency().min(LONGEST);
         let per_block = 1_usize << block_bits;
         let blocks = machines.len().div_ceil(per_block);
         let per_worker = blocks.div_ceil(threads).max(1) * per_block;
@@ -66,13 +69,14 @@ impl<M: Machine + Send> Windowed<M> {
             let rest = machines.split_off(per_worker.min(machines.len()));
             let own = std::mem::replace(&mut machines, rest);
             let count = own.len() as u32;
-            workers.push(Worker::new(&world, seed, first, own, block_bits, blocks));
+            let stage = Stage::new(length, block_bits, blocks);
+            workers.push(Worker::new(&world, seed, first, own, stage));
             first += count;
         }
         let Some(mut leader) = (!workers.is_empty()).then(|| workers.remove(0)) else {
             return (Vec::new(), Tally::default());
         };
-        let meeting = Meeting::new(workers.len() + 1, &leader, &workers, until, world.least_latency());
+        let meeting = Meeting::new(workers.len() + 1, &leader, &workers, until, length);
         std::thread::scope(|scope| {
             let others: Vec<_> = (1..)
                 .zip(workers)
@@ -94,6 +98,18 @@ impl<M: Machine + Send> Windowed<M> {
             (all, tally)
         })
     }
+}
+
+/// The longest that a window may be: a time in it fits into the half of a sorted key.
+const LONGEST: Nanos = u32::MAX as Nanos;
+
+/// A power of 2 that is the number of machines in a block. A block fits into a core's second cache with what happens to it,
+/// and each thread has a few to itself where there are enough machines.
+fn fitting<M>(machines: usize, threads: usize) -> u32 {
+    const BYTES: usize = 1 << 18;
+    const LEAST: u32 = 10;
+    let fit = (BYTES / size_of::<Slot<M>>()).max(1).ilog2();
+    (machines / (4 * threads)).max(1).ilog2().clamp(LEAST, fit.max(LEAST))
 }
 
 type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>, Pulse) -> ControlFlow<()>;
@@ -197,8 +213,8 @@ impl<N: Send> Meeting<N> {
         notes.clear();
     }
 
-    fn post(&self, streams: Vec<Vec<Stream>>) {
-        for mut streams in streams {
+    fn post(&self, streams: Option<Vec<Stream>>) {
+        if let Some(mut streams) = streams {
             for (share, mail) in self.shares.iter().zip(&self.mail).rev() {
                 let own = streams.split_off(share.start);
                 lock(mail).push(own);

@@ -1,90 +1,26 @@
-//! One thread's share of a windowed simulation: its blocks of machines, and the messages that leave them.
+//! One thread's share of a windowed simulation: its blocks of machines, and the events that they cause.
 //!
-//! Invariant: inside a window a block meets nobody else: it sorts what has arrived for it and runs it to the window's
-//! end. Driven by `Windowed`, which hands each worker the messages for its blocks before each window.
-
-use std::collections::BTreeMap;
+//! Invariant: inside a window a block meets nobody else: it sorts what is to happen to it and runs it to the window's
+//! end. Driven by `Windowed`, which hands each worker the events for its blocks before each window.
 
 use super::context::Port;
-use super::record::{Chunk, Header, Pool, Stream, locate, place};
-use super::timers::{RING, Timer, Timers, windows};
+use super::record::{Chunk, Header, Stream, locate, place};
+use super::sort::Sorter;
+use super::stage::Stage;
 use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
 use crate::world::World;
-
-/// A key's bit that says: a timer, not a message.
-const TIMER: u32 = 1 << 31;
-
-/// Messages that have been sent and not yet been handed to the blocks they are for.
-#[derive(Debug)]
-pub(super) struct Stage {
-    length: Nanos,
-    block_bits: u32,
-    blocks: usize,
-    window: u64,
-    ring: Vec<Vec<Stream>>,
-    waiting: [u64; RING as usize],
-    far: BTreeMap<u64, Vec<Stream>>,
-    pool: Pool,
-}
-
-fn streams(count: usize) -> Vec<Stream> {
-    (0..count).map(|_| Stream::default()).collect()
-}
-
-impl Stage {
-    fn new(length: Nanos, block_bits: u32, blocks: usize) -> Self {
-        let ring = (0..RING).map(|_| streams(blocks)).collect();
-        let waiting = [0; RING as usize];
-        Self { length, block_bits, blocks, window: 0, ring, waiting, far: BTreeMap::new(), pool: Pool::default() }
-    }
-
-    #[inline]
-    pub(super) fn push(&mut self, header: Header, payload: &[u8]) {
-        let window = self.window + windows(header.at - self.window * self.length, self.length);
-        assert!(window > self.window, "the world's least latency is the length of a window");
-        let block = (header.destination >> self.block_bits) as usize;
-        let stream = if window - self.window < RING {
-            let slot = (window % RING) as usize;
-            self.waiting[slot] += 1;
-            &mut self.ring[slot][block]
-        } else {
-            let blocks = self.blocks;
-            &mut self.far.entry(window).or_insert_with(|| streams(blocks))[block]
-        };
-        stream.push(&mut self.pool, header, payload);
-    }
-
-    /// Takes what arrives in this window, by block.
-    fn take(&mut self, window: u64) -> Vec<Vec<Stream>> {
-        let slot = (window % RING) as usize;
-        let mut taken = Vec::new();
-        if self.waiting[slot] > 0 {
-            self.waiting[slot] = 0;
-            taken.push(std::mem::replace(&mut self.ring[slot], streams(self.blocks)));
-        }
-        taken.extend(self.far.remove(&window));
-        taken
-    }
-
-    fn next_window(&self) -> Option<u64> {
-        let near = (self.window + 1..self.window + RING).find(|window| self.waiting[(window % RING) as usize] > 0);
-        near.into_iter().chain(self.far.keys().next().copied()).min()
-    }
-}
 
 /// Machines that run together, as many as fit into the cache with what they handle.
 struct Block<M> {
     first: u32,
     slots: Vec<Slot<M>>,
-    timers: Timers,
 }
 
-/// What a block needs while it runs, kept for its memory.
-#[derive(Default)]
-struct Scratch {
-    chunks: Vec<Chunk>,
-    due: Vec<Timer>,
-    keys: Vec<u64>,
+impl<M> Block<M> {
+    #[inline]
+    fn slot(&self, node: u32) -> &Slot<M> {
+        &self.slots[(node - self.first) as usize]
+    }
 }
 
 /// One thread's share.
@@ -92,31 +28,30 @@ pub(super) struct Worker<'w, M: Machine> {
     world: &'w World,
     blocks: Vec<Block<M>>,
     stage: Stage,
-    scratch: Scratch,
+    /// What the running block needs, kept for its memory.
+    chunks: Vec<Chunk>,
+    sorter: Sorter,
     pub(super) notes: Vec<Noted<M::Note>>,
     pub(super) tally: Tally,
-    length: Nanos,
 }
 
 impl<'w, M: Machine> Worker<'w, M> {
-    /// A worker for these machines, the first of which has number `first`; there are `all` blocks in the simulation.
-    pub(super) fn new(world: &'w World, seed: u64, first: u32, machines: Vec<M>, block_bits: u32, all: usize) -> Self {
-        let length = world.least_latency();
+    /// A worker for these machines, the first of which has number `first`.
+    pub(super) fn new(world: &'w World, seed: u64, first: u32, machines: Vec<M>, stage: Stage) -> Self {
         let mut slots = (first..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine));
         let mut blocks = Vec::new();
         let mut at = first;
         loop {
-            let some: Vec<Slot<M>> = slots.by_ref().take(1 << block_bits).collect();
+            let some: Vec<Slot<M>> = slots.by_ref().take(1 << stage.block_bits()).collect();
             if some.is_empty() {
                 break;
             }
             let count = some.len() as u32;
-            blocks.push(Block { first: at, slots: some, timers: Timers::new(length) });
+            blocks.push(Block { first: at, slots: some });
             at += count;
         }
-        let stage = Stage::new(length, block_bits, all);
-        let (scratch, notes, tally) = (Scratch::default(), Vec::new(), Tally::default());
-        Self { world, blocks, stage, scratch, notes, tally, length }
+        let (chunks, sorter, notes) = (Vec::new(), Sorter::default(), Vec::new());
+        Self { world, blocks, stage, chunks, sorter, notes, tally: Tally::default() }
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -129,48 +64,36 @@ impl<'w, M: Machine> Worker<'w, M> {
         for block in blocks {
             for (node, slot) in (block.first..).zip(&mut block.slots) {
                 let stamp = Stamp { at: 0, source: node, sequence: 0 };
-                let port = Port::Windowed { stage, timers: &mut block.timers };
+                let port = Port::Windowed(stage);
                 let mut context = Context { stamp, node, wire: &mut slot.wire, world, port, notes, tally };
                 slot.machine.on_start(&mut context);
             }
         }
     }
 
-    /// Takes what this worker's machines have sent into a window, by block of the whole simulation.
-    pub(super) fn take(&mut self, window: u64) -> Vec<Vec<Stream>> {
+    /// Takes what this worker's machines have caused in a window, by block of the whole simulation.
+    pub(super) fn take(&mut self, window: u64) -> Option<Vec<Stream>> {
         self.stage.take(window)
     }
 
     /// The next window in which something happens, as far as this worker knows.
     pub(super) fn next_window(&self) -> Option<u64> {
-        let timers = self.blocks.iter().filter_map(|block| block.timers.next_window());
-        timers.chain(self.stage.next_window()).min()
+        self.stage.next_window()
     }
 
-    /// Runs a window with what arrives in it, up to but not including `until`.
+    /// Runs a window with what happens in it, up to but not including `until`.
     pub(super) fn run(&mut self, window: u64, mut arriving: Vec<Vec<Stream>>, until: Nanos) {
-        self.stage.window = window;
-        let start = window * self.length;
-        let end = start.saturating_add(self.length).min(until);
+        let Self { world, stage, chunks, sorter, notes, tally, .. } = self;
+        let (start, length) = stage.enter(window);
+        let end = start.saturating_add(length).min(until);
         for (index, block) in self.blocks.iter_mut().enumerate() {
-            let Scratch { chunks, due, keys } = &mut self.scratch;
-            chunks.extend(arriving.iter_mut().flat_map(|streams| streams[index].chunks.drain(..)));
-            block.timers.enter(window, due);
-            if chunks.is_empty() && due.is_empty() && block.timers.soonest().is_none() {
+            chunks.extend(arriving.iter_mut().flat_map(|streams| streams[index].drain()));
+            if chunks.is_empty() {
                 continue;
             }
-            sort(start, chunks, due, keys);
-            let run = Run {
-                world: self.world,
-                chunks,
-                due,
-                stage: &mut self.stage,
-                notes: &mut self.notes,
-                tally: &mut self.tally,
-                end,
-            };
-            run.block(block, keys);
-            chunks.drain(..).for_each(|chunk| self.stage.pool.give(chunk));
+            sort(start, length, chunks, sorter, block);
+            Run { world, chunks, stage, notes, tally, end }.block(block, &sorter.keys);
+            stage.reuse(chunks);
         }
     }
 
@@ -188,74 +111,77 @@ impl<'w, M: Machine> Worker<'w, M> {
     }
 }
 
-/// Fills `keys` with [time in the window ‖ place] of everything that happens, in order; ties are in stamp order.
-fn sort(start: Nanos, chunks: &[Chunk], due: &[Timer], keys: &mut Vec<u64>) {
-    keys.clear();
+/// Sorts keys, [time in the window ‖ place], of everything that happens; ties are in the order of stamps.
+fn sort<M>(start: Nanos, length: Nanos, chunks: &[Chunk], sorter: &mut Sorter, block: &Block<M>) {
     for (index, chunk) in chunks.iter().enumerate() {
-        chunk.for_each(|unit, at| keys.push((at - start) << 32 | u64::from(locate(index, unit))));
+        let first = locate(index, 0);
+        chunk.for_each(|unit, at, node| {
+            sorter.push((at - start) << 32 | u64::from(first + unit as u32), node);
+        });
     }
-    keys.extend((0..).zip(due).map(|(index, timer): (u32, _)| (timer.at - start) << 32 | u64::from(TIMER | index)));
-    keys.sort_unstable();
-    for tie in keys.chunk_by_mut(|one, other| one >> 32 == other >> 32) {
+    // A glance at each machine that something happens to: memory brings many at a time, and later one by one.
+    let bits = 32 + (u64::BITS - length.leading_zeros());
+    if !sorter.sort(bits, |node| block.slot(node).chain) {
+        return;
+    }
+    for tie in sorter.keys.chunk_by_mut(|one, other| one >> 32 == other >> 32) {
         if tie.len() > 1 {
-            tie.sort_unstable_by_key(|key| stamp(chunks, due, *key as u32));
+            tie.sort_unstable_by_key(|key| record(chunks, *key).0.stamp());
         }
     }
 }
 
 #[inline]
-fn stamp(chunks: &[Chunk], due: &[Timer], at: u32) -> Stamp {
-    if at & TIMER != 0 {
-        return due[(at ^ TIMER) as usize].stamp();
-    }
-    let (chunk, unit) = place(at);
-    let (Header { at, source, sequence, .. }, _) = chunks[chunk].record(unit);
-    Stamp { at, source, sequence }
+fn record(chunks: &[Chunk], key: u64) -> (Header, &[u8]) {
+    let (chunk, unit) = place(key as u32);
+    chunks[chunk].record(unit)
 }
+
+/// How many events ahead a block looks at the machine that will be next, so that the nearest cache has it by then.
+const AHEAD: usize = 2;
 
 /// A block's run through one window.
 struct Run<'a, N> {
     world: &'a World,
     chunks: &'a [Chunk],
-    due: &'a [Timer],
     stage: &'a mut Stage,
     notes: &'a mut Vec<Noted<N>>,
     tally: &'a mut Tally,
     end: Nanos,
 }
 
-impl<N: Send> Run<'_, N> {
+impl<N> Run<'_, N> {
     fn block<M: Machine<Note = N>>(mut self, block: &mut Block<M>, keys: &[u64]) {
-        for key in keys {
-            let place = *key as u32;
+        let mut glances = 0;
+        for (index, key) in keys.iter().enumerate() {
+            if let Some(ahead) = keys.get(index + AHEAD) {
+                let (chunk, unit) = place(*ahead as u32);
+                glances ^= block.slot(self.chunks[chunk].node(unit)).chain;
+            }
+            let (header, payload) = record(self.chunks, *key);
             // Timers set in this very window come between.
-            if block.timers.soonest().is_some() {
-                let next = stamp(self.chunks, self.due, place);
-                self.soon(block, Some(next));
+            if self.stage.soonest().is_some() {
+                self.soon(block, Some(header.stamp()));
             }
-            if place & TIMER != 0 {
-                let timer = self.due[(place ^ TIMER) as usize];
-                self.step(block, timer.node, timer.stamp(), Kind::Timer(timer.tag));
-            } else {
-                let (chunk, unit) = self::place(place);
-                let (Header { at, source, sequence, destination, .. }, payload) = self.chunks[chunk].record(unit);
-                self.step(block, destination, Stamp { at, source, sequence }, Kind::Message(payload));
-            }
+            self.step(block, header, payload);
         }
+        std::hint::black_box(glances);
         self.soon(block, None);
     }
 
+    #[cold]
     fn soon<M: Machine<Note = N>>(&mut self, block: &mut Block<M>, before: Option<Stamp>) {
-        while let Some(stamp) = block.timers.soonest()
+        while let Some(stamp) = self.stage.soonest()
             && before.is_none_or(|before| stamp < before)
-            && let Some(timer) = block.timers.pop_soonest()
+            && let Some(timer) = self.stage.pop_soonest()
         {
-            self.step(block, timer.node, stamp, Kind::Timer(timer.tag));
+            self.step(block, timer, &[]);
         }
     }
 
-    #[inline]
-    fn step<M: Machine<Note = N>>(&mut self, block: &mut Block<M>, node: u32, stamp: Stamp, kind: Kind<'_>) {
+    #[inline(always)]
+    fn step<M: Machine<Note = N>>(&mut self, block: &mut Block<M>, header: Header, payload: &[u8]) {
+        let (stamp, node, kind) = (header.stamp(), header.node, header.kind(payload));
         if stamp.at >= self.end {
             return;
         }
@@ -266,8 +192,7 @@ impl<N: Send> Run<'_, N> {
         self.tally.events += 1;
         let slot = &mut block.slots[(node - block.first) as usize];
         slot.link(stamp, kind);
-        let port = Port::Windowed { stage: self.stage, timers: &mut block.timers };
-        let (world, notes, tally) = (self.world, &mut *self.notes, &mut *self.tally);
+        let (world, port, notes, tally) = (self.world, Port::Windowed(self.stage), &mut *self.notes, &mut *self.tally);
         let mut context = Context { stamp, node, wire: &mut slot.wire, world, port, notes, tally };
         match kind {
             Kind::Message(payload) => slot.machine.on_message(&mut context, stamp.source, payload),

@@ -14,6 +14,7 @@ pub use nat::{Nat, Nats, Road};
 pub use partition::{Members, Partition, Way};
 
 use crate::engine::{Nanos, Wire};
+use crate::random::Random;
 
 /// How unreliable the network is for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -26,6 +27,34 @@ pub struct Weather {
     pub reordering: u32,
     /// For how long at most.
     pub held_back: Nanos,
+}
+
+impl Weather {
+    /// Whether a third of a lot, 21 bits, which are even enough for millionths, falls on one of these.
+    #[inline]
+    const fn falls(lot: u64, third: u32, millionths: u32) -> bool {
+        (((lot >> (21 * third)) & 0x1f_ffff) * 1_000_000) >> 21 < millionths as u64
+    }
+
+    #[inline]
+    const fn duplicates(&self, lot: u64) -> bool {
+        Self::falls(lot, 0, self.duplication)
+    }
+
+    #[inline]
+    const fn holds_back(&self, lot: u64) -> bool {
+        Self::falls(lot, 1, self.reordering)
+    }
+
+    #[inline]
+    const fn loses(&self, lot: u64) -> bool {
+        Self::falls(lot, 2, self.loss)
+    }
+
+    #[inline]
+    const fn befalls(&self, lot: u64) -> bool {
+        self.duplicates(lot) | self.holds_back(lot) | self.loses(lot)
+    }
 }
 
 /// How long a transport waits before it sends again, and how often it does in a partition.
@@ -62,6 +91,8 @@ pub struct World {
     bandwidth: Option<u64>,
     spells: Vec<Spell>,
     partitions: Vec<Partition>,
+    /// When the last partition ends.
+    healed: Nanos,
     nats: Option<Nats>,
 }
 
@@ -69,9 +100,17 @@ impl World {
     /// A fair world of this many machines.
     #[must_use]
     pub const fn new(nodes: u32, latency: Latency) -> Self {
-        let spells = Vec::new();
-        let partitions = Vec::new();
-        Self { nodes, latency, regions: None, slow: None, bandwidth: None, spells, partitions, nats: None }
+        Self {
+            nodes,
+            latency,
+            regions: None,
+            slow: None,
+            bandwidth: None,
+            spells: Vec::new(),
+            partitions: Vec::new(),
+            healed: 0,
+            nats: None,
+        }
     }
 
     /// Puts each machine into a region, for latencies that depend on it.
@@ -109,6 +148,7 @@ impl World {
     /// Adds a partition.
     #[must_use]
     pub fn with_partition(mut self, partition: Partition) -> Self {
+        self.healed = self.healed.max(partition.until);
         self.partitions.push(partition);
         self
     }
@@ -192,7 +232,11 @@ impl World {
         let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(&mut wire.random, here, there))), None];
         for Spell { from, until, weather } in &self.spells {
             if (*from..*until).contains(&now) {
-                self.weather(weather, &mut arrivals, wire, leaves, here, there);
+                // One lot for everything: most messages draw one by which nothing befalls them.
+                let lot = wire.random.draw();
+                if weather.befalls(lot) {
+                    arrivals = self.weather(weather, lot, arrivals, &mut wire.random, (leaves, here, there));
+                }
             }
         }
         if care == Care::Again && arrivals == [None, None] {
@@ -211,37 +255,31 @@ impl World {
         arrivals
     }
 
+    /// What becomes of a message that something befalls.
+    #[cold]
     fn weather(
         &self,
         weather: &Weather,
-        arrivals: &mut [Option<Nanos>; 2],
-        wire: &mut Wire,
-        leaves: Nanos,
-        here: u8,
-        there: u8,
-    ) {
-        let random = &mut wire.random;
-        // One draw for all three: 21 bits are even enough for millionths.
-        let lot = random.draw();
-        let befalls =
-            |shift: u32, millionths: u32| (((lot >> shift) & 0x1f_ffff) * 1_000_000) >> 21 < u64::from(millionths);
-        if befalls(0, weather.duplication) {
-            arrivals[1] = Some(leaves.saturating_add(self.latency.draw(random, here, there)));
+        lot: u64,
+        [mut first, mut again]: [Option<Nanos>; 2],
+        random: &mut Random,
+        (leaves, here, there): (Nanos, u8, u8),
+    ) -> [Option<Nanos>; 2] {
+        if weather.duplicates(lot) {
+            again = Some(leaves.saturating_add(self.latency.draw(random, here, there)));
         }
-        if befalls(21, weather.reordering) {
+        if weather.holds_back(lot) {
             let longer = random.below(weather.held_back);
-            arrivals[0] = arrivals[0].map(|at| at.saturating_add(longer));
+            first = first.map(|at| at.saturating_add(longer));
         }
-        if befalls(42, weather.loss) {
-            *arrivals = [None, None];
-        }
+        if weather.loses(lot) { [None, None] } else { [first, again] }
     }
 
     /// Whether a partition keeps a message from arriving now.
     #[inline]
     #[must_use]
     pub fn is_cut(&self, now: Nanos, from: u32, to: u32) -> bool {
-        self.partitions.iter().any(|partition| partition.cuts(now, from, to))
+        now < self.healed && self.partitions.iter().any(|partition| partition.cuts(now, from, to))
     }
 
     /// Since when one of two machines has not been able to reach the other, if that is so now.
