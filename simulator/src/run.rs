@@ -87,12 +87,14 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn summary(self) -> Summary {
         match self.schedule.crypto {
-            CryptoChoice::Real => self.run_with::<Real>(),
-            CryptoChoice::Toy | CryptoChoice::ToyCharged => self.run_with::<Toy>(),
+            CryptoChoice::Real => self.summary_with::<Real>(),
+            CryptoChoice::Toy | CryptoChoice::ToyCharged => self.summary_with::<Toy>(),
         }
     }
 
-    fn run_with<C: Crypto>(self) -> Summary {
+    /// Runs it with this cryptography, whatever the schedule says.
+    #[must_use]
+    pub fn summary_with<C: Crypto>(self) -> Summary {
         let Self { schedule, engine, checkers, traced, mut measures, go_on } = self;
         let world = schedule.world();
         let one_way = world.mean_latency();

@@ -39,9 +39,8 @@ impl Machine for Node {
 }
 
 pub fn run(nodes: u32, until: u64, threads: usize) -> u64 {
-    let machines = (0..nodes)
-        .map(|node| Node { random: Random::stream(1, "node", u64::from(node)), received: 0 })
-        .collect();
+    let machines =
+        (0..nodes).map(|node| Node { random: Random::stream(1, "node", u64::from(node)), received: 0 }).collect();
     // A light rain and a partition that has healed: each message asks for both.
     let weather = Weather { loss: 10, duplication: 10, reordering: 10, held_back: 1000 };
     let members = Members::collect((0..nodes).filter(|node| node % 100 == 0));

@@ -78,7 +78,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(nonces::Nonces::default()),
         Box::new(partials::Partials::default()),
-        Box::new(signatures::Signatures),
+        Box::new(signatures::Signatures::default()),
         Box::new(agreement::Agreement::default()),
         Box::new(blame::Blame),
         Box::new(limits::Limits),

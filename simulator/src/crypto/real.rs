@@ -1,7 +1,8 @@
 //! The cryptography of production.
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner};
+use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner, Verifier};
+use nelumbo_core::wire::Definition;
 
 use super::{Crypto, Meter};
 
@@ -21,5 +22,10 @@ impl Crypto for Real {
     fn boot(secret: &[u8; 32], entropy: Entropy, _: &Meter) -> (Box<dyn Signer<Secp256k1> + Send>, Secp256k1) {
         let key = SecretKey::from_bytes(secret).expect("only valid keys are given out");
         (Box::new(SoftwareSigner::new(key, entropy)), Secp256k1)
+    }
+
+    fn is_final(definition: &Definition, signature: &Signature) -> bool {
+        let keys = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
+        keys.is_ok_and(|keys| Secp256k1.verify_final(&keys, &definition.message, signature))
     }
 }

@@ -95,7 +95,7 @@ impl Latency {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn draw(&self, random: &mut Random, here: u8, there: u8) -> Nanos {
         match self {
             Self::Fixed(latency) => *latency,

@@ -207,7 +207,7 @@ impl World {
     }
 
     /// When a message arrives that leaves now: never, once, or twice.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn transmit(
         &self,
         wire: &mut Wire,

@@ -1,0 +1,308 @@
+//! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone.
+//!
+//! Owns the count of operations: a verifier and a signer that count pass everything on to those of production. What a world
+//! without sessions does is taken off, in operations and in time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{
+    CombineError, KeyAggContext, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
+    Secp256k1, SecretKey, Signature, Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
+};
+use nelumbo_core::wire::Definition;
+use nelumbo_simulator::crypto::{Crypto, Meter, Real};
+use nelumbo_simulator::run::Run;
+use nelumbo_simulator::schedule::{CryptoChoice, Happening, LatencyChoice, Schedule, SuiteChoice};
+
+use crate::clock;
+
+const SIGNERS: u32 = 3;
+const SESSIONS: u64 = 40;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Authenticate,
+    Verify,
+    Prepare,
+    VerifyPrepared,
+    AggregateKeys,
+    Nonce,
+    OpenRound,
+    Sign,
+    Combine,
+    VerifyFinal,
+    /// Everything that no honest session needs.
+    Other,
+}
+
+const KINDS: usize = Operation::Other as usize + 1;
+type Counts = [u64; KINDS];
+
+static COUNTS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
+
+fn count(operation: Operation) {
+    COUNTS[operation as usize].fetch_add(1, Ordering::Relaxed);
+}
+
+struct Counting;
+
+struct CountingSigner(SoftwareSigner);
+
+impl Signer<Counting> for CountingSigner {
+    fn public_key(&self) -> PublicKey {
+        Signer::<Secp256k1>::public_key(&self.0)
+    }
+
+    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        count(Operation::Authenticate);
+        Signer::<Secp256k1>::authenticate(&mut self.0, digest)
+    }
+
+    fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
+        count(Operation::Nonce);
+        Signer::<Secp256k1>::nonce(&mut self.0, slot, keys, message)
+    }
+
+    fn sign(
+        &mut self,
+        slot: NonceSlot,
+        keys: &KeyAggContext,
+        round: &SigningContext,
+    ) -> Result<PartialSignature, SignerError> {
+        count(Operation::Sign);
+        Signer::<Secp256k1>::sign(&mut self.0, slot, keys, round)
+    }
+
+    fn forget(&mut self, slot: NonceSlot) {
+        Signer::<Secp256k1>::forget(&mut self.0, slot);
+    }
+}
+
+impl Verifier for Counting {
+    type Keys = KeyAggContext;
+    type Round = SigningContext;
+    type Prepared = <Secp256k1 as Verifier>::Prepared;
+
+    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
+        count(Operation::Verify);
+        Secp256k1.verify(author, digest, signature)
+    }
+
+    fn prepare(&self, author: &PublicKey) -> Option<Self::Prepared> {
+        count(Operation::Prepare);
+        Secp256k1.prepare(author)
+    }
+
+    fn verify_prepared(&self, author: &Self::Prepared, digest: &[u8; 32], signature: &Signature) -> bool {
+        count(Operation::VerifyPrepared);
+        Secp256k1.verify_prepared(author, digest, signature)
+    }
+
+    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Self::Keys, KeyAggError> {
+        count(Operation::AggregateKeys);
+        Secp256k1.aggregate_keys(suite, keys, tweak)
+    }
+
+    fn aggregate_key(&self, keys: &Self::Keys) -> PublicKey {
+        Secp256k1.aggregate_key(keys)
+    }
+
+    fn challenge_key(&self, keys: &Self::Keys) -> PublicKey {
+        Secp256k1.challenge_key(keys)
+    }
+
+    fn open_round(&self, keys: &Self::Keys, nonces: &[PublicNonce], message: &[u8]) -> Result<Self::Round, NonceError> {
+        count(Operation::OpenRound);
+        Secp256k1.open_round(keys, nonces, message)
+    }
+
+    fn verify_partial(
+        &self,
+        keys: &Self::Keys,
+        round: &Self::Round,
+        index: usize,
+        nonce: &PublicNonce,
+        partial: &PartialSignature,
+    ) -> bool {
+        count(Operation::Other);
+        Secp256k1.verify_partial(keys, round, index, nonce, partial)
+    }
+
+    fn combine(
+        &self,
+        keys: &Self::Keys,
+        round: &Self::Round,
+        partials: &[PartialSignature],
+    ) -> Result<Signature, CombineError> {
+        count(Operation::Combine);
+        Secp256k1.combine(keys, round, partials)
+    }
+
+    fn verify_final(&self, keys: &Self::Keys, message: &[u8], signature: &Signature) -> bool {
+        count(Operation::VerifyFinal);
+        Secp256k1.verify_final(keys, message, signature)
+    }
+}
+
+impl Crypto for Counting {
+    type V = Self;
+
+    const NAME: &'static str = "counting";
+
+    fn public_key(secret: &[u8; 32]) -> Option<PublicKey> {
+        Real::public_key(secret)
+    }
+
+    fn boot(secret: &[u8; 32], entropy: Entropy, _: &Meter) -> (Box<dyn Signer<Self> + Send>, Self) {
+        let key = SecretKey::from_bytes(secret).expect("only valid keys are given out");
+        (Box::new(CountingSigner(SoftwareSigner::new(key, entropy))), Self)
+    }
+
+    /// What checkers verify apart from any node is no operation of the session.
+    fn is_final(definition: &Definition, signature: &Signature) -> bool {
+        Real::is_final(definition, signature)
+    }
+}
+
+/// A quiet world in which three signers sign this many times.
+fn schedule(sessions: u64) -> Schedule {
+    let mut schedule = Schedule::new(1, SIGNERS);
+    schedule.crypto = CryptoChoice::Real;
+    schedule.latency = LatencyChoice::Fixed { ms: 10 };
+    schedule.until_ms = 5_000 + SESSIONS * 1_000;
+    let create = || Happening::Create { node: 0, signers: (0..SIGNERS).collect(), suite: SuiteChoice::Lotus };
+    (0..sessions).fold(schedule, |schedule, session| schedule.with(3_000 + session * 1_000, create()))
+}
+
+fn operations_of(schedule: &Schedule) -> Counts {
+    COUNTS.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+    let summary = Run::new(schedule).summary_with::<Counting>();
+    assert!(summary.violations.is_empty(), "{summary}");
+    COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed))
+}
+
+fn time(schedule: &Schedule) -> Duration {
+    let start = clock::now();
+    std::hint::black_box(Run::new(schedule).summary());
+    clock::now() - start
+}
+
+/// Sessions by hand: their operations, in an order in which they can be done, and nothing else.
+struct Alone {
+    signers: Vec<SoftwareSigner>,
+    keys: Vec<PublicKey>,
+    attempt: u32,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let signer = |number: u8| {
+            let entropy = Entropy::new([number; 32]).expect("not all zero");
+            SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
+        };
+        let mut signers: Vec<_> = (1..=SIGNERS as u8).map(signer).collect();
+        signers.sort_by_key(Signer::<Secp256k1>::public_key);
+        let keys = signers.iter().map(Signer::<Secp256k1>::public_key).collect();
+        Self { signers, keys, attempt: 0 }
+    }
+
+    fn run(&mut self, counts: &Counts) -> Duration {
+        let of = |operation: Operation| counts[operation as usize];
+        let message = [7; 32];
+        let sign =
+            |signer: &mut SoftwareSigner| Signer::<Secp256k1>::authenticate(signer, &message).expect("software signs");
+        let signatures: Vec<_> = self.signers.iter_mut().map(sign).collect();
+        let prepared: Vec<_> = self.keys.iter().map(|key| Secp256k1.prepare(key).expect("a key")).collect();
+        // Signers take turns.
+        let turn = |at: u64| (at % u64::from(SIGNERS)) as usize;
+        let aggregate = || Secp256k1.aggregate_keys(Suite::Lotus, &self.keys, &Tweak::None).expect("distinct keys");
+        let keys = aggregate();
+        let start = clock::now();
+        for _ in 0..of(Operation::AggregateKeys) {
+            std::hint::black_box(aggregate());
+        }
+        let mut last = None;
+        for _ in 0..of(Operation::Nonce) / u64::from(SIGNERS) {
+            self.attempt += 1;
+            let slot = NonceSlot { session: [1; 32], attempt: self.attempt };
+            let nonces: Vec<_> = self
+                .signers
+                .iter_mut()
+                .map(|signer| Signer::<Secp256k1>::nonce(signer, slot, &keys, &message).expect("a fresh slot"))
+                .collect();
+            let signs = |signer: &mut SoftwareSigner| {
+                let round = Secp256k1.open_round(&keys, &nonces, &message).expect("honest nonces");
+                let partial = Signer::<Secp256k1>::sign(signer, slot, &keys, &round).expect("its nonce");
+                (round, partial)
+            };
+            let (rounds, partials): (Vec<_>, Vec<_>) = self.signers.iter_mut().map(signs).unzip();
+            for round in &rounds {
+                last = Some(Secp256k1.combine(&keys, round, &partials).expect("honest signers"));
+            }
+        }
+        for _ in 0..of(Operation::VerifyFinal) {
+            assert!(Secp256k1.verify_final(&keys, &message, &last.expect("a session")));
+        }
+        for at in 0..of(Operation::Authenticate) {
+            std::hint::black_box(sign(&mut self.signers[turn(at)]));
+        }
+        for at in 0..of(Operation::Verify) {
+            assert!(Secp256k1.verify(&self.keys[turn(at)], &message, &signatures[turn(at)]));
+        }
+        for at in 0..of(Operation::Prepare) {
+            std::hint::black_box(Secp256k1.prepare(&self.keys[turn(at)]));
+        }
+        for at in 0..of(Operation::VerifyPrepared) {
+            assert!(Secp256k1.verify_prepared(&prepared[turn(at)], &message, &signatures[turn(at)]));
+        }
+        clock::now() - start
+    }
+}
+
+/// The medians over the rounds.
+pub struct Outcome {
+    pub simulated_us: f64,
+    pub alone_us: f64,
+    pub ratio: f64,
+    /// The operations of a session, in words.
+    pub operations: String,
+}
+
+pub fn measure(rounds: usize) -> Outcome {
+    let (with, without) = (schedule(SESSIONS), schedule(0));
+    let (all, none) = (operations_of(&with), operations_of(&without));
+    let counts: Counts = std::array::from_fn(|kind| all[kind] - none[kind]);
+    let of = |operation: Operation| counts[operation as usize];
+    assert_eq!(of(Operation::Other), 0, "honest sessions verify no partial signature apart");
+    for once in [Operation::Nonce, Operation::OpenRound, Operation::Sign, Operation::Combine] {
+        assert_eq!(of(once), SESSIONS * u64::from(SIGNERS), "{once:?} once for each signer");
+    }
+    let mut alone = Alone::new();
+    let sessions = SESSIONS as f64;
+    let rounds: Vec<[f64; 2]> = (0..rounds)
+        .map(|_| {
+            let whole = time(&with).saturating_sub(time(&without));
+            [whole, alone.run(&counts)].map(|spent| spent.as_secs_f64() * 1e6 / sessions)
+        })
+        .collect();
+    let each = |operation| of(operation) as f64 / sessions;
+    Outcome {
+        simulated_us: crate::median(rounds.iter().map(|round| round[0])),
+        alone_us: crate::median(rounds.iter().map(|round| round[1])),
+        ratio: crate::median(rounds.iter().map(|round| round[0] / round[1])),
+        operations: format!(
+            "{} key aggregations, {} nonces, rounds, partial and final signatures each, {} messages signed, \
+             {} verified, {} of them under prepared keys, {} keys prepared, {} final signatures verified again",
+            each(Operation::AggregateKeys),
+            each(Operation::Nonce),
+            each(Operation::Authenticate),
+            each(Operation::Verify) + each(Operation::VerifyPrepared),
+            each(Operation::VerifyPrepared),
+            each(Operation::Prepare),
+            each(Operation::VerifyFinal),
+        ),
+    }
+}
