@@ -22,7 +22,7 @@ use crate::api::{
 };
 use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
-use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Searches};
+use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Review, Sentence};
 use crate::journal::Record;
 use crate::session::{Context, News, Session, SessionTimer, Sessions};
@@ -32,6 +32,7 @@ use crate::wire::{
 };
 use discover::Own;
 use protocols::Protocols;
+use reach::Shown;
 
 pub use boot::{Boot, BootError};
 
@@ -51,11 +52,12 @@ pub struct Node<V: Verifier = Secp256k1> {
     policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
-    /// When each connected peer was last shown this node's presence.
-    shown: BTreeMap<PeerId, Mono>,
+    shown: BTreeMap<PeerId, Shown>,
     addresses: Vec<Address>,
     own_presence: Option<Bytes>,
-    routing_table: usize,
+    /// Whether it was gossiped when there was somebody to hear it.
+    is_presence_gossip: bool,
+    routes: Routes,
     lookups: Lookups,
     searches: Searches,
     pub(crate) advertisements: Catalogue<PublicKey, Advertisement>,
@@ -93,7 +95,8 @@ impl<V: Verifier> Node<V> {
         self.advance_to(now);
         match input {
             Input::Received { from, bytes } => {
-                let result = self.on_bytes(&from, Channel::Direct, bytes);
+                let message = self.receive(&from, Channel::Direct, bytes);
+                let result = message.and_then(|message| self.on_message(message, Some(&from)));
                 self.judge(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
@@ -271,9 +274,14 @@ impl<V: Verifier> Node<V> {
     }
 
     fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
-        let result = self.on_bytes(from, Channel::Gossip, bytes);
+        let message = self.receive(from, Channel::Gossip, bytes.clone());
+        let author = message.as_ref().ok().map(|message| message.unsigned.author);
+        let result = message.and_then(|message| self.on_message(message, None));
+        let is_first = author.is_some_and(|author| self.presences.is_first_gossip(&author, &bytes, self.now.wall));
         let verdict = match result {
             Ok(()) => Verdict::Accept,
+            // It came by another way before.
+            Err(Refusal::Duplicate) if is_first => Verdict::Accept,
             Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
@@ -281,14 +289,13 @@ impl<V: Verifier> Node<V> {
         self.judge(from, result);
     }
 
-    /// The one way in for bytes, whatever channel they came by.
-    fn on_bytes(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<(), Refusal> {
+    /// The one way in for a peer's bytes, whatever channel they came by.
+    fn receive(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
         self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
         if !self.policy.permits(from) {
             return Err(Refusal::Policy);
         }
-        let message = self.gate.decode(channel, bytes)?;
-        self.on_message(message, (channel == Channel::Direct).then_some(from))
+        self.gate.decode(channel, bytes)
     }
 
     /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.

@@ -5,7 +5,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Wall;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, sha256};
 use crate::gate::Admitted;
 use crate::wire::{PeerId, Presence};
 
@@ -28,6 +28,10 @@ struct Known {
     /// Whether the peer itself has handed it over. Anyone may claim that somebody else's peer holds a key; such claims
     /// make room for the peer's own.
     is_first_hand: bool,
+    /// The hash of the message that says so.
+    digest: [u8; 32],
+    /// Whether gossip has brought that message, so that it was passed on.
+    is_gossip: bool,
 }
 
 /// Keys and the peers that hold them.
@@ -50,7 +54,7 @@ impl Presences {
     }
 
     pub(crate) fn insert(&mut self, presence: Admitted<Presence>, is_first_hand: bool, now: Wall) -> Seen {
-        let (key, presence) = presence.into_parts();
+        let (key, presence, bytes) = presence.into_all();
         if !self.is_news(&key, presence.issued_at) {
             return Seen::Old;
         }
@@ -74,8 +78,19 @@ impl Presences {
             unlink(&mut self.by_peer, peer, &key);
         }
         self.by_peer.entry(presence.peer).or_default().insert(key);
-        self.by_key.insert(key, Known { presence, is_first_hand });
+        let known = Known { presence, is_first_hand, digest: sha256(&[&bytes]), is_gossip: false };
+        self.by_key.insert(key, known);
         if is_renewal { Seen::Renewed } else { Seen::New }
+    }
+
+    /// Whether gossip has brought this message, the newest presence of its author, for the first time. Those who are
+    /// connected to a signer know it before; if they did not pass it on, nobody else would hear of it.
+    pub(crate) fn is_first_gossip(&mut self, author: &PublicKey, bytes: &[u8], now: Wall) -> bool {
+        self.by_key.get_mut(author).is_some_and(|known| {
+            known.presence.expires_at > now
+                && known.digest == sha256(&[bytes])
+                && !core::mem::replace(&mut known.is_gossip, true)
+        })
     }
 
     fn drop_expired(&mut self, now: Wall) {

@@ -11,7 +11,7 @@ use super::reach::SETTLE_ADDRESSES;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Entropy, Now, Outbox, Timers, Wall};
 use crate::crypto::{Signer, Verifier};
-use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Searches};
+use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
 use crate::session::{Session, Sessions};
@@ -90,7 +90,8 @@ impl<V: Verifier> Node<V> {
             shown: BTreeMap::new(),
             addresses: Vec::new(),
             own_presence: None,
-            routing_table: 0,
+            is_presence_gossip: false,
+            routes: Routes::default(),
             lookups: Lookups::new(limits.lookups, limits.lookups_waiting),
             searches: Searches::default(),
             advertisements: Catalogue::new(limits.advertisements, salt),

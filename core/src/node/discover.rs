@@ -19,8 +19,8 @@ use crate::discovery::{Goal, Listed, Search, Seen};
 use crate::gate::{Admitted, Channel, MAX_LIFETIME};
 use crate::journal::{self, Record};
 use crate::wire::{
-    Advertisement, Body, Data, Definition, Label, List, Listing, Log, MAX_GOSSIP, Message, Offer, PeerId,
-    REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
+    Advertisement, Body, Data, Definition, Label, List, Listing, Log, MAX_GOSSIP, Message, Offer, PRESENCE_TOPIC,
+    PeerId, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
 };
 
 /// Something that this node announces, as it is stored in the DHT.
@@ -167,7 +167,7 @@ impl<V: Verifier> Node<V> {
     /// Puts something into the DHT, now or when there is one, and again from time to time.
     pub(super) fn announce(&mut self, key: RecordKey, value: Bytes, expires_at: Wall) {
         let own = Own { value, expires_at };
-        if self.routing_table > 0 {
+        if self.routes.any() {
             self.outbox.push(own.store(&key, self.now.wall));
         }
         self.timers.set_once(TimerReason::Store, self.now.mono.after(self.config.republish));
@@ -180,11 +180,16 @@ impl<V: Verifier> Node<V> {
         let now = self.now.wall;
         self.own.retain(|_, own| own.expires_at > now);
         self.timers.set(TimerReason::Store, self.now.mono.after(self.config.republish));
-        if self.routing_table == 0 {
+        if !self.routes.any() {
             return;
         }
+        self.routes.on_announced(self.now.mono);
         for (key, own) in &self.own {
             self.outbox.push(own.store(key, now));
+        }
+        if let Some(bytes) = self.own_presence.clone().filter(|_| !self.is_presence_gossip) {
+            self.is_presence_gossip = true;
+            self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes });
         }
         if let Some(own) = self.own.get(&RecordKey::Advertisement(self.own_key)) {
             let (bytes, kinds) = (own.value.clone(), self.advertised.clone());

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::Node;
 use crate::api::{Event, Output, Refusal, TimerReason, Topic};
-use crate::base::Bytes;
+use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Seen;
 use crate::gate::Admitted;
@@ -15,8 +15,13 @@ use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence
 
 /// How long to wait for further changes of address before signing a presence.
 pub(super) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
-/// How long to let the routing table grow before putting a presence into the DHT.
-const SETTLE_ROUTES: Duration = Duration::from_millis(500);
+
+/// When a connected peer was last shown this node's presence, and how long it is not shown again.
+#[derive(Debug)]
+pub(super) struct Shown {
+    at: Mono,
+    pause: Duration,
+}
 
 impl<V: Verifier> Node<V> {
     pub(super) fn on_connected(&mut self, peer: PeerId) {
@@ -109,23 +114,28 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Those signers of a stalled session that are out of reach may have moved; or they are connected, and what said
-    /// so was lost: whoever is shown this node's presence again answers with its own.
+    /// so was lost: a peer of which no key is known answers with its own presence when it is shown this node's again.
     pub(super) fn look_for_signers(&mut self, id: &SessionId) {
         let away = self.away_from(id);
         if !away.is_empty() {
-            let peers: Vec<PeerId> = self.connected.iter().copied().collect();
-            peers.into_iter().for_each(|peer| self.show_presence(peer));
+            let is_unknown = |peer: &PeerId| self.presences.keys_of(peer).next().is_none();
+            let unknown: Vec<PeerId> = self.connected.iter().copied().filter(is_unknown).collect();
+            unknown.into_iter().for_each(|peer| self.show_presence(peer));
         }
         away.into_iter().for_each(|key| self.look_up(key));
     }
 
-    /// Shows a connected peer which key this node holds, but not all the time: two nodes that answer each other must
-    /// come to an end.
+    /// Shows a connected peer which key this node holds, after pauses that double: two nodes that answer each other must
+    /// come to an end, however long their messages take.
     pub(super) fn show_presence(&mut self, to: PeerId) {
-        let now = self.now.mono;
-        let is_due = self.shown.get(&to).is_none_or(|last| now.since(*last) >= self.config.stall);
-        if let Some(bytes) = self.own_presence.clone().filter(|_| is_due && self.connected.contains(&to)) {
-            self.shown.insert(to, now);
+        let (now, stall) = (self.now.mono, self.config.stall);
+        let next = match self.shown.get(&to) {
+            Some(shown) if now.since(shown.at) < shown.pause => return,
+            Some(shown) => Shown { at: now, pause: shown.pause.saturating_mul(2).min(self.config.stall_max) },
+            None => Shown { at: now, pause: stall },
+        };
+        if let Some(bytes) = self.own_presence.clone().filter(|_| self.connected.contains(&to)) {
+            self.shown.insert(to, next);
             self.outbox.push(Output::Send { to, bytes });
         }
     }
@@ -159,26 +169,25 @@ impl<V: Verifier> Node<V> {
         addresses.truncate(MAX_ADDRESSES);
         if addresses != self.addresses {
             self.addresses = addresses;
-            self.bring_forward(TimerReason::Presence, SETTLE_ADDRESSES);
+            let at = self.now.mono.after(SETTLE_ADDRESSES);
+            self.bring_forward(TimerReason::Presence, at);
             if self.offer.is_some() {
-                self.bring_forward(TimerReason::Advertisement, SETTLE_ADDRESSES);
+                self.bring_forward(TimerReason::Advertisement, at);
             }
         }
     }
 
     /// What is due in the far future comes soon; what is under way already is not pushed back.
-    fn bring_forward(&mut self, reason: TimerReason, wait: Duration) {
-        let at = self.now.mono.after(wait);
+    fn bring_forward(&mut self, reason: TimerReason, at: Mono) {
         if self.timers.at(&reason).is_none_or(|due| due > at) {
             self.timers.set(reason, at);
         }
     }
 
     pub(super) fn on_routing_table(&mut self, peers: usize) {
-        if peers > self.routing_table {
-            self.bring_forward(TimerReason::Store, SETTLE_ROUTES);
+        if let Some(at) = self.routes.on_table(peers, self.now.mono) {
+            self.bring_forward(TimerReason::Store, at);
         }
-        self.routing_table = peers;
     }
 
     /// Signs this node's presence and tells everyone who can be told.
@@ -191,8 +200,9 @@ impl<V: Verifier> Node<V> {
         // A signer that cannot sign now is asked again at the next renewal.
         let Ok(bytes) = seal(self.signer.as_mut(), self.config.network, Body::Presence(presence)) else { return };
         self.own_presence = Some(bytes.clone());
+        self.is_presence_gossip = self.routes.any();
         for to in &self.connected {
-            self.shown.insert(*to, self.now.mono);
+            self.shown.insert(*to, Shown { at: self.now.mono, pause: self.config.stall });
             self.outbox.push(Output::Send { to: *to, bytes: bytes.clone() });
         }
         self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes: bytes.clone() });

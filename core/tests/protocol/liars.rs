@@ -312,6 +312,28 @@ fn gossip_is_passed_on_only_when_it_is_sound() {
     }
 }
 
+/// Those who are connected to a signer know its presence before gossip brings it; the others hear of it only through them.
+#[test]
+fn gossip_of_a_presence_that_came_another_way_is_passed_on_once() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let (old, new) = (alice.presence(alice.peer, WALL), alice.presence(alice.peer, WALL + 1));
+    let mut forged = new.to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    desk.input(Input::Connected(alice.peer));
+    desk.hear(&alice, new.clone());
+    let cases: [(Bytes, Verdict); 4] = [
+        (old, Verdict::Ignore),
+        (forged.into(), Verdict::Ignore),
+        (new.clone(), Verdict::Accept),
+        (new, Verdict::Ignore),
+    ];
+    for (number, (bytes, expected)) in cases.into_iter().enumerate() {
+        let id = nelumbo_core::api::GossipId(number as u64);
+        desk.refuses(Refusal::Duplicate, |desk| desk.input(Input::Gossip { from: alice.peer, id, bytes }));
+        assert_eq!(desk.others.pop(), Some(Output::Verdict { id, verdict: expected }), "case {number}");
+    }
+}
+
 #[test]
 fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));

@@ -7,7 +7,7 @@ use nelumbo_core::api::{
 };
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
-use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
 use crate::common::{Desk, Puppet, Signed, all_signed, joined, nonce_in, phase};
 
@@ -395,33 +395,44 @@ fn questions_do_not_pile_up_behind_a_slow_disk() {
     assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
 }
 
+/// The presences of the node's own that were sent to this peer.
+fn presences_to(desk: &mut Desk, peer: &PeerId) -> usize {
+    let sent = std::mem::take(&mut desk.sent);
+    sent.iter().filter(|(to, message)| to == peer && matches!(message.unsigned.body, Body::Presence(_))).count()
+}
+
 #[test]
 fn a_presence_that_was_lost_is_shown_again_when_a_session_misses_its_signer() {
     let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     desk.meet(&mut alice);
+    desk.input(Input::Connected(bob.peer));
     desk.wait(100);
-    let presences = |desk: &mut Desk| {
-        let sent = std::mem::take(&mut desk.sent);
-        sent.iter()
-            .filter(|(to, message)| *to == alice.peer && matches!(message.unsigned.body, Body::Presence(_)))
-            .count()
-    };
-    assert_eq!(presences(&mut desk), 1);
+    assert_eq!(presences_to(&mut desk, &bob.peer), 1);
     create(&mut desk, &[&alice, &bob]);
+    desk.sent.clear();
     desk.wait(2_000);
-    assert_eq!(presences(&mut desk), 1, "bob is missing; he may be connected and unheard");
-    // Whoever repeats its presence gets this node's, but not for each repetition.
-    desk.wait(2_000);
-    presences(&mut desk);
-    desk.wait(2_500);
-    presences(&mut desk);
-    let mut alice = Puppet::new(1);
-    for _ in 0..10 {
-        let bytes = alice.presence(alice.peer, crate::common::WALL);
-        desk.hear(&alice, bytes);
+    assert_eq!(presences_to(&mut desk, &bob.peer), 1, "bob is missing; he may be connected and unheard");
+    desk.wait(4_000);
+    assert_eq!(presences_to(&mut desk, &alice.peer), 0, "whose key is known is not asked for it");
+}
+
+/// Two nodes that show each other what the other knows come to an end, however slow the way between them is.
+#[test]
+fn a_presence_that_is_repeated_is_answered_after_pauses_that_double() {
+    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    desk.meet(&mut alice);
+    desk.wait(100);
+    presences_to(&mut desk, &alice.peer);
+    let bytes = alice.presence(alice.peer, crate::common::WALL);
+    let mut answers = Vec::new();
+    for second in 1..=70 {
+        desk.wait(1_000);
+        desk.hear(&alice, bytes.clone());
+        if presences_to(&mut desk, &alice.peer) > 0 {
+            answers.push(second);
+        }
     }
-    assert!(presences(&mut desk) <= 1);
-    desk.wait(1_999);
+    assert_eq!(answers, [2, 6, 14, 30, 60], "and no less often than the longest pause");
 }
 
 #[test]
