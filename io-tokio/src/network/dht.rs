@@ -45,35 +45,60 @@ impl Network {
     }
 
     /// Stores a record here and at the nodes nearest to its key, and publishes it again every hour until it expires.
-    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished).
+    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished); when no other node has it then, it is offered again
+    /// after pauses that grow.
     pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
+        let key = kad::RecordKey::new(&key);
         let record = kad::Record {
-            key: kad::RecordKey::new(&key),
+            key: key.clone(),
             value,
-            publisher: None,
+            publisher: Some(self.local_peer()),
             expires: life.and_then(|life| Instant::now().checked_add(life)),
+        };
+        match self.swarm.behaviour_mut().kad.store_mut().put(record) {
+            Ok(()) => self.put(Some(operation), key),
+            Err(_) => {
+                let outcome = DhtOutcome::Refused;
+                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
+            }
+        }
+    }
+
+    /// Offers a record of this node's own store to the nodes nearest to its key.
+    pub(super) fn put(&mut self, operation: Option<OperationId>, key: kad::RecordKey) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let record = kad.store_mut().get(&key).map(std::borrow::Cow::into_owned);
+        let Some(record) = record.filter(|record| !record.is_expired(Instant::now())) else {
+            return self.puts.forget(&key);
         };
         // `All` makes the query talk to every near node; with `One` it would end at the first acknowledgement and
         // leave the others out. How many acknowledged decides about success later.
-        let started = if self.queries.len() < MAX_QUERIES {
-            self.swarm.behaviour_mut().kad.put_record(record, kad::Quorum::All).ok()
-        } else {
-            None
-        };
+        let started =
+            if self.queries.len() < MAX_QUERIES { kad.put_record(record, kad::Quorum::All).ok() } else { None };
         match started {
             Some(query) => {
                 self.queries.insert(query, Query::Put(operation));
                 self.metrics.network.dht_queries.inc();
             }
-            None => {
-                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome: DhtOutcome::Refused });
-            }
+            None => self.end_put(operation, key, DhtOutcome::Refused),
+        }
+    }
+
+    pub(super) fn end_put(&mut self, operation: Option<OperationId>, key: kad::RecordKey, outcome: DhtOutcome) {
+        match outcome {
+            DhtOutcome::Completed => self.puts.forget(&key),
+            _ => self.puts.on_failed(key, tokio::time::Instant::now()),
+        }
+        if let Some(operation) = operation {
+            self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
         }
     }
 
     /// Removes this node's own record from its store, so that it is not published again.
     pub fn dht_remove(&mut self, key: &[u8]) {
-        self.swarm.behaviour_mut().kad.remove_record(&kad::RecordKey::new(&key));
+        let key = kad::RecordKey::new(&key);
+        self.swarm.behaviour_mut().kad.remove_record(&key);
+        self.puts.forget(&key);
     }
 
     /// The value that this node's own store has under a key.

@@ -1,8 +1,8 @@
 //! When to look for more peers.
 //!
 //! Owns the rhythm of the routing table's refresh and of filling up connections. Invariant: a young node looks around
-//! again shortly after each peer it learns of, so that a small network is complete within a fraction of a second; an
-//! old one does so every few minutes. Pure: it is told the time and what happened. Driven by [`super::Network`].
+//! again shortly after it has learned of as many peers as it knew before, so that a small network is complete within a
+//! fraction of a second and a crowd that arrives one by one costs a few looks; an old one does so every few minutes. Pure: it is told the time and what happened. Driven by [`super::Network`].
 
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(crate) struct Discovery {
     refresh_at: Instant,
     interval: Duration,
     refreshing: bool,
+    /// How many peers the routing table had when it was last followed up, or has had since, whichever is less.
+    seen: usize,
     fill_at: Instant,
 }
 
@@ -36,12 +38,15 @@ pub(crate) enum Due {
 
 impl Discovery {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { refresh_at: now + SHORTEST, interval: SHORTEST, refreshing: false, fill_at: now + FILL_INTERVAL }
+        let refresh_at = now + SHORTEST;
+        Self { refresh_at, interval: SHORTEST, refreshing: false, seen: 0, fill_at: now + FILL_INTERVAL }
     }
 
     /// A peer entered the routing table, which now holds `peers`.
     pub(crate) fn on_new_peer(&mut self, peers: usize, now: Instant) {
-        if peers <= POPULATED {
+        self.seen = self.seen.min(peers.saturating_sub(1));
+        if peers <= POPULATED && peers >= 2 * self.seen {
+            self.seen = peers;
             self.interval = SHORTEST;
             self.refresh_at = self.refresh_at.min(now + SETTLE);
         }

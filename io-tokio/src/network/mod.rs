@@ -18,6 +18,7 @@ mod event;
 mod gossip;
 mod kept;
 mod peers;
+mod puts;
 mod reachability;
 mod records;
 mod scores;
@@ -54,6 +55,7 @@ use self::{
     discovery::{Discovery, Due},
     kept::KeptPeers,
     peers::ConnectedPeers,
+    puts::Puts,
 };
 use crate::metrics::Metrics;
 
@@ -88,7 +90,8 @@ pub enum NetworkError {
 #[derive(Clone, Copy, Debug)]
 enum Query {
     Get(OperationId),
-    Put(OperationId),
+    /// Whoever asked hears of the first try only.
+    Put(Option<OperationId>),
 }
 
 /// A running network. See the module's documentation.
@@ -107,6 +110,7 @@ pub struct Network {
     refreshed: bool,
     direct: DirectQueue,
     queries: HashMap<kad::QueryId, Query>,
+    puts: Puts,
     inbound: BTreeMap<u64, kad::Record>,
     next_inbound: u64,
     topics: HashSet<TopicHash>,
@@ -150,6 +154,7 @@ impl Network {
             refreshed: false,
             direct: DirectQueue::default(),
             queries: HashMap::new(),
+            puts: Puts::new(Backoff::new(!seed)),
             inbound: BTreeMap::new(),
             next_inbound: 0,
             topics: HashSet::new(),
@@ -202,8 +207,8 @@ impl Network {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let deadline =
-                self.kept.deadline().map_or(self.discovery.deadline(), |kept| kept.min(self.discovery.deadline()));
+            let deadlines = [self.kept.deadline(), self.puts.deadline()];
+            let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 () = tokio::time::sleep_until(deadline) => {}
@@ -267,6 +272,9 @@ impl Network {
         let now = Instant::now();
         for (peer, addresses) in self.kept.due(now) {
             self.dial(peer, addresses);
+        }
+        while let Some(key) = self.puts.due(now) {
+            self.put(None, key);
         }
         while let Some(due) = self.discovery.due(now) {
             match due {

@@ -107,6 +107,12 @@ impl Network {
             return;
         }
         self.kept.on_dial_failed(&peer, Instant::now());
+        if matches!(error, DialError::Transport(_) | DialError::WrongPeerId { .. }) {
+            // Left in the routing table it would be dialled by every query, and told to those who ask; it is back as soon
+            // as it is met again.
+            self.swarm.behaviour_mut().kad.remove_peer(&peer);
+            self.update_routing_peers();
+        }
         for operation in self.direct.give_up(&peer) {
             self.fail_direct(operation, peer, DirectFailure::Unreachable);
         }
@@ -250,9 +256,9 @@ impl Network {
                 return;
             }
             (Query::Put(operation), kad::QueryResult::PutRecord(result)) => {
-                let outcome = put_outcome(result);
-                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
                 self.queries.remove(&id);
+                let (key, outcome) = put_outcome(result);
+                self.end_put(operation, key, outcome);
                 return;
             }
             _ => {}
@@ -289,16 +295,14 @@ impl Network {
 }
 
 /// One node that acknowledged is a success; the quorum of 20 that a put asked for only made it talk to all.
-fn put_outcome(result: kad::PutRecordResult) -> DhtOutcome {
+fn put_outcome(result: kad::PutRecordResult) -> (kad::RecordKey, DhtOutcome) {
     match result {
-        Ok(_) => DhtOutcome::Completed,
-        Err(kad::PutRecordError::QuorumFailed { success, .. } | kad::PutRecordError::Timeout { success, .. })
-            if !success.is_empty() =>
-        {
-            DhtOutcome::Completed
-        }
-        Err(kad::PutRecordError::QuorumFailed { .. }) => DhtOutcome::NotAcknowledged,
-        Err(kad::PutRecordError::Timeout { .. }) => DhtOutcome::TimedOut,
+        Ok(kad::PutRecordOk { key }) => (key, DhtOutcome::Completed),
+        Err(
+            kad::PutRecordError::QuorumFailed { key, success, .. } | kad::PutRecordError::Timeout { key, success, .. },
+        ) if !success.is_empty() => (key, DhtOutcome::Completed),
+        Err(kad::PutRecordError::QuorumFailed { key, .. }) => (key, DhtOutcome::NotAcknowledged),
+        Err(kad::PutRecordError::Timeout { key, .. }) => (key, DhtOutcome::TimedOut),
     }
 }
 
