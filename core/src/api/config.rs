@@ -111,7 +111,7 @@ pub struct Limits {
     pub blacklist_at: u32,
     /// Keys whose holders are known.
     pub presences: usize,
-    /// Keys that one peer may hold.
+    /// Keys that one peer may hold, unless the [`Policy`](crate::Policy) gives it more.
     pub keys_per_peer: usize,
     /// DHT lookups under way.
     pub lookups: usize,

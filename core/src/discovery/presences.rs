@@ -40,12 +40,11 @@ pub(crate) struct Presences {
     by_key: BTreeMap<PublicKey, Known>,
     by_peer: BTreeMap<PeerId, BTreeSet<PublicKey>>,
     capacity: usize,
-    keys_per_peer: usize,
 }
 
 impl Presences {
-    pub(crate) const fn new(capacity: usize, keys_per_peer: usize) -> Self {
-        Self { by_key: BTreeMap::new(), by_peer: BTreeMap::new(), capacity, keys_per_peer }
+    pub(crate) const fn new(capacity: usize) -> Self {
+        Self { by_key: BTreeMap::new(), by_peer: BTreeMap::new(), capacity }
     }
 
     /// Whether a presence of this key and time would change anything.
@@ -53,7 +52,8 @@ impl Presences {
         self.by_key.get(key).is_none_or(|known| known.presence.issued_at < issued_at)
     }
 
-    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, is_first_hand: bool, now: Wall) -> Seen {
+    /// Takes a presence whose peer may hold as many keys.
+    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, is_first_hand: bool, keys: usize, now: Wall) -> Seen {
         let (key, presence, bytes) = presence.into_all();
         if !self.is_news(&key, presence.issued_at) {
             return Seen::Old;
@@ -68,7 +68,7 @@ impl Presences {
         if replaced.is_none() && self.by_key.len() >= self.capacity {
             return Seen::Full;
         }
-        if replaced != Some(presence.peer) && self.keys_of(&presence.peer).count() >= self.keys_per_peer {
+        if replaced != Some(presence.peer) && self.keys_of(&presence.peer).count() >= keys {
             let hearsay = self.keys_of(&presence.peer).find(|key| !self.by_key[key].is_first_hand).copied();
             let Some(hearsay) = hearsay.filter(|_| is_first_hand) else { return Seen::Full };
             self.by_key.remove(&hearsay);

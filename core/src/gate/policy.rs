@@ -14,6 +14,13 @@ pub trait Policy: Send {
         true
     }
 
+    /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say? A peer that has shown to
+    /// be worth it may hold more: a tier. [`Limits::presences`](crate::api::Limits::presences) bounds all of them together.
+    fn keys_per_peer(&mut self, peer: &PeerId, most: usize) -> usize {
+        let _ = peer;
+        most
+    }
+
     /// May this step of a session reach its machine? Asked after its author's signature has been verified.
     fn accepts_message(&mut self, author: &PublicKey, message: &SessionMessage) -> bool {
         let _ = (author, message);

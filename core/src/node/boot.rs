@@ -78,7 +78,7 @@ impl<V: Verifier> Node<V> {
             gate: Gate::new(config.network, own_key, config.clock_skew, limits, salt),
             authors: Authors::new(limits.familiar),
             policy: Box::new(NoPolicy),
-            presences: Presences::new(limits.presences, limits.keys_per_peer),
+            presences: Presences::new(limits.presences),
             own_key,
             own_peer: peer,
             signer,

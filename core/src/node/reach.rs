@@ -47,7 +47,8 @@ impl<V: Verifier> Node<V> {
     pub(super) fn on_presence(&mut self, presence: Admitted<Presence>, is_first_hand: bool) -> Result<(), Refusal> {
         let (key, peer) = (*presence.author(), presence.value().peer);
         let before = self.peer_of(&key).filter(|peer| self.connected.contains(peer));
-        match self.presences.insert(presence, is_first_hand, self.now.wall) {
+        let keys = self.policy.keys_per_peer(&peer, self.config.limits.keys_per_peer);
+        match self.presences.insert(presence, is_first_hand, keys, self.now.wall) {
             Seen::Old => return Err(Refusal::Duplicate),
             Seen::Full => return Err(Refusal::Full),
             Seen::New | Seen::Renewed => {}

@@ -310,6 +310,29 @@ fn the_embedder_s_own_rules_keep_out_what_they_say() {
     }
 }
 
+/// Gives one peer a tier of its own.
+struct Tier(PeerId);
+
+impl Policy for Tier {
+    fn keys_per_peer(&mut self, peer: &PeerId, most: usize) -> usize {
+        if *peer == self.0 { 2 * most } else { most }
+    }
+}
+
+#[test]
+fn a_peer_of_a_higher_tier_holds_more_keys() {
+    let mut desk = Desk::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
+    let [high, low] = [b"high", b"low_"].map(|name| PeerId::from_bytes(name).unwrap());
+    desk.node.set_policy(Box::new(Tier(high)));
+    for (peer, most) in [(high, 4), (low, 2)] {
+        for number in 0..=most {
+            let bytes = Puppet::new(10 * most + number).presence(peer, WALL);
+            let receive = |desk: &mut Desk| desk.input(Input::Received { from: peer, bytes });
+            if number < most { receive(&mut desk) } else { desk.refuses(Refusal::Full, receive) }
+        }
+    }
+}
+
 #[test]
 fn many_who_shout_do_not_silence_those_who_speak() {
     let limits = |limits: &mut Limits| {
