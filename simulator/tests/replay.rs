@@ -16,6 +16,11 @@ fn a_lost_presence_does_not_keep_signers_apart() {
 }
 
 #[test]
+fn a_last_word_of_a_life_before_is_not_too_old() {
+    replay(include_str!("../schedules/last-word-too-old.toml"));
+}
+
+#[test]
 fn seeds_of_the_swarm_are_silent() {
     for seed in 0..100 {
         let summary = run(&Scenario::swarm(seed).schedule(seed), Engine::Windowed(1));

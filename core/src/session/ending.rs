@@ -105,8 +105,12 @@ impl<V: Verifier> Session<V> {
     }
 
     /// After a restart: an end is remembered, and the turns go on where they are by now.
-    pub(super) fn resume_end(&mut self, context: &mut Context<'_, V>, end: End) {
+    pub(super) fn resume_end(&mut self, context: &mut Context<'_, V>, mut end: End) {
         self.live = None;
+        if let Outcome::Complete { .. } = end.outcome {
+            // It has a number of a life before, which is too old for whoever hears anything of this one first.
+            end.last_word = None;
+        }
         self.phase = match end.outcome {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
@@ -225,7 +229,11 @@ impl<V: Verifier> Session<V> {
         self.ending.confirmation.as_ref().filter(|_| is_news)
     }
 
-    pub(super) fn send_last_words(&self, context: &mut Context<'_, V>, to: usize) {
+    pub(super) fn send_last_words(&mut self, context: &mut Context<'_, V>, to: usize) {
+        if let Some(End { outcome: Outcome::Complete { signature, .. }, last_word: None }) = self.ending.end {
+            let bytes = self.seal(context, Content::Finalized { signature }).ok();
+            self.ending.end.as_mut().expect("it has ended").last_word = bytes.map(|bytes| bytes.to_vec());
+        }
         if let Some(End { last_word: Some(bytes), .. }) = &self.ending.end {
             context.news.push(News::Send(to, bytes.as_slice().into()));
         }

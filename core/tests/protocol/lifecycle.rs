@@ -377,6 +377,33 @@ fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
 }
 
 #[test]
+fn the_last_word_after_a_restart_is_not_too_old_for_who_has_heard_of_this_life() {
+    // S3, R3
+    let (desk, _, _, definition) = completed();
+    let (session, window) = (definition.id(), Config::new(Network::Regtest).limits.sequence_window);
+    let mut desk = Desk::with(Config::new(Network::Regtest), desk.records.clone().into_iter().collect(), 2);
+    let mut alice = Puppet::new(1);
+    desk.meet(&mut alice);
+    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    let nothing = || nelumbo_core::wire::Bits::collect([false; 0].into_iter());
+    for _ in 0..2 {
+        desk.refuses(Refusal::Ended, |desk| {
+            let bytes = alice.say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
+            desk.hear(&alice, bytes);
+        });
+    }
+    let steps = desk.steps_to(&alice);
+    let newest = steps.iter().map(|step| step.sequence).max().expect("the confirmation at least");
+    let last_words: std::collections::BTreeSet<_> = steps
+        .iter()
+        .filter(|step| matches!(step.content, Content::Finalized { .. }))
+        .map(|step| step.sequence)
+        .collect();
+    assert_eq!(last_words.len(), 1, "said anew once, and repeated");
+    assert!(last_words.iter().all(|sequence| newest - sequence <= window), "{last_words:?} of {newest}");
+}
+
+#[test]
 fn questions_do_not_pile_up_behind_a_slow_disk() {
     let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     desk.meet(&mut alice);
