@@ -12,6 +12,7 @@ mod reach;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -20,7 +21,7 @@ use crate::api::{
     Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, NewSession, Output,
     RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
 };
-use crate::base::{Bytes, Entropy, Mono, Now, Outbox, Timers, Wall};
+use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Review, Sentence};
@@ -38,7 +39,7 @@ pub use boot::{Boot, BootError};
 
 /// One signer's node, without a network, a disk or a clock.
 pub struct Node<V: Verifier = Secp256k1> {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     own_peer: PeerId,
     signer: Box<dyn Signer<V> + Send>,
@@ -52,7 +53,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
-    shown: BTreeMap<PeerId, Shown>,
+    shown: Map<PeerId, Shown>,
     addresses: Vec<Address>,
     own_presence: Option<Bytes>,
     /// Whether it was gossiped when there was somebody to hear it.
@@ -64,7 +65,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) resources: Catalogue<ResourceId, Resource>,
     pub(crate) reputations: Reputations,
     /// What this node offers to sign.
-    pub(crate) offer: Option<Offer>,
+    pub(crate) offer: Option<Box<Offer>>,
     /// The types that it has last advertised for.
     advertised: Vec<TransactionType>,
     /// The types for which it wants to hear of signers.
@@ -72,7 +73,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     /// When it last signed an announcement.
     issued_at: Wall,
     /// What it announces, by the name of the record in the DHT.
-    own: BTreeMap<RecordKey, Own>,
+    own: Map<RecordKey, Own>,
     protocols: Protocols,
     pub(crate) sessions: Sessions<V>,
     /// The newest record of each session: nothing said about a session leaves before it is durable.

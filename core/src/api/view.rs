@@ -68,7 +68,7 @@ impl<V: Verifier> View<'_, V> {
 
     /// What this node itself offers.
     pub fn offer(&self) -> Option<&Offer> {
-        self.node.offer.as_ref()
+        self.node.offer.as_deref()
     }
 
     /// The resources of others, by author, kind and name; without those that were withdrawn.

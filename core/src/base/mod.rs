@@ -1,6 +1,7 @@
-//! What every other module stands on: time, timers, the outbox, entropy.
+//! What every other module stands on: time, timers, the outbox, entropy, maps.
 
 mod entropy;
+mod map;
 mod outbox;
 mod scrub;
 pub(crate) mod shared;
@@ -11,6 +12,7 @@ pub use entropy::{Entropy, EntropyError};
 pub use scrub::scrubbed;
 pub use time::{Mono, Now, Wall};
 
+pub(crate) use map::Map;
 pub(crate) use outbox::Outbox;
 pub(crate) use timers::Timers;
 

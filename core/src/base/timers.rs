@@ -1,19 +1,18 @@
 //! Keyed timers: at most one per key, so that setting one again replaces it and nothing fires twice.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
+use super::map::Map;
 use super::time::Mono;
 
 /// A set of timers, each with a key that says what it is for.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
-    by_key: BTreeMap<K, Mono>,
-    by_time: BTreeSet<(Mono, K)>,
+    by_key: Map<K, Mono>,
+    by_time: Map<(Mono, K), ()>,
 }
 
 impl<K: Ord + Clone> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self { by_key: BTreeMap::new(), by_time: BTreeSet::new() }
+        Self { by_key: Map::new(), by_time: Map::new() }
     }
 
     /// Sets or replaces the timer. At the end of time it is not set: that never comes, and what a timer sets again when
@@ -23,7 +22,7 @@ impl<K: Ord + Clone> Timers<K> {
         if at == Mono::MAX {
             return;
         }
-        self.by_time.insert((at, key.clone()));
+        self.by_time.insert((at, key.clone()), ());
         self.by_key.insert(key, at);
     }
 
@@ -46,16 +45,16 @@ impl<K: Ord + Clone> Timers<K> {
     }
 
     pub(crate) fn next(&self) -> Option<&(Mono, K)> {
-        self.by_time.first()
+        self.by_time.first().map(|(timer, ())| timer)
     }
 
     /// Takes the earliest timer that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: Mono) -> Option<K> {
-        let (at, _) = self.by_time.first()?;
+        let ((at, _), ()) = self.by_time.first()?;
         if *at > now {
             return None;
         }
-        let (_, key) = self.by_time.pop_first()?;
+        let ((_, key), ()) = self.by_time.pop_first()?;
         self.by_key.remove(&key);
         Some(key)
     }

@@ -2,10 +2,10 @@
 //!
 //! Driven by `Node`.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use crate::api::OperationId;
-use crate::base::Wall;
+use crate::base::{Map, Wall};
 use crate::wire::RecordKey;
 
 /// What a directory's entry says about a record: it must be that message, or a newer one.
@@ -18,9 +18,9 @@ pub(crate) struct Listed {
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Lookups {
-    under_way: BTreeMap<OperationId, RecordKey>,
+    under_way: Map<OperationId, RecordKey>,
     waiting: VecDeque<RecordKey>,
-    listed: BTreeMap<RecordKey, Listed>,
+    listed: Map<RecordKey, Listed>,
     operations: u64,
     capacity: usize,
     room: usize,
@@ -29,14 +29,7 @@ pub(crate) struct Lookups {
 impl Lookups {
     /// Runs `capacity` lookups at once, and keeps `room` more in line.
     pub(crate) const fn new(capacity: usize, room: usize) -> Self {
-        Self {
-            under_way: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            listed: BTreeMap::new(),
-            operations: 0,
-            capacity,
-            room,
-        }
+        Self { under_way: Map::new(), waiting: VecDeque::new(), listed: Map::new(), operations: 0, capacity, room }
     }
 
     /// Puts a record in line; true when it is there now or was before. What a list says about it is held against what is

@@ -15,11 +15,12 @@ mod seen;
 mod window;
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::time::Duration;
 
-use crate::api::{Limits, Refusal};
+use crate::api::{Config, Refusal};
 use crate::base::{Bytes, Now, Wall};
-use crate::crypto::{Network, PublicKey, Verifier};
+use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
     Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
     Resource, SessionId, SessionMessage,
@@ -119,15 +120,11 @@ impl<T> Authentic<T> {
 /// The checks and what they remember.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    network: Network,
+    config: Arc<Config>,
     own_key: PublicKey,
-    clock_skew: Duration,
-    attempts: u32,
-    sequence_window: u64,
     windows: BTreeMap<SessionId, BTreeMap<PublicKey, Window>>,
     pub(crate) early: Early,
     pub(crate) neighbours: Neighbours,
-    limits: Limits,
     presences: Buckets<PublicKey>,
     advertisements: Buckets<PublicKey>,
     resources: Buckets<PublicKey>,
@@ -139,23 +136,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(
-        network: Network,
-        own_key: PublicKey,
-        clock_skew: Duration,
-        limits: &Limits,
-        salt: [u8; 32],
-    ) -> Self {
+    pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32]) -> Self {
+        let limits = &config.limits;
         Self {
-            network,
             own_key,
-            clock_skew,
-            attempts: limits.attempts,
-            sequence_window: limits.sequence_window,
             windows: BTreeMap::new(),
             early: Early::new(limits),
-            neighbours: Neighbours::new(limits),
-            limits: *limits,
+            neighbours: Neighbours::new(config.clone()),
             presences: Buckets::new(limits.presences),
             advertisements: Buckets::new(limits.advertisements),
             resources: Buckets::new(limits.resources),
@@ -163,12 +150,13 @@ impl Gate {
             kept: Kept::new(limits),
             salt,
             announcements: Buckets::new(limits.announcers),
+            config,
         }
     }
 
     /// From now on the messages of this session are checked for replay.
     pub(crate) fn watch(&mut self, session: SessionId, signers: &[PublicKey]) {
-        let window = Window::new(self.sequence_window);
+        let window = Window::new(self.config.limits.sequence_window);
         self.windows.insert(session, signers.iter().map(|signer| (*signer, window)).collect());
     }
 
@@ -187,7 +175,7 @@ impl Gate {
             DecodeError::NotCanonical => Refusal::NotCanonical,
             DecodeError::Version(_) => Refusal::Version,
         })?;
-        if message.unsigned.network != self.network {
+        if message.unsigned.network != self.config.network {
             return Err(Refusal::Network);
         }
         if message.unsigned.author == self.own_key {
@@ -208,7 +196,7 @@ impl Gate {
 
     /// Whether a session message could still be admitted, so that duplicates cost no signature check.
     fn peek(&self, author: &PublicKey, step: &SessionMessage) -> Result<(), Refusal> {
-        if step.attempt == 0 || step.attempt > self.attempts {
+        if step.attempt == 0 || step.attempt > self.config.limits.attempts {
             return Err(Refusal::Attempt);
         }
         match self.windows.get(&step.session) {
@@ -242,7 +230,7 @@ impl Gate {
         now: Now,
     ) -> Result<Admitted<Presence>, Refusal> {
         self.check_lifetime(presence.issued_at, presence.expires_at, longest, now.wall)?;
-        if !self.presences.take(authentic.author, self.limits.presences_per_key, 1, now.mono) {
+        if !self.presences.take(authentic.author, self.config.limits.presences_per_key, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(authentic.with(presence).admitted())
@@ -259,7 +247,7 @@ impl Gate {
         if advertisement.offer.as_ref().is_some_and(|offer| offer.check().is_err()) {
             return Err(Refusal::Offer);
         }
-        if !self.advertisements.take(authentic.author, self.limits.advertisements_per_key, 1, now.mono) {
+        if !self.advertisements.take(authentic.author, self.config.limits.advertisements_per_key, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(authentic.with(advertisement).admitted())
@@ -273,7 +261,7 @@ impl Gate {
         now: Now,
     ) -> Result<Admitted<Resource>, Refusal> {
         self.check_lifetime(resource.issued_at, resource.expires_at, MAX_LIFETIME, now.wall)?;
-        if !self.resources.take(authentic.author, self.limits.announcements_per_author, 1, now.mono) {
+        if !self.resources.take(authentic.author, self.config.limits.announcements_per_author, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(authentic.with(resource).admitted())
@@ -289,8 +277,8 @@ impl Gate {
         if message.to != self.own_key {
             return Err(Refusal::NotForMe);
         }
-        let until = message.issued_at.checked_add(self.clock_skew).ok_or(Refusal::NotFresh)?;
-        let is_early = now.wall.checked_add(self.clock_skew).is_none_or(|latest| message.issued_at > latest);
+        let until = message.issued_at.checked_add(self.config.clock_skew).ok_or(Refusal::NotFresh)?;
+        let is_early = now.wall.checked_add(self.config.clock_skew).is_none_or(|latest| message.issued_at > latest);
         if is_early || until < now.wall {
             return Err(Refusal::NotFresh);
         }
@@ -309,7 +297,7 @@ impl Gate {
         now: Now,
     ) -> Result<(), Refusal> {
         definition.check(longest).map_err(|_| Refusal::Definition)?;
-        if definition.id() != *session || definition.network != self.network {
+        if definition.id() != *session || definition.network != self.config.network {
             return Err(Refusal::Definition);
         }
         if definition.creator_key() != author {
@@ -317,7 +305,7 @@ impl Gate {
         }
         self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
         let keys = definition.keys.len() as u64;
-        if !self.announcements.take(*author, self.limits.announced_keys, keys, now.mono) {
+        if !self.announcements.take(*author, self.config.limits.announced_keys, keys, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         definition.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
@@ -327,7 +315,7 @@ impl Gate {
         let is_fresh = until > from
             && until.since(from) <= longest
             && until > now
-            && now.checked_add(self.clock_skew).is_some_and(|latest| from <= latest);
+            && now.checked_add(self.config.clock_skew).is_some_and(|latest| from <= latest);
         if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
     }
 

@@ -6,13 +6,13 @@
 //! Invariant: bounded by `Limits`; a neighbour in bad standing is never forgotten before its time is over. Driven by the
 //! gate.
 
-use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::Channel;
 use super::quota::Bucket;
-use crate::api::{Limits, Refusal, Standing};
-use crate::base::Mono;
+use crate::api::{Config, Refusal, Standing};
+use crate::base::{Map, Mono};
 use crate::wire::PeerId;
 
 const GRAYLIST_FOR: Duration = Duration::from_secs(60 * 60);
@@ -62,20 +62,15 @@ impl Neighbour {
 /// All neighbours.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
-    by_peer: BTreeMap<PeerId, Neighbour>,
+    by_peer: Map<PeerId, Neighbour>,
     all_messages: Bucket,
     all_bytes: Bucket,
-    limits: Limits,
+    config: Arc<Config>,
 }
 
 impl Neighbours {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            by_peer: BTreeMap::new(),
-            all_messages: Bucket::default(),
-            all_bytes: Bucket::default(),
-            limits: *limits,
-        }
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { by_peer: Map::new(), all_messages: Bucket::default(), all_bytes: Bucket::default(), config }
     }
 
     /// Lets a message of this size in, or says why not. Nothing of the message has been looked at.
@@ -83,8 +78,9 @@ impl Neighbours {
         if size > channel.max_size() {
             return Err(Refusal::Oversized);
         }
-        let limits = self.limits;
-        let neighbour = self.get(peer, now).ok_or(Refusal::Full)?;
+        let Self { by_peer, all_messages, all_bytes, config } = self;
+        let limits = &config.limits;
+        let neighbour = account(by_peer, limits.neighbours, peer, now).ok_or(Refusal::Full)?;
         match neighbour.standing {
             Standing::Good => {}
             Standing::Graylisted => return Err(Refusal::Graylisted),
@@ -97,9 +93,7 @@ impl Neighbours {
             return Err(Refusal::PeerQuota);
         }
         let is_reserved = neighbour.reserved.take(limits.messages_reserved_per_peer, 1, now);
-        if is_reserved
-            || (self.all_messages.take(limits.messages, 1, now) && self.all_bytes.take(limits.bytes, size, now))
-        {
+        if is_reserved || (all_messages.take(limits.messages, 1, now) && all_bytes.take(limits.bytes, size, now)) {
             Ok(())
         } else {
             Err(Refusal::TotalQuota)
@@ -108,7 +102,7 @@ impl Neighbours {
 
     /// Whether so many messages and bytes would all be let in now.
     pub(crate) fn affords(&self, peer: &PeerId, messages: usize, bytes: usize, now: Mono) -> bool {
-        let (limits, messages, bytes) = (&self.limits, messages as u64, bytes as u64);
+        let (limits, messages, bytes) = (&self.config.limits, messages as u64, bytes as u64);
         let (mut all_messages, mut all_bytes) = (self.all_messages, self.all_bytes);
         let mut neighbour = self.by_peer.get(peer).copied().unwrap_or_default();
         neighbour.refresh(now);
@@ -122,8 +116,8 @@ impl Neighbours {
     /// Holds a refusal against the neighbour that could have avoided it.
     pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Sentence> {
         let penalty = refusal.penalty();
-        let limits = self.limits;
-        let neighbour = self.get(peer, now).filter(|_| penalty > 0)?;
+        let limits = &self.config.limits;
+        let neighbour = account(&mut self.by_peer, limits.neighbours, peer, now).filter(|_| penalty > 0)?;
         neighbour.penalty = neighbour.penalty.saturating_add(penalty);
         if neighbour.penalty >= limits.blacklist_at && neighbour.standing != Standing::Blacklisted {
             let time = BLACKLIST_FOR.saturating_mul((1 << neighbour.bans.min(16)).min(LONGEST_BAN));
@@ -140,7 +134,7 @@ impl Neighbours {
 
     /// Bans a peer by hand, until it is pardoned. False when there is no room to remember it.
     pub(crate) fn ban(&mut self, peer: &PeerId, now: Mono) -> bool {
-        let neighbour = self.get(peer, now);
+        let neighbour = account(&mut self.by_peer, self.config.limits.neighbours, peer, now);
         neighbour.map(|neighbour| (neighbour.standing, neighbour.until) = (Standing::Blacklisted, None)).is_some()
     }
 
@@ -160,19 +154,25 @@ impl Neighbours {
     pub(crate) fn count(&self, standing: Standing) -> usize {
         self.by_peer.values().filter(|neighbour| neighbour.standing == standing).count()
     }
+}
 
-    fn get(&mut self, peer: &PeerId, now: Mono) -> Option<&mut Neighbour> {
-        if !self.by_peer.contains_key(peer) && self.by_peer.len() >= self.limits.neighbours {
-            self.by_peer.retain(|_, neighbour| {
-                neighbour.refresh(now);
-                !neighbour.is_forgettable()
-            });
-            if self.by_peer.len() >= self.limits.neighbours {
-                return None;
-            }
+/// A peer's account, if there is one or room for one among so many.
+fn account<'a>(
+    by_peer: &'a mut Map<PeerId, Neighbour>,
+    capacity: usize,
+    peer: &PeerId,
+    now: Mono,
+) -> Option<&'a mut Neighbour> {
+    if by_peer.len() >= capacity && !by_peer.contains_key(peer) {
+        by_peer.retain(|_, neighbour| {
+            neighbour.refresh(now);
+            !neighbour.is_forgettable()
+        });
+        if by_peer.len() >= capacity {
+            return None;
         }
-        let neighbour = self.by_peer.entry(*peer).or_default();
-        neighbour.refresh(now);
-        Some(neighbour)
     }
+    let neighbour = by_peer.or_insert_with(*peer, Neighbour::default);
+    neighbour.refresh(now);
+    Some(neighbour)
 }

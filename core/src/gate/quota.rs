@@ -1,11 +1,10 @@
 //! How much of something is allowed over time: token buckets, one integer each (the generic cell rate algorithm of
 //! ITU-T I.371), and bounded tables of them.
 
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use crate::api::Quota;
-use crate::base::Mono;
+use crate::base::{Map, Mono};
 
 /// How full one bucket is: at this time it would be full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,18 +32,18 @@ impl Bucket {
 /// A bucket for each key. A full bucket says nothing and is not kept.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
-    by_key: BTreeMap<K, Bucket>,
+    by_key: Map<K, Bucket>,
     capacity: usize,
 }
 
 impl<K: Ord> Buckets<K> {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_key: BTreeMap::new(), capacity }
+        Self { by_key: Map::new(), capacity }
     }
 
     /// Takes tokens from the key's bucket. Refused as well when there is no room for another bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        self.has_room(&key, now) && self.by_key.entry(key).or_default().take(quota, tokens, now)
+        self.has_room(&key, now) && self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
     }
 
     /// Whether the key has a bucket, or there is room for one.

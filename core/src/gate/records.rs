@@ -7,7 +7,6 @@
 //!
 //! Driven by `Node`.
 
-use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -15,7 +14,7 @@ use core::time::Duration;
 use super::quota::Buckets;
 use super::{Channel, Gate};
 use crate::api::{Limits, Quota, Refusal};
-use crate::base::{Bytes, Mono, Now, Wall};
+use crate::base::{Bytes, Map, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{Body, Entry, Label, Log, Message, PeerId, RecordKey};
 
@@ -25,7 +24,7 @@ pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What is kept of whom, and how much each peer may still hand over.
 #[derive(Debug)]
 pub(super) struct Kept {
-    by_author: BTreeMap<PublicKey, BTreeMap<RecordKey, Wall>>,
+    by_author: Map<PublicKey, Map<RecordKey, Wall>>,
     count: usize,
     capacity: usize,
     per_author: usize,
@@ -37,7 +36,7 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
-            by_author: BTreeMap::new(),
+            by_author: Map::new(),
             count: 0,
             capacity: limits.records,
             per_author: limits.resources_per_author,
@@ -78,7 +77,7 @@ impl Kept {
             }
             self.count += 1;
         }
-        self.by_author.entry(author).or_default().insert(key, until);
+        self.by_author.or_insert_with(author, Map::new).insert(key, until);
         Ok(())
     }
 
@@ -169,7 +168,7 @@ impl Gate {
     /// Whether an entry of a list is of this network and this time. Its signature has not been looked at.
     pub(crate) fn is_entry_valid(&self, entry: &Entry, now: Wall) -> bool {
         let listing = &entry.listing;
-        entry.message.unsigned.network == self.network
+        entry.message.unsigned.network == self.config.network
             && self.check_lifetime(listing.issued_at, listing.expires_at, MAX_LIFETIME, now).is_ok()
     }
 }

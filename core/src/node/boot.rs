@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -9,7 +10,7 @@ use super::Node;
 use super::protocols::Protocols;
 use super::reach::SETTLE_ADDRESSES;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
-use crate::base::{Entropy, Now, Outbox, Timers, Wall};
+use crate::base::{Entropy, Map, Now, Outbox, Timers, Wall};
 use crate::crypto::{Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
@@ -64,18 +65,20 @@ impl fmt::Display for BootError {
 impl core::error::Error for BootError {}
 
 impl<V: Verifier> Node<V> {
-    /// A node that remembers what its journal does. Sessions that had not ended go on with a new attempt.
+    /// A node that remembers what its journal does. Sessions that had not ended go on with a new attempt. Many nodes can
+    /// share one configuration.
     ///
     /// # Errors
     /// When the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
     /// nonce for it, and honest signers would take it for a liar.
-    pub fn new(config: Config, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
+    pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
+        let config = config.into();
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
         let limits = &config.limits;
         let salt = entropy.stream("ranks").bytes32();
         let mut node = Self {
-            gate: Gate::new(config.network, own_key, config.clock_skew, limits, salt),
+            gate: Gate::new(config.clone(), own_key, salt),
             authors: Authors::new(limits.familiar),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences),
@@ -87,7 +90,7 @@ impl<V: Verifier> Node<V> {
             weights: entropy.stream("weights"),
             now,
             connected: BTreeSet::new(),
-            shown: BTreeMap::new(),
+            shown: Map::new(),
             addresses: Vec::new(),
             own_presence: None,
             is_presence_gossip: false,
@@ -101,7 +104,7 @@ impl<V: Verifier> Node<V> {
             advertised: Vec::new(),
             subscribed: BTreeSet::new(),
             issued_at: Wall::default(),
-            own: BTreeMap::new(),
+            own: Map::new(),
             protocols: Protocols::new(),
             sessions: Sessions::new(),
             barriers: BTreeMap::new(),
@@ -124,7 +127,7 @@ impl<V: Verifier> Node<V> {
                 }
                 Remembered::Offer(offer) => {
                     node.advertised.clone_from(&offer.types);
-                    node.offer = Some(*offer);
+                    node.offer = Some(offer);
                     node.timers.set(TimerReason::Advertisement, now.mono.after(SETTLE_ADDRESSES));
                 }
             }

@@ -42,7 +42,7 @@ impl<V: Verifier> Node<V> {
         match command {
             Command::Advertise(offer) => {
                 offer.check().map_err(CommandError::Offer)?;
-                self.offer = Some(*offer);
+                self.offer = Some(offer);
                 self.remember_offer();
                 self.advertise().map_err(CommandError::Signer)
             }
@@ -93,7 +93,7 @@ impl<V: Verifier> Node<V> {
     // What this node announces.
 
     fn remember_offer(&mut self) {
-        let record = self.offer.clone().map(|offer| Record::Offer(Box::new(offer)).encode());
+        let record = self.offer.clone().map(|offer| Record::Offer(offer).encode());
         self.outbox.persist(journal::OFFER_KEY.to_vec(), record);
     }
 
@@ -101,7 +101,7 @@ impl<V: Verifier> Node<V> {
     pub(super) fn advertise(&mut self) -> Result<(), SignerError> {
         let Some(offer) = self.offer.clone() else { return Ok(()) };
         self.timers.set(TimerReason::Advertisement, self.now.mono.after(self.advertisement_lifetime() / 2));
-        let expires_at = self.publish_offer(Some(offer))?;
+        let expires_at = self.publish_offer(Some(*offer))?;
         self.outbox.push(Output::Event(Event::Advertised { expires_at }));
         Ok(())
     }
@@ -184,7 +184,7 @@ impl<V: Verifier> Node<V> {
             return;
         }
         self.routes.on_announced(self.now.mono);
-        for (key, own) in &self.own {
+        for (key, own) in self.own.iter() {
             self.outbox.push(own.store(key, now));
         }
         if let Some(bytes) = self.own_presence.clone().filter(|_| !self.is_presence_gossip) {

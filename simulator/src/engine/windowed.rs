@@ -130,6 +130,8 @@ struct Meeting<N> {
 }
 
 const NEVER: u64 = u64::MAX;
+/// For how many notes room is kept from one window to the next.
+const KEPT: usize = 4096;
 
 impl<N: Send> Meeting<N> {
     fn new<M: Machine<Note = N>>(
@@ -182,7 +184,12 @@ impl<N: Send> Meeting<N> {
             }
             self.events.fetch_add(worker.tally.events - events, Ordering::SeqCst);
             if !worker.notes.is_empty() {
-                lock(&self.notes).append(&mut worker.notes);
+                let mut notes = lock(&self.notes);
+                if notes.is_empty() {
+                    std::mem::swap(&mut *notes, &mut worker.notes);
+                } else {
+                    notes.append(&mut worker.notes);
+                }
             }
             self.next.fetch_min(worker.next_window().unwrap_or(NEVER), Ordering::SeqCst);
             self.barrier.wait();
@@ -211,6 +218,8 @@ impl<N: Send> Meeting<N> {
             self.is_over.store(true, Ordering::SeqCst);
         }
         notes.clear();
+        // At the start everybody has something to tell.
+        notes.shrink_to(KEPT);
     }
 
     fn post(&self, streams: Option<Vec<Stream>>) {

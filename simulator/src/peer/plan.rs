@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(super) held: usize,
     /// Until when adversaries strike out of turn: floods have an end, so that runs do too.
     pub(super) strikes_until: Nanos,
-    config: Config,
+    config: Arc<Config>,
     by_node: BTreeMap<u32, Vec<(Nanos, usize)>>,
     contacts: BTreeMap<u32, BTreeSet<u32>>,
     copies: BTreeSet<u32>,
@@ -98,7 +98,7 @@ impl Plan {
             limits,
             held,
             strikes_until,
-            config,
+            config: Arc::new(config),
             by_node,
             contacts,
             copies,
@@ -126,11 +126,11 @@ impl Plan {
         self
     }
 
-    pub(super) fn config(&self, hoards: bool) -> Config {
+    pub(super) fn config(&self, hoards: bool) -> Arc<Config> {
         let mut config = self.config.clone();
         if hoards {
-            config.limits.sessions *= 4;
-            config.limits.ended *= 4;
+            let limits = &mut Arc::make_mut(&mut config).limits;
+            (limits.sessions, limits.ended) = (4 * limits.sessions, 4 * limits.ended);
         }
         config
     }
