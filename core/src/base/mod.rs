@@ -1,4 +1,4 @@
-//! What every other module stands on: time, timers, the outbox, entropy, maps.
+//! What every other module stands on: time, timers, the outbox, entropy, maps with few entries, a clean stack.
 
 mod entropy;
 mod map;
