@@ -74,7 +74,7 @@ fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
     let nonce = author.nonce(slot, &keys, &definition.message).expect("a fresh slot");
     let mut say =
         |sequence, content| say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content }));
-    let mut messages = vec![say(1, Content::Announce { definition, nonce })];
+    let mut messages = vec![say(1, Content::Announce { definition: definition.into(), nonce })];
     messages.extend((2..count).map(|sequence| say(sequence, Content::Confirmed)));
     messages
 }

@@ -11,7 +11,7 @@ mod protocols;
 mod reach;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -76,8 +76,6 @@ pub struct Node<V: Verifier = Secp256k1> {
     own: Map<RecordKey, Own>,
     protocols: Protocols,
     pub(crate) sessions: Sessions<V>,
-    /// The newest record of each session: nothing said about a session leaves before it is durable.
-    barriers: BTreeMap<SessionId, RecordSequence>,
     pub(crate) timers: Timers<TimerReason>,
     pub(crate) outbox: Outbox,
     pub(crate) refusals: RefusalCounts,
@@ -145,7 +143,7 @@ impl<V: Verifier> Node<V> {
                     expires_at: created_at.checked_add(self.config.session_timeout).unwrap_or(created_at),
                     nonce: self.entropy.bytes32(),
                 };
-                self.create(id, definition)?;
+                self.create(id, Arc::new(definition))?;
             }
             Command::Join(session) => self.step(session, |session, context| session.join(context))?,
             Command::Abort(session, reason) => {
@@ -232,7 +230,7 @@ impl<V: Verifier> Node<V> {
 
     /// Whether everything that is said of a session waits for its records: more of it would only pile up.
     fn is_silent(&self, session: &SessionId) -> bool {
-        !self.outbox.is_durable(self.barrier(session))
+        self.sessions.get(session).is_some_and(|session| !self.outbox.is_durable(session.barrier))
     }
 
     /// Counts a refusal, and holds it against the neighbour that could have avoided it.
@@ -331,7 +329,7 @@ impl<V: Verifier> Node<V> {
             }
             Body::Advertisement(advertisement) => {
                 let is_first_hand = from == Some(&advertisement.peer);
-                let advertisement = self.gate.admit_advertisement(authentic, advertisement, self.now)?;
+                let advertisement = self.gate.admit_advertisement(authentic, *advertisement, self.now)?;
                 self.on_advertisement(advertisement, is_first_hand)
             }
             Body::Request(definition) => {
@@ -375,20 +373,26 @@ impl<V: Verifier> Node<V> {
 
     fn on_step(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
         let id = step.value().session;
-        if self.sessions.get(&id).is_none() {
-            let Content::Announce { definition, .. } = &step.value().content else {
-                self.gate.early.keep(step, self.now.mono)?;
-                self.watch_early();
-                return Ok(());
-            };
-            let definition = definition.clone();
-            self.open_announced(*step.author(), id, definition)?;
+        if let Some(session) = self.sessions.get(&id) {
+            return self.admit(step, &session.definition().clone());
         }
-        self.admit(step)
+        let Content::Announce { definition, .. } = &step.value().content else {
+            self.gate.early.keep(step, self.now.mono)?;
+            self.watch_early();
+            return Ok(());
+        };
+        let definition = definition.clone();
+        self.open_announced(*step.author(), id, definition.clone())?;
+        self.admit(step, &definition)
     }
 
     /// Opens a session that its creator asks for, and lets the embedder's rules or the embedder look at it.
-    fn open_announced(&mut self, creator: PublicKey, id: SessionId, definition: Definition) -> Result<(), Refusal> {
+    fn open_announced(
+        &mut self,
+        creator: PublicKey,
+        id: SessionId,
+        definition: Arc<Definition>,
+    ) -> Result<(), Refusal> {
         let lifetime = self.config.session_timeout;
         self.gate.check_definition(&creator, &id, &definition, lifetime, self.now)?;
         if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
@@ -400,11 +404,11 @@ impl<V: Verifier> Node<V> {
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
         let review = self.policy.review(&definition);
-        self.adopt(Session::announced(definition, keys, me, self.now.mono));
+        self.adopt(Session::announced(definition.clone(), keys, me, self.now.mono));
         self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
         self.find_request(id);
         for early in self.gate.early.take(&id) {
-            if let Err(refusal) = self.admit(early) {
+            if let Err(refusal) = self.admit(early, &definition) {
                 self.refusals.count(refusal);
             }
         }
@@ -417,14 +421,13 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
-    fn admit(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
+    fn admit(&mut self, step: Authentic<SessionMessage>, definition: &Definition) -> Result<(), Refusal> {
         let id = step.value().session;
-        let session = self.sessions.get(&id).ok_or(Refusal::Ended)?;
-        let admitted = self.gate.admit_step(step, session.definition())?;
+        let admitted = self.gate.admit_step(step, definition)?;
         self.run(id, |session, context| session.on_message(context, admitted)).ok_or(Refusal::Ended)?
     }
 
-    fn create(&mut self, command: CommandId, definition: Definition) -> Result<(), CommandError> {
+    fn create(&mut self, command: CommandId, definition: Arc<Definition>) -> Result<(), CommandError> {
         definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
         self.check_listed(&definition)?;
         if !self.sessions.has_room(&self.config.limits, None) {
@@ -487,19 +490,19 @@ impl<V: Verifier> Node<V> {
             self.forget(id, None);
         } else {
             self.persist(&id, None);
-            self.barriers.remove(&id);
         }
     }
 
     /// The session is gone, and so is all that is known of it but what this record says.
     fn forget(&mut self, id: SessionId, record: Option<Record>) {
         self.gate.unwatch(&id);
-        self.persist(&id, record);
-        self.settle(id, Vec::from([News::Event(Event::SessionClosed { session: id })]));
+        let barrier = self.persist(&id, record);
+        let event = Event::SessionClosed { session: id };
+        tracing::debug!(?event, "session");
+        self.outbox.push_after(barrier, Output::Event(event));
         for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
             self.timers.cancel(&reason);
         }
-        self.barriers.remove(&id);
     }
 
     /// A command's step of a session.
@@ -532,16 +535,17 @@ impl<V: Verifier> Node<V> {
 
     /// Turns a session's news into outputs and timers. This alone decides who hears them.
     fn settle(&mut self, id: SessionId, news: Vec<News>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (definition, mut barrier) = (session.definition().clone(), session.barrier);
+        let (signers, has_ended) = (&definition.keys, session.phase().has_ended());
         for item in news {
             match item {
-                News::Record(record) => self.persist(&id, Some(Record::Session(Box::new(record)))),
-                News::Send(index, bytes) => self.send_to_signer(id, index, bytes),
+                News::Record(record) => barrier = self.persist(&id, Some(Record::Session(record))),
+                News::Send(index, bytes) => self.send_to_signer(signers[index], bytes, barrier),
                 News::Event(event) => {
                     tracing::debug!(?event, "session");
-                    let definition = self.sessions.get(&id).map(|session| session.definition().clone());
-                    let keys = definition.iter().flat_map(|definition| &definition.keys);
-                    self.reputations.learn(&event, keys.copied().filter(|key| *key != self.own_key));
-                    self.outbox.push_after(self.barrier(&id), Output::Event(event));
+                    self.reputations.learn(&event, signers.iter().copied().filter(|key| *key != self.own_key));
+                    self.outbox.push_after(barrier, Output::Event(event));
                 }
                 News::Timer(timer, after) => {
                     let reason = match timer {
@@ -556,19 +560,18 @@ impl<V: Verifier> Node<V> {
                 }
             }
         }
-        if self.sessions.settle(&id) {
+        if has_ended && self.sessions.settle(&id) {
             self.unlist_request(&id);
             self.release_signers(&id);
         }
     }
 
-    fn persist(&mut self, id: &SessionId, record: Option<Record>) {
+    fn persist(&mut self, id: &SessionId, record: Option<Record>) -> RecordSequence {
         let sequence = self.outbox.persist(Record::key(id), record.map(|record| record.encode()));
-        self.barriers.insert(*id, sequence);
-    }
-
-    fn barrier(&self, id: &SessionId) -> RecordSequence {
-        self.barriers.get(id).copied().unwrap_or_default()
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.barrier = sequence;
+        }
+        sequence
     }
 
     fn watch_early(&mut self) {

@@ -58,7 +58,7 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     };
     let mut messages = vec![
         say(&mut author, Body::Presence(presence)),
-        say(&mut author, Body::Advertisement(advertisement)),
+        say(&mut author, Body::Advertisement(Box::new(advertisement))),
         say(&mut author, Body::Resource(resource)),
     ];
     let own = Signer::<Secp256k1>::public_key(&author);
@@ -83,7 +83,7 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).unwrap();
     let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
     let nonce = author.nonce(slot, &aggregate, &definition.message).unwrap();
-    let content = Content::Announce { definition, nonce };
+    let content = Content::Announce { definition: definition.into(), nonce };
     messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
     // Enough of them to make the author familiar; they are refused, because the session is not complete.
     for sequence in 2..8 {

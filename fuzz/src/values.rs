@@ -161,9 +161,9 @@ fn discovery(source: &mut Source<'_>) -> Body {
         0 => {
             let Presence { peer, addresses, issued_at, expires_at } = presence(source);
             let offer = source.flag().then(|| offer(source));
-            Body::Advertisement(Advertisement { peer, addresses, offer, issued_at, expires_at })
+            Body::Advertisement(Box::new(Advertisement { peer, addresses, offer, issued_at, expires_at }))
         }
-        1 => Body::Request(definition(source)),
+        1 => Body::Request(definition(source).into()),
         2 => Body::Resource(Resource {
             kind: label(source),
             name: label(source),
@@ -190,7 +190,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
 
 pub(crate) fn content(source: &mut Source<'_>) -> Content {
     match source.below(7) {
-        0 => Content::Announce { definition: definition(source), nonce: nonce(source) },
+        0 => Content::Announce { definition: definition(source).into(), nonce: nonce(source) },
         1 => Content::Join { nonce: nonce(source) },
         2 => Content::Partial { nonces: source.array(), partial: PartialSignature::from_bytes(source.array()) },
         3 => Content::Finalized { signature: Signature::from_bytes(source.array()) },

@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
-use core::mem::take;
+use core::mem::{replace, take};
 
 /// Up to how many entries are looked for in a sorted vector.
 const FEW: usize = 16;
@@ -83,8 +83,11 @@ impl<K: Ord, V> Map<K, V> {
 
     /// Sets the key's value, and returns the one before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Self::Many(entries) = self {
+            return entries.insert(key, value);
+        }
         match self.get_mut(&key) {
-            Some(before) => Some(core::mem::replace(before, value)),
+            Some(before) => Some(replace(before, value)),
             None => {
                 self.or_insert_with(key, || value);
                 None

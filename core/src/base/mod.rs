@@ -8,6 +8,8 @@ pub(crate) mod shared;
 mod time;
 mod timers;
 
+use core::cmp::Ordering;
+
 pub use entropy::{Entropy, EntropyError};
 pub use scrub::scrubbed;
 pub use time::{Mono, Now, Wall};
@@ -15,6 +17,19 @@ pub use time::{Mono, Now, Wall};
 pub(crate) use map::Map;
 pub(crate) use outbox::Outbox;
 pub(crate) use timers::Timers;
+
+/// The order of byte strings of one length, eight bytes at a time: hashes and keys, which maps compare all the time, differ
+/// in the first eight or are the same.
+pub(crate) fn compare<const N: usize>(one: &[u8; N], other: &[u8; N]) -> Ordering {
+    let ((heads, rest), (other_heads, other_rest)) = (one.as_chunks(), other.as_chunks());
+    for (head, other) in heads.iter().zip(other_heads) {
+        match u64::from_be_bytes(*head).cmp(&u64::from_be_bytes(*other)) {
+            Ordering::Equal => {}
+            different => return different,
+        }
+    }
+    rest.cmp(other_rest)
+}
 
 /// Bytes that several outputs share, such as one message to many signers.
 pub type Bytes = alloc::sync::Arc<[u8]>;

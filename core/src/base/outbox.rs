@@ -4,7 +4,7 @@
 //! Invariant: an output pushed behind a record never leaves before the host has said that the record is on the disk.
 //! Driven by `Node`, which alone pushes, and by the host's `Persisted`.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use crate::api::{Output, RecordSequence};
 
@@ -12,8 +12,8 @@ use crate::api::{Output, RecordSequence};
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     ready: VecDeque<Output>,
-    held: BTreeMap<(RecordSequence, u64), Output>,
-    pushed: u64,
+    /// By the record that each waits for, then in the order in which they came.
+    held: VecDeque<(RecordSequence, Output)>,
     last_record: RecordSequence,
     durable: RecordSequence,
 }
@@ -35,8 +35,8 @@ impl Outbox {
         if after <= self.durable {
             self.ready.push_back(output);
         } else {
-            self.pushed += 1;
-            self.held.insert((after, self.pushed), output);
+            let at = self.held.partition_point(|(record, _)| *record <= after);
+            self.held.insert(at, (after, output));
         }
     }
 
@@ -44,12 +44,8 @@ impl Outbox {
     /// the host's mistake and releases nothing beyond what exists.
     pub(crate) fn persisted(&mut self, sequence: RecordSequence) {
         self.durable = self.durable.max(sequence.min(self.last_record));
-        while let Some(entry) = self.held.first_entry() {
-            if entry.key().0 > self.durable {
-                break;
-            }
-            self.ready.push_back(entry.remove());
-        }
+        let released = self.held.partition_point(|(record, _)| *record <= self.durable);
+        self.ready.extend(self.held.drain(..released).map(|(_, output)| output));
     }
 
     /// Whether this record is on the disk, so that what follows it would not wait.

@@ -18,12 +18,15 @@ impl<K: Ord + Clone> Timers<K> {
     /// Sets or replaces the timer. At the end of time it is not set: that never comes, and what a timer sets again when
     /// it fires would never end.
     pub(crate) fn set(&mut self, key: K, at: Mono) {
-        self.cancel(&key);
         if at == Mono::MAX {
-            return;
+            return self.cancel(&key);
         }
-        self.by_time.insert((at, key.clone()), ());
-        self.by_key.insert(key, at);
+        match self.by_key.insert(key.clone(), at) {
+            Some(before) if before == at => return,
+            Some(before) => drop(self.by_time.remove(&(before, key.clone()))),
+            None => {}
+        }
+        self.by_time.insert((at, key), ());
     }
 
     /// Sets the timer unless it is already set.

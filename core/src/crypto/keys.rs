@@ -4,6 +4,7 @@
 //! until [`PublicKey::validate`] or a use of it says otherwise; a [`SecretKey`] is in 1..n, exists once, and is wiped.
 
 use alloc::boxed::Box;
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -17,14 +18,26 @@ use super::comb;
 use super::curve;
 use super::group::AffinePoint;
 use super::text::{self, HexError};
-use crate::base::scrubbed;
+use crate::base::{compare, scrubbed};
 
 /// A public key in its compressed encoding of 33 bytes, ordered bytewise.
 ///
 /// Decoding checks the prefix only, because the wire must stay cheap: a point off the curve is found by
 /// [`validate`](Self::validate), by key aggregation, and by every verification, which then fails.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey([u8; 33]);
+
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Why something is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,13 +40,25 @@ impl<V: Verifier> Authors<V> {
     /// Whether a signature is its author's. Signers of sessions are remembered, and nobody else.
     pub(super) fn verify(&mut self, verifier: &V, claim: Claim, is_signer: bool) -> bool {
         let (author, digest, signature) = &claim;
-        let is_valid = match (self.verdicts.get(&claim), self.prepared(author)) {
+        let known = self.known.get_mut(author);
+        let prepared = known.as_ref().and_then(|known| known.prepared.as_ref());
+        let is_valid = match (self.verdicts.get(&claim), prepared) {
             (Some(verdict), _) => *verdict,
             (None, Some(prepared)) => verifier.verify_prepared(prepared, digest, signature),
             (None, None) => verifier.verify(author, digest, signature),
         };
         if is_valid && is_signer {
-            self.remember(verifier, author);
+            self.heard += 1;
+            match known {
+                Some(known) => {
+                    known.heard = self.heard;
+                    known.messages = known.messages.saturating_add(1);
+                    if known.messages == FAMILIAR_AFTER {
+                        known.prepared = verifier.prepare(author);
+                    }
+                }
+                None => self.meet(author),
+            }
         }
         is_valid
     }
@@ -71,21 +83,16 @@ impl<V: Verifier> Authors<V> {
         self.known.get(author)?.prepared.as_ref()
     }
 
-    fn remember(&mut self, verifier: &V, author: &PublicKey) {
-        if !self.known.contains_key(author) && self.known.len() >= self.capacity {
+    /// Remembers somebody who is not known yet.
+    fn meet(&mut self, author: &PublicKey) {
+        if self.known.len() >= self.capacity {
             let silent = self.known.iter().min_by_key(|(_, known)| known.heard).map(|(author, _)| *author);
             match silent {
                 Some(silent) => drop(self.known.remove(&silent)),
                 None => return,
             }
         }
-        self.heard += 1;
-        let known = self.known.entry(*author).or_insert(Known { messages: 0, heard: 0, prepared: None });
-        known.heard = self.heard;
-        known.messages = known.messages.saturating_add(1);
-        if known.messages == FAMILIAR_AFTER {
-            known.prepared = verifier.prepare(author);
-        }
+        self.known.insert(*author, Known { messages: 1, heard: self.heard, prepared: None });
     }
 }
 

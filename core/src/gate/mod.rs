@@ -14,6 +14,7 @@ mod records;
 mod seen;
 mod window;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -117,12 +118,22 @@ impl<T> Authentic<T> {
     }
 }
 
+/// A session's signers, by key, with what has been seen of each.
+#[derive(Debug)]
+struct Signers(Box<[(PublicKey, Window)]>);
+
+impl Signers {
+    fn find(&self, author: &PublicKey) -> Result<usize, Refusal> {
+        self.0.binary_search_by(|(signer, _)| signer.cmp(author)).map_err(|_| Refusal::NotASigner)
+    }
+}
+
 /// The checks and what they remember.
 #[derive(Debug)]
 pub(crate) struct Gate {
     config: Arc<Config>,
     own_key: PublicKey,
-    windows: BTreeMap<SessionId, BTreeMap<PublicKey, Window>>,
+    windows: BTreeMap<SessionId, Signers>,
     pub(crate) early: Early,
     pub(crate) neighbours: Neighbours,
     presences: Buckets<PublicKey>,
@@ -157,7 +168,7 @@ impl Gate {
     /// From now on the messages of this session are checked for replay.
     pub(crate) fn watch(&mut self, session: SessionId, signers: &[PublicKey]) {
         let window = Window::new(self.config.limits.sequence_window);
-        self.windows.insert(session, signers.iter().map(|signer| (*signer, window)).collect());
+        self.windows.insert(session, Signers(signers.iter().map(|signer| (*signer, window)).collect()));
     }
 
     /// The session is gone.
@@ -201,7 +212,7 @@ impl Gate {
         }
         match self.windows.get(&step.session) {
             None => Ok(()),
-            Some(signers) => signers.get(author).ok_or(Refusal::NotASigner)?.peek(step.attempt, step.sequence),
+            Some(signers) => signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence),
         }
     }
 
@@ -330,7 +341,7 @@ impl Gate {
             if definition.creator_key() != &step.author {
                 return Err(Refusal::NotTheCreator);
             }
-            if announced != definition {
+            if **announced != *definition {
                 return Err(Refusal::Definition);
             }
         } else if matches!(content, Content::Join { .. }) && definition.creator_key() == &step.author {
@@ -338,8 +349,8 @@ impl Gate {
             return Err(Refusal::Definition);
         }
         let signers = self.windows.get_mut(&session).ok_or(Refusal::Ended)?;
-        let window = signers.get_mut(&step.author).ok_or(Refusal::NotASigner)?;
-        window.take(attempt, sequence)?;
+        let signer = signers.find(&step.author)?;
+        signers.0[signer].1.take(attempt, sequence)?;
         Ok(step.admitted())
     }
 }

@@ -13,13 +13,13 @@ pub(crate) struct Window {
     newest: u64,
     // Bit k stands for `newest - k`.
     seen: u128,
-    reach: u64,
+    reach: u8,
 }
 
 impl Window {
     /// A window that reaches `reach` numbers down; at most 127.
     pub(crate) fn new(reach: u64) -> Self {
-        Self { attempt: 0, newest: 0, seen: 0, reach: reach.min(127) }
+        Self { attempt: 0, newest: 0, seen: 0, reach: reach.min(127) as u8 }
     }
 
     /// Whether the number could be taken.
@@ -28,7 +28,7 @@ impl Window {
             return Err(Refusal::StaleAttempt);
         }
         let newest = if attempt == self.attempt { self.newest } else { 0 };
-        if sequence == 0 || newest.saturating_sub(sequence) > self.reach {
+        if sequence == 0 || newest.saturating_sub(sequence) > u64::from(self.reach) {
             return Err(Refusal::SequenceGap);
         }
         if attempt == self.attempt && sequence <= newest && self.seen & (1 << (newest - sequence)) != 0 {

@@ -4,6 +4,7 @@
 //! it never shows a second nonce for one attempt, and how the session ended.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
-use crate::wire::{AbortReason, Definition, Offer, SessionId, encode};
+use crate::wire::{AbortReason, Definition, Offer, SessionId, encode, encodes_to};
 
 const SESSION: u8 = b's';
 /// The key of what this node offers to sign.
@@ -20,7 +21,7 @@ pub(crate) const OFFER_KEY: &[u8] = b"o";
 /// What is remembered of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
-    pub(crate) definition: Definition,
+    pub(crate) definition: Arc<Definition>,
     /// The highest attempt that this node has opened.
     pub(crate) attempt: u32,
     /// Whether the nonce of that attempt has signed.
@@ -108,7 +109,7 @@ impl Record {
     pub(crate) fn decode(key: &[u8], value: &[u8]) -> Result<Remembered, CorruptRecord> {
         let corrupt = || CorruptRecord { key: key.to_vec() };
         let record: Self = postcard::from_bytes(value).map_err(|_| corrupt())?;
-        if record.encode() != value {
+        if !encodes_to(&record, value) {
             return Err(corrupt());
         }
         let id = match key {

@@ -1,7 +1,7 @@
 //! How a node comes to life, the first time or after a crash.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -107,7 +107,6 @@ impl<V: Verifier> Node<V> {
             own: Map::new(),
             protocols: Protocols::new(),
             sessions: Sessions::new(),
-            barriers: BTreeMap::new(),
             timers: Timers::new(),
             outbox: Outbox::default(),
             refusals: RefusalCounts::default(),

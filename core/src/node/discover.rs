@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -126,7 +127,8 @@ impl<V: Verifier> Node<V> {
         let issued_at = self.issue();
         let expires_at = issued_at.checked_add(self.advertisement_lifetime()).unwrap_or(issued_at);
         let (peer, addresses) = (self.own_peer, self.addresses.clone());
-        let body = Body::Advertisement(Advertisement { peer, addresses, offer, issued_at, expires_at });
+        let advertisement = Advertisement { peer, addresses, offer, issued_at, expires_at };
+        let body = Body::Advertisement(Box::new(advertisement));
         let bytes = seal(self.signer.as_mut(), self.config.network, body)?;
         self.gossip(&bytes, shown.iter().copied());
         let digest = sha256(&[&bytes]);
@@ -224,13 +226,12 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Asks for a session of this node's in public.
-    pub(super) fn list_request(&mut self, definition: &Definition) -> Result<(), SignerError> {
+    pub(super) fn list_request(&mut self, definition: &Arc<Definition>) -> Result<(), SignerError> {
         let (id, expires_at) = (definition.id(), definition.expires_at);
+        let barrier = self.sessions.get(&id).map(|session| session.barrier).unwrap_or_default();
         let bytes = seal(self.signer.as_mut(), self.config.network, Body::Request(definition.clone()))?;
-        self.outbox.push_after(
-            self.barrier(&id),
-            Output::Publish { topic: Topic::from_static(REQUEST_TOPIC), bytes: bytes.clone() },
-        );
+        self.outbox
+            .push_after(barrier, Output::Publish { topic: Topic::from_static(REQUEST_TOPIC), bytes: bytes.clone() });
         self.announce(RecordKey::Request(id), bytes, expires_at);
         let name: Option<Label> = id.to_string().parse().ok();
         let own_key = self.own_key;
@@ -239,7 +240,7 @@ impl<V: Verifier> Node<V> {
             let issued_at = definition.created_at;
             self.list(Listing { list, name, digest: *id.as_bytes(), issued_at, expires_at })?;
         }
-        self.outbox.push_after(self.barrier(&id), Output::Event(Event::RequestListed { session: id }));
+        self.outbox.push_after(barrier, Output::Event(Event::RequestListed { session: id }));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
-use crate::api::{Event, Output, Refusal, TimerReason, Topic};
+use crate::api::{Event, Output, RecordSequence, Refusal, TimerReason, Topic};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Seen;
@@ -101,14 +101,11 @@ impl<V: Verifier> Node<V> {
         self.presences.get(key).map(|presence| presence.peer)
     }
 
-    /// Sends a session's message to a signer, or sets out to find the signer: what it misses is sent again when it
-    /// comes within reach.
-    pub(super) fn send_to_signer(&mut self, id: SessionId, index: usize, bytes: Bytes) {
-        let Some(key) = self.sessions.get(&id).map(|session| session.definition().keys[index]) else { return };
+    /// Sends a session's message to a signer once that record is durable, or sets out to find the signer: what it misses
+    /// is sent again when it comes within reach.
+    pub(super) fn send_to_signer(&mut self, key: PublicKey, bytes: Bytes, after: RecordSequence) {
         match self.peer_of(&key) {
-            Some(to) if self.connected.contains(&to) => {
-                self.outbox.push_after(self.barrier(&id), Output::Send { to, bytes });
-            }
+            Some(to) if self.connected.contains(&to) => self.outbox.push_after(after, Output::Send { to, bytes }),
             Some(_) => self.dial(&key),
             None => self.look_up(key),
         }

@@ -5,6 +5,7 @@
 //!
 //! Driven by `Node`: commands, admitted messages, timers. The numbers S1… name the transitions of `docs/src/machines.md`.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,7 +13,7 @@ use core::time::Duration;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
 use super::{Context, News, Reach, SessionTimer};
-use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, Refusal};
+use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
 use crate::gate::Admitted;
@@ -34,6 +35,8 @@ pub(crate) struct Session<V: Verifier> {
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
+    /// The session's newest record: nothing said about the session leaves before it is durable.
+    pub(crate) barrier: RecordSequence,
 }
 
 /// What a session needs that has not ended.
@@ -58,7 +61,7 @@ pub(super) struct Retry {
 }
 
 impl<V: Verifier> Session<V> {
-    fn new(definition: Definition, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
+    fn new(definition: Arc<Definition>, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
         let signers = definition.keys.len();
         let live = Live {
             keys,
@@ -71,7 +74,7 @@ impl<V: Verifier> Session<V> {
         };
         Self {
             id: definition.id(),
-            definition: Arc::new(definition),
+            definition,
             me,
             number,
             phase: Phase::Announced,
@@ -81,13 +84,14 @@ impl<V: Verifier> Session<V> {
             is_alive: true,
             live: Some(live),
             ending: Ending::default(),
+            barrier: RecordSequence::default(),
         }
     }
 
     /// S1: this node creates a session and announces it with its nonce.
     pub(crate) fn create(
         context: &mut Context<'_, V>,
-        definition: Definition,
+        definition: Arc<Definition>,
         keys: V::Keys,
     ) -> Result<Self, SignerError> {
         let me = usize::from(definition.creator);
@@ -97,7 +101,7 @@ impl<V: Verifier> Session<V> {
     }
 
     /// S2: another signer has announced a session; this node waits for approval.
-    pub(crate) fn announced(definition: Definition, keys: V::Keys, me: usize, now: Mono) -> Self {
+    pub(crate) fn announced(definition: Arc<Definition>, keys: V::Keys, me: usize, now: Mono) -> Self {
         Self::new(definition, keys, me, 1, now)
     }
 
@@ -251,7 +255,7 @@ impl<V: Verifier> Session<V> {
         let nonce = context.signer.nonce(slot, &self.live_ref().keys, &self.definition.message)?;
         let is_creator = self.me == usize::from(self.definition.creator);
         let content = if is_creator {
-            Content::Announce { definition: (*self.definition).clone(), nonce }
+            Content::Announce { definition: self.definition.clone(), nonce }
         } else {
             Content::Join { nonce }
         };
@@ -281,13 +285,13 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn record(&self, context: &mut Context<'_, V>) {
-        context.news.push(News::Record(SessionRecord {
-            definition: (*self.definition).clone(),
+        context.news.push(News::Record(Box::new(SessionRecord {
+            definition: self.definition.clone(),
             attempt: self.number,
             spent: self.spent,
             lives: self.lives,
             end: self.ending.end().cloned(),
-        }));
+        })));
     }
 
     pub(super) fn enter(&mut self, context: &mut Context<'_, V>, phase: Phase) {

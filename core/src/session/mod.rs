@@ -14,6 +14,7 @@ mod resync;
 mod rounds;
 mod sessions;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -30,7 +31,7 @@ pub(crate) use sessions::Sessions;
 #[derive(Debug)]
 pub(crate) enum News {
     /// Remember this.
-    Record(SessionRecord),
+    Record(Box<SessionRecord>),
     /// Send a message to the signer with this index.
     Send(usize, Bytes),
     /// Tell the embedder.

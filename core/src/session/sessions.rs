@@ -1,5 +1,6 @@
 //! All sessions of a node: bounded, and each id means one session for as long as its announcement is valid.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
@@ -11,17 +12,17 @@ use crate::wire::SessionId;
 
 /// The table of sessions.
 pub(crate) struct Sessions<V: Verifier> {
-    by_id: BTreeMap<SessionId, Session<V>>,
+    by_id: BTreeMap<SessionId, Box<Session<V>>>,
     /// Those that have not ended.
     live: BTreeSet<SessionId>,
-    live_by_signer: BTreeMap<PublicKey, BTreeSet<SessionId>>,
+    live_by_signer: BTreeSet<(PublicKey, SessionId)>,
     /// Closed sessions: their late messages, the announcement among them, mean nothing.
     closed: BTreeSet<SessionId>,
 }
 
 impl<V: Verifier> Sessions<V> {
     pub(crate) const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), live: BTreeSet::new(), live_by_signer: BTreeMap::new(), closed: BTreeSet::new() }
+        Self { by_id: BTreeMap::new(), live: BTreeSet::new(), live_by_signer: BTreeSet::new(), closed: BTreeSet::new() }
     }
 
     /// Whether there is room for one more session; of an unapproved one, whether its creator may have another.
@@ -44,18 +45,18 @@ impl<V: Verifier> Sessions<V> {
         if !session.phase().has_ended() {
             self.live.insert(id);
             for signer in &session.definition().keys {
-                self.live_by_signer.entry(*signer).or_default().insert(id);
+                self.live_by_signer.insert((*signer, id));
             }
         }
-        self.by_id.insert(id, session);
+        self.by_id.insert(id, Box::new(session));
     }
 
     pub(crate) fn get(&self, id: &SessionId) -> Option<&Session<V>> {
-        self.by_id.get(id)
+        self.by_id.get(id).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, id: &SessionId) -> Option<&mut Session<V>> {
-        self.by_id.get_mut(id)
+        self.by_id.get_mut(id).map(Box::as_mut)
     }
 
     pub(crate) fn is_closed(&self, id: &SessionId) -> bool {
@@ -69,12 +70,7 @@ impl<V: Verifier> Sessions<V> {
             return false;
         }
         for signer in &session.definition().keys {
-            if let Some(sessions) = self.live_by_signer.get_mut(signer) {
-                sessions.remove(id);
-                if sessions.is_empty() {
-                    self.live_by_signer.remove(signer);
-                }
-            }
+            self.live_by_signer.remove(&(*signer, *id));
         }
         true
     }
@@ -94,7 +90,7 @@ impl<V: Verifier> Sessions<V> {
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Session<V>> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// The sessions that this signer is part of and whose broadcast it may not have heard of.
@@ -104,12 +100,13 @@ impl<V: Verifier> Sessions<V> {
         now: Mono,
         timeout: Duration,
     ) -> impl Iterator<Item = SessionId> {
-        let confirmed = self.by_id.values().filter(move |session| session.confirmation(now, timeout).is_some());
+        let confirmed = self.iter().filter(move |session| session.confirmation(now, timeout).is_some());
         confirmed.filter(|session| session.definition().index_of(signer).is_some()).map(Session::id)
     }
 
     /// The sessions that this signer is part of and that have not ended.
     pub(crate) fn live_with(&self, signer: &PublicKey) -> impl Iterator<Item = SessionId> {
-        self.live_by_signer.get(signer).into_iter().flatten().copied()
+        let sessions = (*signer, SessionId::from_bytes([0; 32]))..=(*signer, SessionId::from_bytes([0xFF; 32]));
+        self.live_by_signer.range(sessions).map(|(_, id)| *id)
     }
 }

@@ -2,13 +2,14 @@
 //! signers who name the same session mean the same thing.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Details, MAX_DETAILS, SpendingError, VERSION, bounded, encode};
-use crate::base::Wall;
+use crate::base::{Wall, compare};
 use crate::crypto::{Network, PublicKey, Suite, Tweak, tagged_hash};
 use crate::election::Method;
 
@@ -20,8 +21,20 @@ pub const MAX_MESSAGE: usize = 4096;
 const SESSION_TAG: &str = "nelumbo/session/1";
 
 /// A session's name: a tagged hash over everything that defines it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 32]);
+
+impl Ord for SessionId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for SessionId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl SessionId {
     /// The id with these bytes.

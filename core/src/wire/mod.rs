@@ -17,8 +17,11 @@ mod resource;
 mod session;
 mod text;
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, UnknownTransactionType};
@@ -34,7 +37,7 @@ pub use session::{AbortReason, Bits, Content, SessionMessage};
 pub use text::{Label, Text, TextError};
 
 use crate::base::{Bytes, Wall};
-use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, tagged_hash};
+use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, sha256};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
@@ -44,7 +47,13 @@ pub const MAX_DIRECT: usize = 100_000;
 pub const MAX_GOSSIP: usize = 10_000;
 
 const SIGNATURE_LENGTH: usize = 64;
-const MESSAGE_TAG: &str = "nelumbo/message/1";
+/// More bytes than most messages have.
+const USUAL_LENGTH: usize = 256;
+/// SHA-256 of the tag `nelumbo/message/1`, which would cost as much again for each message.
+const MESSAGE_TAG: [u8; 32] = [
+    0xdb, 0x9a, 0x20, 0xde, 0xc2, 0xb1, 0xcb, 0xea, 0x7f, 0x0f, 0xf3, 0x57, 0x8c, 0x67, 0x60, 0x90, 0x3b, 0xd4, 0x90,
+    0x93, 0xaa, 0x86, 0xda, 0xa4, 0xaa, 0x62, 0x8a, 0x05, 0x2f, 0x89, 0xcb, 0xfc,
+];
 
 /// A message before its author signs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,9 +76,9 @@ pub enum Body {
     /// A step of a signing session.
     Session(SessionMessage),
     /// What a signer offers.
-    Advertisement(Advertisement),
+    Advertisement(Box<Advertisement>),
     /// A signing request, for signers who are out of reach: the session that its creator asks for.
-    Request(Definition),
+    Request(Arc<Definition>),
     /// A thing of any protocol.
     Resource(Resource),
     /// An entry in a list. It comes in a record together with others, and in no other way.
@@ -126,7 +135,7 @@ impl Message {
         }
         let unsigned: Unsigned = postcard::from_bytes(head).map_err(|_| DecodeError::Malformed)?;
         // Integers have overlong forms and decoders forgive trailing bytes: only what encodes back to itself is taken.
-        if encode(&unsigned) != head {
+        if !encodes_to(&unsigned, head) {
             return Err(DecodeError::NotCanonical);
         }
         let signature = <[u8; SIGNATURE_LENGTH]>::try_from(tail).map_err(|_| DecodeError::Malformed)?;
@@ -160,11 +169,65 @@ pub fn seal<V: Verifier>(signer: &mut dyn Signer<V>, network: Network, body: Bod
 /// # Panics
 /// Never for types of this crate: encoding into a growing buffer has no failure of its own.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_allocvec(value).expect("encoding into memory cannot fail")
+    let buffer = Buffer(Vec::with_capacity(USUAL_LENGTH));
+    postcard::serialize_with_flavor(value, buffer).expect("encoding into memory cannot fail")
 }
 
+/// Whether these bytes are the canonical encoding of a value.
+pub(crate) fn encodes_to<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
+    postcard::serialize_with_flavor(value, Expected(bytes)).is_ok()
+}
+
+/// A growing buffer that has room for most messages from the start.
+struct Buffer(Vec<u8>);
+
+impl Flavor for Buffer {
+    type Output = Vec<u8>;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+/// What is still expected of an encoding. It fails at the first byte that differs.
+struct Expected<'a>(&'a [u8]);
+
+impl Flavor for Expected<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        let (first, rest) = self.0.split_first().ok_or(postcard::Error::SerializeBufferFull)?;
+        self.0 = rest;
+        if *first == byte { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(postcard::Error::SerializeBufferFull) }
+    }
+}
+
+/// A tagged hash as of BIP340.
 fn digest(head: &[u8]) -> [u8; 32] {
-    tagged_hash(MESSAGE_TAG, &[&(head.len() as u64).to_be_bytes(), head])
+    sha256(&[&MESSAGE_TAG, &MESSAGE_TAG, &(head.len() as u64).to_be_bytes(), head])
 }
 
 /// Decodes a sequence of at most `max` items, so that no input makes a decoder reserve more.
@@ -195,4 +258,18 @@ where
     }
 
     deserializer.deserialize_seq(Bounded(max, core::marker::PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::tagged_hash;
+
+    #[test]
+    fn a_digest_is_the_tagged_hash_of_what_is_signed() {
+        for head in [&[][..], &[7; 200]] {
+            let length = (head.len() as u64).to_be_bytes();
+            assert_eq!(digest(head), tagged_hash("nelumbo/message/1", &[&length, head]));
+        }
+    }
 }

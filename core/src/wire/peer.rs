@@ -1,10 +1,13 @@
 //! How the network names its ends: peer ids and addresses, opaque to the core.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::compare;
 
 /// The most bytes that a peer id has: a multihash of an inlined key (libp2p's specification of peer ids).
 pub const MAX_PEER_ID: usize = 42;
@@ -13,11 +16,23 @@ pub const MAX_ADDRESS: usize = 255;
 
 /// A peer's name on the network, in binary. For libp2p it is the multihash of the peer's public key; the core only
 /// compares it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId {
     // Unused bytes are zero, so that derived comparisons see the name alone.
     bytes: [u8; MAX_PEER_ID],
     len: u8,
+}
+
+impl Ord for PeerId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&self.bytes, &other.bytes).then_with(|| self.len.cmp(&other.len))
+    }
+}
+
+impl PartialOrd for PeerId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl PeerId {

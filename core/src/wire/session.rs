@@ -1,5 +1,6 @@
 //! The steps of a signing session.
 
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -27,7 +28,7 @@ pub enum Content {
     /// The creator's: here is the session, and my public nonce for this attempt.
     Announce {
         /// The session.
-        definition: Definition,
+        definition: Arc<Definition>,
         /// The creator's public nonce.
         nonce: PublicNonce,
     },

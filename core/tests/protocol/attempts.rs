@@ -113,7 +113,7 @@ fn what_belongs_to_a_failed_attempt_comes_too_late_and_what_belongs_to_the_next_
     let bytes = bob.say(session, 1, Content::Join { nonce });
     desk.refuses(Refusal::StaleAttempt, |desk| desk.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     assert_eq!((attempt(&desk, session), phase(&desk, session)), (2, Phase::NonceExchange));
 }
@@ -198,7 +198,7 @@ fn who_says_what_it_has_is_sent_the_rest() {
     }
     // Whoever is behind has nothing of this attempt, whatever it has of its own; whoever is before is left alone.
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     desk.steps_to(&bob);
     let all = || Content::Status { nonces: bits([true; 3]), partials: bits([true; 3]) };
@@ -321,7 +321,7 @@ fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
         let mut creator = Puppet::new(number);
         let definition = definition(creator.key(), vec![desk.key, creator.key()]);
         let nonce = creator.nonce(&definition, 1);
-        let bytes = creator.say(definition.id(), 1, Content::Announce { definition, nonce });
+        let bytes = creator.say(definition.id(), 1, Content::Announce { definition: definition.into(), nonce });
         desk.hear(&creator, bytes);
     };
     announce(&mut desk, 1);

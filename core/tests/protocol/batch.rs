@@ -53,7 +53,7 @@ impl Stage {
         let definitions: Vec<_> = (0..SESSIONS).map(|session| definition(keys[session], keys.clone())).collect();
         let announce = |(definition, puppet): (&Definition, &mut Puppet)| {
             let nonce = puppet.nonce(definition, 1);
-            puppet.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce })
+            puppet.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce })
         };
         let said = definitions.iter().zip(&mut puppets).map(announce).collect();
         Self { puppets, definitions, said }

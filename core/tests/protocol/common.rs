@@ -225,7 +225,7 @@ pub(crate) fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>
     desk.meet(&mut bob);
     let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     desk.command(Command::Join(definition.id())).unwrap();
     let steps = desk.steps_to(&alice);
@@ -277,7 +277,7 @@ pub(crate) fn all_signed() -> Signed {
     desk.meet(&mut bob);
     let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
     let alice_nonce = alice.nonce(&definition, 1);
-    let announce = Content::Announce { definition: definition.clone(), nonce: alice_nonce };
+    let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);
     desk.hear(&alice, bytes);
     desk.command(Command::Join(definition.id())).unwrap();

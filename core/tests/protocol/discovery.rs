@@ -27,13 +27,13 @@ pub(crate) fn offer(kinds: &[TransactionType]) -> Offer {
 }
 
 pub(crate) fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at: u64) -> Bytes {
-    author.say_body(Body::Advertisement(Advertisement {
+    author.say_body(Body::Advertisement(Box::new(Advertisement {
         peer: author.peer,
         addresses: Vec::new(),
         offer,
         issued_at: Wall::from_millis(issued_at),
         expires_at: Wall::from_millis(issued_at + DAY),
-    }))
+    })))
 }
 
 pub(crate) fn spender(author: &mut Puppet) -> Bytes {
@@ -405,7 +405,7 @@ fn a_request_found_in_the_index_becomes_a_session_once() {
     let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
     let definition = listed(&alice, vec![desk.key, alice.key()]);
     let id = definition.id();
-    let request = alice.say_body(Body::Request(definition.clone()));
+    let request = alice.say_body(Body::Request(definition.clone().into()));
     desk.command(Command::FindRequests).unwrap();
     let asked = lookups(&mut desk);
     let [(operation, key)] = &asked[..] else { panic!("one record has all") };
@@ -436,7 +436,7 @@ fn a_link_leads_to_its_session() {
     let asked = lookups(&mut desk);
     let [(operation, key)] = &asked[..] else { panic!("one record") };
     assert_eq!(*key, RecordKey::Request(id).to_string());
-    let bytes = alice.say_body(Body::Request(definition));
+    let bytes = alice.say_body(Body::Request(definition.into()));
     desk.input(Input::Found { operation: *operation, bytes });
     desk.input(Input::LookupFinished(*operation));
     assert_eq!((phase(&desk, id), finished(&desk)), (Phase::Announced, Some(1)));
@@ -447,14 +447,14 @@ fn a_link_leads_to_its_session() {
 fn requests_of_others_are_passed_on_and_not_kept() {
     let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     let definition = listed(&alice, vec![alice.key(), bob.key()]);
-    let bytes = alice.say_body(Body::Request(definition.clone()));
+    let bytes = alice.say_body(Body::Request(definition.clone().into()));
     desk.others.clear();
     hear_gossip(&mut desk, alice.peer, bytes);
     assert!(matches!(desk.others[..], [Output::Verdict { verdict: nelumbo_core::api::Verdict::Accept, .. }]));
     assert!(desk.node.view().sessions().next().is_none());
     // Somebody else cannot ask in her name.
     let mut mallory = Puppet::new(66);
-    let bytes = mallory.say_body(Body::Request(definition));
+    let bytes = mallory.say_body(Body::Request(definition.into()));
     desk.refuses(Refusal::NotTheCreator, |desk| hear_gossip(desk, alice.peer, bytes));
 }
 
@@ -502,7 +502,7 @@ fn what_is_signed_is_computed_and_a_policy_decides_about_it() {
     let (small, large) = (paying(&alice, &desk, 900), paying(&alice, &desk, 1_001));
     let vague = listed(&alice, vec![desk.key, alice.key()]);
     for definition in [&small, &large, &vague] {
-        let bytes = alice.say_body(Body::Request(definition.clone()));
+        let bytes = alice.say_body(Body::Request(definition.clone().into()));
         hear_gossip(&mut desk, alice.peer, bytes);
     }
     assert_eq!(phase(&desk, small.id()), Phase::NonceExchange);
@@ -511,7 +511,7 @@ fn what_is_signed_is_computed_and_a_policy_decides_about_it() {
     // A request that shows one transaction and has another signed is none.
     let lie = Definition { message: vec![1; 32], nonce: [9; 32], ..small.clone() };
     assert_eq!(lie.check(Duration::MAX), Err(DefinitionError::Digest));
-    let bytes = alice.say_body(Body::Request(lie));
+    let bytes = alice.say_body(Body::Request(lie.into()));
     desk.refuses(Refusal::Definition, |desk| hear_gossip(desk, alice.peer, bytes));
     let keys = vec![desk.key, alice.key()];
     let session = NewSession { details: small.details, ..NewSession::new(Suite::Lotus, keys, vec![2; 32]) };

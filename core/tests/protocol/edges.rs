@@ -140,7 +140,7 @@ fn who_fills_the_early_messages_loses_its_own_and_nobody_else_s() {
         }
     }
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(session, 1, Content::Announce { definition, nonce });
+    let bytes = bob.say(session, 1, Content::Announce { definition: definition.into(), nonce });
     desk.hear(&bob, bytes);
     assert_eq!(phase(&desk, session), Phase::Aborted, "alice's word was kept");
 }

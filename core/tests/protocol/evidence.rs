@@ -149,7 +149,7 @@ fn no_honest_signer_can_be_framed() {
                 let nonce = puppet.nonce(&definition, attempt);
                 nonces[definition.index_of(&puppet.key()).unwrap()] = nonce;
                 let content = if puppet.key() == *definition.creator_key() {
-                    Content::Announce { definition: definition.clone(), nonce }
+                    Content::Announce { definition: definition.clone().into(), nonce }
                 } else {
                     Content::Join { nonce }
                 };

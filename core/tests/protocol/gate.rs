@@ -190,7 +190,8 @@ fn a_signer_announces_no_more_sessions_than_anyone_needs() {
         let mut definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
         definition.nonce = [number; 32];
         let nonce = alice.nonce(&definition, 1);
-        let bytes = alice.say_at(definition.id(), 1, 1, Content::Announce { definition: definition.clone(), nonce });
+        let bytes =
+            alice.say_at(definition.id(), 1, 1, Content::Announce { definition: definition.clone().into(), nonce });
         desk.hear(&alice, bytes);
     };
     let mut desk = Desk::with(config(limits), Vec::new(), 1);
@@ -256,7 +257,7 @@ fn a_stranger_s_step_in_a_session_counts_against_whoever_hands_it_over() {
     desk.meet(&mut mallory);
     let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     let bytes = mallory.say(definition.id(), 1, Content::Abort { reason: AbortReason::Left });
     desk.refuses(Refusal::NotASigner, |desk| desk.hear(&mallory, bytes));

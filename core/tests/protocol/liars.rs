@@ -52,7 +52,7 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
     let contributions: Vec<PublicNonce> = puppets.iter_mut().map(|puppet| puppet.nonce(&definition, 1)).collect();
     for (index, puppet) in puppets.iter_mut().enumerate() {
         let nonce = contributions[index];
-        let announce = Content::Announce { definition: definition.clone(), nonce };
+        let announce = Content::Announce { definition: definition.clone().into(), nonce };
         let content = if index == 0 { announce } else { Content::Join { nonce } };
         let bytes = puppet.say(session, 1, content);
         desk.hear(puppet, bytes);
@@ -223,7 +223,7 @@ fn a_session_that_is_not_what_it_says_is_refused() {
     let sound = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&sound, 1);
     let mut announce = |desk: &mut Desk, definition: Definition, id: SessionId| {
-        let bytes = alice.say(id, 1, Content::Announce { definition, nonce });
+        let bytes = alice.say(id, 1, Content::Announce { definition: definition.into(), nonce });
         desk.hear(&alice, bytes);
     };
     desk.refuses(Refusal::Definition, |desk| announce(desk, sound.clone(), SessionId::from_bytes([1; 32])));
@@ -346,7 +346,7 @@ fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     desk.hear(&bob, bytes.clone());
     desk.refuses(Refusal::Duplicate, |desk| desk.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     assert_eq!(phase(&desk, session), Phase::Announced);
     desk.command(Command::Join(session)).unwrap();
@@ -391,7 +391,7 @@ fn nothing_is_said_before_the_record_is_durable() {
     desk.syncs = false;
     let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     desk.command(Command::Join(definition.id())).unwrap();
     assert!(desk.sent.is_empty(), "the nonce waits for the record of its attempt");
@@ -447,14 +447,16 @@ fn attempts_are_bounded_for_whoever_asks_for_them() {
     let session = definition.id();
     for attempt in 2..=16 {
         let nonce = alice.nonce(&definition, attempt);
-        let bytes = alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone(), nonce });
+        let bytes =
+            alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone().into(), nonce });
         desk.hear(&alice, bytes);
         assert_eq!(desk.node.view().session(&session).unwrap().attempt, attempt);
     }
     let nonce = nonce_in(&desk.steps_to(&alice));
     for attempt in [0, 17, u32::MAX] {
         desk.refuses(Refusal::Attempt, |desk| {
-            let bytes = alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone(), nonce });
+            let bytes =
+                alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone().into(), nonce });
             desk.hear(&alice, bytes);
         });
     }
@@ -471,7 +473,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     desk.steps_to(&bob);
     desk.refuses(Refusal::Ended, |desk| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+        let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
         desk.hear(&alice, bytes);
     });
     let steps = desk.steps_to(&alice);
@@ -481,7 +483,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     assert_eq!(desk.records.len(), 1, "that it was closed is remembered");
     let nonce = alice.nonce(&definition, 3);
     desk.refuses(Refusal::Ended, |desk| {
-        let bytes = alice.say_at(session, 1, 9, Content::Announce { definition: definition.clone(), nonce });
+        let bytes = alice.say_at(session, 1, 9, Content::Announce { definition: definition.clone().into(), nonce });
         desk.hear(&alice, bytes);
     });
 }

@@ -255,7 +255,7 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     let (mut desk, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
     assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
@@ -340,7 +340,7 @@ fn a_closed_session_stays_closed_over_a_restart() {
     // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
     desk.refuses(Refusal::Ended, |desk| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone(), nonce });
+        let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
         desk.hear(&alice, bytes);
     });
     desk.wait(3 * 60 * 60 * 1000);

@@ -181,13 +181,16 @@ fn a_request_or_an_offer_that_nobody_can_mean_is_not_kept() {
     let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
     let sound = definition(alice.key(), vec![alice.key(), bob.key()]);
     let key = RecordKey::Request(sound.id()).to_string();
-    let body = || Body::Request(sound.clone());
+    let body = || Body::Request(sound.clone().into());
     assert_eq!(keep(&mut desk, 9, &key, &bob.say_body(body()), None), Err(Refusal::NotTheCreator));
     assert!(keep(&mut desk, 9, &key, &alice.say_body(body()), None).is_ok());
     let mut unsound = sound.clone();
     unsound.message.clear();
     let key = RecordKey::Request(unsound.id()).to_string();
-    assert_eq!(keep(&mut desk, 9, &key, &alice.say_body(Body::Request(unsound)), None), Err(Refusal::Definition));
+    assert_eq!(
+        keep(&mut desk, 9, &key, &alice.say_body(Body::Request(unsound.into())), None),
+        Err(Refusal::Definition)
+    );
     let mut absurd = offer(&[TransactionType::Spend]);
     (absurd.min_amount, absurd.max_amount) = (Some(2), Some(1));
     let key = RecordKey::Advertisement(alice.key()).to_string();

@@ -37,7 +37,7 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
         .iter()
         .map(|definition| {
             let nonce = alice.nonce(definition, 1);
-            let content = Content::Announce { definition: definition.clone(), nonce };
+            let content = Content::Announce { definition: definition.clone().into(), nonce };
             let bytes = alice.say(definition.id(), 1, content);
             desk.hear(&alice, bytes);
             nonce

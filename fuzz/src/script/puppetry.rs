@@ -51,7 +51,7 @@ pub(super) fn announce<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>)
         nonce: [source.byte(); 32],
     };
     let Some(nonce) = puppet.nonce(0, &definition, 1) else { return };
-    let bytes = puppet.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone(), nonce });
+    let bytes = puppet.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone().into(), nonce });
     if world.known.len() < 8 && !world.known.contains(&definition) {
         world.known.push(definition);
     }
@@ -66,7 +66,7 @@ pub(super) fn join<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
     let Some(puppet) = world.puppet(index) else { return };
     let Some(nonce) = puppet.nonce(0, &definition, attempt) else { return };
     let content = if definition.index_of(&puppet.key) == Some(usize::from(definition.creator)) {
-        Content::Announce { definition: definition.clone(), nonce }
+        Content::Announce { definition: definition.clone().into(), nonce }
     } else {
         Content::Join { nonce }
     };
@@ -123,7 +123,7 @@ fn content<S: Scheme>(
                 definition.creator = u16::from(source.byte()) % definition.keys.len() as u16;
             }
             let nonce = nonce(world, source, index, &definition, attempt)?;
-            Content::Announce { definition, nonce }
+            Content::Announce { definition: definition.into(), nonce }
         }
         1 => Content::Join { nonce: nonce(world, source, index, definition, attempt)? },
         2 => partial(world, source, index, definition, attempt)?,

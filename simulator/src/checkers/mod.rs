@@ -13,6 +13,7 @@ mod partials;
 mod signatures;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nelumbo_core::crypto::{PublicKey, Signature};
 use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
@@ -29,7 +30,7 @@ pub struct Facts {
     /// The node with each key. Copies have none of their own.
     pub nodes: BTreeMap<PublicKey, u32>,
     /// What the sessions are that have been announced so far.
-    pub sessions: BTreeMap<SessionId, Definition>,
+    pub sessions: BTreeMap<SessionId, Arc<Definition>>,
     /// Whether a final signature is one of this session, judged apart from any node.
     pub is_final: fn(&Definition, &Signature) -> bool,
     /// Whether everything has healed long enough before the end for everything to have come to an end.

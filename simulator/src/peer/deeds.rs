@@ -3,6 +3,7 @@
 //! Invariant: deeds touch what leaves the machine and its owner's wishes, never the node within. Each is counted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::{Bytes, Entropy, Wall};
@@ -198,7 +199,7 @@ fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
 /// The announcement of another message.
 fn other_message<C: Crypto>(secret: &[u8; 32], network: Network, mut step: SessionMessage) -> Bytes {
     if let Content::Announce { definition, .. } = &mut step.content {
-        definition.message.iter_mut().for_each(|byte| *byte ^= 0xff);
+        Arc::make_mut(definition).message.iter_mut().for_each(|byte| *byte ^= 0xff);
         step.session = definition.id();
     }
     sealed::<C>(secret, network, step)

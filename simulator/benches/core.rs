@@ -1,0 +1,191 @@
+//! How many messages one core of the machine admits in a second, through the whole of the node, when cryptography is all
+//! but free: `cargo bench -p nelumbo-simulator --bench core`.
+//!
+//! Nodes with their default limits sign one session after the other with the stand-in for the curve, each taking what
+//! the others send as it is. Everything that they do counts, from decoding to draining, at the sender and at the
+//! receiver; a message counts once, when its receiver admits it: what was received, less what was refused. Records are
+//! durable, sessions approved and signatures broadcast at once. The time is that of the processor.
+#![allow(clippy::print_stdout, reason = "the table is what a benchmark is for")]
+#![allow(missing_docs, reason = "a program")]
+
+#[path = "../../core/benches/crypto/clock.rs"]
+mod clock;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use nelumbo_core::api::{
+    Command, Config, Event, GossipId, Input, NewSession, OperationId, RecordSequence, Topic, Verdict,
+};
+use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
+use nelumbo_core::crypto::{Network, PublicKey, Suite};
+use nelumbo_core::host::{Host, drain};
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{Address, PeerId};
+use nelumbo_simulator::crypto::{Crypto, Meter, Toy, ToyVerifier};
+use nelumbo_simulator::peer::{node_of, peer_id};
+
+/// How much time passes from one session to the next: a node remembers each for two hours, and 4096 at most.
+const PAUSE: Duration = Duration::from_secs(10);
+/// How many messages are admitted before those that are measured, so that nodes have as much to remember as they ever
+/// will.
+const WARM_UP: u64 = 200_000;
+const MEASURED: u64 = 1_000_000;
+
+struct Letter {
+    from: PeerId,
+    to: u32,
+    bytes: Bytes,
+}
+
+/// What a node wants of its host and its owner.
+struct Desk<'a> {
+    own: PeerId,
+    letters: &'a mut VecDeque<Letter>,
+    durable: Option<RecordSequence>,
+    commands: Vec<Command>,
+    completed: u64,
+}
+
+impl Host for Desk<'_> {
+    fn persist(&mut self, sequence: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {
+        self.durable = Some(sequence);
+    }
+
+    fn send(&mut self, to: PeerId, bytes: Bytes) {
+        self.letters.push_back(Letter { from: self.own, to: node_of(&to).expect("a node of ours"), bytes });
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::SessionAnnounced { session, .. } => self.commands.push(Command::Join(session)),
+            Event::ShouldBroadcast { session } => self.commands.push(Command::ConfirmBroadcast(session)),
+            Event::SessionCompleted { .. } => self.completed += 1,
+            _ => {}
+        }
+    }
+
+    fn subscribe(&mut self, _: Topic) {}
+    fn unsubscribe(&mut self, _: Topic) {}
+    fn publish(&mut self, _: Topic, _: Bytes) {}
+    fn verdict(&mut self, _: GossipId, _: Verdict) {}
+    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
+    fn release(&mut self, _: PeerId) {}
+    fn lookup(&mut self, _: OperationId, _: String) {}
+    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
+}
+
+/// Nodes that know each other.
+struct Crew {
+    nodes: Vec<Node<ToyVerifier>>,
+    keys: Vec<PublicKey>,
+    now: Now,
+    letters: VecDeque<Letter>,
+    received: u64,
+    sessions: u64,
+    completed: u64,
+}
+
+impl Crew {
+    fn new(signers: u32) -> Self {
+        let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_767_225_600_000) };
+        let node = |number: u32| {
+            let entropy = Entropy::new([number as u8 + 1; 32]).expect("not all zero");
+            let (signer, verifier) = Toy::boot(&[number as u8; 32], entropy.stream("signer"), &Meter::default());
+            let boot = Boot { signer, verifier, entropy, peer: peer_id(number), records: Vec::new() };
+            Node::new(Config::new(Network::Regtest), boot, now).expect("an empty journal")
+        };
+        let nodes: Vec<_> = (0..signers).map(node).collect();
+        let keys = nodes.iter().map(|node| node.view().own_key()).collect();
+        let letters = VecDeque::new();
+        let mut crew = Self { nodes, keys, now, letters, received: 0, sessions: 0, completed: 0 };
+        for node in 0..signers {
+            (0..signers)
+                .filter(|other| *other != node)
+                .for_each(|other| crew.give(node, Input::Connected(peer_id(other))));
+        }
+        crew.pause();
+        crew
+    }
+
+    fn pause(&mut self) {
+        let wall = self.now.wall.checked_add(PAUSE).expect("time goes on");
+        self.now = Now { mono: self.now.mono.after(PAUSE), wall };
+        (0..self.nodes.len() as u32).for_each(|node| self.give(node, Input::Tick));
+        self.deliver();
+    }
+
+    fn give(&mut self, node: u32, input: Input) {
+        self.nodes[node as usize].handle(self.now, input);
+        self.settle(node);
+    }
+
+    fn settle(&mut self, number: u32) {
+        let node = &mut self.nodes[number as usize];
+        let letters = &mut self.letters;
+        let mut desk = Desk { own: peer_id(number), letters, durable: None, commands: Vec::new(), completed: 0 };
+        loop {
+            drain(node, &mut desk);
+            if let Some(sequence) = desk.durable.take() {
+                node.handle(self.now, Input::Persisted(sequence));
+            } else if let Some(command) = desk.commands.pop() {
+                node.command(self.now, command).expect("what a node asks for can be done");
+            } else {
+                break;
+            }
+        }
+        self.completed += desk.completed;
+    }
+
+    fn deliver(&mut self) {
+        while let Some(Letter { from, to, bytes }) = self.letters.pop_front() {
+            self.received += 1;
+            self.give(to, Input::Received { from, bytes });
+        }
+    }
+
+    fn sign(&mut self) {
+        self.pause();
+        let creator = (self.sessions % self.nodes.len() as u64) as u32;
+        self.sessions += 1;
+        let message = [7; 32].to_vec();
+        let command = Command::Create(Box::new(NewSession::new(Suite::Lotus, self.keys.clone(), message)));
+        self.nodes[creator as usize].command(self.now, command).expect("there is room");
+        self.settle(creator);
+        self.deliver();
+    }
+
+    fn refused(&self) -> u64 {
+        self.nodes.iter().map(|node| node.view().refusals().total()).sum()
+    }
+
+    fn admitted(&self) -> u64 {
+        self.received - self.refused()
+    }
+
+    /// Signs until so many more messages were admitted; how many it were.
+    fn admit(&mut self, count: u64) -> u64 {
+        let before = self.admitted();
+        while self.admitted() < before + count {
+            self.sign();
+        }
+        assert_eq!(self.completed, self.sessions * self.nodes.len() as u64, "every session completes at every signer");
+        self.admitted() - before
+    }
+}
+
+fn main() {
+    let arguments: Vec<u32> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let signers = if arguments.is_empty() { vec![2, 3, 5, 10, 30, 100] } else { arguments };
+    println!("| signers | messages in a session | refused | admitted per core-second |\n|---|---|---|---|");
+    for signers in signers {
+        let mut crew = Crew::new(signers);
+        crew.admit(WARM_UP);
+        let (sessions, refused, start) = (crew.sessions, crew.refused(), clock::now());
+        let admitted = crew.admit(MEASURED);
+        let seconds = (clock::now() - start).as_secs_f64();
+        let of_each = admitted as f64 / (crew.sessions - sessions) as f64;
+        let (refused, rate) = (crew.refused() - refused, admitted as f64 / seconds);
+        println!("| {signers} | {of_each:.0} | {refused} | {rate:.0} |");
+    }
+}
