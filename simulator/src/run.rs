@@ -225,8 +225,9 @@ impl Record {
         passed: Nanos,
         one_way: Nanos,
     ) -> Summary {
-        let (mut deeds, mut refusals) = (BTreeMap::new(), 0);
+        let (mut deeds, mut refusals, mut crypto_ns) = (BTreeMap::new(), 0, 0);
         for mut peer in peers {
+            crypto_ns += peer.charged();
             refusals += peer.node().map_or(0, |node| node.view().refusals().total());
             for (deed, count) in peer.take_deeds() {
                 *deeds.entry(deed).or_default() += count;
@@ -259,6 +260,7 @@ impl Record {
             deeds,
             refusals,
             virtual_ms: passed / MILLISECOND,
+            crypto_ns,
             sessions,
             latency_ms: scaled(MILLISECOND as f64),
             one_way_delays: scaled(one_way.max(1) as f64),

@@ -9,6 +9,7 @@ use crate::random::Random;
 use crate::run::HEALING_MS;
 use crate::schedule::{
     CryptoChoice, Deed, Happening, LatencyChoice, Schedule, ServicesChoice, Step, SuiteChoice, WayChoice,
+    usual_slowness,
 };
 use crate::world::Nat;
 
@@ -148,6 +149,9 @@ pub struct Scenario {
     /// The cryptography.
     #[serde(default)]
     pub crypto: CryptoChoice,
+    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, for `toy-charged`.
+    #[serde(default = "usual_slowness")]
+    pub crypto_slowness: u32,
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
     pub disk_us: u64,
@@ -222,6 +226,9 @@ impl Scenario {
         let most = self.at_sessions().min(128);
         if self.signers < 2 || self.most() > most {
             return Err(format!("a session has 2 to {most} signers here"));
+        }
+        if self.crypto_slowness == 0 {
+            return Err("`crypto_slowness` is at least 1; `crypto = \"toy\"` charges nothing".into());
         }
         if self.faults.outages > 0 && self.latency != LatencyChoice::Regions {
             return Err("outages need regions: set `latency.kind` to `regions`".into());
@@ -304,6 +311,7 @@ impl Scenario {
             busy_ms: dice.within(50, 30_000),
             rest_ms: 0,
             crypto: CryptoChoice::Real,
+            crypto_slowness: usual_slowness(),
             disk_us: some(dice, 20_000),
             bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
             services: modelled,
@@ -321,7 +329,7 @@ impl Scenario {
     pub fn schedule(&self, seed: u64) -> Schedule {
         let mut schedule = Schedule::new(seed, self.nodes + self.faults.forks + self.relays());
         schedule.scenario.clone_from(&self.name);
-        schedule.crypto = self.crypto;
+        (schedule.crypto, schedule.crypto_slowness) = (self.crypto, self.crypto_slowness);
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
         (schedule.services, schedule.strangers) = (self.services, self.strangers);

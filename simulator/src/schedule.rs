@@ -352,6 +352,9 @@ pub struct Schedule {
     /// The cryptography.
     #[serde(default)]
     pub crypto: CryptoChoice,
+    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, where they are charged.
+    #[serde(default = "usual_slowness", skip_serializing_if = "is_usual_slowness")]
+    pub crypto_slowness: u32,
     /// How sessions choose who broadcasts.
     #[serde(default = "usual_election", skip_serializing_if = "is_usual_election")]
     pub election: Method,
@@ -393,6 +396,14 @@ pub struct Schedule {
     pub steps: Vec<Step>,
 }
 
+pub(crate) const fn usual_slowness() -> u32 {
+    1
+}
+
+const fn is_usual_slowness(slowness: &u32) -> bool {
+    *slowness == usual_slowness()
+}
+
 /// It has the most to go wrong.
 const fn usual_election() -> Method {
     Method::HashBased
@@ -412,6 +423,7 @@ impl Schedule {
             nodes,
             until_ms: 60_000,
             crypto: CryptoChoice::Real,
+            crypto_slowness: usual_slowness(),
             election: usual_election(),
             disk_us: 0,
             bandwidth: None,

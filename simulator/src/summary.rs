@@ -80,6 +80,8 @@ pub struct Summary {
     pub refusals: u64,
     /// How much virtual time has passed.
     pub virtual_ms: u64,
+    /// What all nodes together were charged for cryptography, in nanoseconds of virtual time.
+    pub crypto_ns: u64,
     /// What became of the sessions.
     pub sessions: Sessions,
     /// From the command to the signature at each signer.
@@ -131,6 +133,9 @@ impl fmt::Display for Summary {
         writeln!(f, "trace         {}", self.trace_hash)?;
         writeln!(f, "nodes         {}", self.nodes)?;
         writeln!(f, "virtual time  {:.3} s", self.virtual_ms as f64 / 1e3)?;
+        if self.crypto_ns > 0 {
+            writeln!(f, "cryptography  {:.3} s of all nodes", self.crypto_ns as f64 / 1e9)?;
+        }
         writeln!(f, "events        {} ({} per second, {} ms)", self.events, self.events_per_second, self.wall_ms)?;
         writeln!(f, "messages      {} ({} bytes)", self.messages, self.bytes)?;
         let list = |f: &mut fmt::Formatter<'_>, name: &str, pairs: Vec<String>| {

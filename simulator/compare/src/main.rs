@@ -3,7 +3,7 @@
 //! The message workload: N nodes send 64 bytes to a random neighbour each 100 ms, a message takes 10–50 ms, and receivers
 //! answer. It runs through the engine with its network model and all fault paths, in a bare loop that does nothing else,
 //! and, with `--features madsim` and `RUSTFLAGS="--cfg madsim"`, in madsim. Then sessions of three signers with real
-//! cryptography, beside their cryptographic operations alone.
+//! cryptography, beside their cryptographic operations alone and what the stand-in's table charges for those.
 //!
 //! All take turns in each round, time is that on the processor where one thread runs, and what is shown is the median over
 //! the rounds. Prints a table with the targets beside the results.
@@ -132,6 +132,8 @@ fn main() {
     let session = session::measure(rounds.max(3) * 3);
     table.add("session, simulated, µs", "3 signers", session.simulated_us, None);
     table.add("its cryptography alone, µs", "3 signers", session.alone_us, None);
+    table.add("the same, as `toy-charged` has it, µs", "3 signers", session.charged_us, None);
+    table.add("charged over alone", "3 signers", session.charged_over_alone, None);
     table.add("simulated over alone", "3 signers", session.ratio, Some(Bound::AtMost(1.3)));
     println!("\nA session of three signers: {}.", session.operations);
     if let Some(file) = json {

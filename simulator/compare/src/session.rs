@@ -190,6 +190,25 @@ fn time(schedule: &Schedule) -> Duration {
     clock::now() - start
 }
 
+/// What the stand-in charges for these, in microseconds.
+fn charged(counts: &Counts) -> f64 {
+    use nelumbo_simulator::crypto::Operation as Priced;
+    let signers = SIGNERS as usize;
+    let prices = [
+        (Operation::Authenticate, Priced::Authenticate),
+        (Operation::Verify, Priced::Verify),
+        (Operation::Prepare, Priced::Prepare),
+        (Operation::VerifyPrepared, Priced::VerifyPrepared),
+        (Operation::AggregateKeys, Priced::AggregateKeys(signers)),
+        (Operation::Nonce, Priced::Nonce),
+        (Operation::OpenRound, Priced::OpenRound(signers)),
+        (Operation::Sign, Priced::Sign),
+        (Operation::Combine, Priced::Combine(signers)),
+        (Operation::VerifyFinal, Priced::VerifyFinal),
+    ];
+    prices.iter().map(|(operation, priced)| counts[*operation as usize] as f64 * priced.cost() as f64 / 1e3).sum()
+}
+
 /// Sessions by hand: their operations, in an order in which they can be done, and nothing else.
 struct Alone {
     signers: Vec<SoftwareSigner>,
@@ -266,6 +285,9 @@ impl Alone {
 pub struct Outcome {
     pub simulated_us: f64,
     pub alone_us: f64,
+    /// What the stand-in's table charges for the same operations.
+    pub charged_us: f64,
+    pub charged_over_alone: f64,
     pub ratio: f64,
     /// The operations of a session, in words.
     pub operations: String,
@@ -288,10 +310,13 @@ pub fn measure(rounds: usize) -> Outcome {
             [whole, alone.run(&counts)].map(|spent| spent.as_secs_f64() * 1e6 / sessions)
         })
         .collect();
+    let charged_us = charged(&counts) / sessions;
     let each = |operation| of(operation) as f64 / sessions;
     Outcome {
         simulated_us: crate::median(rounds.iter().map(|round| round[0])),
         alone_us: crate::median(rounds.iter().map(|round| round[1])),
+        charged_us,
+        charged_over_alone: crate::median(rounds.iter().map(|round| charged_us / round[1])),
         ratio: crate::median(rounds.iter().map(|round| round[0] / round[1])),
         operations: format!(
             "{} key aggregations, {} nonces, rounds, partial and final signatures each, {} messages signed, \

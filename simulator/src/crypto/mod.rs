@@ -4,7 +4,7 @@ mod cost;
 mod real;
 mod toy;
 
-pub use cost::Meter;
+pub use cost::{Meter, Operation};
 pub use real::Real;
 pub use toy::{Toy, ToySigner, ToyVerifier};
 

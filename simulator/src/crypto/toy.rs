@@ -11,8 +11,7 @@ use nelumbo_core::crypto::{
     SignerError, Suite, Tweak, Verifier,
 };
 
-use super::cost::Costs;
-use super::{Crypto, Meter};
+use super::{Crypto, Meter, Operation};
 use crate::random::{Random, fold};
 
 /// The stand-in.
@@ -90,20 +89,32 @@ impl Verifier for ToyVerifier {
     type Prepared = PublicKey;
 
     fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
-        self.meter.charge(Costs::MEASURED.verify);
+        self.meter.charge(Operation::Verify);
         authorship(author, digest) == *signature
     }
 
     fn prepare(&self, author: &PublicKey) -> Option<PublicKey> {
+        self.meter.charge(Operation::Prepare);
         Some(*author)
     }
 
     fn verify_prepared(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
-        self.verify(author, digest, signature)
+        self.meter.charge(Operation::VerifyPrepared);
+        authorship(author, digest) == *signature
+    }
+
+    fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], _: &[u8; 32]) -> Vec<bool> {
+        self.meter.charge(Operation::VerifyMany(claims.len()));
+        let verdicts: Vec<_> =
+            claims.iter().map(|(author, digest, signature)| authorship(author, digest) == *signature).collect();
+        if verdicts.contains(&false) {
+            // The real one halves a batch that fails until it knows who is wrong, which costs as much again.
+            claims.iter().for_each(|_| self.meter.charge(Operation::Verify));
+        }
+        verdicts
     }
 
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<ToyKeys, KeyAggError> {
-        self.meter.charge(Costs::MEASURED.aggregate * keys.len() as u64);
         for (before, pair) in keys.windows(2).enumerate() {
             if pair[0] == pair[1] {
                 return Err(KeyAggError::DuplicateKey(pair[0]));
@@ -111,6 +122,10 @@ impl Verifier for ToyVerifier {
             if pair[0] > pair[1] {
                 return Err(KeyAggError::Unsorted(before + 1));
             }
+        }
+        self.meter.charge(Operation::AggregateKeys(keys.len()));
+        if *tweak != Tweak::None {
+            self.meter.charge(Operation::Tweak);
         }
         let mut hash = fold(0, format!("{suite:?} {tweak:?}").as_bytes());
         keys.iter().for_each(|key| hash = fold(hash, key.as_bytes()));
@@ -131,6 +146,7 @@ impl Verifier for ToyVerifier {
         if nonces.len() != keys.keys.len() {
             return Err(NonceError::Count { expected: keys.keys.len(), found: nonces.len() });
         }
+        self.meter.charge(Operation::OpenRound(nonces.len()));
         let is_valid = |nonce: &PublicNonce| [0, 33].iter().all(|at| matches!(nonce.as_bytes()[*at], 2 | 3));
         if let Some(signer) = nonces.iter().position(|nonce| !is_valid(nonce)) {
             return Err(NonceError::Invalid { signer });
@@ -147,7 +163,7 @@ impl Verifier for ToyVerifier {
         _: &PublicNonce,
         partial: &PartialSignature,
     ) -> bool {
-        self.meter.charge(Costs::MEASURED.partial);
+        self.meter.charge(Operation::VerifyPartial);
         round.partial(&keys.keys[index]) == *partial
     }
 
@@ -157,10 +173,10 @@ impl Verifier for ToyVerifier {
         round: &ToyRound,
         partials: &[PartialSignature],
     ) -> Result<Signature, CombineError> {
-        self.meter.charge(Costs::MEASURED.verify);
         if partials.len() != keys.keys.len() {
             return Err(CombineError::Count { expected: keys.keys.len(), found: partials.len() });
         }
+        self.meter.charge(Operation::Combine(partials.len()));
         if keys.keys.iter().zip(partials).any(|(key, partial)| round.partial(key) != *partial) {
             return Err(CombineError::Invalid);
         }
@@ -168,7 +184,7 @@ impl Verifier for ToyVerifier {
     }
 
     fn verify_final(&self, keys: &ToyKeys, message: &[u8], signature: &Signature) -> bool {
-        self.meter.charge(Costs::MEASURED.verify);
+        self.meter.charge(Operation::VerifyFinal);
         let nonces = signature.as_bytes().first_chunk().expect("a signature has 64 bytes");
         final_signature(&keys.aggregate, message, nonces) == *signature
     }
@@ -189,18 +205,18 @@ impl Signer<ToyVerifier> for ToySigner {
     }
 
     fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        self.meter.charge(Costs::MEASURED.sign);
+        self.meter.charge(Operation::Authenticate);
         Ok(authorship(&self.key, digest))
     }
 
     fn nonce(&mut self, slot: NonceSlot, keys: &ToyKeys, _: &[u8]) -> Result<PublicNonce, SignerError> {
-        self.meter.charge(Costs::MEASURED.nonce);
         if self.open.contains_key(&slot) || self.closed.contains(&slot) {
             return Err(SignerError::SlotServed);
         }
         if keys.keys.binary_search(&self.key).is_err() {
             return Err(SignerError::NotASigner);
         }
+        self.meter.charge(Operation::Nonce);
         let mut bytes = [2; 66];
         bytes[1..33].copy_from_slice(&self.entropy.bytes32());
         bytes[34..].copy_from_slice(&self.entropy.bytes32());
@@ -210,12 +226,12 @@ impl Signer<ToyVerifier> for ToySigner {
     }
 
     fn sign(&mut self, slot: NonceSlot, _: &ToyKeys, round: &ToyRound) -> Result<PartialSignature, SignerError> {
-        self.meter.charge(Costs::MEASURED.partial);
         if self.open.remove(&slot).is_none() {
             let spent = self.closed.contains(&slot);
             return Err(if spent { SignerError::NonceSpent } else { SignerError::NoNonce });
         }
         self.closed.insert(slot);
+        self.meter.charge(Operation::Sign);
         Ok(round.partial(&self.key))
     }
 
@@ -229,5 +245,58 @@ impl Signer<ToyVerifier> for ToySigner {
 impl std::fmt::Debug for ToySigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ToySigner").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_is_charged_what_the_table_says() {
+        let meter = Meter::counting();
+        let entropy = Entropy::new([3; 32]).expect("not all zero");
+        let (mut signer, verifier) = Toy::boot(&[1; 32], entropy, &meter);
+        let charged = |operations: &[Operation]| {
+            assert_eq!(
+                meter.take(),
+                operations.iter().map(|operation| operation.cost()).sum::<u64>(),
+                "{operations:?}"
+            );
+        };
+        let (key, message) = (signer.public_key(), [7; 32]);
+        charged(&[]);
+        let signature = signer.authenticate(&message).expect("the stand-in signs");
+        charged(&[Operation::Authenticate]);
+        assert!(verifier.verify(&key, &message, &signature) && !verifier.verify(&key, &[8; 32], &signature));
+        charged(&[Operation::Verify, Operation::Verify]);
+        let prepared = verifier.prepare(&key).expect("every key");
+        charged(&[Operation::Prepare]);
+        assert!(verifier.verify_prepared(&prepared, &message, &signature));
+        charged(&[Operation::VerifyPrepared]);
+        let claims = [(key, message, signature), (key, [8; 32], signature)];
+        assert_eq!(verifier.verify_many(&claims[..1], &message), [true]);
+        charged(&[Operation::VerifyMany(1)]);
+        assert_eq!(verifier.verify_many(&claims, &message), [true, false]);
+        charged(&[Operation::VerifyMany(2), Operation::Verify, Operation::Verify]);
+        let tweaked = verifier.aggregate_keys(Suite::Lotus, &[key], &Tweak::Taproot { merkle_root: None });
+        charged(&[Operation::AggregateKeys(1), Operation::Tweak]);
+        assert!(verifier.aggregate_keys(Suite::Lotus, &[key, key], &Tweak::None).is_err());
+        charged(&[]);
+        let (keys, slot) = (tweaked.expect("one key"), NonceSlot { session: [1; 32], attempt: 1 });
+        let nonces = [signer.nonce(slot, &keys, &message).expect("a fresh slot")];
+        charged(&[Operation::Nonce]);
+        let round = verifier.open_round(&keys, &nonces, &message).expect("an honest nonce");
+        charged(&[Operation::OpenRound(1)]);
+        let partials = [signer.sign(slot, &keys, &round).expect("its nonce")];
+        charged(&[Operation::Sign]);
+        assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
+        charged(&[]);
+        assert!(verifier.culprits(&keys, &round, &nonces, &partials, &message).is_empty());
+        charged(&[Operation::VerifyPartial]);
+        let signature = verifier.combine(&keys, &round, &partials).expect("honest signers");
+        charged(&[Operation::Combine(1)]);
+        assert!(verifier.verify_final(&keys, &message, &signature));
+        charged(&[Operation::VerifyFinal]);
     }
 }

@@ -57,6 +57,8 @@ pub struct Peer<C: Crypto> {
     armed: Nanos,
     /// Until when the processor is busy with cryptography.
     busy_until: Nanos,
+    /// What its cryptography was charged, in all its lives.
+    charged: Nanos,
     disk: Disk,
     clock: Clock,
     connections: Connections,
@@ -97,6 +99,7 @@ impl<C: Crypto> Peer<C> {
             life: 0,
             armed: Nanos::MAX,
             busy_until: 0,
+            charged: 0,
             disk,
             clock: Clock::default(),
             connections,
@@ -119,6 +122,11 @@ impl<C: Crypto> Peer<C> {
     #[must_use]
     pub fn node(&self) -> Option<&Node<C::V>> {
         self.node.as_deref()
+    }
+
+    /// For how long its processor was busy with cryptography, in all its lives.
+    pub(crate) const fn charged(&self) -> Nanos {
+        self.charged
     }
 
     /// The deeds that were done since the last look.

@@ -36,15 +36,17 @@ impl<C: Crypto> Peer<C> {
         loop {
             let Some(node) = &mut self.node else { return };
             drain(&mut **node, &mut self.wishes);
+            // What leads to nothing, as garbage that was refused, has kept the processor busy all the same.
+            let cost = self.meter.take() * Nanos::from(self.plan.schedule.crypto_slowness);
+            if cost > 0 {
+                self.busy_until = self.busy_until.max(context.now()) + cost;
+                self.charged += cost;
+            }
             if self.wishes.0.is_empty() {
                 // What the owner answers on the spot takes no time.
                 let Some(command) = self.owner.at_once.pop_front() else { break };
                 let _refused = node.command(self.clock.read(context.now()), command).is_err();
                 continue;
-            }
-            let cost = self.meter.take();
-            if cost > 0 {
-                self.busy_until = self.busy_until.max(context.now()) + cost;
             }
             for wish in std::mem::take(&mut self.wishes.0) {
                 self.fulfil(context, wish);

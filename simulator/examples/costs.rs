@@ -1,0 +1,153 @@
+//! What the stand-in charges for each operation, beside what the real one takes on this machine.
+//!
+//! Time is that of this thread on the processor, and what is shown is the median over the rounds.
+//! A ratio far from 1 in all rows says that this machine is another one; in one row, that the table is out of date.
+//!
+//! Usage: `cargo run --release -p nelumbo-simulator --example costs`
+#![allow(clippy::print_stdout)]
+
+#[path = "../../core/benches/crypto/clock.rs"]
+mod clock;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{
+    KeyAggContext, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
+    SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
+};
+use nelumbo_simulator::crypto::Operation;
+
+const ROUNDS: usize = 49;
+/// How many nanoseconds an operation is repeated for in each round, by the table.
+const TURN: u64 = 4_000_000;
+/// And how often at most: a signer keeps some thousand nonces open.
+const MOST: u64 = 1_000;
+const MESSAGE: [u8; 32] = [7; 32];
+const ENTROPY: [u8; 32] = [5; 32];
+
+/// Signers of one key, who have opened a round.
+struct Group {
+    signers: Vec<SoftwareSigner>,
+    public: Vec<PublicKey>,
+    keys: KeyAggContext,
+    nonces: Vec<PublicNonce>,
+    round: SigningContext,
+    partials: Vec<PartialSignature>,
+    claims: Vec<(PublicKey, [u8; 32], Signature)>,
+    attempt: u32,
+}
+
+fn key_of(signer: &SoftwareSigner) -> PublicKey {
+    Signer::<Secp256k1>::public_key(signer)
+}
+
+fn authenticate(signer: &mut SoftwareSigner) -> Signature {
+    Signer::<Secp256k1>::authenticate(signer, &MESSAGE).expect("software signs")
+}
+
+const fn slot(attempt: u32) -> NonceSlot {
+    NonceSlot { session: [1; 32], attempt }
+}
+
+impl Group {
+    fn new(count: usize) -> Self {
+        let signer = |number: usize| {
+            let secret = [number as u8; 32];
+            let key = SecretKey::from_bytes(&secret).expect("a key");
+            SoftwareSigner::new(key, Entropy::new(secret).expect("not all zero"))
+        };
+        let mut signers: Vec<_> = (1..=count).map(signer).collect();
+        signers.sort_by_key(key_of);
+        let public: Vec<_> = signers.iter().map(key_of).collect();
+        let keys = Secp256k1.aggregate_keys(Suite::Lotus, &public, &Tweak::None).expect("distinct keys");
+        let claims = signers.iter_mut().map(|signer| (key_of(signer), MESSAGE, authenticate(signer))).collect();
+        let draw = |signer: &mut SoftwareSigner| signer.nonce(slot(0), &keys, &MESSAGE).expect("a fresh slot");
+        let nonces: Vec<_> = signers.iter_mut().map(draw).collect();
+        let round = Secp256k1.open_round(&keys, &nonces, &MESSAGE).expect("honest nonces");
+        let sign = |signer: &mut SoftwareSigner| signer.sign(slot(0), &keys, &round).expect("its nonce");
+        let partials = signers.iter_mut().map(sign).collect();
+        Self { signers, public, keys, nonces, round, partials, claims, attempt: 0 }
+    }
+
+    /// How long an operation takes this many times.
+    fn time(&mut self, operation: Operation, times: u32) -> Duration {
+        let Self { signers, public, keys, nonces, round, partials, claims, attempt } = self;
+        let (author, digest, signature) = &claims[0];
+        let prepared = Secp256k1.prepare(author).expect("a key");
+        let r#final = Secp256k1.combine(keys, round, partials).expect("honest signers");
+        let slots: Vec<_> = (*attempt + 1..=*attempt + times).map(slot).collect();
+        *attempt += times;
+        let signer = &mut signers[0];
+        let draw = |signer: &mut SoftwareSigner, slot| signer.nonce(slot, keys, &MESSAGE).expect("a fresh slot");
+        if operation == Operation::Sign {
+            slots.iter().for_each(|slot| _ = draw(signer, *slot));
+        }
+        let aggregate = |tweak| Secp256k1.aggregate_keys(Suite::Lotus, public, &tweak).expect("distinct keys");
+        let start = clock::now();
+        for slot in slots.iter().copied() {
+            match operation {
+                Operation::Authenticate => drop(black_box(authenticate(signer))),
+                Operation::Verify => assert!(Secp256k1.verify(author, digest, signature)),
+                Operation::Prepare => drop(black_box(Secp256k1.prepare(author))),
+                Operation::VerifyPrepared => assert!(Secp256k1.verify_prepared(&prepared, digest, signature)),
+                Operation::VerifyMany(_) => drop(black_box(Secp256k1.verify_many(claims, &ENTROPY))),
+                Operation::AggregateKeys(_) => drop(black_box(aggregate(Tweak::None))),
+                Operation::Tweak => drop(black_box(aggregate(Tweak::Taproot { merkle_root: None }))),
+                Operation::Nonce => drop(black_box(draw(signer, slot))),
+                Operation::OpenRound(_) => drop(black_box(Secp256k1.open_round(keys, nonces, &MESSAGE))),
+                Operation::Sign => drop(black_box(signer.sign(slot, keys, round))),
+                Operation::VerifyPartial => {
+                    assert!(Secp256k1.verify_partial(keys, round, 0, &nonces[0], &partials[0]));
+                }
+                Operation::Combine(_) => drop(black_box(Secp256k1.combine(keys, round, partials))),
+                Operation::VerifyFinal => assert!(Secp256k1.verify_final(keys, &MESSAGE, &r#final)),
+            }
+        }
+        let spent = clock::now() - start;
+        slots.into_iter().for_each(|slot| Signer::<Secp256k1>::forget(&mut self.signers[0], slot));
+        spent
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let mut rows: Vec<(Operation, usize)> = [
+        Operation::Authenticate,
+        Operation::Verify,
+        Operation::Prepare,
+        Operation::VerifyPrepared,
+        Operation::Nonce,
+        Operation::Sign,
+        Operation::VerifyPartial,
+        Operation::VerifyFinal,
+    ]
+    .map(|operation| (operation, 3))
+    .into();
+    // Aggregated with the keys of a session.
+    rows.push((Operation::Tweak, 2));
+    for count in [2, 3, 5, 10, 100] {
+        let each: [fn(usize) -> Operation; 4] =
+            [Operation::AggregateKeys, Operation::OpenRound, Operation::Combine, Operation::VerifyMany];
+        rows.extend(each.map(|operation| (operation(count), count)));
+    }
+    println!("| operation | charged µs | real µs | charged over real |\n|---|---|---|---|");
+    for (operation, signers) in rows {
+        let mut group = Group::new(signers);
+        let times = (TURN / operation.cost()).clamp(1, MOST) as u32;
+        let round = |_| group.time(operation, times).as_secs_f64() * 1e6 / f64::from(times);
+        let mut real = median((0..ROUNDS).map(round).collect());
+        if operation == Operation::Tweak {
+            // It is done to keys that have just been aggregated.
+            let round = |_| group.time(Operation::AggregateKeys(signers), times).as_secs_f64() * 1e6 / f64::from(times);
+            real -= median((0..ROUNDS).map(round).collect());
+        }
+        let charged = operation.cost() as f64 / 1e3;
+        println!("| {operation:?} | {charged:.1} | {real:.1} | {:.2} |", charged / real);
+    }
+}
