@@ -4,10 +4,15 @@
 //! Usage: `cargo run --release -p nelumbo-tests --example calibrate -- [PEERS] [LOOKUPS] [MESSAGES]`
 #![allow(clippy::print_stdout)]
 
+mod distant;
 mod model;
 mod real;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long everything takes from one peer to another.
+const DISTANCE: Duration = Duration::from_millis(50);
 
 /// What was measured, of either.
 #[derive(Debug, Default)]
@@ -18,6 +23,8 @@ struct Measured {
     requests: Vec<f64>,
     /// How many of the peers that are truly nearest a lookup has found, as a share.
     recall: Vec<f64>,
+    /// How long a lookup took, in milliseconds.
+    lookup_ms: Vec<f64>,
     /// Whether the nearest peer that it found was not in its own routing table: more than one hop.
     farther: Vec<f64>,
     /// How many neighbours a mesh has.
@@ -67,6 +74,8 @@ fn main() {
     row("requests of a lookup, p99", |one| at(&one.requests, 0.99));
     row("share of the 20 nearest that were found", |one| mean(&one.recall));
     row("share of lookups with more than one hop", |one| mean(&one.farther));
+    row("time of a lookup, p50 in ms", |one| at(&one.lookup_ms, 0.5));
+    row("time of a lookup, p99 in ms", |one| at(&one.lookup_ms, 0.99));
     row("neighbours in the mesh, mean", |one| mean(&one.mesh));
     row("share of peers that got a message", |one| mean(&one.delivered));
     row("hops of a message, mean", |one| mean(&one.hops));

@@ -12,7 +12,7 @@ use nelumbo_simulator::network::{Effect, Trip};
 use nelumbo_simulator::world::{Latency, World};
 use nelumbo_simulator::{Random, Simulation};
 
-use super::{Measured, depths};
+use super::{DISTANCE, Measured, depths};
 
 const MILLISECOND: Nanos = 1_000_000;
 const TOPIC: u64 = 1;
@@ -120,18 +120,19 @@ pub(crate) fn measure(connections: &[Vec<u32>], lookups: usize, messages: usize)
     let directory = Arc::new(Directory::new(count as u32));
     let mut random = Random::stream(1, "calibration", 0);
     let mut plans = vec![vec![(8_000 * MILLISECOND, Do::Look)]; count];
-    let mut targets = Vec::new();
+    let (mut targets, mut asked) = (Vec::new(), Vec::new());
     for number in 0..lookups {
         let target = random.draw();
         targets.push((number * 7 % count, target));
-        plans[number * 7 % count]
-            .push(((10_000 + number as u64 * 100) * MILLISECOND, Do::LookUp(number as u64, target)));
+        let at = (10_000 + number as u64 * 100) * MILLISECOND;
+        asked.push(at);
+        plans[number * 7 % count].push((at, Do::LookUp(number as u64, target)));
     }
     for number in 0..messages {
         let at = (40_000 + number as u64 * 50) * MILLISECOND;
         plans[number * 13 % count].push((at, Do::Publish(number as u32)));
     }
-    let world = World::new(count as u32, Latency::Uniform { low: 200_000, span: 600_000 });
+    let world = World::new(count as u32, Latency::Fixed(DISTANCE.as_nanos() as Nanos));
     let (mut measured, mut published) = (Measured::default(), BTreeMap::new());
     let mut came: BTreeMap<u32, BTreeMap<usize, usize>> = BTreeMap::new();
     let simulation = Simulation::builder(world).seed(1).machines(|node| {
@@ -147,6 +148,7 @@ pub(crate) fn measure(connections: &[Vec<u32>], lookups: usize, messages: usize)
             Note::Found { number, trip, nearest, known } => {
                 let (asker, target) = targets[*number as usize];
                 measured.requests.push(f64::from(trip.requests));
+                measured.lookup_ms.push((noted.stamp.at - asked[*number as usize]) as f64 / MILLISECOND as f64);
                 let mut all: Vec<u32> = (0..count as u32).filter(|node| *node != asker as u32).collect();
                 all.sort_by_key(|node| directory.name(*node) ^ target);
                 all.truncate(20);

@@ -1,15 +1,20 @@
-//! The real network: libp2p with the settings of our nodes, over TCP on loopback, all peers in one process.
+//! The real network: libp2p with the settings of our nodes, over TCP on loopback, all peers in one process. What arrives is
+//! held back, because loopback takes no time and a hundred peers on one machine take all of its processor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use libp2p::core::upgrade::Version;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, gossipsub, identify, kad, noise, tcp, yamux};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, gossipsub, identify, kad, noise, tcp, yamux,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{Measured, depths};
+use super::distant::Distant;
+use super::{DISTANCE, Measured, depths};
 
 const TOPIC: &str = "calibration";
 
@@ -46,7 +51,13 @@ type Log = Arc<Mutex<BTreeMap<u32, BTreeMap<usize, (PeerId, Instant)>>>>;
 fn swarm() -> Swarm<Behaviour> {
     SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+        .with_other_transport(|keypair| {
+            tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+                .map(|stream, _| Distant::new(stream, DISTANCE))
+                .upgrade(Version::V1Lazy)
+                .authenticate(noise::Config::new(keypair).expect("a keypair of its own"))
+                .multiplex(yamux::Config::default())
+        })
         .expect("TCP")
         .with_behaviour(|keypair| {
             let own = keypair.public().to_peer_id();
@@ -181,7 +192,7 @@ pub(crate) async fn measure(count: usize, lookups: usize, messages: usize) -> (M
         tell(index, Order::Meet(names[index / 2], addresses[index / 2].clone()));
         tell(index, Order::Meet(names[0], addresses[0].clone()));
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     for _ in 0..2 {
         futures::future::join_all(peers[1..].iter().map(|one| ask(one, Order::Bootstrap))).await;
     }
@@ -197,7 +208,9 @@ pub(crate) async fn measure(count: usize, lookups: usize, messages: usize) -> (M
     }
     for number in 0..lookups {
         let (target, asker) = (PeerId::random(), number * 7 % count);
+        let asked = Instant::now();
         let found = ask(&peers[asker], |done| Order::LookUp(target, done)).await;
+        measured.lookup_ms.push(asked.elapsed().as_secs_f64() * 1e3);
         measured.requests.push(f64::from(found.requests));
         let distance = |name: &PeerId| kad::KBucketKey::from(*name).distance(&kad::KBucketKey::from(target));
         let mut all: Vec<&PeerId> = names.iter().filter(|name| **name != names[asker]).collect();

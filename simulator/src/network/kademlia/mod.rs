@@ -29,9 +29,9 @@ const SECOND: Nanos = 1_000_000_000;
 pub struct Settings {
     /// How many peers a bucket holds, and at how many a record is.
     pub k: usize,
-    /// How many requests of a lookup are under way at once.
+    /// How many requests of each path are under way at once.
     pub alpha: usize,
-    /// On how many disjoint paths a lookup goes: no peer is asked on two of them, so that one liar sees one path.
+    /// On how many disjoint paths a lookup goes: no peer tells two of them of others, so that one liar sees one path.
     pub paths: usize,
     /// How long a request waits for its answer.
     pub request: Nanos,
@@ -292,7 +292,7 @@ impl Kademlia {
         let start = self.routing.nearest(target, self.settings.k, None);
         let number = self.count;
         self.count = self.count.wrapping_add(1);
-        let query = Query::new(goal, target, start, &self.routing, &self.settings, now + self.settings.lookup);
+        let query = Query::new(goal, target, &start, &self.routing, &self.settings, now + self.settings.lookup);
         self.queries.insert(number, query);
         self.advance(now, number);
     }

@@ -1,9 +1,10 @@
 //! One lookup: from the nearest peers that are known to the nearest that there are.
 //!
-//! Invariant: a peer is asked at most once, on one path; a lookup is over when the k nearest on each path have answered,
-//! when nobody is left to ask, or when its time is over.
+//! It goes as libp2p's goes on disjoint paths: each begins with all who are known and has its own requests under way, and
+//! whoever answers answers all of them, but tells of others on the path alone that asked. Invariant: a peer is asked at most
+//! once; a path is over when its k nearest have answered or nobody is left to ask, a lookup when all paths or its time are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
@@ -24,11 +25,12 @@ pub(super) enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     New,
-    Waiting(Nanos),
+    Waiting,
     Answered,
     Failed,
 }
 
+/// A peer as one path sees it.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     node: u32,
@@ -37,9 +39,23 @@ struct Candidate {
 }
 
 /// One of the disjoint ways of a lookup.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Path {
     by_distance: BTreeMap<u64, Candidate>,
+    waiting: usize,
+    /// Answers since the last that told of somebody nearer.
+    vain: usize,
+    is_over: bool,
+}
+
+/// A peer that has been asked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    path: usize,
+    since: Nanos,
+    distance: u64,
+    hops: u32,
+    state: State,
 }
 
 #[derive(Clone, Debug)]
@@ -47,12 +63,11 @@ pub(super) struct Query {
     pub(super) goal: Goal,
     pub(super) target: u64,
     paths: Vec<Path>,
-    /// Who is on some path already.
-    known: BTreeSet<u32>,
-    requests: u32,
+    /// Which path's turn it is to ask.
+    turn: usize,
+    asked: BTreeMap<u32, Asked>,
     k: usize,
-    /// How many requests each path has under way.
-    width: usize,
+    alpha: usize,
     ends: Nanos,
 }
 
@@ -60,105 +75,156 @@ impl Query {
     pub(super) fn new(
         goal: Goal,
         target: u64,
-        start: Vec<u32>,
+        start: &[u32],
         routing: &Routing,
         settings: &Settings,
         ends: Nanos,
     ) -> Self {
-        let count = settings.paths.clamp(1, settings.alpha.max(1));
-        let width = (settings.alpha / count).max(1);
-        let mut paths = vec![Path::default(); count];
-        let known = start.iter().copied().collect();
-        for (at, node) in start.into_iter().enumerate() {
-            let candidate = Candidate { node, hops: 1, state: State::New };
-            paths[at % count].by_distance.insert(routing.distance(node, target), candidate);
-        }
-        Self { goal, target, paths, known, requests: 0, k: settings.k, width, ends }
+        let candidate =
+            |node: &u32| (routing.distance(*node, target), Candidate { node: *node, hops: 1, state: State::New });
+        let by_distance = start.iter().map(candidate).collect();
+        let path = Path { by_distance, waiting: 0, vain: 0, is_over: false };
+        let paths = vec![path; settings.paths.max(1)];
+        Self { goal, target, paths, turn: 0, asked: BTreeMap::new(), k: settings.k, alpha: settings.alpha, ends }
     }
 
     /// An answer, if it was waited for.
     pub(super) fn answer(&mut self, from: u32, closer: &[u32], routing: &Routing) -> bool {
-        let at = routing.distance(from, self.target);
-        for path in &mut self.paths {
-            let Some(candidate) = path.by_distance.get_mut(&at).filter(|candidate| candidate.node == from) else {
-                continue;
-            };
-            if !matches!(candidate.state, State::Waiting(_)) {
-                return false;
-            }
-            candidate.state = State::Answered;
-            let hops = candidate.hops + 1;
-            for node in closer.iter().take(self.k) {
-                if self.known.insert(*node) && routing.distance(*node, routing.own()) != 0 {
-                    let candidate = Candidate { node: *node, hops, state: State::New };
-                    path.by_distance.entry(routing.distance(*node, self.target)).or_insert(candidate);
-                }
-            }
-            return true;
+        let Some(asked) = self.asked.get_mut(&from).filter(|asked| asked.state == State::Waiting) else { return false };
+        asked.state = State::Answered;
+        let Asked { path: told, distance, .. } = *asked;
+        let others = closer.iter().filter(|node| routing.distance(**node, routing.own()) != 0).take(self.k);
+        let others: Vec<(u64, u32)> = others.map(|node| (routing.distance(*node, self.target), *node)).collect();
+        for (at, path) in self.paths.iter_mut().enumerate() {
+            path.answer(distance, if at == told { &others } else { &[] }, self.k);
         }
-        false
+        true
     }
 
     /// Gives up on those who have not answered in time, and names them.
     pub(super) fn fail_late(&mut self, now: Nanos, patience: Nanos) -> Vec<u32> {
-        let all = self.paths.iter_mut().flat_map(|path| path.by_distance.values_mut());
-        let late = all.filter(|one| matches!(one.state, State::Waiting(since) if since + patience <= now));
-        late.map(|candidate| {
-            candidate.state = State::Failed;
-            candidate.node
+        let Self { asked, paths, .. } = self;
+        let late = asked.iter_mut().filter(|(_, one)| one.state == State::Waiting && one.since + patience <= now);
+        late.map(|(node, asked)| {
+            asked.state = State::Failed;
+            paths.iter_mut().for_each(|path| path.fail(asked.distance));
+            *node
         })
         .collect()
     }
 
     /// Whom to ask now.
     pub(super) fn next(&mut self, now: Nanos) -> Vec<u32> {
-        let mut asked = Vec::new();
-        let Self { paths, k, width, .. } = self;
-        for path in paths {
-            let waiting = path.nearest(*k).filter(|one| matches!(one.state, State::Waiting(_))).count();
-            let free = width.saturating_sub(waiting);
-            let new = path.by_distance.values_mut().filter(|one| one.state != State::Failed).take(*k);
-            for candidate in new.filter(|one| one.state == State::New).take(free) {
-                candidate.state = State::Waiting(now);
-                asked.push(candidate.node);
+        let (mut next, mut in_vain) = (Vec::new(), 0);
+        while in_vain < self.paths.len() {
+            let path = self.turn % self.paths.len();
+            self.turn = path + 1;
+            in_vain += 1;
+            if let Some(node) = self.next_on(path, now) {
+                next.push(node);
+                in_vain = 0;
             }
         }
-        self.requests += asked.len() as u32;
-        asked
+        next
+    }
+
+    fn next_on(&mut self, at: usize, now: Nanos) -> Option<u32> {
+        let path = &mut self.paths[at];
+        loop {
+            let (distance, Candidate { node, hops, .. }) = path.next(self.k, self.alpha)?;
+            match self.asked.get(&node).map(|asked| asked.state) {
+                Some(State::Answered) => path.answer(distance, &[], self.k),
+                Some(State::Failed) => path.fail(distance),
+                // It will answer this path too.
+                Some(State::Waiting | State::New) => {}
+                None => {
+                    let asked = Asked { path: at, since: now, distance, hops, state: State::Waiting };
+                    self.asked.insert(node, asked);
+                    return Some(node);
+                }
+            }
+        }
     }
 
     pub(super) fn is_over(&self, now: Nanos) -> bool {
-        let is_done = |path: &Path| path.nearest(self.k).all(|one| one.state == State::Answered);
-        now >= self.ends || self.paths.iter().all(is_done)
+        now >= self.ends || self.paths.iter().all(|path| path.is_over)
     }
 
     pub(super) fn deadline(&self, patience: Nanos) -> Option<Nanos> {
-        let all = self.paths.iter().flat_map(|path| path.by_distance.values());
-        let late = all.filter_map(|one| match one.state {
-            State::Waiting(since) => Some(since + patience),
-            _ => None,
-        });
-        late.chain([self.ends]).min()
+        let waiting = self.asked.values().filter(|asked| asked.state == State::Waiting);
+        waiting.map(|asked| asked.since + patience).chain([self.ends]).min()
     }
 
     /// The nearest peers that have answered, on all paths together.
     pub(super) fn nearest(&self, count: usize) -> Vec<u32> {
-        let all = self.paths.iter().flat_map(|path| &path.by_distance);
-        let mut all: Vec<(u64, u32)> =
-            all.filter(|(_, one)| one.state == State::Answered).map(|(at, one)| (*at, one.node)).collect();
+        let mut all: Vec<(u64, u32)> = self.answered().map(|(node, asked)| (asked.distance, *node)).collect();
         all.sort_unstable();
         all.into_iter().take(count).map(|(_, node)| node).collect()
     }
 
     pub(super) fn trip(&self) -> Trip {
-        let all = self.paths.iter().flat_map(|path| &path.by_distance);
-        let nearest = all.filter(|(_, one)| one.state == State::Answered).min_by_key(|(at, _)| **at);
-        Trip { hops: nearest.map_or(0, |(_, one)| one.hops), requests: self.requests }
+        let nearest = self.answered().min_by_key(|(_, asked)| asked.distance);
+        Trip { hops: nearest.map_or(0, |(_, asked)| asked.hops), requests: self.asked.len() as u32 }
+    }
+
+    fn answered(&self) -> impl Iterator<Item = (&u32, &Asked)> {
+        self.asked.iter().filter(|(_, asked)| asked.state == State::Answered)
     }
 }
 
 impl Path {
-    fn nearest(&self, count: usize) -> impl Iterator<Item = &Candidate> {
-        self.by_distance.values().filter(|one| one.state != State::Failed).take(count)
+    /// Somebody has answered and told of others, by distance.
+    fn answer(&mut self, from: u64, others: &[(u64, u32)], k: usize) {
+        let Some(candidate) = self.waiting(from) else { return };
+        candidate.state = State::Answered;
+        let hops = candidate.hops + 1;
+        let all = self.by_distance.keys();
+        let range = all.clone().nth(k - 1).or(all.last()).copied();
+        let mut is_progress = self.by_distance.len() < k;
+        for (distance, node) in others {
+            self.by_distance.entry(*distance).or_insert_with(|| {
+                is_progress |= Some(*distance) < range;
+                Candidate { node: *node, hops, state: State::New }
+            });
+        }
+        self.vain = if is_progress { 0 } else { self.vain + 1 };
+    }
+
+    fn fail(&mut self, from: u64) {
+        if let Some(candidate) = self.waiting(from) {
+            candidate.state = State::Failed;
+        }
+    }
+
+    /// Somebody that is waited for is not any more.
+    fn waiting(&mut self, from: u64) -> Option<&mut Candidate> {
+        let candidate = self.by_distance.get_mut(&from).filter(|one| !self.is_over && one.state == State::Waiting)?;
+        self.waiting -= 1;
+        Some(candidate)
+    }
+
+    /// The next to be asked: alpha at once, or k when answers tell of nobody nearer any more.
+    fn next(&mut self, k: usize, alpha: usize) -> Option<(u64, Candidate)> {
+        let is_full = self.waiting >= if self.vain < alpha { alpha } else { k.max(alpha) };
+        let (mut answered, mut is_waiting) = (0, false);
+        for (distance, candidate) in self.by_distance.iter_mut().filter(|_| !self.is_over) {
+            match candidate.state {
+                State::Waiting | State::New if is_full => return None,
+                State::Waiting => is_waiting = true,
+                State::New => {
+                    candidate.state = State::Waiting;
+                    self.waiting += 1;
+                    return Some((*distance, *candidate));
+                }
+                State::Answered => answered += 1,
+                State::Failed => {}
+            }
+            if answered >= k && !is_waiting {
+                self.is_over = true;
+                return None;
+            }
+        }
+        self.is_over |= self.waiting == 0;
+        None
     }
 }
