@@ -164,6 +164,12 @@ pub struct Scenario {
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
     pub strangers: bool,
+    /// How many nodes the others know when they start, where services are modelled; 0 gives them full tables.
+    #[serde(default)]
+    pub bootstrap: u32,
+    /// Whether their tables go without the repairs of our nodes.
+    #[serde(default)]
+    pub unrepaired: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// NATs.
@@ -180,7 +186,7 @@ pub struct Scenario {
     pub adversaries: AdversaryKnobs,
 }
 
-const READY: [(&str, &str); 12] = [
+const READY: [(&str, &str); 13] = [
     ("quiet", include_str!("../scenarios/quiet.toml")),
     ("lossy", include_str!("../scenarios/lossy.toml")),
     ("partition", include_str!("../scenarios/partition.toml")),
@@ -189,6 +195,7 @@ const READY: [(&str, &str); 12] = [
     ("flood", include_str!("../scenarios/flood.toml")),
     ("eclipse", include_str!("../scenarios/eclipse.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("strangers", include_str!("../scenarios/strangers.toml")),
     ("nat", include_str!("../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../scenarios/planet.toml")),
@@ -316,6 +323,8 @@ impl Scenario {
             bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
             services: modelled,
             strangers: false,
+            bootstrap: 0,
+            unrepaired: false,
             nat: NatKnobs::swarm(seed),
             latency,
             weather,
@@ -333,6 +342,7 @@ impl Scenario {
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
         (schedule.services, schedule.strangers) = (self.services, self.strangers);
+        (schedule.bootstrap, schedule.unrepaired) = (self.bootstrap, self.unrepaired);
         schedule.latency = self.latency.clone();
         let random = Random::stream(seed, "scenario", 0);
         let mut draw = Draw { scenario: self, schedule, random };

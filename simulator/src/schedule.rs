@@ -383,6 +383,13 @@ pub struct Schedule {
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
     pub strangers: bool,
+    /// How many nodes, those with the lowest numbers, the others know when they start, where the hash table is Kademlia.
+    /// They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and free dials.
+    #[serde(default)]
+    pub bootstrap: u32,
+    /// Whether nodes that start so keep peers in their tables to whom a dial has failed, and offer no record again.
+    #[serde(default)]
+    pub unrepaired: bool,
     /// What stands between each node and the network; without, nothing stands before any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nats: Vec<Nat>,
@@ -433,6 +440,8 @@ impl Schedule {
             loses_presences: false,
             services: ServicesChoice::Ideal,
             strangers: false,
+            bootstrap: 0,
+            unrepaired: false,
             nats: Vec::new(),
             relays: Vec::new(),
             latency: LatencyChoice::Fixed { ms: 10 },

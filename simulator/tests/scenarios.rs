@@ -71,6 +71,21 @@ fn strangers_find_each_other_past_adversaries_beside_their_records() {
 }
 
 #[test]
+fn newcomers_find_each_other_by_what_our_nodes_do_about_dead_peers_and_lost_records() {
+    let complete = |setting: &str| {
+        let settings = [String::from("rest_ms=120_000"), setting.into()];
+        let scenario = Scenario::from_toml(Scenario::text("strangers").expect("ready"), &settings).expect("sound");
+        let summary = run(&scenario.schedule(1), Engine::Windowed(1));
+        assert_eq!(summary.violations, [], "{summary}");
+        (summary.sessions.completed, summary.sessions.started)
+    };
+    let (completed, started) = complete("unrepaired=false");
+    assert!(started >= 20 && completed == started, "{completed} of {started}");
+    assert!(complete("unrepaired=true").0 < completed);
+    assert_eq!(complete("bootstrap=0"), (started, started), "full tables and free dials show nothing of this");
+}
+
+#[test]
 fn every_deed_of_the_byzantine_is_done_at_some_seed() {
     let text = Scenario::text("byzantine").expect("a ready scenario");
     let settings = ["nodes=4".into(), "adversaries.each=0".into(), "rest_ms=10_000".into()];
@@ -95,9 +110,10 @@ fn all_coordinators_but_one_fail_and_one_broadcasts() {
 
 #[test]
 fn engines_threads_and_runs_agree_on_every_scenario() {
-    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn"] {
+    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn", "strangers"] {
         let mut schedule = schedule(name, 7);
-        schedule.until_ms = 120_000;
+        // Newcomers have the most to say at first.
+        schedule.until_ms = if name == "strangers" { 20_000 } else { 120_000 };
         let summary = run(&schedule, Engine::Windowed(1));
         assert_eq!(run(&schedule, Engine::Global), summary, "{name}");
         assert_eq!(run(&schedule, Engine::Windowed(2)), summary, "{name}");

@@ -128,6 +128,14 @@ impl Dht {
         }
     }
 
+    /// Closes its connections, where it has any of its own.
+    pub(crate) fn leave(&mut self) -> Vec<Effect> {
+        match self {
+            Self::Ideal(_) => Vec::new(),
+            Self::Kademlia(kademlia) => kademlia.leave(),
+        }
+    }
+
     /// How often it has not done as it should since this was last asked.
     pub(crate) fn take_misdeeds(&mut self) -> u64 {
         match self {

@@ -104,6 +104,9 @@ impl<C: Crypto> Peer<C> {
         let address = Address::from_bytes(self.index.to_le_bytes().to_vec()).expect("four bytes are an address");
         self.input(context, Input::Addresses(vec![address]));
         self.input(context, Input::RoutingTable(routes));
+        if self.plan.schedule.bootstrap > 0 {
+            self.in_table(context, Dht::on_time);
+        }
         self.dial(context);
         if context.world().has_partitions() {
             self.timer(context, KEEPALIVE, Purpose::Keepalive, 0);
@@ -121,6 +124,7 @@ impl<C: Crypto> Peer<C> {
         let byes = self.connections.crash();
         if !silent {
             self.send_frames(context, byes);
+            self.in_table(context, |dht, _| dht.leave());
         }
         self.drop_circuits(context, silent);
         self.services = None;

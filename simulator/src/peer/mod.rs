@@ -78,6 +78,8 @@ pub struct Peer<C: Crypto> {
 #[derive(Debug)]
 struct Services {
     dht: Dht,
+    /// How many peers the node was told that it can route to.
+    routes: usize,
     pubsub: PubSub,
     /// When the earliest time of theirs that is under way is due.
     armed: Nanos,

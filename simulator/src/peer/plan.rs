@@ -13,13 +13,16 @@ use super::{Deeds, Note, Peer, Port, Services};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
 use crate::network::gossip::{self, Gossip};
-use crate::network::kademlia::{self, Conduct, Directory, Kademlia};
+use crate::network::kademlia::{self, Conduct, Dialling, Directory, Kademlia};
 use crate::network::{self, Dht, PubSub};
 use crate::random::Random;
 use crate::schedule::{CryptoChoice, Deed, Happening, MILLISECOND, Schedule, ServicesChoice, SuiteChoice};
 
 /// Up to how many nodes everybody knows everybody.
 const VILLAGE: u32 = 32;
+
+/// How long a lookup of our nodes takes at most.
+const LOOKUP: Nanos = 5_000 * MILLISECOND;
 
 /// What all peers share.
 #[derive(Debug)]
@@ -168,20 +171,30 @@ impl Plan {
         }
     }
 
-    /// A node's part in the services of the network. Its routing table is as after a long time: who a node knows is in a
-    /// file.
+    /// A node's part in the services of the network.
     pub(super) fn services(&self, node: u32, life: u32, now: Nanos, deeds: Option<&Deeds>) -> Option<Box<Services>> {
         let (dht, pubsub) = match self.schedule.services {
             ServicesChoice::None => return None,
             ServicesChoice::Ideal => (Dht::ideal(self.schedule.nodes), PubSub::ideal(self.neighbours(node))),
-            ServicesChoice::Modelled => (self.kademlia(node, deeds), self.gossip(node, life, now)),
+            ServicesChoice::Modelled => (self.kademlia(node, life, now, deeds), self.gossip(node, life, now)),
         };
-        Some(Box::new(Services { dht, pubsub, armed: Nanos::MAX }))
+        Some(Box::new(Services { routes: dht.peers(), dht, pubsub, armed: Nanos::MAX }))
     }
 
-    fn kademlia(&self, node: u32, deeds: Option<&Deeds>) -> Dht {
-        let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
-        kademlia.settle(self.schedule.seed);
+    /// Without bootstrap nodes, its routing table is as after a long time: who a node knows is in a file.
+    fn kademlia(&self, node: u32, life: u32, now: Nanos, deeds: Option<&Deeds>) -> Dht {
+        let Schedule { seed, bootstrap, unrepaired, .. } = self.schedule;
+        let mut kademlia = if bootstrap > 0 {
+            let settings = kademlia::Settings { lookup: LOOKUP, ..kademlia::Settings::default() };
+            let dialling = Dialling { repairs: !unrepaired, ..Dialling::default() };
+            let contacts = (0..bootstrap).filter(|contact| *contact != node).collect();
+            let random = Random::stream(seed, "refresh", u64::from(node) << 32 | u64::from(life));
+            Kademlia::new(node, self.directory.clone(), settings).newcomer(now, contacts, dialling, random)
+        } else {
+            let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
+            kademlia.settle(seed);
+            kademlia
+        };
         if deeds.is_some_and(|deeds| deeds.is(Deed::Eclipse)) {
             kademlia.conduct(Conduct::Eclipse(self.beside.clone()));
         } else if deeds.is_some_and(|deeds| deeds.is(Deed::Poison)) {

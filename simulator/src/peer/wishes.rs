@@ -171,7 +171,18 @@ impl<C: Crypto> Peer<C> {
                 Effect::Arrived { .. } => {}
             }
         }
+        self.tell_routes(context);
         self.arm_services(context);
+    }
+
+    /// Tells the node how many peers it can route to, where that began with few.
+    fn tell_routes(&mut self, context: Port<'_, '_>) {
+        let is_young = self.plan.schedule.bootstrap > 0;
+        let Some(services) = self.services.as_mut().filter(|_| is_young) else { return };
+        let routes = services.dht.peers();
+        if std::mem::replace(&mut services.routes, routes) != routes {
+            self.input(context, Input::RoutingTable(routes));
+        }
     }
 
     /// Lets gossip do something, and does what it wants.

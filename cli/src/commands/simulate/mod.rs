@@ -26,8 +26,8 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 Scenarios:
-  quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, nat, failover-cascade, planet,
-  million
+  quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, strangers, nat, failover-cascade,
+  planet, million
   swarm  the seed draws the scenario itself
   or a file in TOML; `nelumbo simulate lossy --print` shows one to begin with
 

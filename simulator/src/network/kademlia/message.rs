@@ -12,6 +12,12 @@ pub(super) enum Message<'a> {
     Closer { query: u32, closer: Vec<u32>, value: &'a [u8] },
     /// Keep this record.
     Store { name: &'a str, life: Nanos, value: &'a [u8] },
+    /// A step of the handshake before all that, with how many follow.
+    Shake { left: u8 },
+    /// We are not connected any more; this is what was sent.
+    Stranger { bytes: &'a [u8] },
+    /// The connection is closed.
+    Close,
 }
 
 impl<'a> Message<'a> {
@@ -37,6 +43,12 @@ impl<'a> Message<'a> {
                 bytes.extend_from_slice(&life.to_le_bytes());
                 bytes.extend_from_slice(value);
             }
+            Self::Shake { left } => bytes.extend_from_slice(&[3, *left]),
+            Self::Stranger { bytes: sent } => {
+                bytes.push(4);
+                bytes.extend_from_slice(sent);
+            }
+            Self::Close => bytes.push(5),
         }
         bytes
     }
@@ -61,6 +73,9 @@ impl<'a> Message<'a> {
                 let (life, value) = rest.split_first_chunk()?;
                 Self::Store { name: std::str::from_utf8(name).ok()?, life: u64::from_le_bytes(*life), value }
             }
+            3 => Self::Shake { left: *rest.first()? },
+            4 => Self::Stranger { bytes: rest },
+            5 => Self::Close,
             _ => return None,
         })
     }
@@ -81,6 +96,9 @@ mod tests {
             Message::Closer { query: 1, closer: vec![1, 2, u32::MAX], value: &[4, 5] },
             Message::Closer { query: 1, closer: vec![], value: &[] },
             Message::Store { name: "key", life: 9, value: &[1] },
+            Message::Shake { left: 7 },
+            Message::Stranger { bytes: &[5, 0] },
+            Message::Close,
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }

@@ -1,12 +1,15 @@
 //! Kademlia: buckets, iterative lookups, records that are published again and expire.
 //!
 //! A model of what libp2p does, with its numbers: k = 20, α = 3, records at the k nearest peers, published again each
-//! hour. Two things are simpler: names have 64 bits instead of 256, and requests need no connection. Invariant: every
-//! lookup ends, after its time at the latest; what is not asked for is not taken as an answer.
+//! hour. Names are simpler: they have 64 bits instead of 256. A peer of an old network has its table full and needs no
+//! connections; a newcomer knows a few contacts, looks for others itself, and dials whom it asks. Invariant: every lookup
+//! ends, after its time at the latest; what is not asked for is not taken as an answer.
 
+mod dials;
 mod message;
 mod query;
 mod routing;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +19,14 @@ use nelumbo_core::wire::merge_own;
 
 use super::{Effect, hash};
 use crate::engine::Nanos;
+use crate::random::Random;
+use dials::Dials;
 use message::Message;
 use query::{Goal, Query};
 use routing::Routing;
+use upkeep::Upkeep;
 
+pub use dials::Dialling;
 pub use routing::Directory;
 
 const SECOND: Nanos = 1_000_000_000;
@@ -100,10 +107,12 @@ pub struct Kademlia {
     /// What the lookup that ended last has found.
     nearest: Vec<u32>,
     effects: Vec<Effect>,
+    /// A newcomer's connections, and what it does to be no newcomer any more.
+    newcomer: Option<Box<(Dials, Upkeep)>>,
 }
 
 impl Kademlia {
-    /// A peer that knows nobody yet.
+    /// A peer that knows nobody yet, and needs no connections.
     #[must_use]
     pub fn new(node: u32, directory: Arc<Directory>, settings: Settings) -> Self {
         let routing = Routing::new(node, directory, settings.k);
@@ -120,7 +129,22 @@ impl Kademlia {
             misdeeds: 0,
             nearest: Vec::new(),
             effects: Vec::new(),
+            newcomer: None,
         }
+    }
+
+    /// A peer that has just started and knows these contacts. It dials whom it asks, and looks for others on its own from
+    /// the first [`on_time`](Self::on_time) on.
+    #[must_use]
+    pub fn newcomer(mut self, now: Nanos, contacts: Vec<u32>, dialling: Dialling, random: Random) -> Self {
+        self.newcomer = Some(Box::new((Dials::new(dialling), Upkeep::new(now, contacts, random))));
+        self
+    }
+
+    /// Closes a newcomer's connections.
+    pub fn leave(&mut self) -> Vec<Effect> {
+        let connected = self.newcomer.iter().flat_map(|newcomer| newcomer.0.connected());
+        connected.map(|peer| Effect::Send(peer, Message::Close.encode())).collect()
     }
 
     /// Fills the routing table as it is after a long time: each bucket with as many as there are, drawn from all.
@@ -191,6 +215,11 @@ impl Kademlia {
     /// A message of another peer's.
     pub fn on_message(&mut self, now: Nanos, from: u32, bytes: &[u8]) -> Vec<Effect> {
         let message = Message::decode(bytes).expect("peers' tables send messages alone");
+        let before = self.routing.len();
+        if !self.is_connected(from, &message) {
+            self.effects.push(Effect::Send(from, Message::Stranger { bytes }.encode()));
+            return self.take();
+        }
         match message {
             Message::Find { query, target } => {
                 self.routing.meet(from);
@@ -204,17 +233,96 @@ impl Kademlia {
                 self.routing.meet(from);
                 self.offer(now, from, name, value);
             }
+            Message::Shake { left } => {
+                let said = self.newcomer.as_mut().map(|newcomer| newcomer.0.on_shake(now, from, left));
+                self.effects.extend(said.into_iter().flatten().map(|bytes| Effect::Send(from, bytes)));
+            }
+            Message::Stranger { bytes } => {
+                self.close(from);
+                self.send(now, from, bytes.to_vec(), true);
+            }
+            Message::Close => self.close(from),
         }
+        self.look_at_table(now, before);
         self.take()
+    }
+
+    /// Whether a message comes over a connection, where it needs one.
+    fn is_connected(&mut self, from: u32, message: &Message<'_>) -> bool {
+        let Some(newcomer) = &mut self.newcomer else { return true };
+        newcomer.0.hear(from);
+        !matches!(message, Message::Find { .. } | Message::Store { .. }) || newcomer.0.is_connected(from)
+    }
+
+    fn close(&mut self, peer: u32) {
+        if let Some(newcomer) = &mut self.newcomer {
+            newcomer.0.close(peer);
+        }
+    }
+
+    fn send(&mut self, now: Nanos, to: u32, message: Vec<u8>, is_answered: bool) {
+        let message = match &mut self.newcomer {
+            Some(newcomer) => newcomer.0.send(now, to, message, is_answered),
+            None => Some(message),
+        };
+        self.effects.extend(message.map(|message| Effect::Send(to, message)));
+    }
+
+    /// A newcomer follows up whom it has met.
+    fn look_at_table(&mut self, now: Nanos, before: usize) {
+        let peers = self.routing.len();
+        if let Some(newcomer) = self.newcomer.as_mut().filter(|_| peers != before) {
+            newcomer.1.on_table(now, peers, before);
+        }
+    }
+
+    /// Dials fail, the table is refreshed, and what nobody has is offered again.
+    fn keep_up(&mut self, now: Nanos) {
+        let before = self.routing.len();
+        let Some(newcomer) = &mut self.newcomer else { return };
+        let (dials, upkeep) = &mut **newcomer;
+        let (failed, again) = (dials.fail_late(now), upkeep.due(now));
+        if dials.repairs() {
+            failed.iter().for_each(|node| self.routing.forget(*node));
+        }
+        let targets = upkeep.refresh(now, self.routing.own(), self.routing.buckets());
+        if !targets.is_empty() {
+            upkeep.contacts().iter().for_each(|contact| self.routing.meet(*contact));
+        }
+        let waiting: Vec<u32> = self.queries.keys().copied().filter(|_| !failed.is_empty()).collect();
+        for number in waiting {
+            if let Some(query) = self.queries.get_mut(&number) {
+                failed.iter().for_each(|node| query.fail(*node));
+                self.advance(now, number);
+            }
+        }
+        targets.into_iter().for_each(|target| self.begin(now, target, Goal::Join));
+        for key in again {
+            self.offer_again(now, key);
+        }
+        self.look_at_table(now, before);
+    }
+
+    fn offer_again(&mut self, now: Nanos, key: u64) {
+        if let Some(held) = self.records.get(&key).filter(|held| held.expires > now) {
+            let (name, value, life) = (held.name.clone(), held.value.clone(), held.expires - now);
+            self.begin(now, key, Goal::Store { name, value, life });
+        } else if let Some(newcomer) = &mut self.newcomer {
+            newcomer.1.forget(key);
+        }
     }
 
     /// Time has passed: requests without an answer fail, records expire or are published again.
     pub fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
+        self.keep_up(now);
         let waiting: Vec<u32> = self.queries.keys().copied().collect();
         for number in waiting {
             let Some(query) = self.queries.get_mut(&number) else { continue };
             for node in query.fail_late(now, self.settings.request) {
-                self.routing.fail(node);
+                // A newcomer finds out by dialling again.
+                if self.newcomer.is_none() {
+                    self.routing.fail(node);
+                }
             }
             self.advance(now, number);
         }
@@ -228,7 +336,8 @@ impl Kademlia {
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         let queries = self.queries.values().filter_map(|query| query.deadline(self.settings.request));
-        queries.chain([self.records_at]).min().filter(|at| *at < Nanos::MAX)
+        let newcomer = self.newcomer.iter().flat_map(|all| all.0.deadline().into_iter().chain([all.1.deadline()]));
+        queries.chain(newcomer).chain([self.records_at]).min().filter(|at| *at < Nanos::MAX)
     }
 
     fn look_after_records(&mut self, now: Nanos) {
@@ -317,8 +426,9 @@ impl Kademlia {
         let Some(query) = self.queries.get_mut(&number) else { return };
         let find = Message::Find { query: number, target: query.target }.encode();
         let asked = query.next(now);
-        self.effects.extend(asked.into_iter().map(|node| Effect::Send(node, find.clone())));
-        if !query.is_over(now) {
+        let (is_over, is_done) = (query.is_over(now), query.is_done());
+        asked.into_iter().for_each(|node| self.send(now, node, find.clone(), true));
+        if !is_over {
             return;
         }
         let Some(query) = self.queries.remove(&number) else { return };
@@ -329,10 +439,17 @@ impl Kademlia {
             }
             Goal::Store { name, value, life } => {
                 let store = Message::Store { name, life: *life, value }.encode();
-                let nearest = query.nearest(self.settings.k);
-                self.effects.extend(nearest.into_iter().map(|node| Effect::Send(node, store.clone())));
+                let mut nearest = query.nearest(self.settings.k);
+                if let Some(newcomer) = &mut self.newcomer {
+                    // As in libp2p, a put whose time ends while it still looks for the nearest is over.
+                    nearest.truncate(if is_done { self.settings.k } else { 0 });
+                    if newcomer.0.repairs() {
+                        newcomer.1.on_offered(now, hash(name), !nearest.is_empty());
+                    }
+                }
+                nearest.into_iter().for_each(|node| self.send(now, node, store.clone(), false));
             }
-            Goal::Join => {}
+            Goal::Join => self.newcomer.iter_mut().for_each(|newcomer| newcomer.1.on_looked()),
         }
     }
 }

@@ -113,6 +113,14 @@ impl Query {
         .collect()
     }
 
+    /// Gives up on one who cannot be reached.
+    pub(super) fn fail(&mut self, node: u32) {
+        if let Some(asked) = self.asked.get_mut(&node).filter(|asked| asked.state == State::Waiting) {
+            asked.state = State::Failed;
+            self.paths.iter_mut().for_each(|path| path.fail(asked.distance));
+        }
+    }
+
     /// Whom to ask now.
     pub(super) fn next(&mut self, now: Nanos) -> Vec<u32> {
         let (mut next, mut in_vain) = (Vec::new(), 0);
@@ -147,7 +155,12 @@ impl Query {
     }
 
     pub(super) fn is_over(&self, now: Nanos) -> bool {
-        now >= self.ends || self.paths.iter().all(|path| path.is_over)
+        now >= self.ends || self.is_done()
+    }
+
+    /// Whether the nearest on each path have answered.
+    pub(super) fn is_done(&self) -> bool {
+        self.paths.iter().all(|path| path.is_over)
     }
 
     pub(super) fn deadline(&self, patience: Nanos) -> Option<Nanos> {

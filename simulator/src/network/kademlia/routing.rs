@@ -122,6 +122,18 @@ impl Routing {
         }
     }
 
+    /// A peer cannot be reached.
+    pub(super) fn forget(&mut self, node: u32) {
+        if let Some(bucket) = self.bucket(node) {
+            bucket.retain(|contact| contact.node != node);
+        }
+    }
+
+    /// How many buckets there are, the last of which has somebody or had.
+    pub(super) const fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Those who are nearest to a place, the nearest first.
     pub(super) fn nearest(&self, target: u64, count: usize, but: Option<u32>) -> Vec<u32> {
         let all = self.buckets.iter().flatten().filter(|contact| Some(contact.node) != but);
