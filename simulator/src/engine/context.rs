@@ -12,16 +12,14 @@ use crate::world::{Care, World};
 
 /// A machine's end of the network.
 #[derive(Debug)]
-pub struct Wire {
-    pub(crate) random: Random,
-    /// Until when the machine's uplink is busy with what it has sent already.
-    pub(crate) busy_until: Nanos,
-    sequence: u64,
+pub(super) struct Wire {
+    random: Random,
+    pub(super) sequence: u64,
 }
 
 impl Wire {
     pub(super) fn new(seed: u64, node: u32) -> Self {
-        Self { random: Random::stream(seed, "network", u64::from(node)), busy_until: 0, sequence: 0 }
+        Self { random: Random::stream(seed, "network", u64::from(node)), sequence: 0 }
     }
 
     #[inline]
@@ -52,6 +50,8 @@ pub struct Context<'a, N> {
     pub(super) stamp: Stamp,
     pub(super) node: u32,
     pub(super) wire: &'a mut Wire,
+    /// Until when the machine's uplink is busy with what it has sent already; none in a world of endless bandwidth.
+    pub(super) uplink: Option<&'a mut Nanos>,
     pub(super) world: &'a World,
     pub(super) port: Port<'a>,
     pub(super) notes: &'a mut Vec<Noted<N>>,
@@ -92,7 +92,8 @@ impl<N> Context<'_, N> {
         self.tally.messages += 1;
         self.tally.bytes += payload.len() as u64;
         let leaves = self.stamp.at.saturating_add(delay);
-        match self.world.transmit(self.wire, leaves, self.node, to, payload.len(), care) {
+        let (random, uplink) = (&mut self.wire.random, self.uplink.as_deref_mut());
+        match self.world.transmit(random, uplink, leaves, (self.node, to), payload.len(), care) {
             [Some(at), None] => self.post(at, to, payload),
             arrivals => self.post_otherwise(arrivals, to, payload),
         }

@@ -31,6 +31,7 @@ impl Queue {
 pub struct Global<M: Machine> {
     world: World,
     slots: Vec<Slot<M>>,
+    uplinks: Vec<Nanos>,
     queue: Queue,
     notes: Vec<Noted<M::Note>>,
     tally: Tally,
@@ -45,9 +46,10 @@ impl<M: Machine> Global<M> {
     #[must_use]
     pub fn new(world: World, seed: u64, machines: Vec<M>) -> Self {
         assert_eq!(world.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        let uplinks = world.uplinks(machines.len());
         let slots = (0..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine)).collect();
         let (queue, notes, tally) = (Queue::default(), Vec::new(), Tally::default());
-        let mut simulation = Self { world, slots, queue, notes, tally, now: 0 };
+        let mut simulation = Self { world, slots, uplinks, queue, notes, tally, now: 0 };
         for node in 0..simulation.world.nodes() {
             simulation.with(node, Stamp { at: 0, source: node, sequence: 0 }, |machine, context| {
                 machine.on_start(context);
@@ -64,12 +66,8 @@ impl<M: Machine> Global<M> {
 
     /// What has happened so far.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let mut tally = self.tally;
-        for (node, slot) in (0..).zip(&self.slots) {
-            tally.trace = tally.trace.wrapping_add(slot.trace(node));
-        }
-        tally
+    pub const fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// How far it has come.
@@ -107,8 +105,7 @@ impl<M: Machine> Global<M> {
             self.tally.cut += 1;
             return true;
         }
-        self.tally.events += 1;
-        self.slots[node as usize].link(stamp, kind);
+        self.tally.add_event(node, stamp, kind);
         self.with(node, stamp, |machine, context| match kind {
             Kind::Message(payload) => machine.on_message(context, stamp.source, payload),
             Kind::Timer(tag) => machine.on_timer(context, tag),
@@ -122,9 +119,9 @@ impl<M: Machine> Global<M> {
     }
 
     fn with<R>(&mut self, node: u32, stamp: Stamp, act: impl FnOnce(&mut M, &mut Context<'_, M::Note>) -> R) -> R {
-        let Self { world, slots, queue, notes, tally, .. } = self;
-        let Slot { wire, machine, .. } = &mut slots[node as usize];
-        let mut context = Context { stamp, node, wire, world, port: Port::Global(queue), notes, tally };
+        let Self { world, slots, uplinks, queue, notes, tally, .. } = self;
+        let (Slot { wire, machine }, uplink) = (&mut slots[node as usize], uplinks.get_mut(node as usize));
+        let mut context = Context { stamp, node, wire, uplink, world, port: Port::Global(queue), notes, tally };
         act(machine, &mut context)
     }
 }

@@ -1,16 +1,20 @@
-//! What is to happen, as bytes: streams of [32-byte header ‖ payload] in chunks from a pool.
+//! What is to happen, as bytes: streams of [24-byte header ‖ payload] in chunks from a pool.
 //!
-//! Invariant: a record is never split over two chunks, and begins at a multiple of 32 bytes, so that 32 bits locate it in
-//! a stream. The chunk that was freed last is used first, while it is still in the cache. Driven by the windowed engine.
+//! Invariant: a record is never split over two chunks, and begins at a multiple of 8 bytes, so that 32 bits locate it in
+//! a stream; its time is what has passed since the window of its stream began. The chunk that was freed last is used first,
+//! while it is still in the cache. Driven by the windowed engine.
 
 use super::{Kind, Nanos, Stamp};
 
 /// Bytes in a unit, and units in a chunk, as a power of 2.
-const UNIT: usize = 32;
-const CHUNK_BITS: u32 = 7;
+const UNIT: usize = 8;
+const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
 /// The bit of a sequence number in a header that says: a timer.
 const TIMER: u64 = 1 << 63;
+/// Units in a header, and in a cache line.
+const HEADER: usize = 3;
+const LINE: usize = 64 / UNIT;
 
 type Unit = [u8; UNIT];
 
@@ -53,32 +57,25 @@ impl Header {
         }
     }
 
+    /// The header in the stream of a window, so long after its beginning.
     #[inline]
-    fn to_unit(self) -> Unit {
-        let (detail, timer, length) = match self.cause {
-            Cause::Message { source, length } => (u64::from(source), 0, u64::from(length)),
-            Cause::Timer { tag } => (tag, TIMER, 0),
+    fn to_units(self, after: u32) -> [Unit; HEADER] {
+        let (detail, timer) = match self.cause {
+            Cause::Message { source, length } => (u64::from(source) | u64::from(length) << 32, 0),
+            Cause::Timer { tag } => (tag, TIMER),
         };
-        let words = [self.at, self.sequence | timer, detail, u64::from(self.node) | length << 32];
-        let mut unit = [0; UNIT];
-        unit.as_chunks_mut().0.iter_mut().zip(words).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
-        unit
+        [u64::from(self.node) | u64::from(after) << 32, self.sequence | timer, detail].map(u64::to_le_bytes)
     }
 
     #[inline]
-    fn from_unit(unit: &Unit) -> Self {
-        let (sequence, detail, last) = (word(unit, 1), word(unit, 2), word(unit, 3));
+    fn from_units(units: &[Unit; HEADER], start: Nanos) -> Self {
+        let [first, sequence, detail] = units.map(u64::from_le_bytes);
         let cause = match sequence & TIMER {
-            0 => Cause::Message { source: detail as u32, length: (last >> 32) as u32 },
+            0 => Cause::Message { source: detail as u32, length: (detail >> 32) as u32 },
             _ => Cause::Timer { tag: detail },
         };
-        Self { at: word(unit, 0), sequence: sequence & !TIMER, node: last as u32, cause }
+        Self { at: start + (first >> 32), sequence: sequence & !TIMER, node: first as u32, cause }
     }
-}
-
-#[inline]
-fn word(unit: &Unit, at: usize) -> u64 {
-    u64::from_le_bytes(unit.as_chunks().0[at])
 }
 
 impl Ord for Header {
@@ -105,12 +102,13 @@ impl Chunk {
         Self { units: vec![[0; UNIT]; units].into(), used: 0 }
     }
 
-    /// The record that begins at this unit.
+    /// The record that begins at this unit, in a window that began then.
     #[inline]
-    pub(super) fn record(&self, at: usize) -> (Header, &[u8]) {
-        let header = Header::from_unit(&self.units[at]);
+    pub(super) fn record(&self, at: usize, start: Nanos) -> (Header, &[u8]) {
+        let (units, rest) = self.units[at..].split_first_chunk().expect("records are whole");
+        let header = Header::from_units(units, start);
         let payload = match header.cause {
-            Cause::Message { length, .. } => &self.units[at + 1..].as_flattened()[..length as usize],
+            Cause::Message { length, .. } => &rest.as_flattened()[..length as usize],
             Cause::Timer { .. } => &[],
         };
         (header, payload)
@@ -118,28 +116,34 @@ impl Chunk {
 
     #[inline]
     pub(super) fn node(&self, at: usize) -> u32 {
-        word(&self.units[at], 3) as u32
+        u64::from_le_bytes(self.units[at]) as u32
     }
 
-    /// Visits its records: at which unit each begins, when it happens, and to whom.
+    /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so memory
+    /// brings them all at once.
     #[inline]
-    pub(super) fn for_each(&self, mut visit: impl FnMut(usize, Nanos, u32)) {
-        // Where one record begins is known when the one before has been read. A glance at each cache line before lets
-        // memory bring them all at once.
-        std::hint::black_box(self.units[..self.used].iter().step_by(2).fold(0, |sum, unit| sum ^ unit[0]));
+    pub(super) fn glance(&self) -> u8 {
+        self.units[..self.used].iter().step_by(LINE).fold(0, |sum, unit| sum ^ unit[0])
+    }
+
+    /// Visits its records: at which unit each begins, how long after the beginning of the window it happens, and to whom.
+    #[inline]
+    pub(super) fn for_each(&self, mut visit: impl FnMut(usize, u32, u32)) {
         let mut at = 0;
-        while at < self.used {
-            let (time, last) = (word(&self.units[at], 0), word(&self.units[at], 3));
-            visit(at, time, last as u32);
-            at += units((last >> 32) as usize);
+        while let Some(&[first, sequence, detail]) = self.units[..self.used][at..].first_chunk() {
+            let first = u64::from_le_bytes(first);
+            visit(at, (first >> 32) as u32, first as u32);
+            let is_timer = u64::from_le_bytes(sequence) & TIMER != 0;
+            at += if is_timer { HEADER } else { units((u64::from_le_bytes(detail) >> 32) as usize) };
         }
     }
 
     /// Adds a record, if there is room for its units.
     #[inline(always)]
-    fn push(&mut self, units: usize, header: Header, payload: &[u8]) -> bool {
-        let Some([first, rest @ ..]) = self.units.get_mut(self.used..self.used + units) else { return false };
-        *first = header.to_unit();
+    fn push(&mut self, units: usize, after: u32, header: Header, payload: &[u8]) -> bool {
+        let place = self.units.get_mut(self.used..self.used + units);
+        let Some((first, rest)) = place.and_then(|place| place.split_first_chunk_mut()) else { return false };
+        *first = header.to_units(after);
         // In pieces of one length, which are copied without a call.
         let (pieces, last) = payload.as_chunks();
         let (whole, part) = rest.split_at_mut(pieces.len());
@@ -155,7 +159,7 @@ impl Chunk {
 /// The place of a record: chunk and unit in 32 bits.
 #[inline]
 pub(super) fn locate(chunk: usize, unit: usize) -> u32 {
-    u32::try_from(chunk << CHUNK_BITS | unit).expect("a block has less than 128 GiB of messages in one window")
+    u32::try_from(chunk << CHUNK_BITS | unit).expect("a block has less than 32 GiB of messages in one window")
 }
 
 /// What [`locate`] located.
@@ -166,7 +170,7 @@ pub(super) const fn place(place: u32) -> (usize, usize) {
 
 #[inline]
 const fn units(length: usize) -> usize {
-    1 + length.div_ceil(UNIT)
+    HEADER + length.div_ceil(UNIT)
 }
 
 /// Free chunks, the last freed first.
@@ -197,21 +201,22 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Adds what happens so long after the beginning of the window.
     #[inline(always)]
-    pub(super) fn push(&mut self, pool: &mut Pool, header: Header, payload: &[u8]) {
+    pub(super) fn push(&mut self, pool: &mut Pool, after: u32, header: Header, payload: &[u8]) {
         let units = units(payload.len());
-        if !self.open.push(units, header, payload) {
-            self.turn(pool, units, header, payload);
+        if !self.open.push(units, after, header, payload) {
+            self.turn(pool, units, after, header, payload);
         }
     }
 
     #[inline(never)]
-    fn turn(&mut self, pool: &mut Pool, units: usize, header: Header, payload: &[u8]) {
+    fn turn(&mut self, pool: &mut Pool, units: usize, after: u32, header: Header, payload: &[u8]) {
         let full = std::mem::replace(&mut self.open, pool.take(units));
         if full.used > 0 {
             self.full.push(full);
         }
-        self.open.push(units, header, payload);
+        self.open.push(units, after, header, payload);
     }
 
     /// Hands over its chunks.
@@ -225,25 +230,28 @@ impl Stream {
 mod tests {
     use super::*;
 
+    const START: Nanos = 1_000_000;
+
     #[test]
     fn records_of_every_size_come_back_as_they_went_in() {
         let (mut pool, mut stream) = (Pool::default(), Stream::default());
-        let lengths = [0, 1, 31, 32, 33, 64, 4000, 4064, 4065, 100_000, 5, 4064];
+        let lengths = [0, 1, 7, 8, 9, 64, 4000, 4072, 4073, 100_000, 5, 4072];
         for (sequence, length) in (0..).zip(lengths) {
             let cause = Cause::Message { source: 1, length };
-            let header = Header { at: sequence * 7, sequence, node: 2, cause };
-            stream.push(&mut pool, header, &vec![sequence as u8; length as usize]);
+            let after = sequence as u32 * 7;
+            let header = Header { at: START + u64::from(after), sequence, node: 2, cause };
+            stream.push(&mut pool, after, header, &vec![sequence as u8; length as usize]);
             let timer = Header { cause: Cause::Timer { tag: u64::MAX - sequence }, ..header };
-            stream.push(&mut pool, timer, &[]);
+            stream.push(&mut pool, after, timer, &[]);
         }
         let chunks: Vec<Chunk> = stream.drain().collect();
         let (mut seen, mut timers) = (Vec::new(), 0);
         for (index, chunk) in chunks.iter().enumerate() {
-            chunk.for_each(|unit, at, node| {
+            chunk.for_each(|unit, after, node| {
                 assert_eq!(place(locate(index, unit)), (index, unit));
-                let (header, payload) = chunk.record(unit);
-                assert_eq!((header.at, header.node), (at, node));
-                assert_eq!((at, node), (header.sequence * 7, 2));
+                let (header, payload) = chunk.record(unit, START);
+                assert_eq!((header.at, header.node), (START + u64::from(after), node));
+                assert_eq!((u64::from(after), node), (header.sequence * 7, 2));
                 match header.cause {
                     Cause::Message { source, length } => {
                         assert!(payload.iter().all(|byte| *byte == header.sequence as u8));

@@ -2,40 +2,37 @@
 //!
 //! Invariant: what comes out is what any sort gives; how the times are spread decides on the speed alone. Driven by workers.
 
-/// A sorter of keys with a number each, kept for its memory.
+/// A sorter of keys, kept for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Sorter {
-    pairs: Vec<(u64, u32)>,
+    pushed: Vec<u64>,
     counts: Vec<u32>,
     pub(super) keys: Vec<u64>,
 }
 
 impl Sorter {
     #[inline]
-    pub(super) fn push(&mut self, key: u64, number: u32) {
-        self.pairs.push((key, number));
+    pub(super) fn push(&mut self, key: u64) {
+        self.pushed.push(key);
     }
 
     /// Takes what was pushed, keys below 2 to the power of `bits`, and sorts the keys: into about as many buckets as there
-    /// are, and then by insertion. Visits the numbers in between. Says whether some keys may be alike in their upper halves.
-    pub(super) fn sort(&mut self, bits: u32, glance: impl Fn(u32) -> u64) -> bool {
-        let Self { pairs, counts, keys } = self;
-        let size = usize::BITS - pairs.len().leading_zeros();
+    /// are, and then by insertion. Says whether some keys may be alike in their upper halves.
+    pub(super) fn sort(&mut self, bits: u32) -> bool {
+        let Self { pushed, counts, keys } = self;
+        let size = usize::BITS - pushed.len().leading_zeros();
         let shift = bits.saturating_sub(size);
         counts.clear();
         counts.resize(1 << size, 0);
-        let mut glances = 0;
-        for (key, number) in &*pairs {
+        for key in &*pushed {
             counts[(key >> shift) as usize] += 1;
-            glances ^= glance(*number);
         }
-        std::hint::black_box(glances);
         let mut sum = 0;
         for count in &mut *counts {
             sum += std::mem::replace(count, sum);
         }
-        keys.resize(pairs.len(), 0);
-        for (key, _) in pairs.drain(..) {
+        keys.resize(pushed.len(), 0);
+        for key in pushed.drain(..) {
             let place = &mut counts[(key >> shift) as usize];
             keys[*place as usize] = key;
             *place += 1;
@@ -79,8 +76,8 @@ mod tests {
     /// What becomes of keys with these times.
     fn sorted(sorter: &mut Sorter, times: &[u64]) -> bool {
         let keys: Vec<u64> = (0..).zip(times).map(|(place, time): (u64, _)| time << 32 | place).collect();
-        keys.iter().for_each(|key| sorter.push(*key, 7));
-        let may_tie = sorter.sort(32 + 24, u64::from);
+        keys.iter().for_each(|key| sorter.push(*key));
+        let may_tie = sorter.sort(32 + 24);
         let mut expected = keys;
         expected.sort_unstable();
         assert_eq!(sorter.keys, expected);

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::record::{Cause, Chunk, Header, Pool, Stream};
 use super::{Nanos, Stamp};
 
+/// What happens in as many windows as the ring has, far ahead, with payloads.
+type Rung = Vec<(Header, Box<[u8]>)>;
+
 /// How many windows ahead the ring reaches.
 const RING: u64 = 64;
 
@@ -24,16 +27,18 @@ pub(super) struct Stage {
     /// 2^64 over the length, to divide by it with a product.
     inverse: u64,
     block_bits: u32,
+    blocks: usize,
     /// The window that is running, when it began, and the first that is still open to all events.
     window: u64,
     start: Nanos,
     open: u64,
     /// Timers of the running block for the running window.
     soon: BinaryHeap<Reverse<Header>>,
-    /// By block, the next windows; and a bit for each of them in which something happens.
+    /// The next windows, each by block, so that those that are being filled lie together; and a bit for each of them in which
+    /// something happens.
     ring: Vec<Stream>,
     waiting: u64,
-    far: BTreeMap<u64, Stream>,
+    far: BTreeMap<u64, Rung>,
     pool: Pool,
 }
 
@@ -43,6 +48,7 @@ impl Stage {
             length,
             inverse: u64::MAX / length,
             block_bits,
+            blocks,
             window: 0,
             start: 0,
             open: 0,
@@ -65,38 +71,41 @@ impl Stage {
         (self.start, self.length)
     }
 
-    /// How many whole windows fit into a time.
+    /// How many whole windows fit into a time, and what remains of it.
     #[inline]
-    fn windows(&self, time: Nanos) -> u64 {
+    fn windows(&self, time: Nanos) -> (u64, u32) {
         let least = ((u128::from(time) * u128::from(self.inverse)) >> 64) as u64;
+        let rest = time - least * self.length;
         // The product is too low by less than one.
-        least + u64::from(time - least * self.length >= self.length)
+        let is_low = rest >= self.length;
+        (least + u64::from(is_low), (rest - if is_low { self.length } else { 0 }) as u32)
     }
 
     #[inline(always)]
     pub(super) fn push(&mut self, header: Header, payload: &[u8]) {
-        let window = self.window + self.windows(header.at - self.start);
+        let (windows, after) = self.windows(header.at - self.start);
+        let window = self.window + windows;
         if window < self.open {
             return self.push_soon(header);
         }
-        if window - self.window < RING {
-            self.push_near(window, header, payload);
+        if windows < RING {
+            self.push_near(window, after, header, payload);
         } else {
             self.push_far(window, header, payload);
         }
     }
 
     #[inline(always)]
-    fn push_near(&mut self, window: u64, header: Header, payload: &[u8]) {
+    fn push_near(&mut self, window: u64, after: u32, header: Header, payload: &[u8]) {
         let slot = window % RING;
         self.waiting |= 1 << slot;
         let block = (header.node >> self.block_bits) as usize;
-        self.ring[block * RING as usize + slot as usize].push(&mut self.pool, header, payload);
+        self.ring[slot as usize * self.blocks + block].push(&mut self.pool, after, header, payload);
     }
 
     #[inline(never)]
     fn push_far(&mut self, window: u64, header: Header, payload: &[u8]) {
-        self.far.entry(window / RING).or_default().push(&mut self.pool, header, payload);
+        self.far.entry(window / RING).or_default().push((header, payload.into()));
     }
 
     #[cold]
@@ -108,17 +117,15 @@ impl Stage {
     /// Takes what happens in this window, by block.
     pub(super) fn take(&mut self, window: u64) -> Option<Vec<Stream>> {
         // The ring has room for a whole rung when the first of its windows comes.
-        for chunk in self.far.remove(&(window / RING)).iter_mut().flat_map(Stream::drain) {
-            chunk.for_each(|unit, at, _| {
-                let (header, payload) = chunk.record(unit);
-                self.push_near(at / self.length, header, payload);
-            });
-            self.pool.give(chunk);
+        for (header, payload) in self.far.remove(&(window / RING)).unwrap_or_default() {
+            let (window, after) = self.windows(header.at);
+            self.push_near(window, after, header, &payload);
         }
         let slot = window % RING;
         let waits = self.waiting & 1 << slot != 0;
         self.waiting &= !(1 << slot);
-        waits.then(|| self.ring.iter_mut().skip(slot as usize).step_by(RING as usize).map(std::mem::take).collect())
+        let from = slot as usize * self.blocks;
+        waits.then(|| self.ring[from..from + self.blocks].iter_mut().map(std::mem::take).collect())
     }
 
     /// Takes chunks back whose events have happened.

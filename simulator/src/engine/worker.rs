@@ -14,6 +14,7 @@ use crate::world::World;
 struct Block<M> {
     first: u32,
     slots: Vec<Slot<M>>,
+    uplinks: Vec<Nanos>,
 }
 
 impl<M> Block<M> {
@@ -31,6 +32,7 @@ pub(super) struct Worker<'w, M: Machine> {
     /// What the running block needs, kept for its memory.
     chunks: Vec<Chunk>,
     sorter: Sorter,
+    nodes: Vec<u32>,
     pub(super) notes: Vec<Noted<M::Note>>,
     pub(super) tally: Tally,
 }
@@ -47,11 +49,11 @@ impl<'w, M: Machine> Worker<'w, M> {
                 break;
             }
             let count = some.len() as u32;
-            blocks.push(Block { first: at, slots: some });
+            blocks.push(Block { first: at, uplinks: world.uplinks(some.len()), slots: some });
             at += count;
         }
         let (chunks, sorter, notes) = (Vec::new(), Sorter::default(), Vec::new());
-        Self { world, blocks, stage, chunks, sorter, notes, tally: Tally::default() }
+        Self { world, blocks, stage, chunks, sorter, nodes: Vec::new(), notes, tally: Tally::default() }
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -62,10 +64,11 @@ impl<'w, M: Machine> Worker<'w, M> {
     pub(super) fn start(&mut self) {
         let Self { world, blocks, stage, notes, tally, .. } = self;
         for block in blocks {
-            for (node, slot) in (block.first..).zip(&mut block.slots) {
+            for (index, slot) in block.slots.iter_mut().enumerate() {
+                let (node, uplink) = (block.first + index as u32, block.uplinks.get_mut(index));
                 let stamp = Stamp { at: 0, source: node, sequence: 0 };
                 let port = Port::Windowed(stage);
-                let mut context = Context { stamp, node, wire: &mut slot.wire, world, port, notes, tally };
+                let mut context = Context { stamp, node, wire: &mut slot.wire, uplink, world, port, notes, tally };
                 slot.machine.on_start(&mut context);
             }
         }
@@ -83,7 +86,7 @@ impl<'w, M: Machine> Worker<'w, M> {
 
     /// Runs a window with what happens in it, up to but not including `until`.
     pub(super) fn run(&mut self, window: u64, mut arriving: Vec<Vec<Stream>>, until: Nanos) {
-        let Self { world, stage, chunks, sorter, notes, tally, .. } = self;
+        let Self { world, stage, chunks, sorter, nodes, notes, tally, .. } = self;
         let (start, length) = stage.enter(window);
         let end = start.saturating_add(length).min(until);
         for (index, block) in self.blocks.iter_mut().enumerate() {
@@ -91,50 +94,51 @@ impl<'w, M: Machine> Worker<'w, M> {
             if chunks.is_empty() {
                 continue;
             }
-            sort(start, length, chunks, sorter, block);
-            Run { world, chunks, stage, notes, tally, end }.block(block, &sorter.keys);
+            sort((start, length), chunks, sorter, nodes, block);
+            Run { world, chunks, stage, notes, tally, start, end }.block(block, &sorter.keys);
             stage.reuse(chunks);
         }
     }
 
-    /// Hands over the machines, and adds their histories to the trace.
+    /// Hands over the machines.
     pub(super) fn finish(self) -> (Vec<M>, Tally) {
-        let mut tally = self.tally;
-        let mut machines = Vec::new();
-        for block in self.blocks {
-            for (node, slot) in (block.first..).zip(block.slots) {
-                tally.trace = tally.trace.wrapping_add(slot.trace(node));
-                machines.push(slot.machine);
-            }
-        }
-        (machines, tally)
+        let slots = self.blocks.into_iter().flat_map(|block| block.slots);
+        (slots.map(|slot| slot.machine).collect(), self.tally)
     }
 }
 
 /// Sorts keys, [time in the window ‖ place], of everything that happens; ties are in the order of stamps.
-fn sort<M>(start: Nanos, length: Nanos, chunks: &[Chunk], sorter: &mut Sorter, block: &Block<M>) {
+fn sort<M>(
+    (start, length): (Nanos, Nanos),
+    chunks: &[Chunk],
+    sorter: &mut Sorter,
+    nodes: &mut Vec<u32>,
+    block: &Block<M>,
+) {
+    std::hint::black_box(chunks.iter().fold(0, |sum, chunk| sum ^ chunk.glance()));
     for (index, chunk) in chunks.iter().enumerate() {
         let first = locate(index, 0);
-        chunk.for_each(|unit, at, node| {
-            sorter.push((at - start) << 32 | u64::from(first + unit as u32), node);
+        chunk.for_each(|unit, after, node| {
+            sorter.push(u64::from(after) << 32 | u64::from(first + unit as u32));
+            nodes.push(node);
         });
     }
     // A glance at each machine that something happens to: memory brings many at a time, and later one by one.
-    let bits = 32 + (u64::BITS - length.leading_zeros());
-    if !sorter.sort(bits, |node| block.slot(node).chain) {
+    std::hint::black_box(nodes.drain(..).fold(0, |sum, node| sum ^ block.slot(node).glance()));
+    if !sorter.sort(32 + (u64::BITS - length.leading_zeros())) {
         return;
     }
     for tie in sorter.keys.chunk_by_mut(|one, other| one >> 32 == other >> 32) {
         if tie.len() > 1 {
-            tie.sort_unstable_by_key(|key| record(chunks, *key).0.stamp());
+            tie.sort_unstable_by_key(|key| record(chunks, *key, start).0.stamp());
         }
     }
 }
 
 #[inline]
-fn record(chunks: &[Chunk], key: u64) -> (Header, &[u8]) {
+fn record(chunks: &[Chunk], key: u64, start: Nanos) -> (Header, &[u8]) {
     let (chunk, unit) = place(key as u32);
-    chunks[chunk].record(unit)
+    chunks[chunk].record(unit, start)
 }
 
 /// How many events ahead a block looks at the machine that will be next, so that the nearest cache has it by then.
@@ -147,6 +151,7 @@ struct Run<'a, N> {
     stage: &'a mut Stage,
     notes: &'a mut Vec<Noted<N>>,
     tally: &'a mut Tally,
+    start: Nanos,
     end: Nanos,
 }
 
@@ -156,9 +161,9 @@ impl<N> Run<'_, N> {
         for (index, key) in keys.iter().enumerate() {
             if let Some(ahead) = keys.get(index + AHEAD) {
                 let (chunk, unit) = place(*ahead as u32);
-                glances ^= block.slot(self.chunks[chunk].node(unit)).chain;
+                glances ^= block.slot(self.chunks[chunk].node(unit)).glance();
             }
-            let (header, payload) = record(self.chunks, *key);
+            let (header, payload) = record(self.chunks, *key, self.start);
             // Timers set in this very window come between.
             if self.stage.soonest().is_some() {
                 self.soon(block, Some(header.stamp()));
@@ -189,11 +194,11 @@ impl<N> Run<'_, N> {
             self.tally.cut += 1;
             return;
         }
-        self.tally.events += 1;
-        let slot = &mut block.slots[(node - block.first) as usize];
-        slot.link(stamp, kind);
+        self.tally.add_event(node, stamp, kind);
+        let index = (node - block.first) as usize;
+        let (slot, uplink) = (&mut block.slots[index], block.uplinks.get_mut(index));
         let (world, port, notes, tally) = (self.world, Port::Windowed(self.stage), &mut *self.notes, &mut *self.tally);
-        let mut context = Context { stamp, node, wire: &mut slot.wire, world, port, notes, tally };
+        let mut context = Context { stamp, node, wire: &mut slot.wire, uplink, world, port, notes, tally };
         match kind {
             Kind::Message(payload) => slot.machine.on_message(&mut context, stamp.source, payload),
             Kind::Timer(tag) => slot.machine.on_timer(&mut context, tag),

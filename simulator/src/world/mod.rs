@@ -13,7 +13,7 @@ pub use latency::{Latency, REGIONS, Regions};
 pub use nat::{Nat, Nats, Road};
 pub use partition::{Members, Partition, Way};
 
-use crate::engine::{Nanos, Wire};
+use crate::engine::Nanos;
 use crate::random::Random;
 
 /// How unreliable the network is for a while.
@@ -206,22 +206,27 @@ impl World {
         self.regions.as_ref().map_or(0, |regions| regions[node as usize])
     }
 
+    /// What is kept for so many machines' uplinks: until when each is busy. Nothing where bandwidth has no end.
+    pub(crate) fn uplinks(&self, machines: usize) -> Vec<Nanos> {
+        vec![0; if self.bandwidth.is_some() { machines } else { 0 }]
+    }
+
     /// When a message arrives that leaves now: never, once, or twice.
     #[inline(always)]
     pub(crate) fn transmit(
         &self,
-        wire: &mut Wire,
+        random: &mut Random,
+        uplink: Option<&mut Nanos>,
         now: Nanos,
-        from: u32,
-        to: u32,
+        (from, to): (u32, u32),
         length: usize,
         care: Care,
     ) -> [Option<Nanos>; 2] {
         let mut leaves = now;
-        if let Some(bandwidth) = self.bandwidth {
+        if let (Some(bandwidth), Some(busy_until)) = (self.bandwidth, uplink) {
             let takes = (length as u64).saturating_mul(1_000_000_000) / bandwidth.max(1);
-            leaves = now.max(wire.busy_until).saturating_add(takes);
-            wire.busy_until = leaves;
+            leaves = now.max(*busy_until).saturating_add(takes);
+            *busy_until = leaves;
         }
         if let Some((members, by)) = &self.slow
             && members.contains(from)
@@ -229,20 +234,20 @@ impl World {
             leaves = leaves.saturating_add(*by);
         }
         let (here, there) = (self.region(from), self.region(to));
-        let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(&mut wire.random, here, there))), None];
+        let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(random, here, there))), None];
         for Spell { from, until, weather } in &self.spells {
             if (*from..*until).contains(&now) {
                 // One lot for everything: most messages draw one by which nothing befalls them.
-                let lot = wire.random.draw();
+                let lot = random.draw();
                 if weather.befalls(lot) {
-                    arrivals = self.weather(weather, lot, arrivals, &mut wire.random, (leaves, here, there));
+                    arrivals = self.weather(weather, lot, arrivals, random, (leaves, here, there));
                 }
             }
         }
         if care == Care::Again && arrivals == [None, None] {
             // Sent again each second until it gets through; half of what was lost is lost again.
-            let times = 1 + u64::from(wire.random.draw().trailing_ones().min(8));
-            let latency = self.latency.draw(&mut wire.random, here, there);
+            let times = 1 + u64::from(random.draw().trailing_ones().min(8));
+            let latency = self.latency.draw(random, here, there);
             arrivals[0] = Some(leaves.saturating_add(latency).saturating_add(times * AGAIN));
         }
         if care == Care::Again && !self.partitions.is_empty() {
