@@ -33,3 +33,22 @@ pub(crate) fn compare<const N: usize>(one: &[u8; N], other: &[u8; N]) -> Orderin
 
 /// Bytes that several outputs share, such as one message to many signers.
 pub type Bytes = alloc::sync::Arc<[u8]>;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use quickcheck::quickcheck;
+
+    use super::compare;
+
+    quickcheck! {
+        fn bytes_are_in_the_order_of_slices(one: Vec<u8>, at: usize, byte: u8) -> bool {
+            let mut array = [0; 42];
+            one.iter().zip(&mut array).for_each(|(byte, place)| *place = *byte);
+            let mut other = array;
+            other[at % 42] = byte;
+            compare(&array, &other) == array[..].cmp(&other[..]) && compare(&other, &array) == other[..].cmp(&array[..])
+        }
+    }
+}

@@ -266,6 +266,20 @@ mod tests {
     use crate::crypto::tagged_hash;
 
     #[test]
+    fn nothing_but_its_encoding_is_what_a_value_encodes_to() {
+        let value = (300_u32, "text", Some(Vec::from([1_u16, 2, 30_000])), PublicKey::from_bytes([2; 33]).ok());
+        let bytes = encode(&value);
+        assert!(encodes_to(&value, &bytes));
+        for at in 0..bytes.len() {
+            assert!(!encodes_to(&value, &bytes[..at]), "cut at {at}");
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert!(!encodes_to(&value, &other), "another byte at {at}");
+        }
+        assert!(!encodes_to(&value, &[&bytes[..], &[0]].concat()), "a byte more");
+    }
+
+    #[test]
     fn a_digest_is_the_tagged_hash_of_what_is_signed() {
         for head in [&[][..], &[7; 200]] {
             let length = (head.len() as u64).to_be_bytes();
