@@ -121,7 +121,7 @@ fn presence(peer: PeerId) -> (PublicKey, Vec<u8>) {
 
 /// What a signer at this peer offers: its key, and what it has signed.
 fn offered(peer: PeerId) -> (PublicKey, Vec<u8>) {
-    signed(Body::Advertisement(advertisement(peer)))
+    signed(Body::Advertisement(Box::new(advertisement(peer))))
 }
 
 fn advertisement(peer: PeerId) -> Advertisement {
