@@ -155,7 +155,7 @@ fn the_trace_is_the_one_written_down() {
     assert_eq!(traces, TRACES);
 }
 
-const TRACES: [u64; 3] = [5_897_771_566_055_915_381, 18_391_122_133_189_089_702, 17_549_071_078_385_698_971];
+const TRACES: [u64; 3] = [9_165_839_523_546_096_390, 2_227_676_106_479_647_289, 12_240_719_524_483_796_142];
 
 #[test]
 fn an_observer_that_breaks_ends_the_simulation() {

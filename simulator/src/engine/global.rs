@@ -105,7 +105,7 @@ impl<M: Machine> Global<M> {
             self.tally.cut += 1;
             return true;
         }
-        self.tally.add_event(node, stamp, kind);
+        self.tally.add_event(node, self.slots[node as usize].wire.sequence, stamp, kind);
         self.with(node, stamp, |machine, context| match kind {
             Kind::Message(payload) => machine.on_message(context, stamp.source, payload),
             Kind::Timer(tag) => machine.on_timer(context, tag),

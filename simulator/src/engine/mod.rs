@@ -96,17 +96,21 @@ pub struct Tally {
     pub duplicated: u64,
     /// Messages that a partition kept from arriving.
     pub cut: u64,
-    /// A hash over every event of every machine.
+    /// A hash over every event of every machine, in each machine's order.
     pub trace: u64,
 }
 
+/// Where the hash of an event begins. A product with 0, or with all ones, would not depend on what is folded in.
+const START: u64 = 0x5851_f42d_4c95_7f2d;
+
 impl Tally {
     /// Counts an event that reaches a machine, and adds it to the trace. The sum does not depend on the order in which events
-    /// are added; that in which they happened is in their stamps.
+    /// are added, so that blocks and threads need not agree on one; what the machine had `sent` before, messages and timers,
+    /// shows that in which it ran them.
     #[inline]
-    fn add_event(&mut self, node: u32, stamp: Stamp, kind: Kind<'_>) {
+    fn add_event(&mut self, node: u32, sent: u64, stamp: Stamp, kind: Kind<'_>) {
         let Stamp { at, source, sequence } = stamp;
-        let hash = fold_pair(fold_pair(0, at, sequence), u64::from(source) << 32 | u64::from(node), 0);
+        let hash = fold_pair(fold_pair(START, at, sequence), u64::from(source) << 32 | u64::from(node), sent);
         let hash = match kind {
             Kind::Message(payload) => fold_all(hash, payload),
             Kind::Timer(tag) => fold_pair(!hash, tag, 0),
@@ -156,6 +160,37 @@ impl<M> Slot<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn trace(events: [(u64, Stamp, Kind<'_>); 2]) -> u64 {
+        let mut tally = Tally::default();
+        events.into_iter().for_each(|(sent, stamp, kind)| tally.add_event(7, sent, stamp, kind));
+        tally.trace
+    }
+
+    #[test]
+    fn a_trace_sees_all_of_an_event_and_in_which_order_a_machine_ran_them() {
+        let stamp = |at, source, sequence| Stamp { at, source, sequence };
+        // Two at the same time; whichever comes first makes the machine send something.
+        let (one, other) = (stamp(9, 1, 4), stamp(9, 2, 4));
+        let (message, timer) = (Kind::Message(&[1, 2]), Kind::Timer(0));
+        let in_order = trace([(0, one, message), (1, other, message)]);
+        assert_ne!(in_order, trace([(0, other, message), (1, one, message)]));
+        assert_eq!(in_order, trace([(1, other, message), (0, one, message)]), "blocks may add them in any order");
+        for at in [0, 9] {
+            let events = [
+                (stamp(at, 1, 4), message),
+                (stamp(at, 1, 5), message),
+                (stamp(at, 2, 4), message),
+                (stamp(at + 1, 1, 4), message),
+                (stamp(at, 1, 4), Kind::Message(&[1, 3])),
+                (stamp(at, 1, 4), Kind::Message(&[1, 2, 0])),
+                (stamp(at, 1, 4), timer),
+                (stamp(at, 1, 4), Kind::Timer(1)),
+            ];
+            let traces = events.map(|(stamp, kind)| trace([(0, stamp, kind), (0, other, timer)]));
+            assert_eq!(std::collections::BTreeSet::from(traces).len(), events.len(), "at {at}");
+        }
+    }
 
     #[test]
     fn an_idle_machine_takes_half_a_cache_line_and_its_share_of_the_ring() {

@@ -194,9 +194,9 @@ impl<N> Run<'_, N> {
             self.tally.cut += 1;
             return;
         }
-        self.tally.add_event(node, stamp, kind);
         let index = (node - block.first) as usize;
         let (slot, uplink) = (&mut block.slots[index], block.uplinks.get_mut(index));
+        self.tally.add_event(node, slot.wire.sequence, stamp, kind);
         let (world, port, notes, tally) = (self.world, Port::Windowed(self.stage), &mut *self.notes, &mut *self.tally);
         let mut context = Context { stamp, node, wire: &mut slot.wire, uplink, world, port, notes, tally };
         match kind {
