@@ -3,7 +3,8 @@
 //! Owns the count of operations: a verifier and a signer that count pass everything on to those of production. What a world
 //! without sessions does is taken off, in operations and in time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
@@ -12,7 +13,7 @@ use nelumbo_core::crypto::{
     Secp256k1, SecretKey, Signature, Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::wire::Definition;
-use nelumbo_simulator::crypto::{Crypto, Meter, Real};
+use nelumbo_simulator::crypto::{Crypto, Meter, Operation, Real};
 use nelumbo_simulator::run::Run;
 use nelumbo_simulator::schedule::{CryptoChoice, Happening, LatencyChoice, Schedule, SuiteChoice};
 
@@ -21,30 +22,13 @@ use crate::clock;
 const SIGNERS: u32 = 3;
 const SESSIONS: u64 = 40;
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Authenticate,
-    Verify,
-    Prepare,
-    VerifyPrepared,
-    AggregateKeys,
-    Nonce,
-    OpenRound,
-    Sign,
-    Combine,
-    VerifyFinal,
-    /// Everything that no honest session needs.
-    Other,
-}
+/// How often each operation was done.
+type Counts = BTreeMap<Operation, u64>;
 
-const KINDS: usize = Operation::Other as usize + 1;
-type Counts = [u64; KINDS];
-
-static COUNTS: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
+static COUNTS: Mutex<Counts> = Mutex::new(Counts::new());
 
 fn count(operation: Operation) {
-    COUNTS[operation as usize].fetch_add(1, Ordering::Relaxed);
+    *COUNTS.lock().expect("nobody panics").entry(operation).or_default() += 1;
 }
 
 struct Counting;
@@ -102,7 +86,7 @@ impl Verifier for Counting {
     }
 
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Self::Keys, KeyAggError> {
-        count(Operation::AggregateKeys);
+        count(Operation::AggregateKeys(keys.len()));
         Secp256k1.aggregate_keys(suite, keys, tweak)
     }
 
@@ -115,7 +99,7 @@ impl Verifier for Counting {
     }
 
     fn open_round(&self, keys: &Self::Keys, nonces: &[PublicNonce], message: &[u8]) -> Result<Self::Round, NonceError> {
-        count(Operation::OpenRound);
+        count(Operation::OpenRound(nonces.len()));
         Secp256k1.open_round(keys, nonces, message)
     }
 
@@ -127,7 +111,7 @@ impl Verifier for Counting {
         nonce: &PublicNonce,
         partial: &PartialSignature,
     ) -> bool {
-        count(Operation::Other);
+        count(Operation::VerifyPartial);
         Secp256k1.verify_partial(keys, round, index, nonce, partial)
     }
 
@@ -137,7 +121,7 @@ impl Verifier for Counting {
         round: &Self::Round,
         partials: &[PartialSignature],
     ) -> Result<Signature, CombineError> {
-        count(Operation::Combine);
+        count(Operation::Combine(partials.len()));
         Secp256k1.combine(keys, round, partials)
     }
 
@@ -178,35 +162,16 @@ fn schedule(sessions: u64) -> Schedule {
 }
 
 fn operations_of(schedule: &Schedule) -> Counts {
-    COUNTS.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+    COUNTS.lock().expect("nobody panics").clear();
     let summary = Run::new(schedule).summary_with::<Counting>();
     assert!(summary.violations.is_empty(), "{summary}");
-    COUNTS.each_ref().map(|count| count.load(Ordering::Relaxed))
+    std::mem::take(&mut COUNTS.lock().expect("nobody panics"))
 }
 
 fn time(schedule: &Schedule) -> Duration {
     let start = clock::now();
     std::hint::black_box(Run::new(schedule).summary());
     clock::now() - start
-}
-
-/// What the stand-in charges for these, in microseconds.
-fn charged(counts: &Counts) -> f64 {
-    use nelumbo_simulator::crypto::Operation as Priced;
-    let signers = SIGNERS as usize;
-    let prices = [
-        (Operation::Authenticate, Priced::Authenticate),
-        (Operation::Verify, Priced::Verify),
-        (Operation::Prepare, Priced::Prepare),
-        (Operation::VerifyPrepared, Priced::VerifyPrepared),
-        (Operation::AggregateKeys, Priced::AggregateKeys(signers)),
-        (Operation::Nonce, Priced::Nonce),
-        (Operation::OpenRound, Priced::OpenRound(signers)),
-        (Operation::Sign, Priced::Sign),
-        (Operation::Combine, Priced::Combine(signers)),
-        (Operation::VerifyFinal, Priced::VerifyFinal),
-    ];
-    prices.iter().map(|(operation, priced)| counts[*operation as usize] as f64 * priced.cost() as f64 / 1e3).sum()
 }
 
 /// Sessions by hand: their operations, in an order in which they can be done, and nothing else.
@@ -229,7 +194,7 @@ impl Alone {
     }
 
     fn run(&mut self, counts: &Counts) -> Duration {
-        let of = |operation: Operation| counts[operation as usize];
+        let of = |operation| counts.get(&operation).copied().unwrap_or_default();
         let message = [7; 32];
         let sign =
             |signer: &mut SoftwareSigner| Signer::<Secp256k1>::authenticate(signer, &message).expect("software signs");
@@ -240,7 +205,7 @@ impl Alone {
         let aggregate = || Secp256k1.aggregate_keys(Suite::Lotus, &self.keys, &Tweak::None).expect("distinct keys");
         let keys = aggregate();
         let start = clock::now();
-        for _ in 0..of(Operation::AggregateKeys) {
+        for _ in 0..of(Operation::AggregateKeys(SIGNERS as usize)) {
             std::hint::black_box(aggregate());
         }
         let mut last = None;
@@ -296,10 +261,13 @@ pub struct Outcome {
 pub fn measure(rounds: usize) -> Outcome {
     let (with, without) = (schedule(SESSIONS), schedule(0));
     let (all, none) = (operations_of(&with), operations_of(&without));
-    let counts: Counts = std::array::from_fn(|kind| all[kind] - none[kind]);
-    let of = |operation: Operation| counts[operation as usize];
-    assert_eq!(of(Operation::Other), 0, "honest sessions verify no partial signature apart");
-    for once in [Operation::Nonce, Operation::OpenRound, Operation::Sign, Operation::Combine] {
+    let without_sessions = |operation| none.get(operation).copied().unwrap_or_default();
+    let counts: Counts =
+        all.iter().map(|(operation, count)| (*operation, count - without_sessions(operation))).collect();
+    let of = |operation| counts.get(&operation).copied().unwrap_or_default();
+    let signers = SIGNERS as usize;
+    assert_eq!(of(Operation::VerifyPartial), 0, "honest sessions verify no partial signature apart");
+    for once in [Operation::Nonce, Operation::OpenRound(signers), Operation::Sign, Operation::Combine(signers)] {
         assert_eq!(of(once), SESSIONS * u64::from(SIGNERS), "{once:?} once for each signer");
     }
     let mut alone = Alone::new();
@@ -310,7 +278,8 @@ pub fn measure(rounds: usize) -> Outcome {
             [whole, alone.run(&counts)].map(|spent| spent.as_secs_f64() * 1e6 / sessions)
         })
         .collect();
-    let charged_us = charged(&counts) / sessions;
+    let charged_ns: u64 = counts.iter().map(|(operation, count)| operation.cost() * count).sum();
+    let charged_us = charged_ns as f64 / 1e3 / sessions;
     let each = |operation| of(operation) as f64 / sessions;
     Outcome {
         simulated_us: crate::median(rounds.iter().map(|round| round[0])),
@@ -321,7 +290,7 @@ pub fn measure(rounds: usize) -> Outcome {
         operations: format!(
             "{} key aggregations, {} nonces, rounds, partial and final signatures each, {} messages signed, \
              {} verified, {} of them under prepared keys, {} keys prepared, {} final signatures verified again",
-            each(Operation::AggregateKeys),
+            each(Operation::AggregateKeys(signers)),
             each(Operation::Nonce),
             each(Operation::Authenticate),
             each(Operation::Verify) + each(Operation::VerifyPrepared),
