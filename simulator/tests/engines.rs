@@ -155,7 +155,7 @@ fn the_trace_is_the_one_written_down() {
     assert_eq!(traces, TRACES);
 }
 
-const TRACES: [u64; 3] = [9_165_839_523_546_096_390, 2_227_676_106_479_647_289, 12_240_719_524_483_796_142];
+const TRACES: [u64; 3] = [3_698_102_794_909_686_599, 8_332_467_115_272_822_769, 10_896_354_301_720_420_047];
 
 #[test]
 fn an_observer_that_breaks_ends_the_simulation() {

@@ -21,7 +21,7 @@ use context::Wire;
 pub use global::Global;
 pub use windowed::Windowed;
 
-use crate::random::{fold_all, fold_pair, mix};
+use crate::random::{fold_all, fold_pair};
 
 /// Nanoseconds since the start of a simulation.
 pub type Nanos = u64;
@@ -110,13 +110,15 @@ impl Tally {
     #[inline]
     fn add_event(&mut self, node: u32, sent: u64, stamp: Stamp, kind: Kind<'_>) {
         let Stamp { at, source, sequence } = stamp;
-        let hash = fold_pair(fold_pair(START, at, sequence), u64::from(source) << 32 | u64::from(node), sent);
-        let hash = match kind {
-            Kind::Message(payload) => fold_all(hash, payload),
-            Kind::Timer(tag) => fold_pair(!hash, tag, 0),
+        let ends = u64::from(source) << 32 | u64::from(node);
+        let (detail, is_timer) = match kind {
+            Kind::Message(payload) => (fold_all(START, payload), 0),
+            Kind::Timer(tag) => (tag, 1),
         };
+        // Three that do not wait for each other, and one over them.
+        let event = fold_pair(START, at, sequence) ^ fold_pair(!START, ends, sent);
         self.events += 1;
-        self.trace = self.trace.wrapping_add(mix(hash));
+        self.trace = self.trace.wrapping_add(fold_pair(event, detail, is_timer));
     }
 
     fn add(&mut self, other: &Self) {

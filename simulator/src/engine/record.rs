@@ -90,6 +90,33 @@ impl PartialOrd for Header {
     }
 }
 
+/// A record, not read yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    header: &'a [Unit; HEADER],
+    /// Its payload and what comes after it.
+    rest: &'a [Unit],
+}
+
+impl<'a> Record<'a> {
+    /// To whom it happens.
+    #[inline]
+    pub(super) const fn node(self) -> u32 {
+        u64::from_le_bytes(self.header[0]) as u32
+    }
+
+    /// Its header and payload, in a window that began then.
+    #[inline]
+    pub(super) fn read(self, start: Nanos) -> (Header, &'a [u8]) {
+        let header = Header::from_units(self.header, start);
+        let payload = match header.cause {
+            Cause::Message { length, .. } => &self.rest.as_flattened()[..length as usize],
+            Cause::Timer { .. } => &[],
+        };
+        (header, payload)
+    }
+}
+
 /// Some records, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -102,21 +129,11 @@ impl Chunk {
         Self { units: vec![[0; UNIT]; units].into(), used: 0 }
     }
 
-    /// The record that begins at this unit, in a window that began then.
+    /// The record that begins at this unit.
     #[inline]
-    pub(super) fn record(&self, at: usize, start: Nanos) -> (Header, &[u8]) {
-        let (units, rest) = self.units[at..].split_first_chunk().expect("records are whole");
-        let header = Header::from_units(units, start);
-        let payload = match header.cause {
-            Cause::Message { length, .. } => &rest.as_flattened()[..length as usize],
-            Cause::Timer { .. } => &[],
-        };
-        (header, payload)
-    }
-
-    #[inline]
-    pub(super) fn node(&self, at: usize) -> u32 {
-        u64::from_le_bytes(self.units[at]) as u32
+    pub(super) fn record(&self, at: usize) -> Record<'_> {
+        let (header, rest) = self.units[at..].split_first_chunk().expect("records are whole");
+        Record { header, rest }
     }
 
     /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so memory
@@ -249,7 +266,7 @@ mod tests {
         for (index, chunk) in chunks.iter().enumerate() {
             chunk.for_each(|unit, after, node| {
                 assert_eq!(place(locate(index, unit)), (index, unit));
-                let (header, payload) = chunk.record(unit, START);
+                let (header, payload) = chunk.record(unit).read(START);
                 assert_eq!((header.at, header.node), (START + u64::from(after), node));
                 assert_eq!((u64::from(after), node), (header.sequence * 7, 2));
                 match header.cause {

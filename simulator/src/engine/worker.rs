@@ -4,7 +4,7 @@
 //! end. Driven by `Windowed`, which hands each worker the events for its blocks before each window.
 
 use super::context::Port;
-use super::record::{Chunk, Header, Stream, locate, place};
+use super::record::{Chunk, Header, Record, Stream, locate, place};
 use super::sort::Sorter;
 use super::stage::Stage;
 use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
@@ -130,19 +130,16 @@ fn sort<M>(
     }
     for tie in sorter.keys.chunk_by_mut(|one, other| one >> 32 == other >> 32) {
         if tie.len() > 1 {
-            tie.sort_unstable_by_key(|key| record(chunks, *key, start).0.stamp());
+            tie.sort_unstable_by_key(|key| record(chunks, *key).read(start).0.stamp());
         }
     }
 }
 
 #[inline]
-fn record(chunks: &[Chunk], key: u64, start: Nanos) -> (Header, &[u8]) {
+fn record(chunks: &[Chunk], key: u64) -> Record<'_> {
     let (chunk, unit) = place(key as u32);
-    chunks[chunk].record(unit, start)
+    chunks[chunk].record(unit)
 }
-
-/// How many events ahead a block looks at the machine that will be next, so that the nearest cache has it by then.
-const AHEAD: usize = 2;
 
 /// A block's run through one window.
 struct Run<'a, N> {
@@ -158,12 +155,14 @@ struct Run<'a, N> {
 impl<N> Run<'_, N> {
     fn block<M: Machine<Note = N>>(mut self, block: &mut Block<M>, keys: &[u64]) {
         let mut glances = 0;
-        for (index, key) in keys.iter().enumerate() {
-            if let Some(ahead) = keys.get(index + AHEAD) {
-                let (chunk, unit) = place(*ahead as u32);
-                glances ^= block.slot(self.chunks[chunk].node(unit)).glance();
-            }
-            let (header, payload) = record(self.chunks, *key, self.start);
+        let chunks = self.chunks;
+        let mut records = keys.iter().map(|key| record(chunks, *key));
+        let mut next = records.next();
+        while let Some(record) = next {
+            // A glance at the machine that comes next, so that the nearest cache has it by then.
+            next = records.next();
+            glances ^= next.map_or(0, |next| block.slot(next.node()).glance());
+            let (header, payload) = record.read(self.start);
             // Timers set in this very window come between.
             if self.stage.soonest().is_some() {
                 self.soon(block, Some(header.stamp()));
