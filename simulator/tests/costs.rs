@@ -1,151 +1,13 @@
 //! What nodes are charged for cryptography is what they did, by the table, and it delays what they do.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+mod counted;
 
-use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{
-    CombineError, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer,
-    SignerError, Suite, Tweak, Verifier,
-};
-use nelumbo_core::wire::Definition;
-use nelumbo_simulator::crypto::{Crypto, Meter, Operation, Toy, ToyVerifier};
+use nelumbo_simulator::crypto::{Operation, Toy};
 use nelumbo_simulator::run::{Engine, Run, run};
 use nelumbo_simulator::scenario::Scenario;
 use nelumbo_simulator::schedule::Schedule;
 
-type Keys = <ToyVerifier as Verifier>::Keys;
-type Round = <ToyVerifier as Verifier>::Round;
-
-thread_local! {
-    /// What nodes on this thread have done, counted apart from any meter.
-    static DONE: RefCell<BTreeMap<Operation, u64>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-fn count(operation: Operation) {
-    DONE.with_borrow_mut(|done| *done.entry(operation).or_default() += 1);
-}
-
-/// The stand-in, with each operation counted.
-struct Counted;
-
-struct CountedSigner(Box<dyn Signer<ToyVerifier> + Send>);
-struct CountedVerifier(ToyVerifier);
-
-impl Signer<CountedVerifier> for CountedSigner {
-    fn public_key(&self) -> PublicKey {
-        self.0.public_key()
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        count(Operation::Authenticate);
-        self.0.authenticate(digest)
-    }
-
-    fn nonce(&mut self, slot: NonceSlot, keys: &Keys, message: &[u8]) -> Result<PublicNonce, SignerError> {
-        count(Operation::Nonce);
-        self.0.nonce(slot, keys, message)
-    }
-
-    fn sign(&mut self, slot: NonceSlot, keys: &Keys, round: &Round) -> Result<PartialSignature, SignerError> {
-        count(Operation::Sign);
-        self.0.sign(slot, keys, round)
-    }
-
-    fn forget(&mut self, slot: NonceSlot) {
-        self.0.forget(slot);
-    }
-}
-
-impl Verifier for CountedVerifier {
-    type Keys = Keys;
-    type Round = Round;
-    type Prepared = <ToyVerifier as Verifier>::Prepared;
-
-    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
-        count(Operation::Verify);
-        self.0.verify(author, digest, signature)
-    }
-
-    fn prepare(&self, author: &PublicKey) -> Option<Self::Prepared> {
-        count(Operation::Prepare);
-        self.0.prepare(author)
-    }
-
-    fn verify_prepared(&self, author: &Self::Prepared, digest: &[u8; 32], signature: &Signature) -> bool {
-        count(Operation::VerifyPrepared);
-        self.0.verify_prepared(author, digest, signature)
-    }
-
-    fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], entropy: &[u8; 32]) -> Vec<bool> {
-        count(Operation::VerifyMany(claims.len()));
-        self.0.verify_many(claims, entropy)
-    }
-
-    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Keys, KeyAggError> {
-        count(Operation::AggregateKeys(keys.len()));
-        self.0.aggregate_keys(suite, keys, tweak)
-    }
-
-    fn aggregate_key(&self, keys: &Keys) -> PublicKey {
-        self.0.aggregate_key(keys)
-    }
-
-    fn challenge_key(&self, keys: &Keys) -> PublicKey {
-        self.0.challenge_key(keys)
-    }
-
-    fn open_round(&self, keys: &Keys, nonces: &[PublicNonce], message: &[u8]) -> Result<Round, NonceError> {
-        count(Operation::OpenRound(nonces.len()));
-        self.0.open_round(keys, nonces, message)
-    }
-
-    fn verify_partial(
-        &self,
-        keys: &Keys,
-        round: &Round,
-        index: usize,
-        nonce: &PublicNonce,
-        partial: &PartialSignature,
-    ) -> bool {
-        count(Operation::VerifyPartial);
-        self.0.verify_partial(keys, round, index, nonce, partial)
-    }
-
-    fn combine(&self, keys: &Keys, round: &Round, partials: &[PartialSignature]) -> Result<Signature, CombineError> {
-        count(Operation::Combine(partials.len()));
-        self.0.combine(keys, round, partials)
-    }
-
-    fn verify_final(&self, keys: &Keys, message: &[u8], signature: &Signature) -> bool {
-        count(Operation::VerifyFinal);
-        self.0.verify_final(keys, message, signature)
-    }
-}
-
-impl Crypto for Counted {
-    type V = CountedVerifier;
-
-    const NAME: &'static str = "counted";
-
-    fn public_key(secret: &[u8; 32]) -> Option<PublicKey> {
-        Toy::public_key(secret)
-    }
-
-    fn boot(
-        secret: &[u8; 32],
-        entropy: Entropy,
-        meter: &Meter,
-    ) -> (Box<dyn Signer<CountedVerifier> + Send>, CountedVerifier) {
-        let (signer, verifier) = Toy::boot(secret, entropy, meter);
-        (Box::new(CountedSigner(signer)), CountedVerifier(verifier))
-    }
-
-    /// What checkers verify is no node's work.
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        Toy::is_final(definition, signature)
-    }
-}
+use counted::{Counted, take_counts};
 
 fn quiet(settings: &[&str]) -> Schedule {
     let settings: Vec<String> = settings.iter().map(|setting| (*setting).into()).collect();
@@ -156,10 +18,9 @@ fn quiet(settings: &[&str]) -> Schedule {
 #[test]
 fn nodes_are_charged_for_exactly_what_they_did() {
     for (slowness, setting) in [(1, "crypto_slowness=1"), (4, "crypto_slowness=4")] {
-        DONE.take();
         let schedule = quiet(&["crypto=toy-charged", setting]);
-        let summary = Run::new(&schedule).engine(Engine::Global).summary_with::<Counted>();
-        let done = DONE.take();
+        let summary = Run::new(&schedule).engine(Engine::Global).summary_with::<Counted<Toy>>();
+        let done = take_counts();
         assert_eq!((summary.violations.len(), summary.sessions.completed), (0, 20), "{summary}");
         let price: u64 = done.iter().map(|(operation, times)| operation.cost() * times).sum();
         assert_eq!(summary.crypto_ns, slowness * price, "{done:?}");

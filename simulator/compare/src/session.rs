@@ -1,155 +1,25 @@
-//! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone.
-//!
-//! Owns the count of operations: a verifier and a signer that count pass everything on to those of production. What a world
-//! without sessions does is taken off, in operations and in time.
+//! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone. What a
+//! world without sessions does is taken off, in operations and in time.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+#[path = "../../tests/counted/mod.rs"]
+mod counted;
+
 use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggContext, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
-    Secp256k1, SecretKey, Signature, Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
+    NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
 };
-use nelumbo_core::wire::Definition;
-use nelumbo_simulator::crypto::{Crypto, Meter, Operation, Real};
+use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
 use nelumbo_simulator::schedule::{CryptoChoice, Happening, LatencyChoice, Schedule, SuiteChoice};
+
+use counted::{Counted, Counts, take_counts};
 
 use crate::clock;
 
 const SIGNERS: u32 = 3;
 const SESSIONS: u64 = 40;
-
-/// How often each operation was done.
-type Counts = BTreeMap<Operation, u64>;
-
-static COUNTS: Mutex<Counts> = Mutex::new(Counts::new());
-
-fn count(operation: Operation) {
-    *COUNTS.lock().expect("nobody panics").entry(operation).or_default() += 1;
-}
-
-struct Counting;
-
-struct CountingSigner(SoftwareSigner);
-
-impl Signer<Counting> for CountingSigner {
-    fn public_key(&self) -> PublicKey {
-        Signer::<Secp256k1>::public_key(&self.0)
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        count(Operation::Authenticate);
-        Signer::<Secp256k1>::authenticate(&mut self.0, digest)
-    }
-
-    fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
-        count(Operation::Nonce);
-        Signer::<Secp256k1>::nonce(&mut self.0, slot, keys, message)
-    }
-
-    fn sign(
-        &mut self,
-        slot: NonceSlot,
-        keys: &KeyAggContext,
-        round: &SigningContext,
-    ) -> Result<PartialSignature, SignerError> {
-        count(Operation::Sign);
-        Signer::<Secp256k1>::sign(&mut self.0, slot, keys, round)
-    }
-
-    fn forget(&mut self, slot: NonceSlot) {
-        Signer::<Secp256k1>::forget(&mut self.0, slot);
-    }
-}
-
-impl Verifier for Counting {
-    type Keys = KeyAggContext;
-    type Round = SigningContext;
-    type Prepared = <Secp256k1 as Verifier>::Prepared;
-
-    fn verify(&self, author: &PublicKey, digest: &[u8; 32], signature: &Signature) -> bool {
-        count(Operation::Verify);
-        Secp256k1.verify(author, digest, signature)
-    }
-
-    fn prepare(&self, author: &PublicKey) -> Option<Self::Prepared> {
-        count(Operation::Prepare);
-        Secp256k1.prepare(author)
-    }
-
-    fn verify_prepared(&self, author: &Self::Prepared, digest: &[u8; 32], signature: &Signature) -> bool {
-        count(Operation::VerifyPrepared);
-        Secp256k1.verify_prepared(author, digest, signature)
-    }
-
-    fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Self::Keys, KeyAggError> {
-        count(Operation::AggregateKeys(keys.len()));
-        Secp256k1.aggregate_keys(suite, keys, tweak)
-    }
-
-    fn aggregate_key(&self, keys: &Self::Keys) -> PublicKey {
-        Secp256k1.aggregate_key(keys)
-    }
-
-    fn challenge_key(&self, keys: &Self::Keys) -> PublicKey {
-        Secp256k1.challenge_key(keys)
-    }
-
-    fn open_round(&self, keys: &Self::Keys, nonces: &[PublicNonce], message: &[u8]) -> Result<Self::Round, NonceError> {
-        count(Operation::OpenRound(nonces.len()));
-        Secp256k1.open_round(keys, nonces, message)
-    }
-
-    fn verify_partial(
-        &self,
-        keys: &Self::Keys,
-        round: &Self::Round,
-        index: usize,
-        nonce: &PublicNonce,
-        partial: &PartialSignature,
-    ) -> bool {
-        count(Operation::VerifyPartial);
-        Secp256k1.verify_partial(keys, round, index, nonce, partial)
-    }
-
-    fn combine(
-        &self,
-        keys: &Self::Keys,
-        round: &Self::Round,
-        partials: &[PartialSignature],
-    ) -> Result<Signature, CombineError> {
-        count(Operation::Combine(partials.len()));
-        Secp256k1.combine(keys, round, partials)
-    }
-
-    fn verify_final(&self, keys: &Self::Keys, message: &[u8], signature: &Signature) -> bool {
-        count(Operation::VerifyFinal);
-        Secp256k1.verify_final(keys, message, signature)
-    }
-}
-
-impl Crypto for Counting {
-    type V = Self;
-
-    const NAME: &'static str = "counting";
-
-    fn public_key(secret: &[u8; 32]) -> Option<PublicKey> {
-        Real::public_key(secret)
-    }
-
-    fn boot(secret: &[u8; 32], entropy: Entropy, _: &Meter) -> (Box<dyn Signer<Self> + Send>, Self) {
-        let key = SecretKey::from_bytes(secret).expect("only valid keys are given out");
-        (Box::new(CountingSigner(SoftwareSigner::new(key, entropy))), Self)
-    }
-
-    /// What checkers verify apart from any node is no operation of the session.
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        Real::is_final(definition, signature)
-    }
-}
 
 /// A quiet world in which three signers sign this many times.
 fn schedule(sessions: u64) -> Schedule {
@@ -162,10 +32,9 @@ fn schedule(sessions: u64) -> Schedule {
 }
 
 fn operations_of(schedule: &Schedule) -> Counts {
-    COUNTS.lock().expect("nobody panics").clear();
-    let summary = Run::new(schedule).summary_with::<Counting>();
+    let summary = Run::new(schedule).summary_with::<Counted<Real>>();
     assert!(summary.violations.is_empty(), "{summary}");
-    std::mem::take(&mut COUNTS.lock().expect("nobody panics"))
+    take_counts()
 }
 
 fn time(schedule: &Schedule) -> Duration {
