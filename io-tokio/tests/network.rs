@@ -4,10 +4,11 @@ mod support;
 
 use std::{
     collections::HashSet,
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
-use libp2p::{PeerId, identity::Keypair};
+use libp2p::{PeerId, identity::Keypair, multiaddr::Protocol};
 use nelumbo_tokio::{
     metrics::Metrics,
     network::{
@@ -210,6 +211,55 @@ async fn a_record_put_by_one_node_is_found_by_another() {
     ended.sort_unstable_by_key(|(operation, _)| *operation);
     assert_eq!(ended, [(8, DhtOutcome::Completed), (9, DhtOutcome::NotFound)]);
     assert_eq!(found.len(), 4, "every holder is heard");
+}
+
+#[tokio::test]
+async fn a_put_and_a_get_pass_by_a_node_that_answers_nothing() {
+    let mut group = Group::default();
+    let config = || NetworkConfig::full().query_timeout(Duration::from_secs(1));
+    let (_, at) = group.listen(config(), LOOPBACK).await;
+    let joining = || config().join_through(at.clone()).expect("an address");
+    group.listen(joining(), LOOPBACK).await;
+    group.listen(joining(), LOOPBACK).await;
+    let (dark, dark_at) = group.listen(joining(), LOOPBACK).await;
+    group.until(|networks| networks.iter().all(|network| network.routing_peers() == 3)).await;
+
+    // From one moment to the next it is as if it had been switched off: dials to it take until they give up, ten seconds.
+    let gone = group.peer(dark);
+    drop(group.networks.remove(dark));
+    let port = dark_at.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None });
+    let _silent = TcpListener::bind(("127.0.0.1", port.expect("a port"))).expect("the port is free");
+    group.until(|networks| networks.iter().all(|network| !network.is_connected(&gone))).await;
+
+    group.networks[1].dht_put(OperationId(1), b"key", b"value".to_vec(), None);
+    let mut stored = HashSet::new();
+    while stored.len() < 2 {
+        let (index, id, value) = group
+            .find(|index, event| match event {
+                NetworkEvent::InboundRecord { id, value, .. } => Some((index, *id, value.clone())),
+                _ => None,
+            })
+            .await;
+        assert!(group.networks[index].store_inbound(id, value, Duration::from_secs(60)));
+        stored.insert(index);
+    }
+    group.networks[0].dht_get(OperationId(2), b"nothing");
+    let mut ended = Vec::new();
+    group
+        .find(|_, event| {
+            match event {
+                NetworkEvent::DhtPutFinished { operation, outcome }
+                | NetworkEvent::DhtFinished { operation, outcome } => {
+                    ended.push((operation.0, *outcome));
+                }
+                _ => {}
+            }
+            (ended.len() == 2).then_some(())
+        })
+        .await;
+    ended.sort_unstable_by_key(|(operation, _)| *operation);
+    assert_eq!(ended, [(1, DhtOutcome::Completed), (2, DhtOutcome::TimedOut)]);
+    assert_eq!(stored, HashSet::from([0, 2]));
 }
 
 #[tokio::test]

@@ -167,9 +167,6 @@ pub struct Scenario {
     /// How many nodes the others know when they start, where services are modelled; 0 gives them full tables.
     #[serde(default)]
     pub bootstrap: u32,
-    /// Whether their tables go without the repairs of our nodes.
-    #[serde(default)]
-    pub unrepaired: bool,
     /// How long messages take.
     pub latency: LatencyChoice,
     /// NATs.
@@ -324,7 +321,6 @@ impl Scenario {
             services: modelled,
             strangers: false,
             bootstrap: 0,
-            unrepaired: false,
             nat: NatKnobs::swarm(seed),
             latency,
             weather,
@@ -342,7 +338,7 @@ impl Scenario {
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
         (schedule.services, schedule.strangers) = (self.services, self.strangers);
-        (schedule.bootstrap, schedule.unrepaired) = (self.bootstrap, self.unrepaired);
+        schedule.bootstrap = self.bootstrap;
         schedule.latency = self.latency.clone();
         let random = Random::stream(seed, "scenario", 0);
         let mut draw = Draw { scenario: self, schedule, random };

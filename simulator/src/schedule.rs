@@ -387,9 +387,6 @@ pub struct Schedule {
     /// They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and free dials.
     #[serde(default)]
     pub bootstrap: u32,
-    /// Whether nodes that start so keep peers in their tables to whom a dial has failed, and offer no record again.
-    #[serde(default)]
-    pub unrepaired: bool,
     /// What stands between each node and the network; without, nothing stands before any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nats: Vec<Nat>,
@@ -441,7 +438,6 @@ impl Schedule {
             services: ServicesChoice::Ideal,
             strangers: false,
             bootstrap: 0,
-            unrepaired: false,
             nats: Vec::new(),
             relays: Vec::new(),
             latency: LatencyChoice::Fixed { ms: 10 },

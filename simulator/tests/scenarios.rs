@@ -71,18 +71,19 @@ fn strangers_find_each_other_past_adversaries_beside_their_records() {
 }
 
 #[test]
-fn newcomers_find_each_other_by_what_our_nodes_do_about_dead_peers_and_lost_records() {
+fn newcomers_find_each_other_past_nodes_that_have_gone() {
     let complete = |setting: &str| {
         let settings = [String::from("rest_ms=120_000"), setting.into()];
         let scenario = Scenario::from_toml(Scenario::text("strangers").expect("ready"), &settings).expect("sound");
-        let summary = run(&scenario.schedule(1), Engine::Windowed(1));
+        let summary = run(&scenario.schedule(4), Engine::Windowed(1));
         assert_eq!(summary.violations, [], "{summary}");
-        (summary.sessions.completed, summary.sessions.started)
+        let sessions = &summary.sessions;
+        assert!(sessions.started >= 20 && sessions.completed == sessions.started, "{summary}");
+        summary.latency_ms.max
     };
-    let (completed, started) = complete("unrepaired=false");
-    assert!(started >= 20 && completed == started, "{completed} of {started}");
-    assert!(complete("unrepaired=true").0 < completed);
-    assert_eq!(complete("bootstrap=0"), (started, started), "full tables and free dials show nothing of this");
+    // Where a put reached nobody when one of those near its key had gone, this took 95 seconds.
+    let (newcomers, settled) = (complete("bootstrap=3"), complete("bootstrap=0"));
+    assert!(newcomers < 1.5 * settled, "{newcomers} ms, and with full tables and free dials {settled}");
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn kad(keypair: &Keypair, config: &NetworkConfig) -> kad::Behaviour<Records> {
     settings
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_max_packet_size(MAX_DHT_PACKET)
-        .set_query_timeout(config.query_timeout)
+        // We end what takes too long before that: libp2p would forget whom a put has found.
+        .set_query_timeout(config.query_timeout.saturating_mul(2))
         .disjoint_query_paths(true)
         // Peers enter the routing table when identify has told us addresses that pass the filter, not before.
         .set_kbucket_inserts(kad::BucketInserts::Manual)

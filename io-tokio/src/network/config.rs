@@ -274,7 +274,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Ends a DHT query after this time, with what it has found so far.
+    /// Ends a DHT query after this time, with what it has found so far. A put has it twice: to find the nodes nearest to the
+    /// key, and to have them store the record.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
         self

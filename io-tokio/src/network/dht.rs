@@ -94,6 +94,22 @@ impl Network {
         }
     }
 
+    /// When a query has taken its time, of those that are under way.
+    pub(super) fn queries_deadline(&self) -> Option<tokio::time::Instant> {
+        let took = self.swarm.behaviour().kad.iter_queries().map(|query| query.stats().duration().unwrap_or_default());
+        took.max().map(|longest| tokio::time::Instant::now() + self.query_timeout.saturating_sub(longest))
+    }
+
+    /// Ends queries that have taken their time, with what they have found so far: a put goes on to the near nodes that have
+    /// answered by then, past one that is switched off.
+    pub(super) fn end_late_queries(&mut self) {
+        for mut query in self.swarm.behaviour_mut().kad.iter_queries_mut() {
+            if query.stats().duration().is_some_and(|took| took >= self.query_timeout) {
+                query.finish();
+            }
+        }
+    }
+
     /// Removes this node's own record from its store, so that it is not published again.
     pub fn dht_remove(&mut self, key: &[u8]) {
         let key = kad::RecordKey::new(&key);

@@ -103,6 +103,7 @@ pub struct Network {
     bootstrap: HashSet<PeerId>,
     minimum: usize,
     idle_timeout: Duration,
+    query_timeout: Duration,
     peers: ConnectedPeers,
     kept: KeptPeers,
     discovery: Discovery,
@@ -147,6 +148,7 @@ impl Network {
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
             minimum: config.connections.minimum() as usize,
             idle_timeout: config.idle_timeout,
+            query_timeout: config.query_timeout,
             peers: ConnectedPeers::default(),
             kept: KeptPeers::new(Backoff::new(seed)),
             discovery: Discovery::new(now),
@@ -207,7 +209,7 @@ impl Network {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let deadlines = [self.kept.deadline(), self.puts.deadline()];
+            let deadlines = [self.kept.deadline(), self.puts.deadline(), self.queries_deadline()];
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -276,6 +278,7 @@ impl Network {
         while let Some(key) = self.puts.due(now) {
             self.put(None, key);
         }
+        self.end_late_queries();
         while let Some(due) = self.discovery.due(now) {
             match due {
                 Due::Refresh => {

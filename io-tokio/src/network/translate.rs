@@ -213,7 +213,10 @@ impl Network {
 
     fn on_kad(&mut self, event: kad::Event) {
         match event {
-            kad::Event::OutboundQueryProgressed { id, result, step, .. } => self.on_query(id, result, step.last),
+            kad::Event::OutboundQueryProgressed { id, result, step, stats } => {
+                let is_late = stats.duration().is_some_and(|took| took >= self.query_timeout);
+                self.on_query(id, result, step.last, is_late);
+            }
             kad::Event::InboundRequest {
                 request: kad::InboundRequest::PutRecord { source, record: Some(record), .. },
             } => self.on_inbound_record(source, record),
@@ -227,7 +230,7 @@ impl Network {
         }
     }
 
-    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool) {
+    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool, is_late: bool) {
         if self.refresh == Some(id) && last {
             self.refresh = None;
             self.refreshed = true;
@@ -247,6 +250,7 @@ impl Network {
             }
             (Query::Get(operation), kad::QueryResult::GetRecord(result)) => {
                 let outcome = match result {
+                    _ if is_late => DhtOutcome::TimedOut,
                     Ok(_) => DhtOutcome::Completed,
                     Err(kad::GetRecordError::NotFound { .. }) => DhtOutcome::NotFound,
                     Err(kad::GetRecordError::Timeout { .. }) => DhtOutcome::TimedOut,

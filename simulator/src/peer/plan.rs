@@ -183,13 +183,12 @@ impl Plan {
 
     /// Without bootstrap nodes, its routing table is as after a long time: who a node knows is in a file.
     fn kademlia(&self, node: u32, life: u32, now: Nanos, deeds: Option<&Deeds>) -> Dht {
-        let Schedule { seed, bootstrap, unrepaired, .. } = self.schedule;
+        let Schedule { seed, bootstrap, .. } = self.schedule;
         let mut kademlia = if bootstrap > 0 {
             let settings = kademlia::Settings { lookup: LOOKUP, ..kademlia::Settings::default() };
-            let dialling = Dialling { repairs: !unrepaired, ..Dialling::default() };
             let contacts = (0..bootstrap).filter(|contact| *contact != node).collect();
             let random = Random::stream(seed, "refresh", u64::from(node) << 32 | u64::from(life));
-            Kademlia::new(node, self.directory.clone(), settings).newcomer(now, contacts, dialling, random)
+            Kademlia::new(node, self.directory.clone(), settings).newcomer(now, contacts, Dialling::default(), random)
         } else {
             let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
             kademlia.settle(seed);

@@ -17,13 +17,11 @@ pub struct Dialling {
     pub round_trips: u8,
     /// After how long a dial to a peer that does not answer fails, and a connection is closed.
     pub timeout: Nanos,
-    /// Whether a peer to whom a dial has failed leaves the table, and a record that nobody has is offered again.
-    pub repairs: bool,
 }
 
 impl Default for Dialling {
     fn default() -> Self {
-        Self { round_trips: 4, timeout: 10 * SECOND, repairs: true }
+        Self { round_trips: 4, timeout: 10 * SECOND }
     }
 }
 
@@ -44,10 +42,6 @@ pub(super) struct Dials {
 impl Dials {
     pub(super) const fn new(settings: Dialling) -> Self {
         Self { settings, connected: BTreeMap::new(), dialled: BTreeMap::new() }
-    }
-
-    pub(super) const fn repairs(&self) -> bool {
-        self.settings.repairs
     }
 
     pub(super) fn is_connected(&self, peer: u32) -> bool {

@@ -42,7 +42,7 @@ pub struct Settings {
     pub paths: usize,
     /// How long a request waits for its answer.
     pub request: Nanos,
-    /// How long a lookup takes at most.
+    /// How long a lookup takes at most; it ends with what it has found by then.
     pub lookup: Nanos,
     /// How long a record lives.
     pub life: Nanos,
@@ -282,9 +282,7 @@ impl Kademlia {
         let Some(newcomer) = &mut self.newcomer else { return };
         let (dials, upkeep) = &mut **newcomer;
         let (failed, again) = (dials.fail_late(now), upkeep.due(now));
-        if dials.repairs() {
-            failed.iter().for_each(|node| self.routing.forget(*node));
-        }
+        failed.iter().for_each(|node| self.routing.forget(*node));
         let targets = upkeep.refresh(now, self.routing.own(), self.routing.buckets());
         if !targets.is_empty() {
             upkeep.contacts().iter().for_each(|contact| self.routing.meet(*contact));
@@ -426,7 +424,7 @@ impl Kademlia {
         let Some(query) = self.queries.get_mut(&number) else { return };
         let find = Message::Find { query: number, target: query.target }.encode();
         let asked = query.next(now);
-        let (is_over, is_done) = (query.is_over(now), query.is_done());
+        let is_over = query.is_over(now);
         asked.into_iter().for_each(|node| self.send(now, node, find.clone(), true));
         if !is_over {
             return;
@@ -439,13 +437,9 @@ impl Kademlia {
             }
             Goal::Store { name, value, life } => {
                 let store = Message::Store { name, life: *life, value }.encode();
-                let mut nearest = query.nearest(self.settings.k);
+                let nearest = query.nearest(self.settings.k);
                 if let Some(newcomer) = &mut self.newcomer {
-                    // As in libp2p, a put whose time ends while it still looks for the nearest is over.
-                    nearest.truncate(if is_done { self.settings.k } else { 0 });
-                    if newcomer.0.repairs() {
-                        newcomer.1.on_offered(now, hash(name), !nearest.is_empty());
-                    }
+                    newcomer.1.on_offered(now, hash(name), !nearest.is_empty());
                 }
                 nearest.into_iter().for_each(|node| self.send(now, node, store.clone(), false));
             }

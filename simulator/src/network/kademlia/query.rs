@@ -154,13 +154,9 @@ impl Query {
         }
     }
 
+    /// Whether its time has run out, or the nearest on each path have answered.
     pub(super) fn is_over(&self, now: Nanos) -> bool {
-        now >= self.ends || self.is_done()
-    }
-
-    /// Whether the nearest on each path have answered.
-    pub(super) fn is_done(&self) -> bool {
-        self.paths.iter().all(|path| path.is_over)
+        now >= self.ends || self.paths.iter().all(|path| path.is_over)
     }
 
     pub(super) fn deadline(&self, patience: Nanos) -> Option<Nanos> {
