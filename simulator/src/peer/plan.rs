@@ -21,9 +21,6 @@ use crate::schedule::{CryptoChoice, Deed, Happening, MILLISECOND, Schedule, Serv
 /// Up to how many nodes everybody knows everybody.
 const VILLAGE: u32 = 32;
 
-/// How long a lookup of our nodes takes at most.
-const LOOKUP: Nanos = 5_000 * MILLISECOND;
-
 /// What all peers share.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -184,16 +181,14 @@ impl Plan {
     /// Without bootstrap nodes, its routing table is as after a long time: who a node knows is in a file.
     fn kademlia(&self, node: u32, life: u32, now: Nanos, deeds: Option<&Deeds>) -> Dht {
         let Schedule { seed, bootstrap, .. } = self.schedule;
-        let mut kademlia = if bootstrap > 0 {
-            let settings = kademlia::Settings { lookup: LOOKUP, ..kademlia::Settings::default() };
+        let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
+        if bootstrap > 0 {
             let contacts = (0..bootstrap).filter(|contact| *contact != node).collect();
             let random = Random::stream(seed, "refresh", u64::from(node) << 32 | u64::from(life));
-            Kademlia::new(node, self.directory.clone(), settings).newcomer(now, contacts, Dialling::default(), random)
+            kademlia = kademlia.newcomer(now, contacts, Dialling::default(), random);
         } else {
-            let mut kademlia = Kademlia::new(node, self.directory.clone(), kademlia::Settings::default());
             kademlia.settle(seed);
-            kademlia
-        };
+        }
         if deeds.is_some_and(|deeds| deeds.is(Deed::Eclipse)) {
             kademlia.conduct(Conduct::Eclipse(self.beside.clone()));
         } else if deeds.is_some_and(|deeds| deeds.is(Deed::Poison)) {

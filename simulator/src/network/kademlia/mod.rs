@@ -31,7 +31,7 @@ pub use routing::Directory;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// How Kademlia works here. The defaults are libp2p's, with the disjoint paths that our nodes ask for.
+/// How Kademlia works here. The defaults are libp2p's, with the disjoint paths and the time for a lookup of our nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How many peers a bucket holds, and at how many a record is.
@@ -59,7 +59,7 @@ impl Default for Settings {
             alpha: 3,
             paths: 3,
             request: 10 * SECOND,
-            lookup: 60 * SECOND,
+            lookup: 5 * SECOND,
             life: 48 * 3600 * SECOND,
             republish: 3600 * SECOND,
             records: 65_536,
