@@ -7,6 +7,7 @@ use nelumbo_simulator::engine::{Context, Global, Machine, Nanos, Noted, Tally, W
 use nelumbo_simulator::world::{Latency, Members, Partition, Spell, Way, Weather, World};
 
 const MILLISECOND: Nanos = 1_000_000;
+const HOUR: Nanos = 3_600_000 * MILLISECOND;
 
 /// Sends to random others at random times, answers most of what it gets, and sets timers near and far.
 struct Chatter {
@@ -110,7 +111,6 @@ fn both_engines_give_the_same_trace_on_any_number_of_threads_and_blocks() {
 
 #[test]
 fn latencies_and_timers_of_any_length_give_the_same_trace() {
-    const HOUR: Nanos = 3_600_000 * MILLISECOND;
     /// Sends on what it gets, and wakes after times of every order of magnitude.
     struct Sleeper(Random);
     impl Machine for Sleeper {
@@ -156,6 +156,45 @@ fn the_trace_is_the_one_written_down() {
 }
 
 const TRACES: [u64; 3] = [3_698_102_794_909_686_599, 8_332_467_115_272_822_769, 10_896_354_301_720_420_047];
+
+#[test]
+fn a_panic_anywhere_reaches_the_caller_and_leaves_no_thread_waiting() {
+    #[derive(Clone, Copy, PartialEq)]
+    enum When {
+        Start,
+        Timer,
+        Observed,
+    }
+    struct Fragile(Option<When>);
+    impl Machine for Fragile {
+        type Note = ();
+
+        fn on_start(&mut self, context: &mut Context<'_, ()>) {
+            assert!(self.0 != Some(When::Start), "at the start");
+            context.set_timer(10 * MILLISECOND, 0);
+        }
+
+        fn on_message(&mut self, _: &mut Context<'_, ()>, _: u32, _: &[u8]) {}
+
+        fn on_timer(&mut self, context: &mut Context<'_, ()>, _: u64) {
+            assert!(self.0 != Some(When::Timer), "at a timer");
+            context.note(());
+            context.set_timer(10 * MILLISECOND, 0);
+        }
+    }
+    for (when, node) in [(When::Start, 0), (When::Start, 7), (When::Timer, 0), (When::Timer, 7), (When::Observed, 0)] {
+        let machines = (0..8).map(|other| Fragile((other == node).then_some(when))).collect();
+        let simulation =
+            Windowed::new(World::new(8, Latency::Fixed(MILLISECOND)), 1, machines).threads(4).block_bits(0);
+        let run = std::panic::catch_unwind(|| {
+            simulation.run(HOUR, |notes, _| {
+                assert!(when != When::Observed || notes.is_empty(), "observed");
+                ControlFlow::Continue(())
+            })
+        });
+        assert!(run.is_err());
+    }
+}
 
 #[test]
 fn an_observer_that_breaks_ends_the_simulation() {

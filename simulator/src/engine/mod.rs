@@ -8,6 +8,7 @@
 //!
 //! This module knows nothing of nelumbo: what runs on it is anything that is a [`Machine`].
 
+mod barrier;
 mod context;
 mod global;
 mod record;

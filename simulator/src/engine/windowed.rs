@@ -4,10 +4,11 @@
 //! other, and meet only between windows. Observers get a window's notes at its end, in the order of events.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use super::barrier::Barrier;
 use super::record::Stream;
 use super::stage::Stage;
 use super::worker::Worker;
@@ -104,12 +105,13 @@ impl<M: Machine + Send> Windowed<M> {
 const LONGEST: Nanos = u32::MAX as Nanos;
 
 /// A power of 2 that is the number of machines in a block. A block fits into a core's second cache with what happens to it,
-/// and each thread has a few to itself where there are enough machines.
+/// and each of several threads has a few to itself.
 fn fitting<M>(machines: usize, threads: usize) -> u32 {
     const BYTES: usize = 1 << 18;
     const LEAST: u32 = 10;
-    let fit = (BYTES / size_of::<Slot<M>>()).max(1).ilog2();
-    (machines / (4 * threads)).max(1).ilog2().clamp(LEAST, fit.max(LEAST))
+    let fit = (BYTES / size_of::<Slot<M>>()).max(1).ilog2().max(LEAST);
+    let least = if threads > 1 { 0 } else { LEAST };
+    (machines / (4 * threads)).max(1).ilog2().clamp(least, fit)
 }
 
 type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>, Pulse) -> ControlFlow<()>;
@@ -163,25 +165,23 @@ impl<N: Send> Meeting<N> {
         }
     }
 
-    /// One worker's way through all windows. The one who observes leads: between windows the others wait for it.
+    /// One worker's way through all windows, unless another's ends in a panic. The one who observes leads: between windows the
+    /// others wait for it.
     fn attend<M: Machine<Note = N>>(
         &self,
         me: usize,
         worker: &mut Worker<'_, M>,
         mut observe: Option<Observer<'_, N>>,
-    ) {
+    ) -> Option<()> {
+        let _attendance = self.barrier.attend();
         worker.start();
         let mut window = 0_u64;
         while window.checked_mul(self.length).is_some_and(|start| start < self.until) {
             self.post(worker.take(window));
-            self.barrier.wait();
+            self.barrier.wait()?;
             let arriving = std::mem::take(&mut *lock(&self.mail[me]));
             let events = worker.tally.events;
-            // A machine that panics must not leave the other workers waiting for this one.
-            let run = catch_unwind(AssertUnwindSafe(|| worker.run(window, arriving, self.until)));
-            if run.is_err() {
-                self.is_over.store(true, Ordering::SeqCst);
-            }
+            worker.run(window, arriving, self.until);
             self.events.fetch_add(worker.tally.events - events, Ordering::SeqCst);
             if !worker.notes.is_empty() {
                 let mut notes = lock(&self.notes);
@@ -192,15 +192,12 @@ impl<N: Send> Meeting<N> {
                 }
             }
             self.next.fetch_min(worker.next_window().unwrap_or(NEVER), Ordering::SeqCst);
-            self.barrier.wait();
+            self.barrier.wait()?;
             let next = self.next.load(Ordering::SeqCst);
             if let Some(observe) = &mut observe {
                 self.show(observe, (window + 1).saturating_mul(self.length).min(self.until));
             }
-            self.barrier.wait();
-            if let Err(panic) = run {
-                resume_unwind(panic);
-            }
+            self.barrier.wait()?;
             if self.is_over.load(Ordering::SeqCst) {
                 break;
             }
@@ -208,6 +205,7 @@ impl<N: Send> Meeting<N> {
             self.next.store(NEVER, Ordering::SeqCst);
             window = next;
         }
+        Some(())
     }
 
     fn show(&self, observe: &mut Observer<'_, N>, at: Nanos) {
