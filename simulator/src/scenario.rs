@@ -317,7 +317,11 @@ impl Scenario {
             crypto: CryptoChoice::Real,
             crypto_slowness: usual_slowness(),
             disk_us: some(dice, 20_000),
-            bandwidth: some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }),
+            bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
+                0 => 0,
+                // Over less than this no session comes to its end in time.
+                bytes_per_second => bytes_per_second.max(1_000),
+            },
             services: modelled,
             strangers: false,
             bootstrap: 0,

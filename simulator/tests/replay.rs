@@ -22,7 +22,8 @@ fn a_last_word_of_a_life_before_is_not_too_old() {
 
 #[test]
 fn seeds_of_the_swarm_are_silent() {
-    for seed in 0..100 {
+    // One more, whose nodes once had 19 bytes a second, which is no fault of theirs.
+    for seed in (0..100).chain([220_115]) {
         let summary = run(&Scenario::swarm(seed).schedule(seed), Engine::Windowed(1));
         assert_eq!(summary.violations, [], "{summary}");
     }
