@@ -213,6 +213,23 @@ async fn a_record_put_by_one_node_is_found_by_another() {
     assert_eq!(found.len(), 4, "every holder is heard");
 }
 
+/// How two puts and gets end, in the order of their numbers.
+async fn two_outcomes(group: &mut Group) -> Vec<(u64, DhtOutcome)> {
+    let mut ended = Vec::new();
+    group
+        .find(|_, event| {
+            if let NetworkEvent::DhtPutFinished { operation, outcome }
+            | NetworkEvent::DhtFinished { operation, outcome } = event
+            {
+                ended.push((operation.0, *outcome));
+            }
+            (ended.len() == 2).then_some(())
+        })
+        .await;
+    ended.sort_unstable_by_key(|(operation, _)| *operation);
+    ended
+}
+
 #[tokio::test]
 async fn a_put_and_a_get_pass_by_a_node_that_answers_nothing() {
     let mut group = Group::default();
@@ -244,21 +261,7 @@ async fn a_put_and_a_get_pass_by_a_node_that_answers_nothing() {
         stored.insert(index);
     }
     group.networks[0].dht_get(OperationId(2), b"nothing");
-    let mut ended = Vec::new();
-    group
-        .find(|_, event| {
-            match event {
-                NetworkEvent::DhtPutFinished { operation, outcome }
-                | NetworkEvent::DhtFinished { operation, outcome } => {
-                    ended.push((operation.0, *outcome));
-                }
-                _ => {}
-            }
-            (ended.len() == 2).then_some(())
-        })
-        .await;
-    ended.sort_unstable_by_key(|(operation, _)| *operation);
-    assert_eq!(ended, [(1, DhtOutcome::Completed), (2, DhtOutcome::TimedOut)]);
+    assert_eq!(two_outcomes(&mut group).await, [(1, DhtOutcome::Completed), (2, DhtOutcome::TimedOut)]);
     assert_eq!(stored, HashSet::from([0, 2]));
 }
 
@@ -268,17 +271,7 @@ async fn a_put_into_an_empty_network_is_not_acknowledged() {
     let (one, _) = group.listen(NetworkConfig::full(), LOOPBACK).await;
     group.networks[one].dht_put(OperationId(1), b"key", b"value".to_vec(), Some(Duration::from_secs(60)));
     group.networks[one].dht_put(OperationId(2), b"key", vec![0; 12_001], None);
-    let mut ended = Vec::new();
-    group
-        .find(|_, event| {
-            if let NetworkEvent::DhtPutFinished { operation, outcome } = event {
-                ended.push((operation.0, *outcome));
-            }
-            (ended.len() == 2).then_some(())
-        })
-        .await;
-    ended.sort_unstable_by_key(|(operation, _)| *operation);
-    assert_eq!(ended, [(1, DhtOutcome::NotAcknowledged), (2, DhtOutcome::Refused)]);
+    assert_eq!(two_outcomes(&mut group).await, [(1, DhtOutcome::NotAcknowledged), (2, DhtOutcome::Refused)]);
 }
 
 #[tokio::test]
