@@ -15,7 +15,6 @@ extern crate std;
 
 pub mod api;
 pub mod base;
-pub mod crypto;
 mod discovery;
 pub mod election;
 pub mod evidence;
@@ -26,6 +25,8 @@ pub mod node;
 pub mod protocol;
 mod session;
 pub mod wire;
+
+pub use nelumbo_crypto as crypto;
 
 pub use gate::{Admitted, Policy, Review};
 pub use journal::CorruptRecord;
