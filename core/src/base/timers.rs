@@ -40,6 +40,11 @@ impl<K: Ord + Clone> Timers<K> {
         self.by_key.get(key).copied()
     }
 
+    /// All timers, the soonest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Mono, K)> {
+        self.by_time.keys()
+    }
+
     pub(crate) fn next(&self) -> Option<&(Mono, K)> {
         self.by_time.first().map(|(timer, ())| timer)
     }

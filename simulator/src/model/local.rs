@@ -243,7 +243,7 @@ impl Locals {
         local.early.dedup();
         local.facts.phase = session.as_ref().map(|session| session.phase);
         local.facts.signature = session.and_then(|session| session.signature);
-        local.facts.deadline = desk.node.deadline().filter(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
+        local.facts.deadline = view.deadlines().find(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
             // A timer that is due already fires with the next nanosecond.
             deadline.at.as_nanos().saturating_sub(desk.clock).max(1)
         });
