@@ -85,7 +85,7 @@ impl ProtocolContext {
         self.effects.push(Effect::Tell { payload });
     }
 
-    /// Calls back after this time; `None` takes an earlier wish back.
+    /// Calls back after this time, and after a millisecond at the earliest; `None` takes an earlier wish back.
     pub fn timer(&mut self, after: impl Into<Option<Duration>>) {
         self.effects.push(Effect::Timer(after.into()));
     }
