@@ -9,9 +9,9 @@ use core::fmt;
 use super::Node;
 use super::protocols::Protocols;
 use super::reach::SETTLE_ADDRESSES;
-use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
+use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Entropy, Map, Now, Outbox, Timers, Wall};
-use crate::crypto::{Signer, Verifier};
+use crate::crypto::{Network, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
@@ -42,10 +42,21 @@ impl<V: Verifier> fmt::Debug for Boot<V> {
 /// Why a node cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootError {
+    /// The configuration makes no node.
+    Config(ConfigError),
     /// The journal is damaged.
     Corrupt(CorruptRecord),
     /// The journal belongs to another key.
     ForeignSession(SessionId),
+    /// The journal belongs to another network.
+    ForeignNetwork {
+        /// A session of it.
+        session: SessionId,
+        /// The session's network.
+        journal: Network,
+        /// The configuration's network.
+        config: Network,
+    },
     /// The journal has a session whose keys do not aggregate.
     Keys(SessionId),
 }
@@ -53,10 +64,16 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Config(error) => error.fmt(f),
             Self::Corrupt(error) => error.fmt(f),
             Self::ForeignSession(session) => {
                 write!(f, "the journal has session {session} of another signer; every key needs a journal of its own")
             }
+            Self::ForeignNetwork { session, journal, config } => write!(
+                f,
+                "the journal has session {session} of the network {journal}, and the configuration is for {config}; \
+                 every network needs a journal of its own"
+            ),
             Self::Keys(session) => write!(f, "the journal's session {session} has keys that cannot be aggregated"),
         }
     }
@@ -69,10 +86,11 @@ impl<V: Verifier> Node<V> {
     /// share one configuration.
     ///
     /// # Errors
-    /// When the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
+    /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
     /// nonce for it, and honest signers would take it for a liar.
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
+        config.check().map_err(BootError::Config)?;
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
         let limits = &config.limits;
@@ -119,7 +137,11 @@ impl<V: Verifier> Node<V> {
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
-                Remembered::Session(id, record) => node.resume(id, *record)?,
+                Remembered::Session(id, record) => {
+                    let corrupt = BootError::Corrupt(CorruptRecord { key });
+                    record.definition.check(core::time::Duration::MAX).map_err(|_| corrupt)?;
+                    node.resume(id, *record)?;
+                }
                 Remembered::Closed(id, until) => {
                     node.sessions.close(&id);
                     node.expire_after(id, until);
@@ -137,8 +159,9 @@ impl<V: Verifier> Node<V> {
     fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
         let definition = &record.definition;
         let foreign = BootError::ForeignSession(id);
-        if definition.network != self.config.network || definition.check(core::time::Duration::MAX).is_err() {
-            return Err(foreign);
+        if definition.network != self.config.network {
+            let (session, journal, config) = (id, definition.network, self.config.network);
+            return Err(BootError::ForeignNetwork { session, journal, config });
         }
         let me = definition.index_of(&self.own_key).ok_or(foreign)?;
         let keys = self
