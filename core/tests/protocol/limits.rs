@@ -159,6 +159,9 @@ fn boots(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), BootErr
     Node::new(config, boot, now(0)).map(drop)
 }
 
+type Time = fn(&mut Config) -> &mut Duration;
+type Change = fn(&mut Config);
+
 /// The error of a configuration that differs from the default in this.
 fn refused(change: impl FnOnce(&mut Config)) -> ConfigError {
     let mut config = Config::new(Network::Regtest);
@@ -171,7 +174,7 @@ fn refused(change: impl FnOnce(&mut Config)) -> ConfigError {
 #[test]
 fn a_configuration_that_would_keep_a_node_busy_for_ever_is_refused_by_its_field() {
     assert_eq!(Config::new(Network::Regtest).check(), Ok(()));
-    let times: [(&str, fn(&mut Config) -> &mut Duration); 9] = [
+    let times: [(&str, Time); 9] = [
         ("session_timeout", |config| &mut config.session_timeout),
         ("stall", |config| &mut config.stall),
         ("stall_max", |config| &mut config.stall_max),
@@ -196,7 +199,7 @@ fn a_configuration_that_would_keep_a_node_busy_for_ever_is_refused_by_its_field(
 #[test]
 fn a_configuration_that_contradicts_itself_or_caps_a_need_at_nothing_is_refused_by_its_field() {
     let hour = Duration::from_secs(3_600);
-    let contradictions: [(&str, fn(&mut Config)); 24] = [
+    let contradictions: [(&str, Change); 24] = [
         ("stall", |config| config.stall = config.stall_max + Duration::from_nanos(1)),
         ("stall_max", |config| config.stall_max = config.stuck_timeout + Duration::from_nanos(1)),
         ("republish", |config| config.republish = config.presence_lifetime + Duration::from_nanos(1)),

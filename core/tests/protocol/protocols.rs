@@ -171,8 +171,8 @@ fn a_message_is_taken_as_long_as_clocks_may_differ() {
     }
 }
 
-/// Wants to be called back at once, each time.
-struct Hasty;
+/// Wants to be called back at once, each time, and counts how often it was.
+struct Hasty(u32);
 
 impl Protocol for Hasty {
     fn name(&self) -> Label {
@@ -186,6 +186,8 @@ impl Protocol for Hasty {
     }
 
     fn on_timer(&mut self, context: &mut ProtocolContext) {
+        self.0 += 1;
+        assert!(self.0 <= 5, "it comes without end");
         context.tell(b"time".to_vec());
         context.timer(Duration::ZERO);
     }
@@ -194,7 +196,7 @@ impl Protocol for Hasty {
 #[test]
 fn a_protocol_that_cannot_wait_waits_a_millisecond() {
     let mut node = TestNode::new();
-    node.node.register(Box::new(Hasty)).ok().expect("the first of its name");
+    node.node.register(Box::new(Hasty(0))).ok().expect("the first of its name");
     node.command(Command::ProtocolCommand { protocol: label("hasty"), payload: Vec::new() }).unwrap();
     let begun = node.time;
     for millis in 1..=5 {

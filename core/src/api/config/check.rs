@@ -214,7 +214,8 @@ impl fmt::Display for Time {
         let nanos = self.0.as_nanos();
         let units =
             [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "min"), (1_000_000_000, "s")];
-        let unit = units.into_iter().chain([(1_000_000, "ms"), (1, "ns")]).find(|(unit, _)| nanos % unit == 0);
+        let unit =
+            units.into_iter().chain([(1_000_000, "ms"), (1, "ns")]).find(|(unit, _)| nanos.is_multiple_of(*unit));
         match unit {
             Some((unit, name)) if nanos > 0 => write!(f, "{} {name}", nanos / unit),
             _ => f.write_str("0"),
