@@ -126,11 +126,11 @@ impl<V: Verifier> Sessions<V> {
         record: SessionRecord,
     ) -> Result<Arc<Definition>, BootError> {
         let definition = record.definition.clone();
-        let foreign = BootError::ForeignSession(id);
-        if definition.network != context.config.network || definition.check(Duration::MAX).is_err() {
-            return Err(foreign);
+        if definition.network != context.config.network {
+            let (session, journal, config) = (id, definition.network, context.config.network);
+            return Err(BootError::ForeignNetwork { session, journal, config });
         }
-        let me = definition.index_of(&context.own_key).ok_or(foreign)?;
+        let me = definition.index_of(&context.own_key).ok_or(BootError::ForeignSession(id))?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)

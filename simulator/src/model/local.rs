@@ -30,7 +30,7 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
 const WALL: u64 = 1_767_225_600_000;
 /// Longer than anything takes here.
-const FOREVER: Duration = Duration::from_secs(1_000 * 3_600);
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A state of one node.
 pub(super) type LocalId = u32;
@@ -394,7 +394,7 @@ impl Locals {
         config.retries = 1;
         config.broadcast_timeout = TURN;
         if self.scope.fault == Some(Fault::HastyTurns) {
-            config.broadcast_timeout = Duration::from_nanos(1);
+            config.broadcast_timeout = Duration::from_millis(1);
         }
         config
     }
