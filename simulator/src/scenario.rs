@@ -5,21 +5,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::{Direction, Nat};
 use crate::random::Random;
-use crate::run::HEALING_MS;
+use crate::run::SETTLING_MS;
 use crate::schedule::{
-    CryptoChoice, Deed, Happening, LatencyChoice, Schedule, ServicesChoice, Step, SuiteChoice, WayChoice,
-    usual_slowness,
+    CryptoChoice, LatencyChoice, Misbehaviour, Schedule, ScheduledEvent, ServicesChoice, Step, SuiteChoice,
+    default_slowness,
 };
-use crate::world::Nat;
 
 /// When the first session is created: the nodes have met by then.
-const MET_MS: u64 = 2_000;
+const WARM_UP_MS: u64 = 2_000;
 
 /// Unreliable network, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WeatherKnobs {
+pub struct LinkParams {
     /// How many messages are lost.
     pub loss: u32,
     /// How many arrive twice.
@@ -27,19 +27,19 @@ pub struct WeatherKnobs {
     /// How many are held back.
     pub reordering: u32,
     /// For how long at most.
-    pub held_back_ms: u64,
+    pub reorder_delay_ms: u64,
 }
 
 /// How many of each fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct FaultKnobs {
+pub struct FaultParams {
     /// Partitions.
     pub partitions: u32,
     /// How long each lasts at most.
     pub partition_ms: u64,
     /// Whether they may cut one way only, and come and go.
-    pub odd_partitions: bool,
+    pub asymmetric_partitions: bool,
     /// Regions in which nobody has a network for a while, where latencies are those between regions.
     pub outages: u32,
     /// How long each lasts at most.
@@ -67,21 +67,21 @@ pub struct FaultKnobs {
 /// Who is dishonest, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct AdversaryKnobs {
+pub struct AdversaryParams {
     /// How many nodes.
     pub nodes: u32,
     /// What they do: each does some of it.
-    pub deeds: Vec<Deed>,
+    pub misbehaviours: Vec<Misbehaviour>,
     /// How many deeds each does; 0 is all.
-    pub each: u32,
+    pub per_node: u32,
     /// Whether they take part in no session: they are the nodes with the highest numbers.
-    pub apart: bool,
+    pub non_signers: bool,
 }
 
 /// What stands between nodes and the network: the share that each class has in all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct NatKnobs {
+pub struct NatParams {
     /// Nodes that anyone can dial.
     pub public: u32,
     /// Nodes behind a NAT that is open to anyone.
@@ -96,7 +96,7 @@ pub struct NatKnobs {
     pub relays: u32,
 }
 
-impl NatKnobs {
+impl NatParams {
     const fn shares(&self) -> [(Nat, u32); 5] {
         [
             (Nat::Public, self.public),
@@ -140,17 +140,17 @@ pub struct Scenario {
     pub signers: u32,
     /// And at most; without, as many.
     #[serde(default)]
-    pub most_signers: u32,
+    pub max_signers: u32,
     /// For how long sessions are created and faults happen.
-    pub busy_ms: u64,
+    pub workload_ms: u64,
     /// For how long the simulation goes on after that; 0 is long enough for everything honest to come to its end.
     #[serde(default)]
-    pub rest_ms: u64,
+    pub cooldown_ms: u64,
     /// The cryptography.
     #[serde(default)]
     pub crypto: CryptoChoice,
     /// How many times as slow the nodes' devices are as the one whose cryptography was measured, for `toy-charged`.
-    #[serde(default = "usual_slowness")]
+    #[serde(default = "default_slowness")]
     pub crypto_slowness: u32,
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
@@ -163,7 +163,7 @@ pub struct Scenario {
     pub services: ServicesChoice,
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
-    pub strangers: bool,
+    pub discovery: bool,
     /// How many nodes the others know when they start, where services are modelled; 0 gives them full tables.
     #[serde(default)]
     pub bootstrap: u32,
@@ -171,16 +171,16 @@ pub struct Scenario {
     pub latency: LatencyChoice,
     /// NATs.
     #[serde(default)]
-    pub nat: NatKnobs,
+    pub nat: NatParams,
     /// The network's reliability.
     #[serde(default)]
-    pub weather: WeatherKnobs,
+    pub link: LinkParams,
     /// Faults.
     #[serde(default)]
-    pub faults: FaultKnobs,
+    pub faults: FaultParams,
     /// Adversaries.
     #[serde(default)]
-    pub adversaries: AdversaryKnobs,
+    pub adversaries: AdversaryParams,
 }
 
 const READY: [(&str, &str); 13] = [
@@ -192,7 +192,7 @@ const READY: [(&str, &str); 13] = [
     ("flood", include_str!("../scenarios/flood.toml")),
     ("eclipse", include_str!("../scenarios/eclipse.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
-    ("strangers", include_str!("../scenarios/strangers.toml")),
+    ("discovery", include_str!("../scenarios/discovery.toml")),
     ("nat", include_str!("../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../scenarios/planet.toml")),
@@ -227,7 +227,7 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), String> {
-        let most = self.at_sessions().min(128);
+        let most = self.possible_signers().min(128);
         if self.signers < 2 || self.most() > most {
             return Err(format!("a session has 2 to {most} signers here"));
         }
@@ -237,15 +237,15 @@ impl Scenario {
         if self.faults.outages > 0 && self.latency != LatencyChoice::Regions {
             return Err("outages need regions: set `latency.kind` to `regions`".into());
         }
-        if self.adversaries.nodes > 0 && self.adversaries.deeds.is_empty() {
-            return Err("adversaries need deeds".into());
+        if self.adversaries.nodes > 0 && self.adversaries.misbehaviours.is_empty() {
+            return Err("adversaries need misbehaviours".into());
         }
         Ok(())
     }
 
     /// How many nodes take part in sessions.
-    const fn at_sessions(&self) -> u32 {
-        if self.adversaries.apart { self.nodes.saturating_sub(self.adversaries.nodes) } else { self.nodes }
+    const fn possible_signers(&self) -> u32 {
+        if self.adversaries.non_signers { self.nodes.saturating_sub(self.adversaries.nodes) } else { self.nodes }
     }
 
     fn relays(&self) -> u32 {
@@ -253,7 +253,7 @@ impl Scenario {
     }
 
     fn most(&self) -> u32 {
-        self.most_signers.max(self.signers)
+        self.max_signers.max(self.signers)
     }
 
     /// The scenario that a seed draws: a small world with any mixture of faults.
@@ -270,19 +270,19 @@ impl Scenario {
         };
         let signers = dice.within(2, 4) as u32;
         let nodes = signers + dice.within(0, 3) as u32;
-        let weather = WeatherKnobs {
+        let link = LinkParams {
             loss: some(dice, 400_000) as u32,
             duplication: some(dice, 300_000) as u32,
             reordering: some(dice, 500_000) as u32,
-            held_back_ms: dice.within(1, 3_000),
+            reorder_delay_ms: dice.within(1, 3_000),
         };
         // Streams of their own, so that the other choices of a seed stay what they were.
         let mut outages = Random::stream(seed, "swarm-outages", 0);
         let has_outage = latency == LatencyChoice::Regions && outages.below(2) == 0;
-        let faults = FaultKnobs {
+        let faults = FaultParams {
             partitions: some(dice, 3) as u32,
             partition_ms: dice.within(100, 60_000),
-            odd_partitions: dice.below(2) == 0,
+            asymmetric_partitions: dice.below(2) == 0,
             outages: u32::from(has_outage),
             outage_ms: outages.within(1_000, 120_000),
             crashes: some(dice, 8) as u32,
@@ -296,11 +296,11 @@ impl Scenario {
             slow_ms: dice.within(1, 2_000),
         };
         let is_byzantine = dice.below(3) == 0;
-        let adversaries = AdversaryKnobs {
+        let adversaries = AdversaryParams {
             nodes: if is_byzantine { dice.within(1, u64::from(nodes.min(3)) - 1).max(1) as u32 } else { 0 },
-            deeds: Deed::ALL.into_iter().filter(|deed| !deed.is_inward()).collect(),
-            each: dice.within(1, 3) as u32,
-            apart: false,
+            misbehaviours: Misbehaviour::ALL.into_iter().filter(|misbehaviour| !misbehaviour.is_local()).collect(),
+            per_node: dice.within(1, 3) as u32,
+            non_signers: false,
         };
         let modelled = match Random::stream(seed, "swarm-services", 0).below(3) {
             0 => ServicesChoice::Modelled,
@@ -311,11 +311,11 @@ impl Scenario {
             nodes,
             sessions: dice.within(1, 3) as u32,
             signers: 2,
-            most_signers: signers,
-            busy_ms: dice.within(50, 30_000),
-            rest_ms: 0,
+            max_signers: signers,
+            workload_ms: dice.within(50, 30_000),
+            cooldown_ms: 0,
             crypto: CryptoChoice::Real,
-            crypto_slowness: usual_slowness(),
+            crypto_slowness: default_slowness(),
             disk_us: some(dice, 20_000),
             bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
                 0 => 0,
@@ -323,11 +323,11 @@ impl Scenario {
                 bytes_per_second => bytes_per_second.max(1_000),
             },
             services: modelled,
-            strangers: false,
+            discovery: false,
             bootstrap: 0,
-            nat: NatKnobs::swarm(seed),
+            nat: NatParams::swarm(seed),
             latency,
-            weather,
+            link,
             faults,
             adversaries,
         }
@@ -341,7 +341,7 @@ impl Scenario {
         (schedule.crypto, schedule.crypto_slowness) = (self.crypto, self.crypto_slowness);
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
-        (schedule.services, schedule.strangers) = (self.services, self.strangers);
+        (schedule.services, schedule.discovery) = (self.services, self.discovery);
         schedule.bootstrap = self.bootstrap;
         schedule.latency = self.latency.clone();
         let random = Random::stream(seed, "scenario", 0);
@@ -354,7 +354,7 @@ impl Scenario {
         draw.outages();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
-        schedule.until_ms = schedule.healed_ms() + if self.rest_ms > 0 { self.rest_ms } else { HEALING_MS };
+        schedule.until_ms = schedule.healed_ms() + if self.cooldown_ms > 0 { self.cooldown_ms } else { SETTLING_MS };
         schedule
     }
 }
@@ -384,12 +384,12 @@ struct Draw<'a> {
 }
 
 impl Draw<'_> {
-    fn step(&mut self, at_ms: u64, happening: Happening) {
-        self.schedule.steps.push(Step { at_ms, happening });
+    fn step(&mut self, at_ms: u64, event: ScheduledEvent) {
+        self.schedule.steps.push(Step { at_ms, event });
     }
 
     fn moment(&mut self) -> u64 {
-        MET_MS + self.random.below(self.scenario.busy_ms.max(1))
+        WARM_UP_MS + self.random.below(self.scenario.workload_ms.max(1))
     }
 
     fn node(&mut self) -> u32 {
@@ -398,7 +398,7 @@ impl Draw<'_> {
 
     fn sessions(&mut self) {
         let Scenario { sessions, signers, .. } = *self.scenario;
-        let nodes = self.scenario.at_sessions();
+        let nodes = self.scenario.possible_signers();
         for _ in 0..sessions {
             let at = self.moment();
             let count = self.random.within(u64::from(signers), u64::from(self.scenario.most())) as usize;
@@ -409,18 +409,24 @@ impl Draw<'_> {
             let signers: Vec<u32> = chosen.into_iter().collect();
             let node = signers[self.random.below(count as u64) as usize];
             let suite = if self.random.below(2) == 0 { SuiteChoice::Lotus } else { SuiteChoice::Bip340 };
-            self.step(at, Happening::Create { node, signers, suite });
+            self.step(at, ScheduledEvent::Create { node, signers, suite });
         }
     }
 
     fn network(&mut self) {
-        let busy_until = MET_MS + self.scenario.busy_ms + 5_000;
-        let WeatherKnobs { loss, duplication, reordering, held_back_ms } = self.scenario.weather;
+        let busy_until = WARM_UP_MS + self.scenario.workload_ms + 5_000;
+        let LinkParams { loss, duplication, reordering, reorder_delay_ms } = self.scenario.link;
         if loss + duplication + reordering > 0 {
-            let weather = Happening::Weather { until_ms: busy_until, loss, duplication, reordering, held_back_ms };
-            self.step(0, weather);
+            let link = ScheduledEvent::LinkConditions {
+                until_ms: busy_until,
+                loss,
+                duplication,
+                reordering,
+                reorder_delay_ms,
+            };
+            self.step(0, link);
         }
-        let FaultKnobs { partitions, partition_ms, odd_partitions, slow, slow_ms, .. } = self.scenario.faults;
+        let FaultParams { partitions, partition_ms, asymmetric_partitions, slow, slow_ms, .. } = self.scenario.faults;
         for _ in 0..partitions {
             let at = self.moment();
             let until_ms = at + self.random.within(1, partition_ms.max(1));
@@ -428,10 +434,10 @@ impl Draw<'_> {
             if members.is_empty() {
                 members.push(self.node());
             }
-            let odd = if odd_partitions { self.random.below(4) } else { 3 };
-            let way = [WayChoice::Outward, WayChoice::Inward, WayChoice::Both, WayChoice::Both][odd as usize];
+            let odd = if asymmetric_partitions { self.random.below(4) } else { 3 };
+            let direction = [Direction::Outward, Direction::Inward, Direction::Both, Direction::Both][odd as usize];
             let flapping_ms = if odd == 2 { self.random.within(10, 20_000) } else { 0 };
-            self.step(at, Happening::Partition { until_ms, members, way, flapping_ms });
+            self.step(at, ScheduledEvent::Partition { until_ms, members, direction, flapping_ms });
         }
         for _ in 0..slow {
             let node = self.node();
@@ -441,39 +447,39 @@ impl Draw<'_> {
     }
 
     fn machines(&mut self) {
-        let FaultKnobs { crashes, down_ms, full_disks, jumps, jump_ms, drift_ppm, forks, .. } = self.scenario.faults;
+        let FaultParams { crashes, down_ms, full_disks, jumps, jump_ms, drift_ppm, forks, .. } = self.scenario.faults;
         for _ in 0..crashes {
             let (at, node, silent) = (self.moment(), self.node(), self.random.below(2) == 0);
             let up = at + self.random.within(1, down_ms.max(1));
-            self.step(at, Happening::Crash { node, silent });
-            self.step(up, Happening::Restart { node });
+            self.step(at, ScheduledEvent::Crash { node, silent });
+            self.step(up, ScheduledEvent::Restart { node });
         }
         for _ in 0..full_disks {
             let (at, node) = (self.moment(), self.node());
             let until_ms = at + self.random.within(1, 20_000);
-            self.step(at, Happening::DiskFull { node, until_ms });
+            self.step(at, ScheduledEvent::DiskFull { node, until_ms });
         }
         for _ in 0..jumps {
             let (at, node) = (self.moment(), self.node());
             let ms = self.random.below(u64::from(jump_ms) * 2 + 1) as i64 - i64::from(jump_ms);
-            self.step(at, Happening::Jump { node, ms });
+            self.step(at, ScheduledEvent::Jump { node, ms });
         }
         if drift_ppm > 0 {
             for node in 0..self.scenario.nodes {
                 let ppm = self.random.below(u64::from(drift_ppm) * 2 + 1) as i32 - drift_ppm as i32;
-                self.step(0, Happening::Drift { node, ppm });
+                self.step(0, ScheduledEvent::Drift { node, ppm });
             }
         }
         for fork in 0..forks {
             let (at, node) = (self.moment(), self.node());
-            self.step(at, Happening::Fork { node, copy: self.scenario.nodes + fork });
+            self.step(at, ScheduledEvent::Fork { node, copy: self.scenario.nodes + fork });
         }
     }
 
     /// Classes of nodes, and crashes of relays where there are crashes; from a stream of their own, so that everything
     /// else is as it would be without.
     fn nats(&mut self) {
-        let Scenario { nat, busy_ms, ref faults, .. } = *self.scenario;
+        let Scenario { nat, workload_ms, ref faults, .. } = *self.scenario;
         if !nat.is_any() {
             return;
         }
@@ -490,42 +496,45 @@ impl Draw<'_> {
             self.schedule.nats.push(Nat::Public);
             self.schedule.relays.push(relay);
             if faults.crashes > 0 && random.below(2) == 0 {
-                let at = MET_MS + random.below(busy_ms.max(1));
+                let at = WARM_UP_MS + random.below(workload_ms.max(1));
                 let up = at + random.within(1, faults.down_ms.max(1));
-                self.step(at, Happening::Crash { node: relay, silent: random.below(2) == 0 });
-                self.step(up, Happening::Restart { node: relay });
+                self.step(at, ScheduledEvent::Crash { node: relay, silent: random.below(2) == 0 });
+                self.step(up, ScheduledEvent::Restart { node: relay });
             }
         }
     }
 
     /// The networks of whole regions, from a stream of their own as well.
     fn outages(&mut self) {
-        let Scenario { busy_ms, faults: FaultKnobs { outages, outage_ms, .. }, .. } = *self.scenario;
+        let Scenario { workload_ms, faults: FaultParams { outages, outage_ms, .. }, .. } = *self.scenario;
         let regions: Vec<u8> = self.schedule.regions().collect();
         let mut random = Random::stream(self.schedule.seed, "outages", 0);
         for _ in 0..outages {
             // Where somebody is.
             let region = regions[random.below(regions.len() as u64) as usize];
             let members = (0..).zip(&regions).filter(|(_, other)| **other == region).map(|(node, _)| node).collect();
-            let at = MET_MS + random.below(busy_ms.max(1));
+            let at = WARM_UP_MS + random.below(workload_ms.max(1));
             let until_ms = at + random.within(1, outage_ms.max(1));
-            self.step(at, Happening::Partition { until_ms, members, way: WayChoice::Everywhere, flapping_ms: 0 });
+            self.step(
+                at,
+                ScheduledEvent::Partition { until_ms, members, direction: Direction::Everywhere, flapping_ms: 0 },
+            );
         }
     }
 
     fn adversaries(&mut self) {
-        let AdversaryKnobs { nodes, deeds, each, apart } = &self.scenario.adversaries;
-        let first = if *apart { self.scenario.at_sessions() } else { 0 };
+        let AdversaryParams { nodes, misbehaviours, per_node, non_signers } = &self.scenario.adversaries;
+        let first = if *non_signers { self.scenario.possible_signers() } else { 0 };
         let mut all: Vec<u32> = (first..self.scenario.nodes).collect();
         self.random.shuffle(&mut all);
         for node in all.into_iter().take(*nodes as usize) {
-            let mut deeds = deeds.clone();
-            if *each > 0 {
-                self.random.shuffle(&mut deeds);
-                deeds.truncate(*each as usize);
+            let mut misbehaviours = misbehaviours.clone();
+            if *per_node > 0 {
+                self.random.shuffle(&mut misbehaviours);
+                misbehaviours.truncate(*per_node as usize);
             }
-            for deed in deeds {
-                self.step(0, Happening::Deed { node, deed, broken: false });
+            for misbehaviour in misbehaviours {
+                self.step(0, ScheduledEvent::Misbehaviour { node, misbehaviour, broken: false });
             }
         }
     }

@@ -7,8 +7,10 @@ use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
+use crate::network::{
+    Direction, Latency, LinkConditions, LinkWindow, Nat, Nats, NetworkModel, NodeSet, Partition, REGIONS,
+};
 use crate::random::Random;
-use crate::world::{Latency, Members, Nat, Nats, Partition, REGIONS, Spell, Way, Weather, World};
 
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: Nanos = 1_000_000;
@@ -110,7 +112,7 @@ pub enum SuiteChoice {
 /// What a node does that it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum Misbehaviour {
     /// Keeps its nonces to itself.
     WithholdNonces,
     /// Keeps its partial signatures to itself, and the signature that it makes of the others'.
@@ -128,7 +130,7 @@ pub enum Deed {
     /// Sends many messages, some of which cost whoever gets them a look at a signature.
     Flood,
     /// Passes messages on with one bit changed, in the name of their authors.
-    Frame,
+    Tamper,
     /// Joins each session and aborts it.
     AbortGriefing,
     /// Never broadcasts when it is its turn.
@@ -136,11 +138,11 @@ pub enum Deed {
     /// Takes every signature for its own to broadcast.
     BroadcastOutOfTurn,
     /// Sets its clock back and forth by days.
-    TimeGames,
+    ClockManipulation,
     /// Tells its owner a signature that is none.
     FalseSignature,
     /// Keeps more than the limits allow.
-    Hoard,
+    ExceedLimits,
     /// Stops with a panic when it is its turn to broadcast.
     Panic,
     /// Says that it has broadcast when it has not.
@@ -155,7 +157,7 @@ pub enum Deed {
     Poison,
 }
 
-impl Deed {
+impl Misbehaviour {
     /// All of them.
     pub const ALL: [Self; 21] = [
         Self::WithholdNonces,
@@ -166,13 +168,13 @@ impl Deed {
         Self::SignTwice,
         Self::Replay,
         Self::Flood,
-        Self::Frame,
+        Self::Tamper,
         Self::AbortGriefing,
         Self::SilentCoordinator,
         Self::BroadcastOutOfTurn,
-        Self::TimeGames,
+        Self::ClockManipulation,
         Self::FalseSignature,
-        Self::Hoard,
+        Self::ExceedLimits,
         Self::Panic,
         Self::LyingCoordinator,
         Self::WrongTransaction,
@@ -182,18 +184,18 @@ impl Deed {
     ];
 }
 
-impl Deed {
+impl Misbehaviour {
     /// Whether it harms nobody but the node's own owner, so that only checkers notice it.
     #[must_use]
-    pub const fn is_inward(self) -> bool {
-        matches!(self, Self::FalseSignature | Self::Hoard | Self::BroadcastOutOfTurn | Self::Panic)
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic)
     }
 }
 
 /// Something that happens from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "what")]
-pub enum Happening {
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum ScheduledEvent {
     /// A node starts a session.
     Create {
         /// The node.
@@ -260,13 +262,13 @@ pub enum Happening {
         members: Vec<u32>,
         /// In which direction.
         #[serde(default)]
-        way: WayChoice,
+        direction: Direction,
         /// Comes and goes with this half period; 0 stays.
         #[serde(default)]
         flapping_ms: u64,
     },
     /// The network is unreliable for a while; shares are in millionths.
-    Weather {
+    LinkConditions {
         /// Until when.
         until_ms: u64,
         /// How many messages are lost.
@@ -280,21 +282,21 @@ pub enum Happening {
         reordering: u32,
         /// For how long at most.
         #[serde(default)]
-        held_back_ms: u64,
+        reorder_delay_ms: u64,
     },
     /// A node does from now on what it should not.
-    Deed {
+    Misbehaviour {
         /// The node.
         node: u32,
         /// What.
-        deed: Deed,
+        misbehaviour: Misbehaviour,
         /// Whether checkers take the node for honest all the same: a defect, to see them fire.
         #[serde(default)]
         broken: bool,
     },
 }
 
-impl Happening {
+impl ScheduledEvent {
     /// The node that it happens to, where it is one.
     #[must_use]
     pub const fn node(&self) -> Option<u32> {
@@ -307,25 +309,10 @@ impl Happening {
             | Self::Drift { node, .. }
             | Self::Disk { node, .. }
             | Self::DiskFull { node, .. }
-            | Self::Deed { node, .. } => Some(*node),
-            Self::Partition { .. } | Self::Weather { .. } => None,
+            | Self::Misbehaviour { node, .. } => Some(*node),
+            Self::Partition { .. } | Self::LinkConditions { .. } => None,
         }
     }
-}
-
-/// In which direction a partition cuts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WayChoice {
-    /// Both.
-    #[default]
-    Both,
-    /// What members send does not leave.
-    Outward,
-    /// What others send to members does not arrive.
-    Inward,
-    /// Both, and between members too: nobody there has a network.
-    Everywhere,
 }
 
 /// Something that happens from outside, and when.
@@ -335,11 +322,12 @@ pub struct Step {
     pub at_ms: u64,
     /// What.
     #[serde(flatten)]
-    pub happening: Happening,
+    pub event: ScheduledEvent,
 }
 
 /// Everything that a simulation's outcome depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The scenario that it was made from.
     pub scenario: String,
@@ -353,10 +341,10 @@ pub struct Schedule {
     #[serde(default)]
     pub crypto: CryptoChoice,
     /// How many times as slow the nodes' devices are as the one whose cryptography was measured, where they are charged.
-    #[serde(default = "usual_slowness", skip_serializing_if = "is_usual_slowness")]
+    #[serde(default = "default_slowness", skip_serializing_if = "is_default_slowness")]
     pub crypto_slowness: u32,
     /// How sessions choose who broadcasts.
-    #[serde(default = "usual_election", skip_serializing_if = "is_usual_election")]
+    #[serde(default = "default_election", skip_serializing_if = "is_default_election")]
     pub election: Method,
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
@@ -382,7 +370,7 @@ pub struct Schedule {
     pub services: ServicesChoice,
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
-    pub strangers: bool,
+    pub discovery: bool,
     /// How many nodes, those with the lowest numbers, the others know when they start, where the hash table is Kademlia.
     /// They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and free dials.
     #[serde(default)]
@@ -400,21 +388,21 @@ pub struct Schedule {
     pub steps: Vec<Step>,
 }
 
-pub(crate) const fn usual_slowness() -> u32 {
+pub(crate) const fn default_slowness() -> u32 {
     1
 }
 
-const fn is_usual_slowness(slowness: &u32) -> bool {
-    *slowness == usual_slowness()
+const fn is_default_slowness(slowness: &u32) -> bool {
+    *slowness == default_slowness()
 }
 
 /// It has the most to go wrong.
-const fn usual_election() -> Method {
+const fn default_election() -> Method {
     Method::HashBased
 }
 
-fn is_usual_election(method: &Method) -> bool {
-    *method == usual_election()
+fn is_default_election(method: &Method) -> bool {
+    *method == default_election()
 }
 
 impl Schedule {
@@ -427,8 +415,8 @@ impl Schedule {
             nodes,
             until_ms: 60_000,
             crypto: CryptoChoice::Real,
-            crypto_slowness: usual_slowness(),
-            election: usual_election(),
+            crypto_slowness: default_slowness(),
+            election: default_election(),
             disk_us: 0,
             bandwidth: None,
             slow: Vec::new(),
@@ -436,7 +424,7 @@ impl Schedule {
             sessions_limit: None,
             loses_presences: false,
             services: ServicesChoice::Ideal,
-            strangers: false,
+            discovery: false,
             bootstrap: 0,
             nats: Vec::new(),
             relays: Vec::new(),
@@ -447,8 +435,8 @@ impl Schedule {
 
     /// Adds a step.
     #[must_use]
-    pub fn with(mut self, at_ms: u64, happening: Happening) -> Self {
-        self.steps.push(Step { at_ms, happening });
+    pub fn with(mut self, at_ms: u64, event: ScheduledEvent) -> Self {
+        self.steps.push(Step { at_ms, event });
         self
     }
 
@@ -460,53 +448,52 @@ impl Schedule {
 
     /// The world that it describes.
     #[must_use]
-    pub fn world(&self) -> World {
-        let mut world = World::new(self.nodes, self.latency.latency());
+    pub fn network(&self) -> NetworkModel {
+        let mut network = NetworkModel::new(self.nodes, self.latency.latency());
         if self.latency == LatencyChoice::Regions {
-            world = world.with_regions(self.regions().collect());
+            network = network.with_regions(self.regions().collect());
         }
         if let Some(bandwidth) = self.bandwidth {
-            world = world.with_bandwidth(bandwidth);
+            network = network.with_bandwidth(bandwidth);
         }
         if !self.slow.is_empty() {
-            world = world.with_slow(Members::collect(self.slow.iter().copied()), self.slow_ms * MILLISECOND);
+            network = network.with_slow(NodeSet::collect(self.slow.iter().copied()), self.slow_ms * MILLISECOND);
         }
         if !self.nats.is_empty() {
-            world = world.with_nats(Nats::new(self.nats.clone().into(), self.relays.clone().into()));
+            network = network.with_nats(Nats::new(self.nats.clone().into(), self.relays.clone().into()));
         }
-        for Step { at_ms, happening } in &self.steps {
+        for Step { at_ms, event } in &self.steps {
             let from = at_ms * MILLISECOND;
-            match happening {
-                Happening::Partition { until_ms, members, way, flapping_ms } => {
-                    let way = match way {
-                        WayChoice::Both => Way::Both,
-                        WayChoice::Outward => Way::Outward,
-                        WayChoice::Inward => Way::Inward,
-                        WayChoice::Everywhere => Way::Everywhere,
-                    };
+            match event {
+                ScheduledEvent::Partition { until_ms, members, direction, flapping_ms } => {
                     let (until, flapping) = (until_ms * MILLISECOND, flapping_ms * MILLISECOND);
-                    let members = Members::collect(members.iter().copied());
-                    world = world.with_partition(Partition { from, until, members, way, flapping });
+                    let members = NodeSet::collect(members.iter().copied());
+                    network =
+                        network.with_partition(Partition { from, until, members, direction: *direction, flapping });
                 }
-                Happening::Weather { until_ms, loss, duplication, reordering, held_back_ms } => {
-                    let (until, held_back) = (until_ms * MILLISECOND, held_back_ms * MILLISECOND);
-                    let weather =
-                        Weather { loss: *loss, duplication: *duplication, reordering: *reordering, held_back };
-                    world = world.with_spell(Spell { from, until, weather });
+                ScheduledEvent::LinkConditions { until_ms, loss, duplication, reordering, reorder_delay_ms } => {
+                    let (until, reorder_delay) = (until_ms * MILLISECOND, reorder_delay_ms * MILLISECOND);
+                    let conditions = LinkConditions {
+                        loss: *loss,
+                        duplication: *duplication,
+                        reordering: *reordering,
+                        reorder_delay,
+                    };
+                    network = network.with_link_window(LinkWindow { from, until, conditions });
                 }
                 _ => {}
             }
         }
-        world
+        network
     }
 
     /// When the last of all faults has ended. Sessions are no faults, and neither are deeds: those go on.
     #[must_use]
     pub fn healed_ms(&self) -> u64 {
-        let ends = self.steps.iter().map(|Step { at_ms, happening }| match happening {
-            Happening::Partition { until_ms, .. }
-            | Happening::Weather { until_ms, .. }
-            | Happening::DiskFull { until_ms, .. } => *until_ms,
+        let ends = self.steps.iter().map(|Step { at_ms, event }| match event {
+            ScheduledEvent::Partition { until_ms, .. }
+            | ScheduledEvent::LinkConditions { until_ms, .. }
+            | ScheduledEvent::DiskFull { until_ms, .. } => *until_ms,
             _ => *at_ms,
         });
         ends.max().unwrap_or(0)
@@ -520,20 +507,20 @@ impl Schedule {
         let exists = |node: &u32| {
             if *node < self.nodes { Ok(()) } else { Err(format!("there is no node {node}, only {}", self.nodes)) }
         };
-        for Step { at_ms, happening } in &self.steps {
+        for Step { at_ms, event } in &self.steps {
             if at_ms > &self.until_ms {
                 return Err(format!("a step at {at_ms} ms is after the end at {} ms", self.until_ms));
             }
-            happening.node().iter().try_for_each(exists)?;
-            match happening {
-                Happening::Create { node, signers, .. } => {
+            event.node().iter().try_for_each(exists)?;
+            match event {
+                ScheduledEvent::Create { node, signers, .. } => {
                     signers.iter().try_for_each(exists)?;
                     if !signers.contains(node) {
                         return Err(format!("node {node} starts a session that it is no signer of"));
                     }
                 }
-                Happening::Partition { members, .. } => members.iter().try_for_each(exists)?,
-                Happening::Fork { copy, .. } => exists(copy)?,
+                ScheduledEvent::Partition { members, .. } => members.iter().try_for_each(exists)?,
+                ScheduledEvent::Fork { copy, .. } => exists(copy)?,
                 _ => {}
             }
         }
