@@ -12,4 +12,7 @@ mod lifecycle;
 mod limits;
 mod protocols;
 mod records;
+mod requests;
+mod resources;
+mod searches;
 mod threats;

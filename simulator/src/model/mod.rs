@@ -15,6 +15,7 @@
 mod node_states;
 mod search;
 mod system;
+mod test_node;
 
 use std::fmt;
 

@@ -3,23 +3,18 @@
 //! A node cannot be copied, and need not be: a state is the way that led to it first, and a step is taken by going that
 //! way again and one input further. Every step is taken once. Invariant: two ways to one state have the same future.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nelumbo_core::api::{
-    Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, TimerReason, Topic,
-    Verdict,
-};
-use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, TimerReason};
+use nelumbo_core::base::{Bytes, Entropy, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
 use nelumbo_core::election::{Election, Method};
-use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{
-    AbortReason, Address, Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal,
-};
+use nelumbo_core::wire::{AbortReason, Body, Content, Message, Presence, SessionId, SessionMessage, seal};
 
+use super::test_node::{RecordingHost, Records, TestNode, WALL, now, peer, secret};
 use super::{Fault, Scope};
 use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
 
@@ -28,7 +23,6 @@ pub(super) const TURN: Duration = Duration::from_secs(60);
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
-const WALL: u64 = 1_767_225_600_000;
 /// Longer than anything takes here.
 const FOREVER: Duration = Duration::from_secs(1_000 * 3_600);
 
@@ -109,8 +103,6 @@ struct NodeState {
     completed: Option<u64>,
     summary: NodeSummary,
 }
-
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// All states of all nodes that were come by, and all messages.
 pub(super) struct NodeStates {
@@ -415,109 +407,6 @@ impl NodeStates {
     }
 }
 
-/// A node and what is around it.
-struct TestNode {
-    node: Node<ToyVerifier>,
-    host: RecordingHost,
-    clock: u64,
-    /// How many messages have arrived in this life.
-    position: u64,
-}
-
-impl TestNode {
-    /// From here on counts what happens.
-    fn begin(&mut self) {
-        self.host.sent.clear();
-        self.host.events.clear();
-        self.host.wrote = false;
-    }
-
-    fn input(&mut self, input: Input) {
-        self.node.handle(now(self.clock), input);
-        self.settle();
-    }
-
-    fn command(&mut self, command: Command) {
-        // One that is refused changes nothing, and leads back to the same state.
-        let _ = self.node.command(now(self.clock), command);
-        self.settle();
-    }
-
-    /// Takes all outputs: what is written is durable at once, and what is announced is approved at once.
-    fn settle(&mut self) {
-        loop {
-            drain(&mut self.node, &mut self.host);
-            if let Some(sequence) = self.host.written.take() {
-                self.node.handle(now(self.clock), Input::Persisted(sequence));
-            } else if let Some(operation) = self.host.lookups.pop() {
-                self.node.handle(now(self.clock), Input::LookupFinished(operation));
-            } else if let Some(session) = self.host.announced.take() {
-                // A refusal that came before the announcement has ended it already.
-                let _ = self.node.command(now(self.clock), Command::Join(session));
-            } else {
-                break;
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct RecordingHost {
-    records: Records,
-    wrote: bool,
-    written: Option<RecordSequence>,
-    sent: Vec<(u8, Bytes)>,
-    events: Vec<Event>,
-    lookups: Vec<OperationId>,
-    announced: Option<SessionId>,
-}
-
-impl Host for RecordingHost {
-    fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>) {
-        match value {
-            Some(value) => drop(self.records.insert(key, value)),
-            None => drop(self.records.remove(&key)),
-        }
-        self.wrote = true;
-        self.written = Some(sequence);
-    }
-
-    fn send(&mut self, to: PeerId, bytes: Bytes) {
-        self.sent.push((to.as_bytes()[0] - 1, bytes));
-    }
-
-    fn event(&mut self, event: Event) {
-        if let Event::SessionAnnounced { session, .. } = &event {
-            self.announced = Some(*session);
-        }
-        self.events.push(event);
-    }
-
-    fn lookup(&mut self, operation: OperationId, _: String) {
-        self.lookups.push(operation);
-    }
-
-    fn subscribe(&mut self, _: Topic) {}
-    fn publish(&mut self, _: Topic, _: Bytes) {}
-    fn verdict(&mut self, _: GossipId, _: Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
-    fn unsubscribe(&mut self, _: Topic) {}
-}
-
 fn is_protocol(reason: &TimerReason) -> bool {
     matches!(reason, TimerReason::Stalled(_) | TimerReason::Retry(_) | TimerReason::Turn(_))
-}
-
-fn secret(node: u8) -> [u8; 32] {
-    [node + 1; 32]
-}
-
-fn peer(node: u8) -> PeerId {
-    PeerId::from_bytes(&[node + 1]).expect("one byte names a peer")
-}
-
-fn now(clock: u64) -> Now {
-    Now { mono: Mono::from_nanos(clock), wall: Wall::from_millis(WALL + clock / 1_000_000) }
 }
