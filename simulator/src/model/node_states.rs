@@ -247,11 +247,10 @@ impl NodeStates {
         state.pending.dedup();
         state.summary.phase = session.as_ref().map(|session| session.phase);
         state.summary.signature = session.and_then(|session| session.signature);
-        state.summary.deadline =
-            test_node.node.deadline().filter(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
-                // A timer that is due already fires with the next nanosecond.
-                deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)
-            });
+        state.summary.deadline = view.deadlines().find(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
+            // A timer that is due already fires with the next nanosecond.
+            deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)
+        });
         let NodeSummary { due, confirmed, exhausted, .. } = state.summary;
         let key = format!(
             "{} {} {due} {confirmed} {exhausted} {:?} {:?} {}",
