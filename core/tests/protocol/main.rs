@@ -13,4 +13,7 @@ mod lifecycle;
 mod limits;
 mod protocols;
 mod records;
+mod requests;
+mod resources;
+mod searches;
 mod threats;
