@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures time")]
 #![allow(missing_docs, reason = "a program")]
 
-#[path = "crypto/clock.rs"]
+#[path = "../../crypto/benches/crypto/clock.rs"]
 mod clock;
 
 use std::time::Duration;
@@ -114,10 +114,6 @@ fn print(name: &str, rounds: Vec<[f64; 2]>) {
 }
 
 fn main() {
-    if std::env::args().skip(1).any(|argument| !argument.starts_with('-')) {
-        // A filter asks for rows of the other benchmark.
-        return;
-    }
     println!("| messages | plain µs | µs | times |\n|---|---|---|---|");
     let messages = messages_of_a_signer(100 * ROUNDS as u64 + 100);
     let input = |bytes: &Bytes| Input::Received { from: peer(1), bytes: bytes.clone() };

@@ -15,8 +15,8 @@ extern crate std;
 
 pub mod api;
 pub mod base;
-pub mod crypto;
 mod discovery;
+mod effect;
 pub mod election;
 pub mod evidence;
 mod gate;
@@ -26,6 +26,8 @@ pub mod node;
 pub mod protocol;
 mod session;
 pub mod wire;
+
+pub use nelumbo_crypto as crypto;
 
 pub use gate::{Admitted, Policy, Review};
 pub use journal::CorruptRecord;

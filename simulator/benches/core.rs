@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 #![allow(missing_docs, reason = "a program")]
 
-#[path = "../../core/benches/crypto/clock.rs"]
+#[path = "../../crypto/benches/crypto/clock.rs"]
 mod clock;
 
 use std::collections::VecDeque;

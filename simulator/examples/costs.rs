@@ -6,7 +6,7 @@
 //! Usage: `cargo run --release -p nelumbo-simulator --example costs`
 #![allow(clippy::print_stdout)]
 
-#[path = "../../core/benches/crypto/clock.rs"]
+#[path = "../../crypto/benches/crypto/clock.rs"]
 mod clock;
 
 use std::hint::black_box;

@@ -117,6 +117,8 @@ pub struct Limits {
     pub lookups: usize,
     /// DHT lookups in line.
     pub lookups_waiting: usize,
+    /// DHT lookups that begin, so that waiting for many signers costs the network little.
+    pub lookup_rate: Quota,
     /// Searches under way.
     pub searches: usize,
     /// Signers whose advertisements are known.
@@ -178,6 +180,7 @@ impl Default for Limits {
             keys_per_peer: 10,
             lookups: 64,
             lookups_waiting: 1_024,
+            lookup_rate: Quota { burst: 256, every: Duration::from_millis(50) },
             searches: 16,
             advertisements: 4_096,
             advertisements_per_key: Quota { burst: 5, every: Duration::from_secs(60) },

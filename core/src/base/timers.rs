@@ -29,13 +29,6 @@ impl<K: Ord + Clone> Timers<K> {
         self.by_time.insert((at, key), ());
     }
 
-    /// Sets the timer unless it is already set.
-    pub(crate) fn set_once(&mut self, key: K, at: Mono) {
-        if !self.by_key.contains_key(&key) {
-            self.set(key, at);
-        }
-    }
-
     pub(crate) fn cancel(&mut self, key: &K) {
         if let Some(at) = self.by_key.remove(key) {
             self.by_time.remove(&(at, key.clone()));
@@ -73,7 +66,6 @@ mod tests {
         timers.set("a", Mono::from_nanos(5));
         timers.set("b", Mono::from_nanos(7));
         timers.set("a", Mono::from_nanos(9));
-        timers.set_once("b", Mono::from_nanos(1));
         assert_eq!(timers.next(), Some(&(Mono::from_nanos(7), "b")));
         assert_eq!(timers.pop_due(Mono::from_nanos(6)), None);
         assert_eq!(timers.pop_due(Mono::from_nanos(9)), Some("b"));

@@ -8,13 +8,16 @@ use crate::base::{Map, Mono};
 
 /// How full one bucket is: at this time it would be full again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     full_at: Mono,
 }
 
 impl Bucket {
+    /// One from which nothing has been taken.
+    pub(crate) const FULL: Self = Self { full_at: Mono::ZERO };
+
     /// Takes this many tokens, or none when there are not enough.
-    pub(super) fn take(&mut self, quota: Quota, tokens: u64, now: Mono) -> bool {
+    pub(crate) fn take(&mut self, quota: Quota, tokens: u64, now: Mono) -> bool {
         let time = |tokens: u64| quota.every.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
         let full_at = self.full_at.max(now).after(time(tokens));
         let fits = full_at.since(now) <= time(quota.burst);
@@ -24,6 +27,13 @@ impl Bucket {
         fits
     }
 
+    /// How long until one token can be taken; `None` when one can be now.
+    pub(crate) fn wait(&self, quota: Quota, now: Mono) -> Option<Duration> {
+        let room = quota.every.saturating_mul(u32::try_from(quota.burst).unwrap_or(u32::MAX));
+        let wait = self.full_at.max(now).after(quota.every).since(now).saturating_sub(room);
+        (!wait.is_zero()).then_some(wait)
+    }
+
     fn is_full(&self, now: Mono) -> bool {
         self.full_at <= now
     }
@@ -31,7 +41,7 @@ impl Bucket {
 
 /// A bucket for each key. A full bucket says nothing and is not kept.
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     by_key: Map<K, Bucket>,
     capacity: usize,
 }

@@ -21,7 +21,7 @@ impl Protocol for Echo {
 
     fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]) {
         context.send(*from, [payload, b"!"].concat());
-        context.tell(payload.to_vec());
+        context.event(payload.to_vec());
     }
 
     fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
@@ -30,19 +30,19 @@ impl Protocol for Echo {
     }
 
     fn on_resource(&mut self, context: &mut ProtocolContext, _: &ResourceId, resource: &Resource) {
-        context.tell(resource.data.as_ref().map_or(b"gone".to_vec(), |data| data.as_bytes().to_vec()));
+        context.event(resource.data.as_ref().map_or(b"gone".to_vec(), |data| data.as_bytes().to_vec()));
     }
 
     fn on_signer_connected(&mut self, context: &mut ProtocolContext, _: &PublicKey, _: &PeerId) {
-        context.tell(b"up".to_vec());
+        context.event(b"up".to_vec());
     }
 
     fn on_signer_disconnected(&mut self, context: &mut ProtocolContext, _: &PublicKey, _: &PeerId) {
-        context.tell(b"down".to_vec());
+        context.event(b"down".to_vec());
     }
 
     fn on_timer(&mut self, context: &mut ProtocolContext) {
-        context.tell(b"time".to_vec());
+        context.event(b"time".to_vec());
     }
 }
 

@@ -11,7 +11,7 @@
 //! Usage: `nelumbo-simulator-compare [NODES]… [--rounds N] [--threads N] [--json FILE]`
 
 mod bare;
-#[path = "../../../core/benches/crypto/clock.rs"]
+#[path = "../../../crypto/benches/crypto/clock.rs"]
 mod clock;
 mod engine;
 #[cfg(feature = "madsim")]

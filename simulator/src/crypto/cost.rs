@@ -45,7 +45,7 @@ impl Operation {
     ///
     /// Medians of 49 rounds of `cargo run --release -p nelumbo-simulator --example costs`, which agreed to 1 % in three runs:
     /// time of one thread on the processor of a virtual machine (AMD EPYC, x86-64, Rust 1.95). Where
-    /// `cargo bench -p nelumbo-core` has the operation too, it says the same. Keys are aggregated for Lotus; BIP340 takes
+    /// `cargo bench -p nelumbo-crypto` has the operation too, it says the same. Keys are aggregated for Lotus; BIP340 takes
     /// 10 µs less. What grows with a number is a line within 8 % of what was measured with 2, 3, 5, 10 and 100.
     #[must_use]
     pub const fn cost(self) -> Nanos {

@@ -1,0 +1,61 @@
+//! Cryptography: the two suites, key aggregation, nonces, partial signatures, Taproot, and Lotus encodings.
+//!
+//! The machines see two traits. A [`Verifier`] checks what others send and is pure; a [`Signer`] owns one secret key and
+//! its secret nonces. [`Secp256k1`] and [`SoftwareSigner`] are the real ones. Below them, in the order in which a
+//! signature is made:
+//!
+//! 1. [`KeyAggContext`] aggregates the signers' keys and applies a [`Tweak`].
+//! 2. [`generate_nonce`] draws a [`SecretNonce`] and its [`PublicNonce`].
+//! 3. [`SigningContext`] fixes the round once all public nonces are known.
+//! 4. [`partial_sign`] spends the secret nonce on a [`PartialSignature`].
+//! 5. [`verify_partial`] finds out who is wrong, [`combine`] makes the [`Signature`].
+//!
+//! The specifications are lotus-crypto.md (an account of the Lotus scheme, byte for byte, which every formula cites by
+//! section), BIP327, BIP340 and BIP341. Secrets are used in constant time and wiped; public data is not.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+mod batch_tests;
+mod comb;
+mod curve;
+mod entropy;
+pub mod group;
+mod hash;
+pub mod hazmat;
+mod key_aggregation;
+mod keys;
+pub mod lotus;
+mod many;
+mod nonce;
+mod order;
+mod partials;
+pub mod schnorr;
+mod scrub;
+mod signer;
+mod signing;
+mod suite;
+pub mod taproot;
+mod text;
+mod verifier;
+mod weights;
+
+pub use entropy::{Entropy, EntropyError};
+pub use hash::{sha256, sha256d, tagged_hash};
+pub use key_aggregation::{KeyAggContext, KeyAggError, Tweak};
+pub use keys::{PublicKey, PublicKeyError, SecretKey, SecretKeyError, sort_keys};
+pub use lotus::Network;
+pub use many::{Signed, verify_many};
+pub use nonce::{AggregateNonce, NonceError, PublicNonce, SecretNonce, aggregate_nonces, generate_nonce};
+pub use order::compare_public;
+pub use partials::{culprits, verify_partial, verify_partials};
+pub use schnorr::Signature;
+pub use scrub::scrubbed;
+pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
+pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
+pub use suite::{Suite, UnknownSuite};
+pub use text::{HexError, parse_hex};
+pub use verifier::{Secp256k1, Verifier};
