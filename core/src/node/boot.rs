@@ -8,7 +8,7 @@ use core::fmt;
 use super::Node;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Now, Outbox, Timers};
-use crate::crypto::{Entropy, Signer, Verifier};
+use crate::crypto::{Entropy, Network, Signer, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::Gate;
@@ -45,6 +45,13 @@ pub enum BootError {
     Corrupt(CorruptRecord),
     /// The journal belongs to another key.
     ForeignSession(SessionId),
+    /// The journal belongs to a node of another network.
+    ForeignNetwork {
+        /// The network of the journal's sessions.
+        journal: Network,
+        /// The network of the configuration.
+        config: Network,
+    },
     /// The journal has a session whose keys do not aggregate.
     Keys(SessionId),
 }
@@ -55,6 +62,10 @@ impl fmt::Display for BootError {
             Self::Corrupt(error) => error.fmt(f),
             Self::ForeignSession(session) => {
                 write!(f, "the journal has session {session} of another signer; every key needs a journal of its own")
+            }
+            Self::ForeignNetwork { journal, config } => {
+                write!(f, "the journal is of a node on {journal}, and this one is on {config}; ")?;
+                f.write_str("every network needs a journal of its own")
             }
             Self::Keys(session) => write!(f, "the journal's session {session} has keys that cannot be aggregated"),
         }

@@ -126,8 +126,11 @@ impl<V: Verifier> Sessions<V> {
         record: SessionRecord,
     ) -> Result<Arc<Definition>, BootError> {
         let definition = record.definition.clone();
+        if definition.network != context.config.network {
+            return Err(BootError::ForeignNetwork { journal: definition.network, config: context.config.network });
+        }
         let foreign = BootError::ForeignSession(id);
-        if definition.network != context.config.network || definition.check(Duration::MAX).is_err() {
+        if definition.check(Duration::MAX).is_err() {
             return Err(foreign);
         }
         let me = definition.index_of(&context.own_key).ok_or(foreign)?;
