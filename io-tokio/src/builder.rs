@@ -9,7 +9,7 @@ use std::{borrow::Cow, path::PathBuf};
 use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
-    api::Config,
+    api::{Config, ConfigError},
     base::{Entropy, EntropyError, scrubbed},
     crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
@@ -50,14 +50,17 @@ pub struct Builder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The core's configuration; nothing has been opened or made.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The network.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The core cannot begin with this configuration and these contents of the journal.
-    #[error("the node cannot begin: {0}")]
+    /// The journal's contents.
+    #[error("the journal's contents cannot be used: {0}")]
     Boot(BootError),
     /// The file that the node is to be recorded in.
     #[error("the recording {} cannot be begun: {error}", .file.display())]
@@ -139,7 +142,7 @@ impl Builder {
     /// Outside a runtime; when the configuration, the identity or an id of a protocol cannot be used; when the folder
     /// is another node's, in use, damaged or not writable; when an address cannot be listened on. Then nothing runs.
     pub fn start(self) -> Result<(Handle, Events), StartError> {
-        // Before the folder is touched.
+        self.config.check()?;
         network::require_runtime()?;
         let metrics = Metrics::new();
         let (journal, records) = Journal::open(&self.folder, &metrics)?;

@@ -58,8 +58,8 @@ async fn a_journal_of_another_network_is_named_as_that() {
         Builder::with_key(Config::new(chain), network.clone(), folder, key).expect("a node").start()
     };
     let error = on(Chain::Testnet, folder.path()).expect_err("it is of another network");
-    let expected = BootError::ForeignNetwork { journal: Chain::Regtest, config: Chain::Testnet };
-    assert!(matches!(&error, StartError::Boot(found) if *found == expected), "{error}");
+    let StartError::Boot(BootError::ForeignNetwork { journal, config, .. }) = &error else { panic!("{error}") };
+    assert_eq!((*journal, *config), (Chain::Regtest, Chain::Testnet));
     let text = error.to_string();
     assert!(text.contains("regtest") && text.contains("testnet") && !text.contains("signer"), "{text}");
     // Nothing was changed by the attempt.

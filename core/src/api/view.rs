@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::event::Phase;
-use super::output::TimerReason;
+use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature, Verifier};
@@ -123,8 +123,7 @@ impl<V: Verifier> View<'_, V> {
                 text.push_str(&format!(" {due:?}"));
             }
         }
-        self.node.discovery.fingerprint(&mut text, now).expect("a text takes what is written to it");
-        text + &format!(" held {}", self.held())
+        text + &format!(" connected {:?} held {}", self.connected().collect::<Vec<_>>(), self.held())
     }
 
     /// The signers whose peers are known, by key, and whether they are connected.
@@ -150,6 +149,11 @@ impl<V: Verifier> View<'_, V> {
     /// How many peers stand like this.
     pub fn peers_in_standing(&self, standing: Standing) -> usize {
         self.node.gate.peers_in_standing(standing)
+    }
+
+    /// Everything that time alone makes happen, the soonest first.
+    pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
+        self.node.timers.iter().map(|(at, reason)| Deadline { at: *at, reason: reason.clone() })
     }
 
     /// How many outputs wait for a record to become durable.

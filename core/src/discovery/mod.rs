@@ -20,10 +20,8 @@ mod routes;
 mod search;
 mod searches;
 
-use core::fmt::Write;
-
 use crate::api::{Command, CommandError, CommandId, Config, Event, TimerReason};
-use crate::base::{Now, Wall};
+use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::Context;
 use crate::wire::{Advertisement, Offer, PeerId, RecordKey, Resource, ResourceId};
@@ -163,10 +161,5 @@ impl Discovery {
 
     pub(crate) fn connected(&self) -> impl ExactSizeIterator<Item = &PeerId> {
         self.peers.connected.iter()
-    }
-
-    /// All that decides what discovery does next for sessions, as a text, for model checkers.
-    pub(crate) fn fingerprint(&self, text: &mut impl Write, now: Now) -> core::fmt::Result {
-        self.peers.fingerprint(text, now)
     }
 }

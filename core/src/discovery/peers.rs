@@ -5,13 +5,12 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
 use core::time::Duration;
 
 use super::presences::Presences;
 use super::{Discovery, InsertOutcome};
 use crate::api::{Event, Limits, Output, Refusal, TimerReason};
-use crate::base::{Bytes, Map, Mono, Now};
+use crate::base::{Bytes, Map, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
@@ -62,14 +61,6 @@ impl Peers {
 
     fn connected_peer_of(&self, key: &PublicKey) -> Option<PeerId> {
         self.peer_of(key).filter(|peer| self.connected.contains(peer))
-    }
-
-    pub(super) fn fingerprint(&self, text: &mut impl Write, now: Now) -> fmt::Result {
-        let wanted = self
-            .wanted
-            .iter()
-            .map(|(key, wanted)| (key, wanted.sessions, wanted.seek.map(|(at, pause)| (at.since(now.mono), pause))));
-        write!(text, " connected {:?} wanted {:?}", self.connected, wanted.collect::<Vec<_>>())
     }
 }
 

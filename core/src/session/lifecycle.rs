@@ -127,13 +127,10 @@ impl<V: Verifier> Sessions<V> {
     ) -> Result<Arc<Definition>, BootError> {
         let definition = record.definition.clone();
         if definition.network != context.config.network {
-            return Err(BootError::ForeignNetwork { journal: definition.network, config: context.config.network });
+            let (session, journal, config) = (id, definition.network, context.config.network);
+            return Err(BootError::ForeignNetwork { session, journal, config });
         }
-        let foreign = BootError::ForeignSession(id);
-        if definition.check(Duration::MAX).is_err() {
-            return Err(foreign);
-        }
-        let me = definition.index_of(&context.own_key).ok_or(foreign)?;
+        let me = definition.index_of(&context.own_key).ok_or(BootError::ForeignSession(id))?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)

@@ -7,7 +7,7 @@ use nelumbo_core::crypto::{
     SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::election::Method;
-use nelumbo_core::node::{Boot, BootError, Node};
+use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{
     Body, Content, Definition, Details, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
@@ -102,10 +102,6 @@ impl TestNode {
     }
 
     pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        Self::boot(config, records, life).expect("the records are sound")
-    }
-
-    pub(crate) fn boot(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Result<Self, BootError> {
         let secret = SecretKey::from_bytes(&[NODE; 32]).expect("a small number is a key");
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
@@ -117,7 +113,7 @@ impl TestNode {
             records: records.clone(),
         };
         let mut node = Self {
-            node: Node::new(config, boot, now(0))?,
+            node: Node::new(config, boot, now(0)).expect("the records are sound"),
             key,
             time: 0,
             syncs: true,
@@ -128,7 +124,7 @@ impl TestNode {
             others: Vec::new(),
         };
         node.drain();
-        Ok(node)
+        node
     }
 
     /// Makes a scripted a connected peer that has shown its key.

@@ -7,7 +7,6 @@ use nelumbo_core::api::{
 };
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
-use nelumbo_core::node::BootError;
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
 use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined, nonce_in, phase};
@@ -481,14 +480,4 @@ fn a_session_that_nobody_finishes_expires() {
     assert!(node.events.contains(&Event::SessionExpired { session }));
     assert_eq!(node.node.view().sessions().len(), 0);
     assert!(node.records.is_empty(), "nothing remains in the journal");
-}
-
-#[test]
-fn a_journal_of_another_network_is_refused_by_its_name() {
-    let (node, ..) = joined();
-    let records: Vec<_> = node.records.into_iter().collect();
-    let error = TestNode::boot(Config::new(Network::Testnet), records, 2).err().expect("it is of another network");
-    assert_eq!(error, BootError::ForeignNetwork { journal: Network::Regtest, config: Network::Testnet });
-    let text = error.to_string();
-    assert!(text.contains("regtest") && text.contains("testnet") && !text.contains("signer"), "{text}");
 }
