@@ -41,7 +41,7 @@ fn node(familiar: usize) -> Node {
     let free = Quota { burst: u64::from(u32::MAX), every: Duration::from_nanos(1) };
     let limits = &mut config.limits;
     (limits.messages_per_peer, limits.bytes_per_peer, limits.messages_reserved_per_peer) = (free, free, free);
-    limits.familiar = familiar;
+    limits.prepared_keys = familiar;
     let entropy = Entropy::new([9; 32]).expect("not all zero");
     let boot =
         Boot { signer: Box::new(signer(OWN)), verifier: Secp256k1, entropy, peer: peer(OWN), records: Vec::new() };

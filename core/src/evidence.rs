@@ -167,7 +167,7 @@ impl Step {
 ///
 /// # Errors
 /// [`NotProven`]; evidence that proves nothing says nothing about whoever brought it either.
-pub fn judge<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Conviction, NotProven> {
+pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Conviction, NotProven> {
     match evidence {
         Evidence::Equivocation { first, second } => equivocation(verifier, first, second),
         Evidence::InvalidNonce { definition, nonces } => {

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Event, GossipId, OfferedId, OperationId, Output, RecordSequence, Refusal, Topic, Verdict};
+use crate::api::{Event, GossipId, OperationId, Output, PutId, RecordSequence, Refusal, Topic, Verdict};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
 use crate::node::Node;
@@ -33,18 +33,18 @@ pub trait Host {
     fn ban(&mut self, peer: PeerId) {
         let _ = peer;
     }
-    /// See [`Output::Pardon`].
-    fn pardon(&mut self, peer: PeerId) {
+    /// See [`Output::Unban`].
+    fn unban(&mut self, peer: PeerId) {
         let _ = peer;
     }
     /// See [`Output::Lookup`].
     fn lookup(&mut self, operation: OperationId, key: String);
-    /// See [`Output::Keep`]. Only hosts that report [`Input::Offered`](crate::api::Input::Offered) are asked.
-    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+    /// See [`Output::AcceptRecord`]. Only hosts that report [`Input::PutRequested`](crate::api::Input::PutRequested) are asked.
+    fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         let _ = (id, value, lifetime);
     }
-    /// See [`Output::Discard`].
-    fn discard(&mut self, id: OfferedId, refusal: Refusal) {
+    /// See [`Output::RejectRecord`].
+    fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         let _ = (id, refusal);
     }
     /// See [`Output::Store`].
@@ -72,10 +72,10 @@ pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut impl Host, mut 
             Output::Dial { peer, addresses } => host.dial(peer, addresses),
             Output::Release(peer) => host.release(peer),
             Output::Ban(peer) => host.ban(peer),
-            Output::Pardon(peer) => host.pardon(peer),
+            Output::Unban(peer) => host.unban(peer),
             Output::Lookup { operation, key } => host.lookup(operation, key),
-            Output::Keep { id, value, lifetime } => host.keep(id, value, lifetime),
-            Output::Discard { id, refusal } => host.discard(id, refusal),
+            Output::AcceptRecord { id, value, lifetime } => host.accept_record(id, value, lifetime),
+            Output::RejectRecord { id, refusal } => host.reject_record(id, refusal),
             Output::Store { key, value, lifetime } => host.store(key, value, lifetime),
             Output::Event(event) => host.event(event),
         }

@@ -1,7 +1,7 @@
 //! The spine: input → gate → machine → outputs. It routes and holds no protocol rule of its own.
 //!
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
-//! `settle` for how a session's news become outputs. Peers and presences are in `node/reach.rs`, announcements and
+//! `settle` for how a session's effects become outputs. Peers and presences are in `node/reach.rs`, announcements and
 //! searches in `node/discover.rs`.
 
 mod batch;
@@ -24,16 +24,16 @@ use crate::api::{
 use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
-use crate::gate::{Authentic, Authors, Channel, Gate, Policy, Review, Sentence};
+use crate::gate::{Authentic, Authors, Channel, Gate, Penalty, Policy, Review};
 use crate::journal::Record;
-use crate::session::{Context, News, Session, SessionTimer, Sessions};
+use crate::session::{Context, Effect, Session, SessionTimer, Sessions};
 use crate::wire::{
     AbortReason, Address, Advertisement, Body, Content, Definition, Message, Offer, PeerId, RecordKey, Resource,
     ResourceId, SessionId, SessionMessage, TransactionType,
 };
-use discover::Own;
+use discover::PublishedRecord;
 use protocols::Protocols;
-use reach::Shown;
+use reach::PresenceBackoff;
 
 pub use boot::{Boot, BootError};
 
@@ -46,14 +46,14 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) verifier: V,
     entropy: Entropy,
     /// Apart from the rest, so that what makes a batch fail moves nothing else.
-    weights: Entropy,
+    batch_entropy: Entropy,
     pub(crate) now: Now,
     pub(crate) gate: Gate,
     authors: Authors<V>,
     policy: Box<dyn Policy>,
     pub(crate) presences: Presences,
     pub(crate) connected: BTreeSet<PeerId>,
-    shown: Map<PeerId, Shown>,
+    shown: Map<PeerId, PresenceBackoff>,
     addresses: Vec<Address>,
     own_presence: Option<Bytes>,
     /// Whether it was gossiped when there was somebody to hear it.
@@ -73,7 +73,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     /// When it last signed an announcement.
     issued_at: Wall,
     /// What it announces, by the name of the record in the DHT.
-    own: Map<RecordKey, Own>,
+    own: Map<RecordKey, PublishedRecord>,
     protocols: Protocols,
     pub(crate) sessions: Sessions<V>,
     pub(crate) timers: Timers<TimerReason>,
@@ -96,7 +96,7 @@ impl<V: Verifier> Node<V> {
             Input::Received { from, bytes } => {
                 let message = self.receive(&from, Channel::Direct, bytes);
                 let result = message.and_then(|message| self.on_message(message, Some(&from)));
-                self.judge(&from, result);
+                self.penalize(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
             Input::Found { operation, bytes } => {
@@ -107,7 +107,7 @@ impl<V: Verifier> Node<V> {
             Input::LookupFinished(operation) => self.end_lookup(operation),
             Input::Connected(peer) => self.on_connected(peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
-            Input::Offered { from, id, key, bytes, stored } => self.on_offered(&from, id, &key, bytes, stored),
+            Input::PutRequested { from, id, key, bytes, stored } => self.on_offered(&from, id, &key, bytes, stored),
             Input::RoutingTable(peers) => self.on_routing_table(peers),
             Input::Addresses(addresses) => self.on_addresses(addresses),
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
@@ -153,8 +153,8 @@ impl<V: Verifier> Node<V> {
             Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context))?,
             Command::Close(session) => self.close(session)?,
             Command::Ban(peer) => self.ban(peer)?,
-            Command::Pardon(peer) => self.pardon(peer)?,
-            Command::Tell { protocol, payload } => self.tell_protocol(&protocol, &payload)?,
+            Command::Unban(peer) => self.unban(peer)?,
+            Command::ProtocolCommand { protocol, payload } => self.tell_protocol(&protocol, &payload)?,
             Command::Advertise(_)
             | Command::Withdraw
             | Command::Subscribe(_)
@@ -200,7 +200,7 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Advertisement => drop(self.advertise()),
                 TimerReason::Protocol(name) => self.on_protocol_timer(&name),
                 TimerReason::Search(command) => self.finish_search(command),
-                TimerReason::Early => {
+                TimerReason::PendingMessages => {
                     self.gate.early.expire(self.now.mono);
                     self.watch_early();
                 }
@@ -220,7 +220,7 @@ impl<V: Verifier> Node<V> {
 
     /// Asks for what a session misses, unless what it has said already still waits for the disk.
     fn on_stalled(&mut self, session: SessionId) {
-        if self.is_silent(&session) {
+        if self.awaits_journal(&session) {
             let at = self.now.mono.after(self.config.stall_max);
             return self.timers.set(TimerReason::Stalled(session), at);
         }
@@ -229,23 +229,23 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Whether everything that is said of a session waits for its records: more of it would only pile up.
-    fn is_silent(&self, session: &SessionId) -> bool {
+    fn awaits_journal(&self, session: &SessionId) -> bool {
         self.sessions.get(session).is_some_and(|session| !self.outbox.is_durable(session.barrier))
     }
 
     /// Counts a refusal, and holds it against the neighbour that could have avoided it.
-    fn judge(&mut self, peer: &PeerId, result: Result<(), Refusal>) {
+    fn penalize(&mut self, peer: &PeerId, result: Result<(), Refusal>) {
         let Err(refusal) = result else { return };
         tracing::debug!(%peer, ?refusal, "refused");
         self.refusals.count(refusal);
         let peer = *peer;
         match self.gate.neighbours.blame(&peer, refusal, self.now.mono) {
             None => {}
-            Some(Sentence::Graylisted { time }) => {
+            Some(Penalty::Graylisted { time }) => {
                 let seconds = time.as_secs();
                 self.outbox.push(Output::Event(Event::PeerGraylisted { peer, seconds, refusal }));
             }
-            Some(Sentence::Blacklisted { time }) => {
+            Some(Penalty::Blacklisted { time }) => {
                 self.outbox.push(Output::Event(Event::ShouldBan { peer, refusal }));
                 let (seconds, refusal) = (Some(time.as_secs()), Some(refusal));
                 self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds, refusal }));
@@ -263,12 +263,12 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
-    fn pardon(&mut self, peer: PeerId) -> Result<(), CommandError> {
-        if !self.gate.neighbours.pardon(&peer) {
+    fn unban(&mut self, peer: PeerId) -> Result<(), CommandError> {
+        if !self.gate.neighbours.unban(&peer) {
             return Err(CommandError::NotBanned(peer));
         }
-        self.outbox.push(Output::Event(Event::PeerPardoned { peer }));
-        self.outbox.push(Output::Pardon(peer));
+        self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
+        self.outbox.push(Output::Unban(peer));
         Ok(())
     }
 
@@ -285,7 +285,7 @@ impl<V: Verifier> Node<V> {
             Err(_) => Verdict::Ignore,
         };
         self.outbox.push(Output::Verdict { id, verdict });
-        self.judge(from, result);
+        self.penalize(from, result);
     }
 
     /// The one way in for a peer's bytes, whatever channel they came by.
@@ -357,10 +357,10 @@ impl<V: Verifier> Node<V> {
         let author = &message.unsigned.author;
         match &message.unsigned.body {
             Body::Presence(presence) => {
-                (!self.presences.is_news(author, presence.issued_at)).then_some(Refusal::Duplicate)
+                (!self.presences.is_newer(author, presence.issued_at)).then_some(Refusal::Duplicate)
             }
             Body::Advertisement(advertisement) => {
-                (!self.advertisements.is_news(author, advertisement.issued_at)).then_some(Refusal::Duplicate)
+                (!self.advertisements.is_newer(author, advertisement.issued_at)).then_some(Refusal::Duplicate)
             }
             Body::Request(definition) => {
                 let id = definition.id();
@@ -437,14 +437,14 @@ impl<V: Verifier> Node<V> {
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(CommandError::Keys)?;
-        let (created, mut news) = self.in_context(|context| Session::create(context, definition, keys));
+        let (created, mut effects) = self.in_context(|context| Session::create(context, definition, keys));
         let session = created.map_err(CommandError::Signer)?;
         let id = session.id();
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
-        news.insert(1, News::Event(Event::SessionCreated { command, session: id }));
+        effects.insert(1, Effect::Event(Event::SessionCreated { command, session: id }));
         let definition = session.definition().clone();
         self.adopt(session);
-        self.settle(id, news);
+        self.settle(id, effects);
         if definition.is_listed {
             // Listing it can be repeated; the session is there in any case.
             let _listed = self.list_request(&definition);
@@ -516,38 +516,40 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session take a step and does what comes of it. `None` when there is no such session.
     fn run<R>(&mut self, id: SessionId, step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R) -> Option<R> {
-        let Self { now, config, signer, verifier, weights, sessions, .. } = self;
+        let Self { now, config, signer, verifier, batch_entropy, sessions, .. } = self;
         let session = sessions.get_mut(&id)?;
-        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, weights, news: Vec::new() };
+        let mut context =
+            Context { now: *now, config, signer: signer.as_mut(), verifier, batch_entropy, effects: Vec::new() };
         let result = step(session, &mut context);
-        let news = context.news;
-        self.settle(id, news);
+        let effects = context.effects;
+        self.settle(id, effects);
         Some(result)
     }
 
-    /// Lets a session come into being; its news are settled once it is one of this node's.
-    fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<News>) {
-        let Self { now, config, signer, verifier, weights, .. } = self;
-        let mut context = Context { now: *now, config, signer: signer.as_mut(), verifier, weights, news: Vec::new() };
+    /// Lets a session come into being; its effects are settled once it is one of this node's.
+    fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<Effect>) {
+        let Self { now, config, signer, verifier, batch_entropy, .. } = self;
+        let mut context =
+            Context { now: *now, config, signer: signer.as_mut(), verifier, batch_entropy, effects: Vec::new() };
         let result = step(&mut context);
-        (result, context.news)
+        (result, context.effects)
     }
 
-    /// Turns a session's news into outputs and timers. This alone decides who hears them.
-    fn settle(&mut self, id: SessionId, news: Vec<News>) {
+    /// Turns a session's effects into outputs and timers. This alone decides who hears them.
+    fn settle(&mut self, id: SessionId, effects: Vec<Effect>) {
         let Some(session) = self.sessions.get(&id) else { return };
         let (definition, mut barrier) = (session.definition().clone(), session.barrier);
         let (signers, has_ended) = (&definition.keys, session.phase().has_ended());
-        for item in news {
+        for item in effects {
             match item {
-                News::Record(record) => barrier = self.persist(&id, Some(Record::Session(record))),
-                News::Send(index, bytes) => self.send_to_signer(signers[index], bytes, barrier),
-                News::Event(event) => {
+                Effect::Record(record) => barrier = self.persist(&id, Some(Record::Session(record))),
+                Effect::Send(index, bytes) => self.send_to_signer(signers[index], bytes, barrier),
+                Effect::Event(event) => {
                     tracing::debug!(?event, "session");
                     self.reputations.learn(&event, signers.iter().copied().filter(|key| *key != self.own_key));
                     self.outbox.push_after(barrier, Output::Event(event));
                 }
-                News::Timer(timer, after) => {
+                Effect::Timer(timer, after) => {
                     let reason = match timer {
                         SessionTimer::Stalled => TimerReason::Stalled(id),
                         SessionTimer::Retry => TimerReason::Retry(id),
@@ -576,8 +578,8 @@ impl<V: Verifier> Node<V> {
 
     fn watch_early(&mut self) {
         match self.gate.early.deadline() {
-            Some(at) => self.timers.set(TimerReason::Early, at.max(Mono::from_nanos(1))),
-            None => self.timers.cancel(&TimerReason::Early),
+            Some(at) => self.timers.set(TimerReason::PendingMessages, at.max(Mono::from_nanos(1))),
+            None => self.timers.cancel(&TimerReason::PendingMessages),
         }
     }
 }

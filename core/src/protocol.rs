@@ -21,7 +21,7 @@ pub trait Protocol: Send {
     /// A signer has sent a message to this node.
     fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]);
 
-    /// The embedder wants something of it, by [`Command::Tell`](crate::api::Command::Tell).
+    /// The embedder wants something of it, by [`Command::ProtocolCommand`](crate::api::Command::ProtocolCommand).
     fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
         let _ = (context, payload);
     }
@@ -54,12 +54,12 @@ pub struct ProtocolContext {
     pub now: Now,
     /// This node's key.
     pub own_key: PublicKey,
-    pub(crate) wishes: Vec<Wish>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// One thing that a protocol wants.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum Effect {
     Send { to: PublicKey, payload: Vec<u8> },
     Announce { name: Label, data: Option<Data>, lifetime: Duration },
     Tell { payload: Vec<u8> },
@@ -71,22 +71,22 @@ impl ProtocolContext {
     /// answer is proof that it has arrived. At most [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes; a longer one is not
     /// sent.
     pub fn send(&mut self, to: PublicKey, payload: Vec<u8>) {
-        self.wishes.push(Wish::Send { to, payload });
+        self.effects.push(Effect::Send { to, payload });
     }
 
     /// Announces a resource of the protocol's kind, or announces it anew; without data it is withdrawn. Over the limits of
     /// [`Command::AnnounceResource`](crate::api::Command::AnnounceResource) nothing is announced.
     pub fn announce(&mut self, name: Label, data: Option<Data>, lifetime: Duration) {
-        self.wishes.push(Wish::Announce { name, data, lifetime });
+        self.effects.push(Effect::Announce { name, data, lifetime });
     }
 
-    /// Tells the embedder, by [`Event::ProtocolSaid`](crate::api::Event::ProtocolSaid).
+    /// Tells the embedder, by [`Event::ProtocolEvent`](crate::api::Event::ProtocolEvent).
     pub fn tell(&mut self, payload: Vec<u8>) {
-        self.wishes.push(Wish::Tell { payload });
+        self.effects.push(Effect::Tell { payload });
     }
 
     /// Calls back after this time; `None` takes an earlier wish back.
     pub fn timer(&mut self, after: impl Into<Option<Duration>>) {
-        self.wishes.push(Wish::Timer(after.into()));
+        self.effects.push(Effect::Timer(after.into()));
     }
 }

@@ -106,7 +106,7 @@ fn a_flood_stays_under_the_ceiling() {
     // Small caps, so that the flood reaches them all; no quota in its way.
     (limits.sessions, limits.unapproved, limits.unapproved_per_creator, limits.ended) = (20, 20, 20, 20);
     (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
-    limits.familiar = 10;
+    limits.prepared_keys = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
     (limits.advertisements, limits.resources, limits.resources_per_author) = (50, 50, 5);
     (limits.lookups_waiting, limits.searches, limits.reputations) = (50, 2, 50);

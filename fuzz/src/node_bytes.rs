@@ -4,7 +4,7 @@
 //! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
-    Command, Config, GossipId, Input, NewSession, OfferedId, OperationId, Output, RecordSequence, SignerFilter,
+    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter,
 };
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
@@ -167,7 +167,7 @@ impl Bench {
                 self.input(Input::Addresses(addresses));
             }
             14 => self.command(Command::Ban(peer(source))),
-            15 => self.command(Command::Pardon(peer(source))),
+            15 => self.command(Command::Unban(peer(source))),
             16 => self.wall = source.number(),
             17 => {
                 // More than any channel takes.
@@ -184,7 +184,7 @@ impl Bench {
                 let stored = source.flag().then(|| self.record(source));
                 let key = self.record_key(source, &bytes);
                 self.offers += 1;
-                self.input(Input::Offered { from: peer(source), id: OfferedId(self.offers), key, bytes, stored });
+                self.input(Input::PutRequested { from: peer(source), id: PutId(self.offers), key, bytes, stored });
             }
             20 => {
                 let command = discovery(source);

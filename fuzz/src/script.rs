@@ -160,7 +160,7 @@ fn step<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
         op::LINK => world.link(source.below(parties), source.below(parties)),
         op::PEER => {
             let (index, peer) = (source.below(parties), peer_of(source.below(parties + 1)));
-            world.command(index, if source.flag() { Command::Ban(peer) } else { Command::Pardon(peer) });
+            world.command(index, if source.flag() { Command::Ban(peer) } else { Command::Unban(peer) });
         }
         op::PUPPET_ANNOUNCES => puppetry::announce(world, source),
         op::PUPPET_JOINS => puppetry::join(world, source),

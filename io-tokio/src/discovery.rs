@@ -85,7 +85,7 @@ impl Handle {
 
     /// Tells one of the node's other protocols something, in its own words. What it has to say comes as events.
     pub async fn tell(&self, protocol: Label, payload: Vec<u8>) -> Result<(), HandleError> {
-        self.command(Command::Tell { protocol, payload }).await
+        self.command(Command::ProtocolCommand { protocol, payload }).await
     }
 
     /// Looks for resources of a kind, among those already known and in the DHT.

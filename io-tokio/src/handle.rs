@@ -233,14 +233,14 @@ impl Handle {
         self.request(Request::Dial { peer, addresses }).await
     }
 
-    /// Closes every connection to a peer and allows no new one, until it is pardoned.
+    /// Closes every connection to a peer and allows no new one, until it is unbanned.
     pub async fn ban(&self, peer: PeerId) -> Result<(), HandleError> {
         self.command(Command::Ban(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
     }
 
     /// Forgets what is held against a peer, and lets it connect again.
-    pub async fn pardon(&self, peer: PeerId) -> Result<(), HandleError> {
-        self.command(Command::Pardon(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
+    pub async fn unban(&self, peer: PeerId) -> Result<(), HandleError> {
+        self.command(Command::Unban(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
     }
 
     /// Everything that happens from now on.

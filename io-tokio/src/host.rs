@@ -10,7 +10,7 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{self, CommandId, Event, OfferedId, OperationId, RecordSequence, Refusal, Topic},
+    api::{self, CommandId, Event, OperationId, PutId, RecordSequence, Refusal, Topic},
     base::Bytes,
     host::Host,
     wire::{Address, PeerId, SessionId, merge_own},
@@ -165,7 +165,7 @@ impl Host for World {
         }
     }
 
-    fn pardon(&mut self, peer: PeerId) {
+    fn unban(&mut self, peer: PeerId) {
         if let Some(peer) = names::from_core(&peer) {
             self.network.unblock(peer);
         }
@@ -184,12 +184,12 @@ impl Host for World {
         self.network.dht_put(operation, key.as_bytes(), value, Some(lifetime));
     }
 
-    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+    fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         // Whether there was room is counted.
         let _stored = self.network.store_inbound(InboundRecordId(id.0), value.to_vec(), lifetime);
     }
 
-    fn discard(&mut self, id: OfferedId, refusal: Refusal) {
+    fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         self.network.refuse_inbound(InboundRecordId(id.0), refusal);
     }
 

@@ -4,7 +4,7 @@
 //! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
-use nelumbo_core::api::{Input, OfferedId, OperationId, Refusal};
+use nelumbo_core::api::{Input, OperationId, PutId, Refusal};
 
 use crate::{
     event::NodeEvent,
@@ -58,7 +58,7 @@ impl World {
         let stored = self.network.stored(&key).map(Into::into);
         match (names::to_core(source), String::from_utf8(key)) {
             (Some(from), Ok(key)) => {
-                Some(Input::Offered { from, id: OfferedId(id.0), key, bytes: value.into(), stored })
+                Some(Input::PutRequested { from, id: PutId(id.0), key, bytes: value.into(), stored })
             }
             _ => {
                 self.network.refuse_inbound(id, Refusal::RecordKey);

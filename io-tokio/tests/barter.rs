@@ -38,7 +38,7 @@ async fn tell(signer: &Signer, words: String) {
 /// Waits until the protocol says this.
 async fn says(signer: &mut Signer, words: String) {
     find(&mut signer.events, |event| match event {
-        NodeEvent::Core(Event::ProtocolSaid { protocol, payload }) if *protocol == barter() => {
+        NodeEvent::Core(Event::ProtocolEvent { protocol, payload }) if *protocol == barter() => {
             (*payload == words.as_bytes()).then_some(())
         }
         _ => None,
@@ -148,7 +148,7 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
     .await;
 
     let first = find(&mut alice.events, |event| match event {
-        NodeEvent::Core(Event::ProtocolSaid { payload, .. }) => Some(String::from_utf8_lossy(payload).into_owned()),
+        NodeEvent::Core(Event::ProtocolEvent { payload, .. }) => Some(String::from_utf8_lossy(payload).into_owned()),
         _ => None,
     })
     .await;

@@ -137,7 +137,7 @@ async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_pardoned() {
     .await;
     // The other node keeps trying, because it joined through this one.
     find(&mut signers[1].events, |event| matches!(event, NodeEvent::PeerDisconnected { .. }).then_some(())).await;
-    signers[0].handle.pardon(peer).await.expect("it was banned");
+    signers[0].handle.unban(peer).await.expect("it was banned");
     find(&mut signers[0].events, |event| {
         matches!(event, NodeEvent::PeerConnected { peer: back, .. } if *back == peer).then_some(())
     })

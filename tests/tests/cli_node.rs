@@ -153,11 +153,11 @@ fn peers_are_listed_banned_and_pardoned() {
     assert_eq!(fields(&stats["peers"]), ["blacklisted", "connected", "graylisted"]);
     assert_eq!((&stats["peers"]["blacklisted"], &stats["peers"]["connected"]), (&1.into(), &0.into()));
     let before = first.newest();
-    first.json(&["pardon", &second.peer]);
+    first.json(&["unban", &second.peer]);
     // It joined through this one, and keeps trying.
     first.wait_for_after(before, "signer-connected", &[("key", &second.key)]);
     assert_eq!(first.json(&["stats"])["peers"]["connected"], 1);
-    first.run(&["pardon", &second.peer]).assert_failed(1, &[&second.peer]);
+    first.run(&["unban", &second.peer]).assert_failed(1, &[&second.peer]);
     first.run(&["ban", "nobody"]).assert_refused(&["nobody", "peer id"]);
 
     let dht = &group.nodes[1].json(&["stats"])["dht"];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use nelumbo_core::crypto::Secp256k1;
-use nelumbo_core::evidence::{Evidence, judge};
+use nelumbo_core::evidence::{self, Evidence};
 use serde_json::json;
 
 use crate::failure::{Answer, Failure};
@@ -47,7 +47,7 @@ impl VerifyBlame {
         let evidence: Evidence = serde_json::from_str(&text).map_err(|error| {
             Failure::input(format_args!("{name} is no evidence: {error}"), "give the `evidence` of an event, unchanged")
         })?;
-        match judge(&Secp256k1, &evidence) {
+        match evidence::verify(&Secp256k1, &evidence) {
             Ok(conviction) if self.json => {
                 let mut object = json!(conviction);
                 object["guilty"] = json!(true);

@@ -83,7 +83,7 @@ impl Answers {
             Request::Confirm { session } => done(self.handle.confirm_broadcast(session).await),
             Request::Close { session } => done(self.handle.close(session).await),
             Request::Ban { peer } => done(self.handle.ban(peer_id(&peer)?).await),
-            Request::Pardon { peer } => done(self.handle.pardon(peer_id(&peer)?).await),
+            Request::Unban { peer } => done(self.handle.unban(peer_id(&peer)?).await),
             Request::Events { follow, after } => {
                 let after = if follow { after } else { Some(after.unwrap_or(0)) };
                 Ok(Answer::Events { follower: self.log.follow(after), follow })

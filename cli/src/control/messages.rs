@@ -90,7 +90,7 @@ pub(crate) enum Request {
     /// Close all connections to a peer, and allow none.
     Ban { peer: String },
     /// Forget what is held against a peer.
-    Pardon { peer: String },
+    Unban { peer: String },
     /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from now
     /// on, and without a number only that.
     Events { follow: bool, after: Option<u64> },

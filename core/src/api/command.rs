@@ -62,16 +62,16 @@ pub enum Command {
     /// Look for resources of a kind.
     FindResources(Label),
     /// Tell a protocol of this node's something, in its own words.
-    Tell {
+    ProtocolCommand {
         /// The protocol.
         protocol: Label,
         /// What.
         payload: Vec<u8>,
     },
-    /// Listen to a peer no more, until it is pardoned.
+    /// Listen to a peer no more, until it is unbanned.
     Ban(PeerId),
     /// Forget what is held against a peer.
-    Pardon(PeerId),
+    Unban(PeerId),
 }
 
 /// A session that is to be signed.
@@ -194,7 +194,7 @@ impl fmt::Display for CommandError {
             Self::TooManyResources => f.write_str("too many resources are announced; withdraw some first"),
             Self::UnknownProtocol(name) => write!(f, "no protocol {name} is registered"),
             Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
-            Self::TooManyPeers => f.write_str("too many peers are banned; pardon some first"),
+            Self::TooManyPeers => f.write_str("too many peers are banned; unban some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
             Self::Signer(error) => error.fmt(f),
         }

@@ -149,7 +149,7 @@ pub struct Limits {
     pub early_lifetime: Duration,
     /// Signers of sessions whose keys are prepared once they have signed some messages, 16 KiB each. When there are more,
     /// those who have been silent the longest are verified as anyone is.
-    pub familiar: usize,
+    pub prepared_keys: usize,
     /// How far a message may be behind the newest of its author, in its session and attempt.
     pub sequence_window: u64,
 }
@@ -193,7 +193,7 @@ impl Default for Limits {
             early: 1_000,
             early_per_author: 64,
             early_lifetime: Duration::from_secs(60),
-            familiar: 256,
+            prepared_keys: 256,
             sequence_window: 100,
         }
     }
@@ -212,7 +212,7 @@ mod size {
     /// A peer's account, connected or not.
     pub(super) const NEIGHBOUR: usize = 512;
     /// A prepared key.
-    pub(super) const FAMILIAR: usize = 16_384 + 512;
+    pub(super) const PREPARED_KEY: usize = 16_384 + 512;
     /// An advertisement's offer, or a resource's name, and the indices to them.
     pub(super) const ANNOUNCEMENT: usize = 2_048;
     /// A signer's place in what is said in public about a request.
@@ -238,7 +238,7 @@ impl Limits {
         let own = (self.sessions + self.resources_per_author + 16) * (MAX_GOSSIP + MAX_SIGNERS * size::LISTING);
         let waiting = self.protocol_waiting * (MAX_PAYLOAD + size::SMALL);
         let searches = self.searches * (self.advertisements + self.resources) * size::SMALL;
-        let familiar = self.familiar * size::FAMILIAR;
+        let prepared_keys = self.prepared_keys * size::PREPARED_KEY;
         let small = self.lookups
             + self.lookups_waiting
             + self.announcers
@@ -250,7 +250,7 @@ impl Limits {
             + presences
             + early
             + peers
-            + familiar
+            + prepared_keys
             + advertisements
             + resources
             + own

@@ -149,7 +149,7 @@ pub enum Event {
         refusal: Option<Refusal>,
     },
     /// What was held against this peer is forgotten.
-    PeerPardoned {
+    PeerUnbanned {
         /// The peer.
         peer: PeerId,
     },
@@ -206,7 +206,7 @@ pub enum Event {
         resource: ResourceId,
     },
     /// A protocol of this node's has something to say to the embedder, in its own words.
-    ProtocolSaid {
+    ProtocolEvent {
         /// The protocol.
         protocol: Label,
         /// What.
@@ -273,7 +273,7 @@ pub enum Event {
         session: SessionId,
         /// The signer.
         signer: PublicKey,
-        /// The proof, for [`judge`](crate::evidence::judge).
+        /// The proof, for [`verify`](crate::evidence::verify).
         evidence: Box<Evidence>,
     },
     /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is confirmed:

@@ -19,7 +19,7 @@ pub struct OperationId(pub u64);
 
 /// Names a record that a peer wants to be stored, so that the answer finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct OfferedId(pub u64);
+pub struct PutId(pub u64);
 
 /// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,13 +56,13 @@ pub enum Input {
     },
     /// A DHT lookup has ended; whatever it found has been reported.
     LookupFinished(OperationId),
-    /// A peer asks this node to store a DHT record; the host waits for [`Output::Keep`](super::Output::Keep) or
-    /// [`Output::Discard`](super::Output::Discard).
-    Offered {
+    /// A peer asks this node to store a DHT record; the host waits for [`Output::AcceptRecord`](super::Output::AcceptRecord) or
+    /// [`Output::RejectRecord`](super::Output::RejectRecord).
+    PutRequested {
         /// The peer at the other end of the connection.
         from: PeerId,
         /// The host's name for the record.
-        id: OfferedId,
+        id: PutId,
         /// The DHT key.
         key: String,
         /// The record's value.

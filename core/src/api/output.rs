@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::event::Event;
-use super::input::{GossipId, OfferedId, OperationId};
+use super::input::{GossipId, OperationId, PutId};
 use super::refusal::Refusal;
 use crate::base::{Bytes, Mono, shared};
 use crate::wire::{Address, Label, PeerId, SessionId};
@@ -111,10 +111,10 @@ pub enum Output {
     },
     /// No session needs this peer any more: the connection may be pruned.
     Release(PeerId),
-    /// Close all connections to this peer and accept none, until it is pardoned.
+    /// Close all connections to this peer and accept none, until it is unbanned.
     Ban(PeerId),
     /// Accept connections to this peer again.
-    Pardon(PeerId),
+    Unban(PeerId),
     /// Look for records under this key in the DHT.
     Lookup {
         /// The node's name for the lookup.
@@ -123,9 +123,9 @@ pub enum Output {
         key: String,
     },
     /// Store an offered record, for others to find; of a list it may have become more than was offered.
-    Keep {
+    AcceptRecord {
         /// The host's name for it.
-        id: OfferedId,
+        id: PutId,
         /// The value to store.
         #[serde(with = "shared")]
         value: Bytes,
@@ -133,9 +133,9 @@ pub enum Output {
         lifetime: Duration,
     },
     /// Do not store an offered record.
-    Discard {
+    RejectRecord {
         /// The host's name for it.
-        id: OfferedId,
+        id: PutId,
         /// Why.
         refusal: Refusal,
     },
@@ -177,7 +177,7 @@ pub enum TimerReason {
     /// A protocol has asked to be called back.
     Protocol(Label),
     /// Forget early messages whose session never came.
-    Early,
+    PendingMessages,
     /// A DHT lookup has taken too long.
     Lookup(OperationId),
     /// A session stands still: ask for what is missing.

@@ -36,15 +36,15 @@ pub(crate) mod option {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Input, OfferedId};
+    use crate::api::{Input, PutId};
     use crate::wire::PeerId;
 
     #[test]
     fn an_input_comes_back_as_it_was() {
         let from = PeerId::from_bytes(&[7]).expect("a name");
         for stored in [None, Some(Bytes::from([4, 5].as_slice()))] {
-            let (id, bytes) = (OfferedId(3), Bytes::from([1; 300].as_slice()));
-            let input = Input::Offered { from, id, key: "name".into(), bytes, stored };
+            let (id, bytes) = (PutId(3), Bytes::from([1; 300].as_slice()));
+            let input = Input::PutRequested { from, id, key: "name".into(), bytes, stored };
             let written = postcard::to_allocvec(&input).expect("memory");
             assert_eq!(postcard::from_bytes(&written), Ok(input));
         }

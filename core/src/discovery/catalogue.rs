@@ -6,7 +6,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::Seen;
+use super::InsertOutcome;
 use crate::base::Wall;
 use crate::crypto::PublicKey;
 use crate::wire::{Advertisement, Resource, rank};
@@ -62,16 +62,16 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
     }
 
     /// Whether an announcement of this time would change anything.
-    pub(crate) fn is_news(&self, name: &K, issued_at: Wall) -> bool {
+    pub(crate) fn is_newer(&self, name: &K, issued_at: Wall) -> bool {
         self.by_name.get(name).is_none_or(|known| known.issued_at() < issued_at)
     }
 
     /// Takes an announcement, if it is newer than what is here and there is room for it.
-    pub(crate) fn insert(&mut self, name: K, author: &PublicKey, item: T, now: Wall) -> Seen {
+    pub(crate) fn insert(&mut self, name: K, author: &PublicKey, item: T, now: Wall) -> InsertOutcome {
         match self.by_name.get_mut(&name) {
-            Some(known) if known.issued_at() >= item.issued_at() => Seen::Old,
+            Some(known) if known.issued_at() >= item.issued_at() => InsertOutcome::Old,
             Some(known) => {
-                let seen = if item.renews(known) { Seen::Renewed } else { Seen::New };
+                let seen = if item.renews(known) { InsertOutcome::Renewed } else { InsertOutcome::New };
                 *known = item;
                 seen
             }
@@ -82,14 +82,14 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
                 }
                 if self.by_name.len() >= self.capacity {
                     let Some(last) = self.ranked.last().filter(|last| **last > place).cloned() else {
-                        return Seen::Full;
+                        return InsertOutcome::Full;
                     };
                     self.by_name.remove(&last.1);
                     self.ranked.remove(&last);
                 }
                 self.ranked.insert(place);
                 self.by_name.insert(name, item);
-                Seen::New
+                InsertOutcome::New
             }
         }
     }
@@ -139,11 +139,11 @@ mod tests {
     fn the_newest_holds_whatever_the_order() {
         let mut catalogue = Catalogue::new(4, [1; 32]);
         let (key, now) = (key(1), Wall::from_millis(0));
-        assert_eq!(catalogue.insert(key, &key, resource(5, b"a"), now), Seen::New);
-        assert_eq!(catalogue.insert(key, &key, resource(5, b"b"), now), Seen::Old);
-        assert_eq!(catalogue.insert(key, &key, resource(4, b"b"), now), Seen::Old);
-        assert_eq!(catalogue.insert(key, &key, resource(6, b"a"), now), Seen::Renewed);
-        assert_eq!(catalogue.insert(key, &key, resource(7, b"b"), now), Seen::New);
+        assert_eq!(catalogue.insert(key, &key, resource(5, b"a"), now), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, &key, resource(5, b"b"), now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, &key, resource(4, b"b"), now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, &key, resource(6, b"a"), now), InsertOutcome::Renewed);
+        assert_eq!(catalogue.insert(key, &key, resource(7, b"b"), now), InsertOutcome::New);
         assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
         assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
     }

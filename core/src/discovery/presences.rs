@@ -11,7 +11,7 @@ use crate::wire::{PeerId, Presence};
 
 /// What became of an admitted presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum InsertOutcome {
     /// The key is new or has moved to another peer or address.
     New,
     /// Newer, but says the same.
@@ -48,15 +48,21 @@ impl Presences {
     }
 
     /// Whether a presence of this key and time would change anything.
-    pub(crate) fn is_news(&self, key: &PublicKey, issued_at: Wall) -> bool {
+    pub(crate) fn is_newer(&self, key: &PublicKey, issued_at: Wall) -> bool {
         self.by_key.get(key).is_none_or(|known| known.presence.issued_at < issued_at)
     }
 
     /// Takes a presence whose peer may hold as many keys.
-    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, is_first_hand: bool, keys: usize, now: Wall) -> Seen {
+    pub(crate) fn insert(
+        &mut self,
+        presence: Admitted<Presence>,
+        is_first_hand: bool,
+        keys: usize,
+        now: Wall,
+    ) -> InsertOutcome {
         let (key, presence, bytes) = presence.into_all();
-        if !self.is_news(&key, presence.issued_at) {
-            return Seen::Old;
+        if !self.is_newer(&key, presence.issued_at) {
+            return InsertOutcome::Old;
         }
         let known = self.by_key.get(&key).map(|known| &known.presence);
         let replaced = known.map(|known| known.peer);
@@ -66,11 +72,11 @@ impl Presences {
             self.drop_expired(now);
         }
         if replaced.is_none() && self.by_key.len() >= self.capacity {
-            return Seen::Full;
+            return InsertOutcome::Full;
         }
         if replaced != Some(presence.peer) && self.keys_of(&presence.peer).count() >= keys {
             let hearsay = self.keys_of(&presence.peer).find(|key| !self.by_key[key].is_first_hand).copied();
-            let Some(hearsay) = hearsay.filter(|_| is_first_hand) else { return Seen::Full };
+            let Some(hearsay) = hearsay.filter(|_| is_first_hand) else { return InsertOutcome::Full };
             self.by_key.remove(&hearsay);
             unlink(&mut self.by_peer, presence.peer, &hearsay);
         }
@@ -80,7 +86,7 @@ impl Presences {
         self.by_peer.entry(presence.peer).or_default().insert(key);
         let known = Known { presence, is_first_hand, digest: sha256(&[&bytes]), is_gossip: false };
         self.by_key.insert(key, known);
-        if is_renewal { Seen::Renewed } else { Seen::New }
+        if is_renewal { InsertOutcome::Renewed } else { InsertOutcome::New }
     }
 
     /// Whether gossip has brought this message, the newest presence of its author, for the first time. Those who are

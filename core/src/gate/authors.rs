@@ -14,7 +14,7 @@ pub(crate) type Claim = (PublicKey, [u8; 32], Signature);
 
 /// How many messages a signer has to send before its key is prepared. Preparing costs about as much as this many
 /// verifications under a prepared key save, so it is never worse than twice the best.
-const FAMILIAR_AFTER: u32 = 5;
+const PREPARE_AFTER: u32 = 5;
 
 /// A signer that has sent messages.
 struct Known<P> {
@@ -53,7 +53,7 @@ impl<V: Verifier> Authors<V> {
                 Some(known) => {
                     known.heard = self.heard;
                     known.messages = known.messages.saturating_add(1);
-                    if known.messages == FAMILIAR_AFTER {
+                    if known.messages == PREPARE_AFTER {
                         known.prepared = verifier.prepare(author);
                     }
                 }
@@ -117,12 +117,12 @@ mod tests {
     #[test]
     fn verdicts_stay_the_same_for_the_familiar_and_for_those_verified_ahead() {
         let mut authors = Authors::new(8);
-        for round in 0..3 * FAMILIAR_AFTER as u8 {
+        for round in 0..3 * PREPARE_AFTER as u8 {
             let claims: Vec<_> =
                 (1..=4).flat_map(|key| [true, false].map(|is_valid| claim(key, round, is_valid))).collect();
             if round % 2 == 0 {
                 authors.verify_ahead(&Secp256k1, claims.clone(), &[round; 32]);
-                let is_familiar = u32::from(round) >= FAMILIAR_AFTER;
+                let is_familiar = u32::from(round) >= PREPARE_AFTER;
                 assert_eq!(authors.verdicts.len(), if is_familiar { 0 } else { claims.len() });
             }
             for (index, claim) in claims.into_iter().enumerate() {
@@ -130,7 +130,7 @@ mod tests {
             }
             authors.forget_verdicts();
             assert!(authors.verdicts.is_empty());
-            assert_eq!(prepared(&authors).is_empty(), u32::from(round) + 1 < FAMILIAR_AFTER);
+            assert_eq!(prepared(&authors).is_empty(), u32::from(round) + 1 < PREPARE_AFTER);
         }
         authors.verify_ahead(&Secp256k1, Vec::from([claim(9, 0, true)]), &[1; 32]);
         assert!(authors.verdicts.is_empty(), "one alone is not verified for less");
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn only_signers_become_familiar_and_only_by_valid_signatures() {
         let mut authors = Authors::new(8);
-        for digest in 0..2 * FAMILIAR_AFTER as u8 {
+        for digest in 0..2 * PREPARE_AFTER as u8 {
             assert!(authors.verify(&Secp256k1, claim(1, digest, true), false));
             assert!(!authors.verify(&Secp256k1, claim(2, digest, false), true));
         }
@@ -151,7 +151,7 @@ mod tests {
     fn at_the_cap_the_silent_are_forgotten() {
         let mut authors = Authors::new(3);
         let hear = |authors: &mut Authors<_>, key| {
-            (0..FAMILIAR_AFTER as u8)
+            (0..PREPARE_AFTER as u8)
                 .for_each(|digest| assert!(authors.verify(&Secp256k1, claim(key, digest, true), true)));
         };
         (1..=3).for_each(|key| hear(&mut authors, key));

@@ -13,10 +13,10 @@ use crate::base::Mono;
 use crate::crypto::PublicKey;
 use crate::wire::{SessionId, SessionMessage};
 
-/// Early messages in order of arrival, bounded in all and per author. Each is small: of all steps only an announcement is
+/// PendingMessages messages in order of arrival, bounded in all and per author. Each is small: of all steps only an announcement is
 /// large, and an announcement is never early.
 #[derive(Debug)]
-pub(crate) struct Early {
+pub(crate) struct PendingMessages {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
     by_author: BTreeMap<PublicKey, usize>,
     capacity: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Early {
     lifetime: Duration,
 }
 
-impl Early {
+impl PendingMessages {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
             waiting: VecDeque::new(),

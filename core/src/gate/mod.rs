@@ -28,15 +28,15 @@ use crate::wire::{
 };
 
 pub(crate) use authors::{Authors, Claim};
-pub(crate) use early::Early;
-pub(crate) use neighbours::{Neighbours, Sentence};
+pub(crate) use early::PendingMessages;
+pub(crate) use neighbours::{Neighbours, Penalty};
 pub(crate) use policy::NoPolicy;
 pub use policy::{Policy, Review};
 use quota::Buckets;
-use records::Kept;
 pub(crate) use records::MAX_LIFETIME;
-use seen::SeenOnce;
-use window::Window;
+use records::RecordQuotas;
+use seen::ReplayCache;
+use window::ReplayWindow;
 
 /// The ways into a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl<T> Authentic<T> {
 
 /// A session's signers, by key, with what has been seen of each.
 #[derive(Debug)]
-struct Signers(Box<[(PublicKey, Window)]>);
+struct Signers(Box<[(PublicKey, ReplayWindow)]>);
 
 impl Signers {
     fn find(&self, author: &PublicKey) -> Result<usize, Refusal> {
@@ -134,14 +134,14 @@ pub(crate) struct Gate {
     config: Arc<Config>,
     own_key: PublicKey,
     windows: BTreeMap<SessionId, Signers>,
-    pub(crate) early: Early,
+    pub(crate) early: PendingMessages,
     pub(crate) neighbours: Neighbours,
     presences: Buckets<PublicKey>,
     advertisements: Buckets<PublicKey>,
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
-    protocol_messages: SeenOnce,
-    kept: Kept,
+    protocol_messages: ReplayCache,
+    kept: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
 }
@@ -152,13 +152,13 @@ impl Gate {
         Self {
             own_key,
             windows: BTreeMap::new(),
-            early: Early::new(limits),
+            early: PendingMessages::new(limits),
             neighbours: Neighbours::new(config.clone()),
             presences: Buckets::new(limits.presences),
             advertisements: Buckets::new(limits.advertisements),
             resources: Buckets::new(limits.resources),
-            protocol_messages: SeenOnce::new(limits.protocol_messages),
-            kept: Kept::new(limits),
+            protocol_messages: ReplayCache::new(limits.protocol_messages),
+            kept: RecordQuotas::new(limits),
             salt,
             announcements: Buckets::new(limits.announcers),
             config,
@@ -167,7 +167,7 @@ impl Gate {
 
     /// From now on the messages of this session are checked for replay.
     pub(crate) fn watch(&mut self, session: SessionId, signers: &[PublicKey]) {
-        let window = Window::new(self.config.limits.sequence_window);
+        let window = ReplayWindow::new(self.config.limits.sequence_window);
         self.windows.insert(session, Signers(signers.iter().map(|signer| (*signer, window)).collect()));
     }
 

@@ -24,7 +24,7 @@ const FADING: Duration = Duration::from_secs(10 * 60);
 
 /// What a neighbour's behaviour has led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sentence {
+pub(crate) enum Penalty {
     Graylisted { time: Duration },
     Blacklisted { time: Duration },
 }
@@ -114,7 +114,7 @@ impl Neighbours {
     }
 
     /// Holds a refusal against the neighbour that could have avoided it.
-    pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Sentence> {
+    pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Penalty> {
         let penalty = refusal.penalty();
         let limits = &self.config.limits;
         let neighbour = account(&mut self.by_peer, limits.neighbours, peer, now).filter(|_| penalty > 0)?;
@@ -123,23 +123,23 @@ impl Neighbours {
             let time = BLACKLIST_FOR.saturating_mul((1 << neighbour.bans.min(16)).min(LONGEST_BAN));
             neighbour.bans += 1;
             (neighbour.standing, neighbour.until) = (Standing::Blacklisted, Some(now.after(time)));
-            Some(Sentence::Blacklisted { time })
+            Some(Penalty::Blacklisted { time })
         } else if neighbour.penalty >= limits.graylist_at && neighbour.standing == Standing::Good {
             (neighbour.standing, neighbour.until) = (Standing::Graylisted, Some(now.after(GRAYLIST_FOR)));
-            Some(Sentence::Graylisted { time: GRAYLIST_FOR })
+            Some(Penalty::Graylisted { time: GRAYLIST_FOR })
         } else {
             None
         }
     }
 
-    /// Bans a peer by hand, until it is pardoned. False when there is no room to remember it.
+    /// Bans a peer by hand, until it is unbanned. False when there is no room to remember it.
     pub(crate) fn ban(&mut self, peer: &PeerId, now: Mono) -> bool {
         let neighbour = account(&mut self.by_peer, self.config.limits.neighbours, peer, now);
         neighbour.map(|neighbour| (neighbour.standing, neighbour.until) = (Standing::Blacklisted, None)).is_some()
     }
 
     /// Forgets everything that is held against a peer. False when there was nothing.
-    pub(crate) fn pardon(&mut self, peer: &PeerId) -> bool {
+    pub(crate) fn unban(&mut self, peer: &PeerId) -> bool {
         self.by_peer.remove(peer).is_some_and(|neighbour| !neighbour.is_forgettable())
     }
 

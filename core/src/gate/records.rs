@@ -16,14 +16,14 @@ use super::{Channel, Gate};
 use crate::api::{Limits, Quota, Refusal};
 use crate::base::{Bytes, Map, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
-use crate::wire::{Body, Entry, Label, Log, Message, PeerId, RecordKey};
+use crate::wire::{Body, Entry, Label, MergeSet, Message, PeerId, RecordKey};
 
 /// Nothing stays announced for longer than this.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What is kept of whom, and how much each peer may still hand over.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct RecordQuotas {
     by_author: Map<PublicKey, Map<RecordKey, Wall>>,
     count: usize,
     capacity: usize,
@@ -33,7 +33,7 @@ pub(super) struct Kept {
     per_peer: Quota,
 }
 
-impl Kept {
+impl RecordQuotas {
     pub(super) const fn new(limits: &Limits) -> Self {
         Self {
             by_author: Map::new(),
@@ -94,7 +94,7 @@ impl Kept {
 
 impl Gate {
     /// What is to be stored under this key, and for how long, after a peer has offered a record.
-    pub(crate) fn judge_record<V: Verifier>(
+    pub(crate) fn validate_put<V: Verifier>(
         &mut self,
         verifier: &V,
         from: &PeerId,
@@ -104,8 +104,8 @@ impl Gate {
         if stored.as_ref() == Some(&bytes) {
             return Err(Refusal::Duplicate);
         }
-        if Log::is_meant(&bytes) {
-            return self.judge_log(verifier, from, (key, &bytes, stored.as_deref()), now);
+        if MergeSet::is_meant(&bytes) {
+            return self.validate_merge_set(verifier, from, (key, &bytes, stored.as_deref()), now);
         }
         let message = self.decode(Channel::Record, bytes.clone())?;
         let author = message.unsigned.author;
@@ -137,15 +137,15 @@ impl Gate {
         Ok((bytes, expires_at.since(now.wall)))
     }
 
-    fn judge_log<V: Verifier>(
+    fn validate_merge_set<V: Verifier>(
         &mut self,
         verifier: &V,
         from: &PeerId,
         (key, bytes, stored): (&str, &[u8], Option<&[u8]>),
         now: Now,
     ) -> Result<(Bytes, Duration), Refusal> {
-        let offered = Log::decode(key, bytes).ok_or(Refusal::Malformed)?;
-        let mut log = stored.and_then(|stored| Log::decode(key, stored)).unwrap_or_default();
+        let offered = MergeSet::decode(key, bytes).ok_or(Refusal::Malformed)?;
+        let mut log = stored.and_then(|stored| MergeSet::decode(key, stored)).unwrap_or_default();
         let before = log.encode();
         let news = offered.into_entries().filter(|entry| !log.has(&entry.message.bytes));
         let news: Vec<_> = news.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();

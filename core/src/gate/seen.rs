@@ -8,13 +8,13 @@ use crate::crypto::sha256;
 
 /// Digests with the time after which their messages are no longer fresh, bounded in number.
 #[derive(Debug)]
-pub(super) struct SeenOnce {
+pub(super) struct ReplayCache {
     digests: BTreeSet<[u8; 32]>,
     by_time: BTreeSet<(Wall, [u8; 32])>,
     capacity: usize,
 }
 
-impl SeenOnce {
+impl ReplayCache {
     pub(super) const fn new(capacity: usize) -> Self {
         Self { digests: BTreeSet::new(), by_time: BTreeSet::new(), capacity }
     }
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {
         let at = Wall::from_millis;
-        let mut seen = SeenOnce::new(2);
+        let mut seen = ReplayCache::new(2);
         assert_eq!(seen.take(b"a", at(10), at(0)), Ok(()));
         assert_eq!(seen.take(b"a", at(10), at(10)), Err(Refusal::Duplicate));
         assert_eq!(seen.take(b"b", at(20), at(0)), Ok(()));

@@ -8,7 +8,7 @@ use crate::api::Refusal;
 
 /// What has been seen of one signer in one session.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub(crate) struct ReplayWindow {
     attempt: u32,
     newest: u64,
     // Bit k stands for `newest - k`.
@@ -16,7 +16,7 @@ pub(crate) struct Window {
     reach: u8,
 }
 
-impl Window {
+impl ReplayWindow {
     /// A window that reaches `reach` numbers down; at most 127.
     pub(crate) fn new(reach: u64) -> Self {
         Self { attempt: 0, newest: 0, seen: 0, reach: reach.min(127) as u8 }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn reordering_within_the_reach_loses_nothing_and_repeats_nothing() {
-        let mut window = Window::new(100);
+        let mut window = ReplayWindow::new(100);
         for sequence in (1..=100).rev() {
             assert_eq!(window.take(1, sequence), Ok(()), "{sequence}");
             assert_eq!(window.take(1, sequence), Err(Refusal::Duplicate), "{sequence}");
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_new_attempt_counts_afresh_and_ends_the_old_one() {
-        let mut window = Window::new(100);
+        let mut window = ReplayWindow::new(100);
         window.take(1, 7).unwrap();
         assert_eq!(window.take(2, 1), Ok(()));
         assert_eq!(window.take(1, 8), Err(Refusal::StaleAttempt));
@@ -93,7 +93,7 @@ mod tests {
 
     quickcheck! {
         fn no_number_is_taken_twice(sequences: alloc::vec::Vec<u8>) -> bool {
-            let mut window = Window::new(100);
+            let mut window = ReplayWindow::new(100);
             let mut taken = BTreeSet::new();
             sequences.into_iter().all(|sequence| {
                 window.take(1, u64::from(sequence)).is_err() || taken.insert(sequence)

@@ -26,8 +26,8 @@ pub(crate) struct SessionRecord {
     pub(crate) attempt: u32,
     /// Whether the nonce of that attempt has signed.
     pub(crate) spent: bool,
-    /// In how many lives this node has said something in the session. Sequence numbers of each begin above all others.
-    pub(crate) lives: u32,
+    /// In how many incarnation this node has said something in the session. Sequence numbers of each begin above all others.
+    pub(crate) incarnation: u32,
     pub(crate) end: Option<End>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Remembered {
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
     /// The signed message that tells a signer who has missed it.
-    pub(crate) last_word: Option<Vec<u8>>,
+    pub(crate) final_message: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

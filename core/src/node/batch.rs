@@ -20,7 +20,7 @@ impl<V: Verifier> Node<V> {
     pub fn handle_many(&mut self, now: Now, inputs: Vec<Input>) {
         let claims = self.claims(self.now.mono.max(now.mono), &inputs);
         if claims.len() > 1 {
-            let entropy = self.weights.bytes32();
+            let entropy = self.batch_entropy.bytes32();
             self.authors.verify_ahead(&self.verifier, claims, &entropy);
         }
         inputs.into_iter().for_each(|input| self.handle(now, input));

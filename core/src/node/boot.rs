@@ -79,7 +79,7 @@ impl<V: Verifier> Node<V> {
         let salt = entropy.stream("ranks").bytes32();
         let mut node = Self {
             gate: Gate::new(config.clone(), own_key, salt),
-            authors: Authors::new(limits.familiar),
+            authors: Authors::new(limits.prepared_keys),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences),
             own_key,
@@ -87,7 +87,7 @@ impl<V: Verifier> Node<V> {
             signer,
             verifier,
             entropy: entropy.stream("node"),
-            weights: entropy.stream("weights"),
+            batch_entropy: entropy.stream("batch_entropy"),
             now,
             connected: BTreeSet::new(),
             shown: Map::new(),
@@ -145,11 +145,11 @@ impl<V: Verifier> Node<V> {
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| BootError::Keys(id))?;
-        let (session, news) = self.in_context(|context| Session::resume(context, record, keys, me));
+        let (session, effects) = self.in_context(|context| Session::resume(context, record, keys, me));
         let definition = session.definition().clone();
         let is_listed = definition.is_listed && !session.phase().has_ended() && me == usize::from(definition.creator);
         self.adopt(session);
-        self.settle(id, news);
+        self.settle(id, effects);
         if is_listed {
             let _listed = self.list_request(&definition);
         }

@@ -12,26 +12,26 @@ use core::time::Duration;
 
 use super::Node;
 use crate::api::{
-    Command, CommandError, CommandId, Event, OfferedId, OperationId, Output, Refusal, SignerFilter, TimerReason, Topic,
+    Command, CommandError, CommandId, Event, OperationId, Output, PutId, Refusal, SignerFilter, TimerReason, Topic,
 };
 use crate::base::{Bytes, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
-use crate::discovery::{Goal, Listed, Search, Seen};
+use crate::discovery::{Goal, InsertOutcome, Listed, Search};
 use crate::gate::{Admitted, Channel, MAX_LIFETIME};
 use crate::journal::{self, Record};
 use crate::wire::{
-    Advertisement, Body, Data, Definition, Label, List, Listing, Log, MAX_GOSSIP, Message, Offer, PRESENCE_TOPIC,
+    Advertisement, Body, Data, Definition, Label, List, Listing, MAX_GOSSIP, MergeSet, Message, Offer, PRESENCE_TOPIC,
     PeerId, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
 };
 
 /// Something that this node announces, as it is stored in the DHT.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(super) struct PublishedRecord {
     value: Bytes,
     expires_at: Wall,
 }
 
-impl Own {
+impl PublishedRecord {
     fn store(&self, key: &RecordKey, now: Wall) -> Output {
         Output::Store { key: key.to_string(), value: self.value.clone(), lifetime: self.expires_at.since(now) }
     }
@@ -159,8 +159,8 @@ impl<V: Verifier> Node<V> {
         let (key, expires_at) = (RecordKey::of_entry(&listing.list, &self.own_key), listing.expires_at);
         let entry = seal(self.signer.as_mut(), self.config.network, Body::Listing(listing))?;
         let value = match self.own.get(&key) {
-            Some(own) => merge_own(&own.value, &Log::of(entry)).into(),
-            None => Log::of(entry),
+            Some(own) => merge_own(&own.value, &MergeSet::of(entry)).into(),
+            None => MergeSet::of(entry),
         };
         self.announce(key, value, expires_at);
         Ok(())
@@ -168,7 +168,7 @@ impl<V: Verifier> Node<V> {
 
     /// Puts something into the DHT, now or when there is one, and again from time to time.
     pub(super) fn announce(&mut self, key: RecordKey, value: Bytes, expires_at: Wall) {
-        let own = Own { value, expires_at };
+        let own = PublishedRecord { value, expires_at };
         if self.routes.any() {
             self.outbox.push(own.store(&key, self.now.wall));
         }
@@ -254,9 +254,9 @@ impl<V: Verifier> Node<V> {
         for key in keys {
             let record = RecordKey::of_entry(&List::Requests(key), &self.own_key);
             let Some(own) = self.own.remove(&record) else { continue };
-            let rest = Log::decode(&record.to_string(), &own.value);
+            let rest = MergeSet::decode(&record.to_string(), &own.value);
             if let Some(rest) = rest.and_then(|log| log.without(self.own_key, name.clone())) {
-                self.own.insert(record, Own { value: rest.encode().into(), ..own });
+                self.own.insert(record, PublishedRecord { value: rest.encode().into(), ..own });
             }
         }
     }
@@ -304,13 +304,13 @@ impl<V: Verifier> Node<V> {
         let _known = self.on_presence(advertisement.presence(), is_first_hand);
         let advertisement = advertisement.into_parts().1;
         match self.advertisements.insert(key, &key, advertisement.clone(), self.now.wall) {
-            Seen::Old => return Err(Refusal::Duplicate),
-            Seen::Full => return Err(Refusal::Full),
-            Seen::Renewed => {}
-            Seen::New if advertisement.offer.is_none() => {
+            InsertOutcome::Old => return Err(Refusal::Duplicate),
+            InsertOutcome::Full => return Err(Refusal::Full),
+            InsertOutcome::Renewed => {}
+            InsertOutcome::New if advertisement.offer.is_none() => {
                 self.outbox.push(Output::Event(Event::SignerWithdrawn { key }));
             }
-            Seen::New => {
+            InsertOutcome::New => {
                 let advertisement = Box::new(advertisement);
                 self.outbox.push(Output::Event(Event::SignerDiscovered { key, advertisement }));
             }
@@ -327,10 +327,10 @@ impl<V: Verifier> Node<V> {
             return Err(Refusal::AuthorQuota);
         }
         match self.resources.insert(id.clone(), &author, resource, self.now.wall) {
-            Seen::Old => return Err(Refusal::Duplicate),
-            Seen::Full => return Err(Refusal::Full),
-            Seen::Renewed => {}
-            Seen::New => {
+            InsertOutcome::Old => return Err(Refusal::Duplicate),
+            InsertOutcome::Full => return Err(Refusal::Full),
+            InsertOutcome::Renewed => {}
+            InsertOutcome::New => {
                 self.outbox.push(Output::Event(Event::ResourceDiscovered { resource: id.clone() }));
                 self.show_resource(&id);
             }
@@ -351,15 +351,15 @@ impl<V: Verifier> Node<V> {
     }
 
     /// A peer asks for a record to be stored. Nobody is blamed for one that is not.
-    pub(super) fn on_offered(&mut self, from: &PeerId, id: OfferedId, key: &str, bytes: Bytes, stored: Option<Bytes>) {
+    pub(super) fn on_offered(&mut self, from: &PeerId, id: PutId, key: &str, bytes: Bytes, stored: Option<Bytes>) {
         let charged = self.gate.neighbours.charge(from, Channel::Record, bytes.len(), self.now.mono);
         let judged =
-            charged.and_then(|()| self.gate.judge_record(&self.verifier, from, (key, bytes, stored), self.now));
+            charged.and_then(|()| self.gate.validate_put(&self.verifier, from, (key, bytes, stored), self.now));
         match judged {
-            Ok((value, lifetime)) => self.outbox.push(Output::Keep { id, value, lifetime }),
+            Ok((value, lifetime)) => self.outbox.push(Output::AcceptRecord { id, value, lifetime }),
             Err(refusal) => {
                 self.refusals.count(refusal);
-                self.outbox.push(Output::Discard { id, refusal });
+                self.outbox.push(Output::RejectRecord { id, refusal });
             }
         }
     }
@@ -413,7 +413,7 @@ impl<V: Verifier> Node<V> {
 
     pub(super) fn on_found(&mut self, operation: OperationId, bytes: Bytes) -> Result<(), Refusal> {
         let sought = self.lookups.get(operation).ok_or(Refusal::Unasked)?.clone();
-        if Log::is_meant(&bytes) {
+        if MergeSet::is_meant(&bytes) {
             return self.on_log(&sought, &bytes);
         }
         let message = self.gate.decode(Channel::Record, bytes)?;
@@ -429,14 +429,14 @@ impl<V: Verifier> Node<V> {
 
     /// A directory says who announces what: each entry is verified, and then what it points to.
     fn on_log(&mut self, sought: &RecordKey, bytes: &[u8]) -> Result<(), Refusal> {
-        let log = Log::decode(&sought.to_string(), bytes).ok_or(Refusal::Malformed)?;
+        let log = MergeSet::decode(&sought.to_string(), bytes).ok_or(Refusal::Malformed)?;
         for entry in log.into_entries() {
             let author = entry.message.unsigned.author;
             let listing = &entry.listing;
             let Some(target) = target(&author, listing).filter(|_| author != self.own_key) else { continue };
             let is_new = match &target {
-                RecordKey::Advertisement(key) => self.advertisements.is_news(key, listing.issued_at),
-                RecordKey::Resource(id) => self.resources.is_news(id, listing.issued_at),
+                RecordKey::Advertisement(key) => self.advertisements.is_newer(key, listing.issued_at),
+                RecordKey::Resource(id) => self.resources.is_newer(id, listing.issued_at),
                 RecordKey::Request(id) => self.sessions.get(id).is_none() && !self.sessions.is_closed(id),
                 RecordKey::Presence(_) | RecordKey::List(..) => false,
             };

@@ -1,4 +1,4 @@
-//! The other protocols of this node: who they are, and how their wishes come true.
+//! The other protocols of this node: who they are, and how their effects come true.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -9,7 +9,7 @@ use crate::api::{CommandError, Event, Output, Refusal, TimerReason};
 use crate::base::{Bytes, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::gate::Admitted;
-use crate::protocol::{Protocol, ProtocolContext, Wish};
+use crate::protocol::{Effect, Protocol, ProtocolContext};
 use crate::wire::{Body, Label, MAX_PAYLOAD, PeerId, ProtocolMessage, ResourceId, seal};
 
 /// All protocols, and the messages that wait for their receivers.
@@ -106,23 +106,23 @@ impl<V: Verifier> Node<V> {
         name: &Label,
         tell: impl FnOnce(&mut dyn Protocol, &mut ProtocolContext),
     ) -> Option<()> {
-        let mut context = ProtocolContext { now: self.now, own_key: self.own_key, wishes: Vec::new() };
+        let mut context = ProtocolContext { now: self.now, own_key: self.own_key, effects: Vec::new() };
         tell(self.protocols.by_name.get_mut(name)?.as_mut(), &mut context);
-        for wish in context.wishes {
+        for wish in context.effects {
             match wish {
-                Wish::Send { to, payload } => self.send_for(name, to, payload),
-                Wish::Announce { name: resource, data, lifetime } => {
+                Effect::Send { to, payload } => self.send_for(name, to, payload),
+                Effect::Announce { name: resource, data, lifetime } => {
                     if let Err(error) = self.announce_resource(name.clone(), resource, data, lifetime) {
                         tracing::warn!(protocol = %name, %error, "not announced");
                     }
                 }
-                Wish::Tell { payload } => {
-                    self.outbox.push(Output::Event(Event::ProtocolSaid { protocol: name.clone(), payload }));
+                Effect::Tell { payload } => {
+                    self.outbox.push(Output::Event(Event::ProtocolEvent { protocol: name.clone(), payload }));
                 }
-                Wish::Timer(Some(after)) => {
+                Effect::Timer(Some(after)) => {
                     self.timers.set(TimerReason::Protocol(name.clone()), self.now.mono.after(after));
                 }
-                Wish::Timer(None) => self.timers.cancel(&TimerReason::Protocol(name.clone())),
+                Effect::Timer(None) => self.timers.cancel(&TimerReason::Protocol(name.clone())),
             }
         }
         Some(())

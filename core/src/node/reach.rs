@@ -8,7 +8,7 @@ use super::Node;
 use crate::api::{Event, Output, RecordSequence, Refusal, TimerReason, Topic};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Verifier};
-use crate::discovery::Seen;
+use crate::discovery::InsertOutcome;
 use crate::gate::Admitted;
 use crate::session::Reach;
 use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, RecordKey, SessionId, seal};
@@ -18,7 +18,7 @@ pub(super) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
 
 /// When a connected peer was last shown this node's presence, and how long it is not shown again.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct PresenceBackoff {
     at: Mono,
     pause: Duration,
 }
@@ -49,9 +49,9 @@ impl<V: Verifier> Node<V> {
         let before = self.peer_of(&key).filter(|peer| self.connected.contains(peer));
         let keys = self.policy.keys_per_peer(&peer, self.config.limits.keys_per_peer);
         match self.presences.insert(presence, is_first_hand, keys, self.now.wall) {
-            Seen::Old => return Err(Refusal::Duplicate),
-            Seen::Full => return Err(Refusal::Full),
-            Seen::New | Seen::Renewed => {}
+            InsertOutcome::Old => return Err(Refusal::Duplicate),
+            InsertOutcome::Full => return Err(Refusal::Full),
+            InsertOutcome::New | InsertOutcome::Renewed => {}
         }
         if self.connected.contains(&peer) {
             if before != Some(peer) {
@@ -68,7 +68,7 @@ impl<V: Verifier> Node<V> {
         self.show_signer(key, peer, true);
         let confirmed = self.sessions.confirmed_with(&key, self.now.mono, self.config.broadcast_timeout);
         for id in self.sessions.live_with(&key).chain(confirmed).collect::<Vec<SessionId>>() {
-            if self.is_silent(&id) {
+            if self.awaits_journal(&id) {
                 // What waits for the disk will reach it, and the next stall asks for the rest.
                 continue;
             }
@@ -129,8 +129,8 @@ impl<V: Verifier> Node<V> {
         let (now, stall) = (self.now.mono, self.config.stall);
         let next = match self.shown.get(&to) {
             Some(shown) if now.since(shown.at) < shown.pause => return,
-            Some(shown) => Shown { at: now, pause: shown.pause.saturating_mul(2).min(self.config.stall_max) },
-            None => Shown { at: now, pause: stall },
+            Some(shown) => PresenceBackoff { at: now, pause: shown.pause.saturating_mul(2).min(self.config.stall_max) },
+            None => PresenceBackoff { at: now, pause: stall },
         };
         if let Some(bytes) = self.own_presence.clone().filter(|_| self.connected.contains(&to)) {
             self.shown.insert(to, next);
@@ -200,7 +200,7 @@ impl<V: Verifier> Node<V> {
         self.own_presence = Some(bytes.clone());
         self.is_presence_gossip = self.routes.any();
         for to in &self.connected {
-            self.shown.insert(*to, Shown { at: self.now.mono, pause: self.config.stall });
+            self.shown.insert(*to, PresenceBackoff { at: self.now.mono, pause: self.config.stall });
             self.outbox.push(Output::Send { to: *to, bytes: bytes.clone() });
         }
         self.outbox.push(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes: bytes.clone() });

@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::fingerprint::origin;
 use super::machine::Session;
-use super::{Context, News, SessionTimer};
+use super::{Context, Effect, SessionTimer};
 use crate::api::{CommandError, Event, Phase, Refusal};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Signature, Verifier};
@@ -30,14 +30,14 @@ pub(super) struct Ending {
 impl Ending {
     /// See `fingerprint`.
     pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
-        if let Some(End { outcome, last_word }) = &self.end {
+        if let Some(End { outcome, final_message }) = &self.end {
             match outcome {
                 Outcome::Complete { signature, attempt, confirmed, .. } => {
                     write!(text, " complete {signature} {attempt} {confirmed}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
             }
-            write!(text, " {:?}", last_word.as_ref().map(|bytes| origin(&bytes.as_slice().into())))?;
+            write!(text, " {:?}", final_message.as_ref().map(|bytes| origin(&bytes.as_slice().into())))?;
         }
         if let Some(failover) = &self.failover {
             write!(text, " {failover:?} {:?}", now.since(self.completed_at))?;
@@ -88,14 +88,20 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn end_with(&mut self, context: &mut Context<'_, V>, outcome: Outcome, last_word: Option<&Bytes>, phase: Phase) {
+    fn end_with(
+        &mut self,
+        context: &mut Context<'_, V>,
+        outcome: Outcome,
+        final_message: Option<&Bytes>,
+        phase: Phase,
+    ) {
         self.forget_nonce(context);
         // A session that was never approved leaves nothing behind, unless this node has refused it: then it has said
         // something, which a restart must not forget.
         let is_ours = matches!(&outcome, Outcome::Aborted { by, .. } if *by == self.definition.keys[self.me]);
         let was_approved = self.phase != Phase::Announced;
         self.live = None;
-        self.ending.end = Some(End { outcome, last_word: last_word.map(|bytes| bytes.to_vec()) });
+        self.ending.end = Some(End { outcome, final_message: final_message.map(|bytes| bytes.to_vec()) });
         if was_approved || is_ours {
             self.record(context);
         }
@@ -109,7 +115,7 @@ impl<V: Verifier> Session<V> {
         self.live = None;
         if let Outcome::Complete { .. } = end.outcome {
             // It has a number of a life before, which is too old for whoever hears anything of this one first.
-            end.last_word = None;
+            end.final_message = None;
         }
         self.phase = match end.outcome {
             Outcome::Complete { .. } => Phase::Complete,
@@ -225,20 +231,20 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn confirmation(&self, now: Mono, timeout: core::time::Duration) -> Option<&Bytes> {
         let signers = u32::try_from(self.definition.keys.len()).expect("the wire bounds the signers");
         let turns = timeout.saturating_mul(signers);
-        let is_news = self.phase == Phase::Complete && now.since(self.ending.completed_at) < turns;
-        self.ending.confirmation.as_ref().filter(|_| is_news)
+        let is_newer = self.phase == Phase::Complete && now.since(self.ending.completed_at) < turns;
+        self.ending.confirmation.as_ref().filter(|_| is_newer)
     }
 
-    pub(super) fn send_last_words(&mut self, context: &mut Context<'_, V>, to: usize) {
-        if let Some(End { outcome: Outcome::Complete { signature, .. }, last_word: None }) = self.ending.end {
+    pub(super) fn send_final_message(&mut self, context: &mut Context<'_, V>, to: usize) {
+        if let Some(End { outcome: Outcome::Complete { signature, .. }, final_message: None }) = self.ending.end {
             let bytes = self.seal(context, Content::Finalized { signature }).ok();
-            self.ending.end.as_mut().expect("it has ended").last_word = bytes.map(|bytes| bytes.to_vec());
+            self.ending.end.as_mut().expect("it has ended").final_message = bytes.map(|bytes| bytes.to_vec());
         }
-        if let Some(End { last_word: Some(bytes), .. }) = &self.ending.end {
-            context.news.push(News::Send(to, bytes.as_slice().into()));
+        if let Some(End { final_message: Some(bytes), .. }) = &self.ending.end {
+            context.effects.push(Effect::Send(to, bytes.as_slice().into()));
         }
         if let Some(bytes) = &self.ending.confirmation {
-            context.news.push(News::Send(to, bytes.clone()));
+            context.effects.push(Effect::Send(to, bytes.clone()));
         }
     }
 

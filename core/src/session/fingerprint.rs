@@ -1,7 +1,7 @@
 //! All that decides what a session does next, as a text: for model checkers, which must see when different orders of
 //! events have led to the same state.
 //!
-//! Times count from now. Left out is what only tells messages apart: sequence numbers, lives, encodings.
+//! Times count from now. Left out is what only tells messages apart: sequence numbers, incarnation, encodings.
 
 use core::fmt::{self, Write};
 

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
-use super::{Context, News, Reach, SessionTimer};
+use super::{Context, Effect, Reach, SessionTimer};
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
@@ -29,7 +29,7 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) phase: Phase,
     pub(super) spent: bool,
     sequence: u64,
-    lives: u32,
+    incarnation: u32,
     /// Whether the journal knows of this life.
     pub(super) is_alive: bool,
     /// What a session needs that has not ended.
@@ -80,7 +80,7 @@ impl<V: Verifier> Session<V> {
             phase: Phase::Announced,
             spent: false,
             sequence: 0,
-            lives: 0,
+            incarnation: 0,
             is_alive: true,
             live: Some(live),
             ending: Ending::default(),
@@ -111,9 +111,9 @@ impl<V: Verifier> Session<V> {
         let now = context.now.mono;
         let mut session = Self::new(record.definition, keys, me, record.attempt, now);
         session.spent = record.spent;
-        session.lives = record.lives.saturating_add(1);
+        session.incarnation = record.incarnation.saturating_add(1);
         session.is_alive = false;
-        session.sequence = u64::from(session.lives) << 32;
+        session.sequence = u64::from(session.incarnation) << 32;
         session.phase = Phase::Failed;
         match record.end {
             Some(end) => session.resume_end(context, end),
@@ -177,7 +177,7 @@ impl<V: Verifier> Session<V> {
         if self.phase.has_ended() {
             // Whoever still works on the session has missed how it ended.
             if !matches!(content, Content::Finalized { .. } | Content::Abort { .. }) {
-                self.send_last_words(context, from);
+                self.send_final_message(context, from);
             }
             return Err(Refusal::Ended);
         }
@@ -285,11 +285,11 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn record(&self, context: &mut Context<'_, V>) {
-        context.news.push(News::Record(Box::new(SessionRecord {
+        context.effects.push(Effect::Record(Box::new(SessionRecord {
             definition: self.definition.clone(),
             attempt: self.number,
             spent: self.spent,
-            lives: self.lives,
+            incarnation: self.incarnation,
             end: self.ending.end().cloned(),
         })));
     }
@@ -301,7 +301,7 @@ impl<V: Verifier> Session<V> {
 
     pub(super) fn broadcast(&self, context: &mut Context<'_, V>, bytes: &Bytes) {
         let others = (0..self.definition.keys.len()).filter(|index| *index != self.me);
-        context.news.extend(others.map(|index| News::Send(index, bytes.clone())));
+        context.effects.extend(others.map(|index| Effect::Send(index, bytes.clone())));
     }
 
     /// Something has happened, so that there is no need to ask for a while.

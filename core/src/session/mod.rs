@@ -4,7 +4,7 @@
 //! and partial signatures to a signature, `ending` knows how a session ends and whose turn it is to broadcast, `resync`
 //! lets signers who missed something catch up, `sessions` is the table of all of them.
 //!
-//! A machine never touches the network, the journal or the embedder: it returns [`News`], and `Node` routes them.
+//! A machine never touches the network, the journal or the embedder: it returns [`Effect`], and `Node` routes them.
 
 mod attempt;
 mod ending;
@@ -29,7 +29,7 @@ pub(crate) use sessions::Sessions;
 
 /// What a session wants to happen, in order. Sends and events after a record wait until it is durable.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum Effect {
     /// Remember this.
     Record(Box<SessionRecord>),
     /// Send a message to the signer with this index.
@@ -64,17 +64,17 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
-    /// For the weights of batches, which nobody else may foresee.
-    pub(crate) weights: &'a mut Entropy,
-    pub(crate) news: Vec<News>,
+    /// For the batch_entropy of batches, which nobody else may foresee.
+    pub(crate) batch_entropy: &'a mut Entropy,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl<V: Verifier> Context<'_, V> {
     fn event(&mut self, event: Event) {
-        self.news.push(News::Event(event));
+        self.effects.push(Effect::Event(event));
     }
 
     fn timer(&mut self, timer: SessionTimer, after: impl Into<Option<Duration>>) {
-        self.news.push(News::Timer(timer, after.into()));
+        self.effects.push(Effect::Timer(timer, after.into()));
     }
 }

@@ -5,7 +5,7 @@
 //! by using it. Everything is sent in its first, signed form, so that a duplicate costs the receiver next to nothing.
 
 use super::machine::Session;
-use super::{Context, News, SessionTimer};
+use super::{Context, Effect, SessionTimer};
 use crate::api::{AttemptFailure, Phase};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
@@ -49,7 +49,7 @@ impl<V: Verifier> Session<V> {
             self.ask(context, index, status.as_ref());
         }
         if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
-            context.news.push(News::Send(index, bytes.clone()));
+            context.effects.push(Effect::Send(index, bytes.clone()));
         }
     }
 
@@ -66,7 +66,7 @@ impl<V: Verifier> Session<V> {
         let is_creator = self.me == usize::from(self.definition.creator);
         let announcement = live.announcement.clone().filter(|_| !is_creator && !live.attempt.has_nonce_of(to));
         let messages = announcement.into_iter().chain(live.attempt.messages_of(self.me)).chain(status.cloned());
-        context.news.extend(messages.map(|bytes| News::Send(to, bytes)));
+        context.effects.extend(messages.map(|bytes| Effect::Send(to, bytes)));
     }
 
     /// R3: a signer says what it has.
@@ -83,10 +83,10 @@ impl<V: Verifier> Session<V> {
             // It works on a dead attempt, so it has nothing of this one.
             let nothing = Bits::collect([false; 0].into_iter());
             let all = live.attempt.lacking(&nothing, &nothing);
-            context.news.extend(all.into_iter().map(|bytes| News::Send(from, bytes)));
+            context.effects.extend(all.into_iter().map(|bytes| Effect::Send(from, bytes)));
         } else if attempt == self.number {
             let lacking = live.attempt.lacking(nonces, partials);
-            context.news.extend(lacking.into_iter().map(|bytes| News::Send(from, bytes)));
+            context.effects.extend(lacking.into_iter().map(|bytes| Effect::Send(from, bytes)));
         }
     }
 

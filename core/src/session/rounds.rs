@@ -172,7 +172,7 @@ impl<V: Verifier> Session<V> {
         match live.attempt.combine(context.verifier, &live.keys) {
             Ok(signature) => self.complete(context, self.number, signature),
             Err(_) => {
-                let entropy = context.weights.bytes32();
+                let entropy = context.batch_entropy.bytes32();
                 let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys, &entropy);
                 for index in &invalid {
                     let attempt = &self.live_ref().attempt;

@@ -103,7 +103,7 @@ pub(crate) struct Entry {
 
 /// The entries of many authors in one list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct MergeSet {
     entries: BTreeMap<(PublicKey, Option<super::Label>), Entry>,
 }
 
@@ -114,7 +114,7 @@ fn entries<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<
     super::bounded(deserializer, MAX_ENTRIES)
 }
 
-impl Log {
+impl MergeSet {
     /// Whether these bytes are meant as a log.
     pub(crate) fn is_meant(bytes: &[u8]) -> bool {
         bytes.first() == Some(&LOG)
@@ -240,7 +240,7 @@ pub(crate) fn rank(salt: &[u8; 32], author: &PublicKey) -> u64 {
 /// What a node stores that already has `stored` under this key and is about to store `value` of its own: of a log the
 /// entries of both.
 pub fn merge_own(stored: &[u8], value: &[u8]) -> Vec<u8> {
-    let merged = Log::parse(value).zip(Log::parse(stored)).and_then(|((own_key, own), (key, mut log))| {
+    let merged = MergeSet::parse(value).zip(MergeSet::parse(stored)).and_then(|((own_key, own), (key, mut log))| {
         if own_key.is_none() || key.is_some_and(|key| Some(key) != own_key) {
             return None;
         }

@@ -13,83 +13,83 @@ use nelumbo_core::crypto::{
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, PeerId, SessionId};
 
-use crate::common::{DESK, Desk, Puppet, Signed, all_signed, definition, joined, now, phase};
+use crate::common::{NODE, ScriptedPeer, Signed, TestNode, all_signed, definition, joined, now, phase};
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// Lets the desk wake exactly when it has asked for it, until this time.
-fn sleep_until(desk: &mut Desk, time: u64) {
-    while let Some(at) = desk.node.deadline().map(|deadline| deadline.at.as_nanos()).filter(|at| *at <= time) {
-        desk.time = desk.time.max(at - 1);
-        desk.input(Input::Tick);
+/// Lets the node wake exactly when it has asked for it, until this time.
+fn sleep_until(node: &mut TestNode, time: u64) {
+    while let Some(at) = node.node.deadline().map(|deadline| deadline.at.as_nanos()).filter(|at| *at <= time) {
+        node.time = node.time.max(at - 1);
+        node.input(Input::Tick);
     }
-    desk.time = desk.time.max(time);
+    node.time = node.time.max(time);
 }
 
-fn attempt(desk: &Desk, session: SessionId) -> u32 {
-    desk.node.view().session(&session).expect("the session is known").attempt
+fn attempt(node: &TestNode, session: SessionId) -> u32 {
+    node.node.view().session(&session).expect("the session is known").attempt
 }
 
 fn bits(all: [bool; 3]) -> Bits {
     Bits::collect(all.into_iter())
 }
 
-/// The desk asks two puppets, who are there and say nothing.
-fn asked(config: Config) -> (Desk, Puppet, Puppet, SessionId) {
-    let mut desk = Desk::with(config, Vec::new(), 1);
-    let (mut alice, mut bob) = (Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.meet(&mut bob);
-    let session = create(&mut desk, &[&alice, &bob], 7).expect("there is room");
-    (desk, alice, bob, session)
+/// The node asks two peers, who are there and say nothing.
+fn asked(config: Config) -> (TestNode, ScriptedPeer, ScriptedPeer, SessionId) {
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let (mut alice, mut bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    node.meet(&mut bob);
+    let session = create(&mut node, &[&alice, &bob], 7).expect("there is room");
+    (node, alice, bob, session)
 }
 
-fn create(desk: &mut Desk, puppets: &[&Puppet], message: u8) -> Result<SessionId, CommandError> {
-    let keys = puppets.iter().map(|puppet| puppet.key()).chain([desk.key]).collect();
-    desk.command(Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![message; 32]))))?;
+fn create(node: &mut TestNode, peers: &[&ScriptedPeer], message: u8) -> Result<SessionId, CommandError> {
+    let keys = peers.iter().map(|scripted| scripted.key()).chain([node.key]).collect();
+    node.command(Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![message; 32]))))?;
     let created = |event: &Event| if let Event::SessionCreated { session, .. } = event { Some(*session) } else { None };
-    Ok(desk.events.iter().rev().find_map(created).expect("an event says so"))
+    Ok(node.events.iter().rev().find_map(created).expect("an event says so"))
 }
 
-/// The first attempt has failed at the desk, through bob.
-fn failed() -> (Desk, Puppet, Puppet, Definition, Vec<PublicNonce>) {
-    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, nonces: list, .. } =
+/// The first attempt has failed at the node, through bob.
+fn failed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec<PublicNonce>) {
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, nonces: list, .. } =
         all_signed();
     let session = definition.id();
     let mut wrong = *of_bob.as_bytes();
     wrong[31] ^= 1;
     let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(wrong) });
-    desk.hear(&bob, bytes);
+    node.hear(&bob, bytes);
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
-    desk.hear(&alice, bytes);
-    assert_eq!(phase(&desk, session), Phase::Failed);
-    (desk, alice, bob, definition, list)
+    node.hear(&alice, bytes);
+    assert_eq!(phase(&node, session), Phase::Failed);
+    (node, alice, bob, definition, list)
 }
 
 #[test]
 fn the_next_attempt_begins_when_its_pause_is_over_and_not_before() {
     // S6
-    let (mut desk, _, bob, definition, _) = failed();
-    let (session, failed_at) = (definition.id(), desk.time);
-    desk.input(Input::Disconnected(bob.peer));
-    desk.input(Input::Connected(bob.peer));
-    assert_eq!(attempt(&desk, session), 1, "that all are there does not cut the pause short");
-    sleep_until(&mut desk, failed_at + 4 * SECOND - 1);
-    assert_eq!(attempt(&desk, session), 1);
-    sleep_until(&mut desk, failed_at + 4 * SECOND);
-    assert_eq!(attempt(&desk, session), 2);
+    let (mut node, _, bob, definition, _) = failed();
+    let (session, failed_at) = (definition.id(), node.time);
+    node.input(Input::Disconnected(bob.peer));
+    node.input(Input::Connected(bob.peer));
+    assert_eq!(attempt(&node, session), 1, "that all are there does not cut the pause short");
+    sleep_until(&mut node, failed_at + 4 * SECOND - 1);
+    assert_eq!(attempt(&node, session), 1);
+    sleep_until(&mut node, failed_at + 4 * SECOND);
+    assert_eq!(attempt(&node, session), 2);
 }
 
 #[test]
 fn a_node_retries_by_itself_as_often_as_it_is_told_to() {
     // S7
     for retries in [0, 1, 2] {
-        let (mut desk, _, _, session) = asked(Config { retries, ..Config::new(Network::Regtest) });
-        sleep_until(&mut desk, 60 * MINUTE);
-        assert_eq!((attempt(&desk, session), phase(&desk, session)), (1 + retries, Phase::Failed));
-        desk.command(Command::Retry(session)).unwrap();
-        assert_eq!(attempt(&desk, session), 2 + retries, "the embedder may do more");
+        let (mut node, _, _, session) = asked(Config { retries, ..Config::new(Network::Regtest) });
+        sleep_until(&mut node, 60 * MINUTE);
+        assert_eq!((attempt(&node, session), phase(&node, session)), (1 + retries, Phase::Failed));
+        node.command(Command::Retry(session)).unwrap();
+        assert_eq!(attempt(&node, session), 2 + retries, "the embedder may do more");
     }
 }
 
@@ -98,118 +98,118 @@ fn the_last_attempt_is_not_followed_by_another() {
     // S5, S7
     let mut config = Config::new(Network::Regtest);
     config.limits.attempts = 1;
-    let (mut desk, _, _, session) = asked(config);
-    sleep_until(&mut desk, 60 * MINUTE);
-    assert_eq!((attempt(&desk, session), phase(&desk, session)), (1, Phase::Failed));
-    assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::NoAttemptsLeft(session)));
+    let (mut node, _, _, session) = asked(config);
+    sleep_until(&mut node, 60 * MINUTE);
+    assert_eq!((attempt(&node, session), phase(&node, session)), (1, Phase::Failed));
+    assert_eq!(node.command(Command::Retry(session)), Err(CommandError::NoAttemptsLeft(session)));
 }
 
 #[test]
 fn what_belongs_to_a_failed_attempt_comes_too_late_and_what_belongs_to_the_next_one_does_not() {
     // S9
-    let (mut desk, mut alice, mut bob, definition, nonces) = failed();
+    let (mut node, mut alice, mut bob, definition, nonces) = failed();
     let session = definition.id();
     let nonce = nonces[definition.index_of(&bob.key()).unwrap()];
     let bytes = bob.say(session, 1, Content::Join { nonce });
-    desk.refuses(Refusal::StaleAttempt, |desk| desk.hear(&bob, bytes));
+    node.refuses(Refusal::StaleAttempt, |node| node.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 2);
     let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
-    desk.hear(&alice, bytes);
-    assert_eq!((attempt(&desk, session), phase(&desk, session)), (2, Phase::NonceExchange));
+    node.hear(&alice, bytes);
+    assert_eq!((attempt(&node, session), phase(&node, session)), (2, Phase::NonceExchange));
 }
 
 #[test]
 fn a_partial_signature_of_an_attempt_that_has_not_begun_here_is_none() {
-    let Signed { mut desk, mut bob, definition, of_bob: partial, hash: nonces, .. } = all_signed();
+    let Signed { mut node, mut bob, definition, of_bob: partial, hash: nonces, .. } = all_signed();
     let bytes = bob.say_at(definition.id(), 2, 1, Content::Partial { nonces, partial });
-    desk.refuses(Refusal::Attempt, |desk| desk.hear(&bob, bytes));
-    assert_eq!(attempt(&desk, definition.id()), 1);
+    node.refuses(Refusal::Attempt, |node| node.hear(&bob, bytes));
+    assert_eq!(attempt(&node, definition.id()), 1);
 }
 
 #[test]
 fn who_repeats_itself_in_a_new_message_is_no_equivocator() {
-    let Signed { mut desk, mut alice, mut bob, definition, nonces: list, hash: nonces, of_alice, .. } = all_signed();
+    let Signed { mut node, mut alice, mut bob, definition, nonces: list, hash: nonces, of_alice, .. } = all_signed();
     let session = definition.id();
     for _ in 0..2 {
         let nonce = list[definition.index_of(&bob.key()).unwrap()];
         let bytes = bob.say(session, 1, Content::Join { nonce });
-        desk.hear(&bob, bytes);
+        node.hear(&bob, bytes);
         let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
-        desk.hear(&alice, bytes);
+        node.hear(&alice, bytes);
     }
-    assert_eq!(desk.node.view().refusals().total(), 0);
-    assert!(!desk.events.iter().any(|event| matches!(event, Event::SignerMisbehaved { .. })));
+    assert_eq!(node.node.view().refusals().total(), 0);
+    assert!(!node.events.iter().any(|event| matches!(event, Event::SignerMisbehaved { .. })));
 }
 
 #[test]
 fn those_who_owe_something_are_asked_first_and_everyone_later() {
     // R1
-    let (mut desk, mut alice, bob, definition, _) = joined();
-    let start = desk.time;
-    desk.sent.clear();
+    let (mut node, mut alice, bob, definition, _) = joined();
+    let start = node.time;
+    node.sent.clear();
     let mut asked = [Vec::new(), Vec::new()];
     for second in 1..=15 {
-        sleep_until(&mut desk, start + second * SECOND);
-        for (puppet, times) in [&alice, &bob].into_iter().zip(&mut asked) {
-            let steps = desk.steps_to(puppet);
+        sleep_until(&mut node, start + second * SECOND);
+        for (scripted, times) in [&alice, &bob].into_iter().zip(&mut asked) {
+            let steps = node.steps_to(scripted);
             times.extend(steps.iter().filter(|step| matches!(step.content, Content::Status { .. })).map(|_| second));
         }
     }
     assert_eq!(asked, [vec![6, 14], vec![2, 6, 14]], "bob owes his nonce");
     let bytes = alice.say(definition.id(), 1, Content::Status { nonces: bits([true; 3]), partials: bits([true; 3]) });
-    desk.hear(&alice, bytes);
-    assert!(desk.steps_to(&alice).is_empty(), "whoever lacks nothing is sent nothing");
+    node.hear(&alice, bytes);
+    assert!(node.steps_to(&alice).is_empty(), "whoever lacks nothing is sent nothing");
 }
 
 #[test]
 fn who_has_joined_is_not_told_of_the_session_again() {
     // R2
-    let again = |desk: &mut Desk, puppet: &Puppet| {
-        desk.steps_to(puppet);
-        desk.input(Input::Disconnected(puppet.peer));
-        desk.input(Input::Connected(puppet.peer));
-        desk.steps_to(puppet).into_iter().map(|step| step.content).collect::<Vec<_>>()
+    let again = |node: &mut TestNode, scripted: &ScriptedPeer| {
+        node.steps_to(scripted);
+        node.input(Input::Disconnected(scripted.peer));
+        node.input(Input::Connected(scripted.peer));
+        node.steps_to(scripted).into_iter().map(|step| step.content).collect::<Vec<_>>()
     };
-    let (mut desk, alice, bob, _, _) = joined();
-    assert!(matches!(again(&mut desk, &alice)[..], [Content::Join { .. }, Content::Status { .. }]));
-    let to_bob = again(&mut desk, &bob);
+    let (mut node, alice, bob, _, _) = joined();
+    assert!(matches!(again(&mut node, &alice)[..], [Content::Join { .. }, Content::Status { .. }]));
+    let to_bob = again(&mut node, &bob);
     assert!(matches!(to_bob[..], [Content::Announce { .. }, Content::Join { .. }, Content::Status { .. }]));
-    let (mut desk, alice, _, _) = asked(Config::new(Network::Regtest));
-    let to_alice = again(&mut desk, &alice);
+    let (mut node, alice, _, _) = asked(Config::new(Network::Regtest));
+    let to_alice = again(&mut node, &alice);
     assert!(matches!(to_alice[..], [Content::Announce { .. }, Content::Status { .. }]), "once is enough");
 }
 
 #[test]
 fn who_says_what_it_has_is_sent_the_rest() {
     // R3
-    let Signed { mut desk, mut alice, mut bob, definition, .. } = all_signed();
+    let Signed { mut node, mut alice, mut bob, definition, .. } = all_signed();
     let session = definition.id();
-    desk.steps_to(&alice);
-    let place = definition.index_of(&desk.key).unwrap();
+    node.steps_to(&alice);
+    let place = definition.index_of(&node.key).unwrap();
     for (has_partial, expected) in [(false, 1), (true, 0)] {
         let mut partials = [false; 3];
         partials[place] = has_partial;
         let status = Content::Status { nonces: bits([true; 3]), partials: bits(partials) };
         let bytes = alice.say(session, 1, status);
-        desk.hear(&alice, bytes);
-        let steps = desk.steps_to(&alice);
+        node.hear(&alice, bytes);
+        let steps = node.steps_to(&alice);
         assert_eq!(steps.len(), expected, "{steps:?}");
         assert!(steps.iter().all(|step| matches!(step.content, Content::Partial { .. })), "{steps:?}");
     }
     // Whoever is behind has nothing of this attempt, whatever it has of its own; whoever is before is left alone.
     let nonce = alice.nonce(&definition, 2);
     let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
-    desk.hear(&alice, bytes);
-    desk.steps_to(&bob);
+    node.hear(&alice, bytes);
+    node.steps_to(&bob);
     let all = || Content::Status { nonces: bits([true; 3]), partials: bits([true; 3]) };
     let bytes = bob.say(session, 1, all());
-    desk.hear(&bob, bytes);
-    let steps = desk.steps_to(&bob);
-    assert!(steps.len() == 2 && steps.iter().all(|step| step.attempt == 2), "alice's nonce and the desk's: {steps:?}");
+    node.hear(&bob, bytes);
+    let steps = node.steps_to(&bob);
+    assert!(steps.len() == 2 && steps.iter().all(|step| step.attempt == 2), "alice's nonce and the node's: {steps:?}");
     let none = Content::Status { nonces: bits([false; 3]), partials: bits([false; 3]) };
     let bytes = bob.say_at(session, 3, 1, none);
-    desk.hear(&bob, bytes);
-    assert!(desk.steps_to(&bob).is_empty());
+    node.hear(&bob, bytes);
+    assert!(node.steps_to(&bob).is_empty());
 }
 
 /// A signer that keeps account of the attempts whose nonces are still to be signed with: a bit for each.
@@ -257,31 +257,31 @@ impl Signer<Secp256k1> for Careful {
 fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
     let open = Arc::new(AtomicU32::new(0));
     let entropy = Entropy::new([1; 32]).unwrap();
-    let secret = SecretKey::from_bytes(&[DESK; 32]).unwrap();
+    let secret = SecretKey::from_bytes(&[NODE; 32]).unwrap();
     let signer = Careful { signer: SoftwareSigner::new(secret, entropy.stream("signer")), open: open.clone() };
-    let (peer, records) = (PeerId::from_bytes(&[DESK]).unwrap(), Vec::new());
+    let (peer, records) = (PeerId::from_bytes(&[NODE]).unwrap(), Vec::new());
     let boot = Boot { signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
-    let mut desk = Desk::new();
-    desk.node = Node::new(Config { retries: 0, ..Config::new(Network::Regtest) }, boot, now(0)).unwrap();
-    let (mut alice, bob) = (Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    let first = create(&mut desk, &[&alice, &bob], 1).unwrap();
+    let mut node = TestNode::new();
+    node.node = Node::new(Config { retries: 0, ..Config::new(Network::Regtest) }, boot, now(0)).unwrap();
+    let (mut alice, bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    let first = create(&mut node, &[&alice, &bob], 1).unwrap();
     assert_eq!(open.load(Relaxed), 1 << 1);
     // Given up, and tried again by hand.
-    sleep_until(&mut desk, 15 * MINUTE);
-    assert_eq!((phase(&desk, first), open.load(Relaxed)), (Phase::Failed, 0));
-    desk.command(Command::Retry(first)).unwrap();
+    sleep_until(&mut node, 15 * MINUTE);
+    assert_eq!((phase(&node, first), open.load(Relaxed)), (Phase::Failed, 0));
+    node.command(Command::Retry(first)).unwrap();
     assert_eq!(open.load(Relaxed), 1 << 2);
-    let definition = desk.node.view().session(&first).unwrap().definition.clone();
+    let definition = node.node.view().session(&first).unwrap().definition.clone();
     let nonce = alice.nonce(&definition, 3);
     let bytes = alice.say_at(first, 3, 1, Content::Join { nonce });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     assert_eq!(open.load(Relaxed), 1 << 3, "followed");
-    desk.command(Command::Abort(first, AbortReason::Left)).unwrap();
+    node.command(Command::Abort(first, AbortReason::Left)).unwrap();
     assert_eq!(open.load(Relaxed), 0);
-    create(&mut desk, &[&alice, &bob], 2).unwrap();
+    create(&mut node, &[&alice, &bob], 2).unwrap();
     assert_eq!(open.load(Relaxed), 1 << 1);
-    desk.wait(3 * 60 * 60 * 1000);
+    node.wait(3 * 60 * 60 * 1000);
     assert_eq!(open.load(Relaxed), 0, "expired");
 }
 
@@ -289,71 +289,71 @@ fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
 fn sessions_that_are_open_are_bounded_and_those_that_have_ended_make_room() {
     let mut config = Config::new(Network::Regtest);
     config.limits.sessions = 1;
-    let (mut desk, alice, bob, first) = asked(config);
-    assert_eq!(create(&mut desk, &[&alice, &bob], 1), Err(CommandError::TooManySessions));
-    desk.others.clear();
-    desk.command(Command::Abort(first, AbortReason::Left)).unwrap();
-    let released: Vec<_> = desk.others.iter().filter(|output| matches!(output, Output::Release(_))).collect();
+    let (mut node, alice, bob, first) = asked(config);
+    assert_eq!(create(&mut node, &[&alice, &bob], 1), Err(CommandError::TooManySessions));
+    node.others.clear();
+    node.command(Command::Abort(first, AbortReason::Left)).unwrap();
+    let released: Vec<_> = node.others.iter().filter(|output| matches!(output, Output::Release(_))).collect();
     assert_eq!(released.len(), 2, "its signers are not needed any more: {released:?}");
-    create(&mut desk, &[&alice, &bob], 1).expect("there is room again");
+    create(&mut node, &[&alice, &bob], 1).expect("there is room again");
 }
 
 #[test]
 fn sessions_that_have_ended_are_bounded_too_closed_or_not() {
     let mut config = Config::new(Network::Regtest);
     config.limits.ended = 2;
-    let (mut desk, alice, bob, first) = asked(config);
-    desk.command(Command::Abort(first, AbortReason::Left)).unwrap();
-    let second = create(&mut desk, &[&alice, &bob], 2).expect("one has ended");
-    create(&mut desk, &[&alice, &bob], 3).expect("one has ended and one is open");
-    desk.command(Command::Close(second)).unwrap();
-    assert_eq!(create(&mut desk, &[&alice, &bob], 4), Err(CommandError::TooManySessions));
-    desk.wait(3 * 60 * 60 * 1000);
-    create(&mut desk, &[&alice, &bob], 4).expect("what ended long ago is forgotten");
+    let (mut node, alice, bob, first) = asked(config);
+    node.command(Command::Abort(first, AbortReason::Left)).unwrap();
+    let second = create(&mut node, &[&alice, &bob], 2).expect("one has ended");
+    create(&mut node, &[&alice, &bob], 3).expect("one has ended and one is open");
+    node.command(Command::Close(second)).unwrap();
+    assert_eq!(create(&mut node, &[&alice, &bob], 4), Err(CommandError::TooManySessions));
+    node.wait(3 * 60 * 60 * 1000);
+    create(&mut node, &[&alice, &bob], 4).expect("what ended long ago is forgotten");
 }
 
 #[test]
 fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
     let mut config = Config::new(Network::Regtest);
     config.limits.unapproved = 2;
-    let mut desk = Desk::with(config, Vec::new(), 1);
-    let announce = |desk: &mut Desk, number: u8| {
-        let mut creator = Puppet::new(number);
-        let definition = definition(creator.key(), vec![desk.key, creator.key()]);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let announce = |node: &mut TestNode, number: u8| {
+        let mut creator = ScriptedPeer::new(number);
+        let definition = definition(creator.key(), vec![node.key, creator.key()]);
         let nonce = creator.nonce(&definition, 1);
         let bytes = creator.say(definition.id(), 1, Content::Announce { definition: definition.into(), nonce });
-        desk.hear(&creator, bytes);
+        node.hear(&creator, bytes);
     };
-    announce(&mut desk, 1);
-    announce(&mut desk, 2);
-    desk.refuses(Refusal::Full, |desk| announce(desk, 3));
-    assert_eq!(desk.node.view().sessions().len(), 2);
+    announce(&mut node, 1);
+    announce(&mut node, 2);
+    node.refuses(Refusal::Full, |node| announce(node, 3));
+    assert_eq!(node.node.view().sessions().len(), 2);
 }
 
 #[test]
 fn a_session_is_remembered_until_everyone_has_had_its_turn_to_broadcast() {
     let signed = all_signed();
     let signature = signed.combine();
-    let Signed { mut desk, mut alice, definition, .. } = signed;
+    let Signed { mut node, mut alice, definition, .. } = signed;
     let session = definition.id();
-    sleep_until(&mut desk, 59 * MINUTE);
+    sleep_until(&mut node, 59 * MINUTE);
     let bytes = alice.say(session, 1, Content::Finalized { signature });
-    desk.hear(&alice, bytes);
-    assert_eq!(phase(&desk, session), Phase::Complete);
-    sleep_until(&mut desk, 73 * MINUTE);
-    assert_eq!(phase(&desk, session), Phase::Complete, "its time was over, but the third turn is not");
-    sleep_until(&mut desk, 75 * MINUTE);
-    assert!(desk.events.contains(&Event::FailoverExhausted { session, failures: 3 }));
-    sleep_until(&mut desk, 80 * MINUTE);
-    assert_eq!(desk.node.view().sessions().len(), 0);
+    node.hear(&alice, bytes);
+    assert_eq!(phase(&node, session), Phase::Complete);
+    sleep_until(&mut node, 73 * MINUTE);
+    assert_eq!(phase(&node, session), Phase::Complete, "its time was over, but the third turn is not");
+    sleep_until(&mut node, 75 * MINUTE);
+    assert!(node.events.contains(&Event::FailoverExhausted { session, failures: 3 }));
+    sleep_until(&mut node, 80 * MINUTE);
+    assert_eq!(node.node.view().sessions().len(), 0);
 }
 
 #[test]
 fn nobody_confirms_the_broadcast_of_what_was_aborted() {
-    let (mut desk, mut alice, _, definition, _) = joined();
-    desk.command(Command::Abort(definition.id(), AbortReason::Left)).unwrap();
+    let (mut node, mut alice, _, definition, _) = joined();
+    node.command(Command::Abort(definition.id(), AbortReason::Left)).unwrap();
     let bytes = alice.say(definition.id(), 1, Content::Confirmed);
-    desk.refuses(Refusal::Ended, |desk| desk.hear(&alice, bytes));
+    node.refuses(Refusal::Ended, |node| node.hear(&alice, bytes));
 }
 
 #[test]
@@ -362,11 +362,11 @@ fn sessions_that_go_on_differently_have_different_fingerprints() {
         let mut signed = all_signed();
         let session = signed.definition.id();
         if let Some((attempt, content)) = step(&signed) {
-            let puppet = if is_alice { &mut signed.alice } else { &mut signed.bob };
-            let bytes = puppet.say(session, attempt, content);
-            signed.desk.hear(puppet, bytes);
+            let scripted = if is_alice { &mut signed.alice } else { &mut signed.bob };
+            let bytes = scripted.say(session, attempt, content);
+            signed.node.hear(scripted, bytes);
         }
-        let text = signed.desk.node.view().fingerprint();
+        let text = signed.node.node.view().fingerprint();
         assert!(text.contains(&session.to_string()));
         text
     };

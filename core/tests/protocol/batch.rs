@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{Desk, Puppet, WALL, definition, now};
+use crate::common::{ScriptedPeer, TestNode, WALL, definition, now};
 use nelumbo_core::api::{Command, Event, GossipId, Input, Output, Refusal};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::node::Node;
@@ -39,40 +39,40 @@ impl Arbitrary for Line {
     }
 }
 
-/// The puppets and what they have said.
+/// The peers and what they have said.
 struct Stage {
-    puppets: Vec<Puppet>,
+    peers: Vec<ScriptedPeer>,
     definitions: Vec<Definition>,
     said: Vec<Bytes>,
 }
 
 impl Stage {
-    fn new(desk: &Desk) -> Self {
-        let mut puppets: Vec<_> = (1..=PUPPETS).map(Puppet::new).collect();
-        let keys: Vec<_> = puppets.iter().map(Puppet::key).chain([desk.key]).collect();
+    fn new(node: &TestNode) -> Self {
+        let mut peers: Vec<_> = (1..=PUPPETS).map(ScriptedPeer::new).collect();
+        let keys: Vec<_> = peers.iter().map(ScriptedPeer::key).chain([node.key]).collect();
         let definitions: Vec<_> = (0..SESSIONS).map(|session| definition(keys[session], keys.clone())).collect();
-        let announce = |(definition, puppet): (&Definition, &mut Puppet)| {
-            let nonce = puppet.nonce(definition, 1);
-            puppet.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce })
+        let announce = |(definition, scripted): (&Definition, &mut ScriptedPeer)| {
+            let nonce = scripted.nonce(definition, 1);
+            scripted.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce })
         };
-        let said = definitions.iter().zip(&mut puppets).map(announce).collect();
-        Self { puppets, definitions, said }
+        let said = definitions.iter().zip(&mut peers).map(announce).collect();
+        Self { peers, definitions, said }
     }
 
     fn input(&mut self, id: u64, line: Line) -> Input {
-        let from = self.puppets[line.carrier].peer;
-        let (definition, puppet) = (&self.definitions[line.session], &mut self.puppets[line.author]);
+        let from = self.peers[line.carrier].peer;
+        let (definition, scripted) = (&self.definitions[line.session], &mut self.peers[line.author]);
         let session = definition.id();
         let bytes = match line.kind {
-            0 => puppet.presence(puppet.peer, WALL + id),
-            1 => puppet.say(session, 1, Content::Abort { reason: AbortReason::Declined }),
+            0 => scripted.presence(scripted.peer, WALL + id),
+            1 => scripted.say(session, 1, Content::Abort { reason: AbortReason::Declined }),
             2 => self.said[line.session].clone(),
             3 | 4 => {
-                // A puppet that runs out of nonces of its own shows others.
+                // A scripted that runs out of nonces of its own shows others.
                 let nonce = nelumbo_core::crypto::PublicNonce::from_bytes([2; 66]);
-                puppet.say(session, 1 + u32::from(line.fate % 2), Content::Join { nonce })
+                scripted.say(session, 1 + u32::from(line.fate % 2), Content::Join { nonce })
             }
-            5 => puppet.say(session, 1, Content::Confirmed),
+            5 => scripted.say(session, 1, Content::Confirmed),
             _ => self.said[usize::from(line.fate) * 7 % self.said.len()].clone(),
         };
         self.said.push(bytes.clone());
@@ -104,11 +104,11 @@ fn outputs(node: &mut Node, time: u64) -> Vec<Output> {
 #[test]
 fn many_inputs_at_once_make_what_they_make_one_by_one() {
     fn property(scenes: Vec<Vec<Line>>) -> bool {
-        let (mut one_by_one, mut at_once) = (Desk::new(), Desk::new());
+        let (mut one_by_one, mut at_once) = (TestNode::new(), TestNode::new());
         let mut stage = Stage::new(&one_by_one);
-        for puppet in &stage.puppets {
-            one_by_one.input(Input::Connected(puppet.peer));
-            at_once.input(Input::Connected(puppet.peer));
+        for scripted in &stage.peers {
+            one_by_one.input(Input::Connected(scripted.peer));
+            at_once.input(Input::Connected(scripted.peer));
         }
         for (number, scene) in scenes.into_iter().enumerate() {
             let time = (number as u64 + 1) * 1_000_000_000;
@@ -117,10 +117,10 @@ fn many_inputs_at_once_make_what_they_make_one_by_one() {
             inputs.iter().cloned().for_each(|input| one_by_one.node.handle(now(time), input));
             at_once.node.handle_many(now(time), inputs);
             let join = Command::Join(stage.definitions[number % SESSIONS].id());
-            let [left, right] = [&mut one_by_one, &mut at_once].map(|desk| {
-                let joined = desk.node.command(now(time), join.clone());
-                let counts: Vec<_> = desk.node.view().refusals().iter().collect();
-                (joined, counts, outputs(&mut desk.node, time))
+            let [left, right] = [&mut one_by_one, &mut at_once].map(|node| {
+                let joined = node.node.command(now(time), join.clone());
+                let counts: Vec<_> = node.node.view().refusals().iter().collect();
+                (joined, counts, outputs(&mut node.node, time))
             });
             assert_eq!(left, right);
             let is_join = |output: &&Output| matches!(output, Output::Event(Event::SignerJoined { .. }));

@@ -1,4 +1,4 @@
-//! One honest node on a desk, and puppets: signers whose every message the test writes.
+//! One honest node on a node, and peers: signers whose every message the test writes.
 
 use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
@@ -20,13 +20,13 @@ pub(crate) fn now(nanos: u64) -> Now {
 }
 
 /// A signer that says whatever the test wants.
-pub(crate) struct Puppet {
+pub(crate) struct ScriptedPeer {
     pub(crate) peer: PeerId,
     signer: SoftwareSigner,
     sequence: u64,
 }
 
-impl Puppet {
+impl ScriptedPeer {
     pub(crate) fn new(number: u8) -> Self {
         let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let entropy = Entropy::new([number; 32]).expect("not all zero");
@@ -81,7 +81,7 @@ pub(crate) fn keys(definition: &Definition) -> <Secp256k1 as Verifier>::Keys {
 }
 
 /// The honest node.
-pub(crate) struct Desk {
+pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) key: PublicKey,
     pub(crate) time: u64,
@@ -94,25 +94,25 @@ pub(crate) struct Desk {
     pub(crate) others: Vec<Output>,
 }
 
-pub(crate) const DESK: u8 = 0x77;
+pub(crate) const NODE: u8 = 0x77;
 
-impl Desk {
+impl TestNode {
     pub(crate) fn new() -> Self {
         Self::with(Config::new(Network::Regtest), Vec::new(), 1)
     }
 
     pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        let secret = SecretKey::from_bytes(&[DESK; 32]).expect("a small number is a key");
+        let secret = SecretKey::from_bytes(&[NODE; 32]).expect("a small number is a key");
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
         let boot = Boot {
             signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
-            peer: PeerId::from_bytes(&[DESK]).expect("one byte names a peer"),
+            peer: PeerId::from_bytes(&[NODE]).expect("one byte names a peer"),
             records: records.clone(),
         };
-        let mut desk = Self {
+        let mut node = Self {
             node: Node::new(config, boot, now(0)).expect("the records are sound"),
             key,
             time: 0,
@@ -123,15 +123,15 @@ impl Desk {
             events: Vec::new(),
             others: Vec::new(),
         };
-        desk.drain();
-        desk
+        node.drain();
+        node
     }
 
-    /// Makes a puppet a connected peer that has shown its key.
-    pub(crate) fn meet(&mut self, puppet: &mut Puppet) {
-        self.input(Input::Connected(puppet.peer));
-        let presence = puppet.presence(puppet.peer, WALL);
-        self.hear(puppet, presence);
+    /// Makes a scripted a connected peer that has shown its key.
+    pub(crate) fn meet(&mut self, scripted: &mut ScriptedPeer) {
+        self.input(Input::Connected(scripted.peer));
+        let presence = scripted.presence(scripted.peer, WALL);
+        self.hear(scripted, presence);
     }
 
     pub(crate) fn input(&mut self, input: Input) {
@@ -140,7 +140,7 @@ impl Desk {
         self.drain();
     }
 
-    pub(crate) fn hear(&mut self, from: &Puppet, bytes: Bytes) {
+    pub(crate) fn hear(&mut self, from: &ScriptedPeer, bytes: Bytes) {
         self.input(Input::Received { from: from.peer, bytes });
     }
 
@@ -188,8 +188,8 @@ impl Desk {
     }
 
     /// The steps that the node has sent to a peer since this was last asked.
-    pub(crate) fn steps_to(&mut self, puppet: &Puppet) -> Vec<SessionMessage> {
-        let (to_puppet, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == puppet.peer);
+    pub(crate) fn steps_to(&mut self, scripted: &ScriptedPeer) -> Vec<SessionMessage> {
+        let (to_puppet, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == scripted.peer);
         self.sent = rest;
         let steps = |(_, message): (PeerId, Message)| match message.unsigned.body {
             Body::Session(step) => Some(step),
@@ -199,7 +199,7 @@ impl Desk {
     }
 }
 
-/// A session of the desk and these puppets, which `creator` has asked for.
+/// A session of the node and these peers, which `creator` has asked for.
 pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Definition {
     keys.sort_unstable();
     Definition {
@@ -218,18 +218,18 @@ pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Defini
     }
 }
 
-/// The desk and two puppets in a session that the first puppet has announced and the desk has joined.
-pub(crate) fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>) {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.meet(&mut bob);
-    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+/// The node and two peers in a session that the first scripted has announced and the node has joined.
+pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec<SessionMessage>) {
+    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    node.meet(&mut bob);
+    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
-    desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
-    let steps = desk.steps_to(&alice);
-    (desk, alice, bob, definition, steps)
+    node.hear(&alice, bytes);
+    node.command(Command::Join(definition.id())).unwrap();
+    let steps = node.steps_to(&alice);
+    (node, alice, bob, definition, steps)
 }
 
 pub(crate) fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {
@@ -252,19 +252,19 @@ pub(crate) fn partial_in(steps: &[SessionMessage]) -> (PartialSignature, [u8; 32
         .expect("a partial signature was sent")
 }
 
-pub(crate) fn phase(desk: &Desk, session: SessionId) -> Phase {
-    desk.node.view().session(&session).expect("the session is known").phase
+pub(crate) fn phase(node: &TestNode, session: SessionId) -> Phase {
+    node.node.view().session(&session).expect("the session is known").phase
 }
 
-/// A session in which all three have signed; the puppets' partial signatures are not delivered.
+/// A session in which all three have signed; the peers' partial signatures are not delivered.
 pub(crate) struct Signed {
-    pub(crate) desk: Desk,
-    pub(crate) alice: Puppet,
-    pub(crate) bob: Puppet,
+    pub(crate) node: TestNode,
+    pub(crate) alice: ScriptedPeer,
+    pub(crate) bob: ScriptedPeer,
     pub(crate) definition: Definition,
     /// In key order.
     pub(crate) nonces: Vec<PublicNonce>,
-    /// Of their list, as the desk sees it.
+    /// Of their list, as the node sees it.
     pub(crate) hash: [u8; 32],
     pub(crate) of_alice: PartialSignature,
     pub(crate) of_bob: PartialSignature,
@@ -272,26 +272,26 @@ pub(crate) struct Signed {
 }
 
 pub(crate) fn all_signed() -> Signed {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.meet(&mut bob);
-    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    node.meet(&mut bob);
+    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let alice_nonce = alice.nonce(&definition, 1);
     let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);
-    desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
-    let desk_nonce = nonce_in(&desk.steps_to(&alice));
+    node.hear(&alice, bytes);
+    node.command(Command::Join(definition.id())).unwrap();
+    let desk_nonce = nonce_in(&node.steps_to(&alice));
     let bob_nonce = bob.nonce(&definition, 1);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
-    desk.hear(&bob, bytes);
+    node.hear(&bob, bytes);
     let mut nonces = vec![desk_nonce; 3];
     nonces[definition.index_of(&alice.key()).unwrap()] = alice_nonce;
     nonces[definition.index_of(&bob.key()).unwrap()] = bob_nonce;
-    let (of_desk, hash) = partial_in(&desk.steps_to(&alice));
+    let (of_desk, hash) = partial_in(&node.steps_to(&alice));
     let of_alice = alice.sign(&definition, 1, &nonces);
     let of_bob = bob.sign(&definition, 1, &nonces);
-    Signed { desk, alice, bob, definition, nonces, hash, of_alice, of_bob, of_desk }
+    Signed { node, alice, bob, definition, nonces, hash, of_alice, of_bob, of_desk }
 }
 
 impl Signed {

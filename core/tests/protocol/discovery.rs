@@ -14,7 +14,7 @@ use nelumbo_core::wire::{
     PeerId, RecordKey, Resource, SHARDS, SpendPath, Spending, Spent, TransactionType,
 };
 
-use super::common::{Desk, HOUR, Puppet, WALL, definition, phase};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, phase};
 
 pub(crate) const DAY: u64 = 24 * HOUR;
 
@@ -26,7 +26,7 @@ pub(crate) fn offer(kinds: &[TransactionType]) -> Offer {
     Offer { types: kinds.to_vec(), min_amount: Some(100), max_amount: Some(1_000), ..Offer::default() }
 }
 
-pub(crate) fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at: u64) -> Bytes {
+pub(crate) fn advertisement(author: &mut ScriptedPeer, offer: Option<Offer>, issued_at: u64) -> Bytes {
     author.say_body(Body::Advertisement(Box::new(Advertisement {
         peer: author.peer,
         addresses: Vec::new(),
@@ -36,12 +36,12 @@ pub(crate) fn advertisement(author: &mut Puppet, offer: Option<Offer>, issued_at
     })))
 }
 
-pub(crate) fn spender(author: &mut Puppet) -> Bytes {
+pub(crate) fn spender(author: &mut ScriptedPeer) -> Bytes {
     advertisement(author, Some(offer(&[TransactionType::Spend])), WALL)
 }
 
 /// An author's entry in a list.
-pub(crate) fn listing(author: &mut Puppet, list: List, name: Option<Label>, digest: [u8; 32]) -> Bytes {
+pub(crate) fn listing(author: &mut ScriptedPeer, list: List, name: Option<Label>, digest: [u8; 32]) -> Bytes {
     let (issued_at, expires_at) = (Wall::from_millis(WALL), Wall::from_millis(WALL + DAY));
     author.say_body(Body::Listing(Listing { list, name, digest, issued_at, expires_at }))
 }
@@ -60,14 +60,14 @@ pub(crate) fn entries(value: &[u8]) -> Vec<Message> {
     entries.into_iter().map(|entry| Message::decode(entry.into()).expect("a message")).collect()
 }
 
-fn hear_gossip(desk: &mut Desk, from: PeerId, bytes: Bytes) {
-    desk.input(Input::Gossip { from, id: nelumbo_core::api::GossipId(1), bytes });
+fn hear_gossip(node: &mut TestNode, from: PeerId, bytes: Bytes) {
+    node.input(Input::Gossip { from, id: nelumbo_core::api::GossipId(1), bytes });
 }
 
-/// What the desk has looked up since this was last asked, by the record's name.
-fn lookups(desk: &mut Desk) -> Vec<(OperationId, String)> {
+/// What the node has looked up since this was last asked, by the record's name.
+fn lookups(node: &mut TestNode) -> Vec<(OperationId, String)> {
     let mut found = Vec::new();
-    desk.others.retain(|output| match output {
+    node.others.retain(|output| match output {
         Output::Lookup { operation, key } => {
             found.push((*operation, key.clone()));
             false
@@ -77,9 +77,9 @@ fn lookups(desk: &mut Desk) -> Vec<(OperationId, String)> {
     found
 }
 
-fn stored(desk: &mut Desk) -> Vec<(String, Bytes)> {
+fn stored(node: &mut TestNode) -> Vec<(String, Bytes)> {
     let mut found = Vec::new();
-    desk.others.retain(|output| match output {
+    node.others.retain(|output| match output {
         Output::Store { key, value, .. } => {
             found.push((key.clone(), value.clone()));
             false
@@ -89,13 +89,13 @@ fn stored(desk: &mut Desk) -> Vec<(String, Bytes)> {
     found
 }
 
-fn found(desk: &Desk) -> Vec<PublicKey> {
+fn found(node: &TestNode) -> Vec<PublicKey> {
     let key = |event: &Event| if let Event::SignerFound { key, .. } = event { Some(*key) } else { None };
-    desk.events.iter().filter_map(key).collect()
+    node.events.iter().filter_map(key).collect()
 }
 
-fn finished(desk: &Desk) -> Option<usize> {
-    desk.events.iter().find_map(|event| match event {
+fn finished(node: &TestNode) -> Option<usize> {
+    node.events.iter().find_map(|event| match event {
         Event::SearchFinished { found, .. } => Some(*found),
         _ => None,
     })
@@ -103,24 +103,24 @@ fn finished(desk: &Desk) -> Option<usize> {
 
 #[test]
 fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
-    let mut desk = Desk::new();
-    desk.input(Input::RoutingTable(3));
-    desk.wait(1_000);
-    stored(&mut desk);
-    desk.others.clear();
-    desk.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend, TransactionType::Escrow])))).unwrap();
-    assert!(desk.events.iter().any(|event| matches!(event, Event::Advertised { .. })));
-    let topics: Vec<_> = desk
+    let mut node = TestNode::new();
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    stored(&mut node);
+    node.others.clear();
+    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend, TransactionType::Escrow])))).unwrap();
+    assert!(node.events.iter().any(|event| matches!(event, Event::Advertised { .. })));
+    let topics: Vec<_> = node
         .others
         .iter()
         .filter_map(|output| if let Output::Publish { topic, .. } = output { Some(topic.as_str()) } else { None })
         .collect();
     assert_eq!(topics, ["musig2:signers:spend", "musig2:signers:escrow"]);
-    let records = stored(&mut desk);
-    let own = records.iter().find(|(key, _)| *key == RecordKey::Advertisement(desk.key).to_string());
+    let records = stored(&mut node);
+    let own = records.iter().find(|(key, _)| *key == RecordKey::Advertisement(node.key).to_string());
     let digest = sha256(&[&own.expect("the advertisement is stored").1]);
     for list in [List::Signers(TransactionType::Spend), List::Signers(TransactionType::Escrow), List::AllSigners] {
-        let key = RecordKey::of_entry(&list, &desk.key).to_string();
+        let key = RecordKey::of_entry(&list, &node.key).to_string();
         let (_, value) = records.iter().find(|(name, _)| *name == key).expect("every directory has an entry");
         let [entry] = &entries(value)[..] else { panic!("one entry") };
         let Body::Listing(listing) = &entry.unsigned.body else { panic!("a listing") };
@@ -130,64 +130,64 @@ fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
 
 #[test]
 fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
-    let mut desk = Desk::new();
-    desk.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
-    let said = |desk: &mut Desk| {
-        let said = desk.events.iter().filter(|event| matches!(event, Event::Advertised { .. })).count();
-        desk.events.clear();
+    let mut node = TestNode::new();
+    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    let said = |node: &mut TestNode| {
+        let said = node.events.iter().filter(|event| matches!(event, Event::Advertised { .. })).count();
+        node.events.clear();
         said
     };
-    assert_eq!(said(&mut desk), 1);
-    desk.wait(DAY / 2);
-    assert_eq!(said(&mut desk), 1, "renewed after half of its life");
+    assert_eq!(said(&mut node), 1);
+    node.wait(DAY / 2);
+    assert_eq!(said(&mut node), 1, "renewed after half of its life");
     let address = nelumbo_core::wire::Address::from_bytes(vec![1, 2, 3]).unwrap();
     for addresses in [vec![address.clone()], vec![address.clone()], Vec::new(), vec![address]] {
-        desk.input(Input::Addresses(addresses));
+        node.input(Input::Addresses(addresses));
     }
-    desk.wait(1_000);
-    assert_eq!(said(&mut desk), 1, "a change of address is one new advertisement");
-    let records = desk.records.clone().into_iter().collect();
-    let mut desk = Desk::with(Config::new(Network::Regtest), records, 2);
-    desk.wait(1_000);
-    assert_eq!(said(&mut desk), 1, "a restart does not withdraw it");
-    desk.command(Command::Withdraw).unwrap();
-    assert_eq!(desk.command(Command::Withdraw), Err(CommandError::NothingOffered));
-    let records = desk.records.clone().into_iter().collect();
-    let mut desk = Desk::with(Config::new(Network::Regtest), records, 3);
-    desk.wait(DAY);
-    assert_eq!(said(&mut desk), 0, "withdrawn for good");
+    node.wait(1_000);
+    assert_eq!(said(&mut node), 1, "a change of address is one new advertisement");
+    let records = node.records.clone().into_iter().collect();
+    let mut node = TestNode::with(Config::new(Network::Regtest), records, 2);
+    node.wait(1_000);
+    assert_eq!(said(&mut node), 1, "a restart does not withdraw it");
+    node.command(Command::Withdraw).unwrap();
+    assert_eq!(node.command(Command::Withdraw), Err(CommandError::NothingOffered));
+    let records = node.records.clone().into_iter().collect();
+    let mut node = TestNode::with(Config::new(Network::Regtest), records, 3);
+    node.wait(DAY);
+    assert_eq!(said(&mut node), 0, "withdrawn for good");
 }
 
 /// What was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
 #[test]
 fn offers_and_subscriptions_wait_for_the_network() {
-    let mut desk = Desk::new();
-    desk.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
-    desk.command(Command::Subscribe(TransactionType::Swap)).unwrap();
-    let published = |desk: &mut Desk| {
+    let mut node = TestNode::new();
+    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    node.command(Command::Subscribe(TransactionType::Swap)).unwrap();
+    let published = |node: &mut TestNode| {
         let is_one =
             |output: &Output| matches!(output, Output::Publish { topic, .. } if topic.as_str().ends_with("spend"));
-        std::mem::take(&mut desk.others).iter().filter(|output| is_one(output)).count()
+        std::mem::take(&mut node.others).iter().filter(|output| is_one(output)).count()
     };
-    desk.wait(10_000);
-    assert_eq!(published(&mut desk), 1);
-    desk.input(Input::RoutingTable(1));
-    desk.wait(1_000);
-    let read = lookups(&mut desk).iter().filter(|(_, key)| key.contains("signer-directory:swap")).count();
-    assert_eq!((published(&mut desk), read), (1, SHARDS.into()));
-    desk.command(Command::Unsubscribe(TransactionType::Swap)).unwrap();
-    desk.input(Input::RoutingTable(2));
-    desk.wait(10_000);
-    assert!(!lookups(&mut desk).iter().any(|(_, key)| key.contains("swap")));
+    node.wait(10_000);
+    assert_eq!(published(&mut node), 1);
+    node.input(Input::RoutingTable(1));
+    node.wait(1_000);
+    let read = lookups(&mut node).iter().filter(|(_, key)| key.contains("signer-directory:swap")).count();
+    assert_eq!((published(&mut node), read), (1, SHARDS.into()));
+    node.command(Command::Unsubscribe(TransactionType::Swap)).unwrap();
+    node.input(Input::RoutingTable(2));
+    node.wait(10_000);
+    assert!(!lookups(&mut node).iter().any(|(_, key)| key.contains("swap")));
 }
 
 /// Whoever knows an offer looks at it again only when a directory says that there is something newer.
 #[test]
 fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
-    let mut desk = Desk::new();
-    desk.input(Input::RoutingTable(3));
-    desk.wait(1_000);
-    stored(&mut desk);
+    let mut node = TestNode::new();
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    stored(&mut node);
     let mut issued = 0;
     for (command, kinds) in [
         (Command::Advertise(Box::new(offer(&[TransactionType::Spend]))), &[TransactionType::Spend][..]),
@@ -197,8 +197,8 @@ fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
         ),
         (Command::Withdraw, &[TransactionType::Swap]),
     ] {
-        desk.command(command).unwrap();
-        let records = stored(&mut desk);
+        node.command(command).unwrap();
+        let records = stored(&mut node);
         let listings = records.iter().filter(|(key, _)| key.contains("directory")).map(|(_, value)| {
             let [entry] = &entries(value)[..] else { panic!("one author, one entry") };
             let Body::Listing(listing) = &entry.unsigned.body else { panic!("an entry is a listing") };
@@ -216,7 +216,7 @@ fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
 /// Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
 #[test]
 fn the_newest_advertisement_holds_and_a_withdrawal_is_one() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let old = spender(&mut alice);
     let moved = {
         alice.peer = PeerId::from_bytes(&[99]).unwrap();
@@ -224,37 +224,37 @@ fn the_newest_advertisement_holds_and_a_withdrawal_is_one() {
     };
     let withdrawn = advertisement(&mut alice, None, WALL + 6);
     let from = PeerId::from_bytes(&[7]).unwrap();
-    hear_gossip(&mut desk, from, moved.clone());
-    desk.refuses(Refusal::Duplicate, |desk| hear_gossip(desk, from, old.clone()));
-    let known = desk.node.view().advertisement(&alice.key()).cloned().expect("known");
+    hear_gossip(&mut node, from, moved.clone());
+    node.refuses(Refusal::Duplicate, |node| hear_gossip(node, from, old.clone()));
+    let known = node.node.view().advertisement(&alice.key()).cloned().expect("known");
     assert_eq!((known.peer, known.offer.unwrap().types), (alice.peer, vec![TransactionType::Swap]));
-    hear_gossip(&mut desk, from, withdrawn);
-    assert!(desk.node.view().advertisement(&alice.key()).is_none());
+    hear_gossip(&mut node, from, withdrawn);
+    assert!(node.node.view().advertisement(&alice.key()).is_none());
     for bytes in [old, moved] {
-        desk.refuses(Refusal::Duplicate, |desk| hear_gossip(desk, from, bytes));
+        node.refuses(Refusal::Duplicate, |node| hear_gossip(node, from, bytes));
     }
-    assert!(desk.node.view().advertisements().next().is_none(), "nothing brings it back");
-    assert!(desk.events.contains(&Event::SignerWithdrawn { key: alice.key() }));
+    assert!(node.node.view().advertisements().next().is_none(), "nothing brings it back");
+    assert!(node.events.contains(&Event::SignerWithdrawn { key: alice.key() }));
 }
 
 /// Failure H and invariant I35.
 #[test]
 fn a_hundred_deliveries_are_one_event_and_no_penalty() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let bytes = spender(&mut alice);
     for number in 0..100 {
         let from = PeerId::from_bytes(&[100 + number % 3]).unwrap();
-        desk.input(Input::Connected(from));
+        node.input(Input::Connected(from));
         if number % 2 == 0 {
-            desk.input(Input::Received { from, bytes: bytes.clone() });
+            node.input(Input::Received { from, bytes: bytes.clone() });
         } else {
-            hear_gossip(&mut desk, from, bytes.clone());
+            hear_gossip(&mut node, from, bytes.clone());
         }
     }
-    let discovered = desk.events.iter().filter(|event| matches!(event, Event::SignerDiscovered { .. })).count();
+    let discovered = node.events.iter().filter(|event| matches!(event, Event::SignerDiscovered { .. })).count();
     assert_eq!(discovered, 1);
     for number in 100..103 {
-        let (_, penalty) = desk.node.view().standing(&PeerId::from_bytes(&[number]).unwrap());
+        let (_, penalty) = node.node.view().standing(&PeerId::from_bytes(&[number]).unwrap());
         assert_eq!(penalty, 0);
     }
 }
@@ -262,36 +262,36 @@ fn a_hundred_deliveries_are_one_event_and_no_penalty() {
 /// Failure I: an advertisement with somebody else's peer id blames nobody but whoever hands it over.
 #[test]
 fn a_forged_advertisement_is_refused_and_its_victim_is_not_blamed() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let liar = PeerId::from_bytes(&[66]).unwrap();
-    desk.meet(&mut alice);
+    node.meet(&mut alice);
     let mut bytes = spender(&mut alice).to_vec();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    desk.refuses(Refusal::Signature, |desk| hear_gossip(desk, liar, bytes.into()));
-    assert_eq!(desk.node.view().standing(&alice.peer).1, 0);
-    assert!(desk.node.view().standing(&liar).1 > 0);
-    let mut mallory = Puppet::new(66);
+    node.refuses(Refusal::Signature, |node| hear_gossip(node, liar, bytes.into()));
+    assert_eq!(node.node.view().standing(&alice.peer).1, 0);
+    assert!(node.node.view().standing(&liar).1 > 0);
+    let mut mallory = ScriptedPeer::new(66);
     for bad in [
         Offer { types: Vec::new(), ..Offer::default() },
         Offer { min_amount: Some(9), max_amount: Some(1), ..offer(&[TransactionType::Spend]) },
     ] {
         let bytes = advertisement(&mut mallory, Some(bad), WALL);
-        desk.refuses(Refusal::Offer, |desk| hear_gossip(desk, liar, bytes));
+        node.refuses(Refusal::Offer, |node| hear_gossip(node, liar, bytes));
     }
     for issued_at in [WALL + HOUR, WALL - 2 * DAY] {
         let bytes = advertisement(&mut mallory, Some(offer(&[TransactionType::Spend])), issued_at);
-        desk.refuses(Refusal::NotFresh, |desk| hear_gossip(desk, liar, bytes));
+        node.refuses(Refusal::NotFresh, |node| hear_gossip(node, liar, bytes));
     }
 }
 
 #[test]
 fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     let list = List::Signers(TransactionType::Spend);
     let filter = SignerFilter { kind: Some(TransactionType::Spend), amount: Some(500), ..SignerFilter::default() };
-    desk.command(Command::FindSigners(filter)).unwrap();
-    let asked = lookups(&mut desk);
+    node.command(Command::FindSigners(filter)).unwrap();
+    let asked = lookups(&mut node);
     assert_eq!(asked.len(), usize::from(SHARDS));
     let (alices, bobs) = (spender(&mut alice), spender(&mut bob));
     for (author, bytes, honest) in [(&mut alice, &alices, true), (&mut bob, &bobs, false)] {
@@ -300,30 +300,30 @@ fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
         // Bob's entry is about another advertisement than the one that will be found.
         let digest = if honest { sha256(&[bytes]) } else { [0; 32] };
         let value = log(vec![listing(author, list.clone(), None, digest)]);
-        desk.input(Input::Found { operation, bytes: value });
+        node.input(Input::Found { operation, bytes: value });
     }
     for (operation, _) in asked {
-        desk.input(Input::LookupFinished(operation));
+        node.input(Input::LookupFinished(operation));
     }
-    assert_eq!(finished(&desk), None, "two advertisements are still to be fetched");
-    for (operation, key) in lookups(&mut desk) {
+    assert_eq!(finished(&node), None, "two advertisements are still to be fetched");
+    for (operation, key) in lookups(&mut node) {
         if key == RecordKey::Advertisement(alice.key()).to_string() {
-            desk.refuses(Refusal::Unasked, |desk| desk.input(Input::Found { operation, bytes: bobs.clone() }));
-            desk.input(Input::Found { operation, bytes: alices.clone() });
+            node.refuses(Refusal::Unasked, |node| node.input(Input::Found { operation, bytes: bobs.clone() }));
+            node.input(Input::Found { operation, bytes: alices.clone() });
         } else {
             assert_eq!(key, RecordKey::Advertisement(bob.key()).to_string());
-            desk.refuses(Refusal::NotAsListed, |desk| desk.input(Input::Found { operation, bytes: bobs.clone() }));
+            node.refuses(Refusal::NotAsListed, |node| node.input(Input::Found { operation, bytes: bobs.clone() }));
         }
-        desk.input(Input::LookupFinished(operation));
+        node.input(Input::LookupFinished(operation));
     }
-    assert_eq!((found(&desk), finished(&desk)), (vec![alice.key()], Some(1)));
-    assert_eq!(desk.node.view().signers().len(), 1, "where she is, is known too");
+    assert_eq!((found(&node), finished(&node)), (vec![alice.key()], Some(1)));
+    assert_eq!(node.node.view().signers().len(), 1, "where she is, is known too");
 }
 
 #[test]
 fn a_search_finds_what_fits_once_from_any_channel_and_ends_in_time() {
-    let mut desk = Desk::new();
-    let mut puppets: Vec<Puppet> = (1..=4).map(Puppet::new).collect();
+    let mut node = TestNode::new();
+    let mut peers: Vec<ScriptedPeer> = (1..=4).map(ScriptedPeer::new).collect();
     let from = PeerId::from_bytes(&[7]).unwrap();
     let offers = [
         offer(&[TransactionType::Spend]),
@@ -332,130 +332,130 @@ fn a_search_finds_what_fits_once_from_any_channel_and_ends_in_time() {
         offer(&[TransactionType::Spend, TransactionType::Swap]),
     ];
     let bytes: Vec<Bytes> =
-        puppets.iter_mut().zip(offers).map(|(puppet, offer)| advertisement(puppet, Some(offer), WALL)).collect();
+        peers.iter_mut().zip(offers).map(|(scripted, offer)| advertisement(scripted, Some(offer), WALL)).collect();
     // Three are known, one comes while the search runs.
-    bytes[..3].iter().for_each(|bytes| hear_gossip(&mut desk, from, bytes.clone()));
+    bytes[..3].iter().for_each(|bytes| hear_gossip(&mut node, from, bytes.clone()));
     let filter = SignerFilter { kind: Some(TransactionType::Spend), amount: Some(500), ..SignerFilter::default() };
-    desk.command(Command::FindSigners(filter.clone())).unwrap();
-    hear_gossip(&mut desk, from, bytes[3].clone());
-    hear_gossip(&mut desk, from, bytes[3].clone());
-    assert_eq!(found(&desk), [puppets[0].key(), puppets[3].key()]);
-    assert_eq!(finished(&desk), None);
-    desk.wait(5_000);
-    assert_eq!(finished(&desk), Some(2));
-    desk.events.clear();
-    desk.command(Command::FindSigners(SignerFilter { max_results: 1, ..filter })).unwrap();
-    assert_eq!((found(&desk).len(), finished(&desk)), (1, Some(1)), "as many as wanted, at once");
-    desk.events.clear();
+    node.command(Command::FindSigners(filter.clone())).unwrap();
+    hear_gossip(&mut node, from, bytes[3].clone());
+    hear_gossip(&mut node, from, bytes[3].clone());
+    assert_eq!(found(&node), [peers[0].key(), peers[3].key()]);
+    assert_eq!(finished(&node), None);
+    node.wait(5_000);
+    assert_eq!(finished(&node), Some(2));
+    node.events.clear();
+    node.command(Command::FindSigners(SignerFilter { max_results: 1, ..filter })).unwrap();
+    assert_eq!((found(&node).len(), finished(&node)), (1, Some(1)), "as many as wanted, at once");
+    node.events.clear();
     let picky = SignerFilter { min_reputation: 51, ..SignerFilter::default() };
-    desk.command(Command::FindSigners(picky)).unwrap();
-    desk.wait(5_000);
-    assert_eq!(finished(&desk), Some(0), "nobody has earned anything yet");
+    node.command(Command::FindSigners(picky)).unwrap();
+    node.wait(5_000);
+    assert_eq!(finished(&node), Some(0), "nobody has earned anything yet");
 }
 
 #[test]
 fn searches_are_bounded() {
-    let mut desk = Desk::new();
+    let mut node = TestNode::new();
     for _ in 0..16 {
-        desk.command(Command::FindSigners(SignerFilter::default())).unwrap();
+        node.command(Command::FindSigners(SignerFilter::default())).unwrap();
     }
-    assert_eq!(desk.command(Command::FindRequests), Err(CommandError::TooManySearches));
-    desk.wait(5_000);
-    desk.command(Command::FindRequests).unwrap();
+    assert_eq!(node.command(Command::FindRequests), Err(CommandError::TooManySearches));
+    node.wait(5_000);
+    node.command(Command::FindRequests).unwrap();
 }
 
-fn listed(creator: &Puppet, keys: Vec<PublicKey>) -> Definition {
+fn listed(creator: &ScriptedPeer, keys: Vec<PublicKey>) -> Definition {
     Definition { is_listed: true, ..definition(creator.key(), keys) }
 }
 
 #[test]
 fn a_listed_request_is_found_by_whoever_was_away() {
-    let (mut desk, alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.input(Input::RoutingTable(3));
-    desk.wait(1_000);
-    stored(&mut desk);
-    desk.others.clear();
-    let keys = vec![desk.key, alice.key(), bob.key()];
+    let (mut node, alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    stored(&mut node);
+    node.others.clear();
+    let keys = vec![node.key, alice.key(), bob.key()];
     let session = NewSession { is_listed: true, ..NewSession::new(Suite::Lotus, keys, vec![7; 32]) };
-    desk.command(Command::Create(Box::new(session))).unwrap();
-    let id = desk.node.view().sessions().next().expect("it is there").id;
-    assert!(desk.events.contains(&Event::RequestListed { session: id }));
-    let published = desk
+    node.command(Command::Create(Box::new(session))).unwrap();
+    let id = node.node.view().sessions().next().expect("it is there").id;
+    assert!(node.events.contains(&Event::RequestListed { session: id }));
+    let published = node
         .others
         .iter()
         .any(|output| matches!(output, Output::Publish { topic, .. } if topic.as_str() == "musig2:signing-request"));
     assert!(published);
-    let records = stored(&mut desk);
+    let records = stored(&mut node);
     let request = records.iter().find(|(key, _)| *key == RecordKey::Request(id).to_string()).expect("stored").1.clone();
     // Another node, whose key is needed, comes back and looks.
-    for puppet in [&alice, &bob] {
-        let index = RecordKey::of_entry(&List::Requests(puppet.key()), &desk.key).to_string();
+    for scripted in [&alice, &bob] {
+        let index = RecordKey::of_entry(&List::Requests(scripted.key()), &node.key).to_string();
         assert!(records.iter().any(|(key, _)| *key == index), "each signer has an index");
     }
     let mut record = entries(&records.iter().find(|(key, _)| key.contains("request-index")).unwrap().1);
-    assert_eq!(record.remove(0).unsigned.author, desk.key);
+    assert_eq!(record.remove(0).unsigned.author, node.key);
     assert!(Message::decode(request).is_ok());
-    desk.command(Command::Abort(id, nelumbo_core::wire::AbortReason::Left)).unwrap();
-    desk.wait(2 * HOUR);
-    assert!(!stored(&mut desk).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
+    node.command(Command::Abort(id, nelumbo_core::wire::AbortReason::Left)).unwrap();
+    node.wait(2 * HOUR);
+    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
 }
 
 #[test]
 fn a_request_found_in_the_index_becomes_a_session_once() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let definition = listed(&alice, vec![desk.key, alice.key()]);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let definition = listed(&alice, vec![node.key, alice.key()]);
     let id = definition.id();
     let request = alice.say_body(Body::Request(definition.clone().into()));
-    desk.command(Command::FindRequests).unwrap();
-    let asked = lookups(&mut desk);
+    node.command(Command::FindRequests).unwrap();
+    let asked = lookups(&mut node);
     let [(operation, key)] = &asked[..] else { panic!("one record has all") };
-    assert_eq!(*key, RecordKey::List(List::Requests(desk.key), 0).to_string());
-    let entry = listing(&mut alice, List::Requests(desk.key), Some(label(&id.to_string())), *id.as_bytes());
-    desk.input(Input::Found { operation: *operation, bytes: log(vec![entry]) });
-    desk.input(Input::LookupFinished(*operation));
-    let asked = lookups(&mut desk);
+    assert_eq!(*key, RecordKey::List(List::Requests(node.key), 0).to_string());
+    let entry = listing(&mut alice, List::Requests(node.key), Some(label(&id.to_string())), *id.as_bytes());
+    node.input(Input::Found { operation: *operation, bytes: log(vec![entry]) });
+    node.input(Input::LookupFinished(*operation));
+    let asked = lookups(&mut node);
     let [(operation, _)] = &asked[..] else { panic!("the request is fetched") };
-    desk.input(Input::Found { operation: *operation, bytes: request.clone() });
-    desk.refuses(Refusal::Duplicate, |desk| desk.input(Input::Found { operation: *operation, bytes: request.clone() }));
-    desk.input(Input::LookupFinished(*operation));
-    assert_eq!(finished(&desk), Some(1));
-    assert_eq!(phase(&desk, id), Phase::Announced);
-    assert_eq!(desk.events.iter().filter(|event| matches!(event, Event::SessionAnnounced { .. })).count(), 1);
+    node.input(Input::Found { operation: *operation, bytes: request.clone() });
+    node.refuses(Refusal::Duplicate, |node| node.input(Input::Found { operation: *operation, bytes: request.clone() }));
+    node.input(Input::LookupFinished(*operation));
+    assert_eq!(finished(&node), Some(1));
+    assert_eq!(phase(&node, id), Phase::Announced);
+    assert_eq!(node.events.iter().filter(|event| matches!(event, Event::SessionAnnounced { .. })).count(), 1);
     // The approval goes to whoever asked, as soon as there is a connection.
-    desk.command(Command::Join(id)).unwrap();
-    desk.meet(&mut alice);
-    assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Join { .. })));
+    node.command(Command::Join(id)).unwrap();
+    node.meet(&mut alice);
+    assert!(node.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Join { .. })));
 }
 
 #[test]
 fn a_link_leads_to_its_session() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let definition = listed(&alice, vec![desk.key, alice.key()]);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let definition = listed(&alice, vec![node.key, alice.key()]);
     let id = definition.id();
-    desk.command(Command::FindSession(id)).unwrap();
-    let asked = lookups(&mut desk);
+    node.command(Command::FindSession(id)).unwrap();
+    let asked = lookups(&mut node);
     let [(operation, key)] = &asked[..] else { panic!("one record") };
     assert_eq!(*key, RecordKey::Request(id).to_string());
     let bytes = alice.say_body(Body::Request(definition.into()));
-    desk.input(Input::Found { operation: *operation, bytes });
-    desk.input(Input::LookupFinished(*operation));
-    assert_eq!((phase(&desk, id), finished(&desk)), (Phase::Announced, Some(1)));
-    assert_eq!(desk.command(Command::FindSession(id)), Err(CommandError::KnownSession(id)));
+    node.input(Input::Found { operation: *operation, bytes });
+    node.input(Input::LookupFinished(*operation));
+    assert_eq!((phase(&node, id), finished(&node)), (Phase::Announced, Some(1)));
+    assert_eq!(node.command(Command::FindSession(id)), Err(CommandError::KnownSession(id)));
 }
 
 #[test]
 fn requests_of_others_are_passed_on_and_not_kept() {
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     let definition = listed(&alice, vec![alice.key(), bob.key()]);
     let bytes = alice.say_body(Body::Request(definition.clone().into()));
-    desk.others.clear();
-    hear_gossip(&mut desk, alice.peer, bytes);
-    assert!(matches!(desk.others[..], [Output::Verdict { verdict: nelumbo_core::api::Verdict::Accept, .. }]));
-    assert!(desk.node.view().sessions().next().is_none());
+    node.others.clear();
+    hear_gossip(&mut node, alice.peer, bytes);
+    assert!(matches!(node.others[..], [Output::Verdict { verdict: nelumbo_core::api::Verdict::Accept, .. }]));
+    assert!(node.node.view().sessions().next().is_none());
     // Somebody else cannot ask in her name.
-    let mut mallory = Puppet::new(66);
+    let mut mallory = ScriptedPeer::new(66);
     let bytes = mallory.say_body(Body::Request(definition.into()));
-    desk.refuses(Refusal::NotTheCreator, |desk| hear_gossip(desk, alice.peer, bytes));
+    node.refuses(Refusal::NotTheCreator, |node| hear_gossip(node, alice.peer, bytes));
 }
 
 /// A policy that knows the amounts it signs for.
@@ -487,41 +487,41 @@ fn spending(value: u64) -> Spending {
     Spending { transaction, spent, input: 0, sighash_type: 0x61, path: SpendPath::Key }
 }
 
-fn paying(creator: &Puppet, desk: &Desk, value: u64) -> Definition {
+fn paying(creator: &ScriptedPeer, node: &TestNode, value: u64) -> Definition {
     let spending = spending(value);
     let message = spending.digest().expect("a sound transaction").to_vec();
     let details =
         Details { kind: Some(TransactionType::Spend), spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, nonce: [value as u8; 32], ..listed(creator, vec![desk.key, creator.key()]) }
+    Definition { message, details, nonce: [value as u8; 32], ..listed(creator, vec![node.key, creator.key()]) }
 }
 
 #[test]
 fn what_is_signed_is_computed_and_a_policy_decides_about_it() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.node.set_policy(Box::new(Limited(1_000)));
-    let (small, large) = (paying(&alice, &desk, 900), paying(&alice, &desk, 1_001));
-    let vague = listed(&alice, vec![desk.key, alice.key()]);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.node.set_policy(Box::new(Limited(1_000)));
+    let (small, large) = (paying(&alice, &node, 900), paying(&alice, &node, 1_001));
+    let vague = listed(&alice, vec![node.key, alice.key()]);
     for definition in [&small, &large, &vague] {
         let bytes = alice.say_body(Body::Request(definition.clone().into()));
-        hear_gossip(&mut desk, alice.peer, bytes);
+        hear_gossip(&mut node, alice.peer, bytes);
     }
-    assert_eq!(phase(&desk, small.id()), Phase::NonceExchange);
-    assert_eq!(phase(&desk, large.id()), Phase::Aborted);
-    assert_eq!(phase(&desk, vague.id()), Phase::Announced);
+    assert_eq!(phase(&node, small.id()), Phase::NonceExchange);
+    assert_eq!(phase(&node, large.id()), Phase::Aborted);
+    assert_eq!(phase(&node, vague.id()), Phase::Announced);
     // A request that shows one transaction and has another signed is none.
     let lie = Definition { message: vec![1; 32], nonce: [9; 32], ..small.clone() };
     assert_eq!(lie.check(Duration::MAX), Err(DefinitionError::Digest));
     let bytes = alice.say_body(Body::Request(lie.into()));
-    desk.refuses(Refusal::Definition, |desk| hear_gossip(desk, alice.peer, bytes));
-    let keys = vec![desk.key, alice.key()];
+    node.refuses(Refusal::Definition, |node| hear_gossip(node, alice.peer, bytes));
+    let keys = vec![node.key, alice.key()];
     let session = NewSession { details: small.details, ..NewSession::new(Suite::Lotus, keys, vec![2; 32]) };
-    let refused = desk.command(Command::Create(Box::new(session)));
+    let refused = node.command(Command::Create(Box::new(session)));
     assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Digest)));
 }
 
 #[test]
 fn resources_are_announced_found_and_withdrawn() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let kind = label("barter-goods");
     let announce = |name: &str, data: Option<&[u8]>, lifetime| Command::AnnounceResource {
         kind: label("barter-goods"),
@@ -529,27 +529,27 @@ fn resources_are_announced_found_and_withdrawn() {
         data: data.and_then(|data| Data::new(data.to_vec())),
         lifetime,
     };
-    desk.input(Input::RoutingTable(3));
-    desk.wait(1_000);
-    stored(&mut desk);
-    desk.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
-    let records = stored(&mut desk);
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    stored(&mut node);
+    node.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
+    let records = stored(&mut node);
     assert_eq!(records.len(), 2, "the resource and its place in the directory");
-    desk.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
-    let withdrawn = stored(&mut desk);
+    node.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
+    let withdrawn = stored(&mut node);
     assert!(withdrawn.len() == 2 && withdrawn.iter().all(|record| !records.contains(record)), "and so is its end");
-    desk.wait(2 * HOUR);
-    assert!(!stored(&mut desk).iter().any(|(key, _)| key.contains("barter")), "its time is over");
+    node.wait(2 * HOUR);
+    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("barter")), "its time is over");
     for lifetime in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
-        assert_eq!(desk.command(announce("wine", Some(b"red"), lifetime)), Err(CommandError::Lifetime));
+        assert_eq!(node.command(announce("wine", Some(b"red"), lifetime)), Err(CommandError::Lifetime));
     }
     for number in 0..20 {
-        desk.command(announce(&format!("n{number}"), Some(b"x"), Duration::from_secs(60))).unwrap();
+        node.command(announce(&format!("n{number}"), Some(b"x"), Duration::from_secs(60))).unwrap();
     }
     let one_more = announce("n20", Some(b"x"), Duration::from_secs(60));
-    assert_eq!(desk.command(one_more), Err(CommandError::TooManyResources));
+    assert_eq!(node.command(one_more), Err(CommandError::TooManyResources));
     // Others' resources.
-    let now = WALL + desk.time / 1_000_000;
+    let now = WALL + node.time / 1_000_000;
     let mut say = |issued_at, data: Option<&[u8]>| {
         alice.say_body(Body::Resource(Resource {
             kind: kind.clone(),
@@ -561,13 +561,13 @@ fn resources_are_announced_found_and_withdrawn() {
     };
     let (fresh, gone) = (say(now, Some(b"fresh")), say(now + 1, None));
     let from = PeerId::from_bytes(&[1]).unwrap();
-    desk.command(Command::FindResources(kind.clone())).unwrap();
-    desk.input(Input::Received { from, bytes: fresh.clone() });
-    desk.refuses(Refusal::Channel, |desk| hear_gossip(desk, from, fresh.clone()));
-    let id = desk.node.view().resources().next().expect("it is known").0.clone();
+    node.command(Command::FindResources(kind.clone())).unwrap();
+    node.input(Input::Received { from, bytes: fresh.clone() });
+    node.refuses(Refusal::Channel, |node| hear_gossip(node, from, fresh.clone()));
+    let id = node.node.view().resources().next().expect("it is known").0.clone();
     assert_eq!((id.author, id.name.as_str()), (alice.key(), "bread"));
-    assert!(desk.events.iter().any(|event| matches!(event, Event::ResourceFound { resource, .. } if *resource == id)));
-    desk.input(Input::Received { from, bytes: gone });
-    desk.refuses(Refusal::Duplicate, |desk| desk.input(Input::Received { from, bytes: fresh }));
-    assert!(desk.node.view().resource(&id).is_none());
+    assert!(node.events.iter().any(|event| matches!(event, Event::ResourceFound { resource, .. } if *resource == id)));
+    node.input(Input::Received { from, bytes: gone });
+    node.refuses(Refusal::Duplicate, |node| node.input(Input::Received { from, bytes: fresh }));
+    assert!(node.node.view().resource(&id).is_none());
 }

@@ -3,15 +3,15 @@
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature};
-use nelumbo_core::evidence::{Evidence, Exhibit, NotProven, Offence, judge};
+use nelumbo_core::evidence::{Evidence, Exhibit, NotProven, Offence, verify};
 use nelumbo_core::wire::{AbortReason, Content};
 use quickcheck::{Arbitrary, Gen};
 
-use crate::common::{Desk, Puppet, Signed, all_signed, joined};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined};
 
 /// The evidence that a node has told of, with the signer that it accuses.
-fn accusations(desk: &Desk) -> Vec<(nelumbo_core::crypto::PublicKey, Evidence)> {
-    desk.events
+fn accusations(node: &TestNode) -> Vec<(nelumbo_core::crypto::PublicKey, Evidence)> {
+    node.events
         .iter()
         .filter_map(|event| match event {
             Event::SignerMisbehaved { signer, evidence, .. } => Some((*signer, (**evidence).clone())),
@@ -21,65 +21,65 @@ fn accusations(desk: &Desk) -> Vec<(nelumbo_core::crypto::PublicKey, Evidence)> 
 }
 
 /// The one accusation is proven, survives being written as JSON, and names this signer and offence.
-fn convicts(desk: &Desk, puppet: &Puppet, offence: Offence) {
-    let all = accusations(desk);
+fn convicts(node: &TestNode, scripted: &ScriptedPeer, offence: Offence) {
+    let all = accusations(node);
     let [(signer, evidence)] = &all[..] else { panic!("{all:?}") };
-    let conviction = judge(&Secp256k1, evidence).expect("the evidence is sound");
-    assert_eq!((*signer, conviction.signer, conviction.offence), (puppet.key(), puppet.key(), offence));
+    let conviction = verify(&Secp256k1, evidence).expect("the evidence is sound");
+    assert_eq!((*signer, conviction.signer, conviction.offence), (scripted.key(), scripted.key(), offence));
     let text = serde_json::to_string(evidence).unwrap();
     let read: Evidence = serde_json::from_str(&text).unwrap();
     assert_eq!(&read, evidence);
-    assert_eq!(judge(&Secp256k1, &read), Ok(conviction));
+    assert_eq!(verify(&Secp256k1, &read), Ok(conviction));
 }
 
 #[test]
 fn an_invalid_partial_signature_is_proven() {
-    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
     let mut wrong = *of_bob.as_bytes();
     wrong[31] ^= 1;
     let lie = Content::Partial { nonces, partial: PartialSignature::from_bytes(wrong) };
     let bytes = bob.say(session, 1, lie);
-    desk.hear(&bob, bytes);
+    node.hear(&bob, bytes);
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
-    desk.hear(&alice, bytes);
-    convicts(&desk, &bob, Offence::InvalidPartial);
+    node.hear(&alice, bytes);
+    convicts(&node, &bob, Offence::InvalidPartial);
 }
 
 #[test]
 fn two_nonces_and_two_partial_signatures_are_proven() {
-    let Signed { mut desk, mut bob, definition, hash: nonces, of_bob, nonces: list, .. } = all_signed();
+    let Signed { mut node, mut bob, definition, hash: nonces, of_bob, nonces: list, .. } = all_signed();
     let session = definition.id();
     let own = list[definition.index_of(&bob.key()).unwrap()];
     let other = *list.iter().find(|nonce| **nonce != own).unwrap();
     let bytes = bob.say(session, 1, Content::Join { nonce: other });
-    desk.hear(&bob, bytes);
-    convicts(&desk, &bob, Offence::Equivocation);
-    desk.events.clear();
+    node.hear(&bob, bytes);
+    convicts(&node, &bob, Offence::Equivocation);
+    node.events.clear();
     let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
-    desk.hear(&bob, bytes);
+    node.hear(&bob, bytes);
     let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes([1; 32]) });
-    desk.hear(&bob, bytes);
-    convicts(&desk, &bob, Offence::Equivocation);
+    node.hear(&bob, bytes);
+    convicts(&node, &bob, Offence::Equivocation);
 }
 
 #[test]
 fn a_nonce_that_is_none_is_proven() {
-    let (mut desk, _, mut bob, definition, _) = joined();
+    let (mut node, _, mut bob, definition, _) = joined();
     let mut point = [5; 66];
     (point[0], point[33]) = (2, 2);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonce: PublicNonce::from_bytes(point) });
-    desk.hear(&bob, bytes);
-    convicts(&desk, &bob, Offence::InvalidNonce);
+    node.hear(&bob, bytes);
+    convicts(&node, &bob, Offence::InvalidNonce);
 }
 
 #[test]
 fn a_false_final_signature_is_proven() {
-    let (mut desk, _, mut bob, definition, _) = joined();
+    let (mut node, _, mut bob, definition, _) = joined();
     let lie = Content::Finalized { signature: Signature::from_bytes([1; 64]) };
     let bytes = bob.say(definition.id(), 1, lie);
-    desk.hear(&bob, bytes);
-    convicts(&desk, &bob, Offence::InvalidSignature);
+    node.hear(&bob, bytes);
+    convicts(&node, &bob, Offence::InvalidSignature);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn evidence_that_proves_nothing_says_why() {
     let forged = Exhibit(forged.into());
     let nothing = Exhibit(Bytes::from([]));
     let judge_two = |first: &Exhibit, second: &Exhibit| {
-        judge(&Secp256k1, &Evidence::Equivocation { first: first.clone(), second: second.clone() })
+        verify(&Secp256k1, &Evidence::Equivocation { first: first.clone(), second: second.clone() })
     };
     assert_eq!(judge_two(&join, &again), Err(NotProven::Innocent));
     assert_eq!(judge_two(&join, &other_attempt), Err(NotProven::Unrelated));
@@ -109,14 +109,14 @@ fn evidence_that_proves_nothing_says_why() {
     assert_eq!(judge_two(&join, &forged), Err(NotProven::NotSigned));
     assert_eq!(judge_two(&nothing, &join), Err(NotProven::NotAMessage));
     let evidence = Evidence::InvalidSignature { definition: definition.clone(), finalized: finalized.clone() };
-    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Innocent));
+    assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Innocent));
     let mut other = definition;
     other.message = vec![1; 32];
     let evidence = Evidence::InvalidSignature { definition: other.clone(), finalized };
-    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Unrelated), "a true signature of another session");
+    assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Unrelated), "a true signature of another session");
     other.keys.clear();
     let evidence = Evidence::InvalidPartial { definition: other, nonces: Vec::new(), partial };
-    assert_eq!(judge(&Secp256k1, &evidence), Err(NotProven::Definition));
+    assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Definition));
 }
 
 /// Which exhibits an accuser puts together, as numbers into everything there is.
@@ -139,26 +139,26 @@ fn no_honest_signer_can_be_framed() {
     let mut exhibits = Vec::new();
     let mut definitions = Vec::new();
     for message in [9, 10] {
-        let (mut alice, mut carol, mut bob) = (Puppet::new(1), Puppet::new(3), Puppet::new(2));
+        let (mut alice, mut carol, mut bob) = (ScriptedPeer::new(1), ScriptedPeer::new(3), ScriptedPeer::new(2));
         let mut definition = crate::common::definition(alice.key(), vec![alice.key(), bob.key(), carol.key()]);
         definition.message = vec![message; 32];
         let session = definition.id();
         for attempt in [1, 2] {
             let mut nonces = vec![PublicNonce::from_bytes([2; 66]); 3];
-            for puppet in [&mut alice, &mut bob, &mut carol] {
-                let nonce = puppet.nonce(&definition, attempt);
-                nonces[definition.index_of(&puppet.key()).unwrap()] = nonce;
-                let content = if puppet.key() == *definition.creator_key() {
+            for scripted in [&mut alice, &mut bob, &mut carol] {
+                let nonce = scripted.nonce(&definition, attempt);
+                nonces[definition.index_of(&scripted.key()).unwrap()] = nonce;
+                let content = if scripted.key() == *definition.creator_key() {
                     Content::Announce { definition: definition.clone().into(), nonce }
                 } else {
                     Content::Join { nonce }
                 };
-                exhibits.push(Exhibit(puppet.say(session, attempt, content)));
+                exhibits.push(Exhibit(scripted.say(session, attempt, content)));
             }
             let hash = crate::common::nonces_hash(&nonces);
-            for puppet in [&mut alice, &mut bob, &mut carol] {
-                let partial = puppet.sign(&definition, attempt, &nonces);
-                exhibits.push(Exhibit(puppet.say(session, attempt, Content::Partial { nonces: hash, partial })));
+            for scripted in [&mut alice, &mut bob, &mut carol] {
+                let partial = scripted.sign(&definition, attempt, &nonces);
+                exhibits.push(Exhibit(scripted.say(session, attempt, Content::Partial { nonces: hash, partial })));
             }
             let forged_nonce = bob.nonce(&definition, attempt + 10);
             exhibits.push(Exhibit(bob.say(session, attempt, Content::Join { nonce: forged_nonce })));
@@ -168,7 +168,7 @@ fn no_honest_signer_can_be_framed() {
         }
         definitions.push(definition);
     }
-    let bob = Puppet::new(2).key();
+    let bob = ScriptedPeer::new(2).key();
     let mut convicted = std::collections::BTreeSet::new();
     let mut is_fair = |Frame { kind, picks }: Frame| {
         let pick = |place: usize| exhibits[usize::from(picks[place]) % exhibits.len()].clone();
@@ -195,7 +195,7 @@ fn no_honest_signer_can_be_framed() {
             }
             _ => Evidence::InvalidSignature { definition, finalized: pick(3) },
         };
-        match judge(&Secp256k1, &evidence) {
+        match verify(&Secp256k1, &evidence) {
             Ok(conviction) => {
                 convicted.insert(conviction.offence);
                 conviction.signer == bob

@@ -11,21 +11,21 @@ use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{Network, PublicKey};
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId, SessionMessage};
 
-use crate::common::{Desk, Puppet, WALL, definition};
+use crate::common::{ScriptedPeer, TestNode, WALL, definition};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
-fn forged(puppet: &mut Puppet, number: u64) -> Bytes {
-    let mut bytes = puppet.presence(puppet.peer, WALL + number).to_vec();
+fn forged(scripted: &mut ScriptedPeer, number: u64) -> Bytes {
+    let mut bytes = scripted.presence(scripted.peer, WALL + number).to_vec();
     *bytes.last_mut().unwrap() ^= 1;
     bytes.into()
 }
 
 /// Lets a peer hand over this many invalid signatures, with time between them that is too short to forgive.
-fn offend(desk: &mut Desk, mallory: &mut Puppet, times: u64) {
+fn offend(node: &mut TestNode, mallory: &mut ScriptedPeer, times: u64) {
     for number in 1..=times {
         let bytes = forged(mallory, number);
-        desk.hear(mallory, bytes);
+        node.hear(mallory, bytes);
     }
 }
 
@@ -37,86 +37,86 @@ fn config(change: impl FnOnce(&mut Limits)) -> Config {
 
 #[test]
 fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
-    let (mut desk, mut mallory) = (Desk::new(), Puppet::new(66));
-    desk.meet(&mut mallory);
+    let (mut node, mut mallory) = (TestNode::new(), ScriptedPeer::new(66));
+    node.meet(&mut mallory);
     let peer = mallory.peer;
-    desk.events.clear();
-    offend(&mut desk, &mut mallory, 4);
-    assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 40));
-    offend(&mut desk, &mut mallory, 1);
+    node.events.clear();
+    offend(&mut node, &mut mallory, 4);
+    assert_eq!(node.node.view().standing(&peer), (Standing::Good, 40));
+    offend(&mut node, &mut mallory, 1);
     let refusal = Refusal::Signature;
-    assert_eq!(desk.events, [Event::PeerGraylisted { peer, seconds: 3600, refusal }]);
+    assert_eq!(node.events, [Event::PeerGraylisted { peer, seconds: 3600, refusal }]);
     // A graylisted peer is not heard, so it has to wait before it can do worse.
-    desk.refuses(Refusal::Graylisted, |desk| offend(desk, &mut mallory, 1));
-    desk.wait(60 * 60 * 1000);
-    assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
-    desk.events.clear();
+    node.refuses(Refusal::Graylisted, |node| offend(node, &mut mallory, 1));
+    node.wait(60 * 60 * 1000);
+    assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
+    node.events.clear();
     let mut config = Config::new(Network::Regtest);
     config.limits.graylist_at = 1_000;
-    let mut desk = Desk::with(config, Vec::new(), 1);
-    desk.meet(&mut mallory);
-    desk.events.clear();
-    offend(&mut desk, &mut mallory, 10);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    node.meet(&mut mallory);
+    node.events.clear();
+    offend(&mut node, &mut mallory, 10);
     assert_eq!(
-        desk.events,
+        node.events,
         [
             Event::ShouldBan { peer, refusal },
             Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },
         ]
     );
-    assert_eq!(desk.others.pop(), Some(Output::Ban(peer)));
+    assert_eq!(node.others.pop(), Some(Output::Ban(peer)));
     let good = mallory.presence(peer, WALL + 5_000);
-    desk.refuses(Refusal::Blacklisted, |desk| desk.hear(&mallory, good.clone()));
-    desk.wait(DAY);
-    assert_eq!(desk.node.view().standing(&peer).0, Standing::Good);
-    desk.events.clear();
-    offend(&mut desk, &mut mallory, 10);
+    node.refuses(Refusal::Blacklisted, |node| node.hear(&mallory, good.clone()));
+    node.wait(DAY);
+    assert_eq!(node.node.view().standing(&peer).0, Standing::Good);
+    node.events.clear();
+    offend(&mut node, &mut mallory, 10);
     let twice = Event::PeerBlacklisted { peer, seconds: Some(2 * 86_400), refusal: Some(refusal) };
-    assert!(desk.events.contains(&twice), "the second ban is twice as long: {:?}", desk.events);
+    assert!(node.events.contains(&twice), "the second ban is twice as long: {:?}", node.events);
 }
 
 #[test]
 fn a_peer_is_banned_and_pardoned_by_hand() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.meet(&mut alice);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
     let peer = alice.peer;
-    assert_eq!(desk.command(Command::Pardon(peer)), Err(CommandError::NotBanned(peer)));
-    desk.command(Command::Ban(peer)).unwrap();
-    assert_eq!(desk.others.pop(), Some(Output::Ban(peer)));
-    desk.wait(365 * DAY);
+    assert_eq!(node.command(Command::Unban(peer)), Err(CommandError::NotBanned(peer)));
+    node.command(Command::Ban(peer)).unwrap();
+    assert_eq!(node.others.pop(), Some(Output::Ban(peer)));
+    node.wait(365 * DAY);
     let bytes = alice.presence(peer, WALL + 365 * DAY);
-    desk.refuses(Refusal::Blacklisted, |desk| desk.hear(&alice, bytes.clone()));
-    assert_eq!(desk.node.view().peers_in_standing(Standing::Blacklisted), 1);
-    desk.command(Command::Pardon(peer)).unwrap();
-    assert_eq!(desk.others.pop(), Some(Output::Pardon(peer)));
-    assert!(desk.events.contains(&Event::PeerPardoned { peer }));
-    let before = desk.node.view().refusals().total();
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.node.view().refusals().total(), before);
+    node.refuses(Refusal::Blacklisted, |node| node.hear(&alice, bytes.clone()));
+    assert_eq!(node.node.view().peers_in_standing(Standing::Blacklisted), 1);
+    node.command(Command::Unban(peer)).unwrap();
+    assert_eq!(node.others.pop(), Some(Output::Unban(peer)));
+    assert!(node.events.contains(&Event::PeerUnbanned { peer }));
+    let before = node.node.view().refusals().total();
+    node.hear(&alice, bytes);
+    assert_eq!(node.node.view().refusals().total(), before);
 }
 
 #[test]
 fn a_flood_costs_its_sender_its_standing_and_leaves_the_others_alone() {
     let quota = |burst| Quota { burst, every: Duration::from_millis(10) };
-    let mut desk = Desk::with(config(|limits| limits.messages_per_peer = quota(20)), Vec::new(), 1);
-    let (mut alice, mut mallory) = (Puppet::new(1), Puppet::new(66));
-    desk.meet(&mut alice);
-    desk.meet(&mut mallory);
+    let mut node = TestNode::with(config(|limits| limits.messages_per_peer = quota(20)), Vec::new(), 1);
+    let (mut alice, mut mallory) = (ScriptedPeer::new(1), ScriptedPeer::new(66));
+    node.meet(&mut alice);
+    node.meet(&mut mallory);
     // Honest contents: it is the amount that is wrong.
     let bytes = mallory.presence(mallory.peer, WALL);
     for _ in 0..100 {
-        desk.hear(&mallory, bytes.clone());
+        node.hear(&mallory, bytes.clone());
     }
-    let view = desk.node.view();
+    let view = node.node.view();
     let refusals = view.refusals();
     assert_eq!(refusals.get(Refusal::PeerQuota), 10);
     assert_eq!(refusals.get(Refusal::Graylisted), 100 - 19 - 10);
-    assert_eq!(desk.node.view().standing(&mallory.peer).0, Standing::Graylisted);
-    assert_eq!(desk.node.view().standing(&alice.peer), (Standing::Good, 0));
+    assert_eq!(node.node.view().standing(&mallory.peer).0, Standing::Graylisted);
+    assert_eq!(node.node.view().standing(&alice.peer), (Standing::Good, 0));
     let bytes = alice.presence(alice.peer, WALL + 9);
-    let before = desk.node.view().refusals().total();
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.node.view().refusals().total(), before);
+    let before = node.node.view().refusals().total();
+    node.hear(&alice, bytes);
+    assert_eq!(node.node.view().refusals().total(), before);
 }
 
 #[test]
@@ -125,58 +125,58 @@ fn all_peers_together_get_no_more_than_the_node_can_take() {
         limits.messages = Quota { burst: 10, every: Duration::from_secs(1) };
         limits.messages_reserved_per_peer = Quota { burst: 0, every: Duration::from_secs(1) };
     };
-    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    let mut node = TestNode::with(config(limits), Vec::new(), 1);
     for number in 1..=10 {
-        let mut puppet = Puppet::new(number);
-        let bytes = puppet.presence(puppet.peer, WALL);
-        desk.hear(&puppet, bytes);
+        let mut scripted = ScriptedPeer::new(number);
+        let bytes = scripted.presence(scripted.peer, WALL);
+        node.hear(&scripted, bytes);
     }
-    let mut late = Puppet::new(11);
+    let mut late = ScriptedPeer::new(11);
     let bytes = late.presence(late.peer, WALL);
-    desk.refuses(Refusal::TotalQuota, |desk| desk.hear(&late, bytes.clone()));
-    assert_eq!(desk.node.view().standing(&late.peer), (Standing::Good, 0), "it is not the fault of whoever comes last");
-    desk.wait(1_000);
-    let before = desk.node.view().refusals().total();
-    desk.hear(&late, bytes);
-    assert_eq!(desk.node.view().refusals().total(), before);
+    node.refuses(Refusal::TotalQuota, |node| node.hear(&late, bytes.clone()));
+    assert_eq!(node.node.view().standing(&late.peer), (Standing::Good, 0), "it is not the fault of whoever comes last");
+    node.wait(1_000);
+    let before = node.node.view().refusals().total();
+    node.hear(&late, bytes);
+    assert_eq!(node.node.view().refusals().total(), before);
     let limits = |limits: &mut Limits| limits.bytes_per_peer = Quota { burst: 200, every: Duration::from_secs(1) };
-    let mut desk = Desk::with(config(limits), Vec::new(), 1);
-    desk.refuses(Refusal::PeerQuota, |desk| desk.hear(&late, vec![0; 201].into()));
+    let mut node = TestNode::with(config(limits), Vec::new(), 1);
+    node.refuses(Refusal::PeerQuota, |node| node.hear(&late, vec![0; 201].into()));
 }
 
 #[test]
 fn a_key_that_announces_itself_all_the_time_is_heard_now_and_then() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.meet(&mut alice);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
     for number in 1..5 {
         let bytes = alice.presence(alice.peer, WALL + number);
-        desk.hear(&alice, bytes);
+        node.hear(&alice, bytes);
     }
     let bytes = alice.presence(alice.peer, WALL + 5);
-    desk.refuses(Refusal::AuthorQuota, |desk| desk.hear(&alice, bytes));
-    desk.wait(60_000);
-    let before = desk.node.view().refusals().total();
+    node.refuses(Refusal::AuthorQuota, |node| node.hear(&alice, bytes));
+    node.wait(60_000);
+    let before = node.node.view().refusals().total();
     let bytes = alice.presence(alice.peer, WALL + 60_000);
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.node.view().refusals().total(), before);
+    node.hear(&alice, bytes);
+    assert_eq!(node.node.view().refusals().total(), before);
 }
 
 #[test]
 fn one_presence_a_hundred_times_by_every_channel_is_one_fact() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.input(Input::Connected(alice.peer));
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.input(Input::Connected(alice.peer));
     let bytes = alice.presence(alice.peer, WALL);
     for number in 0..100 {
         if number % 2 == 0 {
-            desk.hear(&alice, bytes.clone());
+            node.hear(&alice, bytes.clone());
         } else {
-            desk.input(Input::Gossip { from: alice.peer, id: GossipId(number), bytes: bytes.clone() });
+            node.input(Input::Gossip { from: alice.peer, id: GossipId(number), bytes: bytes.clone() });
         }
     }
-    let connected = desk.events.iter().filter(|event| matches!(event, Event::SignerConnected { .. })).count();
+    let connected = node.events.iter().filter(|event| matches!(event, Event::SignerConnected { .. })).count();
     assert_eq!(connected, 1);
-    assert_eq!(desk.node.view().refusals().get(Refusal::Duplicate), 99);
-    assert_eq!(desk.node.view().standing(&alice.peer), (Standing::Good, 0));
+    assert_eq!(node.node.view().refusals().get(Refusal::Duplicate), 99);
+    assert_eq!(node.node.view().standing(&alice.peer), (Standing::Good, 0));
 }
 
 #[test]
@@ -185,83 +185,84 @@ fn a_signer_announces_no_more_sessions_than_anyone_needs() {
         limits.announced_keys = Quota { burst: 7, every: Duration::from_secs(10) };
         limits.unapproved_per_creator = 3;
     };
-    let (mut alice, bob) = (Puppet::new(1), Puppet::new(2));
-    let mut announce = |desk: &mut Desk, number: u8| {
-        let mut definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let (mut alice, bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
+    let mut announce = |node: &mut TestNode, number: u8| {
+        let mut definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
         definition.nonce = [number; 32];
         let nonce = alice.nonce(&definition, 1);
         let bytes =
             alice.say_at(definition.id(), 1, 1, Content::Announce { definition: definition.clone().into(), nonce });
-        desk.hear(&alice, bytes);
+        node.hear(&alice, bytes);
     };
-    let mut desk = Desk::with(config(limits), Vec::new(), 1);
-    announce(&mut desk, 1);
-    announce(&mut desk, 2);
-    desk.refuses(Refusal::AuthorQuota, |desk| announce(desk, 3));
-    desk.wait(20_000);
-    announce(&mut desk, 4);
-    desk.wait(30_000);
-    desk.refuses(Refusal::Full, |desk| announce(desk, 5));
-    assert_eq!(desk.node.view().sessions().filter(|session| session.phase == Phase::Announced).count(), 3);
+    let mut node = TestNode::with(config(limits), Vec::new(), 1);
+    announce(&mut node, 1);
+    announce(&mut node, 2);
+    node.refuses(Refusal::AuthorQuota, |node| announce(node, 3));
+    node.wait(20_000);
+    announce(&mut node, 4);
+    node.wait(30_000);
+    node.refuses(Refusal::Full, |node| announce(node, 5));
+    assert_eq!(node.node.view().sessions().filter(|session| session.phase == Phase::Announced).count(), 3);
 }
 
 #[test]
 fn claims_about_somebody_else_s_peer_do_not_keep_its_own_keys_out() {
-    let mut desk = Desk::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
-    let mut alice = Puppet::new(1);
-    let (mut first, mut second, mut third) = (Puppet::new(2), Puppet::new(3), Puppet::new(4));
+    let mut node = TestNode::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
+    let mut alice = ScriptedPeer::new(1);
+    let (mut first, mut second, mut third) = (ScriptedPeer::new(2), ScriptedPeer::new(3), ScriptedPeer::new(4));
     let courier = PeerId::from_bytes(b"courier").unwrap();
     for mallory in [&mut first, &mut second] {
         let bytes = mallory.presence(alice.peer, WALL);
-        desk.input(Input::Received { from: courier, bytes });
+        node.input(Input::Received { from: courier, bytes });
     }
-    desk.refuses(Refusal::Full, |desk| {
+    node.refuses(Refusal::Full, |node| {
         let bytes = third.presence(alice.peer, WALL);
-        desk.input(Input::Received { from: courier, bytes });
+        node.input(Input::Received { from: courier, bytes });
     });
-    desk.meet(&mut alice);
+    node.meet(&mut alice);
     let holds =
-        |desk: &Desk, key| desk.node.view().signers().any(|(known, peer, _)| (known, peer) == (key, alice.peer));
-    assert!(holds(&desk, alice.key()));
-    assert_eq!(desk.node.view().signers().len(), 2);
+        |node: &TestNode, key| node.node.view().signers().any(|(known, peer, _)| (known, peer) == (key, alice.peer));
+    assert!(holds(&node, alice.key()));
+    assert_eq!(node.node.view().signers().len(), 2);
 }
 
 #[test]
 fn who_is_forgotten_has_done_nothing() {
-    let mut desk = Desk::with(config(|limits| limits.neighbours = 2), Vec::new(), 1);
-    let (mut mallory, mut eve, mut alice) = (Puppet::new(66), Puppet::new(67), Puppet::new(1));
-    offend(&mut desk, &mut mallory, 1);
-    offend(&mut desk, &mut eve, 1);
+    let mut node = TestNode::with(config(|limits| limits.neighbours = 2), Vec::new(), 1);
+    let (mut mallory, mut eve, mut alice) = (ScriptedPeer::new(66), ScriptedPeer::new(67), ScriptedPeer::new(1));
+    offend(&mut node, &mut mallory, 1);
+    offend(&mut node, &mut eve, 1);
     let bytes = alice.presence(alice.peer, WALL);
-    desk.refuses(Refusal::Full, |desk| desk.hear(&alice, bytes.clone()));
-    desk.wait(40 * 60_000);
+    node.refuses(Refusal::Full, |node| node.hear(&alice, bytes.clone()));
+    node.wait(40 * 60_000);
     let bytes = alice.presence(alice.peer, WALL + 40 * 60_000);
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.node.view().signers().len(), 1, "old offences have faded and make room");
+    node.hear(&alice, bytes);
+    assert_eq!(node.node.view().signers().len(), 1, "old offences have faded and make room");
 }
 
 #[test]
 fn gossip_from_a_banned_peer_is_not_passed_on_and_blames_nobody_else() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.command(Command::Ban(alice.peer)).unwrap();
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.command(Command::Ban(alice.peer)).unwrap();
     let bytes = alice.presence(alice.peer, WALL);
-    desk.others.clear();
-    desk.input(Input::Gossip { from: alice.peer, id: GossipId(1), bytes });
-    assert_eq!(desk.others, [Output::Verdict { id: GossipId(1), verdict: Verdict::Ignore }]);
+    node.others.clear();
+    node.input(Input::Gossip { from: alice.peer, id: GossipId(1), bytes });
+    assert_eq!(node.others, [Output::Verdict { id: GossipId(1), verdict: Verdict::Ignore }]);
 }
 
 #[test]
 fn a_stranger_s_step_in_a_session_counts_against_whoever_hands_it_over() {
-    let (mut desk, mut alice, bob, mut mallory) = (Desk::new(), Puppet::new(1), Puppet::new(2), Puppet::new(66));
-    desk.meet(&mut alice);
-    desk.meet(&mut mallory);
-    let definition = definition(alice.key(), vec![desk.key, alice.key(), bob.key()]);
+    let (mut node, mut alice, bob, mut mallory) =
+        (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2), ScriptedPeer::new(66));
+    node.meet(&mut alice);
+    node.meet(&mut mallory);
+    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     let bytes = mallory.say(definition.id(), 1, Content::Abort { reason: AbortReason::Left });
-    desk.refuses(Refusal::NotASigner, |desk| desk.hear(&mallory, bytes));
-    assert_eq!(desk.node.view().standing(&mallory.peer), (Standing::Good, 5));
+    node.refuses(Refusal::NotASigner, |node| node.hear(&mallory, bytes));
+    assert_eq!(node.node.view().standing(&mallory.peer), (Standing::Good, 5));
 }
 
 #[test]
@@ -294,20 +295,21 @@ impl Policy for Strict {
 
 #[test]
 fn the_embedder_s_own_rules_keep_out_what_they_say() {
-    let (mut desk, mut alice, mut bob, mut carol) = (Desk::new(), Puppet::new(1), Puppet::new(2), Puppet::new(3));
-    desk.meet(&mut bob);
+    let (mut node, mut alice, mut bob, mut carol) =
+        (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2), ScriptedPeer::new(3));
+    node.meet(&mut bob);
     let policy = Strict { peer: alice.peer, steps_of: bob.key(), presence_of: carol.key() };
-    desk.node.set_policy(Box::new(policy));
+    node.node.set_policy(Box::new(policy));
     let bytes = alice.presence(alice.peer, WALL);
-    desk.refuses(Refusal::Policy, |desk| desk.hear(&alice, bytes));
+    node.refuses(Refusal::Policy, |node| node.hear(&alice, bytes));
     let bytes = bob.say(SessionId::from_bytes([1; 32]), 1, Content::Abort { reason: AbortReason::Left });
-    desk.refuses(Refusal::Policy, |desk| desk.hear(&bob, bytes));
+    node.refuses(Refusal::Policy, |node| node.hear(&bob, bytes));
     let bytes = carol.presence(carol.peer, WALL);
-    desk.others.clear();
-    desk.input(Input::Gossip { from: bob.peer, id: GossipId(7), bytes });
-    assert_eq!(desk.others, [Output::Verdict { id: GossipId(7), verdict: Verdict::Ignore }]);
+    node.others.clear();
+    node.input(Input::Gossip { from: bob.peer, id: GossipId(7), bytes });
+    assert_eq!(node.others, [Output::Verdict { id: GossipId(7), verdict: Verdict::Ignore }]);
     for peer in [alice.peer, bob.peer, carol.peer] {
-        assert_eq!(desk.node.view().standing(&peer), (Standing::Good, 0), "a house rule blames nobody");
+        assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0), "a house rule blames nobody");
     }
 }
 
@@ -322,14 +324,14 @@ impl Policy for Tier {
 
 #[test]
 fn a_peer_of_a_higher_tier_holds_more_keys() {
-    let mut desk = Desk::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
+    let mut node = TestNode::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
     let [high, low] = [b"high", b"low_"].map(|name| PeerId::from_bytes(name).unwrap());
-    desk.node.set_policy(Box::new(Tier(high)));
+    node.node.set_policy(Box::new(Tier(high)));
     for (peer, most) in [(high, 4), (low, 2)] {
         for number in 0..=most {
-            let bytes = Puppet::new(10 * most + number).presence(peer, WALL);
-            let receive = |desk: &mut Desk| desk.input(Input::Received { from: peer, bytes });
-            if number < most { receive(&mut desk) } else { desk.refuses(Refusal::Full, receive) }
+            let bytes = ScriptedPeer::new(10 * most + number).presence(peer, WALL);
+            let receive = |node: &mut TestNode| node.input(Input::Received { from: peer, bytes });
+            if number < most { receive(&mut node) } else { node.refuses(Refusal::Full, receive) }
         }
     }
 }
@@ -340,18 +342,18 @@ fn many_who_shout_do_not_silence_those_who_speak() {
         limits.messages = Quota { burst: 5, every: Duration::from_secs(1) };
         limits.messages_reserved_per_peer = Quota { burst: 2, every: Duration::from_secs(1) };
     };
-    let mut desk = Desk::with(config(limits), Vec::new(), 1);
+    let mut node = TestNode::with(config(limits), Vec::new(), 1);
     for number in 10..40 {
-        let mut puppet = Puppet::new(number);
+        let mut scripted = ScriptedPeer::new(number);
         for time in 0..3 {
-            let bytes = puppet.presence(puppet.peer, WALL + time);
-            desk.hear(&puppet, bytes);
+            let bytes = scripted.presence(scripted.peer, WALL + time);
+            node.hear(&scripted, bytes);
         }
     }
-    assert_eq!(desk.node.view().refusals().get(Refusal::TotalQuota), 30 - 5, "the third of each, but for five");
-    let mut alice = Puppet::new(1);
+    assert_eq!(node.node.view().refusals().get(Refusal::TotalQuota), 30 - 5, "the third of each, but for five");
+    let mut alice = ScriptedPeer::new(1);
     let bytes = alice.presence(alice.peer, WALL);
-    let before = desk.node.view().refusals().total();
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.node.view().refusals().total(), before);
+    let before = node.node.view().refusals().total();
+    node.hear(&alice, bytes);
+    assert_eq!(node.node.view().refusals().total(), before);
 }

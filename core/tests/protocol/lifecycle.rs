@@ -9,30 +9,30 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
-use crate::common::{Desk, Puppet, Signed, all_signed, joined, nonce_in, phase};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined, nonce_in, phase};
 
 const TURN: u64 = 5 * 60 * 1000;
 
-/// A session that has completed at the desk.
-fn completed() -> (Desk, Puppet, Puppet, Definition) {
-    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+/// A session that has completed at the node.
+fn completed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition) {
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial: of_alice });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partial: of_bob });
-    desk.hear(&bob, bytes);
-    assert_eq!(phase(&desk, definition.id()), Phase::Complete);
-    (desk, alice, bob, definition)
+    node.hear(&bob, bytes);
+    assert_eq!(phase(&node, definition.id()), Phase::Complete);
+    (node, alice, bob, definition)
 }
 
-/// The desk asks these puppets to sign with it.
-fn create(desk: &mut Desk, puppets: &[&Puppet]) {
-    let keys = puppets.iter().map(|puppet| puppet.key()).chain([desk.key]).collect();
+/// The node asks these peers to sign with it.
+fn create(node: &mut TestNode, peers: &[&ScriptedPeer]) {
+    let keys = peers.iter().map(|scripted| scripted.key()).chain([node.key]).collect();
     let create = Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![7; 32])));
-    desk.command(create).expect("the session is sound");
+    node.command(create).expect("the session is sound");
 }
 
 /// The events about broadcasting since this was last asked.
-fn turns(desk: &mut Desk) -> Vec<Event> {
+fn turns(node: &mut TestNode) -> Vec<Event> {
     let is_turn = |event: &Event| {
         matches!(
             event,
@@ -42,7 +42,7 @@ fn turns(desk: &mut Desk) -> Vec<Event> {
                 | Event::BroadcastConfirmed { .. }
         )
     };
-    std::mem::take(&mut desk.events).into_iter().filter(is_turn).collect()
+    std::mem::take(&mut node.events).into_iter().filter(is_turn).collect()
 }
 
 fn priority(definition: &Definition) -> Vec<PublicKey> {
@@ -54,32 +54,32 @@ fn failed(session: SessionId, priority: &[PublicKey], failures: usize) -> Event 
     Event::CoordinatorFailed { session, coordinator: priority[failures - 1], failures }
 }
 
-/// The script of all turns as the desk must see it, from its own place in the list.
+/// The script of all turns as the node must see it, from its own place in the list.
 #[test]
 fn every_signer_has_its_turn_without_a_message() {
     // S11, S12, T3, F1, F2, F3
-    let (mut desk, _, _, definition) = completed();
+    let (mut node, _, _, definition) = completed();
     let (session, priority) = (definition.id(), priority(&definition));
-    let mine = priority.iter().position(|key| *key == desk.key).unwrap();
+    let mine = priority.iter().position(|key| *key == node.key).unwrap();
     for turn in 0..=3 {
         let mut expected = Vec::new();
         expected.extend((turn > 0).then(|| failed(session, &priority, turn)));
         expected.extend((turn == mine).then_some(Event::ShouldBroadcast { session }));
         expected.extend((turn == 3).then_some(Event::FailoverExhausted { session, failures: 3 }));
-        assert_eq!(turns(&mut desk), expected, "turn {turn}");
-        let coordinator = desk.node.view().session(&session).unwrap().coordinator;
+        assert_eq!(turns(&mut node), expected, "turn {turn}");
+        let coordinator = node.node.view().session(&session).unwrap().coordinator;
         assert_eq!(coordinator, priority.get(turn).copied());
-        desk.wait(TURN);
+        node.wait(TURN);
     }
-    assert_eq!(turns(&mut desk), []);
+    assert_eq!(turns(&mut node), []);
 }
 
 #[test]
 fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
     // T2, F4
-    let (mut desk, mut alice, mut bob, definition) = completed();
+    let (mut node, mut alice, mut bob, definition) = completed();
     let (session, priority) = (definition.id(), priority(&definition));
-    turns(&mut desk);
+    turns(&mut node);
     let (coordinator, later) =
         if priority.iter().position(|key| *key == alice.key()) < priority.iter().position(|key| *key == bob.key()) {
             (&mut alice, &mut bob)
@@ -88,183 +88,183 @@ fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
         };
     // Whoever is not due yet is believed when its turn comes.
     let bytes = later.say(session, 1, Content::Confirmed);
-    desk.hear(later, bytes);
-    assert_eq!(turns(&mut desk), []);
+    node.hear(later, bytes);
+    assert_eq!(turns(&mut node), []);
     let due = priority.iter().position(|key| *key == coordinator.key()).unwrap();
-    desk.wait(TURN * due as u64);
-    turns(&mut desk);
+    node.wait(TURN * due as u64);
+    turns(&mut node);
     let by = coordinator.key();
     let bytes = coordinator.say(session, 1, Content::Confirmed);
-    desk.hear(coordinator, bytes);
-    assert_eq!(turns(&mut desk), [Event::BroadcastConfirmed { session, by }]);
+    node.hear(coordinator, bytes);
+    assert_eq!(turns(&mut node), [Event::BroadcastConfirmed { session, by }]);
     let again = coordinator.say(session, 1, Content::Confirmed);
-    desk.hear(coordinator, again);
-    desk.wait(9 * TURN);
-    assert_eq!(turns(&mut desk), [], "late and repeated confirmations, and time, do nothing");
+    node.hear(coordinator, again);
+    node.wait(9 * TURN);
+    assert_eq!(turns(&mut node), [], "late and repeated confirmations, and time, do nothing");
 }
 
 #[test]
 fn a_signer_that_was_away_hears_of_the_broadcast_when_it_returns() {
     // R2 after S12
-    let (mut desk, mut alice, _, definition) = completed();
+    let (mut node, mut alice, _, definition) = completed();
     let session = definition.id();
-    let confirmations = |desk: &mut Desk, alice: &Puppet| {
-        desk.steps_to(alice);
-        desk.input(Input::Disconnected(alice.peer));
-        desk.input(Input::Connected(alice.peer));
-        desk.steps_to(alice).iter().filter(|step| step.content == Content::Confirmed).count()
+    let confirmations = |node: &mut TestNode, alice: &ScriptedPeer| {
+        node.steps_to(alice);
+        node.input(Input::Disconnected(alice.peer));
+        node.input(Input::Connected(alice.peer));
+        node.steps_to(alice).iter().filter(|step| step.content == Content::Confirmed).count()
     };
-    assert_eq!(confirmations(&mut desk, &alice), 0, "nobody has broadcast yet");
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert_eq!(confirmations(&mut desk, &alice), 1);
+    assert_eq!(confirmations(&mut node, &alice), 0, "nobody has broadcast yet");
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(confirmations(&mut node, &alice), 1);
     // Three turns of five minutes, and nobody thinks any more that it is its turn.
-    desk.wait(15 * 60_000);
-    assert_eq!(confirmations(&mut desk, &alice), 0);
+    node.wait(15 * 60_000);
+    assert_eq!(confirmations(&mut node, &alice), 0);
     // What it missed all the same it is told when it asks.
     let nothing = || nelumbo_core::wire::Bits::collect([false; 0].into_iter());
-    desk.refuses(Refusal::Ended, |desk| {
+    node.refuses(Refusal::Ended, |node| {
         let bytes = alice.say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
-        desk.hear(&alice, bytes);
+        node.hear(&alice, bytes);
     });
-    assert!(desk.steps_to(&alice).iter().any(|step| step.content == Content::Confirmed));
+    assert!(node.steps_to(&alice).iter().any(|step| step.content == Content::Confirmed));
 }
 
 #[test]
 fn the_embedder_s_word_ends_the_turns_and_is_passed_on() {
     // T1, E1 is refused afterwards
-    let (mut desk, alice, _, definition) = completed();
+    let (mut node, alice, _, definition) = completed();
     let session = definition.id();
-    desk.steps_to(&alice);
-    turns(&mut desk);
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert_eq!(turns(&mut desk), [Event::BroadcastConfirmed { session, by: desk.key }]);
-    let steps = desk.steps_to(&alice);
+    node.steps_to(&alice);
+    turns(&mut node);
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(turns(&mut node), [Event::BroadcastConfirmed { session, by: node.key }]);
+    let steps = node.steps_to(&alice);
     assert!(matches!(steps[..], [ref step] if step.content == Content::Confirmed), "{steps:?}");
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert!(desk.steps_to(&alice).is_empty() && turns(&mut desk).is_empty(), "twice is once");
-    assert_eq!(desk.command(Command::Abort(session, AbortReason::Left)), Err(CommandError::Ended(session)));
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert!(node.steps_to(&alice).is_empty() && turns(&mut node).is_empty(), "twice is once");
+    assert_eq!(node.command(Command::Abort(session, AbortReason::Left)), Err(CommandError::Ended(session)));
 }
 
 #[test]
 fn a_confirmation_that_overtakes_the_signature_is_kept() {
     // T2 before S12
-    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
-    for puppet in [&mut alice, &mut bob] {
-        let bytes = puppet.say(session, 1, Content::Confirmed);
-        desk.hear(puppet, bytes);
+    for scripted in [&mut alice, &mut bob] {
+        let bytes = scripted.say(session, 1, Content::Confirmed);
+        node.hear(scripted, bytes);
     }
-    assert_eq!(desk.command(Command::ConfirmBroadcast(session)), Err(CommandError::NotComplete(session)));
+    assert_eq!(node.command(Command::ConfirmBroadcast(session)), Err(CommandError::NotComplete(session)));
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
-    desk.hear(&bob, bytes);
-    desk.wait(TURN);
-    let confirmed = turns(&mut desk).into_iter().filter(|event| matches!(event, Event::BroadcastConfirmed { .. }));
+    node.hear(&bob, bytes);
+    node.wait(TURN);
+    let confirmed = turns(&mut node).into_iter().filter(|event| matches!(event, Event::BroadcastConfirmed { .. }));
     assert_eq!(confirmed.count(), 1);
 }
 
 #[test]
 fn a_coordinator_that_restarts_takes_up_its_turn_and_a_confirmed_one_does_not() {
     // S3, F1
-    let (mut desk, _, _, definition) = completed();
+    let (mut node, _, _, definition) = completed();
     let (session, priority) = (definition.id(), priority(&definition));
-    let mine = priority.iter().position(|key| *key == desk.key).unwrap();
-    let restart = |desk: &Desk, millis: u64| {
+    let mine = priority.iter().position(|key| *key == node.key).unwrap();
+    let restart = |node: &TestNode, millis: u64| {
         let mut config = Config::new(Network::Regtest);
-        // The desk's clocks begin anew at its boot; a shorter turn stands for time that has passed in between.
+        // The node's clocks begin anew at its boot; a shorter turn stands for time that has passed in between.
         config.broadcast_timeout = Duration::from_millis(millis);
-        let mut desk = Desk::with(config, desk.records.clone().into_iter().collect(), 2);
-        let told = desk.events.iter().filter(|event| matches!(event, Event::SessionCompleted { .. })).count();
-        (told, turns(&mut desk))
+        let mut node = TestNode::with(config, node.records.clone().into_iter().collect(), 2);
+        let told = node.events.iter().filter(|event| matches!(event, Event::SessionCompleted { .. })).count();
+        (told, turns(&mut node))
     };
     let expected: &[Event] = if mine == 0 { &[Event::ShouldBroadcast { session }] } else { &[] };
-    assert_eq!(restart(&desk, TURN), (1, expected.to_vec()));
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert_eq!(restart(&desk, TURN), (0, Vec::new()));
+    assert_eq!(restart(&node, TURN), (1, expected.to_vec()));
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(restart(&node, TURN), (0, Vec::new()));
 }
 
 #[test]
 fn a_failed_attempt_is_followed_by_others_with_growing_pauses_until_the_limit() {
     // S6, S7, S8
-    let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
     let mut bytes = *of_bob.as_bytes();
     bytes[31] ^= 1;
     let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) });
-    desk.hear(&bob, bytes);
+    node.hear(&bob, bytes);
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
-    desk.hear(&alice, bytes);
-    let attempt = |desk: &Desk| desk.node.view().session(&session).unwrap().attempt;
-    assert_eq!((phase(&desk, session), attempt(&desk)), (Phase::Failed, 1));
-    desk.wait(3_900);
-    assert_eq!(attempt(&desk), 1, "the first pause is twice the stall time");
-    desk.wait(200);
-    assert_eq!((phase(&desk, session), attempt(&desk)), (Phase::NonceExchange, 2));
+    node.hear(&alice, bytes);
+    let attempt = |node: &TestNode| node.node.view().session(&session).unwrap().attempt;
+    assert_eq!((phase(&node, session), attempt(&node)), (Phase::Failed, 1));
+    node.wait(3_900);
+    assert_eq!(attempt(&node), 1, "the first pause is twice the stall time");
+    node.wait(200);
+    assert_eq!((phase(&node, session), attempt(&node)), (Phase::NonceExchange, 2));
     let retried = Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Retried };
-    assert!(desk.events.contains(&retried));
+    assert!(node.events.contains(&retried));
     // Each further attempt hangs until it is given up, three times by itself.
-    desk.wait(3 * 60 * 60 * 1000);
-    assert_eq!(desk.node.view().sessions().len(), 0, "and in the end the session expires");
-    assert!(desk.events.contains(&Event::SessionExpired { session }));
+    node.wait(3 * 60 * 60 * 1000);
+    assert_eq!(node.node.view().sessions().len(), 0, "and in the end the session expires");
+    assert!(node.events.contains(&Event::SessionExpired { session }));
 }
 
 #[test]
 fn an_attempt_that_stands_still_is_given_up_and_says_who_is_missing() {
     // R1, S7
-    let (mut desk, _, bob, definition, _) = joined();
+    let (mut node, _, bob, definition, _) = joined();
     let session = definition.id();
     for _ in 0..11 * 60 {
-        desk.wait(1_000);
+        node.wait(1_000);
     }
-    let failure = desk.events.iter().find_map(|event| match event {
+    let failure = node.events.iter().find_map(|event| match event {
         Event::AttemptFailed { failure: AttemptFailure::Stuck(missing), .. } => Some(missing.clone()),
         _ => None,
     });
     let missing = failure.expect("the attempt was given up");
-    assert!(missing.contains(&bob.key()) && !missing.contains(&desk.key), "{missing:?}");
+    assert!(missing.contains(&bob.key()) && !missing.contains(&node.key), "{missing:?}");
     let text = AttemptFailure::Stuck(missing).to_string();
     assert!(text.contains(&bob.key().to_string()) && text.contains("retry"), "{text}");
-    assert_eq!(desk.node.view().session(&session).unwrap().attempt, 2, "all are connected, so it is tried again");
+    assert_eq!(node.node.view().session(&session).unwrap().attempt, 2, "all are connected, so it is tried again");
 }
 
 #[test]
 fn a_signer_that_returns_is_told_what_it_missed() {
     // R2, R3
-    let (mut desk, mut alice, mut bob, definition, first) = joined();
+    let (mut node, mut alice, mut bob, definition, first) = joined();
     let session = definition.id();
-    desk.input(Input::Disconnected(bob.peer));
-    desk.steps_to(&bob);
-    desk.input(Input::Connected(bob.peer));
-    let steps = desk.steps_to(&bob);
+    node.input(Input::Disconnected(bob.peer));
+    node.steps_to(&bob);
+    node.input(Input::Connected(bob.peer));
+    let steps = node.steps_to(&bob);
     assert!(matches!(steps[0].content, Content::Announce { .. }), "{steps:?}");
     assert_eq!(nonce_in(&steps[1..]), nonce_in(&first), "the same nonce, not another one");
     let nothing = nelumbo_core::wire::Bits::collect([false; 3].into_iter());
     let status = Content::Status { nonces: nothing.clone(), partials: nothing };
     let bytes = bob.say(session, 1, status.clone());
-    desk.hear(&bob, bytes);
-    assert_eq!(desk.steps_to(&bob).len(), 2, "alice's nonce and the desk's, each in its author's own message");
+    node.hear(&bob, bytes);
+    assert_eq!(node.steps_to(&bob).len(), 2, "alice's nonce and the node's, each in its author's own message");
     let bytes = alice.say(session, 1, status);
-    desk.hear(&alice, bytes);
-    assert_eq!(desk.steps_to(&alice).len(), 2);
+    node.hear(&alice, bytes);
+    assert_eq!(node.steps_to(&alice).len(), 2);
 }
 
 #[test]
 fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     // S2, S4, S9
-    let (mut desk, mut alice, mut bob, definition, _) = joined();
+    let (mut node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = alice.nonce(&definition, 2);
     let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
-    assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
-    let of_desk = desk.steps_to(&bob).pop().unwrap();
+    assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+    let of_desk = node.steps_to(&bob).pop().unwrap();
     assert_eq!(of_desk.attempt, 2);
-    desk.refuses(Refusal::StaleAttempt, |desk| {
+    node.refuses(Refusal::StaleAttempt, |node| {
         let nonce = bob.nonce(&definition, 1);
         let bytes = bob.say(session, 1, Content::Join { nonce });
-        desk.hear(&bob, bytes);
+        node.hear(&bob, bytes);
     });
 }
 
@@ -273,126 +273,126 @@ fn a_signature_from_elsewhere_ends_the_session() {
     // S10
     let signed = all_signed();
     let signature = signed.combine();
-    let Signed { mut desk, mut alice, definition, .. } = signed;
+    let Signed { mut node, mut alice, definition, .. } = signed;
     let session = definition.id();
     let bytes = alice.say(session, 1, Content::Finalized { signature });
-    desk.hear(&alice, bytes);
-    assert_eq!(phase(&desk, session), Phase::Complete);
-    assert_eq!(desk.node.view().session(&session).unwrap().signature, Some(signature));
+    node.hear(&alice, bytes);
+    assert_eq!(phase(&node, session), Phase::Complete);
+    assert_eq!(node.node.view().session(&session).unwrap().signature, Some(signature));
 }
 
 #[test]
 fn a_refusal_ends_the_session_for_everyone() {
     // E1, E2
-    let (mut desk, mut alice, _, definition, _) = joined();
+    let (mut node, mut alice, _, definition, _) = joined();
     let session = definition.id();
     let bytes = alice.say(session, 1, Content::Abort { reason: AbortReason::Left });
-    desk.hear(&alice, bytes);
+    node.hear(&alice, bytes);
     let aborted = Event::SessionAborted { session, by: alice.key(), reason: AbortReason::Left };
-    assert!(desk.events.contains(&aborted));
-    assert_eq!(phase(&desk, session), Phase::Aborted);
-    assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::Ended(session)));
-    assert_eq!(desk.command(Command::Join(session)), Err(CommandError::Ended(session)));
+    assert!(node.events.contains(&aborted));
+    assert_eq!(phase(&node, session), Phase::Aborted);
+    assert_eq!(node.command(Command::Retry(session)), Err(CommandError::Ended(session)));
+    assert_eq!(node.command(Command::Join(session)), Err(CommandError::Ended(session)));
 }
 
 #[test]
 fn the_embedder_may_retry_what_failed_and_nothing_else() {
     // S1, S5
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    let keys = vec![desk.key, alice.key(), bob.key()];
+    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    let keys = vec![node.key, alice.key(), bob.key()];
     let create = Command::Create(Box::new(NewSession {
         election: Method::Rotating,
         ..NewSession::new(Suite::Bip340, keys, b"any length".to_vec())
     }));
-    desk.command(create).unwrap();
-    let session = desk.node.view().sessions().next().unwrap().id;
-    assert_eq!(desk.command(Command::Retry(session)), Err(CommandError::NothingToRetry(session)));
+    node.command(create).unwrap();
+    let session = node.node.view().sessions().next().unwrap().id;
+    assert_eq!(node.command(Command::Retry(session)), Err(CommandError::NothingToRetry(session)));
     let unknown = SessionId::from_bytes([0; 32]);
-    assert_eq!(desk.command(Command::Retry(unknown)), Err(CommandError::UnknownSession(unknown)));
+    assert_eq!(node.command(Command::Retry(unknown)), Err(CommandError::UnknownSession(unknown)));
     // It stands still, is given up, and cannot be tried again by itself: bob was never there.
-    desk.wait(11 * 60 * 1000);
-    desk.wait(1);
-    assert_eq!(phase(&desk, session), Phase::Failed);
-    desk.command(Command::Retry(session)).unwrap();
-    assert_eq!(desk.node.view().session(&session).unwrap().attempt, 2);
+    node.wait(11 * 60 * 1000);
+    node.wait(1);
+    assert_eq!(phase(&node, session), Phase::Failed);
+    node.command(Command::Retry(session)).unwrap();
+    assert_eq!(node.node.view().session(&session).unwrap().attempt, 2);
     let cause = AttemptCause::Commanded;
-    assert!(desk.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+    assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
 }
 
 #[test]
 fn a_node_that_nobody_can_dial_tells_its_peers_which_key_it_holds() {
-    let (mut desk, alice) = (Desk::new(), Puppet::new(1));
-    desk.input(Input::Connected(alice.peer));
-    desk.wait(100);
-    let [(to, message)] = &desk.sent[..] else { panic!("{:?}", desk.sent) };
-    assert_eq!((*to, message.unsigned.author), (alice.peer, desk.key));
+    let (mut node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.input(Input::Connected(alice.peer));
+    node.wait(100);
+    let [(to, message)] = &node.sent[..] else { panic!("{:?}", node.sent) };
+    assert_eq!((*to, message.unsigned.author), (alice.peer, node.key));
     assert!(matches!(&message.unsigned.body, Body::Presence(presence) if presence.addresses.is_empty()));
 }
 
 #[test]
 fn a_closed_session_stays_closed_over_a_restart() {
-    let (mut desk, mut alice, _, definition, _) = joined();
+    let (mut node, mut alice, _, definition, _) = joined();
     let session = definition.id();
-    desk.command(Command::Close(session)).unwrap();
-    let mut desk = Desk::with(Config::new(Network::Regtest), desk.records.into_iter().collect(), 2);
-    desk.meet(&mut alice);
+    node.command(Command::Close(session)).unwrap();
+    let mut node = TestNode::with(Config::new(Network::Regtest), node.records.into_iter().collect(), 2);
+    node.meet(&mut alice);
     // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
-    desk.refuses(Refusal::Ended, |desk| {
+    node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
         let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
-        desk.hear(&alice, bytes);
+        node.hear(&alice, bytes);
     });
-    desk.wait(3 * 60 * 60 * 1000);
-    assert!(desk.records.is_empty(), "and is forgotten in the end");
+    node.wait(3 * 60 * 60 * 1000);
+    assert!(node.records.is_empty(), "and is forgotten in the end");
 }
 
 #[test]
 fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
-    let (mut desk, _, _, definition) = completed();
+    let (mut node, _, _, definition) = completed();
     let session = definition.id();
-    let of_desk = |desk: &mut Desk| {
-        let steps = desk.sent.drain(..).filter_map(|(_, message)| match message.unsigned.body {
+    let of_desk = |node: &mut TestNode| {
+        let steps = node.sent.drain(..).filter_map(|(_, message)| match message.unsigned.body {
             Body::Session(step) => Some((step.attempt, step.sequence)),
             _ => None,
         });
         steps.collect::<std::collections::BTreeSet<_>>()
     };
-    let mut said = of_desk(&mut desk);
-    let mut records = desk.records;
+    let mut said = of_desk(&mut node);
+    let mut records = node.records;
     for life in 2..5 {
-        let mut desk = Desk::with(Config::new(Network::Regtest), records.clone().into_iter().collect(), life);
-        let mut alice = Puppet::new(1);
-        desk.meet(&mut alice);
+        let mut node = TestNode::with(Config::new(Network::Regtest), records.clone().into_iter().collect(), life);
+        let mut alice = ScriptedPeer::new(1);
+        node.meet(&mut alice);
         if life == 2 {
-            desk.command(Command::ConfirmBroadcast(session)).unwrap();
-            assert_eq!(desk.records.len(), 1);
+            node.command(Command::ConfirmBroadcast(session)).unwrap();
+            assert_eq!(node.records.len(), 1);
         }
-        let now = of_desk(&mut desk);
+        let now = of_desk(&mut node);
         assert!(now.is_disjoint(&said), "{now:?} and {said:?}");
         assert_eq!(now.is_empty(), life > 2);
         said.extend(now);
-        records = desk.records;
+        records = node.records;
     }
 }
 
 #[test]
 fn the_last_word_after_a_restart_is_not_too_old_for_who_has_heard_of_this_life() {
     // S3, R3
-    let (desk, _, _, definition) = completed();
+    let (node, _, _, definition) = completed();
     let (session, window) = (definition.id(), Config::new(Network::Regtest).limits.sequence_window);
-    let mut desk = Desk::with(Config::new(Network::Regtest), desk.records.clone().into_iter().collect(), 2);
-    let mut alice = Puppet::new(1);
-    desk.meet(&mut alice);
-    desk.command(Command::ConfirmBroadcast(session)).unwrap();
+    let mut node = TestNode::with(Config::new(Network::Regtest), node.records.clone().into_iter().collect(), 2);
+    let mut alice = ScriptedPeer::new(1);
+    node.meet(&mut alice);
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
     let nothing = || nelumbo_core::wire::Bits::collect([false; 0].into_iter());
     for _ in 0..2 {
-        desk.refuses(Refusal::Ended, |desk| {
+        node.refuses(Refusal::Ended, |node| {
             let bytes = alice.say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
-            desk.hear(&alice, bytes);
+            node.hear(&alice, bytes);
         });
     }
-    let steps = desk.steps_to(&alice);
+    let steps = node.steps_to(&alice);
     let newest = steps.iter().map(|step| step.sequence).max().expect("the confirmation at least");
     let last_words: std::collections::BTreeSet<_> = steps
         .iter()
@@ -405,57 +405,57 @@ fn the_last_word_after_a_restart_is_not_too_old_for_who_has_heard_of_this_life()
 
 #[test]
 fn questions_do_not_pile_up_behind_a_slow_disk() {
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.syncs = false;
-    create(&mut desk, &[&alice, &bob]);
-    let held = desk.node.view().held();
+    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    node.syncs = false;
+    create(&mut node, &[&alice, &bob]);
+    let held = node.node.view().held();
     for _ in 0..100 {
-        desk.wait(5_000);
-        desk.input(Input::Disconnected(alice.peer));
-        desk.input(Input::Connected(alice.peer));
+        node.wait(5_000);
+        node.input(Input::Disconnected(alice.peer));
+        node.input(Input::Connected(alice.peer));
     }
-    assert_eq!(desk.node.view().held(), held);
-    desk.input(Input::Persisted(desk.last_record));
-    assert_eq!(desk.node.view().held(), 0);
-    desk.wait(60_000);
-    assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
+    assert_eq!(node.node.view().held(), held);
+    node.input(Input::Persisted(node.last_record));
+    assert_eq!(node.node.view().held(), 0);
+    node.wait(60_000);
+    assert!(node.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
 }
 
 /// The presences of the node's own that were sent to this peer.
-fn presences_to(desk: &mut Desk, peer: &PeerId) -> usize {
-    let sent = std::mem::take(&mut desk.sent);
+fn presences_to(node: &mut TestNode, peer: &PeerId) -> usize {
+    let sent = std::mem::take(&mut node.sent);
     sent.iter().filter(|(to, message)| to == peer && matches!(message.unsigned.body, Body::Presence(_))).count()
 }
 
 #[test]
 fn a_presence_that_was_lost_is_shown_again_when_a_session_misses_its_signer() {
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
-    desk.meet(&mut alice);
-    desk.input(Input::Connected(bob.peer));
-    desk.wait(100);
-    assert_eq!(presences_to(&mut desk, &bob.peer), 1);
-    create(&mut desk, &[&alice, &bob]);
-    desk.sent.clear();
-    desk.wait(2_000);
-    assert_eq!(presences_to(&mut desk, &bob.peer), 1, "bob is missing; he may be connected and unheard");
-    desk.wait(4_000);
-    assert_eq!(presences_to(&mut desk, &alice.peer), 0, "whose key is known is not asked for it");
+    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    node.meet(&mut alice);
+    node.input(Input::Connected(bob.peer));
+    node.wait(100);
+    assert_eq!(presences_to(&mut node, &bob.peer), 1);
+    create(&mut node, &[&alice, &bob]);
+    node.sent.clear();
+    node.wait(2_000);
+    assert_eq!(presences_to(&mut node, &bob.peer), 1, "bob is missing; he may be connected and unheard");
+    node.wait(4_000);
+    assert_eq!(presences_to(&mut node, &alice.peer), 0, "whose key is known is not asked for it");
 }
 
 /// Two nodes that show each other what the other knows come to an end, however slow the way between them is.
 #[test]
 fn a_presence_that_is_repeated_is_answered_after_pauses_that_double() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.meet(&mut alice);
-    desk.wait(100);
-    presences_to(&mut desk, &alice.peer);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    node.wait(100);
+    presences_to(&mut node, &alice.peer);
     let bytes = alice.presence(alice.peer, crate::common::WALL);
     let mut answers = Vec::new();
     for second in 1..=70 {
-        desk.wait(1_000);
-        desk.hear(&alice, bytes.clone());
-        if presences_to(&mut desk, &alice.peer) > 0 {
+        node.wait(1_000);
+        node.hear(&alice, bytes.clone());
+        if presences_to(&mut node, &alice.peer) > 0 {
             answers.push(second);
         }
     }
@@ -464,20 +464,20 @@ fn a_presence_that_is_repeated_is_answered_after_pauses_that_double() {
 
 #[test]
 fn the_end_of_time_is_a_moment_like_any_other() {
-    let (mut desk, _, _, definition, _) = joined();
-    desk.node.handle(crate::common::now(u64::MAX), Input::Tick);
-    assert!(desk.node.view().session(&definition.id()).is_none(), "it has expired");
-    assert!(desk.node.deadline().is_none_or(|deadline| deadline.at < nelumbo_core::base::Mono::MAX));
+    let (mut node, _, _, definition, _) = joined();
+    node.node.handle(crate::common::now(u64::MAX), Input::Tick);
+    assert!(node.node.view().session(&definition.id()).is_none(), "it has expired");
+    assert!(node.node.deadline().is_none_or(|deadline| deadline.at < nelumbo_core::base::Mono::MAX));
 }
 
 #[test]
 fn a_session_that_nobody_finishes_expires() {
     // E3
-    let (mut desk, alice, _, definition, _) = joined();
+    let (mut node, alice, _, definition, _) = joined();
     let session = definition.id();
-    desk.input(Input::Disconnected(alice.peer));
-    desk.wait(3 * 60 * 60 * 1000);
-    assert!(desk.events.contains(&Event::SessionExpired { session }));
-    assert_eq!(desk.node.view().sessions().len(), 0);
-    assert!(desk.records.is_empty(), "nothing remains in the journal");
+    node.input(Input::Disconnected(alice.peer));
+    node.wait(3 * 60 * 60 * 1000);
+    assert!(node.events.contains(&Event::SessionExpired { session }));
+    assert_eq!(node.node.view().sessions().len(), 0);
+    assert!(node.records.is_empty(), "nothing remains in the journal");
 }

@@ -2,14 +2,14 @@
 
 mod attempts;
 mod batch;
+mod byzantine;
 mod common;
 mod discovery;
-mod edges;
 mod evidence;
 mod gate;
 mod history;
-mod liars;
 mod lifecycle;
+mod limits;
 mod protocols;
 mod records;
 mod threats;

@@ -8,7 +8,7 @@ use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::protocol::{Protocol, ProtocolContext};
 use nelumbo_core::wire::{Body, Data, Label, Message, PeerId, ProtocolMessage, Resource, ResourceId};
 
-use super::common::{Desk, HOUR, Puppet, WALL};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
 use super::discovery::label;
 
 /// Answers every message with the same and an exclamation mark, and tells the embedder of everything.
@@ -46,22 +46,22 @@ impl Protocol for Echo {
     }
 }
 
-fn desk() -> Desk {
-    let mut desk = Desk::new();
-    desk.node.register(Box::new(Echo)).ok().expect("the first of its name");
-    desk
+fn node() -> TestNode {
+    let mut node = TestNode::new();
+    node.node.register(Box::new(Echo)).ok().expect("the first of its name");
+    node
 }
 
-fn say(author: &mut Puppet, protocol: &str, to: PublicKey, number: u64, issued_at: u64) -> Bytes {
+fn say(author: &mut ScriptedPeer, protocol: &str, to: PublicKey, number: u64, issued_at: u64) -> Bytes {
     let issued_at = Wall::from_millis(issued_at);
     let message = ProtocolMessage { protocol: label(protocol), to, number, issued_at, payload: b"hello".to_vec() };
     author.say_body(Body::Protocol(message))
 }
 
 /// What it has told the embedder since this was last asked.
-fn told(desk: &mut Desk) -> Vec<String> {
-    let said = std::mem::take(&mut desk.events).into_iter().filter_map(|event| match event {
-        Event::ProtocolSaid { protocol, payload } => {
+fn told(node: &mut TestNode) -> Vec<String> {
+    let said = std::mem::take(&mut node.events).into_iter().filter_map(|event| match event {
+        Event::ProtocolEvent { protocol, payload } => {
             assert_eq!(protocol, label("echo"));
             Some(String::from_utf8(payload).expect("text"))
         }
@@ -70,70 +70,70 @@ fn told(desk: &mut Desk) -> Vec<String> {
     said.collect()
 }
 
-fn payloads(desk: &Desk) -> Vec<(PeerId, Vec<u8>)> {
+fn payloads(node: &TestNode) -> Vec<(PeerId, Vec<u8>)> {
     let payload = |(to, message): &(PeerId, Message)| match &message.unsigned.body {
         Body::Protocol(message) => Some((*to, message.payload.clone())),
         _ => None,
     };
-    desk.sent.iter().filter_map(payload).collect()
+    node.sent.iter().filter_map(payload).collect()
 }
 
 #[test]
 fn a_message_comes_once_signed_fresh_and_for_this_node() {
-    let (mut desk, mut alice) = (desk(), Puppet::new(1));
-    desk.meet(&mut alice);
-    assert_eq!(told(&mut desk), ["up"]);
-    let bytes = say(&mut alice, "echo", desk.key, 1, WALL);
-    desk.hear(&alice, bytes.clone());
-    assert_eq!(told(&mut desk), ["hello"]);
-    assert_eq!(payloads(&desk), [(alice.peer, b"hello!".to_vec())]);
-    desk.refuses(Refusal::Duplicate, |desk| desk.hear(&alice, bytes.clone()));
+    let (mut node, mut alice) = (node(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    assert_eq!(told(&mut node), ["up"]);
+    let bytes = say(&mut alice, "echo", node.key, 1, WALL);
+    node.hear(&alice, bytes.clone());
+    assert_eq!(told(&mut node), ["hello"]);
+    assert_eq!(payloads(&node), [(alice.peer, b"hello!".to_vec())]);
+    node.refuses(Refusal::Duplicate, |node| node.hear(&alice, bytes.clone()));
     let mut forged = bytes.to_vec();
     *forged.last_mut().unwrap() ^= 1;
-    desk.refuses(Refusal::Signature, |desk| desk.hear(&alice, forged.into()));
+    node.refuses(Refusal::Signature, |node| node.hear(&alice, forged.into()));
     for (number, to, protocol, at, refusal) in [
         (2, alice.key(), "echo", WALL, Refusal::NotForMe),
-        (3, desk.key, "other", WALL, Refusal::Protocol),
-        (4, desk.key, "echo", WALL - HOUR, Refusal::NotFresh),
-        (5, desk.key, "echo", WALL + HOUR, Refusal::NotFresh),
+        (3, node.key, "other", WALL, Refusal::Protocol),
+        (4, node.key, "echo", WALL - HOUR, Refusal::NotFresh),
+        (5, node.key, "echo", WALL + HOUR, Refusal::NotFresh),
     ] {
         let bytes = say(&mut alice, protocol, to, number, at);
-        desk.refuses(refusal, |desk| desk.hear(&alice, bytes));
+        node.refuses(refusal, |node| node.hear(&alice, bytes));
     }
-    let gossip = say(&mut alice, "echo", desk.key, 6, WALL);
+    let gossip = say(&mut alice, "echo", node.key, 6, WALL);
     let (from, id) = (alice.peer, nelumbo_core::api::GossipId(1));
-    desk.refuses(Refusal::Channel, |desk| desk.input(Input::Gossip { from, id, bytes: gossip }));
-    assert_eq!(told(&mut desk), [""; 0]);
-    desk.input(Input::Disconnected(alice.peer));
-    assert_eq!(told(&mut desk), ["down"]);
+    node.refuses(Refusal::Channel, |node| node.input(Input::Gossip { from, id, bytes: gossip }));
+    assert_eq!(told(&mut node), [""; 0]);
+    node.input(Input::Disconnected(alice.peer));
+    assert_eq!(told(&mut node), ["down"]);
 }
 
 #[test]
 fn what_is_said_to_somebody_away_waits_for_a_while() {
-    let (mut desk, mut alice, mut bob) = (desk(), Puppet::new(1), Puppet::new(2));
+    let (mut node, mut alice, mut bob) = (node(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     // Alice's words come through Bob, and she is not connected.
-    desk.meet(&mut bob);
-    let bytes = say(&mut alice, "echo", desk.key, 1, WALL);
-    desk.hear(&bob, bytes);
-    assert!(payloads(&desk).is_empty());
-    desk.meet(&mut alice);
-    assert_eq!(payloads(&desk), [(alice.peer, b"hello!".to_vec())]);
+    node.meet(&mut bob);
+    let bytes = say(&mut alice, "echo", node.key, 1, WALL);
+    node.hear(&bob, bytes);
+    assert!(payloads(&node).is_empty());
+    node.meet(&mut alice);
+    assert_eq!(payloads(&node), [(alice.peer, b"hello!".to_vec())]);
     // By the time that he is there again, nobody would take it any more.
-    desk.input(Input::Disconnected(bob.peer));
-    let bytes = say(&mut bob, "echo", desk.key, 2, WALL);
-    desk.hear(&alice, bytes);
-    desk.wait(HOUR);
-    desk.input(Input::Connected(bob.peer));
-    assert_eq!(payloads(&desk).len(), 1);
+    node.input(Input::Disconnected(bob.peer));
+    let bytes = say(&mut bob, "echo", node.key, 2, WALL);
+    node.hear(&alice, bytes);
+    node.wait(HOUR);
+    node.input(Input::Connected(bob.peer));
+    assert_eq!(payloads(&node).len(), 1);
 }
 
 #[test]
 fn commands_resources_and_timers_reach_it() {
-    let (mut desk, mut alice) = (desk(), Puppet::new(1));
-    desk.command(Command::Tell { protocol: label("echo"), payload: b"x".to_vec() }).unwrap();
-    assert_eq!(desk.node.view().own_records(), 2, "a resource and its place in the directory");
-    desk.wait(1_000);
-    assert_eq!(told(&mut desk), ["time"]);
+    let (mut node, mut alice) = (node(), ScriptedPeer::new(1));
+    node.command(Command::ProtocolCommand { protocol: label("echo"), payload: b"x".to_vec() }).unwrap();
+    assert_eq!(node.node.view().own_records(), 2, "a resource and its place in the directory");
+    node.wait(1_000);
+    assert_eq!(told(&mut node), ["time"]);
     let mut resource = |issued_at: u64, data: Option<&[u8]>| {
         alice.say_body(Body::Resource(Resource {
             kind: label("echo"),
@@ -145,28 +145,28 @@ fn commands_resources_and_timers_reach_it() {
     };
     let (here, gone) = (resource(WALL, Some(b"echoes")), resource(WALL + 1, None));
     for bytes in [here, gone] {
-        desk.input(Input::Received { from: PeerId::from_bytes(&[1]).unwrap(), bytes });
+        node.input(Input::Received { from: PeerId::from_bytes(&[1]).unwrap(), bytes });
     }
-    assert_eq!(told(&mut desk), ["echoes", "gone"]);
-    assert!(desk.node.register(Box::new(Echo)).is_err(), "one of each name");
-    assert!(desk.node.unregister(&label("echo")).is_some());
-    let refused = desk.command(Command::Tell { protocol: label("echo"), payload: Vec::new() });
+    assert_eq!(told(&mut node), ["echoes", "gone"]);
+    assert!(node.node.register(Box::new(Echo)).is_err(), "one of each name");
+    assert!(node.node.unregister(&label("echo")).is_some());
+    let refused = node.command(Command::ProtocolCommand { protocol: label("echo"), payload: Vec::new() });
     assert_eq!(refused, Err(CommandError::UnknownProtocol(label("echo"))));
 }
 
 #[test]
 fn a_message_is_taken_as_long_as_clocks_may_differ() {
     const SKEW: u64 = 5 * 60 * 1000;
-    let (mut desk, mut alice) = (desk(), Puppet::new(1));
-    desk.meet(&mut alice);
-    told(&mut desk);
+    let (mut node, mut alice) = (node(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    told(&mut node);
     for (number, at) in [(1, WALL - SKEW), (2, WALL + SKEW)] {
-        let bytes = say(&mut alice, "echo", desk.key, number, at);
-        desk.hear(&alice, bytes);
+        let bytes = say(&mut alice, "echo", node.key, number, at);
+        node.hear(&alice, bytes);
     }
-    assert_eq!(told(&mut desk), ["hello", "hello"]);
+    assert_eq!(told(&mut node), ["hello", "hello"]);
     for (number, at) in [(3, WALL - SKEW - 1), (4, WALL + SKEW + 1), (5, u64::MAX)] {
-        let bytes = say(&mut alice, "echo", desk.key, number, at);
-        desk.refuses(Refusal::NotFresh, |desk| desk.hear(&alice, bytes));
+        let bytes = say(&mut alice, "echo", node.key, number, at);
+        node.refuses(Refusal::NotFresh, |node| node.hear(&alice, bytes));
     }
 }

@@ -3,27 +3,27 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nelumbo_core::api::{Config, Input, OfferedId, Output, Refusal};
+use nelumbo_core::api::{Config, Input, Output, PutId, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PublicKey};
 use nelumbo_core::wire::{Body, Content, Data, List, Listing, PeerId, RecordKey, Resource, TransactionType, merge_own};
 
-use super::common::{Desk, HOUR, Puppet, WALL, definition, now};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, now};
 use super::discovery::{DAY, advertisement, entries, label, listing, log, offer, spender};
 
-/// Offers the desk a record to keep; what it keeps, or why it does not.
-fn keep(desk: &mut Desk, from: u8, key: &str, bytes: &Bytes, stored: Option<&Bytes>) -> Result<Bytes, Refusal> {
+/// Offers the node a record to keep; what it keeps, or why it does not.
+fn keep(node: &mut TestNode, from: u8, key: &str, bytes: &Bytes, stored: Option<&Bytes>) -> Result<Bytes, Refusal> {
     let from = PeerId::from_bytes(&[from]).expect("one byte names a peer");
-    let id = OfferedId(desk.time);
+    let id = PutId(node.time);
     let (bytes, stored) = (bytes.clone(), stored.cloned());
-    desk.input(Input::Offered { from, id, key: key.to_owned(), bytes, stored });
-    let answer = desk.others.pop().expect("an answer");
+    node.input(Input::PutRequested { from, id, key: key.to_owned(), bytes, stored });
+    let answer = node.others.pop().expect("an answer");
     match answer {
-        Output::Keep { id: kept, value, lifetime } => {
+        Output::AcceptRecord { id: kept, value, lifetime } => {
             assert!(kept == id && lifetime > Duration::ZERO);
             Ok(value)
         }
-        Output::Discard { id: refused, refusal } => {
+        Output::RejectRecord { id: refused, refusal } => {
             assert_eq!(refused, id);
             Err(refusal)
         }
@@ -33,52 +33,53 @@ fn keep(desk: &mut Desk, from: u8, key: &str, bytes: &Bytes, stored: Option<&Byt
 
 #[test]
 fn a_record_is_kept_only_under_its_name_signed_fresh_and_newer() {
-    let (mut desk, mut alice, bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     let key = RecordKey::Advertisement(alice.key()).to_string();
     let (old, new) = (spender(&mut alice), advertisement(&mut alice, None, WALL + 1));
-    assert_eq!(keep(&mut desk, 9, &key, &old, None), Ok(old.clone()));
-    assert_eq!(keep(&mut desk, 9, &key, &old, Some(&old)), Err(Refusal::Duplicate));
-    assert_eq!(keep(&mut desk, 9, &key, &new, Some(&old)), Ok(new.clone()));
-    assert_eq!(keep(&mut desk, 9, &key, &old, Some(&new)), Err(Refusal::Duplicate), "nothing is rolled back");
+    assert_eq!(keep(&mut node, 9, &key, &old, None), Ok(old.clone()));
+    assert_eq!(keep(&mut node, 9, &key, &old, Some(&old)), Err(Refusal::Duplicate));
+    assert_eq!(keep(&mut node, 9, &key, &new, Some(&old)), Ok(new.clone()));
+    assert_eq!(keep(&mut node, 9, &key, &old, Some(&new)), Err(Refusal::Duplicate), "nothing is rolled back");
     let other = RecordKey::Advertisement(bob.key()).to_string();
-    assert_eq!(keep(&mut desk, 9, &other, &old, None), Err(Refusal::RecordKey));
+    assert_eq!(keep(&mut node, 9, &other, &old, None), Err(Refusal::RecordKey));
     let mut altered = old.to_vec();
     altered[60] ^= 1;
-    let refused = keep(&mut desk, 9, &key, &altered.into(), None).expect_err("altered");
+    let refused = keep(&mut node, 9, &key, &altered.into(), None).expect_err("altered");
     assert!(matches!(refused, Refusal::Signature | Refusal::Malformed | Refusal::NotCanonical), "{refused:?}");
     let stale = advertisement(&mut alice, None, WALL - 2 * DAY);
-    assert_eq!(keep(&mut desk, 9, &key, &stale, None), Err(Refusal::NotFresh));
-    assert_eq!(keep(&mut desk, 9, &key, &vec![1; 10_001].into(), None), Err(Refusal::Oversized));
-    assert_eq!(keep(&mut desk, 9, &key, &vec![0; 300].into(), None), Err(Refusal::Version));
-    let step = alice.say(definition(alice.key(), vec![desk.key, alice.key()]).id(), 1, Content::Confirmed);
-    assert_eq!(keep(&mut desk, 9, &key, &step, None), Err(Refusal::Channel));
-    assert_eq!(desk.node.view().standing(&PeerId::from_bytes(&[9]).unwrap()).1, 0, "nobody is blamed for a record");
+    assert_eq!(keep(&mut node, 9, &key, &stale, None), Err(Refusal::NotFresh));
+    assert_eq!(keep(&mut node, 9, &key, &vec![1; 10_001].into(), None), Err(Refusal::Oversized));
+    assert_eq!(keep(&mut node, 9, &key, &vec![0; 300].into(), None), Err(Refusal::Version));
+    let step = alice.say(definition(alice.key(), vec![node.key, alice.key()]).id(), 1, Content::Confirmed);
+    assert_eq!(keep(&mut node, 9, &key, &step, None), Err(Refusal::Channel));
+    assert_eq!(node.node.view().standing(&PeerId::from_bytes(&[9]).unwrap()).1, 0, "nobody is blamed for a record");
 }
 
 /// Contention: writers who know nothing of each other lose nothing, in whatever order their entries come.
 #[test]
 fn a_directory_is_merged_where_it_is_kept() {
-    let mut desk = Desk::new();
-    let list = List::Requests(Puppet::new(250).key());
+    let mut node = TestNode::new();
+    let list = List::Requests(ScriptedPeer::new(250).key());
     let key = RecordKey::List(list.clone(), 0).to_string();
-    let logs: Vec<Bytes> =
-        (1..=12).map(|number| log(vec![listing(&mut Puppet::new(number), list.clone(), None, [number; 32])])).collect();
-    let merge = |desk: &mut Desk, logs: &mut dyn Iterator<Item = &Bytes>| {
-        logs.fold(None, |stored: Option<Bytes>, log| Some(keep(desk, 9, &key, log, stored.as_ref()).expect("kept")))
+    let logs: Vec<Bytes> = (1..=12)
+        .map(|number| log(vec![listing(&mut ScriptedPeer::new(number), list.clone(), None, [number; 32])]))
+        .collect();
+    let merge = |node: &mut TestNode, logs: &mut dyn Iterator<Item = &Bytes>| {
+        logs.fold(None, |stored: Option<Bytes>, log| Some(keep(node, 9, &key, log, stored.as_ref()).expect("kept")))
     };
-    let forth = merge(&mut desk, &mut logs.iter()).expect("something");
-    let back = merge(&mut desk, &mut logs.iter().rev()).expect("something");
+    let forth = merge(&mut node, &mut logs.iter()).expect("something");
+    let back = merge(&mut node, &mut logs.iter().rev()).expect("something");
     assert_eq!(forth, back);
     assert_eq!(entries(&forth).len(), 12);
-    assert_eq!(keep(&mut desk, 9, &key, &logs[3], Some(&forth)), Err(Refusal::Duplicate));
+    assert_eq!(keep(&mut node, 9, &key, &logs[3], Some(&forth)), Err(Refusal::Duplicate));
     assert_eq!(merge_own(&forth, &logs[3]), forth.to_vec(), "nor does a writer lose what it keeps itself");
     // One bad entry, and nothing of it is taken.
-    let mut bad = listing(&mut Puppet::new(20), list.clone(), None, [0; 32]).to_vec();
+    let mut bad = listing(&mut ScriptedPeer::new(20), list.clone(), None, [0; 32]).to_vec();
     *bad.last_mut().unwrap() ^= 1;
-    let good = listing(&mut Puppet::new(21), list.clone(), None, [0; 32]);
-    assert_eq!(keep(&mut desk, 9, &key, &log(vec![bad.into(), good]), Some(&forth)), Err(Refusal::Signature));
-    let elsewhere = listing(&mut Puppet::new(22), List::AllSigners, None, [0; 32]);
-    assert_eq!(keep(&mut desk, 9, &key, &log(vec![elsewhere]), None), Err(Refusal::Malformed));
+    let good = listing(&mut ScriptedPeer::new(21), list.clone(), None, [0; 32]);
+    assert_eq!(keep(&mut node, 9, &key, &log(vec![bad.into(), good]), Some(&forth)), Err(Refusal::Signature));
+    let elsewhere = listing(&mut ScriptedPeer::new(22), List::AllSigners, None, [0; 32]);
+    assert_eq!(keep(&mut node, 9, &key, &log(vec![elsewhere]), None), Err(Refusal::Malformed));
 }
 
 /// What a crowd of fresh keys can do to a directory: take the share of its number, not more, whether it comes first or
@@ -87,21 +88,21 @@ fn a_directory_is_merged_where_it_is_kept() {
 fn a_crowd_takes_its_share_of_a_directory_and_no_more() {
     let mut config = Config::new(Network::Regtest);
     config.limits.records_per_peer.burst = 10_000;
-    let list = List::Requests(Puppet::new(250).key());
+    let list = List::Requests(ScriptedPeer::new(250).key());
     let key = RecordKey::List(list.clone(), 0).to_string();
-    let mut puppets: Vec<Puppet> = (1..=240).map(Puppet::new).collect();
-    let honest_keys: BTreeSet<PublicKey> = puppets[..60].iter().map(Puppet::key).collect();
+    let mut peers: Vec<ScriptedPeer> = (1..=240).map(ScriptedPeer::new).collect();
+    let honest_keys: BTreeSet<PublicKey> = peers[..60].iter().map(ScriptedPeer::key).collect();
     // Twenty entries at a time.
-    let logs: Vec<Bytes> = puppets
+    let logs: Vec<Bytes> = peers
         .chunks_mut(20)
         .map(|writers| log(writers.iter_mut().map(|one| listing(one, list.clone(), None, [1; 32])).collect()))
         .collect();
     let (honest, crowd) = logs.split_at(3);
     let kept = |life: u8, order: &mut dyn Iterator<Item = &Bytes>| {
-        let mut desk = Desk::with(config.clone(), Vec::new(), life);
+        let mut node = TestNode::with(config.clone(), Vec::new(), life);
         let mut stored: Option<Bytes> = None;
         for log in order {
-            match keep(&mut desk, 9, &key, log, stored.as_ref()) {
+            match keep(&mut node, 9, &key, log, stored.as_ref()) {
                 Ok(value) => stored = Some(value),
                 Err(refusal) => assert_eq!(refusal, Refusal::Duplicate, "there was no room for it"),
             }
@@ -125,13 +126,13 @@ fn a_crowd_takes_its_share_of_a_directory_and_no_more() {
 
 #[test]
 fn one_author_does_not_fill_a_list() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let list = List::Requests(desk.key);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let list = List::Requests(node.key);
     let key = RecordKey::List(list.clone(), 0).to_string();
     let mut stored = None;
     for number in 0..30u8 {
         let entry = listing(&mut alice, list.clone(), Some(label(&format!("r{number:02}"))), [number; 32]);
-        if let Ok(value) = keep(&mut desk, 9, &key, &log(vec![entry]), stored.as_ref()) {
+        if let Ok(value) = keep(&mut node, 9, &key, &log(vec![entry]), stored.as_ref()) {
             stored = Some(value);
         }
     }
@@ -141,8 +142,8 @@ fn one_author_does_not_fill_a_list() {
 /// Failures J and M, invariant I36: quotas refuse, and time runs out.
 #[test]
 fn records_have_quotas_for_peers_and_authors() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let mut announced = |desk: &mut Desk, peer: u8, number: usize| {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let mut announced = |node: &mut TestNode, peer: u8, number: usize| {
         let resource = Resource {
             kind: label(&format!("kind{}", number / 1_000)),
             name: label(&format!("n{number}")),
@@ -152,56 +153,56 @@ fn records_have_quotas_for_peers_and_authors() {
         };
         let bytes = alice.say_body(Body::Resource(resource.clone()));
         let key = RecordKey::of(&alice.key(), &Body::Resource(resource)).unwrap().to_string();
-        keep(desk, peer, &key, &bytes, None)
+        keep(node, peer, &key, &bytes, None)
     };
     for number in 0..20 {
-        announced(&mut desk, 9, number).expect("twenty of a kind");
+        announced(&mut node, 9, number).expect("twenty of a kind");
     }
-    assert_eq!(announced(&mut desk, 9, 20), Err(Refusal::AuthorQuota));
+    assert_eq!(announced(&mut node, 9, 20), Err(Refusal::AuthorQuota));
     for kind in 1..5 {
         for number in 0..20 {
-            announced(&mut desk, 10, 1_000 * kind + number).expect("a hundred in all");
+            announced(&mut node, 10, 1_000 * kind + number).expect("a hundred in all");
         }
     }
-    assert_eq!(announced(&mut desk, 10, 9_000), Err(Refusal::AuthorQuota));
+    assert_eq!(announced(&mut node, 10, 9_000), Err(Refusal::AuthorQuota));
     // A peer has used up its burst with what was kept and what was not.
-    let refused: Vec<_> = (0..60).map(|number| announced(&mut desk, 10, 9_100 + number)).collect();
+    let refused: Vec<_> = (0..60).map(|number| announced(&mut node, 10, 9_100 + number)).collect();
     assert_eq!(refused.last(), Some(&Err(Refusal::RecordQuota)));
-    desk.wait(2 * 30_000);
-    assert_eq!(announced(&mut desk, 10, 9_500), Err(Refusal::AuthorQuota), "there is one more every half a minute");
-    desk.wait(HOUR);
-    let mut bob = Puppet::new(2);
-    let late = now(desk.time).wall;
+    node.wait(2 * 30_000);
+    assert_eq!(announced(&mut node, 10, 9_500), Err(Refusal::AuthorQuota), "there is one more every half a minute");
+    node.wait(HOUR);
+    let mut bob = ScriptedPeer::new(2);
+    let late = now(node.time).wall;
     let presence = bob.presence(bob.peer, late.as_millis());
-    assert!(keep(&mut desk, 10, &RecordKey::Presence(bob.key()).to_string(), &presence, None).is_ok());
+    assert!(keep(&mut node, 10, &RecordKey::Presence(bob.key()).to_string(), &presence, None).is_ok());
 }
 
 #[test]
 fn a_request_or_an_offer_that_nobody_can_mean_is_not_kept() {
-    let (mut desk, mut alice, mut bob) = (Desk::new(), Puppet::new(1), Puppet::new(2));
+    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     let sound = definition(alice.key(), vec![alice.key(), bob.key()]);
     let key = RecordKey::Request(sound.id()).to_string();
     let body = || Body::Request(sound.clone().into());
-    assert_eq!(keep(&mut desk, 9, &key, &bob.say_body(body()), None), Err(Refusal::NotTheCreator));
-    assert!(keep(&mut desk, 9, &key, &alice.say_body(body()), None).is_ok());
+    assert_eq!(keep(&mut node, 9, &key, &bob.say_body(body()), None), Err(Refusal::NotTheCreator));
+    assert!(keep(&mut node, 9, &key, &alice.say_body(body()), None).is_ok());
     let mut unsound = sound.clone();
     unsound.message.clear();
     let key = RecordKey::Request(unsound.id()).to_string();
     assert_eq!(
-        keep(&mut desk, 9, &key, &alice.say_body(Body::Request(unsound.into())), None),
+        keep(&mut node, 9, &key, &alice.say_body(Body::Request(unsound.into())), None),
         Err(Refusal::Definition)
     );
     let mut absurd = offer(&[TransactionType::Spend]);
     (absurd.min_amount, absurd.max_amount) = (Some(2), Some(1));
     let key = RecordKey::Advertisement(alice.key()).to_string();
     let bytes = advertisement(&mut alice, Some(absurd), WALL);
-    assert_eq!(keep(&mut desk, 9, &key, &bytes, None), Err(Refusal::Offer));
+    assert_eq!(keep(&mut node, 9, &key, &bytes, None), Err(Refusal::Offer));
 }
 
 #[test]
 fn an_entry_of_another_time_is_no_news() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    let list = List::Requests(desk.key);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let list = List::Requests(node.key);
     let key = RecordKey::List(list.clone(), 0).to_string();
     let mut entry = |from: u64, until: u64| {
         let (issued_at, expires_at) = (Wall::from_millis(from), Wall::from_millis(until));
@@ -209,42 +210,42 @@ fn an_entry_of_another_time_is_no_news() {
         log(vec![alice.say_body(Body::Listing(listing))])
     };
     for (from, until) in [(WALL + HOUR, WALL + DAY), (WALL - DAY, WALL), (WALL, WALL + 8 * DAY)] {
-        assert_eq!(keep(&mut desk, 9, &key, &entry(from, until), None), Err(Refusal::Duplicate));
+        assert_eq!(keep(&mut node, 9, &key, &entry(from, until), None), Err(Refusal::Duplicate));
     }
-    assert!(keep(&mut desk, 9, &key, &entry(WALL, WALL + 7 * DAY), None).is_ok());
+    assert!(keep(&mut node, 9, &key, &entry(WALL, WALL + 7 * DAY), None).is_ok());
 }
 
 #[test]
 fn account_is_kept_of_so_many_peers_and_of_those_until_they_have_rested() {
     let mut config = Config::new(Network::Regtest);
     config.limits.neighbours = 2;
-    let mut desk = Desk::with(config, Vec::new(), 1);
-    let mut puppets = (1..).map(Puppet::new);
-    let mut offer = |desk: &mut Desk, peer: u8| {
-        let mut puppet = puppets.next().unwrap();
-        let presence = puppet.presence(puppet.peer, now(desk.time).wall.as_millis());
-        keep(desk, peer, &RecordKey::Presence(puppet.key()).to_string(), &presence, None).map(drop)
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let mut peers = (1..).map(ScriptedPeer::new);
+    let mut offer = |node: &mut TestNode, peer: u8| {
+        let mut scripted = peers.next().unwrap();
+        let presence = scripted.presence(scripted.peer, now(node.time).wall.as_millis());
+        keep(node, peer, &RecordKey::Presence(scripted.key()).to_string(), &presence, None).map(drop)
     };
-    assert_eq!([9, 10, 11].map(|peer| offer(&mut desk, peer)), [Ok(()), Ok(()), Err(Refusal::Full)]);
-    assert_eq!(offer(&mut desk, 9), Ok(()));
-    desk.wait(30_000);
-    assert_eq!([11, 12].map(|peer| offer(&mut desk, peer)), [Ok(()), Err(Refusal::Full)], "9 has offered twice");
-    desk.wait(30_000);
-    assert_eq!(offer(&mut desk, 12), Ok(()));
+    assert_eq!([9, 10, 11].map(|peer| offer(&mut node, peer)), [Ok(()), Ok(()), Err(Refusal::Full)]);
+    assert_eq!(offer(&mut node, 9), Ok(()));
+    node.wait(30_000);
+    assert_eq!([11, 12].map(|peer| offer(&mut node, peer)), [Ok(()), Err(Refusal::Full)], "9 has offered twice");
+    node.wait(30_000);
+    assert_eq!(offer(&mut node, 12), Ok(()));
 }
 
 #[test]
 fn as_many_records_as_there_is_room_for_are_kept_until_they_expire() {
     let mut config = Config::new(Network::Regtest);
     config.limits.records = 2;
-    let mut desk = Desk::with(config, Vec::new(), 1);
-    let show = |desk: &mut Desk, number: u8, at: u64| {
-        let mut puppet = Puppet::new(number);
-        let presence = puppet.presence(puppet.peer, at);
-        keep(desk, 9, &RecordKey::Presence(puppet.key()).to_string(), &presence, None).map(drop)
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let show = |node: &mut TestNode, number: u8, at: u64| {
+        let mut scripted = ScriptedPeer::new(number);
+        let presence = scripted.presence(scripted.peer, at);
+        keep(node, 9, &RecordKey::Presence(scripted.key()).to_string(), &presence, None).map(drop)
     };
-    assert_eq!([1, 2, 3].map(|number| show(&mut desk, number, WALL)), [Ok(()), Ok(()), Err(Refusal::Full)]);
-    assert_eq!(show(&mut desk, 1, WALL + 1), Ok(()), "what is known is renewed");
-    desk.wait(HOUR);
-    assert_eq!([3, 4].map(|number| show(&mut desk, number, WALL + HOUR)), [Ok(()), Err(Refusal::Full)]);
+    assert_eq!([1, 2, 3].map(|number| show(&mut node, number, WALL)), [Ok(()), Ok(()), Err(Refusal::Full)]);
+    assert_eq!(show(&mut node, 1, WALL + 1), Ok(()), "what is known is renewed");
+    node.wait(HOUR);
+    assert_eq!([3, 4].map(|number| show(&mut node, number, WALL + HOUR)), [Ok(()), Err(Refusal::Full)]);
 }

@@ -4,7 +4,9 @@ use nelumbo_core::api::{Command, Input, Phase};
 use nelumbo_core::base::{Entropy, EntropyError, Now, Wall};
 use nelumbo_core::wire::{Content, Definition};
 
-use super::common::{Desk, HOUR, Puppet, Signed, WALL, all_signed, definition, nonce_in, now, partial_in, phase};
+use super::common::{
+    HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, definition, nonce_in, now, partial_in, phase,
+};
 
 #[test]
 fn entropy_that_is_none_is_an_error() {
@@ -14,24 +16,24 @@ fn entropy_that_is_none_is_an_error() {
 #[test]
 fn a_wall_clock_that_jumps_by_a_day_stops_no_session() {
     for wall in [WALL - 24 * HOUR, WALL + 24 * HOUR, 0, u64::MAX] {
-        let Signed { mut desk, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
-        for (puppet, partial) in [(&mut alice, of_alice), (&mut bob, of_bob)] {
-            let bytes = puppet.say(definition.id(), 1, Content::Partial { nonces, partial });
-            desk.time += 1;
-            let now = Now { wall: Wall::from_millis(wall), ..now(desk.time) };
-            desk.node.handle(now, Input::Received { from: puppet.peer, bytes });
+        let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+        for (scripted, partial) in [(&mut alice, of_alice), (&mut bob, of_bob)] {
+            let bytes = scripted.say(definition.id(), 1, Content::Partial { nonces, partial });
+            node.time += 1;
+            let now = Now { wall: Wall::from_millis(wall), ..now(node.time) };
+            node.node.handle(now, Input::Received { from: scripted.peer, bytes });
         }
-        assert_eq!(phase(&desk, definition.id()), Phase::Complete, "at {wall}");
+        assert_eq!(phase(&node, definition.id()), Phase::Complete, "at {wall}");
     }
 }
 
 /// The same keys sign the same message in as many sessions as one creator may ask for, each a step at a time.
 #[test]
 fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
-    let (mut desk, mut alice) = (Desk::new(), Puppet::new(1));
-    desk.meet(&mut alice);
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
     let definitions: Vec<Definition> = (0..64)
-        .map(|number| Definition { nonce: [number; 32], ..definition(alice.key(), vec![desk.key, alice.key()]) })
+        .map(|number| Definition { nonce: [number; 32], ..definition(alice.key(), vec![node.key, alice.key()]) })
         .collect();
     let announced: Vec<_> = definitions
         .iter()
@@ -39,13 +41,13 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
             let nonce = alice.nonce(definition, 1);
             let content = Content::Announce { definition: definition.clone().into(), nonce };
             let bytes = alice.say(definition.id(), 1, content);
-            desk.hear(&alice, bytes);
+            node.hear(&alice, bytes);
             nonce
         })
         .collect();
     let joined = definitions.iter().map(|definition| {
-        desk.command(Command::Join(definition.id())).unwrap();
-        desk.steps_to(&alice)
+        node.command(Command::Join(definition.id())).unwrap();
+        node.steps_to(&alice)
     });
     let joined: Vec<_> = joined.collect();
     for ((definition, of_alice), steps) in definitions.iter().zip(announced).zip(joined).rev() {
@@ -54,10 +56,10 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
         let partial = alice.sign(definition, 1, &nonces);
         let (_, nonces) = partial_in(&steps);
         let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial });
-        desk.hear(&alice, bytes);
-        assert_eq!(phase(&desk, definition.id()), Phase::Complete);
+        node.hear(&alice, bytes);
+        assert_eq!(phase(&node, definition.id()), Phase::Complete);
     }
     let signatures: std::collections::BTreeSet<_> =
-        desk.node.view().sessions().map(|session| session.signature.expect("complete").to_bytes()).collect();
-    assert_eq!((signatures.len(), desk.node.view().refusals().total()), (64, 0));
+        node.node.view().sessions().map(|session| session.signature.expect("complete").to_bytes()).collect();
+    assert_eq!((signatures.len(), node.node.view().refusals().total()), (64, 0));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, OfferedId, OperationId, RecordSequence, Refusal, Topic, Verdict};
+use nelumbo_core::api::{Event, GossipId, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -18,7 +18,7 @@ pub(super) enum Wish {
     Verdict(GossipId, Verdict),
     Lookup(OperationId, String),
     Store(String, Bytes, Duration),
-    Judged(OfferedId, Option<(Bytes, Duration)>),
+    Judged(PutId, Option<(Bytes, Duration)>),
     Event(Event),
 }
 
@@ -72,11 +72,11 @@ impl Host for Wishes {
         self.0.push(Wish::Store(key, value, lifetime));
     }
 
-    fn keep(&mut self, id: OfferedId, value: Bytes, lifetime: Duration) {
+    fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         self.0.push(Wish::Judged(id, Some((value, lifetime))));
     }
 
-    fn discard(&mut self, id: OfferedId, _: Refusal) {
+    fn reject_record(&mut self, id: PutId, _: Refusal) {
         self.0.push(Wish::Judged(id, None));
     }
 

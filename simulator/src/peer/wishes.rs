@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OfferedId, OperationId, RecordSequence};
+use nelumbo_core::api::{Event, GossipId, Input, OperationId, PutId, RecordSequence};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::drain;
 use nelumbo_core::wire::Body;
@@ -165,8 +165,8 @@ impl<C: Crypto> Peer<C> {
                     self.input(context, Input::LookupFinished(OperationId(operation)));
                 }
                 Effect::Offered { id, from, key, bytes, stored } => {
-                    let id = OfferedId(id);
-                    self.input(context, Input::Offered { from: peer_id(from), id, key, bytes, stored });
+                    let id = PutId(id);
+                    self.input(context, Input::PutRequested { from: peer_id(from), id, key, bytes, stored });
                 }
                 Effect::Arrived { .. } => {}
             }

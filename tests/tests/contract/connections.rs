@@ -90,7 +90,7 @@ pub(crate) fn a_lost_connection_is_told_and_comes_back_by_itself<W: Wire>() {
     nodes.until("it carries messages", |nodes| nodes.has_received(1, b"welcome back"));
 }
 
-/// `ban` closes the connection and keeps the peer out, `pardon` lets it in again. A host need not: the node listens to
+/// `ban` closes the connection and keeps the peer out, `unban` lets it in again. A host need not: the node listens to
 /// nobody whom it has banned.
 pub(crate) fn a_banned_peer_is_out_until_it_is_pardoned<W: Wire>() {
     let mut nodes = Nodes::<W>::line(2);
@@ -101,6 +101,6 @@ pub(crate) fn a_banned_peer_is_out_until_it_is_pardoned<W: Wire>() {
     nodes.dial(0, 1);
     nodes.pass(std::time::Duration::from_millis(1500));
     assert!(!nodes.told[1][told..].contains(&Input::Connected(peer)));
-    nodes.act(1, |host| host.pardon(peer));
+    nodes.act(1, |host| host.unban(peer));
     nodes.until("it is let in again", |nodes| nodes.are_connected(0, 1));
 }

@@ -196,11 +196,11 @@ impl<W: Wire> Nodes<W> {
 
     fn take(&mut self, node: usize, input: Input) {
         match &input {
-            Input::Offered { id, bytes, stored, .. } => {
+            Input::PutRequested { id, bytes, stored, .. } => {
                 let (id, kept, lifetime) = (*id, (self.keep)(node, stored.as_ref(), bytes), self.lifetime);
                 self.act(node, |host| match kept {
-                    Some(value) => host.keep(id, value, lifetime),
-                    None => host.discard(id, Refusal::RecordKey),
+                    Some(value) => host.accept_record(id, value, lifetime),
+                    None => host.reject_record(id, Refusal::RecordKey),
                 });
             }
             Input::Gossip { id, bytes, .. } => {
@@ -275,7 +275,7 @@ impl<W: Wire> Nodes<W> {
     /// What a node was asked to keep under a key, with what it kept then.
     pub(crate) fn offers(&self, node: usize, under: &str) -> impl Iterator<Item = (Option<&Bytes>, &Bytes)> {
         self.told[node].iter().filter_map(move |input| match input {
-            Input::Offered { key, bytes, stored, .. } if key == under => Some((stored.as_ref(), bytes)),
+            Input::PutRequested { key, bytes, stored, .. } if key == under => Some((stored.as_ref(), bytes)),
             _ => None,
         })
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OfferedId, OperationId, RecordSequence, Refusal, Topic, Verdict};
+use nelumbo_core::api::{Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -122,7 +122,7 @@ fn take_effect(context: Port<'_, '_>, effect: Effect, frame: fn(&[u8]) -> Vec<u8
         Effect::Found(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
         Effect::Finished(operation, _) => Input::LookupFinished(OperationId(operation)),
         Effect::Offered { id, from, key, bytes, stored } => {
-            Input::Offered { id: OfferedId(id), from: peer_id(from), key, bytes, stored }
+            Input::PutRequested { id: PutId(id), from: peer_id(from), key, bytes, stored }
         }
         Effect::Arrived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
     });
@@ -207,14 +207,14 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
         self.0.in_table(self.1, |dht, now| dht.store(now, &key, value, life.as_nanos() as Nanos));
     }
 
-    fn keep(&mut self, id: OfferedId, value: Bytes, life: Duration) {
+    fn accept_record(&mut self, id: PutId, value: Bytes, life: Duration) {
         self.0.in_table(self.1, |dht, now| {
             dht.judge(now, id.0, Some((value, life.as_nanos() as Nanos)));
             Vec::new()
         });
     }
 
-    fn discard(&mut self, id: OfferedId, _: Refusal) {
+    fn reject_record(&mut self, id: PutId, _: Refusal) {
         self.0.in_table(self.1, |dht, now| {
             dht.judge(now, id.0, None);
             Vec::new()

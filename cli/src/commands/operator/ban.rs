@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   nelumbo ban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
 
-/// Closes every connection to a peer and allows none, until it is pardoned
+/// Closes every connection to a peer and allows none, until it is unbanned
 ///
 /// The node remembers it until it is started again.
 #[derive(Args, Debug)]

@@ -14,7 +14,6 @@ mod join;
 mod node;
 mod node_init;
 mod node_run;
-mod pardon;
 mod peers;
 mod requests;
 mod retry;
@@ -25,6 +24,7 @@ mod signers;
 mod stats;
 mod stop;
 mod subscribe;
+mod unban;
 
 use clap::Subcommand;
 
@@ -49,7 +49,7 @@ pub(crate) enum Operator {
     Close(close::Close),
     Events(events::Events),
     Ban(ban::Ban),
-    Pardon(pardon::Pardon),
+    Unban(unban::Unban),
     Stop(stop::Stop),
 }
 
@@ -72,7 +72,7 @@ impl Operator {
             Self::Close(close) => close.run(),
             Self::Events(events) => events.run(),
             Self::Ban(ban) => ban.run(),
-            Self::Pardon(pardon) => pardon.run(),
+            Self::Unban(unban) => unban.run(),
             Self::Stop(stop) => stop.run(),
         }
     }

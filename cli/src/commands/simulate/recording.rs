@@ -8,9 +8,7 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nelumbo_core::api::{
-    Command, Event, GossipId, Input, OfferedId, OperationId, RecordSequence, Refusal, Topic, Verdict,
-};
+use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
 use nelumbo_core::base::{Bytes, Now};
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -234,7 +232,7 @@ fn input(input: &Input) -> Value {
             json!({ "input": "found", "operation": operation.0, "bytes": bytes.len() })
         }
         Input::LookupFinished(operation) => json!({ "input": "lookup-finished", "operation": operation.0 }),
-        Input::Offered { from, id, key, bytes, .. } => {
+        Input::PutRequested { from, id, key, bytes, .. } => {
             json!({ "input": "offered", "from": from, "id": id.0, "key": key, "bytes": bytes.len() })
         }
         Input::RoutingTable(peers) => json!({ "input": "routing-table", "peers": peers }),
@@ -320,19 +318,19 @@ impl Host for Heard {
         self.note(json!({ "output": "ban", "peer": whom }));
     }
 
-    fn pardon(&mut self, whom: PeerId) {
-        self.note(json!({ "output": "pardon", "peer": whom }));
+    fn unban(&mut self, whom: PeerId) {
+        self.note(json!({ "output": "unban", "peer": whom }));
     }
 
     fn lookup(&mut self, operation: OperationId, key: String) {
         self.note(json!({ "output": "lookup", "operation": operation.0, "key": key }));
     }
 
-    fn keep(&mut self, id: OfferedId, value: Bytes, _: Duration) {
+    fn accept_record(&mut self, id: PutId, value: Bytes, _: Duration) {
         self.note(json!({ "output": "keep", "id": id.0, "bytes": value.len() }));
     }
 
-    fn discard(&mut self, id: OfferedId, refusal: Refusal) {
+    fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         self.note(json!({ "output": "discard", "id": id.0, "refusal": refusal }));
     }
 
