@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Bytes;
 use crate::crypto::{NonceError, PublicKey, PublicNonce, Verifier};
+use crate::gate::is_authentic;
 use crate::session::nonces_hash;
 use crate::wire::{Body, Content, Definition, Message, SessionId, SessionMessage};
 
@@ -140,7 +141,7 @@ impl Step {
     fn read<V: Verifier>(verifier: &V, exhibit: &Exhibit) -> Result<Self, NotProven> {
         let message = Message::decode(exhibit.0.clone()).map_err(|_| NotProven::NotAMessage)?;
         let author = message.unsigned.author;
-        if !verifier.verify(&author, &message.digest(), &message.signature) {
+        if !is_authentic(verifier, &message) {
             return Err(NotProven::NotSigned);
         }
         match message.unsigned.body {

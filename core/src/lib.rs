@@ -16,6 +16,7 @@ extern crate std;
 pub mod api;
 pub mod base;
 mod discovery;
+mod effect;
 pub mod election;
 pub mod evidence;
 mod gate;

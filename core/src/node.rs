@@ -1,81 +1,39 @@
-//! The spine: input → gate → machine → outputs. It routes and holds no protocol rule of its own.
+//! The spine: input → gate → one machine → effects → `settle`. It routes and holds no rule of any protocol.
 //!
-//! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
-//! `settle` for how a session's effects become outputs. Peers and presences are in `node/reach.rs`, announcements and
-//! searches in `node/discover.rs`.
+//! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle` for
+//! how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once.
 
 mod batch;
 mod boot;
-mod discover;
-mod protocols;
-mod reach;
+mod settle;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 use crate::api::{
-    Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, NewSession, Output,
-    RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
+    Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, Output, Refusal, RefusalCounts,
+    TimerReason, Verdict, View,
 };
-use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
-use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
-use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
-use crate::gate::{Authentic, Authors, Channel, Gate, Penalty, Policy, Review};
-use crate::journal::Record;
-use crate::session::{Context, Effect, Session, SessionTimer, Sessions};
-use crate::wire::{
-    AbortReason, Address, Advertisement, Body, Content, Definition, Message, Offer, PeerId, RecordKey, Resource,
-    ResourceId, SessionId, SessionMessage, TransactionType,
-};
-use discover::PublishedRecord;
-use protocols::Protocols;
-use reach::PresenceBackoff;
+use crate::base::{Bytes, Mono, Now, Outbox, Timers};
+use crate::crypto::{Entropy, PublicKey, Secp256k1, Verifier};
+use crate::discovery::Discovery;
+use crate::effect::{Context, Environment};
+use crate::gate::{Admission, Channel, Gate, Known, KnownSession, Penalty, Policy, Request, Review};
+use crate::protocol::{Protocol, Protocols};
+use crate::session::Sessions;
+use crate::wire::{AbortReason, Label, PeerId, RecordKey, SessionId};
 
 pub use boot::{Boot, BootError};
 
 /// One signer's node, without a network, a disk or a clock.
 pub struct Node<V: Verifier = Secp256k1> {
-    pub(crate) config: Arc<Config>,
-    pub(crate) own_key: PublicKey,
-    own_peer: PeerId,
-    signer: Box<dyn Signer<V> + Send>,
-    pub(crate) verifier: V,
+    pub(crate) environment: Environment<V>,
+    /// For what this node chooses at random in its own sessions.
     entropy: Entropy,
-    /// Apart from the rest, so that what makes a batch fail moves nothing else.
-    batch_entropy: Entropy,
-    pub(crate) now: Now,
-    pub(crate) gate: Gate,
-    authors: Authors<V>,
-    policy: Box<dyn Policy>,
-    pub(crate) presences: Presences,
-    pub(crate) connected: BTreeSet<PeerId>,
-    shown: Map<PeerId, PresenceBackoff>,
-    addresses: Vec<Address>,
-    own_presence: Option<Bytes>,
-    /// Whether it was gossiped when there was somebody to hear it.
-    is_presence_gossip: bool,
-    routes: Routes,
-    lookups: Lookups,
-    searches: Searches,
-    pub(crate) advertisements: Catalogue<PublicKey, Advertisement>,
-    pub(crate) resources: Catalogue<ResourceId, Resource>,
-    pub(crate) reputations: Reputations,
-    /// What this node offers to sign.
-    pub(crate) offer: Option<Box<Offer>>,
-    /// The types that it has last advertised for.
-    advertised: Vec<TransactionType>,
-    /// The types for which it wants to hear of signers.
-    subscribed: BTreeSet<TransactionType>,
-    /// When it last signed an announcement.
-    issued_at: Wall,
-    /// What it announces, by the name of the record in the DHT.
-    own: Map<RecordKey, PublishedRecord>,
-    protocols: Protocols,
+    pub(crate) gate: Gate<V>,
     pub(crate) sessions: Sessions<V>,
+    pub(crate) discovery: Discovery,
+    protocols: Protocols,
     pub(crate) timers: Timers<TimerReason>,
     pub(crate) outbox: Outbox,
     pub(crate) refusals: RefusalCounts,
@@ -84,7 +42,33 @@ pub struct Node<V: Verifier = Secp256k1> {
 
 impl<V: Verifier> fmt::Debug for Node<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("key", &self.own_key).field("peer", &self.own_peer).finish_non_exhaustive()
+        let Environment { own_key, own_peer, .. } = &self.environment;
+        f.debug_struct("Node").field("key", own_key).field("peer", own_peer).finish_non_exhaustive()
+    }
+}
+
+/// What the gate may ask about what is known.
+struct Knowledge<'a, V: Verifier> {
+    config: &'a Config,
+    sessions: &'a Sessions<V>,
+    discovery: &'a Discovery,
+}
+
+impl<V: Verifier> Known for Knowledge<'_, V> {
+    fn issued_at(&self, record: &RecordKey) -> Option<crate::base::Wall> {
+        self.discovery.issued_at(record)
+    }
+
+    fn session(&self, id: &SessionId) -> KnownSession<'_> {
+        match self.sessions.get(id) {
+            Some(session) => KnownSession::Open(session.definition()),
+            None if self.sessions.is_closed(id) => KnownSession::Closed,
+            None => KnownSession::Not,
+        }
+    }
+
+    fn has_room(&self, creator: &PublicKey) -> bool {
+        self.sessions.has_room(&self.config.limits, Some(creator))
     }
 }
 
@@ -94,28 +78,53 @@ impl<V: Verifier> Node<V> {
         self.advance_to(now);
         match input {
             Input::Received { from, bytes } => {
-                let message = self.receive(&from, Channel::Direct, bytes);
-                let result = message.and_then(|message| self.on_message(message, Some(&from)));
+                let result = self.admit(Channel::Direct(&from), bytes).and_then(|admission| self.route(admission));
                 self.penalize(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
             Input::Found { operation, bytes } => {
-                if let Err(refusal) = self.on_found(operation, bytes) {
-                    self.refusals.count(refusal);
-                }
+                // Whoever stores a record need not have checked it: nobody is charged for it.
+                let Some((sought, listed)) = self.discovery.sought(operation) else {
+                    return self.refusals.count(Refusal::Unasked);
+                };
+                let result = match self.admit(Channel::Found(&sought, listed), bytes) {
+                    Ok(Admission::Listings(listings)) => {
+                        self.discover(|discovery, context| discovery.on_listings(context, &sought, listings));
+                        Ok(())
+                    }
+                    Ok(admission) => self.route(admission),
+                    Err(refusal) => Err(refusal),
+                };
+                let _refused = result.map_err(|refusal| self.refusals.count(refusal));
             }
-            Input::LookupFinished(operation) => self.end_lookup(operation),
-            Input::Connected(peer) => self.on_connected(peer),
-            Input::Disconnected(peer) => self.on_disconnected(peer),
-            Input::PutRequested { from, id, key, bytes, stored } => self.on_offered(&from, id, &key, bytes, stored),
-            Input::RoutingTable(peers) => self.on_routing_table(peers),
-            Input::Addresses(addresses) => self.on_addresses(addresses),
+            Input::PutRequested { from, id, key, bytes, stored } => {
+                let output = match self.admit(Channel::Put(&from, &key, stored.as_ref()), bytes) {
+                    Ok(Admission::Record { value, lifetime }) => Output::AcceptRecord { id, value, lifetime },
+                    Ok(_) => unreachable!("what is to be stored is admitted as a record"),
+                    Err(refusal) => {
+                        self.refusals.count(refusal);
+                        Output::RejectRecord { id, refusal }
+                    }
+                };
+                self.outbox.push(output);
+            }
+            Input::LookupFinished(operation) => {
+                self.discover(|discovery, context| discovery.end_lookup(context, operation));
+            }
+            Input::Connected(peer) => self.discover(|discovery, context| discovery.on_connected(context, peer)),
+            Input::Disconnected(peer) => self.discover(|discovery, context| discovery.on_disconnected(context, peer)),
+            Input::RoutingTable(peers) => {
+                self.discover(|discovery, context| discovery.on_routing_table(context, peers));
+            }
+            Input::Addresses(addresses) => {
+                self.discover(|discovery, context| discovery.on_addresses(context, addresses));
+            }
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
             Input::Tick => {}
         }
     }
 
-    /// Takes a wish of the embedder. The effect comes back as events, the one that answers a creation with the
+    /// Takes a command of the embedder. The effect comes back as events, the one that answers a creation with the
     /// command's id.
     ///
     /// # Errors
@@ -125,25 +134,11 @@ impl<V: Verifier> Node<V> {
         let id = CommandId(self.commands);
         match command {
             Command::Create(session) => {
-                let NewSession { suite, mut keys, tweak, message, details, is_listed, election } = *session;
-                keys.sort_unstable();
-                let creator = keys.binary_search(&self.own_key).map_err(|_| CommandError::NotASigner)?;
-                let created_at = self.now.wall;
-                let definition = Definition {
-                    network: self.config.network,
-                    suite,
-                    keys,
-                    tweak,
-                    message,
-                    details,
-                    is_listed,
-                    election,
-                    creator: u16::try_from(creator).unwrap_or(u16::MAX),
-                    created_at,
-                    expires_at: created_at.checked_add(self.config.session_timeout).unwrap_or(created_at),
-                    nonce: self.entropy.bytes32(),
-                };
-                self.create(id, Arc::new(definition))?;
+                let nonce = self.entropy.bytes32();
+                let definition = self.sign(|sessions, context| sessions.create(context, id, *session, nonce))?;
+                let pending = self.gate.watch(&definition, None);
+                debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");
+                self.list_request(&definition);
             }
             Command::Join(session) => self.step(session, |session, context| session.join(context))?,
             Command::Abort(session, reason) => {
@@ -151,10 +146,17 @@ impl<V: Verifier> Node<V> {
             }
             Command::Retry(session) => self.step(session, |session, context| session.retry(context))?,
             Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context))?,
-            Command::Close(session) => self.close(session)?,
+            Command::Close(session) => self.sign(|sessions, context| sessions.close(context, session))?,
             Command::Ban(peer) => self.ban(peer)?,
             Command::Unban(peer) => self.unban(peer)?,
-            Command::ProtocolCommand { protocol, payload } => self.tell_protocol(&protocol, &payload)?,
+            Command::ProtocolCommand { protocol, payload } => {
+                self.talk(|protocols, context| protocols.on_command(context, &protocol, &payload))?;
+            }
+            Command::FindSession(session)
+                if self.sessions.get(&session).is_some() || self.sessions.is_closed(&session) =>
+            {
+                return Err(CommandError::KnownSession(session));
+            }
             Command::Advertise(_)
             | Command::Withdraw
             | Command::Subscribe(_)
@@ -163,7 +165,9 @@ impl<V: Verifier> Node<V> {
             | Command::FindRequests
             | Command::FindSession(_)
             | Command::AnnounceResource { .. }
-            | Command::FindResources(_) => self.discover(id, command)?,
+            | Command::FindResources(_) => {
+                self.discover(|discovery, context| discovery.command(context, id, command))?;
+            }
         }
         self.commands += 1;
         Ok(id)
@@ -171,7 +175,26 @@ impl<V: Verifier> Node<V> {
 
     /// Lets the embedder's own rules decide too what gets in, from now on.
     pub fn set_policy(&mut self, policy: Box<dyn Policy>) {
-        self.policy = policy;
+        self.gate.set_policy(policy);
+    }
+
+    /// Registers a protocol. It is told of everything that happens from now on.
+    ///
+    /// # Errors
+    /// Gives it back when there is another one of its name.
+    pub fn register(&mut self, protocol: Box<dyn Protocol>) -> Result<(), Box<dyn Protocol>> {
+        let mut context = self.environment.context(self.outbox.durable());
+        let signers = self.discovery.signers();
+        let connected = signers.filter(|(.., is_connected)| *is_connected).map(|(key, peer, _)| (key, peer));
+        let result = self.protocols.register(&mut context, protocol, connected);
+        let effects = context.effects;
+        self.settle(effects);
+        result
+    }
+
+    /// Takes a protocol out. Its messages are refused from now on.
+    pub fn unregister(&mut self, name: &Label) -> Option<Box<dyn Protocol>> {
+        self.talk(|protocols, context| protocols.unregister(context, name))
     }
 
     /// The next thing for the host to do. A pure pop: several inputs may be handled before.
@@ -191,46 +214,109 @@ impl<V: Verifier> Node<V> {
 
     /// Runs every timer that is due. Clocks that go back stand still instead.
     fn advance_to(&mut self, now: Now) {
-        self.now = Now { mono: self.now.mono.max(now.mono), wall: now.wall };
-        while let Some(reason) = self.timers.pop_due(self.now.mono) {
+        let mono = self.environment.now.mono.max(now.mono);
+        self.environment.now = Now { mono, wall: now.wall };
+        while let Some(reason) = self.timers.pop_due(mono) {
             match reason {
-                TimerReason::Presence => self.announce_presence(),
-                TimerReason::Store => self.republish(),
-                // A signer that cannot sign now is asked again when the next change of address or renewal comes.
-                TimerReason::Advertisement => drop(self.advertise()),
-                TimerReason::Protocol(name) => self.on_protocol_timer(&name),
-                TimerReason::Search(command) => self.finish_search(command),
+                TimerReason::Protocol(name) => self.talk(|protocols, context| protocols.on_timer(context, &name)),
                 TimerReason::PendingMessages => {
-                    self.gate.early.expire(self.now.mono);
-                    self.watch_early();
+                    self.gate.expire_pending(mono);
+                    self.watch_pending();
                 }
-                TimerReason::Lookup(operation) => self.end_lookup(operation),
-                TimerReason::Stalled(session) => self.on_stalled(session),
-                TimerReason::Retry(session) => {
-                    self.look_for_signers(&session);
-                    self.retry(&session);
-                }
-                TimerReason::Turn(session) => {
-                    let _gone = self.run(session, |session, context| session.on_turn(context));
-                }
-                TimerReason::Expired(session) => self.expire(session),
+                TimerReason::Stalled(id) => self.sign(|sessions, context| sessions.on_stalled(context, id)),
+                TimerReason::Retry(id) => self.retry(id),
+                TimerReason::Turn(id) => self.sign(|sessions, context| sessions.on_turn(context, id)),
+                TimerReason::Expired(id) => self.sign(|sessions, context| sessions.on_expired(context, id)),
+                TimerReason::Presence
+                | TimerReason::Store
+                | TimerReason::Advertisement
+                | TimerReason::Seek
+                | TimerReason::NextLookup
+                | TimerReason::Search(_)
+                | TimerReason::Lookup(_) => self.discover(|discovery, context| discovery.on_timer(context, reason)),
             }
         }
     }
 
-    /// Asks for what a session misses, unless what it has said already still waits for the disk.
-    fn on_stalled(&mut self, session: SessionId) {
-        if self.awaits_journal(&session) {
-            let at = self.now.mono.after(self.config.stall_max);
-            return self.timers.set(TimerReason::Stalled(session), at);
-        }
-        self.look_for_signers(&session);
-        let _gone = self.run(session, |session, context| session.on_stalled(context));
+    fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
+        let admitted = self.admit(Channel::Gossip(from), bytes.clone());
+        let author = match &admitted {
+            Ok(Admission::Repeated { author, .. }) => Some(*author),
+            Ok(Admission::Presence { presence, .. }) => Some(*presence.author()),
+            Ok(Admission::Advertisement { advertisement, .. }) => Some(*advertisement.author()),
+            _ => None,
+        };
+        let result = admitted.and_then(|admission| self.route(admission));
+        let is_first = author.is_some_and(|author| {
+            self.discover(|discovery, context| discovery.is_first_gossip(context, &author, &bytes))
+        });
+        let verdict = match result {
+            Ok(()) => Verdict::Accept,
+            // It came by another way before.
+            Err(Refusal::Duplicate) if is_first => Verdict::Accept,
+            Err(refusal) if refusal.blame() == crate::api::Blame::Neighbour => Verdict::Reject,
+            Err(_) => Verdict::Ignore,
+        };
+        self.outbox.push(Output::Verdict { id, verdict });
+        self.penalize(from, result);
     }
 
-    /// Whether everything that is said of a session waits for its records: more of it would only pile up.
-    fn awaits_journal(&self, session: &SessionId) -> bool {
-        self.sessions.get(session).is_some_and(|session| !self.outbox.is_durable(session.barrier))
+    /// Lets the gate look at bytes from outside.
+    fn admit(&mut self, channel: Channel<'_>, bytes: Bytes) -> Result<Admission, Refusal> {
+        let Self { environment, gate, sessions, discovery, .. } = self;
+        let known = Knowledge { config: &environment.config, sessions, discovery };
+        gate.admit(channel, bytes, &environment.verifier, &known, environment.now)
+    }
+
+    /// Hands what has been admitted to its machine.
+    fn route(&mut self, admission: Admission) -> Result<(), Refusal> {
+        match admission {
+            Admission::Step(step) => self.sign(|sessions, context| sessions.on_step(context, step)),
+            Admission::Request(request) => self.on_request(request),
+            Admission::ForOthers => Ok(()),
+            Admission::Pending => {
+                self.watch_pending();
+                Ok(())
+            }
+            Admission::Presence { presence, is_first_hand, most_keys } => {
+                self.discover(|discovery, context| discovery.on_presence(context, presence, is_first_hand, most_keys))
+            }
+            Admission::Repeated { first_hand, .. } => {
+                if let Some(peer) = first_hand {
+                    self.discover(|discovery, context| discovery.on_repeated_presence(context, peer));
+                }
+                Err(Refusal::Duplicate)
+            }
+            Admission::Advertisement { advertisement, is_first_hand, most_keys } => {
+                self.discover(|discovery, context| {
+                    discovery.on_advertisement(context, advertisement, is_first_hand, most_keys)
+                })
+            }
+            Admission::Resource(resource) => {
+                self.discover(|discovery, context| discovery.on_resource(context, resource))
+            }
+            Admission::Protocol(message) => self.talk(|protocols, context| protocols.on_message(context, message)),
+            Admission::Listings(_) | Admission::Record { .. } => unreachable!("handled where they are asked for"),
+        }
+    }
+
+    /// A session that this node is a signer of is asked for: the embedder's rules or the embedder look at it.
+    fn on_request(&mut self, request: Request) -> Result<(), Refusal> {
+        let definition = request.definition.clone();
+        let id = definition.id();
+        self.sign(|sessions, context| sessions.announce(context, &definition))?;
+        self.discover(|discovery, context| discovery.on_request(context, id));
+        for step in self.gate.watch(&definition, Some(request)) {
+            let result = step.and_then(|step| self.sign(|sessions, context| sessions.on_step(context, step)));
+            let _refused = result.map_err(|refusal| self.refusals.count(refusal));
+        }
+        // A signer that cannot sign leaves the session to the embedder.
+        let _reviewed = match self.gate.review(&definition) {
+            Review::Ask => Ok(()),
+            Review::Approve => self.step(id, |session, context| session.join(context)),
+            Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
+        };
+        Ok(())
     }
 
     /// Counts a refusal, and holds it against the neighbour that could have avoided it.
@@ -239,7 +325,7 @@ impl<V: Verifier> Node<V> {
         tracing::debug!(%peer, ?refusal, "refused");
         self.refusals.count(refusal);
         let peer = *peer;
-        match self.gate.neighbours.blame(&peer, refusal, self.now.mono) {
+        match self.gate.penalize(&peer, refusal, self.environment.now.mono) {
             None => {}
             Some(Penalty::Graylisted { time }) => {
                 let seconds = time.as_secs();
@@ -255,7 +341,7 @@ impl<V: Verifier> Node<V> {
     }
 
     fn ban(&mut self, peer: PeerId) -> Result<(), CommandError> {
-        if !self.gate.neighbours.ban(&peer, self.now.mono) {
+        if !self.gate.ban(&peer, self.environment.now.mono) {
             return Err(CommandError::TooManyPeers);
         }
         self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds: None, refusal: None }));
@@ -264,7 +350,7 @@ impl<V: Verifier> Node<V> {
     }
 
     fn unban(&mut self, peer: PeerId) -> Result<(), CommandError> {
-        if !self.gate.neighbours.unban(&peer) {
+        if !self.gate.unban(&peer) {
             return Err(CommandError::NotBanned(peer));
         }
         self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
@@ -272,312 +358,8 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
-    fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
-        let message = self.receive(from, Channel::Gossip, bytes.clone());
-        let author = message.as_ref().ok().map(|message| message.unsigned.author);
-        let result = message.and_then(|message| self.on_message(message, None));
-        let is_first = author.is_some_and(|author| self.presences.is_first_gossip(&author, &bytes, self.now.wall));
-        let verdict = match result {
-            Ok(()) => Verdict::Accept,
-            // It came by another way before.
-            Err(Refusal::Duplicate) if is_first => Verdict::Accept,
-            Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
-            Err(_) => Verdict::Ignore,
-        };
-        self.outbox.push(Output::Verdict { id, verdict });
-        self.penalize(from, result);
-    }
-
-    /// The one way in for a peer's bytes, whatever channel they came by.
-    fn receive(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
-        self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
-        if !self.policy.permits(from) {
-            return Err(Refusal::Policy);
-        }
-        self.gate.decode(channel, bytes)
-    }
-
-    /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.
-    fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
-        if let Some(refusal) = self.is_known(&message) {
-            if let Body::Presence(presence) = &message.unsigned.body
-                && from == Some(&presence.peer)
-            {
-                // A peer that shows its key again may have missed this node's.
-                self.show_presence(presence.peer);
-            }
-            return Err(refusal);
-        }
-        let (authentic, body) = self.gate.authenticate(&self.verifier, &mut self.authors, message)?;
-        if !matches!(body, Body::Session(_) | Body::Protocol(_))
-            && !self.policy.accepts_resource(authentic.author(), &body)
-        {
-            return Err(Refusal::Policy);
-        }
-        match body {
-            Body::Presence(presence) => {
-                let lifetime = self.config.presence_lifetime;
-                let is_first_hand = from == Some(&presence.peer);
-                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
-                self.on_presence(presence, is_first_hand)
-            }
-            Body::Session(step) => {
-                if !self.policy.accepts_message(authentic.author(), &step) {
-                    return Err(Refusal::Policy);
-                }
-                self.on_step(authentic.with(step))
-            }
-            Body::Advertisement(advertisement) => {
-                let is_first_hand = from == Some(&advertisement.peer);
-                let advertisement = self.gate.admit_advertisement(authentic, *advertisement, self.now)?;
-                self.on_advertisement(advertisement, is_first_hand)
-            }
-            Body::Request(definition) => {
-                let id = definition.id();
-                match self.open_announced(*authentic.author(), id, definition) {
-                    // A sound request of other signers is passed on.
-                    Err(Refusal::NotForMe) => Ok(()),
-                    other => other,
-                }
-            }
-            Body::Resource(resource) => {
-                let resource = self.gate.admit_resource(authentic, resource, self.now)?;
-                self.on_resource(resource)
-            }
-            Body::Protocol(message) => {
-                let message = self.gate.admit_protocol_message(authentic, message, self.now)?;
-                self.on_protocol_message(message)
-            }
-            Body::Listing(_) => Err(Refusal::Channel),
-        }
-    }
-
-    /// Why a message would change nothing, whoever signed it.
-    fn is_known(&self, message: &Message) -> Option<Refusal> {
-        let author = &message.unsigned.author;
-        match &message.unsigned.body {
-            Body::Presence(presence) => {
-                (!self.presences.is_newer(author, presence.issued_at)).then_some(Refusal::Duplicate)
-            }
-            Body::Advertisement(advertisement) => {
-                (!self.advertisements.is_newer(author, advertisement.issued_at)).then_some(Refusal::Duplicate)
-            }
-            Body::Request(definition) => {
-                let id = definition.id();
-                (self.sessions.get(&id).is_some() || self.sessions.is_closed(&id)).then_some(Refusal::Duplicate)
-            }
-            Body::Session(step) => self.sessions.is_closed(&step.session).then_some(Refusal::Ended),
-            Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => None,
-        }
-    }
-
-    fn on_step(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
-        let id = step.value().session;
-        if let Some(session) = self.sessions.get(&id) {
-            return self.admit(step, &session.definition().clone());
-        }
-        let Content::Announce { definition, .. } = &step.value().content else {
-            self.gate.early.keep(step, self.now.mono)?;
-            self.watch_early();
-            return Ok(());
-        };
-        let definition = definition.clone();
-        self.open_announced(*step.author(), id, definition.clone())?;
-        self.admit(step, &definition)
-    }
-
-    /// Opens a session that its creator asks for, and lets the embedder's rules or the embedder look at it.
-    fn open_announced(
-        &mut self,
-        creator: PublicKey,
-        id: SessionId,
-        definition: Arc<Definition>,
-    ) -> Result<(), Refusal> {
-        let lifetime = self.config.session_timeout;
-        self.gate.check_definition(&creator, &id, &definition, lifetime, self.now)?;
-        if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
-            return Err(Refusal::Full);
-        }
-        let keys = self
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(|_| Refusal::Definition)?;
-        let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
-        let review = self.policy.review(&definition);
-        self.adopt(Session::announced(definition.clone(), keys, me, self.now.mono));
-        self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
-        self.find_request(id);
-        for early in self.gate.early.take(&id) {
-            if let Err(refusal) = self.admit(early, &definition) {
-                self.refusals.count(refusal);
-            }
-        }
-        // A signer that cannot sign leaves the session to the embedder.
-        let _reviewed = match review {
-            Review::Ask => Ok(()),
-            Review::Approve => self.step(id, |session, context| session.join(context)),
-            Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
-        };
-        Ok(())
-    }
-
-    fn admit(&mut self, step: Authentic<SessionMessage>, definition: &Definition) -> Result<(), Refusal> {
-        let id = step.value().session;
-        let admitted = self.gate.admit_step(step, definition)?;
-        self.run(id, |session, context| session.on_message(context, admitted)).ok_or(Refusal::Ended)?
-    }
-
-    fn create(&mut self, command: CommandId, definition: Arc<Definition>) -> Result<(), CommandError> {
-        definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
-        self.check_listed(&definition)?;
-        if !self.sessions.has_room(&self.config.limits, None) {
-            return Err(CommandError::TooManySessions);
-        }
-        let keys = self
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(CommandError::Keys)?;
-        let (created, mut effects) = self.in_context(|context| Session::create(context, definition, keys));
-        let session = created.map_err(CommandError::Signer)?;
-        let id = session.id();
-        // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
-        effects.insert(1, Effect::Event(Event::SessionCreated { command, session: id }));
-        let definition = session.definition().clone();
-        self.adopt(session);
-        self.settle(id, effects);
-        if definition.is_listed {
-            // Listing it can be repeated; the session is there in any case.
-            let _listed = self.list_request(&definition);
-        }
-        Ok(())
-    }
-
-    /// Makes a session one of this node's.
-    fn adopt(&mut self, session: Session<V>) {
-        let (id, definition) = (session.id(), session.definition().clone());
-        self.gate.watch(id, &definition.keys);
-        self.expire_after(id, definition.expires_at);
-        self.sessions.insert(session);
-    }
-
-    /// Remembers a session until its announcement has expired by anyone's clock, so that no replay opens it again.
-    fn expire_after(&mut self, id: SessionId, until: Wall) {
-        let skew = self.config.clock_skew.saturating_mul(2);
-        let at = self.now.mono.after(until.since(self.now.wall).saturating_add(skew));
-        self.timers.set(TimerReason::Expired(id), at);
-    }
-
-    fn close(&mut self, id: SessionId) -> Result<(), CommandError> {
-        let phase = self.sessions.get(&id).ok_or(CommandError::UnknownSession(id))?.phase();
-        if !phase.has_ended() {
-            self.step(id, |session, context| session.abort(context, AbortReason::Closed))?;
-        }
-        // As long as its announcement could be shown again, also after a restart.
-        let until = self.sessions.get(&id).map_or(self.now.wall, |session| session.definition().expires_at);
-        self.sessions.close(&id);
-        self.forget(id, Some(Record::Closed { until }));
-        Ok(())
-    }
-
-    fn expire(&mut self, id: SessionId) {
-        let now = self.now.mono;
-        if let Some(wait) = self.sessions.get(&id).and_then(|session| session.broadcasting_for(now)) {
-            return self.timers.set(TimerReason::Expired(id), now.after(wait.max(Duration::from_secs(1))));
-        }
-        let was_open = self.run(id, |session, context| session.expire(context)).is_some();
-        self.sessions.remove(&id);
-        if was_open {
-            self.forget(id, None);
-        } else {
-            self.persist(&id, None);
-        }
-    }
-
-    /// The session is gone, and so is all that is known of it but what this record says.
-    fn forget(&mut self, id: SessionId, record: Option<Record>) {
-        self.gate.unwatch(&id);
-        let barrier = self.persist(&id, record);
-        let event = Event::SessionClosed { session: id };
-        tracing::debug!(?event, "session");
-        self.outbox.push_after(barrier, Output::Event(event));
-        for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
-            self.timers.cancel(&reason);
-        }
-    }
-
-    /// A command's step of a session.
-    fn step(
-        &mut self,
-        id: SessionId,
-        step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
-    ) -> Result<(), CommandError> {
-        self.run(id, step).ok_or(CommandError::UnknownSession(id))?
-    }
-
-    /// Lets a session take a step and does what comes of it. `None` when there is no such session.
-    fn run<R>(&mut self, id: SessionId, step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R) -> Option<R> {
-        let Self { now, config, signer, verifier, batch_entropy, sessions, .. } = self;
-        let session = sessions.get_mut(&id)?;
-        let mut context =
-            Context { now: *now, config, signer: signer.as_mut(), verifier, batch_entropy, effects: Vec::new() };
-        let result = step(session, &mut context);
-        let effects = context.effects;
-        self.settle(id, effects);
-        Some(result)
-    }
-
-    /// Lets a session come into being; its effects are settled once it is one of this node's.
-    fn in_context<R>(&mut self, step: impl FnOnce(&mut Context<'_, V>) -> R) -> (R, Vec<Effect>) {
-        let Self { now, config, signer, verifier, batch_entropy, .. } = self;
-        let mut context =
-            Context { now: *now, config, signer: signer.as_mut(), verifier, batch_entropy, effects: Vec::new() };
-        let result = step(&mut context);
-        (result, context.effects)
-    }
-
-    /// Turns a session's effects into outputs and timers. This alone decides who hears them.
-    fn settle(&mut self, id: SessionId, effects: Vec<Effect>) {
-        let Some(session) = self.sessions.get(&id) else { return };
-        let (definition, mut barrier) = (session.definition().clone(), session.barrier);
-        let (signers, has_ended) = (&definition.keys, session.phase().has_ended());
-        for item in effects {
-            match item {
-                Effect::Record(record) => barrier = self.persist(&id, Some(Record::Session(record))),
-                Effect::Send(index, bytes) => self.send_to_signer(signers[index], bytes, barrier),
-                Effect::Event(event) => {
-                    tracing::debug!(?event, "session");
-                    self.reputations.learn(&event, signers.iter().copied().filter(|key| *key != self.own_key));
-                    self.outbox.push_after(barrier, Output::Event(event));
-                }
-                Effect::Timer(timer, after) => {
-                    let reason = match timer {
-                        SessionTimer::Stalled => TimerReason::Stalled(id),
-                        SessionTimer::Retry => TimerReason::Retry(id),
-                        SessionTimer::Turn => TimerReason::Turn(id),
-                    };
-                    match after {
-                        Some(after) => self.timers.set(reason, self.now.mono.after(after)),
-                        None => self.timers.cancel(&reason),
-                    }
-                }
-            }
-        }
-        if has_ended && self.sessions.settle(&id) {
-            self.unlist_request(&id);
-            self.release_signers(&id);
-        }
-    }
-
-    fn persist(&mut self, id: &SessionId, record: Option<Record>) -> RecordSequence {
-        let sequence = self.outbox.persist(Record::key(id), record.map(|record| record.encode()));
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.barrier = sequence;
-        }
-        sequence
-    }
-
-    fn watch_early(&mut self) {
-        match self.gate.early.deadline() {
+    fn watch_pending(&mut self) {
+        match self.gate.pending_deadline() {
             Some(at) => self.timers.set(TimerReason::PendingMessages, at.max(Mono::from_nanos(1))),
             None => self.timers.cancel(&TimerReason::PendingMessages),
         }

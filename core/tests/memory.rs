@@ -108,7 +108,8 @@ fn a_flood_stays_under_the_ceiling() {
     (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
     limits.prepared_keys = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
-    (limits.advertisements, limits.resources, limits.resources_per_author) = (50, 50, 5);
+    (limits.advertisements, limits.resources) = (50, 50);
+    (limits.resources_per_author, limits.resources_per_kind) = (5, 5);
     (limits.lookups_waiting, limits.searches, limits.reputations) = (50, 2, 50);
     (limits.records, limits.protocol_messages, limits.protocol_waiting) = (50, 50, 2);
     (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);

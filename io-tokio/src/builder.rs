@@ -9,7 +9,7 @@ use std::{borrow::Cow, path::PathBuf};
 use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
-    api::Config,
+    api::{Config, ConfigError},
     base::{Entropy, EntropyError, scrubbed},
     crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
@@ -49,6 +49,9 @@ pub struct Builder {
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The core's configuration; nothing has been opened or made.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -133,6 +136,7 @@ impl Builder {
 
     /// Starts the node on the current tokio runtime. The events begin with the first one.
     pub fn start(self) -> Result<(Handle, Events), StartError> {
+        self.config.check()?;
         let metrics = Metrics::new();
         let (journal, records) = Journal::open(&self.folder, &metrics)?;
         self.start_with(journal, records, metrics)

@@ -172,6 +172,10 @@ pub enum TimerReason {
     Store,
     /// Sign and publish this node's advertisement again.
     Advertisement,
+    /// Seek signers again that sessions need and that are out of reach.
+    Seek,
+    /// Another DHT lookup may begin.
+    NextLookup,
     /// A search has taken too long.
     Search(CommandId),
     /// A protocol has asked to be called back.

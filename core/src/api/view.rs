@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::event::Phase;
-use super::output::TimerReason;
+use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
+use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
@@ -43,7 +44,7 @@ pub struct SessionView {
 impl<V: Verifier> View<'_, V> {
     /// This node's signing key.
     pub fn own_key(&self) -> PublicKey {
-        self.node.own_key
+        self.node.environment.own_key
     }
 
     /// One session.
@@ -58,37 +59,41 @@ impl<V: Verifier> View<'_, V> {
 
     /// What other signers offer, by key; without those that have withdrawn.
     pub fn advertisements(&self) -> impl Iterator<Item = (&PublicKey, &Advertisement)> {
-        self.node.advertisements.iter(self.node.now.wall).filter(|(_, advertisement)| advertisement.offer.is_some())
+        self.node.discovery.advertisements(self.wall()).filter(|(_, advertisement)| advertisement.offer.is_some())
     }
 
     /// What one signer offers.
     pub fn advertisement(&self, key: &PublicKey) -> Option<&Advertisement> {
-        self.node.advertisements.get(key, self.node.now.wall).filter(|advertisement| advertisement.offer.is_some())
+        self.node.discovery.advertisement(key, self.wall()).filter(|advertisement| advertisement.offer.is_some())
     }
 
     /// What this node itself offers.
     pub fn offer(&self) -> Option<&Offer> {
-        self.node.offer.as_deref()
+        self.node.discovery.offer()
     }
 
     /// The resources of others, by author, kind and name; without those that were withdrawn.
     pub fn resources(&self) -> impl Iterator<Item = (&ResourceId, &Resource)> {
-        self.node.resources.iter(self.node.now.wall).filter(|(_, resource)| resource.data.is_some())
+        self.node.discovery.resources(self.wall()).filter(|(_, resource)| resource.data.is_some())
     }
 
     /// One resource of somebody else's.
     pub fn resource(&self, id: &ResourceId) -> Option<&Resource> {
-        self.node.resources.get(id, self.node.now.wall).filter(|resource| resource.data.is_some())
+        self.node.discovery.resource(id, self.wall()).filter(|resource| resource.data.is_some())
     }
 
     /// The reputation of a signer with this node, from 0 to 100: what it has seen of it, nothing of what anybody says.
     pub fn reputation(&self, key: &PublicKey) -> u8 {
-        self.node.reputations.get(key)
+        self.node.discovery.reputation(key)
     }
 
     /// How many records this node announces in the DHT.
     pub fn own_records(&self) -> usize {
-        self.node.own_records()
+        self.node.discovery.own_records()
+    }
+
+    fn wall(&self) -> Wall {
+        self.node.environment.now.wall
     }
 
     fn look(&self, session: &Session<V>) -> SessionView {
@@ -100,34 +105,35 @@ impl<V: Verifier> View<'_, V> {
             joined: session.joined(),
             signature: session.signature().copied(),
             coordinator: session.coordinator(),
-            challenge_key: session.challenge_key(&self.node.verifier),
+            challenge_key: session.challenge_key(&self.node.environment.verifier),
         }
     }
 
     /// All that decides what this node does next in its sessions, as a text: equal texts, equal behaviour. What only
     /// tells messages apart is left out, and times count from now. For model checkers; the form is no promise.
     pub fn fingerprint(&self) -> String {
-        let (mut text, now) = (String::new(), self.node.now.mono);
+        let (mut text, now) = (String::new(), self.node.environment.now);
         for session in self.node.sessions.iter() {
             let id = session.id();
-            session.fingerprint(&mut text, &self.node.config, now).expect("a text takes what is written to it");
+            session
+                .fingerprint(&mut text, &self.node.environment.config, now.mono)
+                .expect("a text takes what is written to it");
             for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
-                let due = self.node.timers.at(&reason).map(|at| at.since(now));
+                let due = self.node.timers.at(&reason).map(|at| at.since(now.mono));
                 text.push_str(&format!(" {due:?}"));
             }
         }
-        text + &format!(" connected {:?} held {}", self.node.connected, self.held())
+        text + &format!(" connected {:?} held {}", self.connected().collect::<Vec<_>>(), self.held())
     }
 
     /// The signers whose peers are known, by key, and whether they are connected.
     pub fn signers(&self) -> impl ExactSizeIterator<Item = (PublicKey, PeerId, bool)> {
-        let connected = &self.node.connected;
-        self.node.presences.iter().map(|(key, presence)| (*key, presence.peer, connected.contains(&presence.peer)))
+        self.node.discovery.signers()
     }
 
     /// The connected peers.
     pub fn connected(&self) -> impl ExactSizeIterator<Item = &PeerId> {
-        self.node.connected.iter()
+        self.node.discovery.connected()
     }
 
     /// How often each refusal has happened.
@@ -137,12 +143,17 @@ impl<V: Verifier> View<'_, V> {
 
     /// A peer's standing, and the penalty that is held against it.
     pub fn standing(&self, peer: &PeerId) -> (Standing, u32) {
-        self.node.gate.neighbours.standing(peer, self.node.now.mono)
+        self.node.gate.standing(peer, self.node.environment.now.mono)
     }
 
     /// How many peers stand like this.
     pub fn peers_in_standing(&self, standing: Standing) -> usize {
-        self.node.gate.neighbours.count(standing)
+        self.node.gate.peers_in_standing(standing)
+    }
+
+    /// Everything that time alone makes happen, the soonest first.
+    pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
+        self.node.timers.iter().map(|(at, reason)| Deadline { at: *at, reason: reason.clone() })
     }
 
     /// How many outputs wait for a record to become durable.

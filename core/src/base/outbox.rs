@@ -48,9 +48,9 @@ impl Outbox {
         self.ready.extend(self.held.drain(..released).map(|(_, output)| output));
     }
 
-    /// Whether this record is on the disk, so that what follows it would not wait.
-    pub(crate) fn is_durable(&self, record: RecordSequence) -> bool {
-        record <= self.durable
+    /// The newest record that is known to be on the disk.
+    pub(crate) const fn durable(&self) -> RecordSequence {
+        self.durable
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {

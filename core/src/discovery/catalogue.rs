@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::InsertOutcome;
 use crate::base::Wall;
-use crate::crypto::PublicKey;
+use crate::gate::Admitted;
 use crate::wire::{Advertisement, Resource, rank};
 
 /// What has a time from which it counts and one from which it is void.
@@ -47,10 +47,10 @@ impl Dated for Resource {
     }
 }
 
-/// See the module's documentation. `K` begins with the author.
+/// The newest announcement of each name, with names `K` that begin with the author.
 #[derive(Debug)]
 pub(crate) struct Catalogue<K, T> {
-    by_name: BTreeMap<K, T>,
+    by_name: BTreeMap<K, Admitted<T>>,
     ranked: BTreeSet<(u64, K)>,
     capacity: usize,
     salt: [u8; 32],
@@ -61,22 +61,22 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
         Self { by_name: BTreeMap::new(), ranked: BTreeSet::new(), capacity, salt }
     }
 
-    /// Whether an announcement of this time would change anything.
-    pub(crate) fn is_newer(&self, name: &K, issued_at: Wall) -> bool {
-        self.by_name.get(name).is_none_or(|known| known.issued_at() < issued_at)
+    /// When the newest announcement of this name was signed.
+    pub(crate) fn issued_at(&self, name: &K) -> Option<Wall> {
+        self.by_name.get(name).map(|known| known.value().issued_at())
     }
 
     /// Takes an announcement, if it is newer than what is here and there is room for it.
-    pub(crate) fn insert(&mut self, name: K, author: &PublicKey, item: T, now: Wall) -> InsertOutcome {
+    pub(crate) fn insert(&mut self, name: K, item: Admitted<T>, now: Wall) -> InsertOutcome {
         match self.by_name.get_mut(&name) {
-            Some(known) if known.issued_at() >= item.issued_at() => InsertOutcome::Old,
+            Some(known) if known.value().issued_at() >= item.value().issued_at() => InsertOutcome::Old,
             Some(known) => {
-                let seen = if item.renews(known) { InsertOutcome::Renewed } else { InsertOutcome::New };
+                let seen = if item.value().renews(known.value()) { InsertOutcome::Renewed } else { InsertOutcome::New };
                 *known = item;
                 seen
             }
             None => {
-                let place = (rank(&self.salt, author), name.clone());
+                let place = (rank(&self.salt, item.author()), name.clone());
                 if self.by_name.len() >= self.capacity {
                     self.drop_expired(now);
                 }
@@ -96,19 +96,19 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
 
     /// Forgets what is void.
     pub(crate) fn drop_expired(&mut self, now: Wall) {
-        self.by_name.retain(|_, item| item.expires_at() > now);
+        self.by_name.retain(|_, item| item.value().expires_at() > now);
         let by_name = &self.by_name;
         self.ranked.retain(|(_, name)| by_name.contains_key(name));
     }
 
     /// What is announced under this name, and not void.
     pub(crate) fn get(&self, name: &K, now: Wall) -> Option<&T> {
-        self.by_name.get(name).filter(|item| item.expires_at() > now)
+        self.by_name.get(name).map(Admitted::value).filter(|item| item.expires_at() > now)
     }
 
     /// Everything that is not void, by name.
     pub(crate) fn iter(&self, now: Wall) -> impl Iterator<Item = (&K, &T)> {
-        self.by_name.iter().filter(move |(_, item)| item.expires_at() > now)
+        self.by_name.iter().map(|(name, item)| (name, item.value())).filter(move |(_, item)| item.expires_at() > now)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::crypto::SecretKey;
+    use crate::crypto::{PublicKey, SecretKey};
 
     fn key(number: u32) -> PublicKey {
         let mut bytes = [7; 32];
@@ -125,25 +125,28 @@ mod tests {
         SecretKey::from_bytes(&bytes).expect("a key").public_key()
     }
 
-    fn resource(issued_at: u64, data: &[u8]) -> Resource {
-        Resource {
-            kind: "thing".parse().expect("a label"),
-            name: "one".parse().expect("a label"),
-            data: crate::wire::Data::new(data.to_vec()),
-            issued_at: Wall::from_millis(issued_at),
-            expires_at: Wall::from_millis(issued_at + 100),
-        }
+    fn resource(author: PublicKey, issued_at: u64, data: &[u8]) -> Admitted<Resource> {
+        Admitted::for_tests(
+            author,
+            Resource {
+                kind: "thing".parse().expect("a label"),
+                name: "one".parse().expect("a label"),
+                data: crate::wire::Data::new(data.to_vec()),
+                issued_at: Wall::from_millis(issued_at),
+                expires_at: Wall::from_millis(issued_at + 100),
+            },
+        )
     }
 
     #[test]
     fn the_newest_holds_whatever_the_order() {
         let mut catalogue = Catalogue::new(4, [1; 32]);
         let (key, now) = (key(1), Wall::from_millis(0));
-        assert_eq!(catalogue.insert(key, &key, resource(5, b"a"), now), InsertOutcome::New);
-        assert_eq!(catalogue.insert(key, &key, resource(5, b"b"), now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, &key, resource(4, b"b"), now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, &key, resource(6, b"a"), now), InsertOutcome::Renewed);
-        assert_eq!(catalogue.insert(key, &key, resource(7, b"b"), now), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), now), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 4, b"b"), now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 6, b"a"), now), InsertOutcome::Renewed);
+        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), now), InsertOutcome::New);
         assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
         assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
     }
@@ -156,7 +159,7 @@ mod tests {
         let fill = |order: &mut dyn Iterator<Item = &PublicKey>| {
             let mut catalogue = Catalogue::new(50, [9; 32]);
             for key in order {
-                catalogue.insert(*key, key, resource(1, b"x"), now);
+                catalogue.insert(*key, resource(*key, 1, b"x"), now);
             }
             catalogue.iter(now).map(|(key, _)| *key).collect::<BTreeSet<_>>()
         };

@@ -1,21 +1,18 @@
-//! What is being looked for in the DHT: each record once at a time, bounded in number.
+//! What is being looked for in the DHT: each record once at a time, bounded in number and in how often one begins, so that
+//! waiting for others costs them little.
 //!
 //! Driven by `Node`.
 
 use alloc::collections::VecDeque;
 
-use crate::api::OperationId;
-use crate::base::{Map, Wall};
-use crate::wire::RecordKey;
+use core::time::Duration;
 
-/// What a directory's entry says about a record: it must be that message, or a newer one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listed {
-    pub(crate) digest: [u8; 32],
-    pub(crate) issued_at: Wall,
-}
+use crate::api::{OperationId, Quota};
+use crate::base::{Map, Mono};
+use crate::gate::Bucket;
+use crate::wire::{Listed, RecordKey};
 
-/// See the module's documentation.
+/// Lookups under way, and those that wait for their turn.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     under_way: Map<OperationId, RecordKey>,
@@ -24,12 +21,23 @@ pub(crate) struct Lookups {
     operations: u64,
     capacity: usize,
     room: usize,
+    begun: Bucket,
+    rate: Quota,
 }
 
 impl Lookups {
-    /// Runs `capacity` lookups at once, and keeps `room` more in line.
-    pub(crate) const fn new(capacity: usize, room: usize) -> Self {
-        Self { under_way: Map::new(), waiting: VecDeque::new(), listed: Map::new(), operations: 0, capacity, room }
+    /// Runs `capacity` lookups at once, and keeps `room` more in line. They begin no faster than at this rate.
+    pub(crate) const fn new(capacity: usize, room: usize, rate: Quota) -> Self {
+        Self {
+            under_way: Map::new(),
+            waiting: VecDeque::new(),
+            listed: Map::new(),
+            operations: 0,
+            capacity,
+            room,
+            begun: Bucket::FULL,
+            rate,
+        }
     }
 
     /// Puts a record in line; true when it is there now or was before. What a list says about it is held against what is
@@ -49,8 +57,8 @@ impl Lookups {
     }
 
     /// The next lookup to begin, if another may run.
-    pub(crate) fn begin(&mut self) -> Option<(OperationId, RecordKey)> {
-        if self.under_way.len() >= self.capacity {
+    pub(crate) fn begin(&mut self, now: Mono) -> Option<(OperationId, RecordKey)> {
+        if self.under_way.len() >= self.capacity || self.waiting.is_empty() || !self.begun.take(self.rate, 1, now) {
             return None;
         }
         let key = self.waiting.pop_front()?;
@@ -58,6 +66,12 @@ impl Lookups {
         let operation = OperationId(self.operations);
         self.under_way.insert(operation, key.clone());
         Some((operation, key))
+    }
+
+    /// How long it takes until time alone lets the next one begin.
+    pub(crate) fn wait(&self, now: Mono) -> Option<Duration> {
+        let is_ready = !self.waiting.is_empty() && self.under_way.len() < self.capacity;
+        self.begun.wait(self.rate, now).filter(|_| is_ready)
     }
 
     /// What a lookup is for.

@@ -36,30 +36,34 @@ impl Goal {
 
 /// One search.
 #[derive(Clone, Debug)]
-pub(crate) struct Search {
+pub(crate) struct PendingSearch {
     pub(crate) goal: Goal,
     /// The records that may still have something.
     pub(crate) open: BTreeSet<RecordKey>,
 }
 
 /// All searches that are under way.
-#[derive(Debug, Default)]
-pub(crate) struct Searches(BTreeMap<CommandId, Search>);
+#[derive(Debug)]
+pub(crate) struct Searches(BTreeMap<CommandId, PendingSearch>);
 
 impl Searches {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn insert(&mut self, command: CommandId, search: Search) {
+    pub(crate) fn insert(&mut self, command: CommandId, search: PendingSearch) {
         self.0.insert(command, search);
     }
 
-    pub(crate) fn remove(&mut self, command: CommandId) -> Option<Search> {
+    pub(crate) fn remove(&mut self, command: CommandId) -> Option<PendingSearch> {
         self.0.remove(&command)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (CommandId, &mut Search)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (CommandId, &mut PendingSearch)> {
         self.0.iter_mut().map(|(command, search)| (*command, search))
     }
 

@@ -1,7 +1,7 @@
 //! Messages of sessions that this node has not heard of yet: another signer's answer can overtake the announcement.
 //!
 //! They are authentic, kept for a short while, and go through replay protection once the session is known. Driven by
-//! `Node`.
+//! the gate.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use crate::wire::{SessionId, SessionMessage};
 /// PendingMessages messages in order of arrival, bounded in all and per author. Each is small: of all steps only an announcement is
 /// large, and an announcement is never early.
 #[derive(Debug)]
-pub(crate) struct PendingMessages {
+pub(super) struct PendingMessages {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
     by_author: BTreeMap<PublicKey, usize>,
     capacity: usize,
@@ -36,15 +36,15 @@ impl PendingMessages {
     }
 
     /// Keeps a message until its session is known.
-    pub(crate) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
+    pub(super) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
         if self.waiting.iter().any(|(_, kept)| kept.bytes == step.bytes) {
             return Err(Refusal::Duplicate);
         }
-        let count = self.by_author.get(step.author()).copied().unwrap_or(0);
+        let count = self.by_author.get(&step.author).copied().unwrap_or(0);
         if count >= self.per_author || (self.waiting.len() >= self.capacity && !self.make_room(count)) {
             return Err(Refusal::Full);
         }
-        self.by_author.insert(*step.author(), count + 1);
+        self.by_author.insert(step.author, count + 1);
         self.waiting.push_back((now.after(self.lifetime), step));
         Ok(())
     }
@@ -54,7 +54,7 @@ impl PendingMessages {
     fn make_room(&mut self, count: usize) -> bool {
         let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count + 1);
         let Some(author) = most.map(|(author, _)| *author) else { return false };
-        let oldest = self.waiting.iter().position(|(_, step)| *step.author() == author);
+        let oldest = self.waiting.iter().position(|(_, step)| step.author == author);
         if oldest.and_then(|at| self.waiting.remove(at)).is_some() {
             uncount(&mut self.by_author, &author);
         }
@@ -62,11 +62,11 @@ impl PendingMessages {
     }
 
     /// Takes all messages of a session that is known now.
-    pub(crate) fn take(&mut self, session: &SessionId) -> Vec<Authentic<SessionMessage>> {
+    pub(super) fn take(&mut self, session: &SessionId) -> Vec<Authentic<SessionMessage>> {
         let mut taken = Vec::new();
         for (until, step) in core::mem::take(&mut self.waiting) {
-            if step.value().session == *session {
-                uncount(&mut self.by_author, step.author());
+            if step.value.session == *session {
+                uncount(&mut self.by_author, &step.author);
                 taken.push(step);
             } else {
                 self.waiting.push_back((until, step));
@@ -76,16 +76,16 @@ impl PendingMessages {
     }
 
     /// Forgets what has waited too long.
-    pub(crate) fn expire(&mut self, now: Mono) {
+    pub(super) fn expire(&mut self, now: Mono) {
         while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, step)) = self.waiting.pop_front() {
-                uncount(&mut self.by_author, step.author());
+                uncount(&mut self.by_author, &step.author);
             }
         }
     }
 
     /// When the oldest message has waited too long.
-    pub(crate) fn deadline(&self) -> Option<Mono> {
+    pub(super) fn deadline(&self) -> Option<Mono> {
         self.waiting.front().map(|(until, _)| *until)
     }
 }

@@ -1,65 +1,78 @@
-//! Nothing reaches a state machine unchecked: bytes come in, [`Admitted`] values go out, and nothing else makes one.
+//! The one way in: bytes go in, an [`Admission`] comes out, and nothing else makes an [`Admitted`] value.
 //!
-//! The order is from cheap to dear: size, the neighbour's standing, quotas, decoding, network, channel, replay (peeked
-//! at), signature, freshness, the author's quota, replay (taken). A message that fails any of them changes no state but a counter.
+//! [`Gate::admit`] owns every check that is not a machine's: size, the neighbour's standing and quota, the embedder's policy,
+//! decoding, network, channel, replay (peeked at), signature, policy on the author, freshness, the author's quota, replay
+//! (taken). The order is from cheap to dear; each check says why it refuses by one [`Refusal`], and a refused message
+//! changes no state but a counter. `messages` has the checks of each family of messages, `records` those of DHT records
+//! and lists, `sessions` what is remembered of sessions. Below them are tables: `authors`, `neighbours`, `quota`, `seen`,
+//! `window`, `early`.
 //!
 //! Driven by `Node` alone.
 
 mod authors;
 mod early;
+mod messages;
 mod neighbours;
 mod policy;
 mod quota;
 mod records;
 mod seen;
+mod sessions;
 mod window;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Config, Refusal};
-use crate::base::{Bytes, Now, Wall};
+use crate::api::{Config, Refusal, Standing};
+use crate::base::{Bytes, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
-    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
-    Resource, SessionId, SessionMessage,
+    Advertisement, Body, DecodeError, Definition, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
+    ProtocolMessage, RecordKey, Resource, SessionId, SessionMessage,
 };
 
-pub(crate) use authors::{Authors, Claim};
-pub(crate) use early::PendingMessages;
-pub(crate) use neighbours::{Neighbours, Penalty};
-pub(crate) use policy::NoPolicy;
+use authors::{Authors, Claim};
+use neighbours::Neighbours;
+pub(crate) use neighbours::Penalty;
+use policy::NoPolicy;
 pub use policy::{Policy, Review};
+pub(crate) use quota::Bucket;
 use quota::Buckets;
 pub(crate) use records::MAX_LIFETIME;
 use records::RecordQuotas;
 use seen::ReplayCache;
-use window::ReplayWindow;
+use sessions::Watched;
 
-/// The ways into a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Channel {
-    /// Straight from a connected peer.
-    Direct,
-    /// By gossip.
-    Gossip,
-    /// Found in the DHT.
-    Record,
-}
-
-impl Channel {
-    /// The most bytes that a message has on this channel.
-    const fn max_size(self) -> usize {
-        match self {
-            Self::Direct => MAX_DIRECT,
-            Self::Gossip | Self::Record => MAX_GOSSIP,
-        }
-    }
-}
-
-/// A value from outside that has passed every check. Only this module makes one.
+/// A value from outside that has passed every check of the gate. Nothing else makes one:
+///
+/// ```compile_fail
+/// use nelumbo_core::{Admitted, wire::Presence};
+/// fn forge(author: nelumbo_core::crypto::PublicKey, value: Presence) -> Admitted<Presence> {
+///     Admitted { author, bytes: Vec::new().into(), value } // its fields are private
+/// }
+/// ```
+/// ```compile_fail
+/// fn forge<T>(author: nelumbo_core::crypto::PublicKey, value: T) -> nelumbo_core::Admitted<T> {
+///     nelumbo_core::Admitted::new(author, value) // there is no constructor
+/// }
+/// ```
+/// ```compile_fail
+/// fn forge(bytes: &[u8]) -> nelumbo_core::Admitted<nelumbo_core::wire::Presence> {
+///     serde_json::from_slice(bytes).unwrap() // it is not read from anything
+/// }
+/// ```
+/// ```compile_fail
+/// fn forge<T: Default>() -> nelumbo_core::Admitted<T> {
+///     Default::default() // there is no empty one
+/// }
+/// ```
+/// ```compile_fail
+/// fn alter(admitted: &mut nelumbo_core::Admitted<nelumbo_core::wire::Presence>) {
+///     admitted.value.addresses.clear(); // what has been admitted stays as it was signed
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted<T> {
     author: PublicKey,
@@ -83,9 +96,19 @@ impl<T> Admitted<T> {
         (self.author, self.value)
     }
 
-    /// The author, the value, and the message as it came, for passing on.
+    /// The signed message as it came, for passing on.
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The author, the value, and the message as it came.
     pub(crate) fn into_all(self) -> (PublicKey, T, Bytes) {
         (self.author, self.value, self.bytes)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(author: PublicKey, value: T) -> Self {
+        Self { author, bytes: Vec::new().into(), value }
     }
 }
 
@@ -96,21 +119,17 @@ impl Admitted<Advertisement> {
     }
 }
 
-/// A value whose signature is its author's. Freshness and replay have not been looked at.
+/// A message whose signature is its author's; nothing else of it has been looked at.
 #[derive(Clone, Debug)]
-pub(crate) struct Authentic<T> {
+struct Authentic<T> {
     author: PublicKey,
     bytes: Bytes,
     value: T,
 }
 
 impl<T> Authentic<T> {
-    pub(crate) const fn author(&self) -> &PublicKey {
-        &self.author
-    }
-
-    pub(crate) const fn value(&self) -> &T {
-        &self.value
+    fn with<U>(self, value: U) -> Authentic<U> {
+        Authentic { author: self.author, bytes: self.bytes, value }
     }
 
     fn admitted(self) -> Admitted<T> {
@@ -118,69 +137,191 @@ impl<T> Authentic<T> {
     }
 }
 
-/// A session's signers, by key, with what has been seen of each.
-#[derive(Debug)]
-struct Signers(Box<[(PublicKey, ReplayWindow)]>);
+/// How bytes have come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Channel<'a> {
+    /// Straight from a connected peer.
+    Direct(&'a PeerId),
+    /// By gossip, passed on by a connected peer.
+    Gossip(&'a PeerId),
+    /// Found in the DHT by a lookup for this key, of which a list may have said something.
+    Found(&'a RecordKey, Option<Listed>),
+    /// A connected peer wants them to be stored under a DHT key, where something may be stored already.
+    Put(&'a PeerId, &'a str, Option<&'a Bytes>),
+}
 
-impl Signers {
-    fn find(&self, author: &PublicKey) -> Result<usize, Refusal> {
-        self.0.binary_search_by(|(signer, _)| signer.cmp(author)).map_err(|_| Refusal::NotASigner)
+impl<'a> Channel<'a> {
+    /// The most bytes that a message has on this channel.
+    const fn max_size(self) -> usize {
+        match self {
+            Self::Direct(_) => MAX_DIRECT,
+            Self::Gossip(_) | Self::Found(..) | Self::Put(..) => MAX_GOSSIP,
+        }
+    }
+
+    /// The peer at the other end of the connection.
+    const fn neighbour(self) -> Option<&'a PeerId> {
+        match self {
+            Self::Direct(peer) | Self::Gossip(peer) | Self::Put(peer, ..) => Some(peer),
+            Self::Found(..) => None,
+        }
     }
 }
 
-/// The checks and what they remember.
+/// What has been let in: one variant for each thing that can come.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) enum Admission {
+    /// A step of a session of this node's.
+    Step(Admitted<SessionMessage>),
+    /// A session is asked for that this node is a signer of and does not know.
+    Request(Request),
+    /// A sound request of other signers, for passing on.
+    ForOthers,
+    /// A step of a session that is not known yet is kept for a while.
+    Pending,
+    /// Where a key is; whether its own peer says so, and how many keys that peer may hold.
+    Presence { presence: Admitted<Presence>, is_first_hand: bool, most_keys: usize },
+    /// A presence or an advertisement that is known already; the peer that shows its own presence again.
+    Repeated { author: PublicKey, first_hand: Option<PeerId> },
+    /// What a signer offers.
+    Advertisement { advertisement: Admitted<Advertisement>, is_first_hand: bool, most_keys: usize },
+    /// Something that somebody announces.
+    Resource(Admitted<Resource>),
+    /// Entries of a list that point to what is not known.
+    Listings(Vec<Admitted<Listing>>),
+    /// A DHT record that is to be stored, and for how long.
+    Record { value: Bytes, lifetime: Duration },
+    /// A message for a protocol of this node's.
+    Protocol(Admitted<ProtocolMessage>),
+}
+
+/// A session that is asked for.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) definition: Arc<Definition>,
+    /// The creator's first step, when it came with that.
+    announcement: Option<Authentic<SessionMessage>>,
+}
+
+/// What a node knows already, so that its repetition costs no signature check.
+pub(crate) trait Known {
+    /// When the newest announcement under this name was signed.
+    fn issued_at(&self, record: &RecordKey) -> Option<Wall>;
+    /// The session with this id: open or ended, forgotten but for its id, or not known.
+    fn session(&self, id: &SessionId) -> KnownSession<'_>;
+    /// Whether there is room for another session of this creator's.
+    fn has_room(&self, creator: &PublicKey) -> bool;
+}
+
+/// What is known of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KnownSession<'a> {
+    Not,
+    Open(&'a Arc<Definition>),
+    Closed,
+}
+
+/// The checks and what they remember.
+pub(crate) struct Gate<V: Verifier> {
     config: Arc<Config>,
     own_key: PublicKey,
-    windows: BTreeMap<SessionId, Signers>,
-    pub(crate) early: PendingMessages,
-    pub(crate) neighbours: Neighbours,
+    policy: Box<dyn Policy>,
+    authors: Authors<V>,
+    neighbours: Neighbours,
+    watched: Watched,
     presences: Buckets<PublicKey>,
     advertisements: Buckets<PublicKey>,
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
-    kept: RecordQuotas,
+    record_quotas: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
 }
 
-impl Gate {
+impl<V: Verifier> Gate<V> {
     pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32]) -> Self {
         let limits = &config.limits;
         Self {
             own_key,
-            windows: BTreeMap::new(),
-            early: PendingMessages::new(limits),
+            policy: Box::new(NoPolicy),
+            authors: Authors::new(limits.prepared_keys),
             neighbours: Neighbours::new(config.clone()),
+            watched: Watched::new(limits),
             presences: Buckets::new(limits.presences),
             advertisements: Buckets::new(limits.advertisements),
             resources: Buckets::new(limits.resources),
-            protocol_messages: ReplayCache::new(limits.protocol_messages),
-            kept: RecordQuotas::new(limits),
-            salt,
             announcements: Buckets::new(limits.announcers),
+            protocol_messages: ReplayCache::new(limits.protocol_messages),
+            record_quotas: RecordQuotas::new(limits),
+            salt,
             config,
         }
     }
 
-    /// From now on the messages of this session are checked for replay.
-    pub(crate) fn watch(&mut self, session: SessionId, signers: &[PublicKey]) {
-        let window = ReplayWindow::new(self.config.limits.sequence_window);
-        self.windows.insert(session, Signers(signers.iter().map(|signer| (*signer, window)).collect()));
+    /// Lets the embedder's own rules decide too what gets in, from now on.
+    pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
+        self.policy = policy;
     }
 
-    /// The session is gone.
-    pub(crate) fn unwatch(&mut self, session: &SessionId) {
-        self.windows.remove(session);
+    /// The embedder's rules on a session that is asked for.
+    pub(crate) fn review(&mut self, definition: &Definition) -> Review {
+        self.policy.review(definition)
     }
 
-    /// Size, decoding, network, channel: what can be said without cryptography.
-    pub(crate) fn decode(&self, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
+    /// The one way in for bytes from outside, whatever channel they came by.
+    pub(crate) fn admit(
+        &mut self,
+        channel: Channel<'_>,
+        bytes: Bytes,
+        verifier: &V,
+        known: &impl Known,
+        now: Now,
+    ) -> Result<Admission, Refusal> {
         if bytes.len() > channel.max_size() {
             return Err(Refusal::Oversized);
         }
+        if let Some(peer) = channel.neighbour() {
+            self.neighbours.charge(peer, bytes.len(), now.mono)?;
+            if !self.policy.permits(peer) {
+                return Err(Refusal::Policy);
+            }
+        }
+        match channel {
+            Channel::Put(from, key, stored) => self.admit_put(verifier, from, (key, bytes, stored), now),
+            Channel::Found(sought, listed) => self.admit_found(verifier, (sought, listed), bytes, known, now),
+            Channel::Direct(_) | Channel::Gossip(_) => {
+                let message = self.decode(channel, bytes)?;
+                self.admit_message(verifier, channel, message, known, now)
+            }
+        }
+    }
+
+    /// Holds a refusal against the neighbour that could have avoided it.
+    pub(crate) fn penalize(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Penalty> {
+        self.neighbours.blame(peer, refusal, now)
+    }
+
+    /// Bans a peer by hand, until it is unbanned. False when there is no room to remember it.
+    pub(crate) fn ban(&mut self, peer: &PeerId, now: Mono) -> bool {
+        self.neighbours.ban(peer, now)
+    }
+
+    /// Forgets everything that is held against a peer. False when there was nothing.
+    pub(crate) fn unban(&mut self, peer: &PeerId) -> bool {
+        self.neighbours.unban(peer)
+    }
+
+    pub(crate) fn standing(&self, peer: &PeerId, now: Mono) -> (Standing, u32) {
+        self.neighbours.standing(peer, now)
+    }
+
+    pub(crate) fn peers_in_standing(&self, standing: Standing) -> usize {
+        self.neighbours.count(standing)
+    }
+
+    /// Decoding, network, channel: what can be said without cryptography.
+    fn decode(&self, channel: Channel<'_>, bytes: Bytes) -> Result<Message, Refusal> {
         let message = Message::decode(bytes).map_err(|error| match error {
             DecodeError::Malformed => Refusal::Malformed,
             DecodeError::NotCanonical => Refusal::NotCanonical,
@@ -192,134 +333,68 @@ impl Gate {
         if message.unsigned.author == self.own_key {
             return Err(Refusal::Echo);
         }
-        match (&message.unsigned.body, channel) {
-            (Body::Session(_), Channel::Gossip | Channel::Record)
-            | (Body::Protocol(_), Channel::Gossip | Channel::Record)
-            | (Body::Resource(_), Channel::Gossip)
-            | (Body::Listing(_), _) => Err(Refusal::Channel),
-            (Body::Session(step), _) => self.peek(&message.unsigned.author, step).map(|()| message),
-            (
-                Body::Presence(_) | Body::Advertisement(_) | Body::Request(_) | Body::Resource(_) | Body::Protocol(_),
-                _,
-            ) => Ok(message),
-        }
-    }
-
-    /// Whether a session message could still be admitted, so that duplicates cost no signature check.
-    fn peek(&self, author: &PublicKey, step: &SessionMessage) -> Result<(), Refusal> {
-        if step.attempt == 0 || step.attempt > self.config.limits.attempts {
-            return Err(Refusal::Attempt);
-        }
-        match self.windows.get(&step.session) {
-            None => Ok(()),
-            Some(signers) => signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence),
-        }
+        let travels = match &message.unsigned.body {
+            Body::Session(_) | Body::Protocol(_) => matches!(channel, Channel::Direct(_)),
+            Body::Resource(_) => !matches!(channel, Channel::Gossip(_)),
+            Body::Listing(_) => false,
+            Body::Presence(_) | Body::Advertisement(_) | Body::Request(_) => true,
+        };
+        if travels { Ok(message) } else { Err(Refusal::Channel) }
     }
 
     /// The signature.
-    pub(crate) fn authenticate<V: Verifier>(
-        &self,
-        verifier: &V,
-        authors: &mut Authors<V>,
-        message: Message,
-    ) -> Result<(Authentic<()>, Body), Refusal> {
+    fn authenticate(&mut self, verifier: &V, message: Message) -> Result<(Authentic<()>, Body), Refusal> {
         let claim @ (author, ..) = message.claim();
-        let is_signer =
-            matches!(&message.unsigned.body, Body::Session(step) if self.windows.contains_key(&step.session));
-        if !authors.verify(verifier, claim, is_signer) {
+        let is_signer = matches!(&message.unsigned.body, Body::Session(step) if self.watched.knows(&step.session));
+        if !self.authors.verify(verifier, claim, is_signer) {
             return Err(Refusal::Signature);
         }
         Ok((Authentic { author, bytes: message.bytes, value: () }, message.unsigned.body))
     }
 
-    /// Admits a presence that is valid now.
-    pub(crate) fn admit_presence(
+    /// Verifies together what will be asked for one by one, so that it costs less. Whoever could not send all of this
+    /// within its quota is left out, so that a flood costs no more here than it does one by one.
+    pub(crate) fn verify_ahead(
         &mut self,
-        authentic: Authentic<()>,
-        presence: Presence,
-        longest: Duration,
-        now: Now,
-    ) -> Result<Admitted<Presence>, Refusal> {
-        self.check_lifetime(presence.issued_at, presence.expires_at, longest, now.wall)?;
-        if !self.presences.take(authentic.author, self.config.limits.presences_per_key, 1, now.mono) {
-            return Err(Refusal::AuthorQuota);
+        verifier: &V,
+        messages: &[(Channel<'_>, &Bytes)],
+        known: &impl Known,
+        entropy: impl FnOnce() -> [u8; 32],
+        now: Mono,
+    ) {
+        let claims = self.find_claims(messages, known, now);
+        if claims.len() > 1 {
+            self.authors.verify_ahead(verifier, claims, &entropy());
         }
-        Ok(authentic.with(presence).admitted())
     }
 
-    /// Admits an advertisement that is valid now.
-    pub(crate) fn admit_advertisement(
-        &mut self,
-        authentic: Authentic<()>,
-        advertisement: Advertisement,
-        now: Now,
-    ) -> Result<Admitted<Advertisement>, Refusal> {
-        self.check_lifetime(advertisement.issued_at, advertisement.expires_at, MAX_LIFETIME, now.wall)?;
-        if advertisement.offer.as_ref().is_some_and(|offer| offer.check().is_err()) {
-            return Err(Refusal::Offer);
-        }
-        if !self.advertisements.take(authentic.author, self.config.limits.advertisements_per_key, 1, now.mono) {
-            return Err(Refusal::AuthorQuota);
-        }
-        Ok(authentic.with(advertisement).admitted())
+    /// How many signatures [`verify_ahead`](Self::verify_ahead) would verify together.
+    #[cfg(test)]
+    pub(crate) fn claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Mono) -> usize {
+        self.find_claims(messages, known, now).len()
     }
 
-    /// Admits a resource that is valid now.
-    pub(crate) fn admit_resource(
-        &mut self,
-        authentic: Authentic<()>,
-        resource: Resource,
-        now: Now,
-    ) -> Result<Admitted<Resource>, Refusal> {
-        self.check_lifetime(resource.issued_at, resource.expires_at, MAX_LIFETIME, now.wall)?;
-        if !self.resources.take(authentic.author, self.config.limits.announcements_per_author, 1, now.mono) {
-            return Err(Refusal::AuthorQuota);
-        }
-        Ok(authentic.with(resource).admitted())
+    /// Forgets what was verified ahead.
+    pub(crate) fn forget_verdicts(&mut self) {
+        self.authors.forget_verdicts();
     }
 
-    /// Admits a protocol's message, once, for as long as clocks may differ from when it was signed.
-    pub(crate) fn admit_protocol_message(
-        &mut self,
-        authentic: Authentic<()>,
-        message: ProtocolMessage,
-        now: Now,
-    ) -> Result<Admitted<ProtocolMessage>, Refusal> {
-        if message.to != self.own_key {
-            return Err(Refusal::NotForMe);
+    /// The signatures that will be looked at, as far as that can be said before.
+    fn find_claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Mono) -> Vec<Claim> {
+        if messages.len() < 2 {
+            return Vec::new();
         }
-        let until = message.issued_at.checked_add(self.config.clock_skew).ok_or(Refusal::NotFresh)?;
-        let is_early = now.wall.checked_add(self.config.clock_skew).is_none_or(|latest| message.issued_at > latest);
-        if is_early || until < now.wall {
-            return Err(Refusal::NotFresh);
+        let size = messages.iter().map(|(_, bytes)| bytes.len()).sum();
+        let mut claims = Vec::new();
+        for (channel, bytes) in messages {
+            if channel.neighbour().is_some_and(|peer| self.neighbours.affords(peer, messages.len(), size, now))
+                && let Ok(message) = self.decode(*channel, (*bytes).clone())
+                && self.is_news(*channel, &message, known).is_ok()
+            {
+                claims.push(message.claim());
+            }
         }
-        self.protocol_messages.take(&authentic.bytes, until, now.wall)?;
-        Ok(authentic.with(message).admitted())
-    }
-
-    /// Admits a session's announcement before the session is known: the definition is sound, names the author as its
-    /// creator, has not expired, and is not one too many.
-    pub(crate) fn check_definition(
-        &mut self,
-        author: &PublicKey,
-        session: &SessionId,
-        definition: &Definition,
-        longest: Duration,
-        now: Now,
-    ) -> Result<(), Refusal> {
-        definition.check(longest).map_err(|_| Refusal::Definition)?;
-        if definition.id() != *session || definition.network != self.config.network {
-            return Err(Refusal::Definition);
-        }
-        if definition.creator_key() != author {
-            return Err(Refusal::NotTheCreator);
-        }
-        self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
-        let keys = definition.keys.len() as u64;
-        if !self.announcements.take(*author, self.config.limits.announced_keys, keys, now.mono) {
-            return Err(Refusal::AuthorQuota);
-        }
-        definition.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
+        claims
     }
 
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {
@@ -329,34 +404,10 @@ impl Gate {
             && now.checked_add(self.config.clock_skew).is_some_and(|latest| from <= latest);
         if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
     }
-
-    /// Admits a step of a session that is watched, once.
-    pub(crate) fn admit_step(
-        &mut self,
-        step: Authentic<SessionMessage>,
-        definition: &Definition,
-    ) -> Result<Admitted<SessionMessage>, Refusal> {
-        let SessionMessage { session, attempt, sequence, ref content } = step.value;
-        if let Content::Announce { definition: announced, .. } = content {
-            if definition.creator_key() != &step.author {
-                return Err(Refusal::NotTheCreator);
-            }
-            if **announced != *definition {
-                return Err(Refusal::Definition);
-            }
-        } else if matches!(content, Content::Join { .. }) && definition.creator_key() == &step.author {
-            // The creator joins by announcing.
-            return Err(Refusal::Definition);
-        }
-        let signers = self.windows.get_mut(&session).ok_or(Refusal::Ended)?;
-        let signer = signers.find(&step.author)?;
-        signers.0[signer].1.take(attempt, sequence)?;
-        Ok(step.admitted())
-    }
 }
 
-impl Authentic<()> {
-    pub(crate) fn with<T>(self, value: T) -> Authentic<T> {
-        Authentic { author: self.author, bytes: self.bytes, value }
-    }
+/// Whether a message's signature is its author's: the one place outside a node that looks at one, for evidence.
+pub(crate) fn is_authentic<V: Verifier>(verifier: &V, message: &Message) -> bool {
+    let (author, digest, signature) = message.claim();
+    verifier.verify(&author, &digest, &signature)
 }

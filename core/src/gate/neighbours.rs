@@ -9,7 +9,6 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::Channel;
 use super::quota::Bucket;
 use crate::api::{Config, Refusal, Standing};
 use crate::base::{Map, Mono};
@@ -74,10 +73,7 @@ impl Neighbours {
     }
 
     /// Lets a message of this size in, or says why not. Nothing of the message has been looked at.
-    pub(crate) fn charge(&mut self, peer: &PeerId, channel: Channel, size: usize, now: Mono) -> Result<(), Refusal> {
-        if size > channel.max_size() {
-            return Err(Refusal::Oversized);
-        }
+    pub(crate) fn charge(&mut self, peer: &PeerId, size: usize, now: Mono) -> Result<(), Refusal> {
         let Self { by_peer, all_messages, all_bytes, config } = self;
         let limits = &config.limits;
         let neighbour = account(by_peer, limits.neighbours, peer, now).ok_or(Refusal::Full)?;

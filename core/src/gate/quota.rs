@@ -8,20 +8,34 @@ use crate::base::{Map, Mono};
 
 /// How full one bucket is: at this time it would be full again.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     full_at: Mono,
 }
 
 impl Bucket {
+    /// One from which nothing has been taken.
+    pub(crate) const FULL: Self = Self { full_at: Mono::ZERO };
+
     /// Takes this many tokens, or none when there are not enough.
-    pub(super) fn take(&mut self, quota: Quota, tokens: u64, now: Mono) -> bool {
-        let time = |tokens: u64| quota.every.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
-        let full_at = self.full_at.max(now).after(time(tokens));
-        let fits = full_at.since(now) <= time(quota.burst);
+    pub(crate) fn take(&mut self, quota: Quota, tokens: u64, now: Mono) -> bool {
+        let time = |tokens: u64| quota.every.as_nanos().saturating_mul(u128::from(tokens));
+        let now = u128::from(now.as_nanos());
+        let full_at = u128::from(self.full_at.as_nanos()).max(now).saturating_add(time(tokens));
+        // What would be full again after the end of time only is not let in: it could not be counted.
+        let Ok(at) = u64::try_from(full_at) else { return false };
+        let fits = full_at - now <= time(quota.burst);
         if fits {
-            self.full_at = full_at;
+            self.full_at = Mono::from_nanos(at);
         }
         fits
+    }
+
+    /// How long until one token can be taken; `None` when one can be now.
+    pub(crate) fn wait(&self, quota: Quota, now: Mono) -> Option<Duration> {
+        let room = quota.every.as_nanos().saturating_mul(u128::from(quota.burst));
+        let full_in = self.full_at.since(now).as_nanos().saturating_add(quota.every.as_nanos());
+        let wait = u64::try_from(full_in.saturating_sub(room)).unwrap_or(u64::MAX);
+        (wait > 0).then_some(Duration::from_nanos(wait))
     }
 
     fn is_full(&self, now: Mono) -> bool {
@@ -31,7 +45,7 @@ impl Bucket {
 
 /// A bucket for each key. A full bucket says nothing and is not kept.
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     by_key: Map<K, Bucket>,
     capacity: usize,
 }
@@ -56,16 +70,10 @@ impl<K: Ord> Buckets<K> {
     }
 }
 
-impl Quota {
-    /// A quota of so many per second, with `seconds` seconds' worth at once.
-    #[must_use]
-    pub const fn per_second(rate: u32, seconds: u32) -> Self {
-        Self { burst: rate as u64 * seconds as u64, every: Duration::from_nanos(1_000_000_000 / rate as u64) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use quickcheck::quickcheck;
 
     use super::*;
@@ -101,6 +109,25 @@ mod tests {
         let every = Duration::from_millis(25);
         assert_eq!(Quota::per_second(40, 10), Quota { burst: 400, every });
         assert_eq!(Quota::per_second(1, 1), Quota { burst: 1, every: Duration::from_secs(1) });
+        for nothing in [Quota::per_second(0, 1), Quota::per_second(1, 0), Quota::per_second(0, 0)] {
+            assert!(!Bucket::default().take(nothing, 1, at(1)), "{nothing:?}");
+        }
+        let fastest = Quota::per_second(u32::MAX, 1);
+        assert_eq!(fastest, Quota { burst: u64::from(u32::MAX), every: Duration::from_nanos(1) });
+        let mut bucket = Bucket::default();
+        assert!(bucket.take(fastest, fastest.burst, at(1)) && !bucket.take(fastest, 1, at(1)));
+    }
+
+    #[test]
+    fn an_interval_or_a_burst_without_end_does_not_let_all_in() {
+        for every in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX) * 5)] {
+            assert!(!Bucket::default().take(Quota { burst: 1, every }, 1, at(1)), "no clock counts {every:?}");
+        }
+        let large = Quota { burst: 1 << 40, every: Duration::from_nanos(1) };
+        let mut bucket = Bucket::default();
+        assert!(!bucket.take(large, large.burst + 1, at(1)) && !bucket.take(large, u64::MAX, at(1)));
+        assert!(bucket.take(large, large.burst, at(1)) && !bucket.take(large, 1, at(1)), "above 32 bits too");
+        assert!(!Bucket::default().take(QUOTA, 1, Mono::MAX), "there is no time left to count in");
     }
 
     quickcheck! {

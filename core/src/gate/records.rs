@@ -1,22 +1,22 @@
-//! Which DHT records are stored for others.
+//! DHT records: which are stored for others, and which are taken when a lookup finds them.
 //!
 //! Invariants: what is stored belongs under its key, is signed by its author, valid now, and not older than what is there,
 //! so that nobody fills the store with what is not signed, or rolls it back. A list is merged, never replaced: writers who
 //! know nothing of each other lose nothing, and when it is full a fair sample of its authors stays. Nobody but the peer's
 //! quota is charged for a refusal: whoever hands a record on need not have been able to check it.
 //!
-//! Driven by `Node`.
+//! Driven by the gate.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::quota::Buckets;
-use super::{Channel, Gate};
+use super::{Admission, Channel, Gate, Known, KnownSession};
 use crate::api::{Limits, Quota, Refusal};
 use crate::base::{Bytes, Map, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
-use crate::wire::{Body, Entry, Label, MergeSet, Message, PeerId, RecordKey};
+use crate::wire::{Body, Entry, Label, Listed, MergeSet, Message, PeerId, RecordKey};
 
 /// Nothing stays announced for longer than this.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -92,36 +92,34 @@ impl RecordQuotas {
     }
 }
 
-impl Gate {
-    /// What is to be stored under this key, and for how long, after a peer has offered a record.
-    pub(crate) fn validate_put<V: Verifier>(
+impl<V: Verifier> Gate<V> {
+    /// What is to be stored under this key, and for how long, after a peer has asked for it.
+    pub(super) fn admit_put(
         &mut self,
         verifier: &V,
         from: &PeerId,
-        (key, bytes, stored): (&str, Bytes, Option<Bytes>),
+        (key, bytes, stored): (&str, Bytes, Option<&Bytes>),
         now: Now,
-    ) -> Result<(Bytes, Duration), Refusal> {
-        if stored.as_ref() == Some(&bytes) {
+    ) -> Result<Admission, Refusal> {
+        if stored == Some(&bytes) {
             return Err(Refusal::Duplicate);
         }
         if MergeSet::is_meant(&bytes) {
-            return self.validate_merge_set(verifier, from, (key, &bytes, stored.as_deref()), now);
+            return self.admit_put_list(verifier, from, (key, &bytes, stored.map(|stored| &**stored)), now);
         }
-        let message = self.decode(Channel::Record, bytes.clone())?;
+        let message = self.decode(Channel::Put(from, key, stored), bytes.clone())?;
         let author = message.unsigned.author;
         let record = RecordKey::of(&author, &message.unsigned.body).filter(|record| record.to_string() == key);
         let record = record.ok_or(Refusal::RecordKey)?;
         let (issued_at, expires_at) = message.unsigned.body.dates().ok_or(Refusal::RecordKey)?;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
-        let stored = stored.and_then(|stored| Message::decode(stored).ok());
+        let stored = stored.and_then(|stored| Message::decode(stored.clone()).ok());
         if stored.and_then(|stored| stored.unsigned.body.dates()).is_some_and(|(stored, _)| stored >= issued_at) {
             return Err(Refusal::Duplicate);
         }
-        self.kept.charge(from, 1, now.mono)?;
-        if !verifier.verify(&author, &message.digest(), &message.signature) {
-            return Err(Refusal::Signature);
-        }
-        match &message.unsigned.body {
+        self.record_quotas.charge(from, 1, now.mono)?;
+        let (_, body) = self.authenticate(verifier, message)?;
+        match &body {
             Body::Advertisement(advertisement) if advertisement.offer.as_ref().is_some_and(|o| o.check().is_err()) => {
                 return Err(Refusal::Offer);
             }
@@ -133,40 +131,86 @@ impl Gate {
             }
             _ => {}
         }
-        self.kept.note(author, record, expires_at, now.wall)?;
-        Ok((bytes, expires_at.since(now.wall)))
+        self.record_quotas.note(author, record, expires_at, now.wall)?;
+        Ok(Admission::Record { value: bytes, lifetime: expires_at.since(now.wall) })
     }
 
-    fn validate_merge_set<V: Verifier>(
+    fn admit_put_list(
         &mut self,
         verifier: &V,
         from: &PeerId,
         (key, bytes, stored): (&str, &[u8], Option<&[u8]>),
         now: Now,
-    ) -> Result<(Bytes, Duration), Refusal> {
+    ) -> Result<Admission, Refusal> {
         let offered = MergeSet::decode(key, bytes).ok_or(Refusal::Malformed)?;
-        let mut log = stored.and_then(|stored| MergeSet::decode(key, stored)).unwrap_or_default();
-        let before = log.encode();
-        let news = offered.into_entries().filter(|entry| !log.has(&entry.message.bytes));
-        let news: Vec<_> = news.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
-        self.kept.charge(from, news.len(), now.mono)?;
-        for entry in &news {
-            let author = &entry.message.unsigned.author;
-            if !verifier.verify(author, &entry.message.digest(), &entry.message.signature) {
-                return Err(Refusal::Signature);
+        let mut set = stored.and_then(|stored| MergeSet::decode(key, stored)).unwrap_or_default();
+        let before = set.encode();
+        let new = offered.into_entries().filter(|entry| !set.has(&entry.message.bytes));
+        let new: Vec<_> = new.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
+        self.record_quotas.charge(from, new.len(), now.mono)?;
+        for entry in &new {
+            self.authenticate(verifier, entry.message.clone())?;
+        }
+        new.into_iter().for_each(|entry| set.insert(entry));
+        set.drop_expired(now.wall);
+        set.trim(&self.salt);
+        let value = set.encode();
+        let until = set.entries().map(|entry| entry.listing.expires_at).max();
+        let until = until.filter(|_| value != before).ok_or(Refusal::Duplicate)?;
+        Ok(Admission::Record { value: value.into(), lifetime: until.since(now.wall) })
+    }
+
+    /// What a lookup has found: a message that belongs under that key, or a list.
+    pub(super) fn admit_found(
+        &mut self,
+        verifier: &V,
+        (sought, listed): (&RecordKey, Option<Listed>),
+        bytes: Bytes,
+        known: &impl Known,
+        now: Now,
+    ) -> Result<Admission, Refusal> {
+        if MergeSet::is_meant(&bytes) {
+            return self.admit_found_list(verifier, sought, &bytes, known, now);
+        }
+        let channel = Channel::Found(sought, listed);
+        let message = self.decode(channel, bytes)?;
+        if RecordKey::of(&message.unsigned.author, &message.unsigned.body).as_ref() != Some(sought) {
+            return Err(Refusal::Unasked);
+        }
+        if listed.is_some_and(|listed| !listed.fits(&message)) {
+            return Err(Refusal::NotAsListed);
+        }
+        self.admit_message(verifier, channel, message, known, now)
+    }
+
+    /// A list says who announces what. Entries that point to what is known cost nothing.
+    fn admit_found_list(
+        &mut self,
+        verifier: &V,
+        sought: &RecordKey,
+        bytes: &[u8],
+        known: &impl Known,
+        now: Now,
+    ) -> Result<Admission, Refusal> {
+        let set = MergeSet::decode(&sought.to_string(), bytes).ok_or(Refusal::Malformed)?;
+        let mut listings = Vec::new();
+        for entry in set.into_entries() {
+            let author = entry.message.unsigned.author;
+            let Some(target) = entry.listing.target(&author).filter(|_| author != self.own_key) else { continue };
+            let is_new = match &target {
+                RecordKey::Request(id) => matches!(known.session(id), KnownSession::Not),
+                target => known.issued_at(target).is_none_or(|newest| newest < entry.listing.issued_at),
+            };
+            if is_new && self.is_entry_valid(&entry, now.wall) {
+                let (authentic, _) = self.authenticate(verifier, entry.message)?;
+                listings.push(authentic.with(entry.listing).admitted());
             }
         }
-        news.into_iter().for_each(|entry| log.insert(entry));
-        log.drop_expired(now.wall);
-        log.trim(&self.salt);
-        let value = log.encode();
-        let until = log.entries().map(|entry| entry.listing.expires_at).max();
-        let until = until.filter(|_| value != before).ok_or(Refusal::Duplicate)?;
-        Ok((value.into(), until.since(now.wall)))
+        Ok(Admission::Listings(listings))
     }
 
     /// Whether an entry of a list is of this network and this time. Its signature has not been looked at.
-    pub(crate) fn is_entry_valid(&self, entry: &Entry, now: Wall) -> bool {
+    fn is_entry_valid(&self, entry: &Entry, now: Wall) -> bool {
         let listing = &entry.listing;
         entry.message.unsigned.network == self.config.network
             && self.check_lifetime(listing.issued_at, listing.expires_at, MAX_LIFETIME, now).is_ok()

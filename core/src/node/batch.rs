@@ -6,11 +6,12 @@
 
 use alloc::vec::Vec;
 
-use super::Node;
+use super::{Knowledge, Node};
 use crate::api::Input;
-use crate::base::{Mono, Now};
+use crate::base::Now;
 use crate::crypto::Verifier;
-use crate::gate::{Channel, Claim};
+use crate::effect::Environment;
+use crate::gate::Channel;
 
 impl<V: Verifier> Node<V> {
     /// Takes several facts about the world, as [`handle`](Self::handle) takes each, in this order and at this time.
@@ -18,40 +19,21 @@ impl<V: Verifier> Node<V> {
     /// Messages of many authors cost about half of what they cost one by one. Best is what waits already; nothing is gained
     /// by waiting for more.
     pub fn handle_many(&mut self, now: Now, inputs: Vec<Input>) {
-        let claims = self.claims(self.now.mono.max(now.mono), &inputs);
-        if claims.len() > 1 {
-            let entropy = self.batch_entropy.bytes32();
-            self.authors.verify_ahead(&self.verifier, claims, &entropy);
-        }
-        inputs.into_iter().for_each(|input| self.handle(now, input));
-        self.authors.forget_verdicts();
-    }
-
-    /// The signatures that will be looked at, as far as that can be said before. Whoever could not send all of this within
-    /// its quota is left out, so that a flood costs no more here than it does one by one.
-    fn claims(&self, now: Mono, inputs: &[Input]) -> Vec<Claim> {
         let messages: Vec<_> = inputs
             .iter()
             .filter_map(|input| match input {
-                Input::Received { from, bytes } => Some((from, Channel::Direct, bytes)),
-                Input::Gossip { from, bytes, .. } => Some((from, Channel::Gossip, bytes)),
+                Input::Received { from, bytes } => Some((Channel::Direct(from), bytes)),
+                Input::Gossip { from, bytes, .. } => Some((Channel::Gossip(from), bytes)),
                 _ => None,
             })
             .collect();
-        if messages.len() < 2 {
-            return Vec::new();
-        }
-        let size = messages.iter().map(|(.., bytes)| bytes.len()).sum();
-        let mut claims = Vec::new();
-        for (from, channel, bytes) in &messages {
-            if self.gate.neighbours.affords(from, messages.len(), size, now)
-                && let Ok(message) = self.gate.decode(*channel, (*bytes).clone())
-                && self.is_known(&message).is_none()
-            {
-                claims.push(message.claim());
-            }
-        }
-        claims
+        let Self { environment, gate, sessions, discovery, .. } = self;
+        let Environment { config, verifier, batch_entropy, now: before, .. } = environment;
+        let known = Knowledge { config, sessions, discovery };
+        let entropy = || batch_entropy.bytes32();
+        gate.verify_ahead(verifier, &messages, &known, entropy, before.mono.max(now.mono));
+        inputs.into_iter().for_each(|input| self.handle(now, input));
+        self.gate.forget_verdicts();
     }
 }
 
@@ -61,8 +43,8 @@ mod tests {
 
     use super::*;
     use crate::api::{Config, Quota};
-    use crate::base::{Entropy, Wall};
-    use crate::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner};
+    use crate::base::{Mono, Wall};
+    use crate::crypto::{Entropy, Network, Secp256k1, SecretKey, SoftwareSigner};
     use crate::node::Boot;
     use crate::wire::{Body, PeerId, Presence, seal};
 
@@ -93,14 +75,28 @@ mod tests {
         (1..=count).map(one).collect()
     }
 
+    /// How many of these inputs' signatures would be verified together.
+    fn claims(node: &Node<Secp256k1>, inputs: &[Input]) -> usize {
+        let messages: Vec<_> = inputs
+            .iter()
+            .map(|input| match input {
+                Input::Received { from, bytes } => (Channel::Direct(from), bytes),
+                _ => unreachable!("presences are received"),
+            })
+            .collect();
+        let Node { environment, gate, sessions, discovery, .. } = node;
+        let known = Knowledge { config: &environment.config, sessions, discovery };
+        gate.claims(&messages, &known, Mono::ZERO)
+    }
+
     #[test]
     fn what_is_awaited_is_verified_ahead_once() {
         let mut node = node(Config::new(Network::Regtest));
         let inputs = presences(4);
-        assert_eq!(node.claims(Mono::ZERO, &inputs).len(), 4);
-        assert!(node.claims(Mono::ZERO, &inputs[..1]).is_empty(), "there is nothing to verify it together with");
+        assert_eq!(claims(&node, &inputs), 4);
+        assert!(claims(&node, &inputs[..1]) == 0, "there is nothing to verify it together with");
         node.handle_many(NOW, inputs.clone());
-        assert!(node.claims(Mono::ZERO, &inputs).is_empty(), "all are known");
+        assert!(claims(&node, &inputs) == 0, "all are known");
     }
 
     #[test]
@@ -108,8 +104,8 @@ mod tests {
         let mut config = Config::new(Network::Regtest);
         config.limits.messages_per_peer = Quota { burst: 3, every: core::time::Duration::from_secs(1) };
         let node = node(config);
-        assert_eq!(node.claims(Mono::ZERO, &presences(3)).len(), 3);
-        assert!(node.claims(Mono::ZERO, &presences(4)).is_empty());
+        assert_eq!(claims(&node, &presences(3)), 3);
+        assert!(claims(&node, &presences(4)) == 0);
     }
 
     #[test]
@@ -121,7 +117,7 @@ mod tests {
             let mut config = Config::new(Network::Regtest);
             config.limits.messages_reserved_per_peer = quota(reserved);
             (config.limits.messages, config.limits.bytes) = (quota(messages), quota(bytes));
-            assert_eq!(node(config).claims(Mono::ZERO, &presences(4)).len(), expected);
+            assert_eq!(claims(&node(config), &presences(4)), expected);
         }
     }
 }

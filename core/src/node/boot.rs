@@ -1,21 +1,20 @@
 //! How a node comes to life, the first time or after a crash.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
-use super::protocols::Protocols;
-use super::reach::SETTLE_ADDRESSES;
-use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
-use crate::base::{Entropy, Map, Now, Outbox, Timers, Wall};
-use crate::crypto::{Signer, Verifier};
-use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
-use crate::gate::{Authors, Gate, NoPolicy};
+use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
+use crate::base::{Now, Outbox, Timers};
+use crate::crypto::{Entropy, Network, Signer, Verifier};
+use crate::discovery::{Discovery, SETTLE_ADDRESSES};
+use crate::effect::Environment;
+use crate::gate::Gate;
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
-use crate::session::{Session, Sessions};
+use crate::protocol::Protocols;
+use crate::session::Sessions;
 use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
@@ -42,10 +41,21 @@ impl<V: Verifier> fmt::Debug for Boot<V> {
 /// Why a node cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootError {
+    /// The configuration makes no node.
+    Config(ConfigError),
     /// The journal is damaged.
     Corrupt(CorruptRecord),
     /// The journal belongs to another key.
     ForeignSession(SessionId),
+    /// The journal belongs to another network.
+    ForeignNetwork {
+        /// A session of it.
+        session: SessionId,
+        /// The session's network.
+        journal: Network,
+        /// The configuration's network.
+        config: Network,
+    },
     /// The journal has a session whose keys do not aggregate.
     Keys(SessionId),
 }
@@ -53,10 +63,16 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Config(error) => error.fmt(f),
             Self::Corrupt(error) => error.fmt(f),
             Self::ForeignSession(session) => {
                 write!(f, "the journal has session {session} of another signer; every key needs a journal of its own")
             }
+            Self::ForeignNetwork { session, journal, config } => write!(
+                f,
+                "the journal has session {session} of the network {journal}, and the configuration is for {config}; \
+                 every network needs a journal of its own"
+            ),
             Self::Keys(session) => write!(f, "the journal's session {session} has keys that cannot be aggregated"),
         }
     }
@@ -69,49 +85,34 @@ impl<V: Verifier> Node<V> {
     /// share one configuration.
     ///
     /// # Errors
-    /// When the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
+    /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
     /// nonce for it, and honest signers would take it for a liar.
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
+        config.check().map_err(BootError::Config)?;
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
-        let limits = &config.limits;
         let salt = entropy.stream("ranks").bytes32();
-        let mut node = Self {
-            gate: Gate::new(config.clone(), own_key, salt),
-            authors: Authors::new(limits.prepared_keys),
-            policy: Box::new(NoPolicy),
-            presences: Presences::new(limits.presences),
+        let environment = Environment {
             own_key,
             own_peer: peer,
             signer,
             verifier,
-            entropy: entropy.stream("node"),
-            batch_entropy: entropy.stream("batch_entropy"),
+            batch_entropy: entropy.stream("weights"),
             now,
-            connected: BTreeSet::new(),
-            shown: Map::new(),
-            addresses: Vec::new(),
-            own_presence: None,
-            is_presence_gossip: false,
-            routes: Routes::default(),
-            lookups: Lookups::new(limits.lookups, limits.lookups_waiting),
-            searches: Searches::default(),
-            advertisements: Catalogue::new(limits.advertisements, salt),
-            resources: Catalogue::new(limits.resources, salt),
-            reputations: Reputations::new(limits.reputations),
-            offer: None,
-            advertised: Vec::new(),
-            subscribed: BTreeSet::new(),
-            issued_at: Wall::default(),
-            own: Map::new(),
-            protocols: Protocols::new(),
+            config: config.clone(),
+        };
+        let mut node = Self {
+            environment,
+            entropy: entropy.stream("node"),
+            gate: Gate::new(config.clone(), own_key, salt),
             sessions: Sessions::new(),
+            discovery: Discovery::new(&config, salt),
+            protocols: Protocols::default(),
             timers: Timers::new(),
             outbox: Outbox::default(),
             refusals: RefusalCounts::default(),
             commands: 0,
-            config,
         };
         node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
         node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
@@ -119,15 +120,16 @@ impl<V: Verifier> Node<V> {
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
-                Remembered::Session(id, record) => node.resume(id, *record)?,
+                Remembered::Session(id, record) => {
+                    let corrupt = BootError::Corrupt(CorruptRecord { key });
+                    record.definition.check(core::time::Duration::MAX).map_err(|_| corrupt)?;
+                    node.resume(id, *record)?;
+                }
                 Remembered::Closed(id, until) => {
-                    node.sessions.close(&id);
-                    node.expire_after(id, until);
+                    node.sign(|sessions, context| sessions.resume_closed(context, id, until));
                 }
                 Remembered::Offer(offer) => {
-                    node.advertised.clone_from(&offer.types);
-                    node.offer = Some(offer);
-                    node.timers.set(TimerReason::Advertisement, now.mono.after(SETTLE_ADDRESSES));
+                    node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }
             }
         }
@@ -135,23 +137,11 @@ impl<V: Verifier> Node<V> {
     }
 
     fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
-        let definition = &record.definition;
-        let foreign = BootError::ForeignSession(id);
-        if definition.network != self.config.network || definition.check(core::time::Duration::MAX).is_err() {
-            return Err(foreign);
-        }
-        let me = definition.index_of(&self.own_key).ok_or(foreign)?;
-        let keys = self
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(|_| BootError::Keys(id))?;
-        let (session, effects) = self.in_context(|context| Session::resume(context, record, keys, me));
-        let definition = session.definition().clone();
-        let is_listed = definition.is_listed && !session.phase().has_ended() && me == usize::from(definition.creator);
-        self.adopt(session);
-        self.settle(id, effects);
-        if is_listed {
-            let _listed = self.list_request(&definition);
+        let definition = self.sign(|sessions, context| sessions.resume(context, id, record))?;
+        self.gate.watch(&definition, None);
+        let is_open = self.sessions.get(&id).is_some_and(|session| !session.phase().has_ended());
+        if is_open && *definition.creator_key() == self.environment.own_key {
+            self.list_request(&definition);
         }
         Ok(())
     }

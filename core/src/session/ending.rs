@@ -6,10 +6,10 @@ use core::fmt;
 
 use super::fingerprint::origin;
 use super::machine::Session;
-use super::{Context, Effect, SessionTimer};
-use crate::api::{CommandError, Event, Phase, Refusal};
+use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Signature, Verifier};
+use crate::effect::Context;
 use crate::election::{Election, Failover, Turn};
 use crate::journal::{End, Outcome};
 use crate::wire::{AbortReason, Content};
@@ -105,8 +105,8 @@ impl<V: Verifier> Session<V> {
         if was_approved || is_ours {
             self.record(context);
         }
-        context.timer(SessionTimer::Stalled, None);
-        context.timer(SessionTimer::Retry, None);
+        context.timer(TimerReason::Stalled(self.id), None);
+        context.timer(TimerReason::Retry(self.id), None);
         self.enter(context, phase);
     }
 
@@ -161,7 +161,7 @@ impl<V: Verifier> Session<V> {
                 self.ending.confirmation = Some(bytes);
             }
             self.tell(context, Some(turn));
-            context.timer(SessionTimer::Turn, None);
+            context.timer(TimerReason::Turn(self.id), None);
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<V: Verifier> Session<V> {
         let turns = failover.advance(elapsed);
         let wait = failover.deadline().map(|deadline| deadline.saturating_sub(elapsed));
         turns.into_iter().for_each(|turn| self.tell(context, Some(turn)));
-        context.timer(SessionTimer::Turn, wait);
+        context.timer(TimerReason::Turn(self.id), wait);
     }
 
     fn tell(&mut self, context: &mut Context<'_, V>, turn: Option<Turn>) {
@@ -241,10 +241,10 @@ impl<V: Verifier> Session<V> {
             self.ending.end.as_mut().expect("it has ended").final_message = bytes.map(|bytes| bytes.to_vec());
         }
         if let Some(End { final_message: Some(bytes), .. }) = &self.ending.end {
-            context.effects.push(Effect::Send(to, bytes.as_slice().into()));
+            self.send(context, to, bytes.as_slice().into());
         }
         if let Some(bytes) = &self.ending.confirmation {
-            context.effects.push(Effect::Send(to, bytes.clone()));
+            self.send(context, to, bytes.clone());
         }
     }
 

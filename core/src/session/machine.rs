@@ -10,15 +10,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
-use super::{Context, Effect, Reach, SessionTimer};
-use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal};
+use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
+use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
-use crate::journal::SessionRecord;
-use crate::wire::{Body, Content, Definition, SessionId, SessionMessage, seal};
+use crate::journal::{Record, SessionRecord};
+use crate::wire::{Body, Content, Definition, SessionId, SessionMessage};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
@@ -159,7 +160,7 @@ impl<V: Verifier> Session<V> {
         if reach.connected == reach.others || (has_waited && reach.connected > 0) {
             self.next_attempt(context, self.number + 1, cause);
         } else {
-            context.timer(SessionTimer::Retry, context.config.stall);
+            context.timer(TimerReason::Retry(self.id), context.config.stall);
         }
     }
 
@@ -209,7 +210,7 @@ impl<V: Verifier> Session<V> {
         self.enter(context, Phase::Failed);
         let is_worth_it = failure != AttemptFailure::Signer;
         context.event(Event::AttemptFailed { session: self.id, attempt: self.number, failure });
-        context.timer(SessionTimer::Stalled, None);
+        context.timer(TimerReason::Stalled(self.id), None);
         let live = self.live_mut();
         if is_worth_it && live.retries < context.config.retries {
             live.retries += 1;
@@ -221,7 +222,7 @@ impl<V: Verifier> Session<V> {
     fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
         if self.number < context.config.limits.attempts {
             self.live_mut().retry = Some(Retry { cause, not_before: context.now.mono.after(pause) });
-            context.timer(SessionTimer::Retry, pause);
+            context.timer(TimerReason::Retry(self.id), pause);
         }
     }
 
@@ -245,7 +246,7 @@ impl<V: Verifier> Session<V> {
         let live = self.live_mut();
         live.attempt = Attempt::new(signers);
         live.retry = None;
-        context.timer(SessionTimer::Retry, None);
+        context.timer(TimerReason::Retry(self.id), None);
     }
 
     /// S8: draws this node's nonce for the current attempt and sends it to all, once the record of the attempt is
@@ -281,17 +282,17 @@ impl<V: Verifier> Session<V> {
         }
         self.sequence += 1;
         let step = SessionMessage { session: self.id, attempt: self.number, sequence: self.sequence, content };
-        seal(context.signer, context.config.network, Body::Session(step))
+        context.seal(Body::Session(step))
     }
 
     pub(super) fn record(&self, context: &mut Context<'_, V>) {
-        context.effects.push(Effect::Record(Box::new(SessionRecord {
+        context.push(Effect::Persist(Some(Record::Session(Box::new(SessionRecord {
             definition: self.definition.clone(),
             attempt: self.number,
             spent: self.spent,
             incarnation: self.incarnation,
             end: self.ending.end().cloned(),
-        })));
+        })))));
     }
 
     pub(super) fn enter(&mut self, context: &mut Context<'_, V>, phase: Phase) {
@@ -301,7 +302,12 @@ impl<V: Verifier> Session<V> {
 
     pub(super) fn broadcast(&self, context: &mut Context<'_, V>, bytes: &Bytes) {
         let others = (0..self.definition.keys.len()).filter(|index| *index != self.me);
-        context.effects.extend(others.map(|index| Effect::Send(index, bytes.clone())));
+        others.for_each(|index| self.send(context, index, bytes.clone()));
+    }
+
+    /// Sends a message to the signer with this index.
+    pub(super) fn send(&self, context: &mut Context<'_, V>, to: usize, bytes: Bytes) {
+        context.push(Effect::ToSigner(self.definition.keys[to], bytes));
     }
 
     /// Something has happened, so that there is no need to ask for a while.
@@ -309,7 +315,7 @@ impl<V: Verifier> Session<V> {
         let live = self.live_mut();
         live.progress_at = context.now.mono;
         live.stalls = 0;
-        context.timer(SessionTimer::Stalled, context.config.stall);
+        context.timer(TimerReason::Stalled(self.id), context.config.stall);
     }
 
     pub(super) fn forget_nonce(&mut self, context: &mut Context<'_, V>) {

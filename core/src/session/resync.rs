@@ -5,10 +5,10 @@
 //! by using it. Everything is sent in its first, signed form, so that a duplicate costs the receiver next to nothing.
 
 use super::machine::Session;
-use super::{Context, Effect, SessionTimer};
-use crate::api::{AttemptFailure, Phase};
+use crate::api::{AttemptFailure, Phase, TimerReason};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
+use crate::effect::Context;
 use crate::wire::Bits;
 
 impl<V: Verifier> Session<V> {
@@ -36,7 +36,7 @@ impl<V: Verifier> Session<V> {
             }
         }
         let pause = context.config.stall.saturating_mul(1 << stalls.min(16)).min(context.config.stall_max);
-        context.timer(SessionTimer::Stalled, pause);
+        context.timer(TimerReason::Stalled(self.id), pause);
     }
 
     /// R2: a signer has come within reach, for the first time or again.
@@ -49,7 +49,7 @@ impl<V: Verifier> Session<V> {
             self.ask(context, index, status.as_ref());
         }
         if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
-            context.effects.push(Effect::Send(index, bytes.clone()));
+            self.send(context, index, bytes.clone());
         }
     }
 
@@ -66,7 +66,7 @@ impl<V: Verifier> Session<V> {
         let is_creator = self.me == usize::from(self.definition.creator);
         let announcement = live.announcement.clone().filter(|_| !is_creator && !live.attempt.has_nonce_of(to));
         let messages = announcement.into_iter().chain(live.attempt.messages_of(self.me)).chain(status.cloned());
-        context.effects.extend(messages.map(|bytes| Effect::Send(to, bytes)));
+        messages.for_each(|bytes| self.send(context, to, bytes));
     }
 
     /// R3: a signer says what it has.
@@ -83,10 +83,10 @@ impl<V: Verifier> Session<V> {
             // It works on a dead attempt, so it has nothing of this one.
             let nothing = Bits::collect([false; 0].into_iter());
             let all = live.attempt.lacking(&nothing, &nothing);
-            context.effects.extend(all.into_iter().map(|bytes| Effect::Send(from, bytes)));
+            all.into_iter().for_each(|bytes| self.send(context, from, bytes));
         } else if attempt == self.number {
             let lacking = live.attempt.lacking(nonces, partials);
-            context.effects.extend(lacking.into_iter().map(|bytes| Effect::Send(from, bytes)));
+            lacking.into_iter().for_each(|bytes| self.send(context, from, bytes));
         }
     }
 

@@ -6,12 +6,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Context;
 use super::attempt::{Culprits, Partial};
 use super::machine::Session;
 use crate::api::{AttemptCause, AttemptFailure, Event, Phase, Refusal};
 use crate::base::Bytes;
 use crate::crypto::{PublicNonce, Signature, Verifier};
+use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
 use crate::wire::Content;
 

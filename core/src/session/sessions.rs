@@ -16,13 +16,21 @@ pub(crate) struct Sessions<V: Verifier> {
     /// Those that have not ended.
     live: BTreeSet<SessionId>,
     live_by_signer: BTreeSet<(PublicKey, SessionId)>,
+    /// Those that need their signers: approved, and not ended.
+    wanting: BTreeSet<SessionId>,
     /// Closed sessions: their late messages, the announcement among them, mean nothing.
     closed: BTreeSet<SessionId>,
 }
 
 impl<V: Verifier> Sessions<V> {
     pub(crate) const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), live: BTreeSet::new(), live_by_signer: BTreeSet::new(), closed: BTreeSet::new() }
+        Self {
+            by_id: BTreeMap::new(),
+            live: BTreeSet::new(),
+            live_by_signer: BTreeSet::new(),
+            wanting: BTreeSet::new(),
+            closed: BTreeSet::new(),
+        }
     }
 
     /// Whether there is room for one more session; of an unapproved one, whether its creator may have another.
@@ -63,20 +71,24 @@ impl<V: Verifier> Sessions<V> {
         self.closed.contains(id)
     }
 
-    /// Takes account of a session that has ended. True the first time.
-    pub(crate) fn settle(&mut self, id: &SessionId) -> bool {
-        let Some(session) = self.by_id.get(id) else { return false };
+    /// Takes account of a session that has ended.
+    pub(super) fn settle(&mut self, id: &SessionId) {
+        let Some(session) = self.by_id.get(id) else { return };
         if !session.phase().has_ended() || !self.live.remove(id) {
-            return false;
+            return;
         }
         for signer in &session.definition().keys {
             self.live_by_signer.remove(&(*signer, *id));
         }
-        true
+    }
+
+    /// Takes note of whether a session needs its signers. True when that is new.
+    pub(super) fn set_wanting(&mut self, id: &SessionId, is_wanting: bool) -> bool {
+        if is_wanting { self.wanting.insert(*id) } else { self.wanting.remove(id) }
     }
 
     /// Forgets an ended session but for its name.
-    pub(crate) fn close(&mut self, id: &SessionId) {
+    pub(super) fn close_id(&mut self, id: &SessionId) {
         self.settle(id);
         self.by_id.remove(id);
         self.closed.insert(*id);

@@ -191,6 +191,12 @@ impl fmt::Display for DefinitionError {
 impl core::error::Error for DefinitionError {}
 
 impl Definition {
+    /// At most how many bytes a message has that asks for the session.
+    pub(crate) fn message_length(&self) -> usize {
+        // The rest of it: version, network, author, family, signature.
+        encode(self).len() + 128
+    }
+
     /// The session's id.
     pub fn id(&self) -> SessionId {
         let bytes = encode(self);

@@ -30,7 +30,7 @@ pub use details::{Details, MAX_DETAILS, SpendPath, Spending, SpendingError, Spen
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
 pub use protocol::{MAX_PAYLOAD, ProtocolMessage};
-pub(crate) use record::{Entry, MergeSet, rank};
+pub(crate) use record::{Entry, Listed, MergeSet, rank};
 pub use record::{RecordKey, SHARDS, merge_own};
 pub use resource::{Data, List, Listing, MAX_RESOURCE, Resource, ResourceId};
 pub use session::{AbortReason, Bits, Content, SessionMessage};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Body, List, Listing, MAX_GOSSIP, Message, ResourceId, SessionId, encode};
 use crate::base::{Bytes, Wall};
-use crate::crypto::{PublicKey, tagged_hash};
+use crate::crypto::{PublicKey, sha256, tagged_hash};
 
 /// Into how many records a directory is split, by a hash of its entries' authors.
 pub const SHARDS: u8 = 16;
@@ -90,6 +90,38 @@ impl RecordKey {
             })),
             Body::Listing(listing) => Some(Self::of_entry(&listing.list, author)),
             Body::Session(_) | Body::Protocol(_) => None,
+        }
+    }
+}
+
+/// What an author's entry in a list says about a record: it must be that message, or a newer one of its author.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) digest: [u8; 32],
+    pub(crate) issued_at: Wall,
+}
+
+impl Listed {
+    /// Whether a message is the one that its author has listed, or newer.
+    pub(crate) fn fits(&self, message: &Message) -> bool {
+        let body = &message.unsigned.body;
+        // A request's key is its digest.
+        matches!(body, Body::Request(_))
+            || body.dates().is_some_and(|(issued_at, _)| issued_at > self.issued_at)
+            || sha256(&[&message.bytes]) == self.digest
+    }
+}
+
+impl Listing {
+    /// The name of the record that an author's entry points to.
+    pub(crate) fn target(&self, author: &PublicKey) -> Option<RecordKey> {
+        match &self.list {
+            List::Signers(_) | List::AllSigners => Some(RecordKey::Advertisement(*author)),
+            List::Resources(kind) => {
+                let (author, kind) = (*author, kind.clone());
+                self.name.clone().map(|name| RecordKey::Resource(ResourceId { author, kind, name }))
+            }
+            List::Requests(_) => Some(RecordKey::Request(SessionId::from_bytes(self.digest))),
         }
     }
 }

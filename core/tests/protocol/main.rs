@@ -6,6 +6,7 @@ mod byzantine;
 mod common;
 mod discovery;
 mod evidence;
+mod extremes;
 mod gate;
 mod history;
 mod lifecycle;

@@ -37,7 +37,7 @@ impl Protocol for Barter {
                 self.asked.insert((key, good, price));
                 self.on_timer(context);
             }
-            _ => context.tell(b"say: offer GOOD for PRICE, or: take GOOD for PRICE from KEY".to_vec()),
+            _ => context.event(b"say: offer GOOD for PRICE, or: take GOOD for PRICE from KEY".to_vec()),
         }
     }
 
@@ -54,7 +54,7 @@ impl Protocol for Barter {
                 self.asked.retain(|(key, asked, _)| (key, asked.as_str()) != (from, good));
                 // An answer that comes twice, or that nobody has asked for, is no news.
                 if self.asked.len() < count {
-                    context.tell(format!("{answer} {good} {from}").into());
+                    context.event(format!("{answer} {good} {from}").into());
                 }
             }
             _ => {}
@@ -67,15 +67,15 @@ impl Protocol for Barter {
             .data
             .as_ref()
             .map_or("nothing any more".into(), |data| String::from_utf8_lossy(data.as_bytes()).into_owned());
-        context.tell(format!("offered {} {} {price}", id.author, id.name).into());
+        context.event(format!("offered {} {} {price}", id.author, id.name).into());
     }
 
     fn on_signer_connected(&mut self, context: &mut ProtocolContext, key: &PublicKey, _: &PeerId) {
-        context.tell(format!("here {key}").into());
+        context.event(format!("here {key}").into());
     }
 
     fn on_signer_disconnected(&mut self, context: &mut ProtocolContext, key: &PublicKey, _: &PeerId) {
-        context.tell(format!("away {key}").into());
+        context.event(format!("away {key}").into());
     }
 
     /// A message may be lost, and only an answer says that it was not: what has none is asked again.
@@ -94,7 +94,7 @@ impl Barter {
             Some((wanted, buyer)) if wanted.as_str() == price && buyer.is_none_or(|buyer| buyer == *to) => {
                 if buyer.replace(*to).is_none() {
                     context.announce(good.clone(), None, HOUR);
-                    context.tell(format!("sold {good} {to}").into());
+                    context.event(format!("sold {good} {to}").into());
                 }
                 "yours"
             }

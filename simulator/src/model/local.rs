@@ -30,7 +30,7 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
 const WALL: u64 = 1_767_225_600_000;
 /// Longer than anything takes here.
-const FOREVER: Duration = Duration::from_secs(1_000 * 3_600);
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A state of one node.
 pub(super) type LocalId = u32;
@@ -243,7 +243,7 @@ impl Locals {
         local.early.dedup();
         local.facts.phase = session.as_ref().map(|session| session.phase);
         local.facts.signature = session.and_then(|session| session.signature);
-        local.facts.deadline = desk.node.deadline().filter(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
+        local.facts.deadline = view.deadlines().find(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
             // A timer that is due already fires with the next nanosecond.
             deadline.at.as_nanos().saturating_sub(desk.clock).max(1)
         });
@@ -394,7 +394,7 @@ impl Locals {
         config.retries = 1;
         config.broadcast_timeout = TURN;
         if self.scope.fault == Some(Fault::HastyTurns) {
-            config.broadcast_timeout = Duration::from_nanos(1);
+            config.broadcast_timeout = Duration::from_millis(1);
         }
         config
     }

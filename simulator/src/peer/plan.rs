@@ -48,7 +48,10 @@ impl Plan {
     pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
         let mut config = Config::new(Network::Regtest);
         if let Some(limit) = schedule.sessions_limit {
-            (config.limits.sessions, config.limits.ended) = (limit as usize, limit as usize);
+            let (limits, limit) = (&mut config.limits, limit as usize);
+            (limits.sessions, limits.ended) = (limit, limit);
+            limits.unapproved = limits.unapproved.min(limit);
+            limits.unapproved_per_creator = limits.unapproved_per_creator.min(limit);
         }
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
         let mut copies = BTreeSet::new();

@@ -3,12 +3,16 @@
 //! A protocol is a machine like a session: told what has happened, it says what it wants, and does nothing itself. What
 //! reaches it has passed the gate: whoever is said to have signed a message has, it is fresh, and it comes once.
 
+mod registry;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::base::Now;
 use crate::crypto::PublicKey;
 use crate::wire::{Data, Label, PeerId, Resource, ResourceId};
+
+pub(crate) use registry::Protocols;
 
 /// A protocol of an embedder's own, registered with [`Node::register`](crate::node::Node::register).
 ///
@@ -54,15 +58,15 @@ pub struct ProtocolContext {
     pub now: Now,
     /// This node's key.
     pub own_key: PublicKey,
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) requests: Vec<ProtocolRequest>,
 }
 
-/// One thing that a protocol wants.
+/// Something that a protocol asks for.
 #[derive(Debug)]
-pub(crate) enum Effect {
+pub(crate) enum ProtocolRequest {
     Send { to: PublicKey, payload: Vec<u8> },
     Announce { name: Label, data: Option<Data>, lifetime: Duration },
-    Tell { payload: Vec<u8> },
+    Event { payload: Vec<u8> },
     Timer(Option<Duration>),
 }
 
@@ -71,22 +75,22 @@ impl ProtocolContext {
     /// answer is proof that it has arrived. At most [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes; a longer one is not
     /// sent.
     pub fn send(&mut self, to: PublicKey, payload: Vec<u8>) {
-        self.effects.push(Effect::Send { to, payload });
+        self.requests.push(ProtocolRequest::Send { to, payload });
     }
 
     /// Announces a resource of the protocol's kind, or announces it anew; without data it is withdrawn. Over the limits of
     /// [`Command::AnnounceResource`](crate::api::Command::AnnounceResource) nothing is announced.
     pub fn announce(&mut self, name: Label, data: Option<Data>, lifetime: Duration) {
-        self.effects.push(Effect::Announce { name, data, lifetime });
+        self.requests.push(ProtocolRequest::Announce { name, data, lifetime });
     }
 
     /// Tells the embedder, by [`Event::ProtocolEvent`](crate::api::Event::ProtocolEvent).
-    pub fn tell(&mut self, payload: Vec<u8>) {
-        self.effects.push(Effect::Tell { payload });
+    pub fn event(&mut self, payload: Vec<u8>) {
+        self.requests.push(ProtocolRequest::Event { payload });
     }
 
-    /// Calls back after this time; `None` takes an earlier wish back.
+    /// Calls back after this time, and after a millisecond at the earliest; `None` takes an earlier request back.
     pub fn timer(&mut self, after: impl Into<Option<Duration>>) {
-        self.effects.push(Effect::Timer(after.into()));
+        self.requests.push(ProtocolRequest::Timer(after.into()));
     }
 }

@@ -1,0 +1,256 @@
+//! Who is connected, which peer holds which key, and how the signers that sessions need are sought.
+//!
+//! Invariant: a key that is wanted and out of reach is sought after pauses that double, once for all sessions that want
+//! it; so waiting for signers who are away costs the same however many sessions wait. Driven by `Node`.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::presences::Presences;
+use super::{Discovery, InsertOutcome};
+use crate::api::{Event, Limits, Output, Refusal, TimerReason};
+use crate::base::{Bytes, Map, Mono};
+use crate::crypto::{PublicKey, Verifier};
+use crate::effect::{Context, Effect};
+use crate::gate::Admitted;
+use crate::wire::{Definition, PeerId, Presence, RecordKey};
+
+/// How many signers are sought at one time; the others follow a moment later.
+const SOUGHT_AT_ONCE: usize = 64;
+/// That moment.
+const NEXT_SEEK: Duration = Duration::from_millis(100);
+
+/// When a connected peer was last shown this node's presence, and how long it is not shown again.
+#[derive(Debug)]
+pub(super) struct PresenceBackoff {
+    at: Mono,
+    pause: Duration,
+}
+
+/// A key that live sessions need.
+#[derive(Debug)]
+struct Wanted {
+    sessions: usize,
+    /// When it is sought again, while it is out of reach, and the pause before that.
+    seek: Option<(Mono, Duration)>,
+}
+
+/// Connections, presences, and the keys that are wanted.
+#[derive(Debug)]
+pub(super) struct Peers {
+    pub(super) connected: BTreeSet<PeerId>,
+    pub(super) presences: Presences,
+    backoff: Map<PeerId, PresenceBackoff>,
+    wanted: Map<PublicKey, Wanted>,
+}
+
+impl Peers {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            connected: BTreeSet::new(),
+            presences: Presences::new(limits.presences),
+            backoff: Map::new(),
+            wanted: Map::new(),
+        }
+    }
+
+    fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
+        self.presences.get(key).map(|presence| presence.peer)
+    }
+
+    fn connected_peer_of(&self, key: &PublicKey) -> Option<PeerId> {
+        self.peer_of(key).filter(|peer| self.connected.contains(peer))
+    }
+}
+
+impl Discovery {
+    /// D1: the first connection to a peer is up. It is shown this node's key, and the keys that it holds are within reach.
+    pub(crate) fn on_connected<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId) {
+        if self.peers.connected.len() >= context.config.limits.peers || !self.peers.connected.insert(peer) {
+            return;
+        }
+        self.show_presence(context, peer);
+        let keys: Vec<PublicKey> = self.peers.presences.keys_of(&peer).copied().collect();
+        keys.into_iter().for_each(|key| self.reached(context, key, peer));
+    }
+
+    /// D2: the last connection to a peer is down. Those of its keys that are wanted are sought.
+    pub(crate) fn on_disconnected<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId) {
+        if !self.peers.connected.remove(&peer) {
+            return;
+        }
+        self.peers.backoff.remove(&peer);
+        let keys: Vec<PublicKey> = self.peers.presences.keys_of(&peer).copied().collect();
+        for key in keys {
+            context.event(Event::SignerDisconnected { key, peer });
+            context.push(Effect::SignerDisconnected(key, peer));
+            self.want_again(context, &key);
+        }
+    }
+
+    /// D3: a key's holder is known, for the first time or anew.
+    pub(crate) fn on_presence<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        presence: Admitted<Presence>,
+        is_first_hand: bool,
+        most_keys: usize,
+    ) -> Result<(), Refusal> {
+        let (key, peer) = (*presence.author(), presence.value().peer);
+        let before = self.peers.connected_peer_of(&key);
+        match self.peers.presences.insert(presence, is_first_hand, most_keys, context.now.wall) {
+            InsertOutcome::Old => return Err(Refusal::Duplicate),
+            InsertOutcome::Full => return Err(Refusal::Full),
+            InsertOutcome::New | InsertOutcome::Renewed => {}
+        }
+        if self.peers.connected.contains(&peer) {
+            if before != Some(peer) {
+                self.reached(context, key, peer);
+            }
+        } else if self.peers.wanted.contains_key(&key) {
+            self.dial(context, &key);
+            self.want_again(context, &key);
+        }
+        Ok(())
+    }
+
+    /// A presence that is known has come again. A peer that shows its own again may have missed this node's.
+    pub(crate) fn on_repeated_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId) {
+        self.show_presence(context, peer);
+    }
+
+    /// Whether gossip has brought this message, the newest presence of its author, for the first time.
+    pub(crate) fn is_first_gossip<V: Verifier>(
+        &mut self,
+        context: &Context<'_, V>,
+        author: &PublicKey,
+        bytes: &Bytes,
+    ) -> bool {
+        self.peers.presences.is_first_gossip(author, bytes, context.now.wall)
+    }
+
+    /// D4: a session needs these signers. Those out of reach are sought.
+    pub(crate) fn want<V: Verifier>(&mut self, context: &mut Context<'_, V>, definition: &Definition) {
+        for key in definition.keys.iter().filter(|key| **key != context.own_key) {
+            let is_away = self.peers.connected_peer_of(key).is_none();
+            let seek = is_away.then_some((context.now.mono, context.config.stall));
+            self.peers.wanted.or_insert_with(*key, || Wanted { sessions: 0, seek }).sessions += 1;
+        }
+        self.on_seek(context);
+    }
+
+    /// D5: a session needs its signers no more. Connections that nobody needs may be pruned.
+    pub(crate) fn release<V: Verifier>(&mut self, context: &mut Context<'_, V>, definition: &Definition) {
+        let own_key = context.own_key;
+        for key in definition.keys.iter().filter(|key| **key != own_key) {
+            let Some(wanted) = self.peers.wanted.get_mut(key) else { continue };
+            wanted.sessions -= 1;
+            if wanted.sessions == 0 {
+                self.peers.wanted.remove(key);
+                if let Some(peer) = self.peers.peer_of(key) {
+                    context.output(Output::Release(peer));
+                }
+            }
+        }
+    }
+
+    /// D6: it is time to seek wanted signers that are out of reach: they are dialled where they were last, and looked up
+    /// in the DHT, for they may have moved; or they are connected, and what said so was lost: a peer of which no key is
+    /// known answers with its own presence when it is shown this node's again.
+    pub(super) fn on_seek<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        let now = context.now.mono;
+        let due = self.peers.wanted.iter().filter(|(_, wanted)| wanted.seek.is_some_and(|(at, _)| at <= now));
+        let due: Vec<PublicKey> = due.map(|(key, _)| *key).take(SOUGHT_AT_ONCE).collect();
+        if !due.is_empty() {
+            let is_unknown = |peer: &PeerId| self.peers.presences.keys_of(peer).next().is_none();
+            let unknown: Vec<PeerId> = self.peers.connected.iter().copied().filter(is_unknown).collect();
+            unknown.into_iter().for_each(|peer| self.show_presence(context, peer));
+        }
+        for key in due {
+            let Some(Wanted { seek: Some((at, pause)), .. }) = self.peers.wanted.get_mut(&key) else { continue };
+            let is_first = *pause == context.config.stall;
+            *at = now.after(*pause);
+            *pause = pause.saturating_mul(2).min(context.config.stall_max);
+            let is_known = self.peers.presences.get(&key).is_some();
+            self.dial(context, &key);
+            if !is_first || !is_known {
+                self.look_up(context, RecordKey::Presence(key));
+            }
+        }
+        self.arm_seek(context);
+    }
+
+    /// Which peer to send a signer's message to. Without one the signer is sought, unless it is wanted: then it is being
+    /// sought already, and what it misses is sent again when it comes within reach.
+    pub(crate) fn route<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) -> Option<PeerId> {
+        let peer = self.peers.connected_peer_of(key);
+        if peer.is_none() && !self.peers.wanted.contains_key(key) {
+            match self.peers.peer_of(key) {
+                Some(_) => self.dial(context, key),
+                None => self.look_up(context, RecordKey::Presence(*key)),
+            }
+        }
+        peer
+    }
+
+    /// Whether a message to this signer would reach a connected peer.
+    pub(crate) fn is_connected(&self, key: &PublicKey) -> bool {
+        self.peers.connected_peer_of(key).is_some()
+    }
+
+    /// Shows a connected peer which key this node holds, after pauses that double: two nodes that answer each other must
+    /// come to an end, however long their messages take.
+    fn show_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>, to: PeerId) {
+        let (now, stall) = (context.now.mono, context.config.stall);
+        let next = match self.peers.backoff.get(&to) {
+            Some(shown) if now.since(shown.at) < shown.pause => return,
+            Some(shown) => {
+                PresenceBackoff { at: now, pause: shown.pause.saturating_mul(2).min(context.config.stall_max) }
+            }
+            None => PresenceBackoff { at: now, pause: stall },
+        };
+        if let Some(bytes) = self.publisher.presence.clone().filter(|_| self.peers.connected.contains(&to)) {
+            self.peers.backoff.insert(to, next);
+            context.output(Output::Send { to, bytes });
+        }
+    }
+
+    /// Shows every connected peer a presence that has just been signed.
+    pub(super) fn show_new_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>, bytes: &Bytes) {
+        for to in &self.peers.connected {
+            let shown = PresenceBackoff { at: context.now.mono, pause: context.config.stall };
+            self.peers.backoff.insert(*to, shown);
+            context.output(Output::Send { to: *to, bytes: bytes.clone() });
+        }
+    }
+
+    fn reached<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: PublicKey, peer: PeerId) {
+        if let Some(wanted) = self.peers.wanted.get_mut(&key) {
+            wanted.seek = None;
+        }
+        context.event(Event::SignerConnected { key, peer });
+        context.push(Effect::SignerConnected(key, peer));
+    }
+
+    /// A wanted key is out of reach, or has another address: it is sought soon, from the shortest pause on.
+    fn want_again<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) {
+        let (now, stall) = (context.now.mono, context.config.stall);
+        if let Some(wanted) = self.peers.wanted.get_mut(key) {
+            wanted.seek = Some((now.after(stall), stall));
+            self.arm_seek(context);
+        }
+    }
+
+    fn arm_seek<V: Verifier>(&self, context: &mut Context<'_, V>) {
+        let now = context.now.mono;
+        let soonest = self.peers.wanted.values().filter_map(|wanted| wanted.seek.map(|(at, _)| at)).min();
+        context.timer(TimerReason::Seek, soonest.map(|at| at.since(now).max(NEXT_SEEK)));
+    }
+
+    fn dial<V: Verifier>(&self, context: &mut Context<'_, V>, key: &PublicKey) {
+        if let Some(Presence { peer, addresses, .. }) = self.peers.presences.get(key) {
+            context.output(Output::Dial { peer: *peer, addresses: addresses.clone() });
+        }
+    }
+}

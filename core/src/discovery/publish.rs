@@ -1,0 +1,339 @@
+//! What this node announces: its presence, what it offers to sign, its requests and resources.
+//!
+//! An announcement takes up to three ways at once: gossip to whoever listens now, the DHT for whoever looks later, a list in
+//! the DHT for whoever does not know what to look for. Invariants: of two announcements of one name the later signed holds,
+//! so no time is used twice; what this node signs anew keeps to the quotas that others hold it to. Driven by `Node`.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Discovery;
+use super::routes::Routes;
+use crate::api::{CommandError, Event, Limits, Output, Quota, TimerReason, Topic};
+use crate::base::{Bytes, Map, Now, Wall};
+use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
+use crate::effect::{Context, Effect};
+use crate::gate::{Bucket, MAX_LIFETIME};
+use crate::journal::Record;
+use crate::wire::{
+    Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Offer,
+    PRESENCE_TOPIC, Presence, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, merge_own,
+};
+
+/// How long to wait for further changes of address before signing a presence.
+pub(crate) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
+
+/// Something that this node announces, as it is stored in the DHT.
+#[derive(Debug)]
+pub(super) struct PublishedRecord {
+    value: Bytes,
+    expires_at: Wall,
+}
+
+impl PublishedRecord {
+    fn store(&self, key: &RecordKey, now: Wall) -> Output {
+        Output::Store { key: key.to_string(), value: self.value.clone(), lifetime: self.expires_at.since(now) }
+    }
+}
+
+/// What this node announces, and how often it still may.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    addresses: Vec<Address>,
+    /// The newest signed presence.
+    pub(super) presence: Option<Bytes>,
+    /// Whether it was gossiped when there was somebody to hear it.
+    is_presence_gossiped: bool,
+    routes: Routes,
+    pub(super) offer: Option<Box<Offer>>,
+    /// The types that were last advertised for.
+    advertised: Vec<TransactionType>,
+    /// When an announcement was last signed.
+    issued_at: Wall,
+    /// By the record's name in the DHT.
+    pub(super) records: Map<RecordKey, PublishedRecord>,
+    presences: Bucket,
+    presence_quota: Quota,
+    advertisements: Bucket,
+    advertisement_quota: Quota,
+}
+
+impl Publisher {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            addresses: Vec::new(),
+            presence: None,
+            is_presence_gossiped: false,
+            routes: Routes::default(),
+            offer: None,
+            advertised: Vec::new(),
+            issued_at: Wall::default(),
+            records: Map::new(),
+            presences: Bucket::default(),
+            presence_quota: own_quota(limits.presences_per_key),
+            advertisements: Bucket::default(),
+            advertisement_quota: own_quota(limits.advertisements_per_key),
+        }
+    }
+
+    /// The time at which an announcement is signed: later than any before it, because the newer holds.
+    fn issue(&mut self, now: Now) -> Wall {
+        let next = self.issued_at.checked_add(Duration::from_millis(1)).unwrap_or(self.issued_at);
+        self.issued_at = now.wall.max(next);
+        self.issued_at
+    }
+}
+
+/// What others allow an author, less one: what was sent in time may arrive a little closer together.
+const fn own_quota(quota: Quota) -> Quota {
+    Quota { burst: if quota.burst > 1 { quota.burst - 1 } else { 1 }, ..quota }
+}
+
+impl Discovery {
+    /// After a restart: what was offered is offered on, once the addresses are known.
+    pub(crate) fn resume_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>, offer: Box<Offer>) {
+        self.publisher.advertised.clone_from(&offer.types);
+        self.publisher.offer = Some(offer);
+        context.timer(TimerReason::Advertisement, SETTLE_ADDRESSES);
+    }
+
+    /// D7: the addresses have changed. What says so is signed anew soon.
+    pub(crate) fn on_addresses<V: Verifier>(&mut self, context: &mut Context<'_, V>, mut addresses: Vec<Address>) {
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses.truncate(MAX_ADDRESSES);
+        if addresses == self.publisher.addresses {
+            return;
+        }
+        self.publisher.addresses = addresses;
+        context.push(Effect::TimerWithin(TimerReason::Presence, SETTLE_ADDRESSES));
+        if self.publisher.offer.is_some() {
+            context.push(Effect::TimerWithin(TimerReason::Advertisement, SETTLE_ADDRESSES));
+        }
+    }
+
+    /// D8: the routing table has another size. What this node announces may belong elsewhere.
+    pub(crate) fn on_routing_table<V: Verifier>(&mut self, context: &mut Context<'_, V>, peers: usize) {
+        let now = context.now.mono;
+        if let Some(at) = self.publisher.routes.on_table(peers, now) {
+            context.push(Effect::TimerWithin(TimerReason::Store, at.since(now)));
+        }
+    }
+
+    /// D9: signs this node's presence, at the latest after half its lifetime, and tells everyone who can be told. Faster
+    /// than others allow, it waits: the last change is made up for.
+    pub(super) fn announce_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        let (now, lifetime, quota) = (context.now, context.config.presence_lifetime, self.publisher.presence_quota);
+        if let Some(wait) = self.publisher.presences.wait(quota, now.mono) {
+            return context.timer(TimerReason::Presence, wait);
+        }
+        context.timer(TimerReason::Presence, lifetime / 2);
+        let issued_at = self.publisher.issue(now);
+        let Some(expires_at) = issued_at.checked_add(lifetime) else { return };
+        let addresses = self.publisher.addresses.clone();
+        let presence = Presence { peer: context.own_peer, addresses, issued_at, expires_at };
+        // A signer that cannot sign now is asked again at the next renewal.
+        let Ok(bytes) = context.seal(Body::Presence(presence)) else { return };
+        self.publisher.presences.take(quota, 1, now.mono);
+        self.publisher.presence = Some(bytes.clone());
+        self.publisher.is_presence_gossiped = self.publisher.routes.any();
+        self.show_new_presence(context, &bytes);
+        context.output(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes: bytes.clone() });
+        self.announce(context, RecordKey::Presence(context.own_key), bytes, expires_at);
+    }
+
+    /// D10: this node offers to sign, from now on and over restarts.
+    pub(super) fn advertise<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        offer: Box<Offer>,
+    ) -> Result<(), CommandError> {
+        offer.check().map_err(CommandError::Offer)?;
+        context.push(Effect::PersistOffer(Some(Record::Offer(offer.clone()))));
+        self.publisher.offer = Some(offer);
+        self.publish_offer(context).map_err(CommandError::Signer)
+    }
+
+    /// D11: this node offers nothing any more, and says so for as long as somebody may remember that it did.
+    pub(super) fn withdraw<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
+        self.publisher.offer.take().ok_or(CommandError::NothingOffered)?;
+        context.push(Effect::PersistOffer(None));
+        if self.publisher.advertised.is_empty() {
+            // Nobody has heard of it yet.
+            context.timer(TimerReason::Advertisement, None);
+            context.event(Event::Withdrawn);
+            return Ok(());
+        }
+        self.publish_offer(context).map_err(CommandError::Signer)
+    }
+
+    /// D12: the offer is signed anew, after half its lifetime or because an address has changed.
+    pub(super) fn renew_advertisement<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        // A signer that cannot sign now is asked again when the next change of address or renewal comes.
+        let _signed = self.publish_offer(context);
+    }
+
+    /// Shows this node's offer, or that there is none, wherever it or the one before it may be looked for: whoever knows
+    /// the old one asks for the new one only when a list says that there is one.
+    fn publish_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
+        let publisher = &mut self.publisher;
+        let offer = publisher.offer.as_deref().cloned();
+        let (now, quota) = (context.now, publisher.advertisement_quota);
+        if let Some(wait) = publisher.advertisements.wait(quota, now.mono) {
+            context.timer(TimerReason::Advertisement, wait);
+            return Ok(());
+        }
+        let lifetime = context.config.advertisement_lifetime.min(MAX_LIFETIME);
+        context.timer(TimerReason::Advertisement, offer.is_some().then_some(lifetime / 2));
+        let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
+        let shown: BTreeSet<TransactionType> = publisher.advertised.iter().chain(&types).copied().collect();
+        let issued_at = publisher.issue(now);
+        let expires_at = issued_at.checked_add(lifetime).unwrap_or(issued_at);
+        let (peer, addresses) = (context.own_peer, publisher.addresses.clone());
+        let is_offered = offer.is_some();
+        let advertisement = Advertisement { peer, addresses, offer, issued_at, expires_at };
+        let bytes = context.seal(Body::Advertisement(Box::new(advertisement)))?;
+        publisher.advertisements.take(quota, 1, now.mono);
+        gossip(context, &bytes, shown.iter().copied());
+        let digest = sha256(&[&bytes]);
+        self.announce(context, RecordKey::Advertisement(context.own_key), bytes, expires_at);
+        for list in shown.into_iter().map(List::Signers).chain([List::AllSigners]) {
+            self.list(context, Listing { list, name: None, digest, issued_at, expires_at })?;
+        }
+        self.publisher.advertised = types;
+        context.event(if is_offered { Event::Advertised { expires_at } } else { Event::Withdrawn });
+        Ok(())
+    }
+
+    /// Enters something into a list.
+    fn list<V: Verifier>(&mut self, context: &mut Context<'_, V>, listing: Listing) -> Result<(), SignerError> {
+        let (key, expires_at) = (RecordKey::of_entry(&listing.list, &context.own_key), listing.expires_at);
+        let entry = MergeSet::of(context.seal(Body::Listing(listing))?);
+        let value = match self.publisher.records.get(&key) {
+            Some(own) => merge_own(&own.value, &entry).into(),
+            None => entry,
+        };
+        self.announce(context, key, value, expires_at);
+        Ok(())
+    }
+
+    /// Puts something into the DHT, now or when there is one, and again from time to time.
+    fn announce<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: RecordKey, value: Bytes, expires_at: Wall) {
+        let record = PublishedRecord { value, expires_at };
+        if self.publisher.routes.any() {
+            context.output(record.store(&key, context.now.wall));
+        }
+        context.push(Effect::TimerWithin(TimerReason::Store, context.config.republish));
+        self.publisher.records.insert(key, record);
+    }
+
+    /// D13: says again everything that this node announces, once there is somebody to say it to, and looks what has been
+    /// said to it meanwhile.
+    pub(super) fn republish<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        let publisher = &mut self.publisher;
+        let now = context.now;
+        publisher.records.retain(|_, record| record.expires_at > now.wall);
+        context.timer(TimerReason::Store, context.config.republish);
+        if !publisher.routes.any() {
+            return;
+        }
+        publisher.routes.on_announced(now.mono);
+        for (key, record) in publisher.records.iter() {
+            context.output(record.store(key, now.wall));
+        }
+        if let Some(bytes) = publisher.presence.clone().filter(|_| !publisher.is_presence_gossiped) {
+            publisher.is_presence_gossiped = true;
+            context.output(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes });
+        }
+        if let Some(record) = publisher.records.get(&RecordKey::Advertisement(context.own_key)) {
+            gossip(context, &record.value, publisher.advertised.iter().copied());
+        }
+        self.read_subscribed(context);
+    }
+
+    /// D14: asks for a session of this node's in public.
+    pub(crate) fn list_request<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        definition: &Arc<Definition>,
+    ) -> Result<(), SignerError> {
+        let (id, expires_at, issued_at) = (definition.id(), definition.expires_at, definition.created_at);
+        let bytes = context.seal(Body::Request(definition.clone()))?;
+        context.output(Output::Publish { topic: Topic::from_static(REQUEST_TOPIC), bytes: bytes.clone() });
+        self.announce(context, RecordKey::Request(id), bytes, expires_at);
+        let name: Option<Label> = id.to_string().parse().ok();
+        let own_key = context.own_key;
+        for key in definition.keys.iter().filter(|key| **key != own_key) {
+            let (list, name) = (List::Requests(*key), name.clone());
+            self.list(context, Listing { list, name, digest: *id.as_bytes(), issued_at, expires_at })?;
+        }
+        context.event(Event::RequestListed { session: id });
+        Ok(())
+    }
+
+    /// D15: nobody needs to find this session any more.
+    pub(crate) fn unlist_request(&mut self, own_key: PublicKey, id: &SessionId, definition: &Definition) {
+        let records = &mut self.publisher.records;
+        if records.remove(&RecordKey::Request(*id)).is_none() {
+            return;
+        }
+        let name: Option<Label> = id.to_string().parse().ok();
+        for key in &definition.keys {
+            let key = RecordKey::of_entry(&List::Requests(*key), &own_key);
+            let Some(own) = records.remove(&key) else { continue };
+            let rest = MergeSet::decode(&key.to_string(), &own.value);
+            if let Some(rest) = rest.and_then(|set| set.without(own_key, name.clone())) {
+                records.insert(key, PublishedRecord { value: rest.encode().into(), ..own });
+            }
+        }
+    }
+
+    /// D16: announces a resource, or that it is withdrawn.
+    pub(crate) fn announce_resource<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        kind: Label,
+        name: Label,
+        data: Option<Data>,
+        lifetime: Duration,
+    ) -> Result<(), CommandError> {
+        if lifetime < Duration::from_millis(1) || lifetime > MAX_LIFETIME {
+            return Err(CommandError::Lifetime);
+        }
+        let id = ResourceId { author: context.own_key, kind: kind.clone(), name: name.clone() };
+        let records = &self.publisher.records;
+        let of_kind = |key: &&RecordKey| matches!(key, RecordKey::Resource(own) if own.kind == kind);
+        let is_one = |key: &&RecordKey| matches!(key, RecordKey::Resource(_));
+        let limits = &context.config.limits;
+        if !records.contains_key(&RecordKey::Resource(id.clone()))
+            && (records.keys().filter(of_kind).count() >= limits.resources_per_kind
+                || records.keys().filter(is_one).count() >= limits.resources_per_author)
+        {
+            return Err(CommandError::TooManyResources);
+        }
+        let issued_at = self.publisher.issue(context.now);
+        let expires_at = issued_at.checked_add(lifetime).ok_or(CommandError::Lifetime)?;
+        let body = Body::Resource(Resource { kind: kind.clone(), name: name.clone(), data, issued_at, expires_at });
+        let bytes = context.seal(body).map_err(CommandError::Signer)?;
+        let digest = sha256(&[&bytes]);
+        self.announce(context, RecordKey::Resource(id), bytes, expires_at);
+        // Withdrawn or not: whoever knows it asks again only when the list says that there is something newer.
+        let listing = Listing { list: List::Resources(kind), name: Some(name), digest, issued_at, expires_at };
+        self.list(context, listing).map_err(CommandError::Signer)
+    }
+}
+
+fn gossip<V: Verifier>(
+    context: &mut Context<'_, V>,
+    advertisement: &Bytes,
+    kinds: impl IntoIterator<Item = TransactionType>,
+) {
+    for kind in kinds {
+        let (topic, bytes) = (Topic::from_static(kind.topic()), advertisement.clone());
+        context.output(Output::Publish { topic, bytes });
+    }
+}

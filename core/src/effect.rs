@@ -1,0 +1,120 @@
+//! What every machine is given for a step, and what it may want done: one form for all of them.
+//!
+//! A machine is told what has happened with a [`Context`], and returns what follows as [`Effect`]s, in order. It never
+//! touches the network, the journal, the embedder or another machine: `Node::settle` alone does what effects say.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
+use crate::base::{Bytes, Now, Wall};
+use crate::crypto::{Entropy, PublicKey, Signer, SignerError, Verifier};
+use crate::journal::Record;
+use crate::wire::{Body, Data, Definition, Label, PeerId, ResourceId, SessionId, seal};
+
+/// Something that a machine wants to happen.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Ask the host for something.
+    Output(Output),
+    /// Tell the embedder.
+    Event(Event),
+    /// Remember this of the effect's session, or forget what is remembered. What is said of the session afterwards waits
+    /// until it is durable.
+    Persist(Option<Record>),
+    /// Remember what this node offers to sign.
+    PersistOffer(Option<Record>),
+    /// Send a message to a signer, if it is connected; otherwise set out to find it.
+    ToSigner(PublicKey, Bytes),
+    /// The same, and keep the message until then for when the signer is found.
+    ToSignerUntil(PublicKey, Bytes, Wall),
+    /// Call back after this time; `None` takes an earlier request back.
+    Timer(TimerReason, Option<Duration>),
+    /// Call back after this time, unless it is to be sooner already.
+    TimerWithin(TimerReason, Duration),
+    /// The effect's session needs its signers from now on.
+    Wanted(Arc<Definition>),
+    /// The effect's session has ended and needs its signers no more.
+    Released(Arc<Definition>),
+    /// The effect's session is forgotten: nothing is awaited for it.
+    Forgotten,
+    /// A signer can be reached through this peer.
+    SignerConnected(PublicKey, PeerId),
+    /// It cannot be reached any more.
+    SignerDisconnected(PublicKey, PeerId),
+    /// A resource is new, or another than before.
+    ResourceChanged(ResourceId),
+    /// A protocol announces a resource of its kind.
+    Announce { kind: Label, name: Label, data: Option<Data>, lifetime: Duration },
+}
+
+/// What a machine is given for a step.
+pub(crate) struct Context<'a, V: Verifier> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) own_key: PublicKey,
+    pub(crate) own_peer: PeerId,
+    pub(crate) signer: &'a mut (dyn Signer<V> + Send),
+    pub(crate) verifier: &'a V,
+    /// For the weights of batches, which nobody else may foresee.
+    pub(crate) batch_entropy: &'a mut Entropy,
+    /// The newest record that is known to be on the disk.
+    pub(crate) durable: RecordSequence,
+    /// Which session the effects belong to, while a session takes a step.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) effects: Vec<(Option<SessionId>, Effect)>,
+}
+
+impl<V: Verifier> Context<'_, V> {
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push((self.session, effect));
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.push(Effect::Output(output));
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.push(Effect::Event(event));
+    }
+
+    pub(crate) fn timer(&mut self, reason: TimerReason, after: impl Into<Option<Duration>>) {
+        self.push(Effect::Timer(reason, after.into()));
+    }
+
+    /// Signs a message with this node's key and encodes it.
+    pub(crate) fn seal(&mut self, body: Body) -> Result<Bytes, SignerError> {
+        seal(self.signer, self.config.network, body)
+    }
+}
+
+/// What machines share: who this node is, what time it is, and what signs and verifies.
+pub(crate) struct Environment<V: Verifier> {
+    pub(crate) config: Arc<Config>,
+    pub(crate) own_key: PublicKey,
+    pub(crate) own_peer: PeerId,
+    pub(crate) signer: Box<dyn Signer<V> + Send>,
+    pub(crate) verifier: V,
+    pub(crate) batch_entropy: Entropy,
+    pub(crate) now: Now,
+}
+
+impl<V: Verifier> Environment<V> {
+    /// For one step of one machine.
+    pub(crate) fn context(&mut self, durable: RecordSequence) -> Context<'_, V> {
+        Context {
+            now: self.now,
+            config: &self.config,
+            own_key: self.own_key,
+            own_peer: self.own_peer,
+            signer: self.signer.as_mut(),
+            verifier: &self.verifier,
+            batch_entropy: &mut self.batch_entropy,
+            durable,
+            session: None,
+            effects: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the gate remembers of sessions: which numbers of each signer have been taken, and steps that came too early.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::early::PendingMessages;
+use super::window::ReplayWindow;
+use super::{Admitted, Authentic, Gate, Request};
+use crate::api::{Limits, Refusal};
+use crate::base::Mono;
+use crate::crypto::{PublicKey, Verifier};
+use crate::wire::{Content, Definition, SessionId, SessionMessage};
+
+/// A session's signers, by key, with what has been seen of each.
+#[derive(Debug)]
+struct Signers(Box<[(PublicKey, ReplayWindow)]>);
+
+impl Signers {
+    fn find(&self, author: &PublicKey) -> Result<usize, Refusal> {
+        self.0.binary_search_by(|(signer, _)| signer.cmp(author)).map_err(|_| Refusal::NotASigner)
+    }
+}
+
+/// The sessions whose steps are checked for replay, and steps of others.
+#[derive(Debug)]
+pub(super) struct Watched {
+    by_id: BTreeMap<SessionId, Signers>,
+    pending: PendingMessages,
+    reach: u64,
+}
+
+impl Watched {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self { by_id: BTreeMap::new(), pending: PendingMessages::new(limits), reach: limits.sequence_window }
+    }
+
+    pub(super) fn knows(&self, session: &SessionId) -> bool {
+        self.by_id.contains_key(session)
+    }
+
+    /// Whether a step could still be admitted, so that duplicates cost no signature check.
+    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, limits: &Limits) -> Result<(), Refusal> {
+        if step.attempt == 0 || step.attempt > limits.attempts {
+            return Err(Refusal::Attempt);
+        }
+        match self.by_id.get(&step.session) {
+            None => Ok(()),
+            Some(signers) => signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence),
+        }
+    }
+
+    /// Admits a step of a session that is watched, once.
+    pub(super) fn take(
+        &mut self,
+        step: Authentic<SessionMessage>,
+        definition: &Definition,
+    ) -> Result<Admitted<SessionMessage>, Refusal> {
+        let SessionMessage { session, attempt, sequence, ref content } = step.value;
+        if let Content::Announce { definition: announced, .. } = content {
+            if definition.creator_key() != &step.author {
+                return Err(Refusal::NotTheCreator);
+            }
+            if **announced != *definition {
+                return Err(Refusal::Definition);
+            }
+        } else if matches!(content, Content::Join { .. }) && definition.creator_key() == &step.author {
+            // The creator joins by announcing.
+            return Err(Refusal::Definition);
+        }
+        let signers = self.by_id.get_mut(&session).ok_or(Refusal::Ended)?;
+        let signer = signers.find(&step.author)?;
+        signers.0[signer].1.take(attempt, sequence)?;
+        Ok(step.admitted())
+    }
+
+    /// Keeps a step until its session is known.
+    pub(super) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
+        self.pending.keep(step, now)
+    }
+}
+
+impl<V: Verifier> Gate<V> {
+    /// From now on the steps of this session are checked for replay. Those that came too early are checked now, and so
+    /// is the one that it was announced with, as the last.
+    pub(crate) fn watch(
+        &mut self,
+        definition: &Definition,
+        request: Option<Request>,
+    ) -> Vec<Result<Admitted<SessionMessage>, Refusal>> {
+        let (id, window) = (definition.id(), ReplayWindow::new(self.watched.reach));
+        let signers = definition.keys.iter().map(|signer| (*signer, window)).collect();
+        self.watched.by_id.insert(id, Signers(signers));
+        let pending = self.watched.pending.take(&id);
+        let announcement = request.and_then(|request| request.announcement);
+        pending.into_iter().chain(announcement).map(|step| self.watched.take(step, definition)).collect()
+    }
+
+    /// The session is forgotten.
+    pub(crate) fn unwatch(&mut self, session: &SessionId) {
+        self.watched.by_id.remove(session);
+    }
+
+    /// Forgets steps whose session has not become known in time.
+    pub(crate) fn expire_pending(&mut self, now: Mono) {
+        self.watched.pending.expire(now);
+    }
+
+    /// When the next of them is to be forgotten.
+    pub(crate) fn pending_deadline(&self) -> Option<Mono> {
+        self.watched.pending.deadline()
+    }
+}

@@ -1,0 +1,173 @@
+//! Steps of machines, and what comes of their effects.
+//!
+//! Invariants: a machine takes its step alone; `settle` is the only place that turns effects into outputs, and everything
+//! that is said of a session waits for all earlier records of that session.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Context, Node};
+use crate::api::{CommandError, Output, RecordSequence};
+use crate::base::Bytes;
+use crate::crypto::{PublicKey, Verifier};
+use crate::discovery::Discovery;
+use crate::effect::Effect;
+use crate::journal::{self, Record};
+use crate::protocol::Protocols;
+use crate::session::{Session, Sessions};
+use crate::wire::{Definition, SessionId};
+
+impl<V: Verifier> Node<V> {
+    /// Lets sessions take a step.
+    pub(super) fn sign<R>(&mut self, step: impl FnOnce(&mut Sessions<V>, &mut Context<'_, V>) -> R) -> R {
+        let mut context = self.environment.context(self.outbox.durable());
+        let result = step(&mut self.sessions, &mut context);
+        let effects = context.effects;
+        self.settle(effects);
+        result
+    }
+
+    /// Lets one session take a step that a command asks for.
+    pub(super) fn step(
+        &mut self,
+        id: SessionId,
+        step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        self.sign(|sessions, context| sessions.command(context, id, step))
+    }
+
+    /// Lets a session begin its next attempt, if it is to.
+    pub(super) fn retry(&mut self, id: SessionId) {
+        let mut context = self.environment.context(self.outbox.durable());
+        self.sessions.on_retry(&mut context, id, |key| self.discovery.is_connected(key));
+        let effects = context.effects;
+        self.settle(effects);
+    }
+
+    /// Lets discovery take a step.
+    pub(super) fn discover<R>(&mut self, step: impl FnOnce(&mut Discovery, &mut Context<'_, V>) -> R) -> R {
+        let mut context = self.environment.context(self.outbox.durable());
+        let result = step(&mut self.discovery, &mut context);
+        let effects = context.effects;
+        self.settle(effects);
+        result
+    }
+
+    /// Lets the other protocols take a step.
+    pub(super) fn talk<R>(&mut self, step: impl FnOnce(&mut Protocols, &mut Context<'_, V>) -> R) -> R {
+        let mut context = self.environment.context(self.outbox.durable());
+        let result = step(&mut self.protocols, &mut context);
+        let effects = context.effects;
+        self.settle(effects);
+        result
+    }
+
+    /// Asks for a session of this node's in public, if it is to be listed. That can be repeated; the session is there in
+    /// any case.
+    pub(super) fn list_request(&mut self, definition: &Arc<Definition>) {
+        if definition.is_listed {
+            self.discover(|discovery, context| {
+                context.session = Some(definition.id());
+                let _signed = discovery.list_request(context, definition);
+            });
+        }
+    }
+
+    /// Turns effects into outputs and timers. This alone decides who hears them.
+    pub(super) fn settle(&mut self, effects: Vec<(Option<SessionId>, Effect)>) {
+        // The newest record of the session that was last looked at.
+        let mut newest = (None, RecordSequence::default());
+        for (session, effect) in effects {
+            if session != newest.0 {
+                let known = session.and_then(|id| self.sessions.get(&id));
+                newest = (session, known.map(|session| session.barrier).unwrap_or_default());
+            }
+            let barrier = newest.1;
+            match effect {
+                Effect::Output(output) => self.outbox.push_after(barrier, output),
+                Effect::Event(event) => {
+                    tracing::debug!(?event, "event");
+                    if let Some(session) = session.and_then(|id| self.sessions.get(&id)) {
+                        let own_key = self.environment.own_key;
+                        let others = session.definition().keys.iter().copied().filter(|key| *key != own_key);
+                        self.discovery.learn(&event, others);
+                    }
+                    self.outbox.push_after(barrier, Output::Event(event));
+                }
+                Effect::Persist(record) => {
+                    let Some(id) = session else { continue };
+                    newest.1 = self.outbox.persist(Record::key(&id), record.map(|record| record.encode()));
+                    if let Some(session) = self.sessions.get_mut(&id) {
+                        session.barrier = newest.1;
+                    }
+                }
+                Effect::PersistOffer(record) => {
+                    self.outbox.persist(journal::OFFER_KEY.to_vec(), record.map(|record| record.encode()));
+                }
+                Effect::ToSigner(key, bytes) => drop(self.send(&key, &bytes, barrier)),
+                Effect::ToSignerUntil(key, bytes, until) => {
+                    if !self.send(&key, &bytes, barrier) {
+                        self.protocols.keep(key, bytes, until, self.environment.config.limits.protocol_waiting);
+                    }
+                }
+                Effect::Timer(reason, Some(after)) => {
+                    self.timers.set(reason, self.environment.now.mono.after(after));
+                }
+                Effect::Timer(reason, None) => self.timers.cancel(&reason),
+                Effect::TimerWithin(reason, after) => {
+                    let at = self.environment.now.mono.after(after);
+                    if self.timers.at(&reason).is_none_or(|due| due > at) {
+                        self.timers.set(reason, at);
+                    }
+                }
+                Effect::Wanted(definition) => self.discover(|discovery, context| discovery.want(context, &definition)),
+                Effect::Released(definition) => self.release(&definition),
+                Effect::Forgotten => session.iter().for_each(|id| self.gate.unwatch(id)),
+                Effect::SignerConnected(key, peer) => {
+                    self.talk(|protocols, context| protocols.on_signer_connected(context, &key, &peer));
+                    self.on_signer_connected(&key);
+                }
+                Effect::SignerDisconnected(key, peer) => {
+                    self.talk(|protocols, context| protocols.on_signer_disconnected(context, &key, &peer));
+                }
+                Effect::ResourceChanged(id) => {
+                    let now = self.environment.now.wall;
+                    if let Some(resource) = self.discovery.resource(&id, now).cloned() {
+                        self.talk(|protocols, context| protocols.on_resource(context, &id, &resource));
+                    }
+                }
+                Effect::Announce { kind, name, data, lifetime } => {
+                    let announced = self.discover(|discovery, context| {
+                        discovery.announce_resource(context, kind.clone(), name, data, lifetime)
+                    });
+                    if let Err(error) = announced {
+                        tracing::warn!(protocol = %kind, %error, "not announced");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a signer a message once that record is durable. False when it is not connected; then it is being sought.
+    fn send(&mut self, key: &PublicKey, bytes: &Bytes, after: RecordSequence) -> bool {
+        let peer = self.discover(|discovery, context| discovery.route(context, key));
+        if let Some(to) = peer {
+            self.outbox.push_after(after, Output::Send { to, bytes: bytes.clone() });
+        }
+        peer.is_some()
+    }
+
+    fn release(&mut self, definition: &Definition) {
+        self.discover(|discovery, context| {
+            discovery.unlist_request(context.own_key, &definition.id(), definition);
+            discovery.release(context, definition);
+        });
+    }
+
+    fn on_signer_connected(&mut self, key: &PublicKey) {
+        let mut context = self.environment.context(self.outbox.durable());
+        self.sessions.on_signer_connected(&mut context, key, |key| self.discovery.is_connected(key));
+        let effects = context.effects;
+        self.settle(effects);
+    }
+}

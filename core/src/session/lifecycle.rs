@@ -1,0 +1,288 @@
+//! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input belongs
+//! to, and what the others need not know of it.
+//!
+//! Invariants: a session is remembered until its announcement has expired by anyone's clock, so that no replay opens it
+//! again; while what it has said waits for the disk, it says nothing more. Driven by `Node`.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Reach, Session, Sessions};
+use crate::api::{CommandError, CommandId, Event, NewSession, Phase, Refusal, TimerReason};
+use crate::base::Wall;
+use crate::crypto::{PublicKey, Verifier};
+use crate::effect::{Context, Effect};
+use crate::gate::Admitted;
+use crate::journal::{Record, SessionRecord};
+use crate::node::BootError;
+use crate::wire::{AbortReason, Definition, MAX_GOSSIP, SessionId, SessionMessage};
+
+impl<V: Verifier> Sessions<V> {
+    /// Lets a session take a step. `None` when there is no such session.
+    fn run<R>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: SessionId,
+        step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> R,
+    ) -> Option<R> {
+        let before = context.effects.len();
+        let session = self.get_mut(&id)?;
+        let outer = context.session.replace(id);
+        let result = step(session, context);
+        self.take_account(context, id, before);
+        context.session = outer;
+        Some(result)
+    }
+
+    /// A command's step of a session.
+    pub(crate) fn command(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: SessionId,
+        step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        self.run(context, id, step).ok_or(CommandError::UnknownSession(id))?
+    }
+
+    /// Whether a step has changed that a session needs its signers. Whoever is to be sought is before anything is sent.
+    fn take_account(&mut self, context: &mut Context<'_, V>, id: SessionId, before: usize) {
+        let Some(session) = self.get(&id) else { return };
+        let (phase, definition) = (session.phase(), session.definition().clone());
+        let is_needing = !phase.has_ended() && phase != Phase::Announced;
+        match self.set_wanting(&id, is_needing) {
+            true if is_needing => context.effects.insert(before, (Some(id), Effect::Wanted(definition))),
+            true => context.push(Effect::Released(definition)),
+            false => {}
+        }
+        if phase.has_ended() {
+            self.settle(&id);
+        }
+    }
+
+    /// Makes a session one of this node's.
+    fn adopt(&mut self, context: &mut Context<'_, V>, session: Session<V>, before: usize) {
+        let (id, until) = (session.id(), session.definition().expires_at);
+        self.insert(session);
+        self.expire_after(context, id, until);
+        self.take_account(context, id, before);
+    }
+
+    fn expire_after(&self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
+        let skew = context.config.clock_skew.saturating_mul(2);
+        context.timer(TimerReason::Expired(id), until.since(context.now.wall).saturating_add(skew));
+    }
+
+    /// This node asks for a session.
+    pub(crate) fn create(
+        &mut self,
+        context: &mut Context<'_, V>,
+        command: CommandId,
+        wanted: NewSession,
+        nonce: [u8; 32],
+    ) -> Result<Arc<Definition>, CommandError> {
+        let definition = define(context, wanted, nonce)?;
+        if !self.has_room(&context.config.limits, None) {
+            return Err(CommandError::TooManySessions);
+        }
+        let keys = context
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(CommandError::Keys)?;
+        let (id, before) = (definition.id(), context.effects.len());
+        context.session = Some(id);
+        let session = Session::create(context, definition.clone(), keys).map_err(CommandError::Signer)?;
+        // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
+        let created = Effect::Event(Event::SessionCreated { command, session: id });
+        context.effects.insert(before + 1, (Some(id), created));
+        self.adopt(context, session, before);
+        context.session = None;
+        Ok(definition)
+    }
+
+    /// Another signer asks for a session. The embedder's rules or the embedder are to look at it.
+    pub(crate) fn announce(
+        &mut self,
+        context: &mut Context<'_, V>,
+        definition: &Arc<Definition>,
+    ) -> Result<(), Refusal> {
+        let keys = context
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(|_| Refusal::Definition)?;
+        let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
+        let session = Session::announced(definition.clone(), keys, me, context.now.mono);
+        context.event(Event::SessionAnnounced { session: session.id(), creator: *definition.creator_key() });
+        let before = context.effects.len();
+        self.adopt(context, session, before);
+        Ok(())
+    }
+
+    /// A session that the journal remembers.
+    pub(crate) fn resume(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: SessionId,
+        record: SessionRecord,
+    ) -> Result<Arc<Definition>, BootError> {
+        let definition = record.definition.clone();
+        if definition.network != context.config.network {
+            let (session, journal, config) = (id, definition.network, context.config.network);
+            return Err(BootError::ForeignNetwork { session, journal, config });
+        }
+        let me = definition.index_of(&context.own_key).ok_or(BootError::ForeignSession(id))?;
+        let keys = context
+            .verifier
+            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .map_err(|_| BootError::Keys(id))?;
+        context.session = Some(id);
+        let session = Session::resume(context, record, keys, me);
+        self.adopt(context, session, 0);
+        context.session = None;
+        Ok(definition)
+    }
+
+    /// A closed session whose announcement could still be shown again.
+    pub(crate) fn resume_closed(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
+        self.close_id(&id);
+        self.expire_after(context, id, until);
+    }
+
+    /// A signer's step.
+    pub(crate) fn on_step(
+        &mut self,
+        context: &mut Context<'_, V>,
+        step: Admitted<SessionMessage>,
+    ) -> Result<(), Refusal> {
+        let id = step.value().session;
+        self.run(context, id, |session, context| session.on_message(context, step)).ok_or(Refusal::Ended)?
+    }
+
+    /// The embedder wants to forget a session. Its id stays known for as long as its announcement could be shown again,
+    /// also after a restart.
+    pub(crate) fn close(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
+        let session = self.get(&id).ok_or(CommandError::UnknownSession(id))?;
+        let until = session.definition().expires_at;
+        if !session.phase().has_ended() {
+            self.command(context, id, |session, context| session.abort(context, AbortReason::Closed))?;
+        }
+        self.close_id(&id);
+        self.forget(context, id, Some(Record::Closed { until }));
+        Ok(())
+    }
+
+    /// A session's time is over.
+    pub(crate) fn on_expired(&mut self, context: &mut Context<'_, V>, id: SessionId) {
+        let now = context.now.mono;
+        if let Some(wait) = self.get(&id).and_then(|session| session.broadcasting_for(now)) {
+            return context.timer(TimerReason::Expired(id), wait.max(Duration::from_secs(1)));
+        }
+        let was_known = self.run(context, id, |session, context| session.expire(context)).is_some();
+        self.remove(&id);
+        if was_known {
+            self.forget(context, id, None);
+        } else {
+            context.session = Some(id);
+            context.push(Effect::Persist(None));
+            context.session = None;
+        }
+    }
+
+    /// The session is gone, and so is all that is known of it but what this record says.
+    fn forget(&self, context: &mut Context<'_, V>, id: SessionId, record: Option<Record>) {
+        context.session = Some(id);
+        context.push(Effect::Persist(record));
+        context.event(Event::SessionClosed { session: id });
+        for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
+            context.timer(reason, None);
+        }
+        context.push(Effect::Forgotten);
+        context.session = None;
+    }
+
+    /// Asks for what a session misses, unless what it has said already still waits for the disk.
+    pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>, id: SessionId) {
+        if self.awaits_journal(context, &id) {
+            return context.timer(TimerReason::Stalled(id), context.config.stall_max);
+        }
+        let _gone = self.run(context, id, |session, context| session.on_stalled(context));
+    }
+
+    /// Lets a session begin its next attempt, if it is to and its signers can be reached.
+    pub(crate) fn on_retry(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: SessionId,
+        is_connected: impl Fn(&PublicKey) -> bool,
+    ) {
+        let Some(session) = self.get(&id) else { return };
+        let others = session.definition().keys.iter().filter(|key| **key != context.own_key);
+        let connected = others.filter(|key| is_connected(key)).count();
+        let reach = Reach { connected, others: session.definition().keys.len() - 1 };
+        let _gone = self.run(context, id, |session, context| session.on_retry(context, reach));
+    }
+
+    /// A coordinator's turn is over.
+    pub(crate) fn on_turn(&mut self, context: &mut Context<'_, V>, id: SessionId) {
+        let _gone = self.run(context, id, |session, context| session.on_turn(context));
+    }
+
+    /// A signer has come within reach, for the first time or again.
+    pub(crate) fn on_signer_connected(
+        &mut self,
+        context: &mut Context<'_, V>,
+        key: &PublicKey,
+        is_connected: impl Fn(&PublicKey) -> bool,
+    ) {
+        let confirmed = self.confirmed_with(key, context.now.mono, context.config.broadcast_timeout);
+        for id in self.live_with(key).chain(confirmed).collect::<Vec<SessionId>>() {
+            if self.awaits_journal(context, &id) {
+                // What waits for the disk will reach it, and the next stall asks for the rest.
+                continue;
+            }
+            let _gone = self.run(context, id, |session, context| {
+                if let Some(index) = session.definition().index_of(key) {
+                    session.on_reachable(context, index);
+                }
+            });
+            self.on_retry(context, id, &is_connected);
+        }
+    }
+
+    /// Whether everything that is said of a session waits for its records: more of it would only pile up.
+    fn awaits_journal(&self, context: &Context<'_, V>, id: &SessionId) -> bool {
+        self.get(id).is_some_and(|session| session.barrier > context.durable)
+    }
+}
+
+/// What a new session is, with this node as its creator.
+fn define<V: Verifier>(
+    context: &Context<'_, V>,
+    wanted: NewSession,
+    nonce: [u8; 32],
+) -> Result<Arc<Definition>, CommandError> {
+    let NewSession { suite, mut keys, tweak, message, details, is_listed, election } = wanted;
+    keys.sort_unstable();
+    let creator = keys.binary_search(&context.own_key).map_err(|_| CommandError::NotASigner)?;
+    let created_at = context.now.wall;
+    let definition = Definition {
+        network: context.config.network,
+        suite,
+        keys,
+        tweak,
+        message,
+        details,
+        is_listed,
+        election,
+        creator: u16::try_from(creator).unwrap_or(u16::MAX),
+        created_at,
+        expires_at: created_at.checked_add(context.config.session_timeout).unwrap_or(created_at),
+        nonce,
+    };
+    definition.check(context.config.session_timeout).map_err(CommandError::Definition)?;
+    let length = definition.message_length();
+    if definition.is_listed && length > MAX_GOSSIP {
+        return Err(CommandError::TooLargeToList(length));
+    }
+    Ok(Arc::new(definition))
+}
