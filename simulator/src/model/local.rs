@@ -7,18 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use nelumbo_core::api::{
-    Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, TimerReason, Topic,
-    Verdict,
-};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence, TimerReason};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{
-    AbortReason, Address, Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal,
-};
+use nelumbo_core::wire::{AbortReason, Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal};
 
 use super::{Fault, Scope};
 use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
@@ -481,14 +476,6 @@ impl Host for Surroundings {
     fn lookup(&mut self, operation: OperationId, _: String) {
         self.lookups.push(operation);
     }
-
-    fn subscribe(&mut self, _: Topic) {}
-    fn publish(&mut self, _: Topic, _: Bytes) {}
-    fn verdict(&mut self, _: GossipId, _: Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
-    fn unsubscribe(&mut self, _: Topic) {}
 }
 
 fn is_protocol(reason: &TimerReason) -> bool {

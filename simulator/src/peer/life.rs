@@ -129,7 +129,6 @@ impl<C: Crypto> Peer<C> {
         self.drop_circuits(context, silent);
         self.services = None;
         self.owner = Owner::default();
-        self.wishes.0.clear();
         self.last_sent = None;
         // What is under way belongs to a life that has ended.
         self.life += 1;

@@ -1,6 +1,6 @@
 //! One simulated peer: a node of the core with its disk, its clocks, its transport and its owner.
 //!
-//! Invariant: the node meets the world through [`Host`](nelumbo_core::host::Host) and its inputs alone, as in production;
+//! Invariant: the node meets the world through its outputs and its inputs alone, as in production;
 //! what a life of it has not finished when it ends does not reach the next. Driven by the engine.
 
 mod clock;
@@ -8,14 +8,14 @@ mod connections;
 mod deeds;
 mod disk;
 mod frame;
-mod host;
 mod life;
+mod names;
 mod note;
+mod outputs;
 mod owner;
 mod plan;
 mod relay;
 mod transport;
-mod wishes;
 
 use std::sync::Arc;
 
@@ -34,12 +34,11 @@ pub use connections::{Change, Connections};
 use deeds::Deeds;
 use disk::Disk;
 pub use frame::Frame;
-use host::Wishes;
 use life::Purpose;
 use owner::Owner;
 use relay::Circuits;
 
-pub use host::{node_of, peer_id};
+pub use names::{node_of, peer_id};
 pub use note::{Arrival, Note, Passage, Trouble, kind_of};
 pub(crate) use plan::Plan;
 
@@ -70,7 +69,6 @@ pub struct Peer<C: Crypto> {
     deeds: Option<Box<Deeds>>,
     random: Random,
     meter: Meter,
-    wishes: Wishes,
     last_sent: Option<Bytes>,
 }
 
@@ -109,7 +107,6 @@ impl<C: Crypto> Peer<C> {
             services: None,
             owner: Owner::default(),
             deeds: None,
-            wishes: Wishes::default(),
             last_sent: None,
         }
     }
