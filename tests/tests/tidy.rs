@@ -28,6 +28,12 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The workspace's code.
+fn sources() -> Vec<PathBuf> {
+    let parts = ["crypto", "core", "io-tokio", "simulator", "cli", "tests"];
+    parts.iter().flat_map(|part| files(&root().join(part), ".rs")).collect()
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -83,14 +89,64 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
 
 #[test]
 fn source_files_have_a_readable_size_and_say_what_they_are() {
-    for path in ["crypto", "core", "io-tokio", "simulator", "cli", "tests"]
-        .iter()
-        .flat_map(|part| files(&root().join(part), ".rs"))
-    {
+    for path in sources() {
         let text = read(&path);
         let lines = text.lines().count();
         assert!(lines <= 600, "{}: {lines} lines; split it by what it owns", path.display());
-        assert!(text.starts_with("//!"), "{}: does not say what it owns", path.display());
+        let says = ["//!", "#![doc = include_str!("].iter().any(|start| text.starts_with(start));
+        assert!(says, "{}: does not say what it owns", path.display());
+    }
+}
+
+/// The files that a text cites by names that end in `.md` or `.rs`, without links to elsewhere.
+fn cited(text: &str) -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+    let elsewhere = |word: &&str| !word.contains("://");
+    let words = text.split_whitespace().filter(elsewhere).flat_map(|word| word.split(|letter| !is_part(letter)));
+    words
+        .map(|word| word.trim_end_matches('.').trim_start_matches("../"))
+        .filter(|word| {
+            word.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ["md", "rs"].contains(&ending))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn citations_are_found_and_links_are_not_citations() {
+    let text = "See `gate/seen.rs` (../docs/src/lotus.md, section 5), node.rs. Not https://docs.rs, .rs or a.rst.";
+    assert_eq!(cited(text), ["docs/src/lotus.md", "gate/seen.rs", "node.rs"].map(str::to_owned).into());
+}
+
+#[test]
+fn every_file_that_a_comment_or_a_page_cites_is_there() {
+    let (code, pages) = (files(&root(), ".rs"), files(&root(), ".md"));
+    let exists = |citation: &str| code.iter().chain(&pages).any(|path| path.ends_with(citation));
+    // A link in a string is no comment.
+    let comment = |line: &str| {
+        let (before, comment) = line.split_once("//")?;
+        (!before.ends_with(':')).then(|| format!("{comment}\n"))
+    };
+    let comments = code.iter().map(|path| (path, read(path).lines().filter_map(comment).collect()));
+    let mut found = 0;
+    for (path, text) in comments.chain(pages.iter().map(|path| (path, read(path)))) {
+        let cited = cited(&text);
+        let missing: Vec<_> = cited.iter().filter(|citation| !exists(citation)).collect();
+        assert!(missing.is_empty(), "{} cites {missing:?}, which the repository does not have", path.display());
+        found += cited.len();
+    }
+    assert!(found > 100, "{found} citations");
+}
+
+#[test]
+fn the_numbers_of_the_formats_are_those_of_the_code() {
+    let rows = rows(&read(&root().join("docs/src/versions.md")));
+    let formats: Vec<_> = rows.iter().filter(|row| row.len() == 4).collect();
+    assert_eq!(formats.len(), 7, "the table has been found");
+    for row in formats {
+        let [_, path, _, words, _] = row[2].split('`').collect::<Vec<_>>()[..] else { panic!("{row:?}") };
+        assert!(words.contains(&row[1]), "{row:?}: the code's words do not give the number");
+        assert!(read(&root().join(path)).contains(words), "{path} does not say {words}: see docs/src/versions.md");
     }
 }
 
@@ -98,10 +154,7 @@ fn source_files_have_a_readable_size_and_say_what_they_are() {
 fn nothing_is_left_lying_about() {
     let left_overs = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX:"];
     let this = Path::new(file!()).file_name();
-    for path in ["crypto", "core", "io-tokio", "simulator", "cli", "tests"]
-        .iter()
-        .flat_map(|part| files(&root().join(part), ".rs"))
-    {
+    for path in sources() {
         let text = read(&path);
         let found: Vec<_> = left_overs.iter().filter(|left_over| text.contains(**left_over)).collect();
         assert!(found.is_empty() || path.file_name() == this, "{}: {found:?}", path.display());
@@ -128,8 +181,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 
 /// All of the workspace's code.
 fn code() -> String {
-    let parts = ["crypto", "core", "io-tokio", "simulator", "cli", "tests"];
-    parts.iter().flat_map(|part| files(&root().join(part), ".rs")).map(|path| read(&path)).collect()
+    sources().iter().map(|path| read(path)).collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What this node itself has seen of other signers. Nothing that anybody says enters.
 //!
 //! Everyone begins in the middle; sessions that complete raise a signer, proven faults lower it, and leaving others
-//! waiting does a little (wire-and-protocol.md, section 15). Driven by `Node`.
+//! waiting does a little (`docs/src/discovery.md`). Driven by `Node`.
 
 use alloc::collections::BTreeMap;
 
