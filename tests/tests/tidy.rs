@@ -16,7 +16,10 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("the entry can be read").path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.is_dir() && !["target", "node_modules", ".git", "corpus", "book"].contains(&name) {
+            if path.is_dir()
+                && !["node_modules", ".git", "corpus", "book"].contains(&name)
+                && !name.starts_with("target")
+            {
                 folders.push(path);
             } else if name.ends_with(ending) {
                 found.push(path);
@@ -81,28 +84,133 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     assert!(untested.is_empty(), "no test names the transitions {untested:?}");
 }
 
+/// The text files of the repository, each with its path from the root. What cargo and npm write is left out.
+fn texts() -> Vec<(String, String)> {
+    let endings = [".rs", ".md", ".toml", ".sh", ".mjs"];
+    let all = files(&root(), "").into_iter().filter_map(|path| {
+        let name = path.strip_prefix(root()).ok()?.to_str()?.replace('\\', "/");
+        let is_text = name.starts_with(".ci/") || endings.iter().any(|ending| name.ends_with(ending));
+        is_text.then(|| (name, read(&path)))
+    });
+    all.collect()
+}
+
+/// What is wrong with a file's size, its lines' width and its head.
+fn unreadable(name: &str, text: &str) -> Vec<String> {
+    let is_rust = name.ends_with(".rs");
+    if !is_rust && !name.ends_with(".sh") && !name.starts_with(".ci/") {
+        return Vec::new();
+    }
+    let wide = (1..).zip(text.lines()).filter(|(_, line)| line.chars().count() > 120);
+    let mut faults: Vec<_> = wide.map(|(number, _)| format!("{name}:{number}: wider than 120 columns")).collect();
+    let lines = text.lines().count();
+    if lines > 500 {
+        faults.push(format!("{name}: {lines} lines; split it by what it owns"));
+    }
+    if is_rust && !text.starts_with("//!") && !name.starts_with("fuzz/fuzz_targets/") {
+        faults.push(format!("{name}: does not say what it owns"));
+    }
+    faults
+}
+
+/// What nobody has come back to, and paths that are there on somebody's machine alone.
+fn left_over(name: &str, text: &str) -> Vec<String> {
+    let in_code = ["todo!", "unimplemented!", "dbg!", "#[ignore", "FIXME", "XXX:"];
+    let folders = ["home", "root", "work", "Users", "mnt"].map(|folder| format!("/{folder}/"));
+    let mut faults = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let in_code = in_code.iter().filter(|_| name.ends_with(".rs")).filter(|left_over| line.contains(**left_over));
+        // Within a longer path or an address the names mean nothing.
+        let begins = |at: usize| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '.');
+        let folders = folders.iter().filter(|folder| line.match_indices(folder.as_str()).any(|(at, _)| begins(at)));
+        let found = in_code.copied().chain(folders.map(String::as_str));
+        faults.extend(found.map(|found| format!("{name}:{number}: {found}")));
+    }
+    faults
+}
+
+/// What is cited and not there. A path is cited that begins with one of the root's folders and leads on from the root,
+/// from the file's package or from its own folder.
+fn missing(name: &str, text: &str) -> Vec<String> {
+    // What work leaves behind, and names that stand for any.
+    let exceptions = ["fuzz/corpus", "fuzz/artifacts", "fuzz/findings/TARGET", "fuzz/src/NAME.rs", "docs/book"];
+    let folders = [".cargo", ".ci", "cli", "core", "crypto", "docs", "fuzz", "io-tokio", "simulator", "tests"];
+    let is_cited = |word: &&str| {
+        word.split_once('/').is_some_and(|(top, rest)| !rest.is_empty() && folders.contains(&top))
+            && !exceptions.iter().any(|exception| word.starts_with(exception))
+    };
+    let is_there = |path: &str| Path::new(name).ancestors().any(|folder| root().join(folder).join(path).exists());
+    let mut faults = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let words = line.split(|letter: char| !letter.is_ascii_alphanumeric() && !"_-./*".contains(letter));
+        for path in words.map(|word| word.trim_end_matches(['.', '-'])).filter(is_cited) {
+            // Of a pattern, the folder.
+            let fixed = path.split('*').next().unwrap_or(path);
+            let fixed = if fixed == path { path } else { fixed.rsplit_once('/').map_or("", |(folder, _)| folder) };
+            if !is_there(fixed) {
+                faults.push(format!("{name}:{number}: there is no {path}"));
+            }
+        }
+    }
+    faults
+}
+
+/// Of all files but this one, which names what it looks for.
+fn faults(of: fn(&str, &str) -> Vec<String>) -> String {
+    let texts = texts().into_iter().filter(|(name, _)| name != "tests/tests/tidy.rs");
+    texts.flat_map(|(name, text)| of(&name, &text)).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn source_files_have_a_readable_size_and_say_what_they_are() {
-    for path in
-        ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs"))
-    {
-        let text = read(&path);
-        let lines = text.lines().count();
-        assert!(lines <= 600, "{}: {lines} lines; split it by what it owns", path.display());
-        assert!(text.starts_with("//!"), "{}: does not say what it owns", path.display());
-    }
+    assert_eq!(faults(unreadable), "");
+    assert_eq!(unreadable("tests/tests/tidy.rs", &read(&root().join("tests/tests/tidy.rs"))), [""; 0]);
 }
 
 #[test]
 fn nothing_is_left_lying_about() {
-    let left_overs = ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX:"];
-    let this = Path::new(file!()).file_name();
-    for path in
-        ["core", "io-tokio", "simulator", "cli", "tests"].iter().flat_map(|part| files(&root().join(part), ".rs"))
-    {
-        let text = read(&path);
-        let found: Vec<_> = left_overs.iter().filter(|left_over| text.contains(**left_over)).collect();
-        assert!(found.is_empty() || path.file_name() == this, "{}: {found:?}", path.display());
+    assert_eq!(faults(left_over), "");
+}
+
+#[test]
+fn no_file_cites_one_that_is_missing() {
+    assert_eq!(faults(missing), "");
+}
+
+#[test]
+fn what_is_untidy_is_found() {
+    let (narrow, wide) = ("//! x\n".to_owned() + &"é".repeat(120), "//! x\n".to_owned() + &"x".repeat(121));
+    assert_eq!(unreadable("a.rs", &narrow), [""; 0]);
+    assert_eq!(unreadable("a.rs", &wide), ["a.rs:2: wider than 120 columns"]);
+    assert_eq!(unreadable(".ci/run", &wide).len(), 1);
+    assert_eq!(unreadable("a.rs", &("//! x\n".to_owned() + &"\n".repeat(499))), [""; 0]);
+    assert_eq!(unreadable("a.rs", &("//! x\n".to_owned() + &"\n".repeat(500))).len(), 1);
+    assert_eq!(unreadable("a.rs", "fn main() {}").len(), 1);
+    assert_eq!(left_over("a.rs", "todo!()"), ["a.rs:1: todo!"]);
+    assert_eq!(left_over("a.md", "in `/home/me/x`"), ["a.md:1: /home/"]);
+    assert_eq!(left_over("a.md", "https://example.org/home/x, a todo! list, ../work/x"), [""; 0]);
+    assert_eq!(missing("a.md", "see tests/gone.rs."), ["a.md:1: there is no tests/gone.rs"]);
+    assert_eq!(missing("a.md", "see tests/tests/tidy.rs, tests/tests/t*.rs and gone/x.rs"), [""; 0]);
+    assert_eq!(missing("core/src/lib.rs", "`tests/protocol`"), [""; 0]);
+}
+
+#[test]
+fn the_book_links_to_what_is_there_and_its_code_is_compiled() {
+    let pages = files(&root().join("docs/src"), ".md");
+    let code = code();
+    for page in &pages {
+        let text = read(page);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            assert!(root().join("docs/src").join(link).exists(), "{}: {link} does not exist", page.display());
+        }
+        let name = page.file_name().and_then(|name| name.to_str()).expect("pages have plain names");
+        let is_compiled = code.contains(&format!("include_str!(\"../../docs/src/{name}\")"));
+        assert!(is_compiled || !text.contains("\n```rust"), "{name} holds Rust code that no test compiles");
+        assert!(
+            name == "SUMMARY.md" || read(&root().join("docs/src/SUMMARY.md")).contains(&format!("({name})")),
+            "{name} is in no table of contents"
+        );
     }
 }
 
