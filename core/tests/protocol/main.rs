@@ -16,4 +16,5 @@ mod records;
 mod requests;
 mod resources;
 mod searches;
+mod seeking;
 mod threats;

@@ -17,6 +17,7 @@ fn listed(creator: &ScriptedPeer, keys: Vec<PublicKey>) -> Definition {
     Definition { is_listed: true, ..definition(creator.key(), keys) }
 }
 
+/// D14, D15.
 #[test]
 fn a_listed_request_is_found_by_whoever_was_away() {
     let (mut node, alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
@@ -49,6 +50,7 @@ fn a_listed_request_is_found_by_whoever_was_away() {
     assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
 }
 
+/// D19, D22.
 #[test]
 fn a_request_found_in_the_index_becomes_a_session_once() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
