@@ -2,13 +2,14 @@
 //!
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants,
 //! `settle` for how a session's effects become outputs. Peers and presences are in `node/reach.rs`, announcements and
-//! searches in `node/discover.rs`.
+//! searches in `node/discover.rs`, who makes room for whom in `node/room.rs`.
 
 mod batch;
 mod boot;
 mod discover;
 mod protocols;
 mod reach;
+mod room;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -26,7 +27,7 @@ use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authentic, Authors, Channel, Gate, Penalty, Policy, Review};
 use crate::journal::Record;
-use crate::session::{Context, Effect, Session, SessionTimer, Sessions};
+use crate::session::{Acquaintance, Context, Effect, Session, SessionTimer, Sessions};
 use crate::wire::{
     AbortReason, Address, Advertisement, Body, Content, Definition, Message, Offer, PeerId, RecordKey, Resource,
     ResourceId, SessionId, SessionMessage, TransactionType,
@@ -95,7 +96,7 @@ impl<V: Verifier> Node<V> {
         match input {
             Input::Received { from, bytes } => {
                 let message = self.receive(&from, Channel::Direct, bytes);
-                let result = message.and_then(|message| self.on_message(message, Some(&from)));
+                let result = message.and_then(|message| self.on_message(message, Channel::Direct, Some(&from)));
                 self.penalize(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
@@ -145,7 +146,7 @@ impl<V: Verifier> Node<V> {
                 };
                 self.create(id, Arc::new(definition))?;
             }
-            Command::Join(session) => self.step(session, |session, context| session.join(context))?,
+            Command::Join(session) => self.join(session)?,
             Command::Abort(session, reason) => {
                 self.step(session, |session, context| session.abort(context, reason))?;
             }
@@ -214,6 +215,7 @@ impl<V: Verifier> Node<V> {
                     let _gone = self.run(session, |session, context| session.on_turn(context));
                 }
                 TimerReason::Expired(session) => self.expire(session),
+                TimerReason::Closed => self.forget_ids(),
             }
         }
     }
@@ -275,12 +277,16 @@ impl<V: Verifier> Node<V> {
     fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
         let message = self.receive(from, Channel::Gossip, bytes.clone());
         let author = message.as_ref().ok().map(|message| message.unsigned.author);
-        let result = message.and_then(|message| self.on_message(message, None));
+        let result = message.and_then(|message| self.on_message(message, Channel::Gossip, Some(from)));
         let is_first = author.is_some_and(|author| self.presences.is_first_gossip(&author, &bytes, self.now.wall));
         let verdict = match result {
-            Ok(()) => Verdict::Accept,
-            // It came by another way before.
-            Err(Refusal::Duplicate) if is_first => Verdict::Accept,
+            // What came by another way before is passed on too; above the neighbour's share nobody is to blame.
+            Ok(()) | Err(Refusal::Duplicate)
+                if (result.is_ok() || is_first) && self.gate.forwards(from, bytes.len(), self.now.mono) =>
+            {
+                Verdict::Accept
+            }
+            Ok(()) => Verdict::Ignore,
             Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
@@ -297,12 +303,17 @@ impl<V: Verifier> Node<V> {
         self.gate.decode(channel, bytes)
     }
 
-    /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.
-    fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
-        if let Some(refusal) = self.is_known(&message) {
+    /// What has been decoded, and which neighbour has brought it.
+    fn on_message(&mut self, message: Message, channel: Channel, from: Option<&PeerId>) -> Result<(), Refusal> {
+        let own = from.filter(|_| channel == Channel::Direct);
+        if let Some(refusal) = self.is_known(&message, channel) {
             if let Body::Presence(presence) = &message.unsigned.body
-                && from == Some(&presence.peer)
+                && own == Some(&presence.peer)
             {
+                if self.connected.contains(&presence.peer) {
+                    let keys = self.policy.keys_per_peer(&presence.peer, self.config.limits.keys_per_peer);
+                    self.presences.confirm(&message.unsigned.author, &message.bytes, keys);
+                }
                 // A peer that shows its key again may have missed this node's.
                 self.show_presence(presence.peer);
             }
@@ -317,9 +328,9 @@ impl<V: Verifier> Node<V> {
         match body {
             Body::Presence(presence) => {
                 let lifetime = self.config.presence_lifetime;
-                let is_first_hand = from == Some(&presence.peer);
+                let is_first_hand = own == Some(&presence.peer);
                 let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
-                self.on_presence(presence, is_first_hand)
+                self.on_presence(presence, from, is_first_hand)
             }
             Body::Session(step) => {
                 if !self.policy.accepts_message(authentic.author(), &step) {
@@ -328,17 +339,26 @@ impl<V: Verifier> Node<V> {
                 self.on_step(authentic.with(step))
             }
             Body::Advertisement(advertisement) => {
-                let is_first_hand = from == Some(&advertisement.peer);
+                let is_first_hand = own == Some(&advertisement.peer);
                 let advertisement = self.gate.admit_advertisement(authentic, *advertisement, self.now)?;
-                self.on_advertisement(advertisement, is_first_hand)
+                self.on_advertisement(advertisement, from, is_first_hand)
             }
             Body::Request(definition) => {
                 let id = definition.id();
-                match self.open_announced(*authentic.author(), id, definition) {
-                    // A sound request of other signers is passed on.
-                    Err(Refusal::NotForMe) => Ok(()),
-                    other => other,
+                if self.is_session(&id) {
+                    // Its signers know it before; if they did not pass it on, nobody else would hear of it.
+                    if definition.creator_key() != authentic.author() {
+                        return Err(Refusal::NotTheCreator);
+                    }
+                } else {
+                    match self.open_announced(*authentic.author(), id, definition) {
+                        // A sound request of other signers is passed on.
+                        Ok(()) | Err(Refusal::NotForMe) => {}
+                        Err(refusal) => return Err(refusal),
+                    }
                 }
+                self.gate.see_request(id, channel);
+                Ok(())
             }
             Body::Resource(resource) => {
                 let resource = self.gate.admit_resource(authentic, resource, self.now)?;
@@ -353,7 +373,7 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Why a message would change nothing, whoever signed it.
-    fn is_known(&self, message: &Message) -> Option<Refusal> {
+    fn is_known(&self, message: &Message, channel: Channel) -> Option<Refusal> {
         let author = &message.unsigned.author;
         match &message.unsigned.body {
             Body::Presence(presence) => {
@@ -364,11 +384,20 @@ impl<V: Verifier> Node<V> {
             }
             Body::Request(definition) => {
                 let id = definition.id();
-                (self.sessions.get(&id).is_some() || self.sessions.is_closed(&id)).then_some(Refusal::Duplicate)
+                let is_seen = self.gate.has_seen_request(&id, channel);
+                let is_known = match definition.index_of(&self.own_key) {
+                    Some(_) => self.is_session(&id) && (is_seen || channel != Channel::Gossip),
+                    None => is_seen,
+                };
+                is_known.then_some(Refusal::Duplicate)
             }
             Body::Session(step) => self.sessions.is_closed(&step.session).then_some(Refusal::Ended),
             Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => None,
         }
+    }
+
+    fn is_session(&self, id: &SessionId) -> bool {
+        self.sessions.get(id).is_some() || self.sessions.is_closed(id)
     }
 
     fn on_step(&mut self, step: Authentic<SessionMessage>) -> Result<(), Refusal> {
@@ -395,16 +424,16 @@ impl<V: Verifier> Node<V> {
     ) -> Result<(), Refusal> {
         let lifetime = self.config.session_timeout;
         self.gate.check_definition(&creator, &id, &definition, lifetime, self.now)?;
-        if !self.sessions.has_room(&self.config.limits, Some(&creator)) {
-            return Err(Refusal::Full);
-        }
+        let from = self.acquaintance(&creator);
+        let gives_way = self.sessions.room_for_request(&self.config.limits, &creator, from)?;
         let keys = self
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
         let review = self.policy.review(&definition);
-        self.adopt(Session::announced(definition.clone(), keys, me, self.now.mono));
+        gives_way.into_iter().for_each(|id| self.give_way(id));
+        self.adopt(Session::announced(definition.clone(), keys, me, self.now.mono), from);
         self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
         self.find_request(id);
         for early in self.gate.early.take(&id) {
@@ -415,7 +444,7 @@ impl<V: Verifier> Node<V> {
         // A signer that cannot sign leaves the session to the embedder.
         let _reviewed = match review {
             Review::Ask => Ok(()),
-            Review::Approve => self.step(id, |session, context| session.join(context)),
+            Review::Approve => self.join(id),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())
@@ -430,9 +459,7 @@ impl<V: Verifier> Node<V> {
     fn create(&mut self, command: CommandId, definition: Arc<Definition>) -> Result<(), CommandError> {
         definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
         self.check_listed(&definition)?;
-        if !self.sessions.has_room(&self.config.limits, None) {
-            return Err(CommandError::TooManySessions);
-        }
+        let gives_way = self.sessions.room_for_own(&self.config.limits).ok_or(CommandError::TooManySessions)?;
         let keys = self
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
@@ -443,7 +470,8 @@ impl<V: Verifier> Node<V> {
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
         effects.insert(1, Effect::Event(Event::SessionCreated { command, session: id }));
         let definition = session.definition().clone();
-        self.adopt(session);
+        gives_way.into_iter().for_each(|id| self.give_way(id));
+        self.adopt(session, Acquaintance::CoSigner);
         self.settle(id, effects);
         if definition.is_listed {
             // Listing it can be repeated; the session is there in any case.
@@ -453,18 +481,25 @@ impl<V: Verifier> Node<V> {
     }
 
     /// Makes a session one of this node's.
-    fn adopt(&mut self, session: Session<V>) {
+    fn adopt(&mut self, session: Session<V>, from: Acquaintance) {
         let (id, definition) = (session.id(), session.definition().clone());
         self.gate.watch(id, &definition.keys);
-        self.expire_after(id, definition.expires_at);
-        self.sessions.insert(session);
+        self.timers.set(TimerReason::Expired(id), self.expiry(definition.expires_at));
+        self.sessions.insert(session, from);
     }
 
-    /// Remembers a session until its announcement has expired by anyone's clock, so that no replay opens it again.
-    fn expire_after(&mut self, id: SessionId, until: Wall) {
+    /// When an announcement has expired by anyone's clock: until then a session is remembered, so that no replay opens
+    /// it again.
+    fn expiry(&self, until: Wall) -> Mono {
         let skew = self.config.clock_skew.saturating_mul(2);
-        let at = self.now.mono.after(until.since(self.now.wall).saturating_add(skew));
-        self.timers.set(TimerReason::Expired(id), at);
+        self.now.mono.after(until.since(self.now.wall).saturating_add(skew))
+    }
+
+    fn join(&mut self, id: SessionId) -> Result<(), CommandError> {
+        if !self.sessions.may_approve(&id, &self.config.limits) {
+            return Err(CommandError::TooManySessions);
+        }
+        self.step(id, |session, context| session.join(context))
     }
 
     fn close(&mut self, id: SessionId) -> Result<(), CommandError> {
@@ -472,10 +507,7 @@ impl<V: Verifier> Node<V> {
         if !phase.has_ended() {
             self.step(id, |session, context| session.abort(context, AbortReason::Closed))?;
         }
-        // As long as its announcement could be shown again, also after a restart.
-        let until = self.sessions.get(&id).map_or(self.now.wall, |session| session.definition().expires_at);
-        self.sessions.close(&id);
-        self.forget(id, Some(Record::Closed { until }));
+        self.retire(id);
         Ok(())
     }
 
@@ -500,7 +532,9 @@ impl<V: Verifier> Node<V> {
         let event = Event::SessionClosed { session: id };
         tracing::debug!(?event, "session");
         self.outbox.push_after(barrier, Output::Event(event));
-        for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
+        for reason in
+            [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id), TimerReason::Expired(id)]
+        {
             self.timers.cancel(&reason);
         }
     }
@@ -537,13 +571,18 @@ impl<V: Verifier> Node<V> {
 
     /// Turns a session's effects into outputs and timers. This alone decides who hears them.
     fn settle(&mut self, id: SessionId, effects: Vec<Effect>) {
+        if self.sessions.approve(&id)
+            && let Some(session) = self.sessions.get(&id)
+        {
+            session.definition().keys.iter().for_each(|key| self.presences.want(key));
+        }
         let Some(session) = self.sessions.get(&id) else { return };
         let (definition, mut barrier) = (session.definition().clone(), session.barrier);
         let (signers, has_ended) = (&definition.keys, session.phase().has_ended());
         for item in effects {
             match item {
                 Effect::Record(record) => barrier = self.persist(&id, Some(Record::Session(record))),
-                Effect::Send(index, bytes) => self.send_to_signer(signers[index], bytes, barrier),
+                Effect::Send(index, bytes) => self.send_to_signer(&id, signers[index], bytes, barrier),
                 Effect::Event(event) => {
                     tracing::debug!(?event, "session");
                     self.reputations.learn(&event, signers.iter().copied().filter(|key| *key != self.own_key));
@@ -565,6 +604,7 @@ impl<V: Verifier> Node<V> {
         if has_ended && self.sessions.settle(&id) {
             self.unlist_request(&id);
             self.release_signers(&id);
+            self.make_room();
         }
     }
 

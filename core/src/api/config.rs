@@ -76,12 +76,19 @@ pub struct Quota {
 pub struct Limits {
     /// Sessions that have not ended.
     pub sessions: usize,
-    /// Announced sessions that await this node's approval, of all creators together. Part of `sessions`.
+    /// Announced sessions that await this node's approval, of all creators together; and those that ended before it,
+    /// whose end is told to whoever has missed it. Part of `sessions`, but those that this node creates or approves
+    /// come first.
     pub unapproved: usize,
-    /// The same, of one creator.
+    /// Announced sessions that await this node's approval, of one creator.
     pub unapproved_per_creator: usize,
-    /// Sessions that have ended and are remembered until they expire, so that late messages mean nothing.
+    /// Sessions that have ended and can be looked at until they expire. The oldest make room, and only their ids are
+    /// kept.
     pub ended: usize,
+    /// Ids of sessions that were closed or made room, so that late messages mean nothing.
+    pub closed: usize,
+    /// Requests for whomever whose repetition is noticed.
+    pub requests: usize,
     /// Attempts at one session.
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
@@ -109,7 +116,8 @@ pub struct Limits {
     pub graylist_at: u32,
     /// From which penalty on a peer is banned for a day, and for twice as long each further time.
     pub blacklist_at: u32,
-    /// Keys whose holders are known.
+    /// Keys whose holders are known from others; as many more that sessions want; and beside them those of connected
+    /// peers.
     pub presences: usize,
     /// Keys that one peer may hold, unless the [`Policy`](crate::Policy) gives it more.
     pub keys_per_peer: usize,
@@ -161,6 +169,8 @@ impl Default for Limits {
             unapproved: 256,
             unapproved_per_creator: 64,
             ended: 4_096,
+            closed: 65_536,
+            requests: 4_096,
             attempts: 16,
             peers: 1_024,
             neighbours: 4_096,
@@ -217,19 +227,29 @@ mod size {
     pub(super) const ANNOUNCEMENT: usize = 2_048;
     /// A signer's place in what is said in public about a request.
     pub(super) const LISTING: usize = 512;
+    /// The id of a session that was closed, or of a request.
+    pub(super) const CLOSED: usize = 100;
     /// A bucket, a lookup, a timer.
     pub(super) const SMALL: usize = 256;
 }
 
 impl Limits {
+    /// The most keys whose holders are known.
+    #[must_use]
+    pub const fn most_presences(&self) -> usize {
+        2 * self.presences + self.peers * self.keys_per_peer
+    }
+
     /// The most bytes that a node keeps, whatever arrives: the sum of all caps at their worst, with `MAX_SIGNERS`
     /// signers and `MAX_MESSAGE` bytes in every session. What the embedder has not fetched with `poll` comes on top.
     #[must_use]
     pub const fn ceiling(&self) -> usize {
         let session = size::SESSION + 3 * (MAX_MESSAGE + MAX_DETAILS);
         let live = self.sessions * (session + MAX_SIGNERS * size::LIVE_SIGNER);
-        let ended = self.ended * (session + MAX_SIGNERS * size::ENDED_SIGNER);
-        let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
+        let ended = (self.ended + self.unapproved) * (session + MAX_SIGNERS * size::ENDED_SIGNER);
+        // Its addresses, and the message that says so, which may be an advertisement.
+        let presence = 2 * MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::ANNOUNCEMENT + size::NEIGHBOUR + size::SMALL;
+        let presences = self.most_presences() * presence;
         let early = self.early * (MAX_GOSSIP + size::SMALL);
         let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
         let advertisements = self.advertisements * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::ANNOUNCEMENT);
@@ -246,7 +266,9 @@ impl Limits {
             + self.records
             + self.protocol_messages
             + 2 * self.advertisements;
+        let closed = (self.closed + self.requests) * size::CLOSED;
         live + ended
+            + closed
             + presences
             + early
             + peers

@@ -13,7 +13,7 @@ mod searches;
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use lookups::{Listed, Lookups};
-pub(crate) use presences::{InsertOutcome, Presences};
+pub(crate) use presences::{Arrival, InsertOutcome, Presences};
 pub(crate) use reputations::Reputations;
 pub(crate) use routes::Routes;
 pub(crate) use searches::{Goal, Search, Searches};

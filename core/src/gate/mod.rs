@@ -7,6 +7,7 @@
 
 mod authors;
 mod early;
+mod forwarding;
 mod neighbours;
 mod policy;
 mod quota;
@@ -20,22 +21,23 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::api::{Config, Refusal};
-use crate::base::{Bytes, Now, Wall};
+use crate::base::{Bytes, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
-    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
-    Resource, SessionId, SessionMessage,
+    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
+    ProtocolMessage, Resource, SessionId, SessionMessage,
 };
 
 pub(crate) use authors::{Authors, Claim};
 pub(crate) use early::PendingMessages;
+use forwarding::Forwarding;
 pub(crate) use neighbours::{Neighbours, Penalty};
 pub(crate) use policy::NoPolicy;
 pub use policy::{Policy, Review};
 use quota::Buckets;
 pub(crate) use records::MAX_LIFETIME;
 use records::RecordQuotas;
-use seen::ReplayCache;
+use seen::{RecentRequests, ReplayCache};
 use window::ReplayWindow;
 
 /// The ways into a node.
@@ -76,6 +78,11 @@ impl<T> Admitted<T> {
     /// The value.
     pub const fn value(&self) -> &T {
         &self.value
+    }
+
+    /// The message as it came.
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// The author and the value.
@@ -141,6 +148,8 @@ pub(crate) struct Gate {
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
+    requests: RecentRequests,
+    forwarding: Forwarding,
     kept: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
@@ -158,11 +167,28 @@ impl Gate {
             advertisements: Buckets::new(limits.advertisements),
             resources: Buckets::new(limits.resources),
             protocol_messages: ReplayCache::new(limits.protocol_messages),
+            requests: RecentRequests::new(limits.requests),
+            forwarding: Forwarding::new(limits),
             kept: RecordQuotas::new(limits),
             salt,
             announcements: Buckets::new(limits.announcers),
             config,
         }
+    }
+
+    /// Whether this neighbour's gossip is passed on, or is more than its share of what this node passes on.
+    pub(crate) fn forwards(&mut self, from: &PeerId, size: usize, now: Mono) -> bool {
+        self.forwarding.take(from, size, now)
+    }
+
+    /// Whether this request has been seen, whoever it is for; by gossip, if it is gossip now.
+    pub(crate) fn has_seen_request(&self, id: &SessionId, channel: Channel) -> bool {
+        self.requests.contains(id, channel == Channel::Gossip)
+    }
+
+    /// A sound request has come by this channel.
+    pub(crate) fn see_request(&mut self, id: SessionId, channel: Channel) {
+        self.requests.insert(id, channel == Channel::Gossip);
     }
 
     /// From now on the messages of this session are checked for replay.

@@ -46,7 +46,7 @@ impl<V: Verifier> Node<V> {
         for (from, channel, bytes) in &messages {
             if self.gate.neighbours.affords(from, messages.len(), size, now)
                 && let Ok(message) = self.gate.decode(*channel, (*bytes).clone())
-                && self.is_known(&message).is_none()
+                && self.is_known(&message, *channel).is_none()
             {
                 claims.push(message.claim());
             }

@@ -15,7 +15,7 @@ use crate::crypto::{Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
-use crate::session::{Session, Sessions};
+use crate::session::{Acquaintance, Session, Sessions};
 use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
@@ -81,7 +81,7 @@ impl<V: Verifier> Node<V> {
             gate: Gate::new(config.clone(), own_key, salt),
             authors: Authors::new(limits.prepared_keys),
             policy: Box::new(NoPolicy),
-            presences: Presences::new(limits.presences),
+            presences: Presences::new(limits.presences, salt),
             own_key,
             own_peer: peer,
             signer,
@@ -121,8 +121,7 @@ impl<V: Verifier> Node<V> {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
                 Remembered::Session(id, record) => node.resume(id, *record)?,
                 Remembered::Closed(id, until) => {
-                    node.sessions.close(&id);
-                    node.expire_after(id, until);
+                    node.keep_id(id, until);
                 }
                 Remembered::Offer(offer) => {
                     node.advertised.clone_from(&offer.types);
@@ -131,6 +130,7 @@ impl<V: Verifier> Node<V> {
                 }
             }
         }
+        node.make_room();
         Ok(node)
     }
 
@@ -148,7 +148,7 @@ impl<V: Verifier> Node<V> {
         let (session, effects) = self.in_context(|context| Session::resume(context, record, keys, me));
         let definition = session.definition().clone();
         let is_listed = definition.is_listed && !session.phase().has_ended() && me == usize::from(definition.creator);
-        self.adopt(session);
+        self.adopt(session, Acquaintance::Stranger);
         self.settle(id, effects);
         if is_listed {
             let _listed = self.list_request(&definition);

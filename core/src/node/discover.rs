@@ -297,11 +297,12 @@ impl<V: Verifier> Node<V> {
     pub(super) fn on_advertisement(
         &mut self,
         advertisement: Admitted<Advertisement>,
+        carrier: Option<&PeerId>,
         is_first_hand: bool,
     ) -> Result<(), Refusal> {
         let key = *advertisement.author();
         // It says where its signer is, too; that may be old news.
-        let _known = self.on_presence(advertisement.presence(), is_first_hand);
+        let _known = self.on_presence(advertisement.presence(), carrier, is_first_hand);
         let advertisement = advertisement.into_parts().1;
         match self.advertisements.insert(key, &key, advertisement.clone(), self.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
@@ -424,7 +425,7 @@ impl<V: Verifier> Node<V> {
             return Err(Refusal::NotAsListed);
         }
         // Whoever stores a record need not have checked it: nobody is charged for it.
-        self.on_message(message, None)
+        self.on_message(message, Channel::Record, None)
     }
 
     /// A directory says who announces what: each entry is verified, and then what it points to.

@@ -8,7 +8,7 @@ use super::Node;
 use crate::api::{Event, Output, RecordSequence, Refusal, TimerReason, Topic};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{PublicKey, Verifier};
-use crate::discovery::InsertOutcome;
+use crate::discovery::{Arrival, InsertOutcome};
 use crate::gate::Admitted;
 use crate::session::Reach;
 use crate::wire::{Address, Body, MAX_ADDRESSES, PRESENCE_TOPIC, PeerId, Presence, RecordKey, SessionId, seal};
@@ -29,6 +29,8 @@ impl<V: Verifier> Node<V> {
             return;
         }
         self.show_presence(peer);
+        let most = self.policy.keys_per_peer(&peer, self.config.limits.keys_per_peer);
+        self.presences.on_connected(&peer, most);
         let keys: Vec<PublicKey> = self.presences.keys_of(&peer).copied().collect();
         keys.into_iter().for_each(|key| self.on_signer_connected(key, peer));
     }
@@ -41,14 +43,27 @@ impl<V: Verifier> Node<V> {
                 self.outbox.push(Output::Event(Event::SignerDisconnected { key, peer }));
                 self.show_signer(key, peer, false);
             }
+            let Self { presences, sessions, now, .. } = self;
+            presences.on_disconnected(&peer, |key| sessions.live_with(key).next().is_some(), now.wall);
         }
     }
 
-    pub(super) fn on_presence(&mut self, presence: Admitted<Presence>, is_first_hand: bool) -> Result<(), Refusal> {
+    pub(super) fn on_presence(
+        &mut self,
+        presence: Admitted<Presence>,
+        carrier: Option<&PeerId>,
+        is_first_hand: bool,
+    ) -> Result<(), Refusal> {
         let (key, peer) = (*presence.author(), presence.value().peer);
         let before = self.peer_of(&key).filter(|peer| self.connected.contains(peer));
         let keys = self.policy.keys_per_peer(&peer, self.config.limits.keys_per_peer);
-        match self.presences.insert(presence, is_first_hand, keys, self.now.wall) {
+        let arrival = Arrival {
+            carrier: carrier.copied(),
+            is_first_hand: is_first_hand && self.connected.contains(&peer),
+            is_wanted: self.sessions.live_with(&key).next().is_some(),
+            keys,
+        };
+        match self.presences.insert(presence, arrival, self.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::New | InsertOutcome::Renewed => {}
@@ -103,9 +118,11 @@ impl<V: Verifier> Node<V> {
 
     /// Sends a session's message to a signer once that record is durable, or sets out to find the signer: what it misses
     /// is sent again when it comes within reach.
-    pub(super) fn send_to_signer(&mut self, key: PublicKey, bytes: Bytes, after: RecordSequence) {
+    pub(super) fn send_to_signer(&mut self, id: &SessionId, key: PublicKey, bytes: Bytes, after: RecordSequence) {
         match self.peer_of(&key) {
             Some(to) if self.connected.contains(&to) => self.outbox.push_after(after, Output::Send { to, bytes }),
+            // Whoever asks for a signature does not choose whom this node calls.
+            _ if !self.sessions.is_approved(id) => {}
             Some(_) => self.dial(&key),
             None => self.look_up(key),
         }
@@ -146,6 +163,7 @@ impl<V: Verifier> Node<V> {
                 && self.sessions.live_with(key).next().is_none()
             {
                 self.outbox.push(Output::Release(presence.peer));
+                self.presences.release(key, self.now.wall);
             }
         }
     }

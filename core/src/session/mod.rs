@@ -2,11 +2,12 @@
 //!
 //! Reading order: `attempt` holds what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
 //! and partial signatures to a signature, `ending` knows how a session ends and whose turn it is to broadcast, `resync`
-//! lets signers who missed something catch up, `sessions` is the table of all of them.
+//! lets signers who missed something catch up, `sessions` is the table of all of them, `closed` what is left of them.
 //!
 //! A machine never touches the network, the journal or the embedder: it returns [`Effect`], and `Node` routes them.
 
 mod attempt;
+mod closed;
 mod ending;
 mod fingerprint;
 mod machine;
@@ -25,7 +26,7 @@ use crate::journal::SessionRecord;
 
 pub(crate) use attempt::nonces_hash;
 pub(crate) use machine::Session;
-pub(crate) use sessions::Sessions;
+pub(crate) use sessions::{Acquaintance, Sessions};
 
 /// What a session wants to happen, in order. Sends and events after a record wait until it is durable.
 #[derive(Debug)]

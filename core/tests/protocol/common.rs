@@ -102,14 +102,19 @@ impl TestNode {
     }
 
     pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        let secret = SecretKey::from_bytes(&[NODE; 32]).expect("a small number is a key");
+        Self::of(NODE, config, records, life)
+    }
+
+    /// A node with the key and peer of this number.
+    pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
+        let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
         let boot = Boot {
             signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
-            peer: PeerId::from_bytes(&[NODE]).expect("one byte names a peer"),
+            peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
             records: records.clone(),
         };
         let mut node = Self {

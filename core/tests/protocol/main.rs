@@ -12,4 +12,6 @@ mod lifecycle;
 mod limits;
 mod protocols;
 mod records;
+mod relay;
+mod strangers;
 mod threats;

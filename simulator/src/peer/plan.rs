@@ -48,7 +48,8 @@ impl Plan {
     pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
         let mut config = Config::new(Network::Regtest);
         if let Some(limit) = schedule.sessions_limit {
-            (config.limits.sessions, config.limits.ended) = (limit as usize, limit as usize);
+            let limits = &mut config.limits;
+            (limits.sessions, limits.ended, limits.unapproved) = (limit as usize, limit as usize, limit as usize);
         }
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
         let mut copies = BTreeSet::new();
@@ -130,7 +131,8 @@ impl Plan {
         let mut config = self.config.clone();
         if hoards {
             let limits = &mut Arc::make_mut(&mut config).limits;
-            (limits.sessions, limits.ended) = (4 * limits.sessions, 4 * limits.ended);
+            (limits.sessions, limits.ended, limits.unapproved) =
+                (4 * limits.sessions, 4 * limits.ended, 4 * limits.unapproved);
         }
         config
     }

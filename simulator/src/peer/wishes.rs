@@ -214,7 +214,10 @@ impl<C: Crypto> Peer<C> {
         let Some(node) = &self.node else { return };
         let (view, limits) = (node.view(), &self.plan.limits);
         let (sessions, signers) = (view.sessions().len(), view.signers().len());
-        if sessions > limits.sessions + limits.ended || signers > limits.presences || view.held() > self.plan.held {
+        if sessions > limits.sessions + limits.ended + limits.unapproved
+            || signers > limits.most_presences()
+            || view.held() > self.plan.held
+        {
             let what = format!("{sessions} sessions, {signers} presences, {} outputs held", view.held());
             context.note(Note::Trouble(Trouble::Limits, what));
         }
