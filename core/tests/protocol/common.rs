@@ -111,11 +111,11 @@ impl TestNode {
     }
 
     pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        Self::numbered(NODE, config, records, life)
+        Self::of(NODE, config, records, life)
     }
 
-    /// The same with another key.
-    pub(crate) fn numbered(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
+    /// A node with the key and peer of this number.
+    pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
         let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");

@@ -105,7 +105,8 @@ fn requests_of_others_are_passed_on_and_not_kept() {
     assert!(node.node.view().sessions().next().is_none());
     // Somebody else cannot ask in her name.
     let mut mallory = ScriptedPeer::new(66);
-    let bytes = mallory.say_body(Body::Request(definition.into()));
+    let other = Definition { nonce: [4; 32], ..definition };
+    let bytes = mallory.say_body(Body::Request(other.into()));
     node.refuses(Refusal::NotTheCreator, |node| hear_gossip(node, alice.peer, bytes));
 }
 

@@ -134,7 +134,7 @@ fn address(number: u8) -> Input {
 fn addresses_that_change_all_the_time_stay_within_the_quota_of_others() {
     // The witness hears the node by gossip.
     let (mut node, neighbour) = (TestNode::new(), ScriptedPeer::new(9));
-    let mut witness = TestNode::numbered(0x55, Config::new(Network::Regtest), Vec::new(), 2);
+    let mut witness = TestNode::of(0x55, Config::new(Network::Regtest), Vec::new(), 2);
     node.input(Input::RoutingTable(1));
     for number in 1..=12 {
         node.input(address(number));

@@ -240,8 +240,8 @@ impl<C: Crypto> Peer<C> {
         let Some(node) = &self.node else { return };
         let (view, limits) = (node.view(), &self.environment.limits);
         let (sessions, signers) = (view.sessions().len(), view.signers().len());
-        if sessions > limits.sessions + limits.ended
-            || signers > limits.presences
+        if sessions > limits.sessions + limits.ended + limits.unapproved
+            || signers > limits.most_presences()
             || view.held() > self.environment.held
         {
             let what = format!("{sessions} sessions, {signers} presences, {} outputs held", view.held());
