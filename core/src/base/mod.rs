@@ -1,6 +1,8 @@
-//! What every other module stands on: time, timers, the outbox, entropy, maps with few entries, a clean stack.
+//! What every other module stands on: time, timers, the outbox, entropy, maps with few entries, tables without an order, a
+//! clean stack.
 
 mod entropy;
+mod hashed;
 mod map;
 mod outbox;
 mod scrub;
@@ -14,6 +16,7 @@ pub use entropy::{Entropy, EntropyError};
 pub use scrub::scrubbed;
 pub use time::{Mono, Now, Wall};
 
+pub(crate) use hashed::{HashKey, HashedMap, HashedSet};
 pub(crate) use map::Map;
 pub(crate) use outbox::Outbox;
 pub(crate) use timers::Timers;

@@ -20,7 +20,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::api::{Config, Refusal};
-use crate::base::{Bytes, Now, Wall};
+use crate::base::{Bytes, HashKey, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
     Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
@@ -147,20 +147,20 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32]) -> Self {
+    pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32], hash_key: HashKey) -> Self {
         let limits = &config.limits;
         Self {
             own_key,
             windows: BTreeMap::new(),
             early: PendingMessages::new(limits),
-            neighbours: Neighbours::new(config.clone()),
-            presences: Buckets::new(limits.presences),
-            advertisements: Buckets::new(limits.advertisements),
-            resources: Buckets::new(limits.resources),
-            protocol_messages: ReplayCache::new(limits.protocol_messages),
-            kept: RecordQuotas::new(limits),
+            neighbours: Neighbours::new(config.clone(), hash_key),
+            presences: Buckets::new(limits.presences, hash_key),
+            advertisements: Buckets::new(limits.advertisements, hash_key),
+            resources: Buckets::new(limits.resources, hash_key),
+            protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
+            kept: RecordQuotas::new(limits, hash_key),
             salt,
-            announcements: Buckets::new(limits.announcers),
+            announcements: Buckets::new(limits.announcers, hash_key),
             config,
         }
     }

@@ -12,7 +12,7 @@ use core::time::Duration;
 use super::Channel;
 use super::quota::Bucket;
 use crate::api::{Config, Refusal, Standing};
-use crate::base::{Map, Mono};
+use crate::base::{HashKey, HashedMap, Mono};
 use crate::wire::PeerId;
 
 const GRAYLIST_FOR: Duration = Duration::from_secs(60 * 60);
@@ -62,15 +62,16 @@ impl Neighbour {
 /// All neighbours.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
-    by_peer: Map<PeerId, Neighbour>,
+    by_peer: HashedMap<PeerId, Neighbour>,
     all_messages: Bucket,
     all_bytes: Bucket,
     config: Arc<Config>,
 }
 
 impl Neighbours {
-    pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { by_peer: Map::new(), all_messages: Bucket::default(), all_bytes: Bucket::default(), config }
+    pub(super) fn new(config: Arc<Config>, hash_key: HashKey) -> Self {
+        let by_peer = HashedMap::new(hash_key);
+        Self { by_peer, all_messages: Bucket::default(), all_bytes: Bucket::default(), config }
     }
 
     /// Lets a message of this size in, or says why not. Nothing of the message has been looked at.
@@ -152,18 +153,18 @@ impl Neighbours {
 
     /// How many peers stand like this.
     pub(crate) fn count(&self, standing: Standing) -> usize {
-        self.by_peer.values().filter(|neighbour| neighbour.standing == standing).count()
+        self.by_peer.count(|_, neighbour| neighbour.standing == standing)
     }
 }
 
 /// A peer's account, if there is one or room for one among so many.
 fn account<'a>(
-    by_peer: &'a mut Map<PeerId, Neighbour>,
+    by_peer: &'a mut HashedMap<PeerId, Neighbour>,
     capacity: usize,
     peer: &PeerId,
     now: Mono,
 ) -> Option<&'a mut Neighbour> {
-    if by_peer.len() >= capacity && !by_peer.contains_key(peer) {
+    if by_peer.len() >= capacity && !by_peer.contains(peer) {
         by_peer.retain(|_, neighbour| {
             neighbour.refresh(now);
             !neighbour.is_forgettable()

@@ -1,10 +1,11 @@
 //! How much of something is allowed over time: token buckets, one integer each (the generic cell rate algorithm of
 //! ITU-T I.371), and bounded tables of them.
 
+use core::hash::Hash;
 use core::time::Duration;
 
 use crate::api::Quota;
-use crate::base::{Map, Mono};
+use crate::base::{HashKey, HashedMap, Mono};
 
 /// How full one bucket is: at this time it would be full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,30 +30,30 @@ impl Bucket {
     }
 }
 
-/// A bucket for each key. A full bucket says nothing and is not kept.
+/// A bucket for each key. A full bucket says nothing and is not kept; at the cap the one that is nearest to full makes room,
+/// so that many keys that take little keep nobody out.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
-    by_key: Map<K, Bucket>,
+    by_key: HashedMap<K, Bucket>,
     capacity: usize,
 }
 
-impl<K: Ord> Buckets<K> {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_key: Map::new(), capacity }
+impl<K: Hash + Ord + Copy> Buckets<K> {
+    pub(super) const fn new(capacity: usize, hash_key: HashKey) -> Self {
+        Self { by_key: HashedMap::new(hash_key), capacity }
     }
 
-    /// Takes tokens from the key's bucket. Refused as well when there is no room for another bucket.
+    /// Takes tokens from the key's bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        self.has_room(&key, now) && self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
-    }
-
-    /// Whether the key has a bucket, or there is room for one.
-    pub(super) fn has_room(&mut self, key: &K, now: Mono) -> bool {
-        if !self.by_key.contains_key(key) && self.by_key.len() >= self.capacity {
+        if !self.by_key.contains(&key) && self.by_key.len() >= self.capacity {
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            return self.by_key.len() < self.capacity;
+            if self.by_key.len() >= self.capacity
+                && let Some(fullest) = self.by_key.lowest(|_, bucket| Some(bucket.full_at)).copied()
+            {
+                self.by_key.remove(&fullest);
+            }
         }
-        true
+        self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
     }
 }
 
@@ -88,12 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_forgets_full_buckets_and_refuses_at_its_cap() {
-        let mut buckets = Buckets::new(2);
+    fn the_table_forgets_full_buckets_and_at_its_cap_the_fullest() {
+        let mut buckets = Buckets::new(2, HashKey::from_bytes([1; 32]));
         assert!(buckets.take('a', QUOTA, 3, at(0)) && buckets.take('b', QUOTA, 1, at(0)));
-        assert!(!buckets.take('c', QUOTA, 1, at(0)), "no room");
-        assert!(buckets.take('c', QUOTA, 1, at(2)), "b is full again");
-        assert!(!buckets.take('a', QUOTA, 3, at(2)), "a is not");
+        assert!(buckets.take('c', QUOTA, 2, at(0)), "b makes room");
+        assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 2, at(0)), "both are still known");
+        assert!(buckets.take('b', QUOTA, 1, at(2)) && !buckets.take('a', QUOTA, 3, at(2)), "c is full again, a is not");
+        assert_eq!(buckets.by_key.len(), 2);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use core::time::Duration;
 use super::quota::Buckets;
 use super::{Channel, Gate};
 use crate::api::{Limits, Quota, Refusal};
-use crate::base::{Bytes, Map, Mono, Now, Wall};
+use crate::base::{Bytes, HashKey, Map, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{Body, Entry, Label, MergeSet, Message, PeerId, RecordKey};
 
@@ -34,23 +34,20 @@ pub(super) struct RecordQuotas {
 }
 
 impl RecordQuotas {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) const fn new(limits: &Limits, hash_key: HashKey) -> Self {
         Self {
             by_author: Map::new(),
             count: 0,
             capacity: limits.records,
             per_author: limits.resources_per_author,
             per_kind: limits.resources_per_kind,
-            by_peer: Buckets::new(limits.neighbours),
+            by_peer: Buckets::new(limits.neighbours, hash_key),
             per_peer: limits.records_per_peer,
         }
     }
 
     /// Takes so many new records from a peer, or none.
     fn charge(&mut self, peer: &PeerId, records: usize, now: Mono) -> Result<(), Refusal> {
-        if !self.by_peer.has_room(peer, now) {
-            return Err(Refusal::Full);
-        }
         if self.by_peer.take(*peer, self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
     }
 

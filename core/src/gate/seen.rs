@@ -1,22 +1,23 @@
 //! Messages that are taken once: their digests, for as long as they could be shown again. Driven by the gate.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BinaryHeap;
+use core::cmp::Reverse;
 
 use crate::api::Refusal;
-use crate::base::Wall;
+use crate::base::{HashKey, HashedSet, Wall};
 use crate::crypto::sha256;
 
 /// Digests with the time after which their messages are no longer fresh, bounded in number.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
-    digests: BTreeSet<[u8; 32]>,
-    by_time: BTreeSet<(Wall, [u8; 32])>,
+    digests: HashedSet<[u8; 32]>,
+    by_time: BinaryHeap<Reverse<(Wall, [u8; 32])>>,
     capacity: usize,
 }
 
 impl ReplayCache {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { digests: BTreeSet::new(), by_time: BTreeSet::new(), capacity }
+    pub(super) const fn new(capacity: usize, hash_key: HashKey) -> Self {
+        Self { digests: HashedSet::new(hash_key), by_time: BinaryHeap::new(), capacity }
     }
 
     /// Takes a message that is fresh until then, the first time. Refused too when there is no room to remember it: what
@@ -26,15 +27,16 @@ impl ReplayCache {
         if self.digests.contains(&digest) {
             return Err(Refusal::Duplicate);
         }
-        while let Some((time, digest)) = self.by_time.first().copied().filter(|(time, _)| *time < now) {
-            self.by_time.remove(&(time, digest));
-            self.digests.remove(&digest);
+        while self.by_time.peek().is_some_and(|Reverse((time, _))| *time < now) {
+            if let Some(Reverse((_, digest))) = self.by_time.pop() {
+                self.digests.remove(&digest);
+            }
         }
         if self.digests.len() >= self.capacity {
             return Err(Refusal::Full);
         }
         self.digests.insert(digest);
-        self.by_time.insert((until, digest));
+        self.by_time.push(Reverse((until, digest)));
         Ok(())
     }
 }
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {
         let at = Wall::from_millis;
-        let mut seen = ReplayCache::new(2);
+        let mut seen = ReplayCache::new(2, HashKey::from_bytes([1; 32]));
         assert_eq!(seen.take(b"a", at(10), at(0)), Ok(()));
         assert_eq!(seen.take(b"a", at(10), at(10)), Err(Refusal::Duplicate));
         assert_eq!(seen.take(b"b", at(20), at(0)), Ok(()));

@@ -10,7 +10,7 @@ use super::Node;
 use super::protocols::Protocols;
 use super::reach::SETTLE_ADDRESSES;
 use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
-use crate::base::{Entropy, Map, Now, Outbox, Timers, Wall};
+use crate::base::{Entropy, HashKey, Map, Now, Outbox, Timers, Wall};
 use crate::crypto::{Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
 use crate::gate::{Authors, Gate, NoPolicy};
@@ -77,8 +77,9 @@ impl<V: Verifier> Node<V> {
         let own_key = signer.public_key();
         let limits = &config.limits;
         let salt = entropy.stream("ranks").bytes32();
+        let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let mut node = Self {
-            gate: Gate::new(config.clone(), own_key, salt),
+            gate: Gate::new(config.clone(), own_key, salt, hash_key),
             authors: Authors::new(limits.prepared_keys),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences),
