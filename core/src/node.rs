@@ -19,12 +19,12 @@ use core::time::Duration;
 
 use crate::api::{
     Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, NewSession, Output,
-    RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
+    RecordSequence, Refusal, RefusalCounts, Standing, TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
-use crate::gate::{Authentic, Authors, Channel, Gate, Penalty, Policy, Review};
+use crate::gate::{Authentic, Authors, Channel, Gate, Hearing, Penalty, Policy, Review};
 use crate::journal::Record;
 use crate::session::{Context, Effect, Session, SessionTimer, Sessions};
 use crate::wire::{
@@ -113,6 +113,7 @@ impl<V: Verifier> Node<V> {
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
             Input::Tick => {}
         }
+        self.end_standings();
     }
 
     /// Takes a wish of the embedder. The effect comes back as events, the one that answers a creation with the
@@ -165,6 +166,7 @@ impl<V: Verifier> Node<V> {
             | Command::AnnounceResource { .. }
             | Command::FindResources(_) => self.discover(id, command)?,
         }
+        self.end_standings();
         self.commands += 1;
         Ok(id)
     }
@@ -214,6 +216,7 @@ impl<V: Verifier> Node<V> {
                     let _gone = self.run(session, |session, context| session.on_turn(context));
                 }
                 TimerReason::Expired(session) => self.expire(session),
+                TimerReason::Standing => self.end_standings(),
             }
         }
     }
@@ -254,6 +257,22 @@ impl<V: Verifier> Node<V> {
         }
     }
 
+    /// Says of whom nothing is held any more that it is listened to again.
+    fn end_standings(&mut self) {
+        while let Some((peer, standing)) = self.gate.neighbours.pop_ended(self.now.mono) {
+            if standing == Standing::Blacklisted {
+                self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
+                self.outbox.push(Output::Unban(peer));
+            } else {
+                self.outbox.push(Output::Event(Event::PeerUngraylisted { peer }));
+            }
+        }
+        match self.gate.neighbours.next_end() {
+            Some(at) => self.timers.set(TimerReason::Standing, at),
+            None => self.timers.cancel(&TimerReason::Standing),
+        }
+    }
+
     fn ban(&mut self, peer: PeerId) -> Result<(), CommandError> {
         if !self.gate.neighbours.ban(&peer, self.now.mono) {
             return Err(CommandError::TooManyPeers);
@@ -290,11 +309,15 @@ impl<V: Verifier> Node<V> {
 
     /// The one way in for a peer's bytes, whatever channel they came by.
     fn receive(&mut self, from: &PeerId, channel: Channel, bytes: Bytes) -> Result<Message, Refusal> {
-        self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
+        let hearing = self.gate.neighbours.charge(from, channel, bytes.len(), self.now.mono)?;
         if !self.policy.permits(from) {
             return Err(Refusal::Policy);
         }
-        self.gate.decode(channel, bytes)
+        let message = self.gate.decode(channel, bytes);
+        match hearing {
+            Hearing::Full => message,
+            Hearing::Sample => Err(self.gate.inspect(&self.verifier, &mut self.authors, message)),
+        }
     }
 
     /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.

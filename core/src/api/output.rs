@@ -111,7 +111,8 @@ pub enum Output {
     },
     /// No session needs this peer any more: the connection may be pruned.
     Release(PeerId),
-    /// Close all connections to this peer and accept none, until it is unbanned.
+    /// Close all connections to this peer and accept none, until [`Unban`](Self::Unban), which comes by itself when the ban
+    /// has an end.
     Ban(PeerId),
     /// Accept connections to this peer again.
     Unban(PeerId),
@@ -188,4 +189,6 @@ pub enum TimerReason {
     Turn(SessionId),
     /// A session's time is over.
     Expired(SessionId),
+    /// A peer's time on the graylist or blacklist is over.
+    Standing,
 }

@@ -4,11 +4,11 @@
 //! boot's entropy, so that nobody outside can choose names that collide. Invariant: nothing that a table does shows the
 //! order of its entries, which the key decides. It cannot be iterated over, closures see one entry at a time and keep
 //! nothing, and what has to go is chosen by a total order. Without entries it takes no memory.
+#![expect(clippy::disallowed_types, reason = "seeded, and behind a type that never shows its order")]
 
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
-#[expect(clippy::disallowed_types, reason = "seeded, and behind a type that never shows its order")]
 use hashbrown::{HashMap as Table, hash_map::Entry};
 use siphasher::sip::SipHasher13;
 

@@ -29,7 +29,7 @@ use crate::wire::{
 
 pub(crate) use authors::{Authors, Claim};
 pub(crate) use early::PendingMessages;
-pub(crate) use neighbours::{Neighbours, Penalty};
+pub(crate) use neighbours::{Hearing, Neighbours, Penalty};
 pub(crate) use policy::NoPolicy;
 pub use policy::{Policy, Review};
 use quota::Buckets;

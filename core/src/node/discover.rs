@@ -17,7 +17,7 @@ use crate::api::{
 use crate::base::{Bytes, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::discovery::{Goal, InsertOutcome, Listed, Search};
-use crate::gate::{Admitted, Channel, MAX_LIFETIME};
+use crate::gate::{Admitted, Channel, Hearing, MAX_LIFETIME};
 use crate::journal::{self, Record};
 use crate::wire::{
     Advertisement, Body, Data, Definition, Label, List, Listing, MAX_GOSSIP, MergeSet, Message, Offer, PRESENCE_TOPIC,
@@ -353,8 +353,10 @@ impl<V: Verifier> Node<V> {
     /// A peer asks for a record to be stored. Nobody is blamed for one that is not.
     pub(super) fn on_offered(&mut self, from: &PeerId, id: PutId, key: &str, bytes: Bytes, stored: Option<Bytes>) {
         let charged = self.gate.neighbours.charge(from, Channel::Record, bytes.len(), self.now.mono);
-        let judged =
-            charged.and_then(|()| self.gate.validate_put(&self.verifier, from, (key, bytes, stored), self.now));
+        let judged = charged.and_then(|hearing| match hearing {
+            Hearing::Full => self.gate.validate_put(&self.verifier, from, (key, bytes, stored), self.now),
+            Hearing::Sample => Err(Refusal::Graylisted),
+        });
         match judged {
             Ok((value, lifetime)) => self.outbox.push(Output::AcceptRecord { id, value, lifetime }),
             Err(refusal) => {
