@@ -95,7 +95,7 @@ impl<V: Verifier> Node<V> {
         match input {
             Input::Received { from, bytes } => {
                 let message = self.receive(&from, Channel::Direct, bytes);
-                let result = message.and_then(|message| self.on_message(message, Some(&from)));
+                let result = message.and_then(|message| self.on_message(message, Some((&from, Channel::Direct))));
                 self.penalize(&from, result);
             }
             Input::Gossip { from, id, bytes } => self.on_gossip(&from, id, bytes),
@@ -294,7 +294,7 @@ impl<V: Verifier> Node<V> {
     fn on_gossip(&mut self, from: &PeerId, id: GossipId, bytes: Bytes) {
         let message = self.receive(from, Channel::Gossip, bytes.clone());
         let author = message.as_ref().ok().map(|message| message.unsigned.author);
-        let result = message.and_then(|message| self.on_message(message, None));
+        let result = message.and_then(|message| self.on_message(message, Some((from, Channel::Gossip))));
         let is_first = author.is_some_and(|author| self.presences.is_first_gossip(&author, &bytes, self.now.wall));
         let verdict = match result {
             Ok(()) => Verdict::Accept,
@@ -321,7 +321,10 @@ impl<V: Verifier> Node<V> {
     }
 
     /// What has been decoded; `from` is the peer at the other end of the connection, if it came by one.
-    fn on_message(&mut self, message: Message, from: Option<&PeerId>) -> Result<(), Refusal> {
+    fn on_message(&mut self, message: Message, from: Option<(&PeerId, Channel)>) -> Result<(), Refusal> {
+        let brought_by =
+            from.filter(|(peer, channel)| is_own(&message.unsigned.body, peer, *channel)).map(|(peer, _)| *peer);
+        let from = from.filter(|(_, channel)| *channel == Channel::Direct).map(|(peer, _)| peer);
         if let Some(refusal) = self.is_known(&message) {
             if let Body::Presence(presence) = &message.unsigned.body
                 && from == Some(&presence.peer)
@@ -337,11 +340,20 @@ impl<V: Verifier> Node<V> {
         {
             return Err(Refusal::Policy);
         }
+        if let Some((peer, (_, until))) = brought_by.zip(body.dates()) {
+            let keys = self.policy.keys_per_peer(&peer, self.config.limits.keys_per_peer);
+            self.gate.charge_announcement(&peer, (*authentic.author(), until), keys, self.now)?;
+        }
+        // Whoever brings an announcement itself knows how many there were.
+        let excess = |refusal| match refusal {
+            Refusal::AuthorQuota if brought_by.is_some() => Refusal::PeerQuota,
+            other => other,
+        };
         match body {
             Body::Presence(presence) => {
                 let lifetime = self.config.presence_lifetime;
                 let is_first_hand = from == Some(&presence.peer);
-                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now)?;
+                let presence = self.gate.admit_presence(authentic, presence, lifetime, self.now).map_err(excess)?;
                 self.on_presence(presence, is_first_hand)
             }
             Body::Session(step) => {
@@ -352,7 +364,8 @@ impl<V: Verifier> Node<V> {
             }
             Body::Advertisement(advertisement) => {
                 let is_first_hand = from == Some(&advertisement.peer);
-                let advertisement = self.gate.admit_advertisement(authentic, *advertisement, self.now)?;
+                let advertisement =
+                    self.gate.admit_advertisement(authentic, *advertisement, self.now).map_err(excess)?;
                 self.on_advertisement(advertisement, is_first_hand)
             }
             Body::Request(definition) => {
@@ -364,7 +377,7 @@ impl<V: Verifier> Node<V> {
                 }
             }
             Body::Resource(resource) => {
-                let resource = self.gate.admit_resource(authentic, resource, self.now)?;
+                let resource = self.gate.admit_resource(authentic, resource, self.now).map_err(excess)?;
                 self.on_resource(resource)
             }
             Body::Protocol(message) => {
@@ -605,4 +618,14 @@ impl<V: Verifier> Node<V> {
             None => self.timers.cancel(&TimerReason::PendingMessages),
         }
     }
+}
+
+/// Whether a peer hands over an announcement itself: directly, or by gossip one that names it. Anything else it passes on.
+fn is_own(announcement: &Body, peer: &PeerId, channel: Channel) -> bool {
+    let named = match announcement {
+        Body::Presence(presence) => Some(&presence.peer),
+        Body::Advertisement(advertisement) => Some(&advertisement.peer),
+        _ => None,
+    };
+    channel == Channel::Direct || named == Some(peer)
 }

@@ -5,6 +5,7 @@
 //!
 //! Driven by `Node` alone.
 
+mod announcers;
 mod authors;
 mod early;
 mod neighbours;
@@ -27,6 +28,7 @@ use crate::wire::{
     Resource, SessionId, SessionMessage,
 };
 
+use announcers::Announcers;
 pub(crate) use authors::{Authors, Claim};
 pub(crate) use early::PendingMessages;
 pub(crate) use neighbours::{Hearing, Neighbours, Penalty};
@@ -141,6 +143,7 @@ pub(crate) struct Gate {
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
+    announcers: Announcers,
     kept: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
@@ -158,6 +161,7 @@ impl Gate {
             advertisements: Buckets::new(limits.advertisements, hash_key),
             resources: Buckets::new(limits.resources, hash_key),
             protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
+            announcers: Announcers::new(limits, hash_key),
             kept: RecordQuotas::new(limits, hash_key),
             salt,
             announcements: Buckets::new(limits.announcers, hash_key),

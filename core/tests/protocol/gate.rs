@@ -231,7 +231,8 @@ fn a_key_that_announces_itself_all_the_time_is_heard_now_and_then() {
         node.hear(&alice, bytes);
     }
     let bytes = alice.presence(alice.peer, WALL + 5);
-    node.refuses(Refusal::AuthorQuota, |node| node.hear(&alice, bytes));
+    node.refuses(Refusal::PeerQuota, |node| node.hear(&alice, bytes));
+    assert_eq!(node.node.view().standing(&alice.peer), (Standing::Good, 5), "it knew how many there were");
     node.wait(60_000);
     let before = node.node.view().refusals().total();
     let bytes = alice.presence(alice.peer, WALL + 60_000);
@@ -288,15 +289,17 @@ fn claims_about_somebody_else_s_peer_do_not_keep_its_own_keys_out() {
     let mut node = TestNode::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
     let mut alice = ScriptedPeer::new(1);
     let (mut first, mut second, mut third) = (ScriptedPeer::new(2), ScriptedPeer::new(3), ScriptedPeer::new(4));
-    let courier = PeerId::from_bytes(b"courier").unwrap();
+    let couriers = [b"one courier", b"two courier"].map(|name| PeerId::from_bytes(name).unwrap());
     for mallory in [&mut first, &mut second] {
         let bytes = mallory.presence(alice.peer, WALL);
-        node.input(Input::Received { from: courier, bytes });
+        node.input(Input::Received { from: couriers[0], bytes });
     }
-    node.refuses(Refusal::Full, |node| {
-        let bytes = third.presence(alice.peer, WALL);
-        node.input(Input::Received { from: courier, bytes });
-    });
+    for (courier, refusal) in couriers.into_iter().zip([Refusal::PeerQuota, Refusal::Full]) {
+        node.refuses(refusal, |node| {
+            let bytes = third.presence(alice.peer, WALL);
+            node.input(Input::Received { from: courier, bytes });
+        });
+    }
     node.meet(&mut alice);
     let holds =
         |node: &TestNode, key| node.node.view().signers().any(|(known, peer, _)| (known, peer) == (key, alice.peer));
@@ -411,7 +414,7 @@ fn a_peer_of_a_higher_tier_holds_more_keys() {
         for number in 0..=most {
             let bytes = ScriptedPeer::new(10 * most + number).presence(peer, WALL);
             let receive = |node: &mut TestNode| node.input(Input::Received { from: peer, bytes });
-            if number < most { receive(&mut node) } else { node.refuses(Refusal::Full, receive) }
+            if number < most { receive(&mut node) } else { node.refuses(Refusal::PeerQuota, receive) }
         }
     }
 }
