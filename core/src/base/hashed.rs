@@ -6,6 +6,7 @@
 //! nothing, and what has to go is chosen by a total order. Without entries it takes no memory.
 #![expect(clippy::disallowed_types, reason = "seeded, and behind a type that never shows its order")]
 
+use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
 
@@ -32,58 +33,69 @@ impl BuildHasher for HashKey {
 }
 
 /// A map of which nobody sees the order.
-pub(crate) struct HashedMap<K, V>(Table<K, V, HashKey>);
+pub(crate) struct HashedMap<K, V> {
+    /// Apart, because most maps of most nodes are empty.
+    table: Option<Box<Table<K, V, HashKey>>>,
+    key: HashKey,
+}
 
 impl<K, V> HashedMap<K, V> {
     pub(crate) const fn new(key: HashKey) -> Self {
-        Self(Table::with_hasher(key))
+        Self { table: None, key }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.table.as_ref().map_or(0, |table| table.len())
     }
 
     /// Of how many entries this is true.
     pub(crate) fn count(&self, is_one: impl Fn(&K, &V) -> bool) -> usize {
-        self.0.iter().filter(|(key, value)| is_one(key, value)).count()
+        self.iter().filter(|(key, value)| is_one(key, value)).count()
+    }
+
+    // In no order.
+    fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.table.iter().flat_map(|table| table.iter())
     }
 }
 
 impl<K: Hash + Eq, V> HashedMap<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.0.get(key)
+        self.table.as_ref()?.get(key)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.0.get_mut(key)
+        self.table.as_mut()?.get_mut(key)
     }
 
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.0.contains_key(key)
+        self.get(key).is_some()
     }
 
     /// Sets the key's value, and returns the one before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        self.0.insert(key, value)
+        self.table().insert(key, value)
     }
 
     /// The key's value, which is this one if it had none.
     pub(crate) fn or_insert_with(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V {
-        match self.0.entry(key) {
+        match self.table().entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(value()),
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let value = self.0.remove(key);
+        let value = self.table.as_mut()?.remove(key);
         self.tidy();
         value
     }
 
     /// Keeps those entries for which this is true. Each is looked at alone.
     pub(crate) fn retain(&mut self, keep: impl Fn(&K, &mut V) -> bool) {
-        self.0.retain(keep);
+        if let Some(table) = &mut self.table {
+            table.retain(keep);
+        }
         self.tidy();
     }
 
@@ -92,12 +104,17 @@ impl<K: Hash + Eq, V> HashedMap<K, V> {
     where
         K: Ord,
     {
-        self.0.iter().filter_map(|(key, value)| Some((rank(key, value)?, key))).min().map(|(_, key)| key)
+        self.iter().filter_map(|(key, value)| Some((rank(key, value)?, key))).min().map(|(_, key)| key)
+    }
+
+    fn table(&mut self) -> &mut Table<K, V, HashKey> {
+        let key = self.key;
+        self.table.get_or_insert_with(|| Box::new(Table::with_hasher(key)))
     }
 
     fn tidy(&mut self) {
-        if self.0.is_empty() && self.0.capacity() > 0 {
-            self.0 = Table::with_hasher(*self.0.hasher());
+        if self.len() == 0 {
+            self.table = None;
         }
     }
 }
@@ -184,7 +201,7 @@ mod tests {
                     && map.len() == tree.len()
                     && map.get(&key) == tree.get(&key)
                     && map.contains(&key) == tree.contains_key(&key)
-                    && (map.len() > 0 || map.0.capacity() == 0)
+                    && map.table.is_some() == (map.len() > 0)
             }) && map.len() == 0
         }
     }
