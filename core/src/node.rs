@@ -24,7 +24,7 @@ use crate::api::{
 use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
-use crate::gate::{Authentic, Authors, Channel, Gate, Hearing, Penalty, Policy, Review};
+use crate::gate::{Authentic, Authors, Channel, Gate, Hearing, Penalty, Policy, Put, Review};
 use crate::journal::Record;
 use crate::session::{Context, Effect, Session, SessionTimer, Sessions};
 use crate::wire::{
@@ -107,7 +107,10 @@ impl<V: Verifier> Node<V> {
             Input::LookupFinished(operation) => self.end_lookup(operation),
             Input::Connected(peer) => self.on_connected(peer),
             Input::Disconnected(peer) => self.on_disconnected(peer),
-            Input::PutRequested { from, id, key, bytes, stored } => self.on_offered(&from, id, &key, bytes, stored),
+            Input::PutRequested { from, subnet, id, key, bytes, stored } => {
+                let put = Put { from: &from, subnet, key: &key, bytes: &bytes, stored: stored.as_ref() };
+                self.on_offered(id, put);
+            }
             Input::RoutingTable(peers) => self.on_routing_table(peers),
             Input::Addresses(addresses) => self.on_addresses(addresses),
             Input::Persisted(sequence) => self.outbox.persisted(sequence),

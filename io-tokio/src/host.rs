@@ -189,6 +189,10 @@ impl Host for World {
         let _stored = self.network.store_inbound(InboundRecordId(id.0), value.to_vec(), lifetime);
     }
 
+    fn remove_record(&mut self, key: String) {
+        self.network.remove_inbound(key.as_bytes());
+    }
+
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         self.network.refuse_inbound(InboundRecordId(id.0), refusal);
     }

@@ -58,7 +58,8 @@ impl World {
         let stored = self.network.stored(&key).map(Into::into);
         match (names::to_core(source), String::from_utf8(key)) {
             (Some(from), Ok(key)) => {
-                Some(Input::PutRequested { from, id: PutId(id.0), key, bytes: value.into(), stored })
+                let subnet = self.network.subnet(source);
+                Some(Input::PutRequested { from, subnet, id: PutId(id.0), key, bytes: value.into(), stored })
             }
             _ => {
                 self.network.refuse_inbound(id, Refusal::RecordKey);

@@ -133,9 +133,10 @@ pub struct Limits {
     pub announcements_per_author: Quota,
     /// Signers whose behaviour is remembered.
     pub reputations: usize,
-    /// Records that are kept for others, as far as the node counts them; the host's store has limits of its own.
+    /// Records that are kept for others. When there are more, those that are far make room, of whoever has the most.
     pub records: usize,
-    /// New records from one peer: everything that an honest signer announces at once, and then one at a time.
+    /// New records and announcements from one peer, and new records of one author: everything that an honest signer
+    /// announces at once, and then one at a time.
     pub records_per_peer: Quota,
     /// Messages of other protocols whose repetition would be noticed.
     pub protocol_messages: usize,
@@ -186,7 +187,7 @@ impl Default for Limits {
             resources_per_kind: 20,
             announcements_per_author: Quota { burst: 25, every: Duration::from_secs(30) },
             reputations: 4_096,
-            records: 4_096,
+            records: 1_024,
             records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
             protocol_messages: 10_000,
             protocol_waiting: 64,
@@ -211,6 +212,8 @@ mod size {
     pub(super) const SESSION: usize = 4_096;
     /// A peer's account, connected or not.
     pub(super) const NEIGHBOUR: usize = 512;
+    /// A key that a peer has announced for.
+    pub(super) const BROUGHT_KEY: usize = 96;
     /// A prepared key.
     pub(super) const PREPARED_KEY: usize = 16_384 + 512;
     /// An advertisement's offer, or a resource's name, and the indices to them.
@@ -231,7 +234,8 @@ impl Limits {
         let ended = self.ended * (session + MAX_SIGNERS * size::ENDED_SIGNER);
         let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
         let early = self.early * (MAX_GOSSIP + size::SMALL);
-        let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
+        let brought = self.keys_per_peer * size::BROUGHT_KEY;
+        let peers = (self.peers + self.neighbours) * size::NEIGHBOUR + self.neighbours * brought;
         let advertisements = self.advertisements * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::ANNOUNCEMENT);
         let resources = self.resources * (MAX_RESOURCE + size::ANNOUNCEMENT);
         // What this node itself announces, kept to be announced again.
@@ -243,7 +247,7 @@ impl Limits {
             + self.lookups_waiting
             + self.announcers
             + self.reputations
-            + self.records
+            + 2 * self.records
             + self.protocol_messages
             + 2 * self.advertisements;
         live + ended

@@ -133,6 +133,12 @@ pub enum Output {
         /// For how long.
         lifetime: Duration,
     },
+    /// Remove a record that was stored for others: it makes room for the one that is accepted next. What this node has put
+    /// under that key itself stays.
+    RemoveRecord {
+        /// The DHT key.
+        key: String,
+    },
     /// Do not store an offered record.
     RejectRecord {
         /// The host's name for it.

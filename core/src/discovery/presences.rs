@@ -114,6 +114,11 @@ impl Presences {
         self.by_key.get(key).map(|known| &known.presence)
     }
 
+    /// Whether the peer that holds this key has said so itself.
+    pub(crate) fn is_first_hand(&self, key: &PublicKey) -> bool {
+        self.by_key.get(key).is_some_and(|known| known.is_first_hand)
+    }
+
     pub(crate) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &PublicKey> {
         self.by_peer.get(peer).into_iter().flatten()
     }

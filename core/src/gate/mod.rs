@@ -8,6 +8,7 @@
 mod announcers;
 mod authors;
 mod early;
+mod kept;
 mod neighbours;
 mod policy;
 mod quota;
@@ -24,8 +25,8 @@ use crate::api::{Config, Refusal};
 use crate::base::{Bytes, HashKey, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
-    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, Presence, ProtocolMessage,
-    Resource, SessionId, SessionMessage,
+    Advertisement, Body, Content, DecodeError, Definition, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
+    ProtocolMessage, Resource, SessionId, SessionMessage,
 };
 
 use announcers::Announcers;
@@ -35,8 +36,8 @@ pub(crate) use neighbours::{Hearing, Neighbours, Penalty};
 pub(crate) use policy::NoPolicy;
 pub use policy::{Policy, Review};
 use quota::Buckets;
-pub(crate) use records::MAX_LIFETIME;
 use records::RecordQuotas;
+pub(crate) use records::{Judged, MAX_LIFETIME, Put};
 use seen::ReplayCache;
 use window::ReplayWindow;
 
@@ -150,7 +151,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32], hash_key: HashKey) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        own_key: PublicKey,
+        own_peer: &PeerId,
+        salt: [u8; 32],
+        hash_key: HashKey,
+    ) -> Self {
         let limits = &config.limits;
         Self {
             own_key,
@@ -162,7 +169,7 @@ impl Gate {
             resources: Buckets::new(limits.resources, hash_key),
             protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
             announcers: Announcers::new(limits, hash_key),
-            kept: RecordQuotas::new(limits, hash_key),
+            kept: RecordQuotas::new(limits, own_peer, hash_key),
             salt,
             announcements: Buckets::new(limits.announcers, hash_key),
             config,

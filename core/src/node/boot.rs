@@ -79,7 +79,7 @@ impl<V: Verifier> Node<V> {
         let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let mut node = Self {
-            gate: Gate::new(config.clone(), own_key, salt, hash_key),
+            gate: Gate::new(config.clone(), own_key, &peer, salt, hash_key),
             authors: Authors::new(limits.prepared_keys),
             policy: Box::new(NoPolicy),
             presences: Presences::new(limits.presences),

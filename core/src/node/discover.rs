@@ -17,11 +17,11 @@ use crate::api::{
 use crate::base::{Bytes, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::discovery::{Goal, InsertOutcome, Listed, Search};
-use crate::gate::{Admitted, Channel, Hearing, MAX_LIFETIME};
+use crate::gate::{Admitted, Channel, Hearing, Judged, MAX_LIFETIME, Put};
 use crate::journal::{self, Record};
 use crate::wire::{
     Advertisement, Body, Data, Definition, Label, List, Listing, MAX_GOSSIP, MergeSet, Message, Offer, PRESENCE_TOPIC,
-    PeerId, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
+    REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, encode, merge_own, seal,
 };
 
 /// Something that this node announces, as it is stored in the DHT.
@@ -351,14 +351,22 @@ impl<V: Verifier> Node<V> {
     }
 
     /// A peer asks for a record to be stored. Nobody is blamed for one that is not.
-    pub(super) fn on_offered(&mut self, from: &PeerId, id: PutId, key: &str, bytes: Bytes, stored: Option<Bytes>) {
-        let charged = self.gate.neighbours.charge(from, Channel::Record, bytes.len(), self.now.mono);
+    pub(super) fn on_offered(&mut self, id: PutId, put: Put<'_>) {
+        let charged = self.gate.neighbours.charge(put.from, Channel::Record, put.bytes.len(), self.now.mono);
+        let (presences, sessions) = (&self.presences, &self.sessions);
+        let is_known =
+            |author: &PublicKey| presences.is_first_hand(author) || sessions.live_with(author).next().is_some();
         let judged = charged.and_then(|hearing| match hearing {
-            Hearing::Full => self.gate.validate_put(&self.verifier, from, (key, bytes, stored), self.now),
+            Hearing::Full => self.gate.validate_put(&self.verifier, put, is_known, self.now),
             Hearing::Sample => Err(Refusal::Graylisted),
         });
         match judged {
-            Ok((value, lifetime)) => self.outbox.push(Output::AcceptRecord { id, value, lifetime }),
+            Ok(Judged { value, lifetime, removed }) => {
+                if let Some(key) = removed {
+                    self.outbox.push(Output::RemoveRecord { key: key.into() });
+                }
+                self.outbox.push(Output::AcceptRecord { id, value, lifetime });
+            }
             Err(refusal) => {
                 self.refusals.count(refusal);
                 self.outbox.push(Output::RejectRecord { id, refusal });

@@ -166,7 +166,10 @@ impl<C: Crypto> Peer<C> {
                 }
                 Effect::Offered { id, from, key, bytes, stored } => {
                     let id = PutId(id);
-                    self.input(context, Input::PutRequested { from: peer_id(from), id, key, bytes, stored });
+                    self.input(
+                        context,
+                        Input::PutRequested { from: peer_id(from), subnet: None, id, key, bytes, stored },
+                    );
                 }
                 Effect::Arrived { .. } => {}
             }

@@ -122,7 +122,7 @@ fn take_effect(context: Port<'_, '_>, effect: Effect, frame: fn(&[u8]) -> Vec<u8
         Effect::Found(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
         Effect::Finished(operation, _) => Input::LookupFinished(OperationId(operation)),
         Effect::Offered { id, from, key, bytes, stored } => {
-            Input::PutRequested { id: PutId(id), from: peer_id(from), key, bytes, stored }
+            Input::PutRequested { id: PutId(id), from: peer_id(from), subnet: None, key, bytes, stored }
         }
         Effect::Arrived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
     });
