@@ -66,6 +66,10 @@ pub trait Host {
     fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         let _ = (id, value, lifetime);
     }
+    /// See [`Output::RemoveRecord`], which the same hosts are told. Without it a record stays until it expires.
+    fn remove_record(&mut self, key: String) {
+        let _ = key;
+    }
     /// See [`Output::RejectRecord`], which the same hosts are told. Without it the host must forget an offered record
     /// by itself.
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
@@ -99,6 +103,7 @@ pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut impl Host, mut 
             Output::Unban(peer) => host.unban(peer),
             Output::Lookup { operation, key } => host.lookup(operation, key),
             Output::AcceptRecord { id, value, lifetime } => host.accept_record(id, value, lifetime),
+            Output::RemoveRecord { key } => host.remove_record(key),
             Output::RejectRecord { id, refusal } => host.reject_record(id, refusal),
             Output::Store { key, value, lifetime } => host.store(key, value, lifetime),
             Output::Event(event) => host.event(event),

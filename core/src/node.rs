@@ -12,13 +12,13 @@ use core::fmt;
 
 use crate::api::{
     Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, Output, Refusal, RefusalCounts,
-    TimerReason, Verdict, View,
+    Standing, TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
 use crate::crypto::{Entropy, PublicKey, Secp256k1, Verifier};
 use crate::discovery::Discovery;
 use crate::effect::{Context, Environment};
-use crate::gate::{Admission, Channel, Gate, Known, KnownSession, Penalty, Policy, Request, Review};
+use crate::gate::{Admission, Channel, Gate, Known, KnownSession, Penalty, Policy, Put, Request, Review};
 use crate::protocol::{Protocol, Protocols};
 use crate::session::{Acquaintance, Sessions};
 use crate::wire::{AbortReason, Label, PeerId, RecordKey, SessionId};
@@ -80,6 +80,10 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
         }
     }
 
+    fn is_acquainted(&self, author: &PublicKey) -> bool {
+        self.acquaintance(author) != Acquaintance::Stranger
+    }
+
     fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {
         self.sessions.room_for_request(&self.config.limits, creator, self.acquaintance(creator)).map(drop)
     }
@@ -98,7 +102,8 @@ impl<V: Verifier> Node<V> {
             Input::Found { operation, bytes } => {
                 // Whoever stores a record need not have checked it: nobody is charged for it.
                 let Some((sought, listed)) = self.discovery.sought(operation) else {
-                    return self.refusals.count(Refusal::Unasked);
+                    self.refusals.count(Refusal::Unasked);
+                    return;
                 };
                 let result = match self.admit(Channel::Found(&sought, listed), bytes) {
                     Ok(Admission::Listings(listings)) => {
@@ -110,9 +115,14 @@ impl<V: Verifier> Node<V> {
                 };
                 let _refused = result.map_err(|refusal| self.refusals.count(refusal));
             }
-            Input::PutRequested { from, id, key, bytes, stored } => {
-                let output = match self.admit(Channel::Put(&from, &key, stored.as_ref()), bytes) {
-                    Ok(Admission::Record { value, lifetime }) => Output::AcceptRecord { id, value, lifetime },
+            Input::PutRequested { from, subnet, id, key, bytes, stored } => {
+                let put = Put { from: &from, subnet, key: &key, stored: stored.as_ref() };
+                let output = match self.admit(Channel::Put(put), bytes) {
+                    Ok(Admission::Record { value, lifetime, removed }) => {
+                        let removed = removed.map(|key| Output::RemoveRecord { key: key.into() });
+                        removed.into_iter().for_each(|output| self.outbox.push(output));
+                        Output::AcceptRecord { id, value, lifetime }
+                    }
                     Ok(_) => unreachable!("what is to be stored is admitted as a record"),
                     Err(refusal) => {
                         self.refusals.count(refusal);
@@ -138,6 +148,7 @@ impl<V: Verifier> Node<V> {
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
             Input::Tick => {}
         }
+        self.end_standings();
     }
 
     /// Takes a command of the embedder. The effect comes back as events, the one that answers a creation with the
@@ -185,6 +196,7 @@ impl<V: Verifier> Node<V> {
                 self.discover(|discovery, context| discovery.command(context, id, command))?;
             }
         }
+        self.end_standings();
         self.commands += 1;
         Ok(id)
     }
@@ -242,6 +254,7 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Stalled(id) => self.sign(|sessions, context| sessions.on_stalled(context, id)),
                 TimerReason::Retry(id) => self.retry(id),
                 TimerReason::Turn(id) => self.sign(|sessions, context| sessions.on_turn(context, id)),
+                TimerReason::Standing => self.end_standings(),
                 TimerReason::Closed => self.sign(|sessions, context| sessions.on_closed_expired(context)),
                 TimerReason::Expired(id) => self.sign(|sessions, context| sessions.on_expired(context, id)),
                 TimerReason::Presence
@@ -361,6 +374,22 @@ impl<V: Verifier> Node<V> {
                 self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds, refusal }));
                 self.outbox.push(Output::Ban(peer));
             }
+        }
+    }
+
+    /// Says of whom nothing is held any more that it is listened to again.
+    fn end_standings(&mut self) {
+        while let Some((peer, standing)) = self.gate.pop_ended_standing(self.environment.now.mono) {
+            if standing == Standing::Blacklisted {
+                self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
+                self.outbox.push(Output::Unban(peer));
+            } else {
+                self.outbox.push(Output::Event(Event::PeerUngraylisted { peer }));
+            }
+        }
+        match self.gate.next_standing_end() {
+            Some(at) => self.timers.set(TimerReason::Standing, at),
+            None => self.timers.cancel(&TimerReason::Standing),
         }
     }
 

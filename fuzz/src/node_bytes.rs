@@ -4,7 +4,7 @@
 //! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
-    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter,
+    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter, Subnet,
 };
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
@@ -184,7 +184,9 @@ impl TestNode {
                 let stored = source.flag().then(|| self.record(source));
                 let key = self.record_key(source, &bytes);
                 self.offers += 1;
-                self.input(Input::PutRequested { from: peer(source), id: PutId(self.offers), key, bytes, stored });
+                let (from, id) = (peer(source), PutId(self.offers));
+                let subnet = source.flag().then(|| Subnet::V4([source.byte(), 0, 0]));
+                self.input(Input::PutRequested { from, subnet, id, key, bytes, stored });
             }
             20 => {
                 let command = discovery(source);

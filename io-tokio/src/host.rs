@@ -154,6 +154,10 @@ impl Host for Libp2pHost {
         let _stored = self.network.store_inbound(id, value.to_vec(), lifetime);
     }
 
+    fn remove_record(&mut self, key: String) {
+        self.network.remove_inbound(key.as_bytes());
+    }
+
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         self.network.refuse_inbound(id, refusal);
     }

@@ -54,7 +54,10 @@ impl Libp2pHost {
     fn put_requested(&mut self, id: PutId, source: &libp2p::PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
         let stored = self.network.stored(&key).map(Into::into);
         match (names::to_core(source), String::from_utf8(key)) {
-            (Some(from), Ok(key)) => Some(Input::PutRequested { from, id, key, bytes: value.into(), stored }),
+            (Some(from), Ok(key)) => {
+                let subnet = self.network.subnet(source);
+                Some(Input::PutRequested { from, subnet, id: id, key, bytes: value.into(), stored })
+            }
             _ => {
                 self.network.refuse_inbound(id, Refusal::RecordKey);
                 None

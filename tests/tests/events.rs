@@ -52,6 +52,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::ShouldBan { peer, refusal },
         Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },
         Event::PeerUnbanned { peer },
+        Event::PeerUngraylisted { peer },
         Event::Advertised { expires_at },
         Event::Withdrawn,
         Event::SignerDiscovered { key, advertisement },

@@ -172,9 +172,10 @@ pub struct Limits {
     pub announcements_per_author: Quota,
     /// Signers whose reputation is remembered.
     pub reputations: usize,
-    /// DHT records that are kept for others, as far as the node counts them; the host's store has limits of its own.
+    /// DHT records that are kept for others. When there are more, those that are far make room, of whoever has the most.
     pub records: usize,
-    /// New DHT records from one peer: everything that an honest signer announces at once, and then one at a time.
+    /// New DHT records and announcements from one peer, and new records of one author: everything that an honest signer
+    /// announces at once, and then one at a time.
     pub records_per_peer: Quota,
     /// Messages to other protocols whose repetition would be noticed.
     pub protocol_messages: usize,
@@ -228,7 +229,7 @@ impl Default for Limits {
             resources_per_kind: 20,
             announcements_per_author: Quota { burst: 25, every: Duration::from_secs(30) },
             reputations: 4_096,
-            records: 4_096,
+            records: 1_024,
             records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
             protocol_messages: 10_000,
             protocol_waiting: 64,
@@ -253,6 +254,8 @@ mod size {
     pub(super) const SESSION: usize = 4_096;
     /// A peer's account, connected or not.
     pub(super) const NEIGHBOUR: usize = 512;
+    /// A key that a peer has announced for.
+    pub(super) const BROUGHT_KEY: usize = 96;
     /// A prepared key.
     pub(super) const PREPARED_KEY: usize = 16_384 + 512;
     /// An advertisement's offer, or a resource's name, and the indices to them.
@@ -292,6 +295,7 @@ impl Limits {
             (self.early, MAX_GOSSIP + size::SMALL),
             (self.peers, size::NEIGHBOUR),
             (self.neighbours, size::NEIGHBOUR),
+            (self.neighbours.saturating_mul(self.keys_per_peer), size::BROUGHT_KEY),
             (self.prepared_keys, size::PREPARED_KEY),
             (self.advertisements, 2 * (addresses + size::ANNOUNCEMENT) + 2 * size::SMALL),
             (self.resources, 2 * (MAX_RESOURCE + size::ANNOUNCEMENT)),
@@ -303,7 +307,7 @@ impl Limits {
             (self.lookups_waiting, size::SMALL),
             (self.announcers, size::SMALL),
             (self.reputations, size::SMALL),
-            (self.records, size::SMALL),
+            (self.records, 2 * size::SMALL),
             (self.protocol_messages, size::SMALL),
         ];
         let (mut sum, mut rest) = (0_usize, parts.as_slice());

@@ -148,8 +148,13 @@ pub enum Event {
         /// What it did last; nothing when it was done by hand.
         refusal: Option<Refusal>,
     },
-    /// What was held against this peer is forgotten.
+    /// This peer is banned no more: its time is over, or it was unbanned by hand.
     PeerUnbanned {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// This peer, which was graylisted, is listened to again.
+    PeerUngraylisted {
         /// The peer.
         peer: PeerId,
     },

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,32 @@ pub struct OperationId(pub u64);
 /// Names a record that a peer wants to be stored, so that the answer finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PutId(pub u64);
+
+/// A part of the network of which one party can be thought to hold every address: the first 24 bits of an IPv4 address, the
+/// first 48 of an IPv6 address. The node only compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Subnet {
+    /// Of IPv4.
+    V4([u8; 3]),
+    /// Of IPv6.
+    V6([u8; 6]),
+}
+
+impl From<IpAddr> for Subnet {
+    /// An IPv4 address that is mapped into IPv6 counts as IPv4.
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                Self::V4([a, b, c])
+            }
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, ..] = address.octets();
+                Self::V6([a, b, c, d, e, f])
+            }
+        }
+    }
+}
 
 /// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +88,8 @@ pub enum Input {
     PutRequested {
         /// The peer at the other end of the connection.
         from: PeerId,
+        /// Where the connection comes from, if the host knows.
+        subnet: Option<Subnet>,
         /// The host's name for the record.
         id: PutId,
         /// The DHT key.

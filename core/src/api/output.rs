@@ -111,7 +111,8 @@ pub enum Output {
     },
     /// No session needs this peer any more: the connection may be pruned.
     Release(PeerId),
-    /// Close all connections to this peer and accept none, until it is unbanned.
+    /// Close all connections to this peer and accept none, until [`Unban`](Self::Unban), which comes by itself when the ban
+    /// has an end.
     Ban(PeerId),
     /// Accept connections to this peer again.
     Unban(PeerId),
@@ -131,6 +132,12 @@ pub enum Output {
         value: Bytes,
         /// For how long.
         lifetime: Duration,
+    },
+    /// Remove a record that was stored for others: it makes room for the one that is accepted next. What this node has put
+    /// under that key itself stays.
+    RemoveRecord {
+        /// The DHT key.
+        key: String,
     },
     /// Do not store an offered record.
     RejectRecord {
@@ -194,4 +201,6 @@ pub enum TimerReason {
     Expired(SessionId),
     /// Forget the ids of closed sessions whose time is over.
     Closed,
+    /// A peer's time on the graylist or blacklist is over.
+    Standing,
 }

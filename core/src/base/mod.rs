@@ -1,5 +1,7 @@
-//! What every other module stands on: time, timers, the outbox, maps with few entries; entropy and a clean stack.
+//! What every other module stands on: time, timers, the outbox, maps with few entries, tables without an order; entropy and
+//! a clean stack.
 
+mod hashed;
 mod map;
 mod outbox;
 pub(crate) mod shared;
@@ -9,6 +11,7 @@ mod timers;
 pub use nelumbo_crypto::{Entropy, EntropyError, scrubbed};
 pub use time::{Mono, Now, Wall};
 
+pub(crate) use hashed::{HashKey, HashedMap, HashedSet};
 pub(crate) use map::Map;
 pub(crate) use nelumbo_crypto::compare_public as compare;
 pub(crate) use outbox::Outbox;

@@ -44,7 +44,7 @@ mod tests {
         let from = PeerId::from_bytes(&[7]).expect("a name");
         for stored in [None, Some(Bytes::from([4, 5].as_slice()))] {
             let (id, bytes) = (PutId(3), Bytes::from([1; 300].as_slice()));
-            let input = Input::PutRequested { from, id, key: "name".into(), bytes, stored };
+            let input = Input::PutRequested { from, subnet: None, id, key: "name".into(), bytes, stored };
             let written = postcard::to_allocvec(&input).expect("memory");
             assert_eq!(postcard::from_bytes(&written), Ok(input));
         }

@@ -7,7 +7,9 @@ use crate::api::Refusal;
 use crate::base::{Now, Wall};
 use crate::crypto::Verifier;
 use crate::gate::MAX_LIFETIME;
-use crate::wire::{Advertisement, Body, Content, Definition, Message, Presence, ProtocolMessage, RecordKey, Resource};
+use crate::wire::{
+    Advertisement, Body, Content, Definition, Message, PeerId, Presence, ProtocolMessage, RecordKey, Resource,
+};
 
 impl<V: Verifier> Gate<V> {
     /// What has been decoded.
@@ -46,15 +48,25 @@ impl<V: Verifier> Gate<V> {
         if !is_wanted {
             return Err(Refusal::Policy);
         }
+        // Whoever brings an announcement itself knows how many there were.
+        let bringer = channel.neighbour().filter(|peer| is_own(&body, peer, channel));
+        if let Some((peer, (_, until))) = bringer.zip(body.dates()) {
+            let most_keys = self.most_keys(peer);
+            self.charge_announcement(peer, (authentic.author, until), most_keys, now)?;
+        }
+        let excess = |refusal| match refusal {
+            Refusal::AuthorQuota if bringer.is_some() => Refusal::PeerQuota,
+            other => other,
+        };
         match body {
             Body::Session(step) => self.admit_step(authentic.with(step), known, now),
             Body::Presence(presence) => {
-                let presence = self.admit_presence(authentic.with(presence), now)?;
+                let presence = self.admit_presence(authentic.with(presence), now).map_err(excess)?;
                 let origin = self.origin(channel, presence.value());
                 Ok(Admission::Presence(presence, origin))
             }
             Body::Advertisement(advertisement) => {
-                let advertisement = self.admit_advertisement(authentic.with(*advertisement), now)?;
+                let advertisement = self.admit_advertisement(authentic.with(*advertisement), now).map_err(excess)?;
                 let origin = self.origin(channel, &advertisement.value().presence());
                 Ok(Admission::Advertisement(advertisement, origin))
             }
@@ -77,7 +89,9 @@ impl<V: Verifier> Gate<V> {
                 self.requests.insert(id, matches!(channel, Channel::Gossip(_)));
                 Ok(admission)
             }
-            Body::Resource(resource) => self.admit_resource(authentic.with(resource), now).map(Admission::Resource),
+            Body::Resource(resource) => {
+                self.admit_resource(authentic.with(resource), now).map(Admission::Resource).map_err(excess)
+            }
             Body::Protocol(message) => {
                 self.admit_protocol_message(authentic.with(message), now).map(Admission::Protocol)
             }
@@ -224,4 +238,14 @@ impl<V: Verifier> Gate<V> {
         self.check_definition(&step.author, &definition, known, now)?;
         Ok(Admission::Request(Request { definition, announcement: Some(step) }))
     }
+}
+
+/// Whether a peer hands over an announcement itself: directly, or by gossip one that names it. Anything else it passes on.
+fn is_own(announcement: &Body, peer: &PeerId, channel: Channel<'_>) -> bool {
+    let named = match announcement {
+        Body::Presence(presence) => Some(&presence.peer),
+        Body::Advertisement(advertisement) => Some(&advertisement.peer),
+        _ => None,
+    };
+    matches!(channel, Channel::Direct(_)) || named == Some(peer)
 }

@@ -9,9 +9,11 @@
 //!
 //! Driven by `Node` alone.
 
+mod announcers;
 mod authors;
 mod early;
 mod forwarding;
+mod kept;
 mod messages;
 mod neighbours;
 mod policy;
@@ -27,23 +29,24 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Refusal, Standing};
-use crate::base::{Bytes, Mono, Now, Wall};
+use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
     Advertisement, Body, DecodeError, Definition, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
     ProtocolMessage, RecordKey, Resource, SessionId, SessionMessage,
 };
 
+use announcers::Announcers;
 use authors::{Authors, Claim};
 use forwarding::Forwarding;
-use neighbours::Neighbours;
 pub(crate) use neighbours::Penalty;
+use neighbours::{Hearing, Neighbours};
 use policy::NoPolicy;
 pub use policy::{Policy, Review};
 pub(crate) use quota::Bucket;
 use quota::Buckets;
-pub(crate) use records::MAX_LIFETIME;
 use records::RecordQuotas;
+pub(crate) use records::{MAX_LIFETIME, Put};
 use seen::{RecentRequests, ReplayCache};
 use sessions::Watched;
 
@@ -148,8 +151,8 @@ pub(crate) enum Channel<'a> {
     Gossip(&'a PeerId),
     /// Found in the DHT by a lookup for this key, of which a list may have said something.
     Found(&'a RecordKey, Option<Listed>),
-    /// A connected peer wants them to be stored under a DHT key, where something may be stored already.
-    Put(&'a PeerId, &'a str, Option<&'a Bytes>),
+    /// A connected peer wants them to be stored under a DHT key.
+    Put(Put<'a>),
 }
 
 impl<'a> Channel<'a> {
@@ -164,7 +167,8 @@ impl<'a> Channel<'a> {
     /// The peer at the other end of the connection.
     const fn neighbour(self) -> Option<&'a PeerId> {
         match self {
-            Self::Direct(peer) | Self::Gossip(peer) | Self::Put(peer, ..) => Some(peer),
+            Self::Direct(peer) | Self::Gossip(peer) => Some(peer),
+            Self::Put(put) => Some(put.from),
             Self::Found(..) => None,
         }
     }
@@ -192,8 +196,8 @@ pub(crate) enum Admission {
     Resource(Admitted<Resource>),
     /// Entries of a list that point to what is not known.
     Listings(Vec<Admitted<Listing>>),
-    /// A DHT record that is to be stored, and for how long.
-    Record { value: Bytes, lifetime: Duration },
+    /// A DHT record that is to be stored, for how long, and under which key another one makes room for it.
+    Record { value: Bytes, lifetime: Duration, removed: Option<Box<str>> },
     /// A message for a protocol of this node's.
     Protocol(Admitted<ProtocolMessage>),
 }
@@ -223,6 +227,8 @@ pub(crate) trait Known {
     fn issued_at(&self, record: &RecordKey) -> Option<Wall>;
     /// The session with this id: open or ended, forgotten but for its id, or not known.
     fn session(&self, id: &SessionId) -> KnownSession<'_>;
+    /// Whether this node knows an author at first hand, or works with it.
+    fn is_acquainted(&self, author: &PublicKey) -> bool;
     /// Whether there is room for another session that this creator asks for.
     fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal>;
 }
@@ -250,28 +256,35 @@ pub(crate) struct Gate<V: Verifier> {
     protocol_messages: ReplayCache,
     requests: RecentRequests,
     forwarding: Forwarding,
+    announcers: Announcers,
     record_quotas: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
 }
 
 impl<V: Verifier> Gate<V> {
-    pub(crate) fn new(config: Arc<Config>, own_key: PublicKey, salt: [u8; 32]) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        (own_key, own_peer): (PublicKey, &PeerId),
+        salt: [u8; 32],
+        hash_key: HashKey,
+    ) -> Self {
         let limits = &config.limits;
         Self {
             own_key,
             policy: Box::new(NoPolicy),
             authors: Authors::new(limits.prepared_keys),
-            neighbours: Neighbours::new(config.clone()),
+            neighbours: Neighbours::new(config.clone(), hash_key),
             watched: Watched::new(limits),
-            presences: Buckets::new(limits.presences),
-            advertisements: Buckets::new(limits.advertisements),
-            resources: Buckets::new(limits.resources),
-            announcements: Buckets::new(limits.announcers),
-            protocol_messages: ReplayCache::new(limits.protocol_messages),
-            requests: RecentRequests::new(limits.requests),
+            presences: Buckets::new(limits.presences, hash_key),
+            advertisements: Buckets::new(limits.advertisements, hash_key),
+            resources: Buckets::new(limits.resources, hash_key),
+            announcements: Buckets::new(limits.announcers, hash_key),
+            protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
+            requests: RecentRequests::new(limits.requests, hash_key),
             forwarding: Forwarding::new(limits),
-            record_quotas: RecordQuotas::new(limits),
+            announcers: Announcers::new(limits, hash_key),
+            record_quotas: RecordQuotas::new(limits, own_peer, hash_key),
             salt,
             config,
         }
@@ -300,19 +313,41 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::Oversized);
         }
         if let Some(peer) = channel.neighbour() {
-            self.neighbours.charge(peer, bytes.len(), now.mono)?;
+            let hearing = self.neighbours.charge(peer, bytes.len(), now.mono)?;
             if !self.policy.permits(peer) {
                 return Err(Refusal::Policy);
             }
+            if hearing == Hearing::Sample {
+                return Err(self.inspect(verifier, channel, bytes));
+            }
         }
         match channel {
-            Channel::Put(from, key, stored) => self.admit_put(verifier, from, (key, bytes, stored), now),
+            Channel::Put(put) => self.admit_put(verifier, put, bytes, known, now),
             Channel::Found(sought, listed) => self.admit_found(verifier, (sought, listed), bytes, known, now),
             Channel::Direct(_) | Channel::Gossip(_) => {
                 let message = self.decode(channel, bytes)?;
                 self.admit_message(verifier, channel, message, known, now)
             }
         }
+    }
+
+    /// What is wrong with a message of a graylisted peer, if the peer should have known it.
+    fn inspect(&mut self, verifier: &V, channel: Channel<'_>, bytes: Bytes) -> Refusal {
+        let is_message = matches!(channel, Channel::Direct(_) | Channel::Gossip(_));
+        let inspected = is_message.then(|| self.decode(channel, bytes));
+        let fault =
+            inspected.and_then(|message| message.and_then(|message| self.authenticate(verifier, message)).err());
+        fault.filter(|fault| fault.penalty() > 0).unwrap_or(Refusal::Graylisted)
+    }
+
+    /// A peer whose standing has ended and is good again, and what it was.
+    pub(crate) fn pop_ended_standing(&mut self, now: Mono) -> Option<(PeerId, Standing)> {
+        self.neighbours.pop_ended(now)
+    }
+
+    /// When the next standing ends.
+    pub(crate) fn next_standing_end(&self) -> Option<Mono> {
+        self.neighbours.next_end()
     }
 
     /// Whether this neighbour's gossip is passed on, or is more than its share of what this node passes on.

@@ -1,11 +1,11 @@
 //! How much of something is allowed over time: token buckets, one integer each (the generic cell rate algorithm of
 //! ITU-T I.371), and bounded tables of them.
 
-use alloc::vec::Vec;
+use core::hash::Hash;
 use core::time::Duration;
 
 use crate::api::Quota;
-use crate::base::{Map, Mono};
+use crate::base::{HashKey, HashedMap, Mono};
 
 /// How full one bucket is: at this time it would be full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,33 +50,30 @@ impl Bucket {
     }
 }
 
-/// A bucket for each key, bounded in number. A full bucket says nothing and is not kept; when there are too many, those
-/// that say the least are not kept either, so that nobody keeps others out by using many keys once.
+/// A bucket for each key. A full bucket says nothing and is not kept; at the cap the one that is nearest to full makes room,
+/// so that many keys that take little keep nobody out.
 #[derive(Debug)]
-pub(crate) struct Buckets<K> {
-    by_key: Map<K, Bucket>,
+pub(super) struct Buckets<K> {
+    by_key: HashedMap<K, Bucket>,
     capacity: usize,
 }
 
-impl<K: Ord> Buckets<K> {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_key: Map::new(), capacity }
+impl<K: Hash + Ord + Copy> Buckets<K> {
+    pub(super) const fn new(capacity: usize, hash_key: HashKey) -> Self {
+        Self { by_key: HashedMap::new(hash_key), capacity }
     }
 
     /// Takes tokens from the key's bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        if !self.by_key.contains_key(&key) && self.by_key.len() >= self.capacity {
-            self.make_room(now);
+        if !self.by_key.contains(&key) && self.by_key.len() >= self.capacity {
+            self.by_key.retain(|_, bucket| bucket.full_at > now);
+            if self.by_key.len() >= self.capacity
+                && let Some(fullest) = self.by_key.lowest(|_, bucket| Some(bucket.full_at)).copied()
+            {
+                self.by_key.remove(&fullest);
+            }
         }
         self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
-    }
-
-    /// Forgets the full half, or at least those that are full.
-    fn make_room(&mut self, now: Mono) {
-        let mut debts: Vec<Duration> = self.by_key.values().map(|bucket| bucket.debt(now)).collect();
-        debts.sort_unstable();
-        let median = debts.get(debts.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-        self.by_key.retain(|_, bucket| bucket.debt(now) > median);
     }
 }
 
@@ -106,13 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_forgets_those_who_have_taken_the_least() {
-        let mut buckets = Buckets::new(4);
+    fn the_table_forgets_full_buckets_and_at_its_cap_the_fullest() {
+        let mut buckets = Buckets::new(2, HashKey::from_bytes([1; 32]));
         assert!(buckets.take('a', QUOTA, 3, at(0)) && buckets.take('b', QUOTA, 1, at(0)));
-        assert!(buckets.take('c', QUOTA, 3, at(0)) && buckets.take('d', QUOTA, 2, at(0)));
-        assert!((0..1_000).all(|number| buckets.take(char::from_u32(1_000 + number).unwrap(), QUOTA, 1, at(0))));
-        assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 1, at(0)), "they have taken all");
-        assert!(buckets.by_key.len() <= 4);
+        assert!(buckets.take('c', QUOTA, 2, at(0)), "b makes room");
+        assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 2, at(0)), "both are still known");
+        assert!(buckets.take('b', QUOTA, 1, at(2)) && !buckets.take('a', QUOTA, 3, at(2)), "c is full again, a is not");
+        assert_eq!(buckets.by_key.len(), 2);
     }
 
     #[test]

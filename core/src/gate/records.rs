@@ -11,111 +11,91 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::kept::{Bearer, Kept, KeptRecords};
 use super::quota::Buckets;
 use super::{Admission, Channel, Gate, Known, KnownSession};
-use crate::api::{Limits, Quota, Refusal};
-use crate::base::{Bytes, Map, Mono, Now, Wall};
+use crate::api::{Limits, Quota, Refusal, Subnet};
+use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
-use crate::wire::{Body, Entry, Label, Listed, MergeSet, Message, PeerId, RecordKey};
+use crate::wire::{Body, Entry, Listed, MergeSet, Message, PeerId, RecordKey};
 
 /// Nothing stays announced for longer than this.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What is kept of whom, and how much each peer may still hand over.
+/// What a peer asks to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Put<'a> {
+    pub(crate) from: &'a PeerId,
+    pub(crate) subnet: Option<Subnet>,
+    pub(crate) key: &'a str,
+    pub(crate) stored: Option<&'a Bytes>,
+}
+
+impl Put<'_> {
+    fn bearer(&self) -> Bearer {
+        self.subnet.map_or(Bearer::Peer(*self.from), Bearer::Subnet)
+    }
+}
+
+/// What is kept, and how much each peer may still hand over, and of each author.
 #[derive(Debug)]
 pub(super) struct RecordQuotas {
-    by_author: Map<PublicKey, Map<RecordKey, Wall>>,
-    count: usize,
-    capacity: usize,
-    per_author: usize,
-    per_kind: usize,
+    kept: KeptRecords,
     by_peer: Buckets<PeerId>,
-    per_peer: Quota,
+    by_author: Buckets<PublicKey>,
+    quota: Quota,
 }
 
 impl RecordQuotas {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, own_peer: &PeerId, hash_key: HashKey) -> Self {
         Self {
-            by_author: Map::new(),
-            count: 0,
-            capacity: limits.records,
-            per_author: limits.resources_per_author,
-            per_kind: limits.resources_per_kind,
-            by_peer: Buckets::new(limits.neighbours),
-            per_peer: limits.records_per_peer,
+            kept: KeptRecords::new(limits, own_peer),
+            by_peer: Buckets::new(limits.neighbours, hash_key),
+            by_author: Buckets::new(limits.announcers, hash_key),
+            quota: limits.records_per_peer,
         }
     }
 
     /// Takes so many new records from a peer, or none.
     fn charge(&mut self, peer: &PeerId, records: usize, now: Mono) -> Result<(), Refusal> {
-        if self.by_peer.take(*peer, self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
+        if self.by_peer.take(*peer, self.quota, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
     }
 
-    /// Takes account of a record, unless its author has too many.
-    fn note(&mut self, author: PublicKey, key: RecordKey, until: Wall, now: Wall) -> Result<(), Refusal> {
-        let is_known = self.by_author.get(&author).is_some_and(|kept| kept.contains_key(&key));
-        if !is_known {
-            self.expire(&author, now);
-            if self.count >= self.capacity {
-                let authors: Vec<PublicKey> = self.by_author.keys().copied().collect();
-                authors.iter().for_each(|author| self.expire(author, now));
-            }
-            let kept = self.by_author.get(&author);
-            let of_kind = |kind: &Label| {
-                let is_one = |key: &&RecordKey| matches!(key, RecordKey::Resource(id) if id.kind == *kind);
-                kept.map_or(0, |kept| kept.keys().filter(is_one).count())
-            };
-            let is_too_many = matches!(&key, RecordKey::Resource(id) if of_kind(&id.kind) >= self.per_kind);
-            if is_too_many || kept.is_some_and(|kept| kept.len() >= self.per_author) {
-                return Err(Refusal::AuthorQuota);
-            }
-            if self.count >= self.capacity {
-                return Err(Refusal::Full);
-            }
-            self.count += 1;
-        }
-        self.by_author.or_insert_with(author, Map::new).insert(key, until);
-        Ok(())
-    }
-
-    fn expire(&mut self, author: &PublicKey, now: Wall) {
-        let Some(kept) = self.by_author.get_mut(author) else { return };
-        let before = kept.len();
-        kept.retain(|_, until| *until > now);
-        self.count -= before - kept.len();
-        if kept.is_empty() {
-            self.by_author.remove(author);
-        }
+    /// Takes one of an author, who has signed it.
+    fn charge_author(&mut self, author: &PublicKey, now: Mono) -> Result<(), Refusal> {
+        if self.by_author.take(*author, self.quota, 1, now) { Ok(()) } else { Err(Refusal::AuthorQuota) }
     }
 }
 
 impl<V: Verifier> Gate<V> {
-    /// What is to be stored under this key, and for how long, after a peer has asked for it.
+    /// What is to be stored after a peer has asked for it.
     pub(super) fn admit_put(
         &mut self,
         verifier: &V,
-        from: &PeerId,
-        (key, bytes, stored): (&str, Bytes, Option<&Bytes>),
+        put: Put<'_>,
+        bytes: Bytes,
+        known: &impl Known,
         now: Now,
     ) -> Result<Admission, Refusal> {
-        if stored == Some(&bytes) {
+        if put.stored == Some(&bytes) {
             return Err(Refusal::Duplicate);
         }
         if MergeSet::is_meant(&bytes) {
-            return self.admit_put_list(verifier, from, (key, &bytes, stored.map(|stored| &**stored)), now);
+            return self.admit_put_list(verifier, put, &bytes, known, now);
         }
-        let message = self.decode(Channel::Put(from, key, stored), bytes.clone())?;
+        let message = self.decode(Channel::Put(put), bytes.clone())?;
         let author = message.unsigned.author;
-        let record = RecordKey::of(&author, &message.unsigned.body).filter(|record| record.to_string() == key);
+        let record = RecordKey::of(&author, &message.unsigned.body).filter(|record| record.to_string() == put.key);
         let record = record.ok_or(Refusal::RecordKey)?;
         let (issued_at, expires_at) = message.unsigned.body.dates().ok_or(Refusal::RecordKey)?;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
-        let stored = stored.and_then(|stored| Message::decode(stored.clone()).ok());
+        let stored = put.stored.and_then(|stored| Message::decode(stored.clone()).ok());
         if stored.and_then(|stored| stored.unsigned.body.dates()).is_some_and(|(stored, _)| stored >= issued_at) {
             return Err(Refusal::Duplicate);
         }
-        self.record_quotas.charge(from, 1, now.mono)?;
+        self.record_quotas.charge(put.from, 1, now.mono)?;
         let (_, body) = self.authenticate(verifier, message)?;
+        self.record_quotas.charge_author(&author, now.mono)?;
         match &body {
             Body::Advertisement(advertisement) if advertisement.offer.as_ref().is_some_and(|o| o.check().is_err()) => {
                 return Err(Refusal::Offer);
@@ -128,33 +108,46 @@ impl<V: Verifier> Gate<V> {
             }
             _ => {}
         }
-        self.record_quotas.note(author, record, expires_at, now.wall)?;
-        Ok(Admission::Record { value: bytes, lifetime: expires_at.since(now.wall) })
+        let kept = Kept {
+            bearer: put.bearer(),
+            author: Some(author),
+            kind: Kept::kind_of(&record),
+            until: expires_at,
+            is_known: known.is_acquainted(&author),
+        };
+        let removed = self.record_quotas.kept.note(put.key, kept, now.wall)?;
+        Ok(Admission::Record { value: bytes, lifetime: expires_at.since(now.wall), removed })
     }
 
     fn admit_put_list(
         &mut self,
         verifier: &V,
-        from: &PeerId,
-        (key, bytes, stored): (&str, &[u8], Option<&[u8]>),
+        put: Put<'_>,
+        bytes: &[u8],
+        known: &impl Known,
         now: Now,
     ) -> Result<Admission, Refusal> {
-        let offered = MergeSet::decode(key, bytes).ok_or(Refusal::Malformed)?;
-        let mut set = stored.and_then(|stored| MergeSet::decode(key, stored)).unwrap_or_default();
+        let offered = MergeSet::decode(put.key, bytes).ok_or(Refusal::Malformed)?;
+        let mut set = put.stored.and_then(|stored| MergeSet::decode(put.key, stored)).unwrap_or_default();
         let before = set.encode();
         let new = offered.into_entries().filter(|entry| !set.has(&entry.message.bytes));
-        let new: Vec<_> = new.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
-        self.record_quotas.charge(from, new.len(), now.mono)?;
+        let mut new: Vec<_> = new.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
+        self.record_quotas.charge(put.from, new.len(), now.mono)?;
         for entry in &new {
             self.authenticate(verifier, entry.message.clone())?;
         }
+        // Whoever writes too much loses its own entries and nobody else's.
+        new.retain(|entry| self.record_quotas.charge_author(&entry.message.unsigned.author, now.mono).is_ok());
         new.into_iter().for_each(|entry| set.insert(entry));
         set.drop_expired(now.wall);
         set.trim(&self.salt);
         let value = set.encode();
         let until = set.entries().map(|entry| entry.listing.expires_at).max();
         let until = until.filter(|_| value != before).ok_or(Refusal::Duplicate)?;
-        Ok(Admission::Record { value: value.into(), lifetime: until.since(now.wall) })
+        let is_known = set.entries().any(|entry| known.is_acquainted(&entry.message.unsigned.author));
+        let kept = Kept { bearer: put.bearer(), author: None, kind: None, until, is_known };
+        let removed = self.record_quotas.kept.note(put.key, kept, now.wall)?;
+        Ok(Admission::Record { value: value.into(), lifetime: until.since(now.wall), removed })
     }
 
     /// What a lookup has found: a message that belongs under that key, or a list.

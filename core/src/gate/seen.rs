@@ -1,24 +1,25 @@
 //! Messages that are taken once: their digests, for as long as they could be shown again; and requests that have been
 //! seen, by their sessions. Driven by the gate.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BinaryHeap, VecDeque};
+use core::cmp::Reverse;
 
 use crate::api::Refusal;
-use crate::base::Wall;
+use crate::base::{HashKey, HashedMap, HashedSet, Wall};
 use crate::crypto::sha256;
 use crate::wire::SessionId;
 
 /// Digests with the time after which their messages are no longer fresh, bounded in number.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
-    digests: BTreeSet<[u8; 32]>,
-    by_time: BTreeSet<(Wall, [u8; 32])>,
+    digests: HashedSet<[u8; 32]>,
+    by_time: BinaryHeap<Reverse<(Wall, [u8; 32])>>,
     capacity: usize,
 }
 
 impl ReplayCache {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { digests: BTreeSet::new(), by_time: BTreeSet::new(), capacity }
+    pub(super) const fn new(capacity: usize, hash_key: HashKey) -> Self {
+        Self { digests: HashedSet::new(hash_key), by_time: BinaryHeap::new(), capacity }
     }
 
     /// Takes a message that is fresh until then, the first time. Refused too when there is no room to remember it: what
@@ -28,15 +29,16 @@ impl ReplayCache {
         if self.digests.contains(&digest) {
             return Err(Refusal::Duplicate);
         }
-        while let Some((time, digest)) = self.by_time.first().copied().filter(|(time, _)| *time < now) {
-            self.by_time.remove(&(time, digest));
-            self.digests.remove(&digest);
+        while self.by_time.peek().is_some_and(|Reverse((time, _))| *time < now) {
+            if let Some(Reverse((_, digest))) = self.by_time.pop() {
+                self.digests.remove(&digest);
+            }
         }
         if self.digests.len() >= self.capacity {
             return Err(Refusal::Full);
         }
         self.digests.insert(digest);
-        self.by_time.insert((until, digest));
+        self.by_time.push(Reverse((until, digest)));
         Ok(())
     }
 }
@@ -46,14 +48,14 @@ impl ReplayCache {
 #[derive(Debug)]
 pub(super) struct RecentRequests {
     /// Whether gossip has brought each, so that it was passed on.
-    by_id: BTreeMap<SessionId, bool>,
+    by_id: HashedMap<SessionId, bool>,
     order: VecDeque<SessionId>,
     capacity: usize,
 }
 
 impl RecentRequests {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_id: BTreeMap::new(), order: VecDeque::new(), capacity }
+    pub(super) const fn new(capacity: usize, hash_key: HashKey) -> Self {
+        Self { by_id: HashedMap::new(hash_key), order: VecDeque::new(), capacity }
     }
 
     /// Whether the request has been seen; by gossip, if it is gossip now.
@@ -72,7 +74,7 @@ impl RecentRequests {
             self.by_id.remove(&oldest);
         }
         self.order.push_back(id);
-        self.by_id.insert(id, is_gossip);
+        self.by_id.or_insert_with(id, || is_gossip);
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn the_newest_requests_are_known_and_gossip_counts_apart() {
         let id = |number| SessionId::from_bytes([number; 32]);
-        let mut requests = RecentRequests::new(2);
+        let mut requests = RecentRequests::new(2, HashKey::from_bytes([1; 32]));
         requests.insert(id(1), false);
         assert!(requests.contains(&id(1), false) && !requests.contains(&id(1), true));
         requests.insert(id(1), true);
@@ -99,7 +101,7 @@ mod tests {
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {
         let at = Wall::from_millis;
-        let mut seen = ReplayCache::new(2);
+        let mut seen = ReplayCache::new(2, HashKey::from_bytes([1; 32]));
         assert_eq!(seen.take(b"a", at(10), at(0)), Ok(()));
         assert_eq!(seen.take(b"a", at(10), at(10)), Err(Refusal::Duplicate));
         assert_eq!(seen.take(b"b", at(20), at(0)), Ok(()));

@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::Node;
 use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
-use crate::base::{Now, Outbox, Timers};
+use crate::base::{HashKey, Now, Outbox, Timers};
 use crate::crypto::{Entropy, Network, Signer, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
@@ -93,6 +93,7 @@ impl<V: Verifier> Node<V> {
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
         let salt = entropy.stream("ranks").bytes32();
+        let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,
             own_peer: peer,
@@ -105,7 +106,7 @@ impl<V: Verifier> Node<V> {
         let mut node = Self {
             environment,
             entropy: entropy.stream("node"),
-            gate: Gate::new(config.clone(), own_key, salt),
+            gate: Gate::new(config.clone(), (own_key, &peer), salt, hash_key),
             sessions: Sessions::new(),
             discovery: Discovery::new(&config, salt),
             protocols: Protocols::default(),

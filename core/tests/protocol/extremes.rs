@@ -104,7 +104,7 @@ fn input(peer: &mut ScriptedPeer, node: &TestNode, (kind, one, two): (u64, u64, 
             let keys = [String::new(), "x".repeat(10_000), RecordKey::Presence(peer.key()).to_string()];
             let stored = (two % 2 == 0).then(|| Vec::new().into());
             let (id, key) = (PutId(number(one)), keys[(two % 3) as usize].clone());
-            Input::PutRequested { from, id, key, bytes: message(peer), stored }
+            Input::PutRequested { from, subnet: None, id, key, bytes: message(peer), stored }
         }
         12 => Input::RoutingTable(usize::MAX - (one % 3) as usize),
         13 => {
@@ -266,6 +266,7 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
         TimerReason::Stalled(_) | TimerReason::Retry(_) => config.stall,
         TimerReason::Turn(_) => config.broadcast_timeout,
         TimerReason::PendingMessages => config.limits.early_lifetime,
+        TimerReason::Standing => Duration::from_millis(1),
         TimerReason::Closed => Duration::from_secs(60),
         TimerReason::Seek => Duration::from_millis(100),
         TimerReason::NextLookup => config.limits.lookup_rate.every,

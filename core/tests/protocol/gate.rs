@@ -11,7 +11,7 @@ use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{Network, PublicKey};
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId, SessionMessage};
 
-use crate::common::{ScriptedPeer, TestNode, WALL, definition};
+use crate::common::{ScriptedPeer, TestNode, WALL, definition, now};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -35,28 +35,20 @@ fn config(change: impl FnOnce(&mut Limits)) -> Config {
     config
 }
 
+/// The tenth of any number of invalid signatures bans, at the limits that everybody has, and the host and the embedder
+/// hear of the end by a timer.
 #[test]
 fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
     let (mut node, mut mallory) = (TestNode::new(), ScriptedPeer::new(66));
     node.meet(&mut mallory);
-    let peer = mallory.peer;
+    let (peer, refusal) = (mallory.peer, Refusal::Signature);
     node.events.clear();
     offend(&mut node, &mut mallory, 4);
     assert_eq!(node.node.view().standing(&peer), (Standing::Good, 40));
     offend(&mut node, &mut mallory, 1);
-    let refusal = Refusal::Signature;
     assert_eq!(node.events, [Event::PeerGraylisted { peer, seconds: 3600, refusal }]);
-    // A graylisted peer is not heard, so it has to wait before it can do worse.
-    node.refuses(Refusal::Graylisted, |node| offend(node, &mut mallory, 1));
-    node.wait(60 * 60 * 1000);
-    assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
     node.events.clear();
-    let mut config = Config::new(Network::Regtest);
-    config.limits.graylist_at = 99;
-    let mut node = TestNode::with(config, Vec::new(), 1);
-    node.meet(&mut mallory);
-    node.events.clear();
-    offend(&mut node, &mut mallory, 10);
+    offend(&mut node, &mut mallory, 1_000);
     assert_eq!(
         node.events,
         [
@@ -65,14 +57,100 @@ fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
         ]
     );
     assert_eq!(node.others.pop(), Some(Output::Ban(peer)));
+    let view = node.node.view();
+    assert_eq!((view.refusals().get(refusal), view.refusals().get(Refusal::Blacklisted)), (10, 995));
     let good = mallory.presence(peer, WALL + 5_000);
     node.refuses(Refusal::Blacklisted, |node| node.hear(&mallory, good.clone()));
-    node.wait(DAY);
-    assert_eq!(node.node.view().standing(&peer).0, Standing::Good);
+    // Nothing comes from a peer whose connections are closed: the end has a timer of its own.
     node.events.clear();
+    while !node.others.contains(&Output::Unban(peer)) {
+        let deadline = node.node.deadline().expect("the ban has an end");
+        assert!(deadline.at.as_nanos() <= node.time + DAY * 1_000_000, "a day at most");
+        node.time = deadline.at.as_nanos() - 1;
+        node.input(Input::Tick);
+    }
+    assert_eq!(node.events, [Event::PeerUnbanned { peer }]);
+    assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0));
     offend(&mut node, &mut mallory, 10);
     let twice = Event::PeerBlacklisted { peer, seconds: Some(2 * 86_400), refusal: Some(refusal) };
     assert!(node.events.contains(&twice), "the second ban is twice as long: {:?}", node.events);
+    // Four days are as long as the third would be.
+    node.wait(2 * DAY);
+    node.wait(4 * DAY);
+    let good = mallory.presence(peer, WALL + 6_000);
+    node.refuses(Refusal::NotFresh, |node| node.hear(&mallory, good));
+    node.events.clear();
+    offend(&mut node, &mut mallory, 10);
+    let once = Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) };
+    assert!(node.events.contains(&once), "who has behaved begins afresh: {:?}", node.events);
+}
+
+#[test]
+fn a_graylisted_peer_that_only_goes_on_talking_is_not_banned_and_is_heard_an_hour_later() {
+    let (mut node, mut mallory) = (TestNode::new(), ScriptedPeer::new(66));
+    let peer = mallory.peer;
+    offend(&mut node, &mut mallory, 5);
+    node.events.clear();
+    for number in 0..100 {
+        let bytes = mallory.presence(peer, WALL + 1_000 + number);
+        node.refuses(Refusal::Graylisted, |node| node.hear(&mallory, bytes));
+    }
+    assert_eq!(node.node.view().standing(&peer), (Standing::Graylisted, 50));
+    assert_eq!((node.events.len(), node.node.view().signers().len()), (0, 0));
+    node.wait(60 * 60 * 1000);
+    assert_eq!(node.events, [Event::PeerUngraylisted { peer }]);
+    assert!(!node.others.contains(&Output::Unban(peer)), "it was never banned");
+    assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
+    let bytes = mallory.presence(peer, now(node.time).wall.as_millis());
+    node.hear(&mallory, bytes);
+    assert_eq!(node.node.view().signers().len(), 1);
+}
+
+/// As many peers as account is kept of, each with an offence short of a ban or with a ban.
+#[test]
+fn a_crowd_of_offenders_keeps_no_newcomer_out() {
+    let bad = |node: &mut TestNode, number: u32, times: usize| {
+        let from = PeerId::from_bytes(&[&[9], &number.to_be_bytes()[..]].concat()).unwrap();
+        (0..times).for_each(|_| node.input(Input::Received { from, bytes: vec![1; 9].into() }));
+    };
+    for times in [5, 10] {
+        let (mut node, mut alice, mut mallory) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(66));
+        offend(&mut node, &mut mallory, 10);
+        (0..4_096).for_each(|number| bad(&mut node, number, times));
+        node.meet(&mut alice);
+        assert_eq!(node.node.view().signers().len(), 1, "after {times} of each");
+        let banned = node.node.view().peers_in_standing(Standing::Blacklisted);
+        assert_eq!(banned, if times == 5 { 1 } else { 2_048 }, "bans stay, up to half of the room");
+        let is_banned = node.node.view().standing(&mallory.peer).0 == Standing::Blacklisted;
+        assert_eq!(is_banned, times == 5, "the one that ends first makes room for others");
+        // Whoever is forgotten is let in again by the host too.
+        let (mut bans, mut ends) = (0, 0);
+        node.others.iter().for_each(|output| match output {
+            Output::Ban(_) => bans += 1,
+            Output::Unban(_) => ends += 1,
+            _ => {}
+        });
+        assert_eq!(bans - ends, banned);
+    }
+}
+
+#[test]
+fn bans_by_hand_stay_and_take_half_of_the_room() {
+    let mut node = TestNode::with(config(|limits| limits.neighbours = 4), Vec::new(), 1);
+    let [alice, bob, carol, mut mallory] = [1, 2, 3, 66].map(ScriptedPeer::new);
+    offend(&mut node, &mut mallory, 10);
+    assert_eq!(node.node.view().standing(&mallory.peer).0, Standing::Blacklisted);
+    assert_eq!([&alice, &bob].map(|one| node.command(Command::Ban(one.peer))), [Ok(()), Ok(())]);
+    let makes_room = [Output::Ban(bob.peer), Output::Unban(mallory.peer)];
+    assert!(node.others.ends_with(&makes_room), "a ban that has an end makes room");
+    assert_eq!(node.command(Command::Ban(carol.peer)), Err(CommandError::TooManyPeers));
+    assert_eq!(node.command(Command::Ban(bob.peer)), Ok(()), "it is banned already");
+    for number in 100..120 {
+        offend(&mut node, &mut ScriptedPeer::new(number), 10);
+    }
+    for peer in [alice.peer, bob.peer] {
+        assert_eq!(node.node.view().standing(&peer).0, Standing::Blacklisted);
+    }
 }
 
 #[test]
@@ -154,7 +232,8 @@ fn a_key_that_announces_itself_all_the_time_is_heard_now_and_then() {
         node.hear(&alice, bytes);
     }
     let bytes = alice.presence(alice.peer, WALL + 5);
-    node.refuses(Refusal::AuthorQuota, |node| node.hear(&alice, bytes));
+    node.refuses(Refusal::PeerQuota, |node| node.hear(&alice, bytes));
+    assert_eq!(node.node.view().standing(&alice.peer), (Standing::Good, 5), "it knew how many there were");
     node.wait(60_000);
     let before = node.node.view().refusals().total();
     let bytes = alice.presence(alice.peer, WALL + 60_000);
@@ -211,15 +290,17 @@ fn claims_about_somebody_else_s_peer_do_not_keep_its_own_keys_out() {
     let mut node = TestNode::with(config(|limits| limits.keys_per_peer = 2), Vec::new(), 1);
     let mut alice = ScriptedPeer::new(1);
     let (mut first, mut second, mut third) = (ScriptedPeer::new(2), ScriptedPeer::new(3), ScriptedPeer::new(4));
-    let courier = PeerId::from_bytes(b"courier").unwrap();
+    let couriers = [b"one courier", b"two courier"].map(|name| PeerId::from_bytes(name).unwrap());
     for mallory in [&mut first, &mut second] {
         let bytes = mallory.presence(alice.peer, WALL);
-        node.input(Input::Received { from: courier, bytes });
+        node.input(Input::Received { from: couriers[0], bytes });
     }
-    node.refuses(Refusal::Full, |node| {
-        let bytes = third.presence(alice.peer, WALL);
-        node.input(Input::Received { from: courier, bytes });
-    });
+    for (courier, refusal) in couriers.into_iter().zip([Refusal::PeerQuota, Refusal::Full]) {
+        node.refuses(refusal, |node| {
+            let bytes = third.presence(alice.peer, WALL);
+            node.input(Input::Received { from: courier, bytes });
+        });
+    }
     node.meet(&mut alice);
     let holds =
         |node: &TestNode, key| node.node.view().signers().any(|(known, peer, _)| (known, peer) == (key, alice.peer));
@@ -230,15 +311,17 @@ fn claims_about_somebody_else_s_peer_do_not_keep_its_own_keys_out() {
 #[test]
 fn who_is_forgotten_has_done_nothing() {
     let mut node = TestNode::with(config(|limits| limits.neighbours = 2), Vec::new(), 1);
-    let (mut mallory, mut eve, mut alice) = (ScriptedPeer::new(66), ScriptedPeer::new(67), ScriptedPeer::new(1));
-    offend(&mut node, &mut mallory, 1);
+    let (mut mallory, mut eve) = (ScriptedPeer::new(66), ScriptedPeer::new(67));
+    offend(&mut node, &mut mallory, 3);
     offend(&mut node, &mut eve, 1);
-    let bytes = alice.presence(alice.peer, WALL);
-    node.refuses(Refusal::Full, |node| node.hear(&alice, bytes.clone()));
-    node.wait(40 * 60_000);
-    let bytes = alice.presence(alice.peer, WALL + 40 * 60_000);
-    node.hear(&alice, bytes);
-    assert_eq!(node.node.view().signers().len(), 1, "old offences have faded and make room");
+    for number in 1..9 {
+        let mut scripted = ScriptedPeer::new(number);
+        let bytes = scripted.presence(scripted.peer, WALL);
+        node.hear(&scripted, bytes);
+    }
+    assert_eq!(node.node.view().signers().len(), 8, "each makes room for the next");
+    assert_eq!(node.node.view().standing(&mallory.peer), (Standing::Good, 30), "the worst is remembered");
+    assert_eq!(node.node.view().standing(&eve.peer), (Standing::Good, 0), "the least was forgotten");
 }
 
 #[test]
@@ -332,7 +415,7 @@ fn a_peer_of_a_higher_tier_holds_more_keys() {
         for number in 0..=most {
             let bytes = ScriptedPeer::new(10 * most + number).presence(peer, WALL);
             let receive = |node: &mut TestNode| node.input(Input::Received { from: peer, bytes });
-            if number < most { receive(&mut node) } else { node.refuses(Refusal::Full, receive) }
+            if number < most { receive(&mut node) } else { node.refuses(Refusal::PeerQuota, receive) }
         }
     }
 }

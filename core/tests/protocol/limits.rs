@@ -108,12 +108,10 @@ fn a_full_table_of_peers_keeps_listening_to_those_in_it() {
     config.limits.neighbours = 2;
     let mut node = TestNode::with(config, Vec::new(), 1);
     let (mut mallory, mut eve, mut alice) = (ScriptedPeer::new(66), ScriptedPeer::new(67), ScriptedPeer::new(1));
-    offend(&mut node, &mut mallory, 1);
+    offend(&mut node, &mut mallory, 2);
     offend(&mut node, &mut eve, 1);
-    let bytes = alice.presence(alice.peer, WALL);
-    node.refuses(Refusal::Full, |node| node.hear(&alice, bytes));
     let before = node.node.view().refusals().total();
-    for scripted in [&mut mallory, &mut eve] {
+    for scripted in [&mut alice, &mut mallory, &mut eve] {
         let bytes = scripted.presence(scripted.peer, WALL);
         node.hear(scripted, bytes);
     }

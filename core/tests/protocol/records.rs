@@ -3,20 +3,31 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nelumbo_core::api::{Config, Input, Output, PutId, Refusal};
+use nelumbo_core::api::{Config, Input, Output, PutId, Refusal, Subnet};
 use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::{Network, PublicKey};
+use nelumbo_core::crypto::{Network, PublicKey, sha256};
 use nelumbo_core::wire::{Body, Content, Data, List, Listing, PeerId, RecordKey, Resource, TransactionType, merge_own};
 
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, now};
+use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, definition, now};
 use super::discovery::{DAY, advertisement, entries, label, listing, log, offer, spender};
 
 /// Offers the node a record to keep; what it keeps, or why it does not.
 fn keep(node: &mut TestNode, from: u8, key: &str, bytes: &Bytes, stored: Option<&Bytes>) -> Result<Bytes, Refusal> {
+    keep_from(node, (from, None), key, bytes, stored)
+}
+
+/// The same, of a peer in a subnet.
+fn keep_from(
+    node: &mut TestNode,
+    (from, subnet): (u8, Option<Subnet>),
+    key: &str,
+    bytes: &Bytes,
+    stored: Option<&Bytes>,
+) -> Result<Bytes, Refusal> {
     let from = PeerId::from_bytes(&[from]).expect("one byte names a peer");
     let id = PutId(node.time);
     let (bytes, stored) = (bytes.clone(), stored.cloned());
-    node.input(Input::PutRequested { from, id, key: key.to_owned(), bytes, stored });
+    node.input(Input::PutRequested { from, subnet, id, key: key.to_owned(), bytes, stored });
     let answer = node.others.pop().expect("an answer");
     match answer {
         Output::AcceptRecord { id: kept, value, lifetime } => {
@@ -216,9 +227,10 @@ fn an_entry_of_another_time_is_no_news() {
 }
 
 #[test]
-fn many_peers_that_offer_a_little_keep_nobody_out_and_one_that_offers_much_is_not_forgotten() {
+fn account_is_kept_of_so_many_peers_and_whoever_has_offered_the_least_makes_room() {
     let mut config = Config::new(Network::Regtest);
-    (config.limits.neighbours, config.limits.records_per_peer.burst) = (4, 2);
+    config.limits.neighbours = 2;
+    config.limits.records_per_peer.burst = 2;
     let mut node = TestNode::with(config, Vec::new(), 1);
     let mut peers = (1..).map(ScriptedPeer::new);
     let mut offer = |node: &mut TestNode, peer: u8| {
@@ -227,10 +239,10 @@ fn many_peers_that_offer_a_little_keep_nobody_out_and_one_that_offers_much_is_no
         keep(node, peer, &RecordKey::Presence(scripted.key()).to_string(), &presence, None).map(drop)
     };
     assert_eq!([9, 9, 9].map(|peer| offer(&mut node, peer)), [Ok(()), Ok(()), Err(Refusal::RecordQuota)]);
-    assert!((10..60).all(|peer| offer(&mut node, peer) == Ok(())));
-    assert_eq!(offer(&mut node, 9), Err(Refusal::RecordQuota));
+    assert_eq!([10, 11, 12].map(|peer| offer(&mut node, peer)), [Ok(()); 3], "nobody is kept out");
+    assert_eq!(offer(&mut node, 9), Err(Refusal::RecordQuota), "who has taken the most is remembered");
     node.wait(30_000);
-    assert_eq!(offer(&mut node, 9), Ok(()));
+    assert_eq!([9, 9].map(|peer| offer(&mut node, peer)), [Ok(()), Err(Refusal::RecordQuota)]);
 }
 
 #[test]
@@ -243,8 +255,145 @@ fn as_many_records_as_there_is_room_for_are_kept_until_they_expire() {
         let presence = scripted.presence(scripted.peer, at);
         keep(node, 9, &RecordKey::Presence(scripted.key()).to_string(), &presence, None).map(drop)
     };
-    assert_eq!([1, 2, 3].map(|number| show(&mut node, number, WALL)), [Ok(()), Ok(()), Err(Refusal::Full)]);
-    assert_eq!(show(&mut node, 1, WALL + 1), Ok(()), "what is known is renewed");
-    node.wait(HOUR);
-    assert_eq!([3, 4].map(|number| show(&mut node, number, WALL + HOUR)), [Ok(()), Err(Refusal::Full)]);
+    // From one peer: of its three the two that are nearest to the node.
+    let mut order: Vec<u8> = vec![1, 2, 3, 4];
+    order.sort_by_key(|number| distance(&RecordKey::Presence(ScriptedPeer::new(*number).key()).to_string()));
+    assert_eq!([order[0], order[1]].map(|number| show(&mut node, number, WALL)), [Ok(()), Ok(())]);
+    assert_eq!([order[2], order[3]].map(|number| show(&mut node, number, WALL)), [Err(Refusal::Full); 2]);
+    assert_eq!(show(&mut node, order[1], WALL + 1), Ok(()), "what is known is renewed");
+    assert!(removed(&mut node).is_empty());
+    node.wait(HOUR + 1);
+    assert_eq!([order[3], order[2]].map(|number| show(&mut node, number, WALL + HOUR)), [Ok(()), Ok(())]);
+    assert!(removed(&mut node).is_empty(), "what has expired makes room by itself");
+    assert_eq!(show(&mut node, order[0], WALL + HOUR), Ok(()));
+    let farthest = RecordKey::Presence(ScriptedPeer::new(order[3]).key()).to_string();
+    assert_eq!(removed(&mut node), [farthest], "the far one makes room for a near one");
+}
+
+/// How far a record is from the node under test, by Kademlia.
+fn distance(key: &str) -> Vec<u8> {
+    let (key, node) = (sha256(&[key.as_bytes()]), sha256(&[&[NODE]]));
+    key.iter().zip(node).map(|(one, other)| one ^ other).collect()
+}
+
+/// The records that the node has had removed since this was last asked.
+fn removed(node: &mut TestNode) -> Vec<String> {
+    let mut keys = Vec::new();
+    node.others.retain(|output| match output {
+        Output::RemoveRecord { key } => {
+            keys.push(key.clone());
+            false
+        }
+        _ => true,
+    });
+    keys
+}
+
+/// A resource with a name of its own, and the key under which it belongs.
+fn resource_record(author: &mut ScriptedPeer, number: usize) -> (String, Bytes) {
+    let resource = Resource {
+        kind: label(&format!("kind{}", number / 20)),
+        name: label(&format!("n{number}")),
+        data: Data::new(vec![1]),
+        issued_at: Wall::from_millis(WALL),
+        expires_at: Wall::from_millis(WALL + 7 * DAY),
+    };
+    let key = RecordKey::of(&author.key(), &Body::Resource(resource.clone())).unwrap().to_string();
+    (key, author.say_body(Body::Resource(resource)))
+}
+
+/// A few peers that fill all room with valid records, each within its quota: from as many subnets they have what is their
+/// share of the room, and from one they have one share. What others bring is kept, and so is what they have brought.
+#[test]
+fn peers_that_fill_all_room_make_room_for_others() {
+    let one = |_: u8| Some(Subnet::V4([10, 0, 0]));
+    let each = |peer: u8| Some(Subnet::V4([10, 0, peer]));
+    for subnet in [&one as &dyn Fn(u8) -> Option<Subnet>, &each, &|_| None] {
+        let mut node = TestNode::new();
+        let mut taken = 0;
+        for peer in 100..109 {
+            let mut authors = [peer, peer + 50].map(ScriptedPeer::new);
+            for number in 0..120 {
+                let (key, bytes) = resource_record(&mut authors[number % 2], number / 2);
+                taken += usize::from(keep_from(&mut node, (peer, subnet(peer)), &key, &bytes, None).is_ok());
+            }
+        }
+        assert!(taken >= 1_024, "all room is taken: {taken}");
+        let gone = removed(&mut node).len();
+        let mut honest = Vec::new();
+        for peer in 1..=80 {
+            let mut scripted = ScriptedPeer::new(peer);
+            let presence = scripted.presence(scripted.peer, WALL);
+            let key = RecordKey::Presence(scripted.key()).to_string();
+            let source = (peer, Some(Subnet::V4([10, 1, peer])));
+            assert_eq!(keep_from(&mut node, source, &key, &presence, None), Ok(presence));
+            honest.push(key);
+        }
+        let made_room = removed(&mut node);
+        assert_eq!(made_room.len(), 80 - (1_024_usize.saturating_sub(taken - gone)), "one for one");
+        // And they do not get it back, however much they bring.
+        for peer in 200..209 {
+            for number in 0..50 {
+                let (key, bytes) = resource_record(&mut ScriptedPeer::new(peer), number);
+                let _ = keep_from(&mut node, (peer - 100, subnet(peer - 100)), &key, &bytes, None);
+            }
+        }
+        node.wait(50 * 60 * 1000);
+        for peer in 200..209 {
+            for number in 0..50 {
+                let (key, bytes) = resource_record(&mut ScriptedPeer::new(peer), number);
+                let _ = keep_from(&mut node, (peer - 100, subnet(peer - 100)), &key, &bytes, None);
+            }
+        }
+        let lost = removed(&mut node);
+        assert!(honest.iter().all(|key| !lost.contains(key) && !made_room.contains(key)));
+    }
+}
+
+/// From more subnets than there is room for, one record each: those that are near stay, and authors whom the node knows.
+#[test]
+fn against_many_subnets_the_near_and_the_known_stay() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.records = 8;
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let put = |node: &mut TestNode, scripted: &mut ScriptedPeer, subnet: u8| {
+        let presence = scripted.presence(scripted.peer, WALL);
+        let key = RecordKey::Presence(scripted.key()).to_string();
+        keep_from(node, (subnet, Some(Subnet::V6([subnet; 6]))), &key, &presence, None).map(|_| key)
+    };
+    let mut friends = [1, 2].map(ScriptedPeer::new);
+    friends.iter_mut().for_each(|friend| node.meet(friend));
+    let known = friends.each_mut().map(|friend| put(&mut node, friend, 50).expect("room"));
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    let mut all = Vec::new();
+    for number in 100..180 {
+        let mut scripted = ScriptedPeer::new(number);
+        all.push(RecordKey::Presence(scripted.key()).to_string());
+        kept.extend(put(&mut node, &mut scripted, number));
+        removed(&mut node).iter().for_each(|key| assert!(kept.remove(key), "{key} of a stranger"));
+    }
+    all.sort_by_key(|key| distance(key));
+    assert_eq!(kept, all[..6].iter().cloned().collect(), "the six that are nearest of eighty");
+    assert!(known.iter().all(|key| !kept.contains(key)), "and both that are known");
+}
+
+/// What one author writes, through however many peers.
+#[test]
+fn an_author_has_a_quota_of_its_own_for_records_and_entries() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let key = RecordKey::Presence(alice.key()).to_string();
+    let mut results = Vec::new();
+    for number in 0..130 {
+        let presence = alice.presence(alice.peer, WALL + number);
+        results.push(keep(&mut node, 100 + (number / 20) as u8, &key, &presence, None).map(drop));
+    }
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 120);
+    assert_eq!(results.last(), Some(&Err(Refusal::AuthorQuota)));
+    let list = List::Requests(node.key);
+    let key = RecordKey::List(list.clone(), 0).to_string();
+    let of_alice = listing(&mut alice, list.clone(), None, [1; 32]);
+    let of_bob = listing(&mut ScriptedPeer::new(2), list, None, [1; 32]);
+    assert_eq!(keep(&mut node, 9, &key, &log(vec![of_alice.clone()]), None), Err(Refusal::Duplicate));
+    let value = keep(&mut node, 9, &key, &log(vec![of_alice, of_bob.clone()]), None).expect("bob's is kept");
+    assert_eq!(value, log(vec![of_bob]));
 }

@@ -1,6 +1,7 @@
 //! Who is sought, how often, and what a node says of itself.
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Output};
+use nelumbo_core::api::{Command, Config, Event, GossipId, Input, NewSession, Output};
+use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 use nelumbo_core::wire::{AbortReason, Address, Body, Content, PeerId, Presence};
 
@@ -50,11 +51,11 @@ fn a_request_that_nobody_has_approved_seeks_nobody() {
         let presence = Presence {
             peer: stranger.peer,
             addresses: vec![victim.clone(); 1],
-            issued_at: nelumbo_core::base::Wall::from_millis(WALL),
-            expires_at: nelumbo_core::base::Wall::from_millis(WALL + HOUR),
+            issued_at: Wall::from_millis(WALL),
+            expires_at: Wall::from_millis(WALL + HOUR),
         };
         let bytes = stranger.say_body(Body::Presence(presence));
-        node.hear(&creator, bytes);
+        node.input(Input::Gossip { from: creator.peer, id: GossipId(0), bytes });
     }
     let keys = strangers.iter().map(ScriptedPeer::key).chain([node.key, creator.key()]).collect();
     let definition = definition(creator.key(), keys);
@@ -145,7 +146,7 @@ fn addresses_that_change_all_the_time_stay_within_the_quota_of_others() {
         for output in std::mem::take(&mut node.others) {
             if let Output::Publish { bytes, .. } = output {
                 witness.time = witness.time.max(node.time);
-                let id = nelumbo_core::api::GossipId(heard);
+                let id = GossipId(heard);
                 witness.input(Input::Gossip { from: neighbour.peer, id, bytes });
                 heard += 1;
             }

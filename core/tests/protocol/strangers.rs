@@ -261,7 +261,8 @@ fn whoever_asks_does_not_choose_whom_this_node_calls() {
         node.others.iter().filter(|output| matches!(output, Output::Dial { .. } | Output::Lookup { .. })).count()
     };
     for (number, other) in others.iter_mut().enumerate() {
-        node.input(Input::Received { from: peer(9), bytes: other.presence(peer(number as u32 + 100), HOUR) });
+        let bytes = other.presence(peer(number as u32 + 100), HOUR);
+        node.input(Input::Gossip { from: peer(9), id: GossipId(0), bytes });
     }
     node.wait(60_000);
     assert_eq!(dials(&node), 0, "nobody has approved it");
@@ -270,7 +271,8 @@ fn whoever_asks_does_not_choose_whom_this_node_calls() {
     assert!(dials(&node) >= 126, "now they are wanted");
     let mut declining = TestNode::new();
     for (number, other) in others.iter_mut().enumerate() {
-        declining.input(Input::Received { from: peer(9), bytes: other.presence(peer(number as u32 + 100), HOUR) });
+        let bytes = other.presence(peer(number as u32 + 100), HOUR);
+        declining.input(Input::Gossip { from: peer(9), id: GossipId(0), bytes });
     }
     let bytes = mallory.announce(&Definition { nonce: [8; 32], ..definition });
     declining.input(Input::Received { from: peer(9), bytes });

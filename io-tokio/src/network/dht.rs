@@ -3,10 +3,17 @@
 //! Owns the requests about the DHT. Invariant: every get and put ends in exactly one event, and nothing is stored for
 //! others that was not judged first. Driven by the owner of the [`Network`].
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
-use libp2p::kad::{self, store::RecordStore};
-use nelumbo_core::api::{OperationId, PutId, Refusal};
+use libp2p::{
+    PeerId,
+    kad::{self, store::RecordStore},
+    multiaddr::Protocol,
+};
+use nelumbo_core::api::{OperationId, PutId, Refusal, Subnet};
 
 use super::{
     MAX_DHT_KEY, Network, Query,
@@ -147,6 +154,20 @@ impl Network {
             self.metrics.network.count_refused(Refusal::Full);
         }
         stored
+    }
+
+    /// Removes a record that is stored for others, and none of this node's own.
+    pub fn remove_inbound(&mut self, key: &[u8]) {
+        self.swarm.behaviour_mut().kad.store_mut().remove_foreign(&kad::RecordKey::new(&key));
+    }
+
+    /// The part of the network that a connected peer comes from; through a relay, the relay's.
+    pub fn subnet(&self, peer: &PeerId) -> Option<Subnet> {
+        self.peers.address(peer)?.iter().find_map(|part| match part {
+            Protocol::Ip4(address) => Some(IpAddr::V4(address).into()),
+            Protocol::Ip6(address) => Some(IpAddr::V6(address).into()),
+            _ => None,
+        })
     }
 
     /// Does not store a record that another node sent.

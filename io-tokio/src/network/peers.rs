@@ -48,6 +48,11 @@ impl ConnectedPeers {
         self.peers.keys().copied()
     }
 
+    /// The other end of the first connection to a peer.
+    pub(crate) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        self.peers.get(peer).map(|connected| &connected.address)
+    }
+
     /// Every peer with the other end of its first connection.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
         self.peers.iter().map(|(peer, connected)| (*peer, &connected.address))

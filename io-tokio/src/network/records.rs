@@ -22,20 +22,19 @@ pub const MAX_DHT_VALUE: usize = 12_000;
 pub const MAX_DHT_KEY: usize = 512;
 
 const MAX_OWN: usize = 512;
+/// As many as a core with default limits asks to have kept: it says which make room.
 const MAX_FOREIGN: usize = 1024;
-const MAX_FOREIGN_BYTES: usize = 8 * 1024 * 1024;
 
 /// See the module's documentation.
 pub(crate) struct Records {
     local: PeerId,
     records: HashMap<RecordKey, Record>,
     own: usize,
-    foreign_bytes: usize,
 }
 
 impl Records {
     pub(crate) fn new(local: PeerId) -> Self {
-        Self { local, records: HashMap::new(), own: 0, foreign_bytes: 0 }
+        Self { local, records: HashMap::new(), own: 0 }
     }
 
     fn is_own(&self, record: &Record) -> bool {
@@ -46,8 +45,6 @@ impl Records {
         let record = self.records.remove(key)?;
         if self.is_own(&record) {
             self.own -= 1;
-        } else {
-            self.foreign_bytes -= size(&record);
         }
         Some(record)
     }
@@ -55,18 +52,20 @@ impl Records {
     fn insert(&mut self, record: Record) {
         if self.is_own(&record) {
             self.own += 1;
-        } else {
-            self.foreign_bytes += size(&record);
         }
         let replaced = self.records.insert(record.key.clone(), record);
         debug_assert!(replaced.is_none(), "the old record is taken out, and counted, first");
     }
 
     fn has_room_for(&self, record: &Record) -> bool {
-        if self.is_own(record) {
-            return self.own < MAX_OWN;
+        if self.is_own(record) { self.own < MAX_OWN } else { self.records.len() - self.own < MAX_FOREIGN }
+    }
+
+    /// Removes a record of others, if it is one.
+    pub(crate) fn remove_foreign(&mut self, key: &RecordKey) {
+        if self.records.get(key).is_some_and(|record| !self.is_own(record)) {
+            self.take(key);
         }
-        self.records.len() - self.own < MAX_FOREIGN && self.foreign_bytes + size(record) <= MAX_FOREIGN_BYTES
     }
 
     fn drop_expired(&mut self) {
@@ -128,10 +127,6 @@ impl store::RecordStore for Records {
     fn remove_provider(&mut self, _: &RecordKey, _: &PeerId) {}
 }
 
-fn size(record: &Record) -> usize {
-    record.key.as_ref().len() + record.value.len()
-}
-
 #[cfg(test)]
 mod tests {
     use libp2p::kad::store::RecordStore;
@@ -155,13 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn foreign_bytes_are_bounded_and_given_back() {
-        let mut records = Records::new(PeerId::random());
-        let stored = (0..MAX_FOREIGN).filter(|key| records.put(record(*key, MAX_DHT_VALUE, None)).is_ok()).count();
-        assert!(stored * MAX_DHT_VALUE <= MAX_FOREIGN_BYTES && stored < MAX_FOREIGN);
-        records.remove(&record(0, 0, None).key);
-        records.put(record(0, MAX_DHT_VALUE, None)).expect("the room was given back");
+    fn what_makes_room_is_a_record_of_others() {
+        let local = PeerId::random();
+        let mut records = Records::new(local);
+        for key in 0..MAX_FOREIGN {
+            records.put(record(key, MAX_DHT_VALUE, None)).expect("room, however large they are");
+        }
+        records.put(record(MAX_FOREIGN, 10, Some(local))).expect("room for our own");
+        assert!(records.put(record(MAX_FOREIGN + 1, 1, None)).is_err());
         records.put(record(0, 1, None)).expect("a replacement needs no more room");
+        records.remove_foreign(&record(MAX_FOREIGN, 0, None).key);
+        assert!(records.get(&record(MAX_FOREIGN, 0, None).key).is_some(), "our own stays");
+        records.remove_foreign(&record(7, 0, None).key);
+        records.put(record(MAX_FOREIGN + 1, 1, None)).expect("the room was given back");
     }
 
     #[test]

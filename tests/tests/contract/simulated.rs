@@ -122,7 +122,7 @@ fn take_effect(context: StationContext<'_, '_>, effect: Effect, frame: fn(&[u8])
         Effect::RecordFound(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
         Effect::LookupFinished(operation, _) => Input::LookupFinished(OperationId(operation)),
         Effect::PutRequested { id, from, key, bytes, stored } => {
-            Input::PutRequested { id: PutId(id), from: peer_id(from), key, bytes, stored }
+            Input::PutRequested { id: PutId(id), from: peer_id(from), subnet: None, key, bytes, stored }
         }
         Effect::MessageReceived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
     });

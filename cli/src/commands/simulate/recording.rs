@@ -330,6 +330,10 @@ impl Host for Heard {
         self.note(json!({ "output": "keep", "id": id.0, "bytes": value.len() }));
     }
 
+    fn remove_record(&mut self, key: String) {
+        self.note(json!({ "output": "remove", "key": key }));
+    }
+
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         self.note(json!({ "output": "discard", "id": id.0, "refusal": refusal }));
     }

@@ -1,0 +1,69 @@
+//! What peers hand over of announcements themselves: how many of all kinds together, and of how many keys.
+//!
+//! An author's own quotas bound what one key says; keys cost nothing, so the peer that brings them is bounded too. Gossip that
+//! a peer only passes on is not counted here. Driven by the gate.
+
+use alloc::vec::Vec;
+
+use super::Gate;
+use super::quota::Buckets;
+use crate::api::{Limits, Refusal};
+use crate::base::{HashKey, HashedMap, Now, Wall};
+use crate::crypto::{PublicKey, Verifier};
+use crate::wire::PeerId;
+
+/// Bounded in number; at the cap whoever has brought the least makes room.
+#[derive(Debug)]
+pub(super) struct Announcers {
+    rates: Buckets<PeerId>,
+    /// The keys that each peer has brought, and until when what they announced is valid.
+    keys: HashedMap<PeerId, Vec<(PublicKey, Wall)>>,
+    capacity: usize,
+}
+
+impl Announcers {
+    pub(super) const fn new(limits: &Limits, hash_key: HashKey) -> Self {
+        let capacity = limits.neighbours;
+        Self { rates: Buckets::new(capacity, hash_key), keys: HashedMap::new(hash_key), capacity }
+    }
+
+    /// Takes account of a key, unless the peer has brought as many others.
+    fn bring(&mut self, peer: &PeerId, author: PublicKey, until: Wall, most: usize, now: Wall) -> bool {
+        if self.keys.len() >= self.capacity && !self.keys.contains(peer) {
+            self.keys.retain(|_, keys| keys.iter().any(|(_, until)| *until > now));
+            if self.keys.len() >= self.capacity
+                && let Some(least) = self.keys.lowest(|_, keys| Some(keys.len())).copied()
+            {
+                self.keys.remove(&least);
+            }
+        }
+        let keys = self.keys.or_insert_with(*peer, Vec::new);
+        if let Some((_, known)) = keys.iter_mut().find(|(key, _)| *key == author) {
+            *known = until.max(*known);
+            return true;
+        }
+        keys.retain(|(_, until)| *until > now);
+        if keys.len() < most {
+            keys.push((author, until));
+            return true;
+        }
+        false
+    }
+}
+
+impl<V: Verifier> Gate<V> {
+    /// Takes account of an announcement that a peer has handed over itself, and that is valid until then. The excess is the
+    /// peer's fault.
+    pub(super) fn charge_announcement(
+        &mut self,
+        peer: &PeerId,
+        (author, until): (PublicKey, Wall),
+        keys: usize,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let quota = self.config.limits.records_per_peer;
+        let is_within = self.announcers.rates.take(*peer, quota, 1, now.mono)
+            && self.announcers.bring(peer, author, until, keys, now.wall);
+        if is_within { Ok(()) } else { Err(Refusal::PeerQuota) }
+    }
+}
