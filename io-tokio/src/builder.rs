@@ -155,6 +155,30 @@ impl Builder {
         records: Vec<StoredRecord>,
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
+        let (events, receiver) = broadcast::channel(EVENTS);
+        let Parts { node, network, clock, recorder } = match self.assemble(records, &metrics, &events) {
+            Ok(parts) => parts,
+            Err(error) => {
+                // So that the folder is free when the caller hears of it.
+                journal.release();
+                return Err(error);
+            }
+        };
+        let (peer, key) = (network.local_peer(), node.view().own_key());
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let handle = Handle::new(requests, &events, metrics, peer, key);
+        let host = Libp2pHost::new(network, journal, events);
+        let runtime = Runtime::new(node, host, clock, asked, recorder);
+        tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
+        Ok((handle, Events::new(receiver)))
+    }
+
+    fn assemble(
+        self,
+        records: Vec<StoredRecord>,
+        metrics: &Metrics,
+        events: &broadcast::Sender<NodeEvent>,
+    ) -> Result<Parts, StartError> {
         let Self { config, network, signer, protocols, policy, recording, .. } = self;
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), signer.public_key());
@@ -163,7 +187,6 @@ impl Builder {
         // A draw of its own: whoever knows it from a recording knows nothing of what signers draw.
         let seed = fresh_seed()?;
         let peer_id = names::to_core(&peer).ok_or(StartError::Identity)?;
-        let (events, receiver) = broadcast::channel(EVENTS);
         let start = Start {
             version: env!("CARGO_PKG_VERSION").into(),
             now,
@@ -174,7 +197,7 @@ impl Builder {
             records: Cow::Borrowed(&records),
             has_custom_code: policy.is_some() || !protocols.is_empty(),
         };
-        let recorder = recording.map(|(file, limit)| record(file, limit, start, &events)).transpose()?;
+        let recorder = recording.map(|(file, limit)| record(file, limit, start, events)).transpose()?;
         let signer: Box<dyn Signer<Secp256k1> + Send> = match &recorder {
             Some(recorder) => Box::new(RecordingSigner { signer, sender: recorder.sender() }),
             None => signer,
@@ -187,14 +210,16 @@ impl Builder {
         for protocol in protocols {
             node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
         }
-
-        let (requests, asked) = mpsc::channel(REQUESTS);
-        let handle = Handle::new(requests, &events, metrics, peer, key);
-        let host = Libp2pHost::new(network, journal, events);
-        let runtime = Runtime::new(node, host, clock, asked, recorder);
-        tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
-        Ok((handle, Events::new(receiver)))
+        Ok(Parts { node, network, clock, recorder })
     }
+}
+
+/// What a runtime is made of, beside the journal.
+struct Parts {
+    node: Node<Secp256k1>,
+    network: Network,
+    clock: Clock,
+    recorder: Option<Recorder>,
 }
 
 impl std::fmt::Debug for Builder {

@@ -97,7 +97,6 @@ pub enum NodeEvent {
 
 /// Why there is no next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum EventsError {
     /// The listener was too slow for its buffer. What follows is in order again.
     #[error("{0} events were missed; look at the node's state")]

@@ -328,7 +328,7 @@ async fn a_rejected_gossip_message_goes_no_further_and_costs_its_bearer() {
     group.networks[left].publish(TOPIC, vec![5]).expect("a neighbour");
     let id = group
         .find(|_, event| match event {
-            NetworkEvent::Gossip { id, .. } => Some(id.clone()),
+            NetworkEvent::Gossip { id, .. } => Some(*id),
             _ => None,
         })
         .await;

@@ -2,13 +2,13 @@
 
 mod nodes;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use nelumbo_tokio::{
     NewSession, StartError,
     core::{
         Policy, Review,
-        api::{self, Event, RecordSequence},
+        api::{Event, RecordSequence},
         base::Bytes,
         crypto::Suite,
         host::Host,

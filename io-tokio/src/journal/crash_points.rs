@@ -9,7 +9,6 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use nelumbo_core::{

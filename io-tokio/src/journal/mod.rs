@@ -185,6 +185,13 @@ impl Journal {
         }
     }
 
+    /// Closes the file before it returns. For a journal that nothing was appended to.
+    pub(crate) fn release(self) {
+        drop(self.batches);
+        // A writer that panicked has let go of the file too.
+        let _ = self.writer.join();
+    }
+
     fn failure(&self) -> Option<JournalError> {
         self.durable.borrow().failure.clone()
     }

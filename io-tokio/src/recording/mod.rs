@@ -161,7 +161,7 @@ struct Frames<R> {
 enum Next {
     Frame(Frame<'static>),
     /// The end of the file, perhaps in the middle of a frame.
-    Over,
+    EndOfFile,
     /// No frame, or another one than was written.
     Altered,
 }

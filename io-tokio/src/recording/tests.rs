@@ -347,9 +347,9 @@ async fn a_node_that_panics_is_told_with_its_step() {
     let bytes = recorded(folder.path(), DEFAULT_LIMIT).await;
     let mut replay = Replay::open(&bytes[..]).expect("sound");
     replay.node().set_policy(Box::new(Broken));
-    for step in 0..3 {
+    for number in 0..3 {
         let step = replay.next(&mut EventLog::default()).expect("sound").expect("a step");
-        assert_eq!((step.number, step.difference), (step, None));
+        assert_eq!((step.number, step.difference), (number, None));
     }
     let step = replay.next(&mut EventLog::default()).expect("sound").expect("the step with the message");
     assert_eq!((step.number, step.difference), (3, Some(Difference::Panic("broken on purpose".into()))));
