@@ -11,19 +11,19 @@ use crate::gate::Admitted;
 use crate::wire::{PeerId, Presence};
 
 #[derive(Debug)]
-struct Known {
-    presence: Admitted<Presence>,
+pub(super) struct Known {
+    pub(super) presence: Admitted<Presence>,
     /// Whether the peer itself has handed it over. Anyone may claim that somebody else's peer holds a key; such claims
     /// make room for the peer's own.
-    is_first_hand: bool,
+    pub(super) is_first_hand: bool,
     /// Whether gossip has brought that message, so that it was passed on.
-    is_gossip: bool,
+    pub(super) is_gossip: bool,
 }
 
 /// Keys and the peers that hold them.
 #[derive(Debug)]
 pub(crate) struct Presences {
-    by_key: BTreeMap<PublicKey, Known>,
+    pub(super) by_key: BTreeMap<PublicKey, Known>,
     by_peer: BTreeMap<PeerId, BTreeSet<PublicKey>>,
     capacity: usize,
 }

@@ -34,6 +34,11 @@ impl Bucket {
         (!wait.is_zero()).then_some(wait)
     }
 
+    /// How long until it is full again.
+    pub(crate) fn until_full(&self, now: Mono) -> Duration {
+        self.full_at.since(now)
+    }
+
     fn is_full(&self, now: Mono) -> bool {
         self.full_at <= now
     }
