@@ -7,8 +7,8 @@ use bech32::{hrp, segwit};
 use nelumbo_core::crypto::lotus::{Address, Payload};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 
-/// The address of the Taproot output whose key is `key`: a Lotus address whose commitment it is (lotus-crypto.md,
-/// section 10), or pay-to-taproot as BIP350 writes it, which keeps x alone.
+/// The address of the Taproot output whose key is `key`: a Lotus address whose commitment it is (Lotus scheme,
+/// section 8), or pay-to-taproot as BIP350 writes it, which keeps x alone.
 pub(crate) fn of_output_key(suite: Suite, network: Network, key: &PublicKey) -> String {
     match suite {
         Suite::Lotus => Address { network, payload: Payload::Taproot(*key) }.to_string(),
@@ -40,7 +40,7 @@ mod tests {
         );
     }
 
-    /// lotus-crypto.md, section 10, the example.
+    /// Lotus scheme, section 8, the example.
     #[test]
     fn a_lotus_address_holds_the_commitment() {
         let key = "026b3f12efe06ed28a87ec0cd5304cec2cdd21fdae4869dbaf5f1061610c29a002".parse().unwrap();

@@ -1,4 +1,4 @@
-//! The seam between a node and the world: one trait, and the one place in the workspace that takes outputs apart.
+//! The seam between a node and the world: one trait, and the function that takes a node's outputs apart for it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,45 +12,69 @@ use crate::wire::{Address, PeerId};
 
 /// What a node needs done. Each method is one [`Output`]; what comes of it is reported as an
 /// [`Input`](crate::api::Input).
+///
+/// Three methods every host writes: without records nothing is ever said, without messages nobody signs, and without
+/// events nobody hears of it. The others do nothing unless they are written, and each says what that costs.
 pub trait Host {
     /// See [`Output::Persist`].
     fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>);
     /// See [`Output::Send`].
     fn send(&mut self, to: PeerId, bytes: Bytes);
-    /// See [`Output::Subscribe`].
-    fn subscribe(&mut self, topic: Topic);
-    /// See [`Output::Unsubscribe`].
-    fn unsubscribe(&mut self, topic: Topic);
-    /// See [`Output::Publish`].
-    fn publish(&mut self, topic: Topic, bytes: Bytes);
-    /// See [`Output::Verdict`].
-    fn verdict(&mut self, id: GossipId, verdict: Verdict);
-    /// See [`Output::Dial`].
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Address>);
-    /// See [`Output::Release`].
-    fn release(&mut self, peer: PeerId);
-    /// See [`Output::Ban`]. The node refuses what the peer sends in any case.
+    /// See [`Output::Event`].
+    fn event(&mut self, event: Event);
+
+    /// See [`Output::Subscribe`]. Without it the node hears nothing by gossip: it finds keys by the peers that it is
+    /// connected to and in the DHT alone, and strangers' offers in the DHT alone.
+    fn subscribe(&mut self, topic: Topic) {
+        let _ = topic;
+    }
+    /// See [`Output::Unsubscribe`]. Without it the node is still shown what it has no more use for, and refuses it.
+    fn unsubscribe(&mut self, topic: Topic) {
+        let _ = topic;
+    }
+    /// See [`Output::Publish`]. Without it peers to which this node has no connection learn of it in the DHT alone.
+    fn publish(&mut self, topic: Topic, bytes: Bytes) {
+        let _ = (topic, bytes);
+    }
+    /// See [`Output::Verdict`]. Only a host that reports [`Input::Gossip`](crate::api::Input::Gossip) is asked. Without
+    /// it the host may pass nothing on; one that passes on what it has not been told to accept carries spam.
+    fn verdict(&mut self, id: GossipId, verdict: Verdict) {
+        let _ = (id, verdict);
+    }
+    /// See [`Output::Dial`]. Without it the node reaches those alone whom the host connects by itself.
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Address>) {
+        let _ = (peer, addresses);
+    }
+    /// See [`Output::Release`]. Without it connections that no session needs stay until the host closes them.
+    fn release(&mut self, peer: PeerId) {
+        let _ = peer;
+    }
+    /// See [`Output::Ban`]. Without it a banned peer keeps its connection; the node refuses what it sends in any case.
     fn ban(&mut self, peer: PeerId) {
         let _ = peer;
     }
-    /// See [`Output::Unban`].
+    /// See [`Output::Unban`]. A host without [`ban`](Self::ban) has nothing to do here; with it, a peer would stay out.
     fn unban(&mut self, peer: PeerId) {
         let _ = peer;
     }
-    /// See [`Output::Lookup`].
-    fn lookup(&mut self, operation: OperationId, key: String);
-    /// See [`Output::AcceptRecord`]. Only hosts that report [`Input::PutRequested`](crate::api::Input::PutRequested) are asked.
+    /// See [`Output::Lookup`]. Without it nothing is found in the DHT, and a search ends when its time is over.
+    fn lookup(&mut self, operation: OperationId, key: String) {
+        let _ = (operation, key);
+    }
+    /// See [`Output::AcceptRecord`]. Only a host that reports [`Input::PutRequested`](crate::api::Input::PutRequested)
+    /// is asked. Without it this node stores nothing for others.
     fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         let _ = (id, value, lifetime);
     }
-    /// See [`Output::RejectRecord`].
+    /// See [`Output::RejectRecord`], which the same hosts are told. Without it the host must forget an offered record
+    /// by itself.
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
         let _ = (id, refusal);
     }
-    /// See [`Output::Store`].
-    fn store(&mut self, key: String, value: Bytes, lifetime: Duration);
-    /// See [`Output::Event`].
-    fn event(&mut self, event: Event);
+    /// See [`Output::Store`]. Without it nobody finds this node, its offer or its requests in the DHT.
+    fn store(&mut self, key: String, value: Bytes, lifetime: Duration) {
+        let _ = (key, value, lifetime);
+    }
 }
 
 /// Hands everything that the node has to say to its host, in order.

@@ -39,7 +39,7 @@ impl Multiple {
         Choice::from(!self.y[31] & 1)
     }
 
-    /// Whether y is a square modulo p (lotus-crypto.md, section 1). y of a point is never zero.
+    /// Whether y is a square modulo p (Lotus scheme, section 1). y of a point is never zero.
     pub(super) fn has_square_y(&self) -> Choice {
         let y = FieldElement::from_repr(FieldBytes::from(self.y)).expect("coordinates are below p");
         y.sqrt().is_some()

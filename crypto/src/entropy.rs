@@ -38,6 +38,7 @@ struct State {
 
 /// Why a seed was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EntropyError {
     /// All 32 bytes are zero, which is what a failed entropy source leaves behind.
     AllZero,

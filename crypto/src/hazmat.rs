@@ -41,8 +41,9 @@ pub fn scalars_of_nonce(nonce: &SecretNonce) -> Zeroizing<[[u8; 32]; 2]> {
 
 /// Why [`deterministic_sign`] made no partial signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeterministicSignError {
-    /// Lotus has no deterministic signing (lotus-crypto.md, section 2).
+    /// Lotus has no deterministic signing (Lotus scheme, section 2).
     SuiteUnsupported,
     /// The aggregate of the others' nonces is not two points of the curve.
     OtherNonces,

@@ -18,6 +18,7 @@ use super::taproot::{self, TaprootError};
 
 /// What the aggregate key is changed by before it signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Tweak {
     /// Nothing: the signature verifies under the aggregate key.
     #[default]
@@ -31,6 +32,7 @@ pub enum Tweak {
 
 /// Why keys cannot be aggregated, or an aggregate cannot be tweaked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyAggError {
     /// There are no keys.
     Empty,
@@ -96,9 +98,9 @@ pub struct KeyAggContext {
 impl KeyAggContext {
     /// Aggregates `keys`.
     ///
-    /// Lotus (lotus-crypto.md, section 4) sorts the keys and refuses duplicates. BIP340 (BIP327, KeyAgg) keeps the order it
-    /// is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`](super::sort_keys) first where the order must not
-    /// matter.
+    /// Lotus (Lotus scheme, section 4) sorts the keys and refuses duplicates. BIP340 (BIP327, KeyAgg) keeps the order it
+    /// is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`](super::sort_keys) first where
+    /// the order must not matter.
     ///
     /// # Errors
     ///
@@ -143,7 +145,7 @@ impl KeyAggContext {
     /// Applies a tweak.
     ///
     /// A Taproot tweak of BIP341 is BIP327's x-only tweak by the hash of the key as it stands, so it may follow plain
-    /// tweaks. The one of Lotus is `C = Q + tG` (lotus-crypto.md, section 8.1) and nothing may come before it.
+    /// tweaks. The one of Lotus is `C = Q + tG` (Lotus scheme, section 6) and nothing may come before it.
     ///
     /// # Errors
     ///
@@ -258,7 +260,7 @@ impl KeyAggContext {
     }
 
     /// The tweak that the signer at `index` adds, times the challenge, to its partial signature: for Lotus the first in
-    /// sorted order adds it (lotus-crypto.md, section 5), for BIP327 nobody does.
+    /// sorted order adds it (Lotus scheme, section 5), for BIP327 nobody does.
     pub(super) fn signers_tweak(&self, index: usize) -> PublicScalar {
         if self.suite == Suite::Lotus && index == 0 { self.tweak } else { PublicScalar::ZERO }
     }
@@ -285,7 +287,7 @@ impl fmt::Debug for KeyAggContext {
 
 /// `a_i = TH("KeyAgg coefficient", L ‖ P_i)` with `L = TH("KeyAgg list", P_0 ‖ …)`.
 ///
-/// BIP327 gives the second distinct key the coefficient 1; Lotus does not (lotus-crypto.md, section 4).
+/// BIP327 gives the second distinct key the coefficient 1; Lotus does not (Lotus scheme, section 4).
 fn coefficients(suite: Suite, keys: &[PublicKey]) -> Vec<PublicScalar> {
     let encodings: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     let list = tagged_hash("KeyAgg list", &encodings);

@@ -42,6 +42,7 @@ impl PartialOrd for PublicKey {
 
 /// Why something is not a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PublicKeyError {
     /// The text is not 66 lower-case hexadecimal characters.
     Text(HexError),
@@ -164,7 +165,7 @@ impl<'de> Deserialize<'de> for PublicKey {
 }
 
 /// Puts keys in the one order that sessions and Lotus key aggregation know: bytewise ascending over 33 bytes
-/// (BIP327 KeySort; lotus-crypto.md, section 4).
+/// (BIP327 KeySort; Lotus scheme, section 4).
 pub fn sort_keys(keys: &mut [PublicKey]) {
     keys.sort_unstable();
 }

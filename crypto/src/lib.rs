@@ -1,17 +1,25 @@
-//! Cryptography: the two suites, key aggregation, nonces, partial signatures, Taproot, and Lotus encodings.
+#![doc = include_str!("../README.md")]
 //!
-//! The machines see two traits. A [`Verifier`] checks what others send and is pure; a [`Signer`] owns one secret key and
-//! its secret nonces. [`Secp256k1`] and [`SoftwareSigner`] are the real ones. Below them, in the order in which a
-//! signature is made:
+//! # Reading order
+//!
+//! In the order in which a signature is made:
 //!
 //! 1. [`KeyAggContext`] aggregates the signers' keys and applies a [`Tweak`].
 //! 2. [`generate_nonce`] draws a [`SecretNonce`] and its [`PublicNonce`].
 //! 3. [`SigningContext`] fixes the round once all public nonces are known.
 //! 4. [`partial_sign`] spends the secret nonce on a [`PartialSignature`].
-//! 5. [`verify_partial`] finds out who is wrong, [`combine`] makes the [`Signature`].
+//! 5. [`combine`] makes the [`Signature`], and where that fails [`culprits`] says who is wrong.
 //!
-//! The specifications are lotus-crypto.md (an account of the Lotus scheme, byte for byte, which every formula cites by
-//! section), BIP327, BIP340 and BIP341. Secrets are used in constant time and wiped; public data is not.
+//! Above them two traits split all of that along the secret. A [`Verifier`] checks what others send and is pure; a
+//! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are the
+//! real ones. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly wraps
+//! them in [`scrubbed`].
+//!
+//! [`schnorr`] and [`taproot`] are for one signer alone, [`lotus`] is what that ledger has around its signatures, and
+//! [`group`] is the arithmetic below, for public data.
+//!
+//! The specifications are BIP327, BIP340, BIP341, and the Lotus scheme that [`lotus`] writes down. Every formula cites
+//! its section.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;

@@ -32,6 +32,7 @@ plain_bytes! {
 
 /// Why nonces cannot open a signing round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NonceError {
     /// The nonce of the signer at this index is not two points of the curve. That signer is at fault.
     Invalid {
@@ -48,7 +49,7 @@ pub enum NonceError {
     /// An aggregate nonce that somebody else computed is not two points or infinities.
     InvalidAggregate,
     /// A sum of nonces is infinity, which Lotus cannot sign with. One of the signers chose its nonce so, and which one
-    /// cannot be known (lotus-crypto.md, section 7, number 8).
+    /// cannot be known (Lotus scheme, section 5, step 2).
     Infinity,
     /// Lotus signs messages of 32 bytes; this one has another length.
     MessageLength(usize),

@@ -15,7 +15,7 @@ use super::weights::Weights;
 /// Up to how many signers each partial signature is verified by itself when somebody is wrong; measured (docs, performance).
 const ONE_BY_ONE: usize = 100;
 
-/// Whether the signer at `index` made this partial signature with this public nonce (lotus-crypto.md, section 5; BIP327,
+/// Whether the signer at `index` made this partial signature with this public nonce (Lotus scheme, section 5; BIP327,
 /// PartialSigVerify).
 ///
 /// A partial signature that fails here, under the nonce its signer sent, convicts that signer. False too for an index

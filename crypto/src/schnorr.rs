@@ -38,7 +38,7 @@ impl core::error::Error for MessageLengthError {}
 
 /// Signs `message`.
 ///
-/// `hedge` is 32 bytes of fresh entropy. With none, Lotus derives its nonce as lotus-crypto.md section 2 says and as the
+/// `hedge` is 32 bytes of fresh entropy. With none, Lotus derives its nonce as section 2 of its scheme says and as the
 /// chain's own wallets do, and BIP340 uses 32 zero bytes as its auxiliary randomness. With some, both keep the nonce secret
 /// even where a fault in the computation would reveal a derived one; verifiers cannot tell.
 ///
@@ -77,7 +77,7 @@ pub fn sign(
     Ok(Signature::from_bytes(signature))
 }
 
-/// Whether `signature` is valid (lotus-crypto.md, section 1; BIP340, Verify).
+/// Whether `signature` is valid (Lotus scheme, section 1; BIP340, Verify).
 ///
 /// False for a key off the curve, `r ≥ p`, `s ≥ n`, and for Lotus also for a message that does not have 32 bytes. For
 /// BIP340 the prefix of the key is ignored.
@@ -162,7 +162,7 @@ pub(super) fn split(signature: &Signature) -> ([u8; 32], [u8; 32]) {
     (r, s)
 }
 
-/// The generator of RFC 6979, section 3.2, over `d ‖ m ‖ [hedge] ‖ marker` (lotus-crypto.md, section 2). The place of the
+/// The generator of RFC 6979, section 3.2, over `d ‖ m ‖ [hedge] ‖ marker` (Lotus scheme, section 2). The place of the
 /// extra entropy is that of libsecp256k1's nonce function.
 fn lotus_nonce(d: &Scalar, message: &[u8], hedge: Option<&[u8; 32]>) -> Zeroizing<Scalar> {
     const MARKER: &[u8; 16] = b"Schnorr+SHA256  ";

@@ -30,6 +30,7 @@ pub struct NonceSlot {
 
 /// Why a signer refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum SignerError {
     /// The slot has had its nonce.
     SlotServed,

@@ -44,7 +44,7 @@ pub struct SigningContext {
 impl SigningContext {
     /// Opens a round with an aggregate nonce.
     ///
-    /// For Lotus (lotus-crypto.md, section 5) the message has 32 bytes and infinity is an error wherever it arises. For
+    /// For Lotus (Lotus scheme, section 5) the message has 32 bytes and infinity is an error wherever it arises. For
     /// BIP340 (BIP327, GetSessionValues) the message has any length, each half of the aggregate nonce may be infinity, and
     /// an R at infinity is replaced by G, so that the round runs on and the final verification fails.
     ///
@@ -193,7 +193,7 @@ impl fmt::Debug for SigningContext {
 }
 
 /// `TH("MuSig/noncecoef", …)`: the aggregate nonce before the key in BIP327, the key before it in Lotus
-/// (lotus-crypto.md, section 5).
+/// (Lotus scheme, section 5).
 fn nonce_coefficient(suite: Suite, key: &PublicKey, nonce: &AggregateNonce, message: &[u8]) -> PublicScalar {
     let key = suite.hashed_key(key.as_bytes());
     let nonce = nonce.as_bytes().as_slice();
@@ -206,6 +206,7 @@ fn nonce_coefficient(suite: Suite, key: &PublicKey, nonce: &AggregateNonce, mess
 
 /// Why no partial signature was made. The nonce is spent all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SignError {
     /// The nonce was drawn for another key.
     NonceOfAnotherKey,
@@ -227,7 +228,7 @@ impl fmt::Display for SignError {
 
 impl core::error::Error for SignError {}
 
-/// Makes one partial signature (lotus-crypto.md, section 5; BIP327, Sign) and spends the nonce.
+/// Makes one partial signature (Lotus scheme, section 5; BIP327, Sign) and spends the nonce.
 ///
 /// The result is not verified here, which BIP327 leaves to the implementation: the session verifies the final signature
 /// before anyone sees it and verifies the partial ones, its own included, when that fails.
@@ -264,6 +265,7 @@ pub fn partial_sign(
 
 /// Why partial signatures do not make a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CombineError {
     /// The number of partial signatures is not the number of keys.
     Count {
@@ -307,7 +309,7 @@ impl fmt::Display for CombineError {
 
 impl core::error::Error for CombineError {}
 
-/// Sums partial signatures, in the order of the keys, and verifies the result (lotus-crypto.md, section 5; BIP327,
+/// Sums partial signatures, in the order of the keys, and verifies the result (Lotus scheme, section 5; BIP327,
 /// PartialSigAgg).
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use super::hash::{sha256, tagged_hash};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Suite {
-    /// The Schnorr signatures of Lotus, and its variant of MuSig2 (lotus-crypto.md, sections 1 to 8).
+    /// The Schnorr signatures of Lotus, and its variant of MuSig2 (Lotus scheme, sections 1 to 6).
     Lotus,
     /// BIP340 signatures, BIP327 MuSig2, BIP341 tweaks.
     Bip340,
@@ -78,7 +78,7 @@ impl Suite {
         }
     }
 
-    /// `e` of lotus-crypto.md section 1 or of BIP340: untagged for Lotus, tagged for BIP340.
+    /// `e` of the Lotus scheme, section 1, or of BIP340: untagged for Lotus, tagged for BIP340.
     pub(super) fn challenge(self, r: &[u8; 32], key: &[u8; 33], message: &[u8]) -> PublicScalar {
         let parts = [r.as_slice(), self.hashed_key(key), message];
         let hash = match self {

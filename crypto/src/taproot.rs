@@ -18,6 +18,7 @@ pub const LEAF_VERSION: u8 = 0xc0;
 
 /// Why a key cannot commit to a script tree. The last two cannot be reached by searching for inputs in practice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TaprootError {
     /// The internal key is no point of the curve.
     InternalKey,
@@ -39,8 +40,8 @@ impl fmt::Display for TaprootError {
 
 impl core::error::Error for TaprootError {}
 
-/// The hash of one script in the tree: `TH("TapLeaf", version ‖ compactsize(len) ‖ script)` (BIP341; lotus-crypto.md,
-/// section 8).
+/// The hash of one script in the tree: `TH("TapLeaf", version ‖ compactsize(len) ‖ script)` (BIP341; Lotus scheme,
+/// section 6).
 #[must_use]
 pub fn leaf_hash(version: u8, script: &[u8]) -> [u8; 32] {
     let mut length = [0; 9];
@@ -62,7 +63,7 @@ pub fn merkle_root(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
 
 /// The tweak `t` of an internal key, 32 bytes big endian and below the group order.
 ///
-/// Lotus hashes the 33-byte key, and 32 zero bytes where there is no script tree (lotus-crypto.md, section 8); BIP341
+/// Lotus hashes the 33-byte key, and 32 zero bytes where there is no script tree (Lotus scheme, section 6); BIP341
 /// hashes x alone, and no root at all.
 ///
 /// # Errors

@@ -98,3 +98,17 @@ async fn a_full_disk_stops_the_node_before_anybody_hears_what_was_not_written() 
     .await;
     assert_eq!(other.sessions().await.map(|sessions| sessions.len()), Ok(0));
 }
+
+#[test]
+fn a_configuration_that_makes_no_node_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join("node");
+    let mut config = Config::new(Chain::Regtest);
+    config.stall = Duration::ZERO;
+    let key = SecretKey::from_bytes(&[1; 32]).expect("a key");
+    let builder = Builder::with_key(config, NetworkConfig::full(), &inner, key).expect("entropy");
+    let error = builder.start().expect_err("it makes no node");
+    assert!(matches!(&error, StartError::Config(error) if error.field == "stall"));
+    assert_eq!(error.to_string(), "the configuration's stall is 0; allowed is 1 ms to 30 s, which is stall_max");
+    assert!(!inner.exists(), "no journal was made");
+}

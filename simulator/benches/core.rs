@@ -14,14 +14,12 @@ mod clock;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nelumbo_core::api::{
-    Command, Config, Event, GossipId, Input, NewSession, OperationId, RecordSequence, Topic, Verdict,
-};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Address, PeerId};
+use nelumbo_core::wire::PeerId;
 use nelumbo_simulator::crypto::{Crypto, Meter, Toy, ToyVerifier};
 use nelumbo_simulator::peer::{node_of, peer_id};
 
@@ -64,15 +62,6 @@ impl Host for BenchHost<'_> {
             _ => {}
         }
     }
-
-    fn subscribe(&mut self, _: Topic) {}
-    fn unsubscribe(&mut self, _: Topic) {}
-    fn publish(&mut self, _: Topic, _: Bytes) {}
-    fn verdict(&mut self, _: GossipId, _: Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn lookup(&mut self, _: OperationId, _: String) {}
-    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
 }
 
 /// Nodes that know each other.

@@ -1,43 +1,55 @@
-//! What an embedder may set, with defaults from the protocol's specification.
+//! What an embedder may set, with defaults from the protocol's specification. `check` says which values make a node;
+//! `docs/src/configuration-core.md` is a table of all of them.
+
+mod check;
 
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::ConfigError;
 
 use crate::crypto::Network;
 use crate::wire::{
     MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS,
 };
 
-/// How a node behaves.
+/// How a node behaves. Begin with [`Config::new`] and assign the fields that are to differ; [`Node::new`] refuses what
+/// [`Config::check`] does.
+///
+/// [`Node::new`]: crate::node::Node::new
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Config {
-    /// The network that the keys belong to.
+    /// The network that the keys belong to. Messages, sessions and journals of another one are refused.
     pub network: Network,
-    /// How long a session may take, and how long one that has ended is remembered. Default 2 h.
+    /// How long a session may take from its creation, and how long one that has ended is remembered. Announcements of
+    /// sessions that last longer are refused.
     pub session_timeout: Duration,
     /// After how long without progress a session asks the others for what is missing; doubles each time up to
-    /// `stall_max`. Default 2 s.
+    /// `stall_max`. Also the pause before a failed attempt is followed by another, which doubles too.
     pub stall: Duration,
-    /// The longest pause between two such questions. Default 30 s.
+    /// The longest pause between two questions of a session for what is missing.
     pub stall_max: Duration,
-    /// After how long without progress an attempt is given up. Default 10 min.
+    /// After how long without progress an attempt is given up.
     pub stuck_timeout: Duration,
-    /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Default 3.
+    /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Not more
+    /// than `limits.attempts` in any case.
     pub retries: u32,
-    /// How long a coordinator has to broadcast before it is the next one's turn. Default 5 min.
+    /// How long a coordinator has to broadcast before it is the next one's turn.
     pub broadcast_timeout: Duration,
-    /// By how much another node's clock may be wrong. Default 5 min.
+    /// By how much another node's clock may be wrong.
     pub clock_skew: Duration,
-    /// How long a presence is valid; it is renewed after half of that. Default 1 h.
+    /// How long a presence, which says where this node is, is valid; it is renewed after half of that. Presences of
+    /// others that are valid for longer are refused.
     pub presence_lifetime: Duration,
-    /// How long an advertisement is valid; it is renewed after half of that. Default 24 h.
+    /// How long an advertisement, which says what this node offers to sign, is valid; it is renewed after half of that.
     pub advertisement_lifetime: Duration,
-    /// After how long everything that this node announces is put into the DHT again. Default 1 h.
+    /// After how long everything that this node announces is put into the DHT again.
     pub republish: Duration,
-    /// How long a DHT lookup may take, and a search. Default 5 s.
+    /// How long a DHT lookup may take, and a search of the embedder's.
     pub lookup_timeout: Duration,
-    /// What is bounded by how much.
+    /// How much of everything a node takes and keeps.
     pub limits: Limits,
 }
 
@@ -62,27 +74,50 @@ impl Config {
     }
 }
 
-/// How much of something is allowed over time.
+/// How much of something is allowed over time: a bucket that holds `burst` tokens and gets one back after each `every`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
-    /// How much at once.
+    /// How much at once. At zero nothing is let in.
     pub burst: u64,
     /// After how long there is one more.
     pub every: Duration,
 }
 
-/// How much of everything a node keeps. At a cap new work is refused; what was promised is not dropped.
+impl Quota {
+    /// A quota of so many per second, with `seconds` seconds' worth at once. If either is zero, nothing is let in; a rate
+    /// above one in each nanosecond is that one.
+    #[must_use]
+    pub const fn per_second(rate: u32, seconds: u32) -> Self {
+        let every = match rate {
+            0 | 1 => 1_000_000_000,
+            1_000_000_000.. => 1,
+            rate => 1_000_000_000 / rate as u64,
+        };
+        Self { burst: rate as u64 * seconds as u64, every: Duration::from_nanos(every) }
+    }
+}
+
+/// How much of everything a node takes and keeps. At a cap new work is refused; what was promised is not dropped.
+/// [`Limits::ceiling`] adds the caps up. Begin with [`Limits::default`] and assign the fields that are to differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Sessions that have not ended.
+    /// Sessions that have not ended, this node's own and others' together.
     pub sessions: usize,
-    /// Announced sessions that await this node's approval, of all creators together. Part of `sessions`.
+    /// Announced sessions that await this node's approval, of all creators together; and those that ended before it,
+    /// whose end is told to whoever has missed it. Part of `sessions`, but those that this node creates or approves
+    /// come first.
     pub unapproved: usize,
-    /// The same, of one creator.
+    /// Announced sessions that await this node's approval, of one creator.
     pub unapproved_per_creator: usize,
-    /// Sessions that have ended and are remembered until they expire, so that late messages mean nothing.
+    /// Sessions that have ended and can be looked at until they expire. The oldest make room, and only their ids are
+    /// kept.
     pub ended: usize,
-    /// Attempts at one session.
+    /// Ids of sessions that were closed or made room, so that late messages mean nothing.
+    pub closed: usize,
+    /// Signing requests, whomever they are for, whose repetition is noticed.
+    pub requests: usize,
+    /// Attempts at one session, whoever begins them.
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
     pub peers: usize,
@@ -90,69 +125,71 @@ pub struct Limits {
     pub neighbours: usize,
     /// Messages from one peer.
     pub messages_per_peer: Quota,
-    /// Bytes from one peer.
+    /// Bytes from one peer. The burst has room for the largest message.
     pub bytes_per_peer: Quota,
     /// Messages from one peer that are taken even when all peers together send too much, so that many who shout do not
     /// silence those who speak.
     pub messages_reserved_per_peer: Quota,
     /// Messages from all peers together, beyond what is reserved for each.
     pub messages: Quota,
-    /// Bytes from all peers together.
+    /// Bytes from all peers together, beyond the messages that are reserved for each.
     pub bytes: Quota,
     /// New presences of one key.
     pub presences_per_key: Quota,
     /// Keys in the sessions that one signer announces: the work of an announcement grows with its signers.
     pub announced_keys: Quota,
-    /// Signers whose announcements are counted.
+    /// Signers whose announcements of sessions are counted.
     pub announcers: usize,
-    /// From which penalty on a peer is not listened to for an hour.
+    /// The penalty from which on a peer is not listened to for an hour.
     pub graylist_at: u32,
-    /// From which penalty on a peer is banned for a day, and for twice as long each further time.
+    /// The penalty from which on a peer is banned for a day, and for twice as long each further time.
     pub blacklist_at: u32,
-    /// Keys whose holders are known.
+    /// Keys whose holders are known from others; as many more that sessions want; and beside them those of connected
+    /// peers.
     pub presences: usize,
     /// Keys that one peer may hold, unless the [`Policy`](crate::Policy) gives it more.
     pub keys_per_peer: usize,
-    /// DHT lookups under way.
+    /// DHT lookups under way at once.
     pub lookups: usize,
-    /// DHT lookups in line.
+    /// DHT lookups that wait for one under way to end.
     pub lookups_waiting: usize,
-    /// DHT lookups that begin, so that waiting for many signers costs the network little.
+    /// How often DHT lookups begin, so that waiting for many signers costs the network little.
     pub lookup_rate: Quota,
-    /// Searches under way.
+    /// Searches of the embedder's under way at once.
     pub searches: usize,
     /// Signers whose advertisements are known.
     pub advertisements: usize,
     /// New advertisements of one key.
     pub advertisements_per_key: Quota,
-    /// Resources that are known.
+    /// Resources of others that are known.
     pub resources: usize,
-    /// The same, of one author.
+    /// Resources of one author that are known, of all kinds; of this node's own, those that it announces. Also the records
+    /// of one author that are kept for others.
     pub resources_per_author: usize,
-    /// The same, of one author and kind.
+    /// Resources of one author and one kind that are known; of this node's own, those that it announces.
     pub resources_per_kind: usize,
     /// New resources of one author.
     pub announcements_per_author: Quota,
-    /// Signers whose behaviour is remembered.
+    /// Signers whose reputation is remembered.
     pub reputations: usize,
-    /// Records that are kept for others, as far as the node counts them; the host's store has limits of its own.
+    /// DHT records that are kept for others, as far as the node counts them; the host's store has limits of its own.
     pub records: usize,
-    /// New records from one peer: everything that an honest signer announces at once, and then one at a time.
+    /// New DHT records from one peer: everything that an honest signer announces at once, and then one at a time.
     pub records_per_peer: Quota,
-    /// Messages of other protocols whose repetition would be noticed.
+    /// Messages to other protocols whose repetition would be noticed.
     pub protocol_messages: usize,
-    /// Messages of other protocols that wait for their receivers.
+    /// Messages of other protocols that wait for their receivers to be found.
     pub protocol_waiting: usize,
-    /// Messages of sessions that this node does not know yet.
+    /// Messages that wait for the announcements of their sessions, of all signers together.
     pub early: usize,
-    /// The same, from one signer.
+    /// Messages of one signer that wait for the announcements of their sessions.
     pub early_per_author: usize,
-    /// How long such a message is kept.
+    /// How long a message waits for the announcement of its session.
     pub early_lifetime: Duration,
-    /// Signers of sessions whose keys are prepared once they have signed some messages, 16 KiB each. When there are more,
-    /// those who have been silent the longest are verified as anyone is.
+    /// Signers whose keys are prepared for faster verification once they have signed some messages in sessions, 16 KiB
+    /// each. When there are more, those who have been silent the longest are verified as anyone is.
     pub prepared_keys: usize,
-    /// How far a message may be behind the newest of its author, in its session and attempt.
+    /// How far a message's number may be behind the newest of its author, in its session and attempt.
     pub sequence_window: u64,
 }
 
@@ -163,6 +200,8 @@ impl Default for Limits {
             unapproved: 256,
             unapproved_per_creator: 64,
             ended: 4_096,
+            closed: 65_536,
+            requests: 4_096,
             attempts: 16,
             peers: 1_024,
             neighbours: 4_096,
@@ -220,45 +259,58 @@ mod size {
     pub(super) const ANNOUNCEMENT: usize = 2_048;
     /// A signer's place in what is said in public about a request.
     pub(super) const LISTING: usize = 512;
+    /// The id of a session that was closed, or of a request.
+    pub(super) const CLOSED: usize = 100;
     /// A bucket, a lookup, a timer.
     pub(super) const SMALL: usize = 256;
 }
 
 impl Limits {
+    /// The most keys whose holders are known.
+    #[must_use]
+    pub const fn most_presences(&self) -> usize {
+        self.presences.saturating_mul(2).saturating_add(self.peers.saturating_mul(self.keys_per_peer))
+    }
+
     /// The most bytes that a node keeps, whatever arrives: the sum of all caps at their worst, with `MAX_SIGNERS`
-    /// signers and `MAX_MESSAGE` bytes in every session. What the embedder has not fetched with `poll` comes on top.
+    /// signers and `MAX_MESSAGE` bytes in every session; `usize::MAX` when the sum is larger. What the embedder has not
+    /// fetched with `poll` comes on top.
     #[must_use]
     pub const fn ceiling(&self) -> usize {
         let session = size::SESSION + 3 * (MAX_MESSAGE + MAX_DETAILS);
-        let live = self.sessions * (session + MAX_SIGNERS * size::LIVE_SIGNER);
-        let ended = self.ended * (session + MAX_SIGNERS * size::ENDED_SIGNER);
-        let presences = self.presences * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::NEIGHBOUR + size::SMALL);
-        let early = self.early * (MAX_GOSSIP + size::SMALL);
-        let peers = (self.peers + self.neighbours) * size::NEIGHBOUR;
-        let advertisements = self.advertisements * (MAX_ADDRESSES * (MAX_ADDRESS + 64) + size::ANNOUNCEMENT);
-        let resources = self.resources * (MAX_RESOURCE + size::ANNOUNCEMENT);
-        // What this node itself announces, kept to be announced again.
-        let own = (self.sessions + self.resources_per_author + 16) * (MAX_GOSSIP + MAX_SIGNERS * size::LISTING);
-        let waiting = self.protocol_waiting * (MAX_PAYLOAD + size::SMALL);
-        let searches = self.searches * (self.advertisements + self.resources) * size::SMALL;
-        let prepared_keys = self.prepared_keys * size::PREPARED_KEY;
-        let small = self.lookups
-            + self.lookups_waiting
-            + self.announcers
-            + self.reputations
-            + self.records
-            + self.protocol_messages
-            + 2 * self.advertisements;
-        live + ended
-            + presences
-            + early
-            + peers
-            + prepared_keys
-            + advertisements
-            + resources
-            + own
-            + waiting
-            + searches
-            + small * size::SMALL
+        let addresses = MAX_ADDRESSES * (MAX_ADDRESS + 64);
+        let known = self.advertisements.saturating_add(self.resources);
+        let own = self.sessions.saturating_add(self.resources_per_author).saturating_add(16);
+        // How many of each there are, and how many bytes one takes.
+        let parts = [
+            (self.sessions, session + MAX_SIGNERS * size::LIVE_SIGNER),
+            (self.ended.saturating_add(self.unapproved), session + MAX_SIGNERS * size::ENDED_SIGNER),
+            (self.closed, size::CLOSED),
+            (self.requests, size::CLOSED),
+            // Its addresses, and the message that says so, which may be an advertisement.
+            (self.most_presences(), 2 * addresses + size::ANNOUNCEMENT + size::NEIGHBOUR + size::SMALL),
+            (self.early, MAX_GOSSIP + size::SMALL),
+            (self.peers, size::NEIGHBOUR),
+            (self.neighbours, size::NEIGHBOUR),
+            (self.prepared_keys, size::PREPARED_KEY),
+            (self.advertisements, 2 * (addresses + size::ANNOUNCEMENT) + 2 * size::SMALL),
+            (self.resources, 2 * (MAX_RESOURCE + size::ANNOUNCEMENT)),
+            // What this node itself announces, kept to be announced again.
+            (own, MAX_GOSSIP + MAX_SIGNERS * size::LISTING),
+            (self.protocol_waiting, MAX_PAYLOAD + size::SMALL),
+            (self.searches.saturating_mul(known), size::SMALL),
+            (self.lookups, size::SMALL),
+            (self.lookups_waiting, size::SMALL),
+            (self.announcers, size::SMALL),
+            (self.reputations, size::SMALL),
+            (self.records, size::SMALL),
+            (self.protocol_messages, size::SMALL),
+        ];
+        let (mut sum, mut rest) = (0_usize, parts.as_slice());
+        while let [(count, bytes), others @ ..] = rest {
+            sum = sum.saturating_add(count.saturating_mul(*bytes));
+            rest = others;
+        }
+        sum
     }
 }

@@ -9,7 +9,7 @@ mod refusal;
 mod view;
 
 pub use command::{Command, CommandError, CommandId, NewSession, SignerFilter};
-pub use config::{Config, Limits, Quota};
+pub use config::{Config, ConfigError, Limits, Quota};
 pub use event::{AttemptCause, AttemptFailure, Event, Phase};
 pub use input::{GossipId, Input, OperationId, PutId};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};

@@ -17,7 +17,7 @@ impl Discovery {
         for (key, known) in &peers.presences.by_key {
             let presence = known.presence.value();
             write!(text, " presence {key} {:?} {:?}", presence.peer, presence.issued_at)?;
-            write!(text, " {} {}", known.is_first_hand, known.is_gossip)?;
+            write!(text, " {} {} {:?}", known.is_first_hand, known.is_gossip, known.room)?;
         }
         for (peer, shown) in peers.backoff.iter() {
             write!(text, " shown {peer} {:?} {:?}", shown.at.after(shown.pause).since(now), shown.pause)?;
@@ -35,7 +35,7 @@ impl Discovery {
             write!(text, " record {key} {:?}", sha256(&[&record.value]))?;
         }
         let quotas = [publisher.presences, publisher.advertisements, search.lookups.begun];
-        write!(text, " quotas {:?}", quotas.map(|bucket| bucket.until_full(now)))?;
+        write!(text, " quotas {:?}", quotas.map(|bucket| bucket.debt(now)))?;
         for (key, known) in search.advertisements.iter(Wall::default()) {
             write!(text, " advertisement {key} {:?}", known.issued_at)?;
         }

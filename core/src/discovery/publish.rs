@@ -90,7 +90,7 @@ impl Publisher {
 
 /// What others allow an author, less one: what was sent in time may arrive a little closer together.
 const fn own_quota(quota: Quota) -> Quota {
-    Quota { burst: if quota.burst > 1 { quota.burst - 1 } else { quota.burst }, ..quota }
+    Quota { burst: if quota.burst > 1 { quota.burst - 1 } else { 1 }, ..quota }
 }
 
 impl Discovery {

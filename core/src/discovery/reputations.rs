@@ -1,7 +1,7 @@
 //! What this node itself has seen of other signers. Nothing that anybody says enters.
 //!
 //! Everyone begins in the middle; sessions that complete raise a signer, proven faults lower it, and leaving others
-//! waiting does a little (wire-and-protocol.md, section 15). Driven by `Node`.
+//! waiting does a little (`docs/src/discovery.md`). Driven by `Node`.
 
 use alloc::collections::BTreeMap;
 
@@ -28,6 +28,11 @@ impl Reputations {
 
     pub(crate) fn get(&self, key: &PublicKey) -> u8 {
         self.by_key.get(key).copied().unwrap_or(NEUTRAL)
+    }
+
+    /// Whether a signer has earned more than it has lost.
+    pub(crate) fn has_earned(&self, key: &PublicKey) -> bool {
+        self.get(key) > NEUTRAL
     }
 
     /// What an event of a session says about its signers.

@@ -43,7 +43,7 @@ impl Routes {
         self.peers = peers;
         // Who has left has taken along what it held.
         self.told = self.told.min(peers);
-        let matters = peers > self.told && (peers <= HOLDERS || peers >= 2 * self.told);
+        let matters = peers > self.told && (peers <= HOLDERS || peers >= self.told.saturating_mul(2));
         matters.then(|| now.after(SHORTEST).max(self.quiet_until))
     }
 
@@ -94,5 +94,7 @@ mod tests {
         assert_eq!(announcements([(0, 30), (late(1), 59), (late(2), 60)]), [500, late(2) + 500]);
         assert_eq!(announcements([(0, 5), (late(1), 5), (late(2), 4), (late(3), 5)]), [500, late(3) + 500]);
         assert_eq!(announcements([(0, 30), (late(1), 0), (late(2), 30)]), [500, late(2) + 500]);
+        let most = usize::MAX;
+        assert_eq!(announcements([(0, most - 1), (late(1), most)]), [500, late(1) + 500], "no sum turns over");
     }
 }

@@ -1,6 +1,7 @@
 //! How much of something is allowed over time: token buckets, one integer each (the generic cell rate algorithm of
 //! ITU-T I.371), and bounded tables of them.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::Quota;
@@ -18,33 +19,39 @@ impl Bucket {
 
     /// Takes this many tokens, or none when there are not enough.
     pub(crate) fn take(&mut self, quota: Quota, tokens: u64, now: Mono) -> bool {
-        let time = |tokens: u64| quota.every.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
-        let full_at = self.full_at.max(now).after(time(tokens));
-        let fits = full_at.since(now) <= time(quota.burst);
+        let time = |tokens: u64| quota.every.as_nanos().saturating_mul(u128::from(tokens));
+        let now = u128::from(now.as_nanos());
+        let full_at = u128::from(self.full_at.as_nanos()).max(now).saturating_add(time(tokens));
+        // What would be full again after the end of time only is not let in: it could not be counted.
+        let Ok(at) = u64::try_from(full_at) else { return false };
+        let fits = full_at - now <= time(quota.burst);
         if fits {
-            self.full_at = full_at;
+            self.full_at = Mono::from_nanos(at);
         }
         fits
     }
 
     /// How long until one token can be taken; `None` when one can be now.
     pub(crate) fn wait(&self, quota: Quota, now: Mono) -> Option<Duration> {
-        let room = quota.every.saturating_mul(u32::try_from(quota.burst).unwrap_or(u32::MAX));
-        let wait = self.full_at.max(now).after(quota.every).since(now).saturating_sub(room);
-        (!wait.is_zero()).then_some(wait)
+        let room = quota.every.as_nanos().saturating_mul(u128::from(quota.burst));
+        let full_in = self.full_at.since(now).as_nanos().saturating_add(quota.every.as_nanos());
+        let wait = u64::try_from(full_in.saturating_sub(room)).unwrap_or(u64::MAX);
+        (wait > 0).then_some(Duration::from_nanos(wait))
     }
 
-    /// How long until it is full again.
-    pub(crate) fn until_full(&self, now: Mono) -> Duration {
+    /// How long it takes to be full again.
+    pub(crate) fn debt(&self, now: Mono) -> Duration {
         self.full_at.since(now)
     }
 
-    fn is_full(&self, now: Mono) -> bool {
-        self.full_at <= now
+    /// Takes as much as is given back in this time, however much there is.
+    pub(super) fn draw(&mut self, time: Duration, now: Mono) {
+        self.full_at = self.full_at.max(now).after(time);
     }
 }
 
-/// A bucket for each key. A full bucket says nothing and is not kept.
+/// A bucket for each key, bounded in number. A full bucket says nothing and is not kept; when there are too many, those
+/// that say the least are not kept either, so that nobody keeps others out by using many keys once.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
     by_key: Map<K, Bucket>,
@@ -56,31 +63,27 @@ impl<K: Ord> Buckets<K> {
         Self { by_key: Map::new(), capacity }
     }
 
-    /// Takes tokens from the key's bucket. Refused as well when there is no room for another bucket.
+    /// Takes tokens from the key's bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        self.has_room(&key, now) && self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
-    }
-
-    /// Whether the key has a bucket, or there is room for one.
-    pub(super) fn has_room(&mut self, key: &K, now: Mono) -> bool {
-        if !self.by_key.contains_key(key) && self.by_key.len() >= self.capacity {
-            self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            return self.by_key.len() < self.capacity;
+        if !self.by_key.contains_key(&key) && self.by_key.len() >= self.capacity {
+            self.make_room(now);
         }
-        true
+        self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
     }
-}
 
-impl Quota {
-    /// A quota of so many per second, with `seconds` seconds' worth at once.
-    #[must_use]
-    pub const fn per_second(rate: u32, seconds: u32) -> Self {
-        Self { burst: rate as u64 * seconds as u64, every: Duration::from_nanos(1_000_000_000 / rate as u64) }
+    /// Forgets the full half, or at least those that are full.
+    fn make_room(&mut self, now: Mono) {
+        let mut debts: Vec<Duration> = self.by_key.values().map(|bucket| bucket.debt(now)).collect();
+        debts.sort_unstable();
+        let median = debts.get(debts.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+        self.by_key.retain(|_, bucket| bucket.debt(now) > median);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use quickcheck::quickcheck;
 
     use super::*;
@@ -103,12 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_forgets_full_buckets_and_refuses_at_its_cap() {
-        let mut buckets = Buckets::new(2);
+    fn a_full_table_forgets_those_who_have_taken_the_least() {
+        let mut buckets = Buckets::new(4);
         assert!(buckets.take('a', QUOTA, 3, at(0)) && buckets.take('b', QUOTA, 1, at(0)));
-        assert!(!buckets.take('c', QUOTA, 1, at(0)), "no room");
-        assert!(buckets.take('c', QUOTA, 1, at(2)), "b is full again");
-        assert!(!buckets.take('a', QUOTA, 3, at(2)), "a is not");
+        assert!(buckets.take('c', QUOTA, 3, at(0)) && buckets.take('d', QUOTA, 2, at(0)));
+        assert!((0..1_000).all(|number| buckets.take(char::from_u32(1_000 + number).unwrap(), QUOTA, 1, at(0))));
+        assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 1, at(0)), "they have taken all");
+        assert!(buckets.by_key.len() <= 4);
     }
 
     #[test]
@@ -116,6 +120,25 @@ mod tests {
         let every = Duration::from_millis(25);
         assert_eq!(Quota::per_second(40, 10), Quota { burst: 400, every });
         assert_eq!(Quota::per_second(1, 1), Quota { burst: 1, every: Duration::from_secs(1) });
+        for nothing in [Quota::per_second(0, 1), Quota::per_second(1, 0), Quota::per_second(0, 0)] {
+            assert!(!Bucket::default().take(nothing, 1, at(1)), "{nothing:?}");
+        }
+        let fastest = Quota::per_second(u32::MAX, 1);
+        assert_eq!(fastest, Quota { burst: u64::from(u32::MAX), every: Duration::from_nanos(1) });
+        let mut bucket = Bucket::default();
+        assert!(bucket.take(fastest, fastest.burst, at(1)) && !bucket.take(fastest, 1, at(1)));
+    }
+
+    #[test]
+    fn an_interval_or_a_burst_without_end_does_not_let_all_in() {
+        for every in [Duration::MAX, Duration::from_secs(u64::from(u32::MAX) * 5)] {
+            assert!(!Bucket::default().take(Quota { burst: 1, every }, 1, at(1)), "no clock counts {every:?}");
+        }
+        let large = Quota { burst: 1 << 40, every: Duration::from_nanos(1) };
+        let mut bucket = Bucket::default();
+        assert!(!bucket.take(large, large.burst + 1, at(1)) && !bucket.take(large, u64::MAX, at(1)));
+        assert!(bucket.take(large, large.burst, at(1)) && !bucket.take(large, 1, at(1)), "above 32 bits too");
+        assert!(!Bucket::default().take(QUOTA, 1, Mono::MAX), "there is no time left to count in");
     }
 
     quickcheck! {

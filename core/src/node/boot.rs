@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
-use crate::api::{Config, Output, RefusalCounts, TimerReason, Topic};
+use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{Now, Outbox, Timers};
-use crate::crypto::{Entropy, Signer, Verifier};
+use crate::crypto::{Entropy, Network, Signer, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::Gate;
@@ -41,10 +41,21 @@ impl<V: Verifier> fmt::Debug for Boot<V> {
 /// Why a node cannot begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootError {
+    /// The configuration makes no node.
+    Config(ConfigError),
     /// The journal is damaged.
     Corrupt(CorruptRecord),
     /// The journal belongs to another key.
     ForeignSession(SessionId),
+    /// The journal belongs to another network.
+    ForeignNetwork {
+        /// A session of it.
+        session: SessionId,
+        /// The session's network.
+        journal: Network,
+        /// The configuration's network.
+        config: Network,
+    },
     /// The journal has a session whose keys do not aggregate.
     Keys(SessionId),
 }
@@ -52,10 +63,16 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Config(error) => error.fmt(f),
             Self::Corrupt(error) => error.fmt(f),
             Self::ForeignSession(session) => {
                 write!(f, "the journal has session {session} of another signer; every key needs a journal of its own")
             }
+            Self::ForeignNetwork { session, journal, config } => write!(
+                f,
+                "the journal has session {session} of the network {journal}, and the configuration is for {config}; \
+                 every network needs a journal of its own"
+            ),
             Self::Keys(session) => write!(f, "the journal's session {session} has keys that cannot be aggregated"),
         }
     }
@@ -68,10 +85,11 @@ impl<V: Verifier> Node<V> {
     /// share one configuration.
     ///
     /// # Errors
-    /// When the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
+    /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
     /// nonce for it, and honest signers would take it for a liar.
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
+        config.check().map_err(BootError::Config)?;
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
         let salt = entropy.stream("ranks").bytes32();
@@ -102,7 +120,11 @@ impl<V: Verifier> Node<V> {
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
-                Remembered::Session(id, record) => node.resume(id, *record)?,
+                Remembered::Session(id, record) => {
+                    let corrupt = BootError::Corrupt(CorruptRecord { key });
+                    record.definition.check(core::time::Duration::MAX).map_err(|_| corrupt)?;
+                    node.resume(id, *record)?;
+                }
                 Remembered::Closed(id, until) => {
                     node.sign(|sessions, context| sessions.resume_closed(context, id, until));
                 }
@@ -111,6 +133,7 @@ impl<V: Verifier> Node<V> {
                 }
             }
         }
+        node.sign(|sessions, context| sessions.make_room(context));
         Ok(node)
     }
 

@@ -89,7 +89,7 @@ impl ProtocolContext {
         self.requests.push(ProtocolRequest::Event { payload });
     }
 
-    /// Calls back after this time, at the earliest with the next millisecond; `None` takes an earlier request back.
+    /// Calls back after this time, and after a millisecond at the earliest; `None` takes an earlier request back.
     pub fn timer(&mut self, after: impl Into<Option<Duration>>) {
         self.requests.push(ProtocolRequest::Timer(after.into()));
     }

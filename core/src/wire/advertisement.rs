@@ -10,7 +10,7 @@ use super::presence::{Presence, addresses};
 use super::{Address, PeerId, Text, bounded};
 use crate::base::Wall;
 
-/// What a signer signs for (wire-and-protocol.md, section 6.1).
+/// What a signer signs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TransactionType {

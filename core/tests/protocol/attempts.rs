@@ -85,7 +85,9 @@ fn the_next_attempt_begins_when_its_pause_is_over_and_not_before() {
 fn a_node_retries_by_itself_as_often_as_it_is_told_to() {
     // S7
     for retries in [0, 1, 2] {
-        let (mut node, _, _, session) = asked(Config { retries, ..Config::new(Network::Regtest) });
+        let mut config = Config::new(Network::Regtest);
+        config.retries = retries;
+        let (mut node, _, _, session) = asked(config);
         sleep_until(&mut node, 60 * MINUTE);
         assert_eq!((attempt(&node, session), phase(&node, session)), (1 + retries, Phase::Failed));
         node.command(Command::Retry(session)).unwrap();
@@ -262,7 +264,9 @@ fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
     let (peer, records) = (PeerId::from_bytes(&[NODE]).unwrap(), Vec::new());
     let boot = Boot { signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
     let mut node = TestNode::new();
-    node.node = Node::new(Config { retries: 0, ..Config::new(Network::Regtest) }, boot, now(0)).unwrap();
+    let mut config = Config::new(Network::Regtest);
+    config.retries = 0;
+    node.node = Node::new(config, boot, now(0)).unwrap();
     let (mut alice, bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
     let first = create(&mut node, &[&alice, &bob], 1).unwrap();
@@ -288,7 +292,7 @@ fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
 #[test]
 fn sessions_that_are_open_are_bounded_and_those_that_have_ended_make_room() {
     let mut config = Config::new(Network::Regtest);
-    config.limits.sessions = 1;
+    (config.limits.sessions, config.limits.unapproved, config.limits.unapproved_per_creator) = (1, 1, 1);
     let (mut node, alice, bob, first) = asked(config);
     assert_eq!(create(&mut node, &[&alice, &bob], 1), Err(CommandError::TooManySessions));
     node.others.clear();
@@ -299,23 +303,31 @@ fn sessions_that_are_open_are_bounded_and_those_that_have_ended_make_room() {
 }
 
 #[test]
-fn sessions_that_have_ended_are_bounded_too_closed_or_not() {
+fn sessions_that_have_ended_are_bounded_and_make_room_for_newer_ones() {
     let mut config = Config::new(Network::Regtest);
     config.limits.ended = 2;
     let (mut node, alice, bob, first) = asked(config);
     node.command(Command::Abort(first, AbortReason::Left)).unwrap();
     let second = create(&mut node, &[&alice, &bob], 2).expect("one has ended");
-    create(&mut node, &[&alice, &bob], 3).expect("one has ended and one is open");
     node.command(Command::Close(second)).unwrap();
-    assert_eq!(create(&mut node, &[&alice, &bob], 4), Err(CommandError::TooManySessions));
+    let third = create(&mut node, &[&alice, &bob], 3).expect("one has ended and one is closed");
+    node.command(Command::Abort(third, AbortReason::Left)).unwrap();
+    let kept = |node: &TestNode| node.node.view().sessions().map(|session| session.id).collect::<BTreeSet<_>>();
+    assert_eq!(kept(&node), [first, third].into());
+    node.events.clear();
+    let fourth = create(&mut node, &[&alice, &bob], 4).expect("nothing that has ended stands in the way");
+    node.command(Command::Abort(fourth, AbortReason::Left)).unwrap();
+    assert_eq!(kept(&node), [third, fourth].into());
+    assert!(node.events.contains(&Event::SessionClosed { session: first }), "the embedder hears of it");
+    assert_eq!(node.command(Command::Retry(first)), Err(CommandError::UnknownSession(first)));
     node.wait(3 * 60 * 60 * 1000);
-    create(&mut node, &[&alice, &bob], 4).expect("what ended long ago is forgotten");
+    assert_eq!((kept(&node).len(), node.records.len()), (0, 0), "what ended long ago is forgotten");
 }
 
 #[test]
 fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
     let mut config = Config::new(Network::Regtest);
-    config.limits.unapproved = 2;
+    (config.limits.unapproved, config.limits.unapproved_per_creator) = (2, 2);
     let mut node = TestNode::with(config, Vec::new(), 1);
     let announce = |node: &mut TestNode, number: u8| {
         let mut creator = ScriptedPeer::new(number);
@@ -326,7 +338,7 @@ fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
     };
     announce(&mut node, 1);
     announce(&mut node, 2);
-    node.refuses(Refusal::Full, |node| announce(node, 3));
+    node.refuses(Refusal::Requests, |node| announce(node, 3));
     assert_eq!(node.node.view().sessions().len(), 2);
 }
 

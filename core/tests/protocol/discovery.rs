@@ -96,6 +96,7 @@ pub(crate) fn finished(node: &TestNode) -> Option<usize> {
     })
 }
 
+/// D10, D12.
 #[test]
 fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
     let mut node = TestNode::new();
@@ -123,6 +124,7 @@ fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
     }
 }
 
+/// D7, D10, D11, D12.
 #[test]
 fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     let mut node = TestNode::new();
@@ -153,7 +155,7 @@ fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     assert_eq!(said(&mut node), 0, "withdrawn for good");
 }
 
-/// What was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
+/// D8, D13: what was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
 #[test]
 fn offers_and_subscriptions_wait_for_the_network() {
     let mut node = TestNode::new();
@@ -176,7 +178,7 @@ fn offers_and_subscriptions_wait_for_the_network() {
     assert!(!lookups(&mut node).iter().any(|(_, key)| key.contains("swap")));
 }
 
-/// Whoever knows an offer looks at it again only when a directory says that there is something newer.
+/// D11: whoever knows an offer looks at it again only when a directory says that there is something newer.
 #[test]
 fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
     let mut node = TestNode::new();
@@ -208,7 +210,7 @@ fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
     }
 }
 
-/// Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
+/// D17. Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
 #[test]
 fn the_newest_advertisement_holds_and_a_withdrawal_is_one() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));

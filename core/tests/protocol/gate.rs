@@ -52,7 +52,7 @@ fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
     assert_eq!(node.node.view().standing(&peer), (Standing::Good, 0), "half fades in ten minutes");
     node.events.clear();
     let mut config = Config::new(Network::Regtest);
-    config.limits.graylist_at = 1_000;
+    config.limits.graylist_at = 99;
     let mut node = TestNode::with(config, Vec::new(), 1);
     node.meet(&mut mallory);
     node.events.clear();
@@ -139,9 +139,10 @@ fn all_peers_together_get_no_more_than_the_node_can_take() {
     let before = node.node.view().refusals().total();
     node.hear(&late, bytes);
     assert_eq!(node.node.view().refusals().total(), before);
-    let limits = |limits: &mut Limits| limits.bytes_per_peer = Quota { burst: 200, every: Duration::from_secs(1) };
+    let limits = |limits: &mut Limits| limits.bytes_per_peer = Quota { burst: 100_000, every: Duration::from_secs(1) };
     let mut node = TestNode::with(config(limits), Vec::new(), 1);
-    node.refuses(Refusal::PeerQuota, |node| node.hear(&late, vec![0; 201].into()));
+    node.refuses(Refusal::Version, |node| node.hear(&late, vec![0; 100_000].into()));
+    node.refuses(Refusal::PeerQuota, |node| node.hear(&late, vec![0; 1].into()));
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn a_signer_announces_no_more_sessions_than_anyone_needs() {
     node.wait(20_000);
     announce(&mut node, 4);
     node.wait(30_000);
-    node.refuses(Refusal::Full, |node| announce(node, 5));
+    node.refuses(Refusal::Requests, |node| announce(node, 5));
     assert_eq!(node.node.view().sessions().filter(|session| session.phase == Phase::Announced).count(), 3);
 }
 

@@ -1,11 +1,16 @@
 //! Where the gate's limits lie, to the byte and to the millisecond: the last that is let in and the first that is not.
 
-use nelumbo_core::api::{Config, Event, GossipId, Input, Phase, Refusal, Standing};
-use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::Network;
+use std::time::Duration;
+
+use nelumbo_core::api::{
+    Command, Config, ConfigError, Event, GossipId, Input, NewSession, Phase, Quota, Refusal, Standing,
+};
+use nelumbo_core::base::{Bytes, Entropy, Wall};
+use nelumbo_core::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner, Suite};
+use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, Presence, SessionId};
 
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, phase};
+use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, definition, now, phase};
 
 const SKEW: u64 = 5 * 60 * 1000;
 
@@ -143,4 +148,136 @@ fn who_fills_the_early_messages_loses_its_own_and_nobody_else_s() {
     let bytes = bob.say(session, 1, Content::Announce { definition: definition.into(), nonce });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, session), Phase::Aborted, "alice's word was kept");
+}
+
+/// Boots a node with this configuration, and says why it does not.
+fn boots(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), BootError> {
+    let entropy = Entropy::new([1; 32]).unwrap();
+    let signer = SoftwareSigner::new(SecretKey::from_bytes(&[NODE; 32]).unwrap(), entropy.stream("signer"));
+    let peer = PeerId::from_bytes(&[NODE]).unwrap();
+    let boot = Boot { signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
+    Node::new(config, boot, now(0)).map(drop)
+}
+
+type Time = fn(&mut Config) -> &mut Duration;
+type Change = fn(&mut Config);
+
+/// The error of a configuration that differs from the default in this.
+fn refused(change: impl FnOnce(&mut Config)) -> ConfigError {
+    let mut config = Config::new(Network::Regtest);
+    change(&mut config);
+    let error = config.check().expect_err("this makes no node");
+    assert_eq!(boots(config, Vec::new()), Err(BootError::Config(error.clone())), "the node says the same");
+    error
+}
+
+#[test]
+fn a_configuration_that_would_keep_a_node_busy_for_ever_is_refused_by_its_field() {
+    assert_eq!(Config::new(Network::Regtest).check(), Ok(()));
+    let times: [(&str, Time); 9] = [
+        ("session_timeout", |config| &mut config.session_timeout),
+        ("stall", |config| &mut config.stall),
+        ("stall_max", |config| &mut config.stall_max),
+        ("stuck_timeout", |config| &mut config.stuck_timeout),
+        ("broadcast_timeout", |config| &mut config.broadcast_timeout),
+        ("presence_lifetime", |config| &mut config.presence_lifetime),
+        ("advertisement_lifetime", |config| &mut config.advertisement_lifetime),
+        ("republish", |config| &mut config.republish),
+        ("lookup_timeout", |config| &mut config.lookup_timeout),
+    ];
+    for (field, time) in times {
+        for value in [Duration::ZERO, Duration::from_nanos(999_999), Duration::from_secs(604_801), Duration::MAX] {
+            assert_eq!(refused(|config| *time(config) = value).field, field, "{value:?}");
+        }
+    }
+    let error = refused(|config| config.stall = Duration::ZERO).to_string();
+    assert_eq!(error, "the configuration's stall is 0; allowed is 1 ms to 30 s, which is stall_max");
+    let error = refused(|config| config.limits.early_lifetime = Duration::ZERO).to_string();
+    assert_eq!(error, "the configuration's limits.early_lifetime is 0; allowed is 1 ms to 7 d");
+}
+
+#[test]
+fn a_configuration_that_contradicts_itself_or_caps_a_need_at_nothing_is_refused_by_its_field() {
+    let hour = Duration::from_secs(3_600);
+    let contradictions: [(&str, Change); 24] = [
+        ("stall", |config| config.stall = config.stall_max + Duration::from_nanos(1)),
+        ("stall_max", |config| config.stall_max = config.stuck_timeout + Duration::from_nanos(1)),
+        ("republish", |config| config.republish = config.presence_lifetime + Duration::from_nanos(1)),
+        ("republish", |config| config.advertisement_lifetime = config.republish - Duration::from_nanos(1)),
+        ("clock_skew", |config| config.clock_skew = config.presence_lifetime + Duration::from_nanos(1)),
+        ("clock_skew", |config| config.session_timeout = config.clock_skew - Duration::from_nanos(1)),
+        ("limits.sessions", |config| config.limits.sessions = 0),
+        ("limits.unapproved", |config| config.limits.unapproved = config.limits.sessions + 1),
+        ("limits.unapproved_per_creator", |config| config.limits.unapproved = 63),
+        ("limits.ended", |config| config.limits.ended = 0),
+        ("limits.attempts", |config| config.limits.attempts = 0),
+        ("limits.peers", |config| config.limits.peers = 0),
+        ("limits.neighbours", |config| config.limits.neighbours = 0),
+        ("limits.presences", |config| config.limits.presences = 0),
+        ("limits.keys_per_peer", |config| config.limits.keys_per_peer = 0),
+        ("limits.keys_per_peer", |config| config.limits.keys_per_peer = config.limits.presences + 1),
+        ("limits.graylist_at", |config| config.limits.graylist_at = 0),
+        ("limits.graylist_at", |config| config.limits.graylist_at = config.limits.blacklist_at),
+        ("limits.resources_per_kind", |config| config.limits.resources_per_kind = 101),
+        ("limits.reputations", |config| config.limits.reputations = 0),
+        ("limits.protocol_waiting", |config| config.limits.protocol_waiting = 0),
+        ("limits.early_per_author", |config| config.limits.early_per_author = 1_001),
+        ("limits.sequence_window", |config| config.limits.sequence_window = 128),
+        ("limits.sequence_window", |config| config.limits.sequence_window = u64::MAX),
+    ];
+    for (field, change) in contradictions {
+        assert_eq!(refused(change).field, field);
+    }
+    let error = refused(|config| config.limits.unapproved = 513).to_string();
+    let text = "the configuration's limits.unapproved is 513; allowed is 0 to 512, which is limits.sessions";
+    assert_eq!(error, text);
+    let quotas: [Quota; 5] = [
+        Quota { burst: 0, every: hour },
+        Quota { burst: 100_000, every: Duration::ZERO },
+        Quota { burst: 1, every: Duration::MAX },
+        Quota { burst: u64::MAX, every: Duration::from_nanos(1) },
+        Quota { burst: 169, every: hour },
+    ];
+    for quota in quotas {
+        assert_eq!(refused(|config| config.limits.messages_per_peer = quota).field, "limits.messages_per_peer");
+    }
+    let small = Quota { burst: 99_999, every: Duration::from_millis(1) };
+    assert_eq!(
+        refused(|config| config.limits.bytes_per_peer = small).to_string(),
+        "the configuration's limits.bytes_per_peer is a burst of 99999, another after 1 ms; \
+         allowed is a burst of 100000 or more, another after 1 ns or more, all within 7 d"
+    );
+    let nothing = Quota::per_second(0, 0);
+    let mut config = Config::new(Network::Regtest);
+    config.limits.messages_reserved_per_peer = nothing;
+    assert_eq!(config.check(), Ok(()));
+    config.limits.messages = nothing;
+    assert_eq!(config.check().unwrap_err().field, "limits.messages", "nothing would get in");
+}
+
+#[test]
+fn the_ceiling_of_limits_without_end_is_the_end_of_the_integers() {
+    let mut limits = Config::new(Network::Regtest).limits;
+    for limit in [usize::MAX, usize::MAX / 2] {
+        (limits.sessions, limits.ended, limits.searches) = (limit, limit, limit);
+        (limits.advertisements, limits.resources, limits.prepared_keys) = (limit, limit, limit);
+        assert_eq!(limits.ceiling(), usize::MAX);
+    }
+}
+
+#[test]
+fn a_journal_of_another_network_is_called_that() {
+    let mut node = TestNode::new();
+    let keys = vec![node.key, ScriptedPeer::new(1).key()];
+    let session = NewSession::new(Suite::Lotus, keys, vec![7; 32]);
+    node.command(Command::Create(Box::new(session))).unwrap();
+    let records: Vec<_> = node.records.into_iter().collect();
+    assert_eq!(boots(Config::new(Network::Regtest), records.clone()), Ok(()));
+    let error = boots(Config::new(Network::Mainnet), records).unwrap_err();
+    let BootError::ForeignNetwork { session, journal: Network::Regtest, config: Network::Mainnet } = error else {
+        panic!("{error}")
+    };
+    let text =
+        format!("the journal has session {session} of the network regtest, and the configuration is for mainnet");
+    assert!(error.to_string().starts_with(&text), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, CommandError, Event, Input, Refusal};
+use nelumbo_core::api::{Command, CommandError, Event, Input, Refusal, TimerReason};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::protocol::{Protocol, ProtocolContext};
@@ -168,5 +168,44 @@ fn a_message_is_taken_as_long_as_clocks_may_differ() {
     for (number, at) in [(3, WALL - SKEW - 1), (4, WALL + SKEW + 1), (5, u64::MAX)] {
         let bytes = say(&mut alice, "echo", node.key, number, at);
         node.refuses(Refusal::NotFresh, |node| node.hear(&alice, bytes));
+    }
+}
+
+/// Wants to be called back at once, each time, and counts how often it was.
+struct Hasty(u32);
+
+impl Protocol for Hasty {
+    fn name(&self) -> Label {
+        label("hasty")
+    }
+
+    fn on_message(&mut self, _: &mut ProtocolContext, _: &PublicKey, _: &[u8]) {}
+
+    fn on_command(&mut self, context: &mut ProtocolContext, _: &[u8]) {
+        context.timer(Duration::ZERO);
+    }
+
+    fn on_timer(&mut self, context: &mut ProtocolContext) {
+        self.0 += 1;
+        assert!(self.0 <= 5, "it comes without end");
+        context.event(b"time".to_vec());
+        context.timer(Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_protocol_that_cannot_wait_waits_a_millisecond() {
+    let mut node = TestNode::new();
+    node.node.register(Box::new(Hasty(0))).ok().expect("the first of its name");
+    node.command(Command::ProtocolCommand { protocol: label("hasty"), payload: Vec::new() }).unwrap();
+    let begun = node.time;
+    for millis in 1..=5 {
+        let deadline = node.node.deadline().expect("it wants to be called");
+        assert_eq!(deadline.reason, TimerReason::Protocol(label("hasty")));
+        assert_eq!(deadline.at.as_nanos(), begun + millis * 1_000_000);
+        node.time = deadline.at.as_nanos() - 1;
+        node.input(Input::Tick);
+        let told = node.events.iter().filter(|event| matches!(event, Event::ProtocolEvent { .. })).count();
+        assert_eq!(told as u64, millis, "once in each millisecond");
     }
 }

@@ -17,6 +17,7 @@ fn listed(creator: &ScriptedPeer, keys: Vec<PublicKey>) -> Definition {
     Definition { is_listed: true, ..definition(creator.key(), keys) }
 }
 
+/// D14, D15.
 #[test]
 fn a_listed_request_is_found_by_whoever_was_away() {
     let (mut node, alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
@@ -49,6 +50,7 @@ fn a_listed_request_is_found_by_whoever_was_away() {
     assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
 }
 
+/// D19, D22.
 #[test]
 fn a_request_found_in_the_index_becomes_a_session_once() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
@@ -103,7 +105,8 @@ fn requests_of_others_are_passed_on_and_not_kept() {
     assert!(node.node.view().sessions().next().is_none());
     // Somebody else cannot ask in her name.
     let mut mallory = ScriptedPeer::new(66);
-    let bytes = mallory.say_body(Body::Request(definition.into()));
+    let other = Definition { nonce: [4; 32], ..definition };
+    let bytes = mallory.say_body(Body::Request(other.into()));
     node.refuses(Refusal::NotTheCreator, |node| hear_gossip(node, alice.peer, bytes));
 }
 

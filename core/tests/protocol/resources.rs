@@ -9,6 +9,7 @@ use nelumbo_core::wire::{Body, Data, PeerId, Resource};
 use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
 use super::discovery::{hear_gossip, label, stored};
 
+/// D16, D18.
 #[test]
 fn resources_are_announced_found_and_withdrawn() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));

@@ -8,6 +8,7 @@ use nelumbo_core::wire::{List, Offer, PeerId, RecordKey, SHARDS, TransactionType
 use super::common::{ScriptedPeer, TestNode, WALL};
 use super::discovery::{advertisement, finished, found, hear_gossip, listing, log, lookups, offer, spender};
 
+/// D19, D20.
 #[test]
 fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
     let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
@@ -43,6 +44,7 @@ fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
     assert_eq!(node.node.view().signers().len(), 1, "where she is, is known too");
 }
 
+/// D21, D23.
 #[test]
 fn a_search_finds_what_fits_once_from_any_channel_and_ends_in_time() {
     let mut node = TestNode::new();

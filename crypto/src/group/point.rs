@@ -57,7 +57,7 @@ impl AffinePoint {
         Some(if point.y.is_odd() { point.negate() } else { point })
     }
 
-    /// The point with this x whose y is a square modulo p (lotus-crypto.md, section 1).
+    /// The point with this x whose y is a square modulo p (Lotus scheme, section 1).
     #[must_use]
     pub fn lift_square(x: &[u8; 32]) -> Option<Self> {
         Self::lift(x)

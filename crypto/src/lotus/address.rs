@@ -19,7 +19,7 @@ const TYPE_SCRIPT: u8 = 0;
 const TYPE_TAPROOT: u8 = 2;
 const CHECKSUM: usize = 4;
 
-/// An address: `lotus`, the letter of the network, and base58 of type, payload and checksum (lotus-crypto.md, section 10).
+/// An address: `lotus`, the letter of the network, and base58 of type, payload and checksum (Lotus scheme, section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// The network on which the address is good.
@@ -41,6 +41,7 @@ pub enum Payload {
 
 /// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AddressError {
     /// The text does not begin with `lotus` and the letter of a network.
     Prefix,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::hash::sha256d;
 
-/// The root and the number of levels: 1 for one leaf, 0 and a root of zeros for none (lotus-crypto.md, section 9).
+/// The root and the number of levels: 1 for one leaf, 0 and a root of zeros for none (Lotus scheme, section 7).
 pub(super) fn merkle_root(leaves: impl Iterator<Item = [u8; 32]>) -> ([u8; 32], u8) {
     let mut level: Vec<[u8; 32]> = leaves.collect();
     let Some(first) = level.first() else {

@@ -2,6 +2,10 @@
 //!
 //! Owns nothing itself but the compact size, which several of its files and the Taproot leaf share. Everything here is a
 //! pure function of its input and total over byte strings. Embedders and the command line drive it; the protocol does not.
+//!
+//! # The Lotus scheme
+//!
+#![doc = include_str!("scheme.md")]
 
 mod address;
 mod base58;

@@ -22,7 +22,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// The letter after the token in an address (lotus-crypto.md, section 10).
+    /// The letter after the token in an address (Lotus scheme, section 8).
     #[must_use]
     pub const fn letter(self) -> char {
         match self {

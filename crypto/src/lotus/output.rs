@@ -12,7 +12,7 @@ use crate::keys::PublicKey;
 use crate::schnorr::Signature;
 use crate::taproot::{self, LEAF_VERSION, TaprootError};
 
-/// `OP_SCRIPTTYPE OP_1` and the push of 33 bytes (lotus-crypto.md, section 8).
+/// `OP_SCRIPTTYPE OP_1` and the push of 33 bytes (Lotus scheme, section 6).
 const TAPROOT_PREFIX: [u8; 3] = [0x62, 0x51, 0x21];
 const PUSH_32: u8 = 0x20;
 

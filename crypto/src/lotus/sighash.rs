@@ -1,6 +1,6 @@
 //! The digest a Lotus signature signs ("SIGHASH_LOTUS").
 //!
-//! Owns hash types and the digest of lotus-crypto.md section 9. Invariant: a request that consensus would not accept is an
+//! Owns hash types and the digest of the Lotus scheme, section 7. Invariant: a request that consensus would not accept is an
 //! error and never a digest. A signer that knows the transaction drives it, to compare the result with what it is asked to
 //! sign.
 
@@ -87,7 +87,7 @@ impl SighashType {
     }
 
     /// The type as nodes without the next upgrade hash it once that is active, so that signatures for one side are void on
-    /// the other (lotus-crypto.md, section 8).
+    /// the other (Lotus scheme, section 7).
     #[must_use]
     pub const fn with_replay_protection(self) -> Self {
         Self { replay_protected: true, ..self }
@@ -121,6 +121,7 @@ impl Spend {
 
 /// Why there is nothing to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SighashError {
     /// The transaction has no such input.
     NoSuchInput(usize),
@@ -165,7 +166,7 @@ pub fn sighash(
     sighash_preimage(transaction, spent_outputs, input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
 }
 
-/// What [`sighash`] hashes, for devices that want to see it. The numbers are those of lotus-crypto.md, section 9.
+/// What [`sighash`] hashes, for devices that want to see it. The numbers are those of the Lotus scheme, section 7.
 ///
 /// # Errors
 ///

@@ -119,6 +119,7 @@ pub struct Transaction {
 
 /// Why bytes are not a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransactionError {
     /// More bytes than consensus allows for a transaction.
     TooLarge(usize),
@@ -197,7 +198,7 @@ impl Transaction {
         bytes
     }
 
-    /// The id, which does not depend on the input scripts (lotus-crypto.md, section 9).
+    /// The id, which does not depend on the input scripts (Lotus scheme, section 7).
     #[must_use]
     pub fn txid(&self) -> Txid {
         let (inputs, inputs_height) = self.inputs_root();

@@ -20,6 +20,7 @@ const CHECKSUM: usize = 4;
 
 /// A key as it was in the text.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ImportedKey {
     /// The key.
     pub key: SecretKey,
@@ -39,6 +40,7 @@ impl ImportedKey {
 
 /// Why a text is not a key. None of these says anything about the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WifError {
     /// Not base58 of a plausible length.
     Base58,
@@ -66,7 +68,7 @@ impl fmt::Display for WifError {
 
 impl core::error::Error for WifError {}
 
-/// Writes a key: base58 of version, secret, the mark of a compressed key, and checksum (lotus-crypto.md, section 11).
+/// Writes a key: base58 of version, secret, the mark of a compressed key, and checksum (Lotus scheme, section 9).
 #[must_use]
 pub fn encode(key: &SecretKey, network: Network, compressed: bool) -> Zeroizing<String> {
     let mut bytes = Zeroizing::new([0; 1 + 32 + 1 + CHECKSUM]);

@@ -24,7 +24,7 @@ pub(super) const TURN: Duration = Duration::from_secs(60);
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
 /// Longer than anything takes here.
-const FOREVER: Duration = Duration::from_secs(1_000 * 3_600);
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A state of one node.
 pub(super) type NodeStateId = u32;
@@ -404,7 +404,7 @@ impl NodeStates {
         config.retries = 1;
         config.broadcast_timeout = TURN;
         if self.scope.fault == Some(Fault::HastyTurns) {
-            config.broadcast_timeout = Duration::from_nanos(1);
+            config.broadcast_timeout = Duration::from_millis(1);
         }
         config
     }

@@ -48,7 +48,9 @@ impl Environment {
     pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
         let mut config = Config::new(Network::Regtest);
         if let Some(limit) = schedule.sessions_limit {
-            (config.limits.sessions, config.limits.ended) = (limit as usize, limit as usize);
+            let (limits, limit) = (&mut config.limits, limit as usize);
+            (limits.sessions, limits.ended, limits.unapproved) = (limit, limit, limit);
+            limits.unapproved_per_creator = limits.unapproved_per_creator.min(limit);
         }
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
         let mut copies = BTreeSet::new();
@@ -132,7 +134,8 @@ impl Environment {
         let mut config = self.config.clone();
         if exceeds_limits {
             let limits = &mut Arc::make_mut(&mut config).limits;
-            (limits.sessions, limits.ended) = (4 * limits.sessions, 4 * limits.ended);
+            (limits.sessions, limits.ended, limits.unapproved) =
+                (4 * limits.sessions, 4 * limits.ended, 4 * limits.unapproved);
         }
         config
     }

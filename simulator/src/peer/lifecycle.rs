@@ -131,7 +131,6 @@ impl<C: Crypto> Peer<C> {
         self.drop_circuits(context, silent);
         self.services = None;
         self.application = Application::default();
-        self.wishes.0.clear();
         self.last_sent = None;
         // What is under way belongs to a life that has ended.
         self.incarnation += 1;

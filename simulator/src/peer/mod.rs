@@ -1,6 +1,6 @@
 //! One simulated peer: a node of the core with its disk, its clocks, its transport and its owner.
 //!
-//! Invariant: the node meets the world through [`Host`](nelumbo_core::host::Host) and its inputs alone, as in production;
+//! Invariant: the node meets the world through its outputs and its inputs alone, as in production;
 //! what a life of it has not finished when it ends does not reach the next. Driven by the engine.
 
 mod adversary;
@@ -10,12 +10,12 @@ mod connections;
 mod disk;
 mod environment;
 mod frame;
-mod host;
 mod lifecycle;
+mod names;
 mod observation;
+mod outputs;
 mod relay;
 mod transport;
-mod wishes;
 
 use std::sync::Arc;
 
@@ -35,12 +35,11 @@ use clock::Clock;
 pub use connections::{Change, Connections};
 use disk::Disk;
 pub use frame::Frame;
-use host::Wishes;
 use lifecycle::TimerKind;
 use relay::Circuits;
 
 pub(crate) use environment::Environment;
-pub use host::{node_of, peer_id};
+pub use names::{node_of, peer_id};
 pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
 
 type PeerContext<'a, 'b> = &'a mut Context<'b, Observation>;
@@ -70,7 +69,6 @@ pub struct Peer<C: Crypto> {
     adversary: Option<Box<Adversary>>,
     random: Random,
     meter: Meter,
-    wishes: Wishes,
     last_sent: Option<Bytes>,
 }
 
@@ -109,7 +107,6 @@ impl<C: Crypto> Peer<C> {
             services: None,
             application: Application::default(),
             adversary: None,
-            wishes: Wishes::default(),
             last_sent: None,
         }
     }

@@ -131,7 +131,8 @@ impl Format {
             _ => Err(if cfg!(feature = "parquet") {
                 "a trace ends in .jsonl (JSON lines), .parquet (Parquet) or .json (Perfetto, Chrome)"
             } else {
-                "a trace ends in .jsonl (JSON lines) or .json (Perfetto, Chrome); this build has no Parquet"
+                "a trace ends in .jsonl (JSON lines) or .json (Perfetto, Chrome); \
+                 .parquet takes a build with `--features parquet`"
             }),
         }
     }

@@ -221,9 +221,7 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
         });
     }
 
-    // A simulated peer does nothing for these either; its disk and its owner are not the network's.
-    fn unsubscribe(&mut self, _: Topic) {}
-    fn release(&mut self, _: PeerId) {}
+    // A peer's disk and its owner are not the network's.
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn event(&mut self, _: Event) {}
 }

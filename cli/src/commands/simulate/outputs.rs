@@ -19,7 +19,8 @@ use crate::failure::Failure;
 /// Files about a single run.
 #[derive(Args, Debug)]
 pub(super) struct Outputs {
-    /// Writes every event to a file: JSON lines (.jsonl), Parquet (.parquet), or for Perfetto and Chrome (.json)
+    /// Writes every event to a file: JSON lines (.jsonl), for Perfetto and Chrome (.json), or Parquet (.parquet) in a
+    /// build with `--features parquet`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Writes a page with plots, a map of partitions, and the course of single sessions (.html)

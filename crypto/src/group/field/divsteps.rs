@@ -4,9 +4,9 @@
 //! to end. Variable time. The field drives it.
 //!
 //! The algorithm is the one of Bernstein and Yang, "Fast constant-time gcd computation and modular inversion" (2019), in
-//! the form that libsecp256k1 gave it (doc/safegcd_implementation.md): 62 steps are first run on the lowest words alone and
-//! then applied to the whole numbers as one 2×2 matrix. The Jacobi symbol comes from steps that keep f and g positive, for
-//! which quadratic reciprocity tells how each step changes it.
+//! the form that libsecp256k1 gave it: 62 steps are first run on the lowest words alone and then applied to the whole
+//! numbers as one 2×2 matrix. The Jacobi symbol comes from steps that keep f and g positive, for which quadratic reciprocity
+//! tells how each step changes it.
 
 use super::MODULUS;
 

@@ -1,21 +1,19 @@
-//! What a node wants, done: records, messages, network services, events.
+//! A node's outputs, performed: records, messages, network services, events.
 //!
-//! Invariant: wishes are fulfilled in the order in which the node made them, and nothing leaves while the processor is
+//! Invariant: outputs are performed in the order in which the node made them, and nothing leaves while the processor is
 //! still busy with what came before. Driven by whatever reaches the node.
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OperationId, PutId, RecordSequence};
+use nelumbo_core::api::{Event, GossipId, Input, OperationId, Output, PutId, RecordSequence};
 use nelumbo_core::base::Bytes;
-use nelumbo_core::host::drain;
 use nelumbo_core::wire::Body;
 
 use super::connections::Frames;
 use super::frame::Frame;
-use super::host::Wish;
 use super::lifecycle::TimerKind;
 use super::observation::{NodeFault, Observation};
-use super::{Peer, PeerContext, peer_id};
+use super::{Peer, PeerContext, node_of, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Reliability;
@@ -35,30 +33,30 @@ impl<C: Crypto> Peer<C> {
     pub(super) fn settle(&mut self, context: PeerContext<'_, '_>) {
         loop {
             let Some(node) = &mut self.node else { return };
-            drain(&mut **node, &mut self.wishes);
+            let outputs: Vec<Output> = std::iter::from_fn(|| node.poll()).collect();
             // What leads to nothing, as garbage that was refused, has kept the processor busy all the same.
             let cost = self.meter.take() * Nanos::from(self.environment.schedule.crypto_slowness);
             if cost > 0 {
                 self.busy_until = self.busy_until.max(context.now()) + cost;
                 self.charged += cost;
             }
-            if self.wishes.0.is_empty() {
+            if outputs.is_empty() {
                 // What the owner answers on the spot takes no time.
                 let Some(command) = self.application.at_once.pop_front() else { break };
                 let _refused = node.command(self.clock.read(context.now()), command).is_err();
                 continue;
             }
-            for wish in std::mem::take(&mut self.wishes.0) {
-                self.fulfil(context, wish);
+            for output in outputs {
+                self.perform(context, output);
             }
         }
         self.look_at_limits(context);
         self.arm(context);
     }
 
-    fn fulfil(&mut self, context: PeerContext<'_, '_>, wish: Wish) {
-        match wish {
-            Wish::Persist(sequence, key, value) => {
+    fn perform(&mut self, context: PeerContext<'_, '_>, output: Output) {
+        match output {
+            Output::Persist { sequence, key, value } => {
                 self.disk.write((sequence, key, value));
                 let takes = self.disk.takes(context.now()) + self.computes(context);
                 if takes > 0 {
@@ -67,27 +65,47 @@ impl<C: Crypto> Peer<C> {
                     self.synced(context, sequence);
                 }
             }
-            Wish::Send(to, bytes) => self.send(context, to, bytes),
-            Wish::Dial(peer) => {
-                if peer < context.network().nodes() && peer != self.index && self.connections.contacts.insert(peer) {
+            Output::Send { to, bytes } => {
+                if let Some(to) = node_of(&to) {
+                    self.send(context, to, bytes);
+                }
+            }
+            Output::Dial { peer, .. } => {
+                if let Some(peer) = node_of(&peer)
+                    && peer < context.network().nodes()
+                    && peer != self.index
+                    && self.connections.contacts.insert(peer)
+                {
                     self.dial(context);
                 }
             }
-            Wish::Subscribe(topic) => self.in_gossip(context, |pubsub, _| pubsub.subscribe(topic.as_str())),
-            Wish::Publish(topic, bytes) => {
+            Output::Subscribe(topic) => self.in_gossip(context, |pubsub, _| pubsub.subscribe(topic.as_str())),
+            Output::Publish { topic, bytes } => {
                 self.in_gossip(context, |pubsub, now| pubsub.publish(now, topic.as_str(), &bytes));
             }
-            Wish::Verdict(id, verdict) => self.in_gossip(context, |pubsub, _| pubsub.report_validation(id.0, verdict)),
-            Wish::Lookup(operation, key) => self.in_table(context, |dht, now| dht.lookup(now, operation.0, &key)),
-            Wish::Store(key, value, incarnation) => {
-                self.in_table(context, |dht, now| dht.store(now, &key, value, nanos(incarnation)));
+            Output::Verdict { id, verdict } => {
+                self.in_gossip(context, |pubsub, _| pubsub.report_validation(id.0, verdict))
             }
-            Wish::Judged(id, kept) => self.in_table(context, |dht, now| {
-                dht.resolve_put(now, id.0, kept.map(|(value, incarnation)| (value, nanos(incarnation))));
-                Vec::new()
-            }),
-            Wish::Event(event) => self.on_event(context, event),
+            Output::Lookup { operation, key } => self.in_table(context, |dht, now| dht.lookup(now, operation.0, &key)),
+            Output::Store { key, value, lifetime } => {
+                self.in_table(context, |dht, now| dht.store(now, &key, value, nanos(lifetime)));
+            }
+            Output::AcceptRecord { id, value, lifetime } => {
+                self.answer_put(context, id, Some((value, nanos(lifetime))));
+            }
+            Output::RejectRecord { id, .. } => self.answer_put(context, id, None),
+            Output::Event(event) => self.on_event(context, event),
+            // Simulated peers leave no topic, prune no connection, and leave it to the node to refuse whom it has
+            // banned.
+            Output::Unsubscribe(_) | Output::Release(_) | Output::Ban(_) | Output::Unban(_) => {}
         }
+    }
+
+    fn answer_put(&mut self, context: PeerContext<'_, '_>, id: PutId, accepted: Option<(Bytes, Nanos)>) {
+        self.in_table(context, |dht, now| {
+            dht.resolve_put(now, id.0, accepted);
+            Vec::new()
+        });
     }
 
     pub(super) fn synced(&mut self, context: PeerContext<'_, '_>, sequence: RecordSequence) {
@@ -222,8 +240,8 @@ impl<C: Crypto> Peer<C> {
         let Some(node) = &self.node else { return };
         let (view, limits) = (node.view(), &self.environment.limits);
         let (sessions, signers) = (view.sessions().len(), view.signers().len());
-        if sessions > limits.sessions + limits.ended
-            || signers > limits.presences
+        if sessions > limits.sessions + limits.ended + limits.unapproved
+            || signers > limits.most_presences()
             || view.held() > self.environment.held
         {
             let what = format!("{sessions} sessions, {signers} presences, {} outputs held", view.held());

@@ -13,7 +13,7 @@ use super::backoff::Backoff;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(crate) struct Puts {
+pub(crate) struct RepublishQueue {
     failed: HashMap<RecordKey, Failed>,
     backoff: Backoff,
 }
@@ -25,7 +25,7 @@ struct Failed {
     again_at: Option<Instant>,
 }
 
-impl Puts {
+impl RepublishQueue {
     pub(crate) fn new(backoff: Backoff) -> Self {
         Self { failed: HashMap::new(), backoff }
     }
@@ -61,21 +61,21 @@ mod tests {
 
     #[test]
     fn what_nobody_has_is_offered_again_after_pauses_that_grow() {
-        let (mut puts, mut now) = (Puts::new(Backoff::new(1)), Instant::now());
+        let (mut republish, mut now) = (RepublishQueue::new(Backoff::new(1)), Instant::now());
         let key = RecordKey::new(b"key");
         let mut pauses = Vec::new();
         for _ in 0..4 {
-            puts.on_failed(key.clone(), now);
-            let at = puts.deadline().expect("it is to be offered again");
-            assert_eq!(puts.due(at - std::time::Duration::from_millis(1)), None);
-            assert_eq!((puts.due(at), puts.due(at)), (Some(key.clone()), None));
-            assert_eq!(puts.deadline(), None, "while it is being offered");
+            republish.on_failed(key.clone(), now);
+            let at = republish.deadline().expect("it is to be offered again");
+            assert_eq!(republish.due(at - std::time::Duration::from_millis(1)), None);
+            assert_eq!((republish.due(at), republish.due(at)), (Some(key.clone()), None));
+            assert_eq!(republish.deadline(), None, "while it is being offered");
             pauses.push(at - now);
             now = at;
         }
         assert!(pauses.is_sorted() && pauses[3] > 4 * pauses[0], "{pauses:?}");
-        puts.on_failed(key.clone(), now);
-        puts.forget(&key);
-        assert_eq!(puts.deadline(), None);
+        republish.on_failed(key.clone(), now);
+        republish.forget(&key);
+        assert_eq!(republish.deadline(), None);
     }
 }
