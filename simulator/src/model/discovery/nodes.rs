@@ -21,8 +21,8 @@ use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
-/// Longer than anything takes here.
-const FOREVER: Duration = Duration::from_secs(1_000 * 3_600);
+/// How long everything lasts: longer than anything takes here.
+const LONG: Duration = Duration::from_secs(24 * 3_600);
 /// Timers beyond this are renewals, which begin everything anew: they are left out.
 const HORIZON: u64 = 3_600 * SECOND;
 /// How many announcements of one kind a key may sign.
@@ -431,9 +431,9 @@ impl Nodes {
 
     fn config(&self) -> Config {
         let mut config = Config::new(Network::Regtest);
-        config.session_timeout = FOREVER;
-        config.presence_lifetime = Duration::from_secs(24 * 3_600);
-        config.republish = FOREVER;
+        config.session_timeout = LONG;
+        config.presence_lifetime = LONG;
+        config.republish = LONG;
         config.stall = Duration::from_secs(1);
         config.stall_max = Duration::from_secs(2);
         config.stuck_timeout = Duration::from_secs(4);
