@@ -10,6 +10,7 @@
 //! which end at once.
 
 mod nodes;
+mod test_node;
 
 use nelumbo_core::wire::RecordKey;
 

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use nelumbo_core::api::{
-    Command, CommandId, Config, Event, GossipId, Input, NewSession, OperationId, Output, PutId, Quota, SignerFilter,
-    TimerReason,
+    Command, CommandId, Config, Event, GossipId, Input, NewSession, Output, PutId, Quota, SignerFilter, TimerReason,
 };
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Entropy, Network, PublicKey, Suite};
@@ -16,8 +15,9 @@ use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Address, Body, List, Message, Offer, RecordKey, TransactionType};
 
 use super::super::test_node::{now, peer, secret};
+use super::test_node::TestNode;
 use super::{DiscoveryFault, DiscoveryScope};
-use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
+use crate::crypto::{Crypto, Meter, Toy};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
@@ -482,47 +482,4 @@ fn issued_at(bytes: &Bytes) -> Option<(RecordKey, Wall)> {
         _ => return None,
     };
     Some((RecordKey::of(&message.author, &message.body)?, issued_at))
-}
-
-/// A node driven by hand. Its records are durable at once, and lookups of what nobody stores end at once.
-struct TestNode {
-    node: Node<ToyVerifier>,
-    names: BTreeSet<String>,
-    clock: u64,
-    /// The lookups under way, by the record's name.
-    lookups: BTreeMap<String, OperationId>,
-    outputs: Vec<Output>,
-    /// The searches that have begun.
-    searches: Vec<CommandId>,
-}
-
-impl TestNode {
-    fn input(&mut self, input: Input) {
-        self.node.handle(now(self.clock), input);
-        self.settle();
-    }
-
-    fn command(&mut self, command: Command) {
-        let is_search = matches!(command, Command::FindSigners(_));
-        // One that is refused changes nothing, and leads back to the same state.
-        let id = self.node.command(now(self.clock), command).ok();
-        self.searches.extend(id.filter(|_| is_search));
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        while let Some(output) = self.node.poll() {
-            match &output {
-                Output::Persist { sequence, .. } => self.node.handle(now(self.clock), Input::Persisted(*sequence)),
-                Output::Lookup { operation, key } if self.names.contains(key) => {
-                    self.lookups.insert(key.clone(), *operation);
-                }
-                Output::Lookup { operation, .. } => {
-                    self.node.handle(now(self.clock), Input::LookupFinished(*operation));
-                }
-                _ => {}
-            }
-            self.outputs.push(output);
-        }
-    }
 }
