@@ -9,9 +9,9 @@ const BOOK: &str = include_str!("../../docs/src/machines.md");
 /// Explores these scopes, and finds the numbers of each in the book's row for it.
 fn check(scopes: &[(&str, Scope)]) {
     let row = |(name, scope): &(&str, Scope)| {
-        let Counts { states, steps, depth, node_states, signed, unsigned } =
+        let Counts { states, steps, depth, node_states, complete, incomplete } =
             explore(scope).unwrap_or_else(|violation| panic!("{name}: {violation}"));
-        format!("| {name} | {states} | {steps} | {depth} | {node_states} | {signed} | {unsigned} |")
+        format!("| {name} | {states} | {steps} | {depth} | {node_states} | {complete} | {incomplete} |")
     };
     let missing: Vec<String> = scopes.iter().map(row).filter(|row| !BOOK.lines().any(|line| line == row)).collect();
     assert!(missing.is_empty(), "the book lacks these rows:\n{}", missing.join("\n"));

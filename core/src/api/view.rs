@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::event::Phase;
 use super::output::{Deadline, TimerReason};
@@ -12,7 +13,7 @@ use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
-use crate::wire::{Advertisement, Definition, Offer, PeerId, Resource, ResourceId, SessionId};
+use crate::wire::{Advertisement, Definition, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId};
 
 /// A read-only look at a node.
 #[derive(Debug)]
@@ -124,6 +125,36 @@ impl<V: Verifier> View<'_, V> {
             }
         }
         text + &format!(" connected {:?} held {}", self.connected().collect::<Vec<_>>(), self.held())
+    }
+
+    /// All that decides what this node does next to find other signers and to be found, as a text, like
+    /// [`fingerprint`](Self::fingerprint). Timers that are more than an hour away count as equally far.
+    pub fn discovery_fingerprint(&self) -> String {
+        let (mut text, now) = (String::new(), self.node.environment.now.mono);
+        self.node.discovery.fingerprint(&mut text, now).expect("a text takes what is written to it");
+        for Deadline { at, reason } in self.deadlines() {
+            let due = at.since(now).min(Duration::from_secs(3_600));
+            match reason {
+                TimerReason::Presence
+                | TimerReason::Store
+                | TimerReason::Advertisement
+                | TimerReason::Seek
+                | TimerReason::NextLookup
+                | TimerReason::Search(_) => text.push_str(&format!(" {reason:?} {due:?}")),
+                TimerReason::Lookup(operation) => {
+                    let sought = self.node.discovery.sought(operation).map(|(key, _)| key);
+                    text.push_str(&format!(" {sought:?} {due:?}"));
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+
+    /// When the newest announcement that is known under this name was signed, also when it says that what was announced
+    /// before is withdrawn. `None` for names of requests and lists, and for what is not known.
+    pub fn issued_at(&self, record: &RecordKey) -> Option<Wall> {
+        self.node.discovery.issued_at(record)
     }
 
     /// The signers whose peers are known, by key, and whether they are connected.

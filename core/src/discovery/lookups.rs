@@ -15,13 +15,13 @@ use crate::wire::{Listed, RecordKey};
 /// Lookups under way, and those that wait for their turn.
 #[derive(Debug)]
 pub(crate) struct Lookups {
-    under_way: Map<OperationId, RecordKey>,
-    waiting: VecDeque<RecordKey>,
-    listed: Map<RecordKey, Listed>,
+    pub(super) under_way: Map<OperationId, RecordKey>,
+    pub(super) waiting: VecDeque<RecordKey>,
+    pub(super) listed: Map<RecordKey, Listed>,
     operations: u64,
     capacity: usize,
     room: usize,
-    begun: Bucket,
+    pub(super) begun: Bucket,
     rate: Quota,
 }
 

@@ -11,6 +11,7 @@
 //! says when what this node announces belongs elsewhere, `reputations` what this node itself has seen of whom.
 
 mod catalogue;
+mod fingerprint;
 mod lookups;
 mod peers;
 mod presences;

@@ -24,16 +24,16 @@ const NEXT_SEEK: Duration = Duration::from_millis(100);
 /// When a connected peer was last shown this node's presence, and how long it is not shown again.
 #[derive(Debug)]
 pub(super) struct PresenceBackoff {
-    at: Mono,
-    pause: Duration,
+    pub(super) at: Mono,
+    pub(super) pause: Duration,
 }
 
 /// A key that live sessions need.
 #[derive(Debug)]
-struct Wanted {
-    sessions: usize,
+pub(super) struct Wanted {
+    pub(super) sessions: usize,
     /// When it is sought again, while it is out of reach, and the pause before that.
-    seek: Option<(Mono, Duration)>,
+    pub(super) seek: Option<(Mono, Duration)>,
 }
 
 /// Connections, presences, and the keys that are wanted.
@@ -41,8 +41,8 @@ struct Wanted {
 pub(super) struct Peers {
     pub(super) connected: BTreeSet<PeerId>,
     pub(super) presences: Presences,
-    backoff: Map<PeerId, PresenceBackoff>,
-    wanted: Map<PublicKey, Wanted>,
+    pub(super) backoff: Map<PeerId, PresenceBackoff>,
+    pub(super) wanted: Map<PublicKey, Wanted>,
 }
 
 impl Peers {

@@ -30,7 +30,7 @@ pub(crate) struct Arrival {
 
 /// Whose room a presence takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     /// That of its own peer, which is connected: as many as the peer may hold.
     Connected,
     /// That of the keys that sessions want.
@@ -40,18 +40,18 @@ enum Room {
 }
 
 #[derive(Debug)]
-struct Known {
-    presence: Admitted<Presence>,
-    is_first_hand: bool,
+pub(super) struct Known {
+    pub(super) presence: Admitted<Presence>,
+    pub(super) is_first_hand: bool,
     /// Whether gossip has brought the message, so that it was passed on.
-    is_gossip: bool,
-    room: Room,
+    pub(super) is_gossip: bool,
+    pub(super) room: Room,
 }
 
 /// Keys and the peers that hold them.
 #[derive(Debug)]
 pub(crate) struct Presences {
-    by_key: BTreeMap<PublicKey, Known>,
+    pub(super) by_key: BTreeMap<PublicKey, Known>,
     by_peer: BTreeMap<PeerId, BTreeSet<PublicKey>>,
     by_expiry: BTreeSet<(Wall, PublicKey)>,
     /// What each neighbour has brought, by rank.

@@ -30,7 +30,7 @@ pub(crate) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
 /// Something that this node announces, as it is stored in the DHT.
 #[derive(Debug)]
 pub(super) struct PublishedRecord {
-    value: Bytes,
+    pub(super) value: Bytes,
     expires_at: Wall,
 }
 
@@ -43,22 +43,22 @@ impl PublishedRecord {
 /// What this node announces, and how often it still may.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    addresses: Vec<Address>,
+    pub(super) addresses: Vec<Address>,
     /// The newest signed presence.
     pub(super) presence: Option<Bytes>,
     /// Whether it was gossiped when there was somebody to hear it.
-    is_presence_gossiped: bool,
-    routes: Routes,
+    pub(super) is_presence_gossiped: bool,
+    pub(super) routes: Routes,
     pub(super) offer: Option<Box<Offer>>,
     /// The types that were last advertised for.
-    advertised: Vec<TransactionType>,
+    pub(super) advertised: Vec<TransactionType>,
     /// When an announcement was last signed.
     issued_at: Wall,
     /// By the record's name in the DHT.
     pub(super) records: Map<RecordKey, PublishedRecord>,
-    presences: Bucket,
+    pub(super) presences: Bucket,
     presence_quota: Quota,
-    advertisements: Bucket,
+    pub(super) advertisements: Bucket,
     advertisement_quota: Quota,
 }
 

@@ -18,12 +18,12 @@ const LONGEST: Duration = Duration::from_secs(64);
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    peers: usize,
+    pub(super) peers: usize,
     /// How many of them have been there since the last announcement, at least.
-    told: usize,
-    pause: Duration,
+    pub(super) told: usize,
+    pub(super) pause: Duration,
     /// Until when an announcement would be too soon.
-    quiet_until: Mono,
+    pub(super) quiet_until: Mono,
 }
 
 impl Default for Routes {

@@ -27,10 +27,10 @@ use crate::wire::{
 pub(super) struct Search {
     pub(super) advertisements: Catalogue<PublicKey, Advertisement>,
     pub(super) resources: Catalogue<ResourceId, Resource>,
-    lookups: Lookups,
-    searches: Searches,
+    pub(super) lookups: Lookups,
+    pub(super) searches: Searches,
     /// The types for which the embedder wants to hear of signers.
-    subscribed: BTreeSet<TransactionType>,
+    pub(super) subscribed: BTreeSet<TransactionType>,
 }
 
 impl Search {

@@ -44,7 +44,7 @@ pub(crate) struct PendingSearch {
 
 /// All searches that are under way.
 #[derive(Debug)]
-pub(crate) struct Searches(BTreeMap<CommandId, PendingSearch>);
+pub(crate) struct Searches(pub(super) BTreeMap<CommandId, PendingSearch>);
 
 impl Searches {
     pub(crate) const fn new() -> Self {

@@ -12,6 +12,7 @@
 //!
 //! Reading order: `state` is one node, `system` is all of them, `search` goes through what is reachable.
 
+mod discovery;
 mod node_states;
 mod search;
 mod system;
@@ -19,7 +20,9 @@ mod test_node;
 
 use std::fmt;
 
-pub use search::explore;
+pub use discovery::{DiscoveryFault, DiscoveryScope, explore_discovery};
+use node_states::NodeStates;
+use system::SystemState;
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,10 +69,11 @@ pub struct Counts {
     pub depth: usize,
     /// Different states of one node.
     pub node_states: usize,
-    /// Different ends of fair continuations in which every node that is up has the signature.
-    pub signed: usize,
-    /// Different ends in which it has not, and every node that is up says why.
-    pub unsigned: usize,
+    /// Different ends of fair continuations in which every node that is up has what it wanted: the signature, or in the
+    /// model of discovery the newest announcement of everyone.
+    pub complete: usize,
+    /// Different ends in which it has not. Of sessions every node that is up says why.
+    pub incomplete: usize,
 }
 
 /// What must never happen, and how it came to it.
@@ -86,4 +90,18 @@ impl fmt::Display for Violation {
         writeln!(f, "{}", self.what)?;
         self.path.iter().zip(1..).try_for_each(|(step, number): (_, usize)| writeln!(f, "{number:4}  {step}"))
     }
+}
+
+/// Tries everything that sessions can come to in this scope.
+///
+/// # Errors
+/// The first violation, by one of the shortest ways.
+///
+/// # Panics
+/// For a scope with no signers or with more than 8.
+pub fn explore(scope: &Scope) -> Result<Counts, Violation> {
+    assert!((1..=8).contains(&scope.signers), "from 1 to 8 signers");
+    let mut node_states = NodeStates::new(*scope);
+    let start = SystemState::start(scope, &mut node_states);
+    search::explore(start, node_states)
 }

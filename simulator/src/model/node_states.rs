@@ -153,6 +153,10 @@ impl NodeStates {
         &self.messages[usize::from(message)]
     }
 
+    pub(super) const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     pub(super) fn len(&self) -> usize {
         self.node_states.len()
     }

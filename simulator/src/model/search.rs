@@ -1,58 +1,86 @@
 //! Breadth first through everything that is reachable, and from everywhere to the fair end.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::rc::Rc;
 
-use super::node_states::{MessageId, NodeStates};
-use super::system::{Step, SystemState};
-use super::{Counts, Scope, Violation};
+use super::{Counts, Violation};
 
-/// Tries everything in this scope.
-///
-/// # Errors
-/// The first violation, by one of the shortest ways.
-///
-/// # Panics
-/// For a scope with no signers or with more than 8.
-pub fn explore(scope: &Scope) -> Result<Counts, Violation> {
-    assert!((1..=8).contains(&scope.signers), "from 1 to 8 signers");
-    let mut node_states = NodeStates::new(*scope);
-    let start = SystemState::start(scope, &mut node_states).map_err(|what| Violation { what, path: Vec::new() })?;
-    let mut search = Search { scope, node_states, found: Vec::new(), numbers: HashMap::new(), fair: Fair::default() };
+/// After how many steps a fair continuation counts as one that does not end.
+const FAIR_STEPS_MAX: usize = 1_000;
+
+/// A state of everything that is explored together. Invariant: equal states have equal futures.
+pub(super) trait State: Clone + Eq + Hash {
+    /// What all states share: the states of single nodes, and what messages say.
+    type Shared;
+    /// Something that happens.
+    type Step: Copy;
+
+    /// The same state, in which nothing is lost, repeated or disturbed from here on.
+    fn without_disturbances(&self) -> Self;
+
+    /// All that can happen next.
+    fn steps(&self, shared: &Self::Shared) -> Vec<Self::Step>;
+
+    /// What happens when nobody disturbs; `None` at the end.
+    fn fair_step(&self, shared: &Self::Shared) -> Option<Self::Step>;
+
+    /// The state after a step; `None` for a step that is another one too.
+    fn after(&self, shared: &mut Self::Shared, step: Self::Step) -> Result<Option<Self>, String>;
+
+    /// Where nothing happens any more: whether all has come to its best end, or what is wrong with that end.
+    fn check_end(&self, shared: &Self::Shared) -> Result<bool, String>;
+
+    /// A step in words.
+    fn describe(shared: &Self::Shared, step: Self::Step) -> String;
+
+    /// How many states of single nodes there are.
+    fn node_states(shared: &Self::Shared) -> usize;
+}
+
+/// Tries everything that is reachable from one state.
+pub(super) fn explore<S: State>(start: Result<S, String>, shared: S::Shared) -> Result<Counts, Violation> {
+    let start = start.map_err(|what| Violation { what, path: Vec::new() })?;
+    let mut search = Search { shared, found: Vec::new(), numbers: HashMap::new(), fair: FairEnds::default() };
     search.add(start, None);
     search.run()
 }
 
 /// A state, and the step that led to it first.
-struct Visited {
-    system: Rc<SystemState>,
-    from: Option<(u32, Step)>,
+struct Visited<S: State> {
+    state: Rc<S>,
+    from: Option<(u32, S::Step)>,
 }
 
-struct Search<'a> {
-    scope: &'a Scope,
-    node_states: NodeStates,
-    found: Vec<Visited>,
-    numbers: HashMap<Rc<SystemState>, u32>,
-    fair: Fair,
+struct Search<S: State> {
+    shared: S::Shared,
+    found: Vec<Visited<S>>,
+    numbers: HashMap<Rc<S>, u32>,
+    fair: FairEnds<S>,
 }
 
-#[derive(Default)]
-struct Fair {
-    /// Each state with the number of the walk that has come by it.
-    walked: HashMap<SystemState, usize>,
+/// Where fair continuations end.
+struct FairEnds<S> {
+    /// Each state with the number of the continuation that has come by it.
+    walked: HashMap<S, usize>,
     walks: usize,
-    signed: usize,
-    unsigned: usize,
+    complete: usize,
+    incomplete: usize,
 }
 
-impl Search<'_> {
-    fn add(&mut self, system: SystemState, from: Option<(u32, Step)>) {
-        let system = Rc::new(system);
-        if !self.numbers.contains_key(&system) {
+impl<S> Default for FairEnds<S> {
+    fn default() -> Self {
+        Self { walked: HashMap::new(), walks: 0, complete: 0, incomplete: 0 }
+    }
+}
+
+impl<S: State> Search<S> {
+    fn add(&mut self, state: S, from: Option<(u32, S::Step)>) {
+        let state = Rc::new(state);
+        if !self.numbers.contains_key(&state) {
             let number = u32::try_from(self.found.len()).expect("memory is smaller");
-            self.numbers.insert(system.clone(), number);
-            self.found.push(Visited { system, from });
+            self.numbers.insert(state.clone(), number);
+            self.found.push(Visited { state, from });
         }
     }
 
@@ -63,13 +91,13 @@ impl Search<'_> {
                 counts.depth += 1;
                 level_end = self.found.len();
             }
-            let system = self.found[at].system.clone();
+            let state = self.found[at].state.clone();
             let number = u32::try_from(at).expect("counted above");
-            if let Err((what, steps)) = self.follow(&system) {
+            if let Err((what, steps)) = self.follow(&state) {
                 return Err(self.violation(what, number, &steps));
             }
-            for step in system.steps(self.scope, &self.node_states) {
-                match system.after(&mut self.node_states, step) {
+            for step in state.steps(&self.shared) {
+                match state.after(&mut self.shared, step) {
                     Ok(Some(next)) => {
                         counts.steps += 1;
                         self.add(next, Some((number, step)));
@@ -80,68 +108,53 @@ impl Search<'_> {
             }
             at += 1;
         }
-        let Fair { signed, unsigned, .. } = self.fair;
-        Ok(Counts { states: self.found.len(), node_states: self.node_states.len(), signed, unsigned, ..counts })
+        let FairEnds { complete, incomplete, .. } = self.fair;
+        let node_states = S::node_states(&self.shared);
+        Ok(Counts { states: self.found.len(), node_states, complete, incomplete, ..counts })
     }
 
     /// Follows the fair continuation until its end, or until where it has been followed from before.
-    fn follow(&mut self, system: &SystemState) -> Result<(), (String, Vec<Step>)> {
-        let (mut system, mut steps) = (system.without_disturbances(), Vec::new());
+    fn follow(&mut self, state: &S) -> Result<(), (String, Vec<S::Step>)> {
+        let (mut state, mut steps) = (state.without_disturbances(), Vec::new());
         self.fair.walks += 1;
         let walk = self.fair.walks;
         loop {
-            match self.fair.walked.insert(system.clone(), walk) {
+            match self.fair.walked.insert(state.clone(), walk) {
                 None => {}
                 // Whoever was here before has come to a good end.
                 Some(before) if before != walk => return Ok(()),
                 // A circle is an end too: the nodes wait for somebody who does not come back.
-                Some(_) => return self.end(&system).map_err(|what| (what, steps)),
+                Some(_) => return self.end(&state).map_err(|what| (what, steps)),
             }
-            let Some(step) = system.fair_step(self.scope, &self.node_states) else {
-                return self.end(&system).map_err(|what| (what, steps));
+            let Some(step) = state.fair_step(&self.shared) else {
+                return self.end(&state).map_err(|what| (what, steps));
             };
             steps.push(step);
-            system = match system.after(&mut self.node_states, step) {
-                Ok(next) => next.expect("only a crash can be no step"),
+            if steps.len() > FAIR_STEPS_MAX {
+                return Err((format!("no end after {FAIR_STEPS_MAX} fair steps"), steps));
+            }
+            state = match state.after(&mut self.shared, step) {
+                Ok(next) => next.expect("a fair step is never another one too"),
                 Err(what) => return Err((what, steps)),
             };
         }
     }
 
-    fn end(&mut self, system: &SystemState) -> Result<(), String> {
-        match system.check_end(&self.node_states)? {
-            true => self.fair.signed += 1,
-            false => self.fair.unsigned += 1,
+    fn end(&mut self, state: &S) -> Result<(), String> {
+        match state.check_end(&self.shared)? {
+            true => self.fair.complete += 1,
+            false => self.fair.incomplete += 1,
         }
         Ok(())
     }
 
-    fn violation(&self, what: String, mut at: u32, after: &[Step]) -> Violation {
-        let mut path: Vec<String> = after.iter().rev().map(|step| self.describe(*step)).collect();
+    fn violation(&self, what: String, mut at: u32, after: &[S::Step]) -> Violation {
+        let mut path: Vec<String> = after.iter().rev().map(|step| S::describe(&self.shared, *step)).collect();
         while let Some((before, step)) = self.found[at as usize].from {
-            path.push(self.describe(step));
+            path.push(S::describe(&self.shared, step));
             at = before;
         }
         path.reverse();
         Violation { what, path }
-    }
-
-    fn describe(&self, step: Step) -> String {
-        let statement = |message: MessageId| {
-            let statement = self.node_states.statement(message);
-            let content = format!("{:?}", statement.content);
-            let kind = content.split([' ', '{']).next().unwrap_or_default().to_owned();
-            format!("{kind} of node {} in attempt {}", statement.author, statement.attempt)
-        };
-        match step {
-            Step::Deliver { to, message, duplicate, crash } => {
-                let duplicate = if duplicate { ", and again later" } else { "" };
-                let crash = if crash { ", and it crashes after its records" } else { "" };
-                format!("node {to} hears the {}{duplicate}{crash}", statement(message))
-            }
-            Step::Timer { node, crash: false } => format!("a timer of node {node}"),
-            Step::Timer { node, crash: true } => format!("a timer of node {node}, and it crashes after its records"),
-            other => format!("{other:?}"),
-        }
     }
 }

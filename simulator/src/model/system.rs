@@ -8,6 +8,7 @@ use nelumbo_core::crypto::Signature;
 use nelumbo_core::wire::Content;
 
 use super::node_states::{MessageId, NodeInput, NodeSet, NodeStateId, NodeStates, Statement, Transition};
+use super::search::State;
 use super::{Fault, Scope};
 
 /// A state of the whole.
@@ -69,14 +70,18 @@ impl SystemState {
         system.apply(node_states, 0, NodeInput::Create, false)?;
         Ok(system)
     }
+}
 
-    /// The same world in which nothing happens out of turn any more.
-    pub(super) fn without_disturbances(&self) -> Self {
+impl State for SystemState {
+    type Shared = NodeStates;
+    type Step = Step;
+
+    fn without_disturbances(&self) -> Self {
         Self { budget: Budget::default(), ..self.clone() }
     }
 
-    /// All that can happen next.
-    pub(super) fn steps(&self, scope: &Scope, node_states: &NodeStates) -> Vec<Step> {
+    fn steps(&self, node_states: &NodeStates) -> Vec<Step> {
+        let scope = node_states.scope();
         let mut steps = Vec::new();
         let Budget { timers, crashes, duplicates, confirmations, aborts } = self.budget;
         for (to, message) in self.in_flight.iter().copied() {
@@ -103,9 +108,9 @@ impl SystemState {
         steps
     }
 
-    /// What happens when nobody disturbs: everything arrives, then the crashed come back, then time passes. `None` at the
-    /// end.
-    pub(super) fn fair_step(&self, scope: &Scope, node_states: &NodeStates) -> Option<Step> {
+    /// Everything arrives, then the crashed come back, then time passes.
+    fn fair_step(&self, node_states: &NodeStates) -> Option<Step> {
+        let scope = node_states.scope();
         if let Some((to, message)) = self.in_flight.first().copied() {
             return Some(Step::Deliver { to, message, duplicate: false, crash: false });
         }
@@ -118,8 +123,8 @@ impl SystemState {
         (scope.fault != Some(Fault::NoTime)).then_some(Step::Pass(next))
     }
 
-    /// The world after a step; `None` for a crash in a step that writes nothing, because that is a crash before it.
-    pub(super) fn after(&self, node_states: &mut NodeStates, step: Step) -> Result<Option<Self>, String> {
+    /// `None` for a crash in a step that writes nothing, because that is a crash before it.
+    fn after(&self, node_states: &mut NodeStates, step: Step) -> Result<Option<Self>, String> {
         let mut system = self.clone();
         match step {
             Step::Deliver { to, message, duplicate, crash } => {
@@ -159,6 +164,48 @@ impl SystemState {
         Ok(Some(system))
     }
 
+    /// Whether everyone who is up has the signature.
+    fn check_end(&self, node_states: &NodeStates) -> Result<bool, String> {
+        let summary: Vec<_> =
+            self.nodes.iter().filter(|place| place.is_up).map(|place| node_states.summary(place.state)).collect();
+        for (node, summary) in self.up().into_iter().zip(&summary) {
+            let Some(phase) = summary.phase else { continue };
+            if !phase.has_ended() && phase != Phase::Failed {
+                return Err(format!("node {node} waits in phase {phase:?} for what never comes"));
+            }
+        }
+        let complete = summary.iter().filter(|summary| summary.phase == Some(Phase::Complete)).count();
+        if complete > 0 && !summary.iter().any(|summary| summary.due || summary.confirmed) {
+            return Err("there is a signature, and nobody who may broadcast it".to_owned());
+        }
+        Ok(complete == summary.len())
+    }
+
+    fn describe(node_states: &NodeStates, step: Step) -> String {
+        let statement = |message: MessageId| {
+            let statement = node_states.statement(message);
+            let content = format!("{:?}", statement.content);
+            let kind = content.split([' ', '{']).next().unwrap_or_default().to_owned();
+            format!("{kind} of node {} in attempt {}", statement.author, statement.attempt)
+        };
+        match step {
+            Step::Deliver { to, message, duplicate, crash } => {
+                let duplicate = if duplicate { ", and again later" } else { "" };
+                let crash = if crash { ", and it crashes after its records" } else { "" };
+                format!("node {to} hears the {}{duplicate}{crash}", statement(message))
+            }
+            Step::Timer { node, crash: false } => format!("a timer of node {node}"),
+            Step::Timer { node, crash: true } => format!("a timer of node {node}, and it crashes after its records"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn node_states(node_states: &NodeStates) -> usize {
+        node_states.len()
+    }
+}
+
+impl SystemState {
     /// Drops from the flight what its receiver has: a nonce or partial signature that means nothing to it now means
     /// nothing to it for the rest of its life.
     fn clear(&mut self, node_states: &mut NodeStates) -> Result<(), String> {
@@ -260,23 +307,6 @@ impl SystemState {
                 Ok(())
             }
         }
-    }
-
-    /// Where nothing happens any more: whether everyone who is up has the signature, or what is wrong with that end.
-    pub(super) fn check_end(&self, node_states: &NodeStates) -> Result<bool, String> {
-        let summary: Vec<_> =
-            self.nodes.iter().filter(|place| place.is_up).map(|place| node_states.summary(place.state)).collect();
-        for (node, summary) in self.up().into_iter().zip(&summary) {
-            let Some(phase) = summary.phase else { continue };
-            if !phase.has_ended() && phase != Phase::Failed {
-                return Err(format!("node {node} waits in phase {phase:?} for what never comes"));
-            }
-        }
-        let complete = summary.iter().filter(|summary| summary.phase == Some(Phase::Complete)).count();
-        if complete > 0 && !summary.iter().any(|summary| summary.due || summary.confirmed) {
-            return Err("there is a signature, and nobody who may broadcast it".to_owned());
-        }
-        Ok(complete == summary.len())
     }
 }
 
