@@ -20,7 +20,7 @@ use crate::discovery::Discovery;
 use crate::effect::{Context, Environment};
 use crate::gate::{Admission, Channel, Gate, Known, KnownSession, Penalty, Policy, Request, Review};
 use crate::protocol::{Protocol, Protocols};
-use crate::session::Sessions;
+use crate::session::{Acquaintance, Sessions};
 use crate::wire::{AbortReason, Label, PeerId, RecordKey, SessionId};
 
 pub use boot::{Boot, BootError};
@@ -54,6 +54,19 @@ struct Knowledge<'a, V: Verifier> {
     discovery: &'a Discovery,
 }
 
+impl<V: Verifier> Knowledge<'_, V> {
+    /// What this node knows of whoever asks it to sign.
+    fn acquaintance(&self, key: &PublicKey) -> Acquaintance {
+        if self.discovery.has_earned(key) || self.sessions.live_with(key).next().is_some() {
+            Acquaintance::CoSigner
+        } else if self.discovery.is_shown(key) {
+            Acquaintance::Connected
+        } else {
+            Acquaintance::Stranger
+        }
+    }
+}
+
 impl<V: Verifier> Known for Knowledge<'_, V> {
     fn issued_at(&self, record: &RecordKey) -> Option<crate::base::Wall> {
         self.discovery.issued_at(record)
@@ -67,8 +80,8 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
         }
     }
 
-    fn has_room(&self, creator: &PublicKey) -> bool {
-        self.sessions.has_room(&self.config.limits, Some(creator))
+    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {
+        self.sessions.room_for_request(&self.config.limits, creator, self.acquaintance(creator)).map(drop)
     }
 }
 
@@ -111,7 +124,10 @@ impl<V: Verifier> Node<V> {
             Input::LookupFinished(operation) => {
                 self.discover(|discovery, context| discovery.end_lookup(context, operation));
             }
-            Input::Connected(peer) => self.discover(|discovery, context| discovery.on_connected(context, peer)),
+            Input::Connected(peer) => {
+                let most_keys = self.gate.most_keys(&peer);
+                self.discover(|discovery, context| discovery.on_connected(context, peer, most_keys));
+            }
             Input::Disconnected(peer) => self.discover(|discovery, context| discovery.on_disconnected(context, peer)),
             Input::RoutingTable(peers) => {
                 self.discover(|discovery, context| discovery.on_routing_table(context, peers));
@@ -140,7 +156,7 @@ impl<V: Verifier> Node<V> {
                 debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");
                 self.list_request(&definition);
             }
-            Command::Join(session) => self.step(session, |session, context| session.join(context))?,
+            Command::Join(session) => self.sign(|sessions, context| sessions.join(context, session))?,
             Command::Abort(session, reason) => {
                 self.step(session, |session, context| session.abort(context, reason))?;
             }
@@ -226,6 +242,7 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Stalled(id) => self.sign(|sessions, context| sessions.on_stalled(context, id)),
                 TimerReason::Retry(id) => self.retry(id),
                 TimerReason::Turn(id) => self.sign(|sessions, context| sessions.on_turn(context, id)),
+                TimerReason::Closed => self.sign(|sessions, context| sessions.on_closed_expired(context)),
                 TimerReason::Expired(id) => self.sign(|sessions, context| sessions.on_expired(context, id)),
                 TimerReason::Presence
                 | TimerReason::Store
@@ -242,8 +259,8 @@ impl<V: Verifier> Node<V> {
         let admitted = self.admit(Channel::Gossip(from), bytes.clone());
         let author = match &admitted {
             Ok(Admission::Repeated { author, .. }) => Some(*author),
-            Ok(Admission::Presence { presence, .. }) => Some(*presence.author()),
-            Ok(Admission::Advertisement { advertisement, .. }) => Some(*advertisement.author()),
+            Ok(Admission::Presence(presence, _)) => Some(*presence.author()),
+            Ok(Admission::Advertisement(advertisement, _)) => Some(*advertisement.author()),
             _ => None,
         };
         let result = admitted.and_then(|admission| self.route(admission));
@@ -251,9 +268,13 @@ impl<V: Verifier> Node<V> {
             self.discover(|discovery, context| discovery.is_first_gossip(context, &author, &bytes))
         });
         let verdict = match result {
-            Ok(()) => Verdict::Accept,
-            // It came by another way before.
-            Err(Refusal::Duplicate) if is_first => Verdict::Accept,
+            // What came by another way before is passed on too; above the neighbour's share nobody is to blame.
+            Ok(()) | Err(Refusal::Duplicate)
+                if (result.is_ok() || is_first) && self.gate.forwards(from, bytes.len(), self.environment.now.mono) =>
+            {
+                Verdict::Accept
+            }
+            Ok(()) => Verdict::Ignore,
             Err(refusal) if refusal.blame() == crate::api::Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
@@ -278,19 +299,19 @@ impl<V: Verifier> Node<V> {
                 self.watch_pending();
                 Ok(())
             }
-            Admission::Presence { presence, is_first_hand, most_keys } => {
-                self.discover(|discovery, context| discovery.on_presence(context, presence, is_first_hand, most_keys))
+            Admission::Presence(presence, origin) => {
+                self.discover(|discovery, context| discovery.on_presence(context, presence, origin))
             }
-            Admission::Repeated { first_hand, .. } => {
-                if let Some(peer) = first_hand {
-                    self.discover(|discovery, context| discovery.on_repeated_presence(context, peer));
+            Admission::Repeated { author, bytes, first_hand } => {
+                if let Some(first_hand) = first_hand {
+                    self.discover(|discovery, context| {
+                        discovery.on_repeated_presence(context, &author, &bytes, first_hand);
+                    });
                 }
                 Err(Refusal::Duplicate)
             }
-            Admission::Advertisement { advertisement, is_first_hand, most_keys } => {
-                self.discover(|discovery, context| {
-                    discovery.on_advertisement(context, advertisement, is_first_hand, most_keys)
-                })
+            Admission::Advertisement(advertisement, origin) => {
+                self.discover(|discovery, context| discovery.on_advertisement(context, advertisement, origin))
             }
             Admission::Resource(resource) => {
                 self.discover(|discovery, context| discovery.on_resource(context, resource))
@@ -304,7 +325,10 @@ impl<V: Verifier> Node<V> {
     fn on_request(&mut self, request: Request) -> Result<(), Refusal> {
         let definition = request.definition.clone();
         let id = definition.id();
-        self.sign(|sessions, context| sessions.announce(context, &definition))?;
+        let known =
+            Knowledge { config: &self.environment.config, sessions: &self.sessions, discovery: &self.discovery };
+        let from = known.acquaintance(definition.creator_key());
+        self.sign(|sessions, context| sessions.announce(context, &definition, from))?;
         self.discover(|discovery, context| discovery.on_request(context, id));
         for step in self.gate.watch(&definition, Some(request)) {
             let result = step.and_then(|step| self.sign(|sessions, context| sessions.on_step(context, step)));
@@ -313,7 +337,7 @@ impl<V: Verifier> Node<V> {
         // A signer that cannot sign leaves the session to the embedder.
         let _reviewed = match self.gate.review(&definition) {
             Review::Ask => Ok(()),
-            Review::Approve => self.step(id, |session, context| session.join(context)),
+            Review::Approve => self.sign(|sessions, context| sessions.join(context, id)),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())

@@ -105,7 +105,8 @@ fn a_flood_stays_under_the_ceiling() {
     let limits = &mut config.limits;
     // Small caps, so that the flood reaches them all; no quota in its way.
     (limits.sessions, limits.unapproved, limits.unapproved_per_creator, limits.ended) = (20, 20, 20, 20);
-    (limits.peers, limits.neighbours, limits.presences) = (50, 50, 50);
+    (limits.closed, limits.requests) = (50, 50);
+    (limits.peers, limits.neighbours, limits.presences, limits.keys_per_peer) = (50, 50, 50, 1);
     limits.prepared_keys = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
     (limits.advertisements, limits.resources) = (50, 50);
@@ -149,7 +150,7 @@ fn a_flood_stays_under_the_ceiling() {
     let view = node.view();
     assert!(
         view.sessions().len() == 20
-            && view.signers().len() == 50
+            && view.signers().len() == 50 + 50
             && view.connected().len() == 50
             && view.advertisements().count() == 50
             && view.resources().count() == 50,

@@ -9,6 +9,7 @@ mod decode;
 mod disk;
 mod group;
 mod journal;
+mod monitor;
 mod node_bytes;
 mod open;
 mod roundtrip;
@@ -18,7 +19,6 @@ mod seeds;
 mod source;
 mod stand_in;
 mod values;
-mod watch;
 
 pub use open::{Open, run_strictly};
 pub use seeds::{outcomes, seeds};
@@ -89,8 +89,8 @@ impl Target {
             Self::Decode => decode::run(data),
             Self::Roundtrip => roundtrip::run(data),
             Self::NodeBytes => node_bytes::run(data),
-            Self::Script => drop(script::play::<stand_in::StandIn>(data)),
-            Self::ScriptCurve => drop(script::play::<scheme::Curve>(data)),
+            Self::Script => drop(script::run_script::<stand_in::StandIn>(data)),
+            Self::ScriptCurve => drop(script::run_script::<scheme::Curve>(data)),
             Self::Journal => journal::run(data),
             Self::Address => address::run(data),
             Self::Group => group::run(data),

@@ -1,6 +1,6 @@
 //! Target `node_bytes`: one node on the real curve, and everything that a host, a peer and an embedder can do to it.
 //!
-//! Invariants: no panic, a bounded number of outputs for each input, and those of [`Watch`]. Most bytes stop at the
+//! Invariants: no panic, a bounded number of outputs for each input, and those of [`SafetyMonitor`]. Most bytes stop at the
 //! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
@@ -13,15 +13,15 @@ use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsi
 
 use super::disk::Disk;
 use super::journal::{OWN, WALL};
+use super::monitor::SafetyMonitor;
 use super::scheme::secret;
 use super::source::Source;
 use super::values;
-use super::watch::Watch;
 
 /// More outputs than one input has a reason to bring about, with so few peers and sessions.
-const MOST_OUTPUTS: usize = 20_000;
+const MAX_OUTPUTS: usize = 20_000;
 
-struct Bench {
+struct TestNode {
     node: Node,
     own: PublicKey,
     stranger: SoftwareSigner,
@@ -29,7 +29,7 @@ struct Bench {
     nanos: u64,
     wall: u64,
     disk: Disk,
-    watch: Watch,
+    monitor: SafetyMonitor,
     synced: u64,
     gossip: u64,
     offers: u64,
@@ -37,17 +37,17 @@ struct Bench {
 
 pub(crate) fn run(data: &[u8]) {
     let source = &mut Source::new(data);
-    let mut bench = Bench::new();
+    let mut test_node = TestNode::new();
     let mut steps = 0;
     while !source.is_empty() && steps < 64 {
-        bench.step(source);
-        bench.drain();
+        test_node.step(source);
+        test_node.drain();
         steps += 1;
     }
-    bench.nanos += 1_000_000_000;
-    bench.input(Input::Tick);
-    bench.sync(usize::MAX);
-    bench.drain();
+    test_node.nanos += 1_000_000_000;
+    test_node.input(Input::Tick);
+    test_node.sync(usize::MAX);
+    test_node.drain();
 }
 
 /// Takes all outputs and reports all records as durable.
@@ -55,7 +55,7 @@ pub(crate) fn acknowledge<V: Verifier>(node: &mut Node<V>, now: Now) {
     let mut outputs = 0;
     while let Some(output) = node.poll() {
         outputs += 1;
-        assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
+        assert!(outputs < MAX_OUTPUTS, "one input brings about {outputs} outputs");
         if let Output::Persist { sequence, .. } = output {
             node.handle(now, Input::Persisted(sequence));
         }
@@ -86,7 +86,7 @@ fn discovery(source: &mut Source<'_>) -> Command {
     }
 }
 
-impl Bench {
+impl TestNode {
     fn new() -> Self {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let own = secret(OWN).public_key();
@@ -108,7 +108,7 @@ impl Bench {
             nanos: 0,
             wall: WALL,
             disk: Disk::default(),
-            watch: Watch::default(),
+            monitor: SafetyMonitor::default(),
             synced: 0,
             gossip: 0,
             offers: 0,
@@ -154,7 +154,7 @@ impl Bench {
             }
             4 => self.input(Input::Connected(peer(source))),
             5 => self.input(Input::Disconnected(peer(source))),
-            6 => self.pass(source),
+            6 => self.advance_time(source),
             7 => self.create(source),
             8 => self.command_session(source),
             9 => self.sync(source.below(8)),
@@ -238,7 +238,7 @@ impl Bench {
         seal::<Secp256k1>(&mut self.stranger, Network::Regtest, body).expect("software signs")
     }
 
-    fn pass(&mut self, source: &mut Source<'_>) {
+    fn advance_time(&mut self, source: &mut Source<'_>) {
         let millis = [0, 1, 100, 2_000, 30_000, 600_000, 3_600_000, 86_400_000][source.below(8)];
         self.nanos += millis * 1_000_000 * u64::from(source.byte());
         self.input(Input::Tick);
@@ -282,21 +282,21 @@ impl Bench {
         }
     }
 
-    fn listen(&mut self, to: Option<PeerId>, bytes: Bytes) {
+    fn on_sent(&mut self, to: Option<PeerId>, bytes: Bytes) {
         let message = Message::decode(bytes).expect("a node sends messages");
-        self.watch.sends(&self.own, to, &message, &self.disk);
+        self.monitor.on_sent(&self.own, to, &message, &self.disk);
     }
 
     fn drain(&mut self) {
         let mut outputs = 0;
-        self.watch.hears();
+        self.monitor.on_input();
         while let Some(output) = self.node.poll() {
             outputs += 1;
-            assert!(outputs < MOST_OUTPUTS, "one input brings about {outputs} outputs");
+            assert!(outputs < MAX_OUTPUTS, "one input brings about {outputs} outputs");
             match output {
                 Output::Persist { sequence, key, value } => self.disk.push(sequence, key, value),
-                Output::Send { to, bytes } => self.listen(Some(to), bytes),
-                Output::Publish { bytes, .. } => self.listen(None, bytes),
+                Output::Send { to, bytes } => self.on_sent(Some(to), bytes),
+                Output::Publish { bytes, .. } => self.on_sent(None, bytes),
                 _ => {}
             }
         }

@@ -12,30 +12,30 @@ use nelumbo_core::wire::{Body, Content, Message};
 
 use super::Target;
 use super::scheme::{Curve, secret};
-use super::script::{self, Played, op};
+use super::script::{self, Outcome, op};
 
 /// A seed's target, its name and its bytes.
 pub type Seed = (Target, &'static str, Vec<u8>);
 
 /// Everyone honest; records durable at once, calendars equal.
 const THREE: [u8; 3] = [1, 0, 0];
-/// The second of two, and the third of three, is a puppet.
-const TWO_WITH_PUPPET: [u8; 3] = [0, 1, 0];
-const THREE_WITH_PUPPET: [u8; 3] = [1, 2, 0];
-const THREE_WITH_TWO_PUPPETS: [u8; 3] = [1, 3, 0];
+/// The second of two, and the third of three, is a scripted peer.
+const TWO_WITH_SCRIPTED: [u8; 3] = [0, 1, 0];
+const THREE_WITH_SCRIPTED: [u8; 3] = [1, 2, 0];
+const THREE_WITH_TWO_SCRIPTED: [u8; 3] = [1, 3, 0];
 
 /// The first party creates a session of all: Lotus, no tweak, lexicographic, message of sevens.
 const CREATE: [u8; 7] = [op::CREATE, 0, 0, 0, 0, 0, 7];
 const JOIN_ALL: [u8; 2] = [op::JOIN_ALL, 0];
 /// Two attempts to be connected, two seconds apart.
-const WAIT: [u8; 6] = [op::PASS, 2, op::QUIET, op::PASS, 2, op::QUIET];
+const WAIT: [u8; 6] = [op::ADVANCE_TIME, 2, op::DELIVER_ALL, op::ADVANCE_TIME, 2, op::DELIVER_ALL];
 
 /// A script; how often a node tells its owner of a final signature, and how often of a failed attempt.
 const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
-    ("completes", &[&THREE, &CREATE, &[op::QUIET], &JOIN_ALL, &[op::QUIET]], 3, 0),
+    ("completes", &[&THREE, &CREATE, &[op::DELIVER_ALL], &JOIN_ALL, &[op::DELIVER_ALL]], 3, 0),
     (
         "completes-bip340-taproot",
-        &[&[0, 0, 0], &[op::CREATE, 0, 0, 1, 1, 4, 7, op::QUIET], &JOIN_ALL, &[op::QUIET]],
+        &[&[0, 0, 0], &[op::CREATE, 0, 0, 1, 1, 4, 7, op::DELIVER_ALL], &JOIN_ALL, &[op::DELIVER_ALL]],
         2,
         0,
     ),
@@ -44,16 +44,39 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         &[
             &THREE,
             &CREATE,
-            &[op::QUIET, op::SYNCS, 1],
+            &[op::DELIVER_ALL, op::TOGGLE_SYNC, 1],
             &JOIN_ALL,
-            &[op::QUIET, op::SYNC, 1, 0, op::QUIET, op::SYNC, 1, 3, op::QUIET, op::SYNC, 1, 3, op::QUIET],
+            &[
+                op::DELIVER_ALL,
+                op::SYNC,
+                1,
+                0,
+                op::DELIVER_ALL,
+                op::SYNC,
+                1,
+                3,
+                op::DELIVER_ALL,
+                op::SYNC,
+                1,
+                3,
+                op::DELIVER_ALL,
+            ],
         ],
         3,
         0,
     ),
     (
         "loses-and-asks-again",
-        &[&THREE, &CREATE, &[op::DROP, 0, op::QUIET], &JOIN_ALL, &[op::DROP, 1, op::QUIET], &WAIT, &JOIN_ALL, &WAIT],
+        &[
+            &THREE,
+            &CREATE,
+            &[op::DROP, 0, op::DELIVER_ALL],
+            &JOIN_ALL,
+            &[op::DROP, 1, op::DELIVER_ALL],
+            &WAIT,
+            &JOIN_ALL,
+            &WAIT,
+        ],
         3,
         0,
     ),
@@ -62,10 +85,10 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         &[
             &THREE,
             &CREATE,
-            &[op::QUIET, op::COMMAND, 1, 0, 0, op::QUIET],
-            &[op::CRASH, 1, 4, op::START, 1, op::PASS, 1, op::QUIET],
+            &[op::DELIVER_ALL, op::COMMAND, 1, 0, 0, op::DELIVER_ALL],
+            &[op::CRASH, 1, 4, op::START, 1, op::ADVANCE_TIME, 1, op::DELIVER_ALL],
             &WAIT,
-            &[op::COMMAND, 2, 0, 0, op::QUIET],
+            &[op::COMMAND, 2, 0, 0, op::DELIVER_ALL],
             &WAIT,
             &WAIT,
         ],
@@ -77,55 +100,85 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         &[
             &THREE,
             &CREATE,
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::QUIET, op::COMMAND, 0, 3, 0, op::QUIET, op::PASS, 6, op::QUIET, op::COMMAND, 1, 4, 0, op::QUIET],
+            &[
+                op::DELIVER_ALL,
+                op::COMMAND,
+                0,
+                3,
+                0,
+                op::DELIVER_ALL,
+                op::ADVANCE_TIME,
+                6,
+                op::DELIVER_ALL,
+                op::COMMAND,
+                1,
+                4,
+                0,
+                op::DELIVER_ALL,
+            ],
         ],
         3,
         0,
     ),
     (
         "closes",
-        &[&THREE, &CREATE, &[op::QUIET], &JOIN_ALL, &[op::QUIET, op::COMMAND, 0, 4, 0, op::CRASH, 0, 4, op::START, 0]],
+        &[
+            &THREE,
+            &CREATE,
+            &[op::DELIVER_ALL],
+            &JOIN_ALL,
+            &[op::DELIVER_ALL, op::COMMAND, 0, 4, 0, op::CRASH, 0, 4, op::START, 0],
+        ],
         3,
         0,
     ),
-    ("aborts", &[&THREE, &CREATE, &[op::QUIET, op::COMMAND, 2, 1, 0, 0, op::QUIET]], 0, 0),
-    ("expires", &[&THREE, &CREATE, &[op::QUIET, op::PASS, 9, op::QUIET, op::PASS, 9, op::QUIET]], 0, 1),
+    ("aborts", &[&THREE, &CREATE, &[op::DELIVER_ALL, op::COMMAND, 2, 1, 0, 0, op::DELIVER_ALL]], 0, 0),
     (
-        "puppet-is-honest",
+        "expires",
         &[
-            &THREE_WITH_PUPPET,
+            &THREE,
             &CREATE,
-            &[op::QUIET],
+            &[op::DELIVER_ALL, op::ADVANCE_TIME, 9, op::DELIVER_ALL, op::ADVANCE_TIME, 9, op::DELIVER_ALL],
+        ],
+        0,
+        1,
+    ),
+    (
+        "scripted-peer-is-honest",
+        &[
+            &THREE_WITH_SCRIPTED,
+            &CREATE,
+            &[op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::PUPPET_JOINS, 2, 0, 0, op::QUIET, op::PUPPET_SIGNS, 2, 0, 0, op::QUIET],
+            &[op::SCRIPTED_JOIN, 2, 0, 0, op::DELIVER_ALL, op::SCRIPTED_SIGN, 2, 0, 0, op::DELIVER_ALL],
         ],
         2,
         0,
     ),
     (
-        "puppet-announces",
+        "scripted-peer-announces",
         &[
-            &TWO_WITH_PUPPET,
-            &[op::PUPPET_ANNOUNCES, 1, 0, 0, 0, 0, 7, 3, op::QUIET],
+            &TWO_WITH_SCRIPTED,
+            &[op::SCRIPTED_ANNOUNCE, 1, 0, 0, 0, 0, 7, 3, op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::QUIET, op::PUPPET_SIGNS, 1, 0, 0, op::QUIET],
+            &[op::DELIVER_ALL, op::SCRIPTED_SIGN, 1, 0, 0, op::DELIVER_ALL],
         ],
         1,
         0,
     ),
     (
-        "puppet-signs-badly",
+        "scripted-peer-signs-badly",
         &[
-            &THREE_WITH_PUPPET,
+            &THREE_WITH_SCRIPTED,
             &CREATE,
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &JOIN_ALL,
             // A partial signature of 32 zeros under the right hash.
-            &[op::PUPPET_JOINS, 2, 0, 0, op::QUIET, op::PUPPET_SAYS, 2, 0, 0, 0, 2, 2, 3],
+            &[op::SCRIPTED_JOIN, 2, 0, 0, op::DELIVER_ALL, op::SCRIPTED_SAY, 2, 0, 0, 0, 2, 2, 3],
             &[0; 33],
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &WAIT,
             &WAIT,
         ],
@@ -133,29 +186,29 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         2,
     ),
     (
-        "puppet-splits-the-view",
+        "scripted-peer-splits-the-view",
         &[
-            &THREE_WITH_PUPPET,
+            &THREE_WITH_SCRIPTED,
             &CREATE,
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::PUPPET_JOINS, 2, 1, 0, op::PUPPET_SAYS, 2, 2, 0, 0, 2, 1, 1, op::QUIET],
-            &[op::PUPPET_SIGNS, 2, 0, 0, op::QUIET],
+            &[op::SCRIPTED_JOIN, 2, 1, 0, op::SCRIPTED_SAY, 2, 2, 0, 0, 2, 1, 1, op::DELIVER_ALL],
+            &[op::SCRIPTED_SIGN, 2, 0, 0, op::DELIVER_ALL],
             &WAIT,
         ],
         0,
         2,
     ),
     (
-        "puppets-send-no-nonce",
+        "scripted-peers-send-no-nonce",
         &[
-            &THREE_WITH_TWO_PUPPETS,
+            &THREE_WITH_TWO_SCRIPTED,
             &CREATE,
-            &[op::QUIET],
-            &[op::PUPPET_SAYS, 1, 0, 0, 0, 2, 1, 3, op::PUPPET_JOINS, 2, 0, 0, op::QUIET],
+            &[op::DELIVER_ALL],
+            &[op::SCRIPTED_SAY, 1, 0, 0, 0, 2, 1, 3, op::SCRIPTED_JOIN, 2, 0, 0, op::DELIVER_ALL],
             &WAIT,
-            &[op::PUPPET_JOINS, 1, 0, 0, op::PUPPET_JOINS, 2, 0, 0, op::QUIET],
-            &[op::PUPPET_SIGNS, 1, 0, 0, op::PUPPET_SIGNS, 2, 0, 0, op::QUIET],
+            &[op::SCRIPTED_JOIN, 1, 0, 0, op::SCRIPTED_JOIN, 2, 0, 0, op::DELIVER_ALL],
+            &[op::SCRIPTED_SIGN, 1, 0, 0, op::SCRIPTED_SIGN, 2, 0, 0, op::DELIVER_ALL],
         ],
         1,
         1,
@@ -165,25 +218,25 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         &[
             &THREE,
             &CREATE,
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &JOIN_ALL,
             &[op::REPLAY, 1, 3, 0, 0, op::REPLAY, 2, 5, 0, 1, op::DUPLICATE, 1, op::DELAY, 0, op::CORRUPT, 0, 99, 0],
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &WAIT,
         ],
         3,
         0,
     ),
     (
-        "waits-for-a-crowd",
+        "waits-for-absent-signers",
         &[
             &THREE,
-            &[op::CROWD, 0, 5, 0, 0, op::QUIET],
+            &[op::CREATE_WITH_ABSENT, 0, 5, 0, 0, op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::QUIET],
+            &[op::DELIVER_ALL],
             &WAIT,
             &WAIT,
-            &[op::PASS, 7, op::QUIET],
+            &[op::ADVANCE_TIME, 7, op::DELIVER_ALL],
         ],
         0,
         3,
@@ -193,11 +246,11 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
         &[
             &THREE,
             &CREATE,
-            &[op::UNLINK, 0, 1, op::QUIET],
+            &[op::DISCONNECT, 0, 1, op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::QUIET, op::LINK, 0, 1, op::QUIET],
+            &[op::DELIVER_ALL, op::CONNECT, 0, 1, op::DELIVER_ALL],
             &JOIN_ALL,
-            &[op::QUIET, op::PEER, 0, 2, 1, op::PEER, 0, 2, 0, op::DEADLINE, op::QUIET],
+            &[op::DELIVER_ALL, op::BAN, 0, 2, 1, op::BAN, 0, 2, 0, op::DEADLINE, op::DELIVER_ALL],
         ],
         3,
         0,
@@ -232,14 +285,14 @@ fn sums() -> Vec<Seed> {
 }
 
 /// What came of each script that is a seed, and what should.
-pub fn outcomes() -> impl Iterator<Item = (&'static str, Played, Played)> {
+pub fn outcomes() -> impl Iterator<Item = (&'static str, Outcome, Outcome)> {
     SCRIPTS.iter().map(|(name, parts, completed, failed)| {
-        let played = script::play::<super::stand_in::StandIn>(&parts.concat());
-        (*name, played, Played { completed: *completed, failed: *failed })
+        let outcome = script::run_script::<super::stand_in::StandIn>(&parts.concat());
+        (*name, outcome, Outcome { completed: *completed, failed: *failed })
     })
 }
 
-fn recorded(name: &str) -> script::Record {
+fn recorded(name: &str) -> script::Recording {
     let (_, parts, ..) = SCRIPTS.iter().find(|(found, ..)| *found == name).expect("the script exists");
     script::record::<Curve>(&parts.concat())
 }
@@ -247,7 +300,7 @@ fn recorded(name: &str) -> script::Record {
 /// One real message of each kind for `decode`, and a node that hears them for `node_bytes`.
 fn messages() -> Vec<Seed> {
     let mut seeds = Vec::new();
-    let mut heard: Vec<u8> = vec![4, 0];
+    let mut transcript: Vec<u8> = vec![4, 0];
     for (script, kinds) in [
         ("completes", ["presence", "announce", "join", "partial"].as_slice()),
         ("loses-and-asks-again", &["status"]),
@@ -259,14 +312,14 @@ fn messages() -> Vec<Seed> {
         for kind in kinds {
             let bytes = said.iter().find(|bytes| kind_of(bytes) == *kind).expect("the script brings it about");
             seeds.push((Target::Decode, *kind, bytes.to_vec()));
-            heard.extend([1, 0]);
-            heard.extend((bytes.len() as u16 - 64).to_le_bytes());
-            heard.extend(&bytes[..bytes.len() - 64]);
+            transcript.extend([1, 0]);
+            transcript.extend((bytes.len() as u16 - 64).to_le_bytes());
+            transcript.extend(&bytes[..bytes.len() - 64]);
         }
     }
-    seeds.push((Target::NodeBytes, "hears-one-of-each", heard));
-    let bench = [7, 0, 0, 0, 0, 0, 9, 9, 7, 6, 2, 1, 8, 0, 1, 0, 255, 255];
-    seeds.push((Target::NodeBytes, "creates-and-aborts", bench.to_vec()));
+    seeds.push((Target::NodeBytes, "hears-one-of-each", transcript));
+    let test_node = [7, 0, 0, 0, 0, 0, 9, 9, 7, 6, 2, 1, 8, 0, 1, 0, 255, 255];
+    seeds.push((Target::NodeBytes, "creates-and-aborts", test_node.to_vec()));
     seeds
 }
 
@@ -303,7 +356,7 @@ fn journals() -> Vec<Seed> {
         of("completed", "completes"),
         of("aborted", "aborts"),
         of("closed", "closes"),
-        of("open", "puppet-splits-the-view"),
+        of("open", "scripted-peer-splits-the-view"),
         (Target::Journal, "raw", vec![0, 1, 0, b's', 1, 0, 7]),
         (Target::Journal, "forged", [&[2, 3][..], &[9; 120]].concat()),
     ]

@@ -1,7 +1,7 @@
 //! Wire values drawn from the fuzzer's bytes, well formed or not.
 //!
 //! Invariant: every value that the wire's types can hold can be drawn, within small sizes most of the time. Driven by
-//! `roundtrip`, `journal` and the puppets of `script`.
+//! `roundtrip`, `journal` and the scripted peers of `script`.
 
 use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};

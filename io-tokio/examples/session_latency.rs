@@ -41,7 +41,7 @@ async fn main() -> Result<(), Failure> {
         println!("{} nodes: {} KiB", index + 1, resident()?);
     }
     for handle in &handles {
-        while handle.look(|view| view.signers().filter(|(.., near)| *near).count()).await? < number - 1 {
+        while handle.with_view(|view| view.signers().filter(|(.., near)| *near).count()).await? < number - 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -22,12 +22,12 @@ use crate::{
     clock::Clock,
     event::{Events, NodeEvent},
     handle::Handle,
-    host::World,
+    host::Libp2pHost,
     journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
-    network::{Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
-    recording::{Recorded, Recorder, Start},
+    network::{self, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
+    recording::{Recorder, RecordingSigner, Start},
     runtime::Runtime,
 };
 
@@ -48,6 +48,7 @@ pub struct Builder {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The core's configuration; nothing has been opened or made.
     #[error(transparent)]
@@ -134,9 +135,15 @@ impl Builder {
         self
     }
 
-    /// Starts the node on the current tokio runtime. The events begin with the first one.
+    /// Starts the node on the current tokio runtime, which must have I/O and time
+    /// ([`enable_all`](tokio::runtime::Builder::enable_all)). The events begin with the first one.
+    ///
+    /// # Errors
+    /// Outside a runtime; when the configuration, the identity or an id of a protocol cannot be used; when the folder
+    /// is another node's, in use, damaged or not writable; when an address cannot be listened on. Then nothing runs.
     pub fn start(self) -> Result<(Handle, Events), StartError> {
         self.config.check()?;
+        network::require_runtime()?;
         let metrics = Metrics::new();
         let (journal, records) = Journal::open(&self.folder, &metrics)?;
         self.start_with(journal, records, metrics)
@@ -165,11 +172,11 @@ impl Builder {
             peer: peer_id,
             seed,
             records: Cow::Borrowed(&records),
-            has_company: policy.is_some() || !protocols.is_empty(),
+            has_custom_code: policy.is_some() || !protocols.is_empty(),
         };
         let recorder = recording.map(|(file, limit)| record(file, limit, start, &events)).transpose()?;
         let signer: Box<dyn Signer<Secp256k1> + Send> = match &recorder {
-            Some(recorder) => Box::new(Recorded { signer, tape: recorder.tape() }),
+            Some(recorder) => Box::new(RecordingSigner { signer, sender: recorder.sender() }),
             None => signer,
         };
         let boot = Boot { signer, verifier: Secp256k1, entropy: entropy(seed)?, peer: peer_id, records };
@@ -183,8 +190,8 @@ impl Builder {
 
         let (requests, asked) = mpsc::channel(REQUESTS);
         let handle = Handle::new(requests, &events, metrics, peer, key);
-        let world = World::new(network, journal, events);
-        let runtime = Runtime::new(node, world, clock, asked, recorder);
+        let host = Libp2pHost::new(network, journal, events);
+        let runtime = Runtime::new(node, host, clock, asked, recorder);
         tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
         Ok((handle, Events::new(receiver)))
     }

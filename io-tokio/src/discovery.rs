@@ -50,7 +50,7 @@ impl Handle {
         });
         let mut found = found.await?;
         found.sort_unstable();
-        self.look(move |view| {
+        self.with_view(move |view| {
             found.into_iter().filter_map(|key| Some((key, view.advertisement(&key)?.clone()))).collect()
         })
         .await
@@ -83,8 +83,9 @@ impl Handle {
         self.command(Command::AnnounceResource { kind, name, data, lifetime }).await
     }
 
-    /// Tells one of the node's other protocols something, in its own words. What it has to say comes as events.
-    pub async fn tell(&self, protocol: Label, payload: Vec<u8>) -> Result<(), HandleError> {
+    /// Sends a command to another protocol of the node, in that protocol's own encoding. What it answers comes as
+    /// events ([`Event::ProtocolEvent`]).
+    pub async fn protocol_command(&self, protocol: Label, payload: Vec<u8>) -> Result<(), HandleError> {
         self.command(Command::ProtocolCommand { protocol, payload }).await
     }
 
@@ -95,7 +96,7 @@ impl Handle {
             _ => None,
         });
         let found = found.await?;
-        self.look(move |view| {
+        self.with_view(move |view| {
             found.into_iter().filter_map(|id| view.resource(&id).cloned().map(|resource| (id, resource))).collect()
         })
         .await

@@ -14,6 +14,7 @@ use crate::network::DhtState;
 /// Something that happened to a node.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NodeEvent {
     /// The node listens on this address.
     Listening {
@@ -96,6 +97,7 @@ pub enum NodeEvent {
 
 /// Why there is no next event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EventsError {
     /// The listener was too slow for its buffer. What follows is in order again.
     #[error("{0} events were missed; look at the node's state")]

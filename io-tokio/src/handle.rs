@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     names,
     network::{DhtMode, DhtState},
+    panics::catch_panic,
 };
 
 /// A handle on a running node.
@@ -34,6 +35,7 @@ pub struct Handle {
 
 /// How a node is doing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Status {
     /// Its name on the network.
     pub peer: PeerId,
@@ -60,30 +62,26 @@ pub struct Status {
 }
 
 /// Why a request failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandleError {
     /// The node refused the command.
+    #[error("{0}")]
     Refused(CommandError),
     /// No key that this protocol knows makes such a peer id.
+    #[error("no key makes such a peer id")]
     PeerId,
+    /// The closure panicked. The node goes on.
+    #[error("the closure that was to see the node's state panicked: {0}")]
+    Panicked(String),
     /// The node has stopped.
+    #[error("the node has stopped")]
     Stopped,
 }
 
-impl fmt::Display for HandleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::PeerId => f.write_str("no key makes such a peer id"),
-            Self::Stopped => f.write_str("the node has stopped"),
-        }
-    }
-}
-
-impl std::error::Error for HandleError {}
-
 /// Why there will be no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoSignature {
     /// There is no such session, or it was closed.
     #[error("there is no such session")]
@@ -99,16 +97,16 @@ pub enum NoSignature {
     Stopped,
 }
 
-type Look = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
+type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
 
 /// What a handle asks of the runtime.
 pub(crate) enum Request {
     Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
     Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
-    Look(Look),
+    WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
-    Stop(oneshot::Sender<Result<(), JournalError>>),
+    Stop(oneshot::Sender<Result<(), StopError>>),
 }
 
 impl Handle {
@@ -171,22 +169,24 @@ impl Handle {
 
     /// One session, or `None` if there is no such session.
     pub async fn session(&self, session: SessionId) -> Result<Option<SessionView>, HandleError> {
-        self.look(move |view| view.session(&session)).await
+        self.with_view(move |view| view.session(&session)).await
     }
 
     /// All sessions, by id.
     pub async fn sessions(&self) -> Result<Vec<SessionView>, HandleError> {
-        self.look(|view| view.sessions().collect()).await
+        self.with_view(|view| view.sessions().collect()).await
     }
 
-    /// Looks at the core's state between two of its inputs. The closure runs inside the node: it should be quick.
-    pub async fn look<T: Send + 'static>(
+    /// What a closure makes of the core's state, between two inputs. It runs inside the node, which waits for it: it
+    /// should be quick. When it panics, that is [`HandleError::Panicked`], and the node goes on.
+    pub async fn with_view<T: Send + 'static>(
         &self,
-        look: impl FnOnce(View<'_, Secp256k1>) -> T + Send + 'static,
+        closure: impl FnOnce(View<'_, Secp256k1>) -> T + Send + 'static,
     ) -> Result<T, HandleError> {
         let (sender, answer) = oneshot::channel();
-        self.request(Request::Look(Box::new(move |view| drop(sender.send(look(view)))))).await?;
-        answer.await.map_err(|_| HandleError::Stopped)
+        let closure = move |view: View<'_, Secp256k1>| drop(sender.send(catch_panic(|| closure(view))));
+        self.request(Request::WithView(Box::new(closure))).await?;
+        answer.await.map_err(|_| HandleError::Stopped)?.map_err(HandleError::Panicked)
     }
 
     /// How the node is doing.
@@ -255,12 +255,12 @@ impl Handle {
     }
 
     /// Stops the node: waits a moment for its last messages to arrive, writes the journal out, closes all connections.
-    /// An error says that the journal failed, now or before.
+    /// An error says that it failed, now or before.
     pub async fn stop(&self) -> Result<(), StopError> {
         let (sender, stopped) = oneshot::channel();
         self.request(Request::Stop(sender)).await.map_err(|_| StopError::AlreadyStopped)?;
         match stopped.await {
-            Ok(ended) => ended.map_err(StopError::Journal),
+            Ok(ended) => ended,
             Err(_) => Err(StopError::AlreadyStopped),
         }
     }
@@ -286,13 +286,18 @@ impl Handle {
 
 /// Why a node did not stop as asked.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StopError {
     /// It had stopped before.
     #[error("the node has already stopped")]
     AlreadyStopped,
     /// The journal failed: what was not durable is lost, and nothing that depended on it was sent.
     #[error(transparent)]
-    Journal(JournalError),
+    Journal(#[from] JournalError),
+    /// The node panicked, or its signer, its policy or one of its protocols did: what was not durable is lost, and
+    /// nothing that depended on it was sent.
+    #[error("the node panicked: {0}")]
+    Panicked(String),
 }
 
 impl fmt::Debug for Handle {

@@ -1,16 +1,13 @@
-//! What the core asks for, done on libp2p and the disk.
+//! The core's outputs, performed on libp2p and the disk.
 //!
 //! Owns the network, the journal and the names that connect their results to the core's. Invariant: everything the core
 //! wants made durable between two inputs goes to the journal as one batch, in order, before the next input is taken.
 //! Driven by [`nelumbo_core::host::drain`] inside the runtime; `inputs` has the other direction.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use nelumbo_core::{
-    api::{self, CommandId, Event, OperationId, PutId, RecordSequence, Refusal, Topic},
+    api::{CommandId, Event, GossipId, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict},
     base::Bytes,
     host::Host,
     wire::{Address, PeerId, SessionId, merge_own},
@@ -21,16 +18,13 @@ use crate::{
     event::NodeEvent,
     journal::{Change, Journal, JournalError},
     names,
-    network::{self, GossipId, InboundRecordId, Network, Published},
+    network::{Network, Published},
 };
-
-/// At most this many gossip messages wait for a verdict; the core gives it at once, so that one is normal.
-const MAX_UNJUDGED: usize = 1024;
 
 /// A [`Host`] on libp2p and a [`Journal`], for those who drive a node themselves: [`next`](Self::next) is what to hand to
 /// the node, and [`commit`](Self::commit) is to be called when the node has been drained. A [`Builder`](crate::Builder)
 /// does all of that.
-pub struct World {
+pub struct Libp2pHost {
     pub(crate) network: Network,
     pub(crate) journal: Journal,
     pub(crate) events: broadcast::Sender<NodeEvent>,
@@ -38,25 +32,13 @@ pub struct World {
     pub(crate) created: HashMap<CommandId, oneshot::Sender<SessionId>>,
     changes: Vec<Change>,
     newest: u64,
-    unjudged: BTreeMap<u64, GossipId>,
-    gossip: u64,
     operations: u64,
 }
 
-impl World {
+impl Libp2pHost {
     /// What the core has nothing to do with is told to the listeners of `events`.
     pub fn new(network: Network, journal: Journal, events: broadcast::Sender<NodeEvent>) -> Self {
-        Self {
-            network,
-            journal,
-            events,
-            created: HashMap::new(),
-            changes: Vec::new(),
-            newest: 0,
-            unjudged: BTreeMap::new(),
-            gossip: 0,
-            operations: 0,
-        }
+        Self { network, journal, events, created: HashMap::new(), changes: Vec::new(), newest: 0, operations: 0 }
     }
 
     /// The network.
@@ -77,29 +59,19 @@ impl World {
         self.newest
     }
 
-    /// Names a gossip message for the core. `None` when too many wait; then it is ignored.
-    pub(crate) fn await_verdict(&mut self, id: GossipId) -> Option<api::GossipId> {
-        if self.unjudged.len() >= MAX_UNJUDGED {
-            self.network.report_gossip(&id, network::Verdict::Ignore);
-            return None;
-        }
-        self.gossip += 1;
-        self.unjudged.insert(self.gossip, id);
-        Some(api::GossipId(self.gossip))
-    }
-
-    /// Tells every listener. That there is none is no error.
-    pub(crate) fn tell(&self, event: NodeEvent) {
+    /// Sends an event to every listener. That there is none is no error.
+    pub(crate) fn emit(&self, event: NodeEvent) {
         let _ = self.events.send(event);
     }
 
-    fn operation(&mut self) -> network::OperationId {
+    /// Names a message or a record to store. Lookups have names from the core; their results are other events.
+    fn operation(&mut self) -> OperationId {
         self.operations += 1;
-        network::OperationId(self.operations)
+        OperationId(self.operations)
     }
 }
 
-impl Host for World {
+impl Host for Libp2pHost {
     fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.newest = sequence.as_u64();
         self.changes.push((key, value));
@@ -130,15 +102,8 @@ impl Host for World {
         }
     }
 
-    fn verdict(&mut self, id: api::GossipId, verdict: api::Verdict) {
-        if let Some(id) = self.unjudged.remove(&id.0) {
-            let verdict = match verdict {
-                api::Verdict::Accept => network::Verdict::Accept,
-                api::Verdict::Ignore => network::Verdict::Ignore,
-                api::Verdict::Reject => network::Verdict::Reject,
-            };
-            self.network.report_gossip(&id, verdict);
-        }
+    fn verdict(&mut self, id: GossipId, verdict: Verdict) {
+        self.network.report_gossip(id, verdict);
     }
 
     fn dial(&mut self, peer: PeerId, addresses: Vec<Address>) {
@@ -172,7 +137,7 @@ impl Host for World {
     }
 
     fn lookup(&mut self, operation: OperationId, key: String) {
-        self.network.dht_get(network::OperationId(operation.0), key.as_bytes());
+        self.network.dht_get(operation, key.as_bytes());
     }
 
     fn store(&mut self, key: String, value: Bytes, lifetime: Duration) {
@@ -186,11 +151,11 @@ impl Host for World {
 
     fn accept_record(&mut self, id: PutId, value: Bytes, lifetime: Duration) {
         // Whether there was room is counted.
-        let _stored = self.network.store_inbound(InboundRecordId(id.0), value.to_vec(), lifetime);
+        let _stored = self.network.store_inbound(id, value.to_vec(), lifetime);
     }
 
     fn reject_record(&mut self, id: PutId, refusal: Refusal) {
-        self.network.refuse_inbound(InboundRecordId(id.0), refusal);
+        self.network.refuse_inbound(id, refusal);
     }
 
     fn event(&mut self, event: Event) {
@@ -200,6 +165,6 @@ impl Host for World {
             // Whoever asked may have stopped to wait; the event below tells everyone else.
             let _ = waiting.send(*session);
         }
-        self.tell(NodeEvent::Core(event));
+        self.emit(NodeEvent::Core(event));
     }
 }

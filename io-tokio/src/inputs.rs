@@ -4,16 +4,16 @@
 //! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
-use nelumbo_core::api::{Input, OperationId, PutId, Refusal};
+use nelumbo_core::api::{Input, Refusal};
 
 use crate::{
     event::NodeEvent,
-    host::World,
+    host::Libp2pHost,
     names,
-    network::{InboundRecordId, NetworkEvent},
+    network::{NetworkEvent, PutId},
 };
 
-impl World {
+impl Libp2pHost {
     /// The next thing that the core should know. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Input {
         loop {
@@ -32,34 +32,29 @@ impl World {
             }
             NetworkEvent::Gossip { propagation_source, id, bytes, .. } => {
                 let from = names::to_core(&propagation_source)?;
-                let id = self.await_verdict(id)?;
                 Some(Input::Gossip { from, id, bytes: bytes.into() })
             }
             NetworkEvent::PeerConnected { peer, address } => {
-                self.tell(NodeEvent::PeerConnected { peer, address });
+                self.emit(NodeEvent::PeerConnected { peer, address });
                 names::to_core(&peer).map(Input::Connected)
             }
             NetworkEvent::PeerDisconnected { peer } => {
-                self.tell(NodeEvent::PeerDisconnected { peer });
+                self.emit(NodeEvent::PeerDisconnected { peer });
                 names::to_core(&peer).map(Input::Disconnected)
             }
-            NetworkEvent::DhtRecord { operation, value, .. } => {
-                Some(Input::Found { operation: OperationId(operation.0), bytes: value.into() })
-            }
-            NetworkEvent::DhtFinished { operation, .. } => Some(Input::LookupFinished(OperationId(operation.0))),
+            NetworkEvent::DhtRecord { operation, value, .. } => Some(Input::Found { operation, bytes: value.into() }),
+            NetworkEvent::DhtFinished { operation, .. } => Some(Input::LookupFinished(operation)),
             NetworkEvent::RoutingTable { peers } => Some(Input::RoutingTable(peers)),
-            NetworkEvent::InboundRecord { id, source, key, value } => self.offered(id, &source, key, value),
+            NetworkEvent::InboundRecord { id, source, key, value } => self.put_requested(id, &source, key, value),
             other => self.reachability(other),
         }
     }
 
-    /// Another node's record: the core judges it, beside the one that is stored.
-    fn offered(&mut self, id: InboundRecordId, source: &libp2p::PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
+    /// Another node's record: the core accepts or rejects it, and sees the one that is stored already.
+    fn put_requested(&mut self, id: PutId, source: &libp2p::PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
         let stored = self.network.stored(&key).map(Into::into);
         match (names::to_core(source), String::from_utf8(key)) {
-            (Some(from), Ok(key)) => {
-                Some(Input::PutRequested { from, id: PutId(id.0), key, bytes: value.into(), stored })
-            }
+            (Some(from), Ok(key)) => Some(Input::PutRequested { from, id, key, bytes: value.into(), stored }),
             _ => {
                 self.network.refuse_inbound(id, Refusal::RecordKey);
                 None
@@ -72,20 +67,20 @@ impl World {
         match event {
             NetworkEvent::Listening { address } => {
                 let address = address.clone().with_p2p(self.network.local_peer()).unwrap_or(address);
-                self.tell(NodeEvent::Listening { address });
+                self.emit(NodeEvent::Listening { address });
                 None
             }
             NetworkEvent::ListenerClosed { addresses, error } => {
-                self.tell(NodeEvent::ListenerClosed { addresses, error });
+                self.emit(NodeEvent::ListenerClosed { addresses, error });
                 Some(self.addresses())
             }
             NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
             NetworkEvent::Identified { peer, addresses, protocols, agent } => {
-                self.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
+                self.emit(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
                 None
             }
             NetworkEvent::DialFailed { peer, reason } => {
-                self.tell(NodeEvent::DialFailed { peer, reason });
+                self.emit(NodeEvent::DialFailed { peer, reason });
                 None
             }
             NetworkEvent::DirectFailed { peer, failure, .. } => {
@@ -99,7 +94,7 @@ impl World {
     fn addresses(&self) -> Input {
         let addresses: Vec<_> = self.network.external_addresses().cloned().collect();
         let input = Input::Addresses(names::addresses_to_core(&addresses));
-        self.tell(NodeEvent::AddressesChanged { addresses });
+        self.emit(NodeEvent::AddressesChanged { addresses });
         input
     }
 }

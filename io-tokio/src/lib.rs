@@ -1,19 +1,54 @@
 //! nelumbo on libp2p and tokio: a real network, a durable journal, an async handle.
 //!
-//! A [`Builder`] starts a node; a [`Handle`] asks it for things; [`Events`] say what happens. Inside, one task owns the
-//! core's state machine and everything around it, so that there are no locks and no races to think about:
+//! ```
+//! use nelumbo_tokio::{
+//!     Builder, NodeEvent,
+//!     core::{
+//!         api::Config,
+//!         crypto::{Network, SecretKey},
+//!     },
+//!     fresh_entropy,
+//!     network::NetworkConfig,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let key = SecretKey::generate(&mut fresh_entropy()?);
+//! let network = NetworkConfig::full().listen_on("/ip4/127.0.0.1/tcp/0".parse()?);
+//! let (node, mut events) = Builder::with_key(Config::new(Network::Regtest), network, folder, key)?.start()?;
+//! while let Ok(event) = events.next().await {
+//!     match event {
+//!         NodeEvent::Listening { address } => {
+//!             println!("{} signs for {} at {address}", node.peer(), node.key());
+//!             # let node = node.clone();
+//!             // Here it would `create` sessions, or `join` those that others announce.
+//!             tokio::spawn(async move { node.stop().await });
+//!         }
+//!         NodeEvent::Stopped { error } => assert_eq!(error, None),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Builder`] starts a node; a [`Handle`] asks it for things; [`Events`] say what happens. `examples/sign.rs` has
+//! three nodes that sign together, and the book a chapter on embedding. Inside, one task owns the core's state machine
+//! and everything around it, so that there are no locks and no races to think about:
 //!
 //! ```text
-//! Handle ── requests ─► Runtime ── Input, Command ─► Node ── Output ─► World ─┬─► Network (libp2p)
-//!    ▲                     ▲ ▲                                                ├─► Journal (redb)
-//!    └────── Events ◄──────┼─┼────────────────────────────────────────────────┘
+//! Handle ── requests ─► Runtime ── Input, Command ─► Node ── Output ─► Libp2pHost ─┬─► Network (libp2p)
+//!    ▲                     ▲ ▲                                                     ├─► Journal (redb)
+//!    └────── Events ◄──────┼─┼─────────────────────────────────────────────────────┘
 //!                          │ └── NetworkEvent
 //!                          └──── what has become durable
 //! ```
 //!
-//! Reading order: `runtime` for the loop, `host` for what the core asks for, `inputs` for what it is told, [`network`] and
-//! [`journal`] for how it is done; [`recording`] for what is kept of it to be looked into later. Each of the last two can be used on its own, and both together as a [`World`] by whoever
-//! drives a node without the runtime.
+//! Reading order: `runtime` for the loop, `host` for the core's outputs, `inputs` for its inputs, [`network`] and
+//! [`journal`] for how things are done, [`recording`] for recordings of live nodes. [`network`] and [`journal`] can be
+//! used alone, and both together as a [`Libp2pHost`] by whoever drives a node without the runtime.
 
 mod builder;
 mod clock;
@@ -26,6 +61,7 @@ pub mod journal;
 pub mod metrics;
 mod names;
 pub mod network;
+mod panics;
 pub mod recording;
 mod runtime;
 
@@ -33,7 +69,7 @@ pub use self::{
     builder::{Builder, StartError, fresh_entropy},
     event::{Events, EventsError, NodeEvent},
     handle::{Handle, HandleError, NoSignature, Status, StopError},
-    host::World,
+    host::Libp2pHost,
 };
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use nelumbo_core as core;

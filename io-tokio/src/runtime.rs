@@ -1,10 +1,10 @@
 //! The one task that a node runs in.
 //!
-//! Owns the core, the world around it and the clock. Invariant: one input at a time, but for messages that wait already,
+//! Owns the core, its host and the clock. Invariant: one input at a time, but for messages that wait already,
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up, or
 //! once it has failed, no input is taken. Driven by tokio.
 
-use std::{future, time::Duration};
+use std::{future, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
@@ -21,24 +21,26 @@ use tokio::{
 use crate::{
     clock::Clock,
     event::NodeEvent,
-    handle::{Request, Status},
-    host::World,
+    handle::{Request, Status, StopError},
+    host::Libp2pHost,
     journal::{Durable, JournalError},
     network::{DhtState, NetworkEvent},
+    panics,
     recording::Recorder,
 };
 
-/// How long a node that was asked to stop waits for its last messages to be acknowledged.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-const GOODBYE: Duration = Duration::from_millis(300);
+/// How long a node that was asked to stop waits for its last records and messages.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it waits then for its connections to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The most messages that are taken together: a turn takes about half a millisecond then.
-const MESSAGES_AT_ONCE: usize = 32;
+const MAX_BATCH: usize = 32;
 
 /// See the module's documentation.
 pub(crate) struct Runtime {
     node: Node<Secp256k1>,
-    world: World,
+    host: Libp2pHost,
     clock: Clock,
     requests: mpsc::Receiver<Request>,
     durable: watch::Receiver<Durable>,
@@ -49,11 +51,11 @@ pub(crate) struct Runtime {
 
 struct Stopping {
     until: Instant,
-    waiting: Vec<oneshot::Sender<Result<(), JournalError>>>,
+    waiting: Vec<oneshot::Sender<Result<(), StopError>>>,
 }
 
 /// What woke the task up.
-enum Cause {
+enum Wakeup {
     Durable,
     Network(Box<NetworkEvent>),
     Request(Option<Request>),
@@ -63,44 +65,44 @@ enum Cause {
 impl Runtime {
     pub(crate) fn new(
         node: Node<Secp256k1>,
-        world: World,
+        host: Libp2pHost,
         clock: Clock,
         requests: mpsc::Receiver<Request>,
         recorder: Option<Recorder>,
     ) -> Self {
-        let durable = world.journal.durable();
-        let dht = world.network.dht_state();
-        Self { node, world, clock, requests, durable, dht, stopping: None, recorder }
+        let durable = host.journal.durable();
+        let dht = host.network.dht_state();
+        Self { node, host, clock, requests, durable, dht, stopping: None, recorder }
     }
 
-    /// Runs until the node is asked to stop, nobody holds a handle any more, or the journal fails.
+    /// Runs until the node is asked to stop, nobody holds a handle any more, the journal fails, or something panics.
     pub(crate) async fn run(mut self) {
-        let ended = loop {
-            self.drain();
-            if let Err(failure) = self.world.commit() {
-                break Err(failure);
-            }
-            if self.stopping.as_ref().is_some_and(|stopping| self.is_quiet() || stopping.until <= Instant::now()) {
-                break Ok(());
-            }
-            match self.wait().await {
-                Cause::Durable => {
-                    if let Err(failure) = self.on_durable() {
-                        break Err(failure);
-                    }
-                }
-                Cause::Network(event) => self.on_network_events(*event),
-                Cause::Request(Some(request)) => self.on_request(request),
-                Cause::Request(None) => self.stop(None),
-                Cause::Time => self.give(vec![Input::Tick]),
-            }
-        };
+        let ended = AssertUnwindSafe(self.run_until_stopped()).catch_unwind().await;
+        // Neither the core nor the swarm is given anything after a panic.
+        let ended = ended.unwrap_or_else(|panic| Err(StopError::Panicked(panics::message(&*panic))));
         self.end(ended).await;
     }
 
+    async fn run_until_stopped(&mut self) -> Result<(), StopError> {
+        loop {
+            self.drain();
+            self.host.commit()?;
+            if self.stopping.as_ref().is_some_and(|stopping| self.is_quiet() || stopping.until <= Instant::now()) {
+                return Ok(());
+            }
+            match self.wait().await {
+                Wakeup::Durable => self.on_durable()?,
+                Wakeup::Network(event) => self.on_network_events(*event),
+                Wakeup::Request(Some(request)) => self.on_request(request),
+                Wakeup::Request(None) => self.stop(None),
+                Wakeup::Time => self.handle(vec![Input::Tick]),
+            }
+        }
+    }
+
     /// Waits for the next thing to do. Only the disk is listened to while it has too much to write.
-    async fn wait(&mut self) -> Cause {
-        let has_room = self.world.journal.has_room();
+    async fn wait(&mut self) -> Wakeup {
+        let has_room = self.host.journal.has_room();
         let deadline = self.node.deadline().map(|deadline| self.clock.instant(deadline.at));
         let until = self.stopping.as_ref().map(|stopping| stopping.until);
         let time = async {
@@ -112,28 +114,28 @@ impl Runtime {
         tokio::select! {
             // A durable record lets messages go that others wait for, so it comes first.
             biased;
-            _ = self.durable.changed() => Cause::Durable,
-            event = self.world.network.next(), if has_room => Cause::Network(Box::new(event)),
-            request = self.requests.recv(), if has_room && self.stopping.is_none() => Cause::Request(request),
-            () = time, if has_room || self.stopping.is_some() => Cause::Time,
+            _ = self.durable.changed() => Wakeup::Durable,
+            event = self.host.network.next(), if has_room => Wakeup::Network(Box::new(event)),
+            request = self.requests.recv(), if has_room && self.stopping.is_none() => Wakeup::Request(request),
+            () = time, if has_room || self.stopping.is_some() => Wakeup::Time,
         }
     }
 
-    /// Does what the node wants.
+    /// Performs the node's outputs.
     fn drain(&mut self) {
-        let Self { node, world, recorder, .. } = self;
-        drain_watched(node, world, |output| {
+        let Self { node, host, recorder, .. } = self;
+        drain_watched(node, host, |output| {
             if let Some(recorder) = recorder {
-                recorder.said(output);
+                recorder.output(output);
             }
         });
         if let Some(recorder) = recorder {
-            recorder.done();
+            recorder.end_step();
         }
     }
 
-    /// Tells the node what has happened. Facts enter it here alone, and wishes by `command`.
-    fn give(&mut self, inputs: Vec<Input>) {
+    /// Tells the node what has happened. Every input enters it here, every command in `command`.
+    fn handle(&mut self, inputs: Vec<Input>) {
         let now = self.clock.now();
         if let Some(recorder) = &mut self.recorder {
             recorder.inputs(now, &inputs);
@@ -148,7 +150,7 @@ impl Runtime {
         }
         let answer = self.node.command(now, command);
         if let Some(recorder) = &mut self.recorder {
-            recorder.answered(&answer);
+            recorder.command_answer(&answer);
         }
         answer
     }
@@ -165,7 +167,7 @@ impl Runtime {
             // The writer is gone without a word.
             return Err(JournalError::Closed);
         }
-        self.give(vec![Input::Persisted(RecordSequence::from_u64(sequence))]);
+        self.handle(vec![Input::Persisted(RecordSequence::from_u64(sequence))]);
         Ok(())
     }
 
@@ -173,20 +175,20 @@ impl Runtime {
     fn on_network_events(&mut self, first: NetworkEvent) {
         let (mut inputs, mut next) = (Vec::new(), Some(first));
         while let Some(event) = next.take() {
-            let input = self.world.input(event);
+            let input = self.host.input(event);
             let is_message = matches!(input, Some(Input::Received { .. } | Input::Gossip { .. }));
             inputs.extend(input);
-            if is_message && inputs.len() < MESSAGES_AT_ONCE {
-                next = self.world.network.next().now_or_never();
+            if is_message && inputs.len() < MAX_BATCH {
+                next = self.host.network.next().now_or_never();
             }
         }
         if !inputs.is_empty() {
-            self.give(inputs);
+            self.handle(inputs);
         }
-        let dht = self.world.network.dht_state();
+        let dht = self.host.network.dht_state();
         if dht != self.dht {
             self.dht = dht;
-            self.world.tell(NodeEvent::DhtChanged { state: dht, peers: self.world.network.routing_peers() });
+            self.host.emit(NodeEvent::DhtChanged { state: dht, peers: self.host.network.routing_peers() });
         }
     }
 
@@ -194,29 +196,29 @@ impl Runtime {
         // An answer that nobody waits for any more is no error, here and below.
         match request {
             Request::Create { session, created, refused } => match self.create(session) {
-                Ok(command) => drop(self.world.created.insert(command, created)),
+                Ok(command) => drop(self.host.created.insert(command, created)),
                 Err(error) => drop(refused.send(error)),
             },
             Request::Command { command, answer } => {
                 let _ = answer.send(self.command(command));
             }
-            Request::Look(look) => look(self.node.view()),
+            Request::WithView(closure) => closure(self.node.view()),
             Request::Status(answer) => {
                 let _ = answer.send(self.status());
             }
-            Request::Dial { peer, addresses } => self.world.network.dial(peer, addresses),
+            Request::Dial { peer, addresses } => self.host.network.dial(peer, addresses),
             Request::Stop(waiting) => self.stop(Some(waiting)),
         }
     }
 
     fn create(&mut self, session: Box<NewSession>) -> Result<CommandId, CommandError> {
         // Whoever has stopped to wait is forgotten here, so that the map is as small as the number of callers.
-        self.world.created.retain(|_, waiting| !waiting.is_closed());
+        self.host.created.retain(|_, waiting| !waiting.is_closed());
         self.command(Command::Create(session))
     }
 
     fn status(&mut self) -> Status {
-        let (view, network) = (self.node.view(), &mut self.world.network);
+        let (view, network) = (self.node.view(), &mut self.host.network);
         Status {
             peer: network.local_peer(),
             key: view.own_key(),
@@ -232,30 +234,34 @@ impl Runtime {
         }
     }
 
-    fn stop(&mut self, waiting: Option<oneshot::Sender<Result<(), JournalError>>>) {
-        let until = Instant::now() + LAST_WORDS;
+    fn stop(&mut self, waiting: Option<oneshot::Sender<Result<(), StopError>>>) {
+        let until = Instant::now() + FLUSH_TIMEOUT;
         let stopping = self.stopping.get_or_insert(Stopping { until, waiting: Vec::new() });
         stopping.waiting.extend(waiting);
     }
 
     /// Whether everything said so far is on the disk and with the peers.
     fn is_quiet(&self) -> bool {
-        self.durable.borrow().sequence >= self.world.newest_record()
+        self.durable.borrow().sequence >= self.host.newest_record()
             && self.node.view().held() == 0
-            && self.world.network.direct_backlog() == 0
+            && self.host.network.direct_backlog() == 0
     }
 
-    async fn end(mut self, ended: Result<(), JournalError>) {
+    async fn end(mut self, ended: Result<(), StopError>) {
         self.requests.close();
-        let World { network, journal, events, .. } = self.world;
+        let Libp2pHost { network, journal, events, .. } = self.host;
         let closed = journal.close().await;
-        let ended = ended.and(closed);
-        network.close(GOODBYE).await;
+        let ended = ended.and(closed.map_err(StopError::Journal));
+        if matches!(ended, Err(StopError::Panicked(_))) {
+            drop(network);
+        } else {
+            network.close(CLOSE_TIMEOUT).await;
+        }
         if let Some(recorder) = self.recorder {
             recorder.end().await;
         }
         if let Err(failure) = &ended {
-            tracing::error!(%failure, "the node stopped because its journal failed");
+            tracing::error!(%failure, "the node has stopped");
         }
         let _ = events.send(NodeEvent::Stopped { error: ended.as_ref().err().map(ToString::to_string) });
         for waiting in self.stopping.into_iter().flat_map(|stopping| stopping.waiting) {

@@ -32,7 +32,7 @@ async fn open(home: Home) -> Signer {
 }
 
 async fn tell(signer: &Signer, words: String) {
-    signer.handle.tell(barter(), words.into_bytes()).await.expect("it speaks barter");
+    signer.handle.protocol_command(barter(), words.into_bytes()).await.expect("it speaks barter");
 }
 
 /// Waits until the protocol says this.

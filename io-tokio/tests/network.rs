@@ -311,10 +311,10 @@ async fn a_rejected_gossip_message_goes_no_further_and_costs_its_bearer() {
                 2 | 3 => Verdict::Reject,
                 _ => Verdict::Accept,
             };
-            assert!(group.networks[middle].report_gossip(&id, verdict));
+            assert!(group.networks[middle].report_gossip(id, verdict));
         } else {
             assert_eq!((index, propagation_source), (right, bearer));
-            assert!(group.networks[right].report_gossip(&id, Verdict::Accept));
+            assert!(group.networks[right].report_gossip(id, Verdict::Accept));
             seen.push(bytes[0]);
         }
     }
@@ -332,7 +332,7 @@ async fn a_rejected_gossip_message_goes_no_further_and_costs_its_bearer() {
             _ => None,
         })
         .await;
-    group.networks[middle].report_gossip(&id, Verdict::Reject);
+    group.networks[middle].report_gossip(id, Verdict::Reject);
     assert!(score(&group, middle, author) < -120.0, "{}", score(&group, middle, author));
     assert_eq!(
         group.networks[left].publish(TOPIC, vec![0; MAX_GOSSIP_MESSAGE + 1]),

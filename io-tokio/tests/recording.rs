@@ -1,4 +1,4 @@
-//! Recordings of whole nodes, with disks and sockets: each is lived through again without a difference.
+//! Recordings of whole nodes, with disks and sockets: each is replayed without a difference.
 
 mod nodes;
 
@@ -12,7 +12,7 @@ use nelumbo_tokio::{
         base::Bytes,
         crypto::Suite,
         host::Host,
-        wire::{Address, Definition, PeerId},
+        wire::{Definition, PeerId},
     },
     network::NetworkConfig,
     recording::{DEFAULT_LIMIT, Difference, End, Replay},
@@ -26,14 +26,6 @@ struct Events(Vec<Event>);
 impl Host for Events {
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn send(&mut self, _: PeerId, _: Bytes) {}
-    fn subscribe(&mut self, _: api::Topic) {}
-    fn unsubscribe(&mut self, _: api::Topic) {}
-    fn publish(&mut self, _: api::Topic, _: Bytes) {}
-    fn verdict(&mut self, _: api::GossipId, _: api::Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn lookup(&mut self, _: api::OperationId, _: String) {}
-    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
     fn event(&mut self, event: Event) {
         self.0.push(event);
     }
@@ -44,14 +36,14 @@ async fn recorded(home: Home, file: &Path) -> Signer {
     home.start_with(builder).await
 }
 
-/// Lives through a recording; every step is as it was.
+/// Replays a recording; every step is as it was.
 fn replay(file: &Path) -> (Vec<Event>, u64) {
     let bytes = fs::read(file).expect("a recording");
     let mut replay = Replay::open(&bytes[..]).expect("a sound recording");
     let (mut events, mut compared) = (Events::default(), 0);
     while let Some(step) = replay.next(&mut events).expect("a sound recording") {
-        assert_eq!(step.difference, None, "step {}, given {:?}", step.number, step.given);
-        assert!(step.is_whole);
+        assert_eq!(step.difference, None, "step {}, given {:?}", step.number, step.input);
+        assert!(step.is_complete);
         compared += step.compared as u64;
     }
     assert_eq!(replay.end(), Some(End::Stopped));
@@ -141,7 +133,7 @@ async fn rules_of_the_embedder_s_own_take_part_in_the_replay_too() {
     let bytes = fs::read(&file).expect("a recording");
     let first_difference = |policy: Option<Box<dyn Policy>>| -> Option<Difference> {
         let mut replay = Replay::open(&bytes[..]).expect("a sound recording");
-        assert!(replay.has_company());
+        assert!(replay.has_custom_code());
         policy.into_iter().for_each(|policy| replay.node().set_policy(policy));
         while let Some(step) = replay.next(&mut Events::default()).expect("a sound recording") {
             if step.difference.is_some() {

@@ -30,28 +30,28 @@ const PAUSE: Duration = Duration::from_secs(10);
 const WARM_UP: u64 = 200_000;
 const MEASURED: u64 = 1_000_000;
 
-struct Letter {
+struct Envelope {
     from: PeerId,
     to: u32,
     bytes: Bytes,
 }
 
 /// What a node wants of its host and its owner.
-struct Desk<'a> {
+struct BenchHost<'a> {
     own: PeerId,
-    letters: &'a mut VecDeque<Letter>,
+    in_flight: &'a mut VecDeque<Envelope>,
     durable: Option<RecordSequence>,
     commands: Vec<Command>,
     completed: u64,
 }
 
-impl Host for Desk<'_> {
+impl Host for BenchHost<'_> {
     fn persist(&mut self, sequence: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {
         self.durable = Some(sequence);
     }
 
     fn send(&mut self, to: PeerId, bytes: Bytes) {
-        self.letters.push_back(Letter { from: self.own, to: node_of(&to).expect("a node of ours"), bytes });
+        self.in_flight.push_back(Envelope { from: self.own, to: node_of(&to).expect("a node of ours"), bytes });
     }
 
     fn event(&mut self, event: Event) {
@@ -65,17 +65,17 @@ impl Host for Desk<'_> {
 }
 
 /// Nodes that know each other.
-struct Crew {
+struct Cluster {
     nodes: Vec<Node<ToyVerifier>>,
     keys: Vec<PublicKey>,
     now: Now,
-    letters: VecDeque<Letter>,
+    in_flight: VecDeque<Envelope>,
     received: u64,
     sessions: u64,
     completed: u64,
 }
 
-impl Crew {
+impl Cluster {
     fn new(signers: u32) -> Self {
         let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_767_225_600_000) };
         let node = |number: u32| {
@@ -86,15 +86,15 @@ impl Crew {
         };
         let nodes: Vec<_> = (0..signers).map(node).collect();
         let keys = nodes.iter().map(|node| node.view().own_key()).collect();
-        let letters = VecDeque::new();
-        let mut crew = Self { nodes, keys, now, letters, received: 0, sessions: 0, completed: 0 };
+        let in_flight = VecDeque::new();
+        let mut cluster = Self { nodes, keys, now, in_flight, received: 0, sessions: 0, completed: 0 };
         for node in 0..signers {
             (0..signers)
                 .filter(|other| *other != node)
-                .for_each(|other| crew.give(node, Input::Connected(peer_id(other))));
+                .for_each(|other| cluster.give(node, Input::Connected(peer_id(other))));
         }
-        crew.pause();
-        crew
+        cluster.pause();
+        cluster
     }
 
     fn pause(&mut self) {
@@ -111,23 +111,23 @@ impl Crew {
 
     fn settle(&mut self, number: u32) {
         let node = &mut self.nodes[number as usize];
-        let letters = &mut self.letters;
-        let mut desk = Desk { own: peer_id(number), letters, durable: None, commands: Vec::new(), completed: 0 };
+        let in_flight = &mut self.in_flight;
+        let mut host = BenchHost { own: peer_id(number), in_flight, durable: None, commands: Vec::new(), completed: 0 };
         loop {
-            drain(node, &mut desk);
-            if let Some(sequence) = desk.durable.take() {
+            drain(node, &mut host);
+            if let Some(sequence) = host.durable.take() {
                 node.handle(self.now, Input::Persisted(sequence));
-            } else if let Some(command) = desk.commands.pop() {
+            } else if let Some(command) = host.commands.pop() {
                 node.command(self.now, command).expect("what a node asks for can be done");
             } else {
                 break;
             }
         }
-        self.completed += desk.completed;
+        self.completed += host.completed;
     }
 
     fn deliver(&mut self) {
-        while let Some(Letter { from, to, bytes }) = self.letters.pop_front() {
+        while let Some(Envelope { from, to, bytes }) = self.in_flight.pop_front() {
             self.received += 1;
             self.give(to, Input::Received { from, bytes });
         }
@@ -168,13 +168,13 @@ fn main() {
     let signers = if arguments.is_empty() { vec![2, 3, 5, 10, 30, 100] } else { arguments };
     println!("| signers | messages in a session | refused | admitted per core-second |\n|---|---|---|---|");
     for signers in signers {
-        let mut crew = Crew::new(signers);
-        crew.admit(WARM_UP);
-        let (sessions, refused, start) = (crew.sessions, crew.refused(), clock::now());
-        let admitted = crew.admit(MEASURED);
+        let mut cluster = Cluster::new(signers);
+        cluster.admit(WARM_UP);
+        let (sessions, refused, start) = (cluster.sessions, cluster.refused(), clock::now());
+        let admitted = cluster.admit(MEASURED);
         let seconds = (clock::now() - start).as_secs_f64();
-        let of_each = admitted as f64 / (crew.sessions - sessions) as f64;
-        let (refused, rate) = (crew.refused() - refused, admitted as f64 / seconds);
+        let of_each = admitted as f64 / (cluster.sessions - sessions) as f64;
+        let (refused, rate) = (cluster.refused() - refused, admitted as f64 / seconds);
         println!("| {signers} | {of_each:.0} | {refused} | {rate:.0} |");
     }
 }

@@ -132,9 +132,9 @@ fn main() {
     // Aggregated with the keys of a session.
     rows.push((Operation::Tweak, 2));
     for count in [2, 3, 5, 10, 100] {
-        let each: [fn(usize) -> Operation; 4] =
+        let per_node: [fn(usize) -> Operation; 4] =
             [Operation::AggregateKeys, Operation::OpenRound, Operation::Combine, Operation::VerifyMany];
-        rows.extend(each.map(|operation| (operation(count), count)));
+        rows.extend(per_node.map(|operation| (operation(count), count)));
     }
     println!("| operation | charged µs | real µs | charged over real |\n|---|---|---|---|");
     for (operation, signers) in rows {

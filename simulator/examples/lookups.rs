@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use nelumbo_simulator::engine::{Context, Machine, Nanos};
-use nelumbo_simulator::network::kademlia::{Directory, Kademlia, Settings};
-use nelumbo_simulator::network::{Effect, Trip};
+use nelumbo_simulator::network::{Latency, NetworkModel};
+use nelumbo_simulator::services::kademlia::{Kademlia, NodeIds, Settings};
+use nelumbo_simulator::services::{Effect, LookupStats};
 use nelumbo_simulator::simulation::Engine;
 use nelumbo_simulator::summary::Percentiles;
-use nelumbo_simulator::world::{Latency, World};
 use nelumbo_simulator::{Random, Simulation};
 
 const MILLISECOND: Nanos = 1_000_000;
@@ -24,33 +24,33 @@ struct Peer {
 }
 
 impl Peer {
-    fn act(&mut self, context: &mut Context<'_, Trip>, effects: Vec<Effect>) {
+    fn act(&mut self, context: &mut Context<'_, LookupStats>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send(to, bytes) => context.send(to, &bytes),
-                Effect::Finished(_, trip) => context.note(trip),
-                Effect::Found(..) | Effect::Offered { .. } | Effect::Arrived { .. } => {}
+                Effect::LookupFinished(_, trip) => context.emit(trip),
+                Effect::RecordFound(..) | Effect::PutRequested { .. } | Effect::MessageReceived { .. } => {}
             }
         }
     }
 }
 
 impl Machine for Peer {
-    type Note = Trip;
+    type Observation = LookupStats;
 
-    fn on_start(&mut self, context: &mut Context<'_, Trip>) {
+    fn on_start(&mut self, context: &mut Context<'_, LookupStats>) {
         for at in 0..self.targets.len() {
             context.set_timer(at as u64 * 1000 * MILLISECOND, at as u64);
         }
     }
 
-    fn on_message(&mut self, context: &mut Context<'_, Trip>, from: u32, payload: &[u8]) {
+    fn on_message(&mut self, context: &mut Context<'_, LookupStats>, from: u32, payload: &[u8]) {
         let effects = self.kademlia.on_message(context.now(), from, payload);
         self.act(context, effects);
     }
 
-    fn on_timer(&mut self, context: &mut Context<'_, Trip>, at: u64) {
-        let effects = self.kademlia.look_up(context.now(), at, self.targets[at as usize]);
+    fn on_timer(&mut self, context: &mut Context<'_, LookupStats>, at: u64) {
+        let effects = self.kademlia.lookup(context.now(), at, self.targets[at as usize]);
         self.act(context, effects);
     }
 }
@@ -61,21 +61,21 @@ fn main() {
         sizes = vec![100, 1_000, 10_000, 100_000];
     }
     for peers in sizes {
-        let directory = Arc::new(Directory::new(peers));
+        let ids = Arc::new(NodeIds::new(peers));
         let mut random = Random::stream(1, "lookups", 0);
         let mut targets = vec![Vec::new(); peers as usize];
         for _ in 0..LOOKUPS {
             targets[random.below(u64::from(peers)) as usize].push(random.draw());
         }
-        let world = World::new(peers, Latency::Uniform { low: 10 * MILLISECOND, span: 40 * MILLISECOND });
+        let network = NetworkModel::new(peers, Latency::Uniform { low: 10 * MILLISECOND, span: 40 * MILLISECOND });
         let mut trips = Vec::new();
         let make = |node: u32| {
-            let mut kademlia = Kademlia::new(node, directory.clone(), Settings { paths: 1, ..Settings::default() });
-            kademlia.settle(1);
+            let mut kademlia = Kademlia::new(node, ids.clone(), Settings { paths: 1, ..Settings::default() });
+            kademlia.fill_table(1);
             Peer { kademlia, targets: std::mem::take(&mut targets[node as usize]) }
         };
-        let simulation = Simulation::builder(world).engine(Engine::Windowed(2)).machines(make);
-        let outcome = simulation.measure(|noted| trips.push(noted.note)).run(120_000 * MILLISECOND);
+        let simulation = Simulation::builder(network).engine(Engine::Windowed(2)).machines(make);
+        let outcome = simulation.measure(|observed| trips.push(observed.observation)).run(120_000 * MILLISECOND);
         let hops = Percentiles::of(trips.iter().map(|trip| f64::from(trip.hops)).collect());
         let requests = Percentiles::of(trips.iter().map(|trip| f64::from(trip.requests)).collect());
         let mean = trips.iter().map(|trip| u64::from(trip.hops)).sum::<u64>() as f64 / trips.len() as f64;
@@ -87,7 +87,7 @@ fn main() {
             hops.max,
             requests.p50,
             requests.p99,
-            outcome.tally.events,
+            outcome.stats.events,
         );
     }
 }

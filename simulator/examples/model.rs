@@ -14,7 +14,7 @@ fn main() {
             "timers" => scope.timers = value,
             "crashes" => scope.crashes = value,
             "returns" => scope.returns = value > 0,
-            "copies" => scope.copies = value,
+            "duplicates" => scope.duplicates = value,
             "confirmations" => scope.confirmations = value,
             "aborts" => scope.aborts = value,
             _ => panic!("no such name: {name}"),

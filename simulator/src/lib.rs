@@ -5,28 +5,28 @@
 //! from labelled streams of the seed; events are ordered by time, then by the node that caused them, then by that
 //! node's own count. The same schedule gives the same run, byte for byte.
 //!
-//! Reading order: [`engine`] runs any machines in a [`world`], and [`Simulation`] does so with checks and metrics; [`peer`]
+//! Reading order: [`engine`] runs any machines in a [`network`], and [`Simulation`] does so with checks and metrics; [`peer`]
 //! makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`] watch.
 //! [`model`] leaves chance out: it tries everything that can happen in a small world.
 #![forbid(unsafe_code)]
 
 pub mod checkers;
-mod creations;
 pub mod crypto;
 pub mod engine;
 pub mod model;
 pub mod network;
 pub mod peer;
+mod pending_sessions;
 mod random;
 pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
+pub mod services;
 pub mod shrink;
 pub mod simulation;
 pub mod summary;
 pub mod trace;
-pub mod world;
 
 pub use random::Random;
 pub use simulation::Simulation;

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use nelumbo_core::api::{AttemptFailure, Event};
 use nelumbo_core::wire::SessionId;
 
-use crate::checkers::{Checker, Facts, Watch, all};
-use crate::creations::Creations;
+use crate::checkers::{Checker, CheckerSet, GroundTruth, all};
 use crate::crypto::{Crypto, Real, Toy};
-use crate::engine::{Nanos, Noted, Pulse, Tally};
-use crate::peer::{Note, Peer, Plan};
-use crate::schedule::{CryptoChoice, Happening, MILLISECOND, Schedule};
+use crate::engine::{Nanos, Observed, Progress, Stats};
+use crate::peer::{Environment, Observation, Peer};
+use crate::pending_sessions::PendingSessions;
+use crate::schedule::{CryptoChoice, MILLISECOND, Schedule, ScheduledEvent};
 use crate::simulation::Simulation;
 use crate::summary::{Percentiles, Sessions, Summary};
 
 pub use crate::simulation::Engine;
 
 /// How long after everything has healed everything honest must have come to its end.
-pub const HEALING_MS: u64 = 1_200_000;
+pub const SETTLING_MS: u64 = 1_200_000;
 
-type Measure<'r> = Box<dyn FnMut(&Noted<Note>) + 'r>;
+type Measure<'r> = Box<dyn FnMut(&Observed<Observation>) + 'r>;
 
 /// A schedule that is about to run.
 pub struct Run<'r> {
@@ -31,7 +31,7 @@ pub struct Run<'r> {
     checkers: Vec<Box<dyn Checker>>,
     traced: bool,
     measures: Vec<Measure<'r>>,
-    go_on: Box<dyn FnMut(Pulse) -> bool + 'r>,
+    run_while: Box<dyn FnMut(Progress) -> bool + 'r>,
 }
 
 /// Runs a schedule with all checkers.
@@ -45,7 +45,7 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn new(schedule: &'r Schedule) -> Self {
         let (engine, checkers) = (Engine::Windowed(1), all());
-        Self { schedule, engine, checkers, traced: false, measures: Vec::new(), go_on: Box::new(|_| true) }
+        Self { schedule, engine, checkers, traced: false, measures: Vec::new(), run_while: Box::new(|_| true) }
     }
 
     /// How to run it.
@@ -64,22 +64,22 @@ impl<'r> Run<'r> {
 
     /// Adds a metric: it sees what nodes tell, in the order of events.
     #[must_use]
-    pub fn measure(mut self, see: impl FnMut(&Noted<Note>) + 'r) -> Self {
+    pub fn measure(mut self, see: impl FnMut(&Observed<Observation>) + 'r) -> Self {
         self.measures.push(Box::new(see));
         self
     }
 
-    /// Adds a metric that also sees each event that arrives at a node, as [`Note::Arrived`].
+    /// Adds a metric that also sees each event that arrives at a node, as [`Observation::Arrived`].
     #[must_use]
-    pub fn trace(mut self, see: impl FnMut(&Noted<Note>) + 'r) -> Self {
+    pub fn trace(mut self, see: impl FnMut(&Observed<Observation>) + 'r) -> Self {
         self.traced = true;
         self.measure(see)
     }
 
     /// Ends the run early when this, asked now and then, says no.
     #[must_use]
-    pub fn go_on(mut self, go_on: impl FnMut(Pulse) -> bool + 'r) -> Self {
-        self.go_on = Box::new(go_on);
+    pub fn run_while(mut self, run_while: impl FnMut(Progress) -> bool + 'r) -> Self {
+        self.run_while = Box::new(run_while);
         self
     }
 
@@ -95,25 +95,25 @@ impl<'r> Run<'r> {
     /// Runs it with this cryptography, whatever the schedule says.
     #[must_use]
     pub fn summary_with<C: Crypto>(self) -> Summary {
-        let Self { schedule, engine, checkers, traced, mut measures, go_on } = self;
-        let world = schedule.world();
-        let one_way = world.mean_latency();
-        let plan = Arc::new(Plan::new(schedule.clone(), traced).with_names::<C>());
-        let builder = Simulation::builder(world).seed(schedule.seed).engine(engine);
-        let simulation = builder.machines(|node| Peer::<C>::new(plan.clone(), node)).go_on(go_on);
-        let mut record = Record::new(Watch::new(facts::<C>(schedule, simulation.machines()), checkers));
+        let Self { schedule, engine, checkers, traced, mut measures, run_while } = self;
+        let network = schedule.network();
+        let one_way = network.mean_latency();
+        let environment = Arc::new(Environment::new(schedule.clone(), traced).with_node_ids::<C>());
+        let builder = Simulation::builder(network).seed(schedule.seed).engine(engine);
+        let simulation = builder.machines(|node| Peer::<C>::new(environment.clone(), node)).run_while(run_while);
+        let mut record = Record::new(CheckerSet::new(truth::<C>(schedule, simulation.machines()), checkers));
         let until = schedule.until_ms * MILLISECOND;
         let outcome = simulation
-            .measure(|noted| {
-                record.see(noted);
-                measures.iter_mut().for_each(|see| see(noted));
+            .measure(|observed| {
+                record.see(observed);
+                measures.iter_mut().for_each(|see| see(observed));
             })
             .run(until);
-        record.watch.violations.extend(outcome.violations);
+        record.checkers.violations.extend(outcome.violations);
         if outcome.passed == until && !outcome.machines.is_empty() {
-            record.watch.end(until);
+            record.checkers.end(until);
         }
-        record.summary(schedule, outcome.tally, outcome.machines, outcome.passed, one_way)
+        record.summary(schedule, outcome.stats, outcome.machines, outcome.passed, one_way)
     }
 }
 
@@ -124,14 +124,14 @@ impl std::fmt::Debug for Run<'_> {
 }
 
 /// What checkers know before anything has happened.
-fn facts<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> Facts {
+fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     let mut honest = vec![true; peers.len()];
     let mut copies = BTreeSet::new();
     for step in &schedule.steps {
-        match &step.happening {
-            Happening::Deed { node, broken: false, .. } => honest[*node as usize] = false,
+        match &step.event {
+            ScheduledEvent::Misbehaviour { node, broken: false, .. } => honest[*node as usize] = false,
             // With two lives at once, what is said with one key is nobody's fault any more.
-            Happening::Fork { node, copy } => {
+            ScheduledEvent::Fork { node, copy } => {
                 (honest[*node as usize], honest[*copy as usize]) = (false, false);
                 copies.insert(*copy);
             }
@@ -139,52 +139,54 @@ fn facts<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> Facts {
         }
     }
     let nodes = (0..).zip(peers).filter(|(node, _)| !copies.contains(node)).map(|(node, peer)| (peer.key(), node));
-    let has_time = schedule.until_ms >= schedule.healed_ms() + HEALING_MS;
-    Facts { honest, nodes: nodes.collect(), sessions: BTreeMap::new(), is_final: C::is_final, has_time }
+    let has_time = schedule.until_ms >= schedule.healed_ms() + SETTLING_MS;
+    GroundTruth { honest, nodes: nodes.collect(), sessions: BTreeMap::new(), is_final: C::is_final, has_time }
 }
 
 /// What is remembered of a run.
 struct Record {
-    watch: Watch,
+    checkers: CheckerSet,
     created: BTreeMap<SessionId, Nanos>,
     completed: BTreeMap<SessionId, BTreeSet<u32>>,
     latencies: Vec<Nanos>,
     reasons: BTreeMap<String, u64>,
-    creations: Creations,
+    pending: PendingSessions,
     hops: Vec<f64>,
-    passages: BTreeMap<String, u64>,
+    nat_events: BTreeMap<String, u64>,
     failovers: u64,
     broadcasts: u64,
 }
 
 impl Record {
-    fn new(watch: Watch) -> Self {
+    fn new(checkers: CheckerSet) -> Self {
         Self {
-            watch,
+            checkers,
             created: BTreeMap::new(),
             completed: BTreeMap::new(),
             latencies: Vec::new(),
             reasons: BTreeMap::new(),
-            creations: Creations::default(),
+            pending: PendingSessions::default(),
             hops: Vec::new(),
-            passages: BTreeMap::new(),
+            nat_events: BTreeMap::new(),
             failovers: 0,
             broadcasts: 0,
         }
     }
 
-    fn see(&mut self, noted: &Noted<Note>) {
-        self.watch.see(noted);
-        if let Some((session, creation)) = self.creations.see(noted) {
-            self.created.entry(session).or_insert(creation.asked_at);
+    fn see(&mut self, observed: &Observed<Observation>) {
+        self.checkers.see(observed);
+        if let Some((session, pending)) = self.pending.see(observed) {
+            self.created.entry(session).or_insert(pending.requested_at);
         }
-        let at = noted.stamp.at;
-        match &noted.note {
-            Note::LookedUp(trip) => self.hops.push(f64::from(trip.hops)),
-            Note::Passage(passage) => *self.passages.entry(passage.name().into()).or_default() += 1,
-            Note::Asked(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
-            Note::Remembers(session) => drop(self.completed.entry(*session).or_default().insert(noted.node)),
-            Note::Event(event) => self.on_event(at, noted.node, event),
+        let at = observed.stamp.at;
+        match &observed.observation {
+            Observation::LookupFinished(lookup) => self.hops.push(f64::from(lookup.hops)),
+            Observation::Nat(nat_event) => *self.nat_events.entry(nat_event.name().into()).or_default() += 1,
+            Observation::SessionRequested(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
+            Observation::RestoredCompletion(session) => {
+                self.completed.entry(*session).or_default().insert(observed.node);
+            }
+            Observation::Event(event) => self.on_event(at, observed.node, event),
             _ => {}
         }
     }
@@ -220,44 +222,44 @@ impl Record {
     fn summary<C: Crypto>(
         self,
         schedule: &Schedule,
-        tally: Tally,
+        stats: Stats,
         peers: Vec<Peer<C>>,
         passed: Nanos,
         one_way: Nanos,
     ) -> Summary {
-        let (mut deeds, mut refusals, mut crypto_ns) = (BTreeMap::new(), 0, 0);
+        let (mut misbehaviours, mut refusals, mut crypto_ns) = (BTreeMap::new(), 0, 0);
         for mut peer in peers {
             crypto_ns += peer.charged();
             refusals += peer.node().map_or(0, |node| node.view().refusals().total());
-            for (deed, count) in peer.take_deeds() {
-                *deeds.entry(deed).or_default() += count;
+            for (misbehaviour, count) in peer.take_misbehaviours() {
+                *misbehaviours.entry(misbehaviour).or_default() += count;
             }
         }
-        let facts = &self.watch.facts;
+        let truth = &self.checkers.truth;
         let is_complete = |session: &&SessionId| {
             let completed = self.completed.get(session);
-            let signers = facts.sessions.get(session).map(|definition| definition.keys.as_slice()).unwrap_or_default();
-            let mut honest = signers.iter().filter_map(|key| facts.nodes.get(key));
+            let signers = truth.sessions.get(session).map(|definition| definition.keys.as_slice()).unwrap_or_default();
+            let mut honest = signers.iter().filter_map(|key| truth.nodes.get(key));
             !signers.is_empty()
-                && completed.is_some_and(|all| honest.all(|node| !facts.honest[*node as usize] || all.contains(node)))
+                && completed.is_some_and(|all| honest.all(|node| !truth.honest[*node as usize] || all.contains(node)))
         };
         let completed = self.created.keys().filter(is_complete).count() as u64;
         let started = self.created.len() as u64;
         let sessions = Sessions { started, completed, failed: started - completed, by_reason: self.reasons };
-        let faults = [("lost", tally.lost), ("doubled", tally.duplicated), ("cut", tally.cut)];
+        let faults = [("lost", stats.lost), ("doubled", stats.duplicated), ("cut", stats.cut)];
         let scaled = |unit: f64| Percentiles::of(self.latencies.iter().map(|nanos| *nanos as f64 / unit).collect());
         Summary {
             seed: schedule.seed,
             scenario: schedule.scenario.clone(),
             crypto: schedule.crypto.name().into(),
-            trace_hash: format!("{:016x}", tally.trace),
+            trace_hash: format!("{:016x}", stats.trace),
             nodes: schedule.nodes,
-            events: tally.events,
-            messages: tally.messages,
-            bytes: tally.bytes,
+            events: stats.events,
+            messages: stats.messages,
+            bytes: stats.bytes,
             faults: faults.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
-            nat: self.passages,
-            deeds,
+            nat: self.nat_events,
+            misbehaviours,
             refusals,
             virtual_ms: passed / MILLISECOND,
             crypto_ns,
@@ -267,7 +269,7 @@ impl Record {
             lookup_hops: Percentiles::of(self.hops),
             failovers: self.failovers,
             broadcasts: self.broadcasts,
-            violations: self.watch.violations,
+            violations: self.checkers.violations,
             wall_ms: 0,
             events_per_second: 0,
             bytes_per_node: 0,

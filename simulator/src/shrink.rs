@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::run::{Engine, HEALING_MS, run};
-use crate::schedule::{Happening, LatencyChoice, Schedule};
+use crate::run::{Engine, SETTLING_MS, run};
+use crate::schedule::{LatencyChoice, Schedule, ScheduledEvent};
 use crate::summary::Summary;
 
 /// The names of the checkers that a run has set off.
@@ -75,11 +75,11 @@ impl Search {
             |schedule| schedule.slow.clear(),
             |schedule| schedule.latency = LatencyChoice::Fixed { ms: 10 },
             |schedule| schedule.disk_us = 0,
-            |schedule| schedule.until_ms = schedule.healed_ms() + HEALING_MS,
+            |schedule| schedule.until_ms = schedule.healed_ms() + SETTLING_MS,
             |schedule| schedule.until_ms = schedule.until_ms.min(schedule.healed_ms() + 1_000),
             |schedule| {
                 for step in &mut schedule.steps {
-                    if let Happening::Create { node, signers, .. } = &mut step.happening
+                    if let ScheduledEvent::Create { node, signers, .. } = &mut step.event
                         && let Some(spare) = signers.iter().position(|signer| signer != node)
                         && signers.len() > 2
                     {
@@ -89,8 +89,8 @@ impl Search {
             },
             |schedule| {
                 for step in &mut schedule.steps {
-                    if let Happening::Weather { until_ms, .. } | Happening::Partition { until_ms, .. } =
-                        &mut step.happening
+                    if let ScheduledEvent::LinkConditions { until_ms, .. }
+                    | ScheduledEvent::Partition { until_ms, .. } = &mut step.event
                     {
                         *until_ms = step.at_ms + (*until_ms - step.at_ms) / 2;
                     }
@@ -98,7 +98,7 @@ impl Search {
             },
             |schedule| {
                 for step in &mut schedule.steps {
-                    if let Happening::Weather { duplication, reordering, .. } = &mut step.happening {
+                    if let ScheduledEvent::LinkConditions { duplication, reordering, .. } = &mut step.event {
                         (*duplication, *reordering) = (0, 0);
                     }
                 }
@@ -116,10 +116,10 @@ impl Search {
 
     /// Takes away the nodes with the highest numbers that no step names.
     fn fewer_nodes(&mut self, best: Schedule) -> Schedule {
-        let named = best.steps.iter().flat_map(|step| match &step.happening {
-            Happening::Create { signers, .. } => signers.clone(),
-            Happening::Partition { members, .. } => members.clone(),
-            Happening::Fork { node, copy } => vec![*node, *copy],
+        let named = best.steps.iter().flat_map(|step| match &step.event {
+            ScheduledEvent::Create { signers, .. } => signers.clone(),
+            ScheduledEvent::Partition { members, .. } => members.clone(),
+            ScheduledEvent::Fork { node, copy } => vec![*node, *copy],
             other => other.node().into_iter().collect(),
         });
         let most = named.chain(best.slow.iter().chain(&best.relays).copied()).max().unwrap_or(0);

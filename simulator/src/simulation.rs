@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::checkers::Violation;
-use crate::engine::{Global, Machine, Nanos, Noted, Pulse, Tally, Windowed};
-use crate::world::World;
+use crate::engine::{Machine, Nanos, Observed, Progress, Sequential, Stats, Windowed};
+use crate::network::NetworkModel;
 
 /// How to run a simulation. The outcome is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,28 +17,28 @@ pub enum Engine {
     /// In windows, on this many threads.
     Windowed(usize),
     /// In global order.
-    Global,
+    Sequential,
 }
 
 /// How many violations are kept: the first ones tell.
 pub(crate) const KEPT: usize = 100;
 
-type Look<'w, N> = Box<dyn FnMut(&Noted<N>) -> Result<(), String> + 'w>;
+type Look<'w, N> = Box<dyn FnMut(&Observed<N>) -> Result<(), String> + 'w>;
 
 /// A simulation that is about to run.
 pub struct Simulation<'w, M: Machine> {
-    world: World,
+    network: NetworkModel,
     seed: u64,
     engine: Engine,
     machines: Vec<M>,
-    checks: Vec<(String, Look<'w, M::Note>)>,
-    go_on: Box<dyn FnMut(Pulse) -> bool + 'w>,
+    checks: Vec<(String, Look<'w, M::Observation>)>,
+    run_while: Box<dyn FnMut(Progress) -> bool + 'w>,
 }
 
 /// A simulation that has no machines yet.
 #[derive(Debug)]
 pub struct Builder {
-    world: World,
+    network: NetworkModel,
     seed: u64,
     engine: Engine,
 }
@@ -49,7 +49,7 @@ pub struct Outcome<M> {
     /// The machines as they are at the end; none after a panic.
     pub machines: Vec<M>,
     /// What has happened, in numbers, with the trace hash.
-    pub tally: Tally,
+    pub stats: Stats,
     /// What checks have found. A panic inside a machine is a finding like any other.
     pub violations: Vec<Violation>,
     /// How much time has passed: as much as was asked for, unless somebody ended it before.
@@ -59,8 +59,8 @@ pub struct Outcome<M> {
 impl Simulation<'_, ()> {
     /// A simulation in this world, with seed 0, in windows on one thread.
     #[must_use]
-    pub const fn builder(world: World) -> Builder {
-        Builder { world, seed: 0, engine: Engine::Windowed(1) }
+    pub const fn builder(network: NetworkModel) -> Builder {
+        Builder { network, seed: 0, engine: Engine::Windowed(1) }
     }
 }
 
@@ -82,9 +82,9 @@ impl Builder {
     /// Puts a machine at each place of the world.
     #[must_use]
     pub fn machines<'w, M: Machine>(self, make: impl FnMut(u32) -> M) -> Simulation<'w, M> {
-        let Self { world, seed, engine } = self;
-        let machines = (0..world.nodes()).map(make).collect();
-        Simulation { world, seed, engine, machines, checks: Vec::new(), go_on: Box::new(|_| true) }
+        let Self { network, seed, engine } = self;
+        let machines = (0..network.nodes()).map(make).collect();
+        Simulation { network, seed, engine, machines, checks: Vec::new(), run_while: Box::new(|_| true) }
     }
 }
 
@@ -97,24 +97,24 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
 
     /// Adds a check: it sees what machines tell, in the order of events, and says in words what is wrong with it.
     #[must_use]
-    pub fn check(mut self, name: &str, see: impl FnMut(&Noted<M::Note>) -> Result<(), String> + 'w) -> Self {
+    pub fn check(mut self, name: &str, see: impl FnMut(&Observed<M::Observation>) -> Result<(), String> + 'w) -> Self {
         self.checks.push((name.to_owned(), Box::new(see)));
         self
     }
 
     /// Adds a metric: it sees what machines tell, in the order of events.
     #[must_use]
-    pub fn measure(self, mut see: impl FnMut(&Noted<M::Note>) + 'w) -> Self {
-        self.check("", move |noted| {
-            see(noted);
+    pub fn measure(self, mut see: impl FnMut(&Observed<M::Observation>) + 'w) -> Self {
+        self.check("", move |observed| {
+            see(observed);
             Ok(())
         })
     }
 
     /// Ends the simulation early when this, asked now and then, says no.
     #[must_use]
-    pub fn go_on(mut self, go_on: impl FnMut(Pulse) -> bool + 'w) -> Self {
-        self.go_on = Box::new(go_on);
+    pub fn run_while(mut self, run_while: impl FnMut(Progress) -> bool + 'w) -> Self {
+        self.run_while = Box::new(run_while);
         self
     }
 
@@ -123,50 +123,50 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
     /// A world without a least latency has no windows: it runs in global order in any case.
     #[must_use]
     pub fn run(self, until: Nanos) -> Outcome<M> {
-        let Self { world, seed, engine, machines, mut checks, mut go_on } = self;
+        let Self { network, seed, engine, machines, mut checks, mut run_while } = self;
         let mut violations = Vec::new();
-        let mut last = Pulse::default();
+        let mut last = Progress::default();
         let mut is_whole = true;
-        let mut show = |notes: &mut Vec<Noted<M::Note>>, pulse| {
-            last = pulse;
-            for noted in notes.drain(..) {
+        let mut show = |observations: &mut Vec<Observed<M::Observation>>, progress| {
+            last = progress;
+            for observed in observations.drain(..) {
                 for (name, see) in &mut checks {
-                    if let Err(what) = see(&noted)
+                    if let Err(what) = see(&observed)
                         && violations.len() < KEPT
                     {
-                        violations.push(Violation::at(name, &noted, what));
+                        violations.push(Violation::at(name, &observed, what));
                     }
                 }
             }
-            is_whole = go_on(pulse);
+            is_whole = run_while(progress);
             if is_whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let ran = catch_unwind(AssertUnwindSafe(|| match engine {
-            Engine::Windowed(threads) if world.least_latency() > 0 => {
-                Windowed::new(world, seed, machines).threads(threads).run(until, &mut show)
+            Engine::Windowed(threads) if network.least_latency() > 0 => {
+                Windowed::new(network, seed, machines).threads(threads).run(until, &mut show)
             }
-            _ => in_global_order(Global::new(world, seed, machines), until, &mut show),
+            _ => in_sequence(Sequential::new(network, seed, machines), until, &mut show),
         }));
         let passed = if is_whole { until } else { last.at };
-        let (machines, tally) = ran.unwrap_or_else(|panic| {
+        let (machines, stats) = ran.unwrap_or_else(|panic| {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
             let what = what.to_owned();
             violations.push(Violation { checker: "panic".into(), at: last.at, node: None, event: None, what });
-            (Vec::new(), Tally::default())
+            (Vec::new(), Stats::default())
         });
-        Outcome { machines, tally, violations, passed }
+        Outcome { machines, stats, violations, passed }
     }
 }
 
-fn in_global_order<M: Machine>(
-    mut engine: Global<M>,
+fn in_sequence<M: Machine>(
+    mut engine: Sequential<M>,
     until: Nanos,
-    show: &mut impl FnMut(&mut Vec<Noted<M::Note>>, Pulse) -> ControlFlow<()>,
-) -> (Vec<M>, Tally) {
-    while show(&mut engine.take_notes(), engine.pulse()).is_continue() && engine.step(until) {}
-    let tally = engine.tally();
-    (engine.into_machines(), tally)
+    show: &mut impl FnMut(&mut Vec<Observed<M::Observation>>, Progress) -> ControlFlow<()>,
+) -> (Vec<M>, Stats) {
+    while show(&mut engine.take_observations(), engine.progress()).is_continue() && engine.step(until) {}
+    let stats = engine.stats();
+    (engine.into_machines(), stats)
 }
 
 impl<M: Machine> std::fmt::Debug for Simulation<'_, M> {

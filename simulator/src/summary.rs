@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::checkers::Violation;
-use crate::schedule::Deed;
+use crate::schedule::Misbehaviour;
 
 /// Where values lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -75,7 +75,7 @@ pub struct Summary {
     /// Dials that NATs refused, dials that relays made direct connections of, circuits that were opened, and cut.
     pub nat: BTreeMap<String, u64>,
     /// What adversaries did, and how often.
-    pub deeds: BTreeMap<Deed, u64>,
+    pub misbehaviours: BTreeMap<Misbehaviour, u64>,
     /// How many messages nodes have refused, in the lives that they were in at the end.
     pub refusals: u64,
     /// How much virtual time has passed.
@@ -144,7 +144,11 @@ impl fmt::Display for Summary {
         let faults = self.faults.iter().filter(|(_, count)| **count > 0);
         list(f, "faults", faults.map(|(name, count)| format!("{name} {count}")).collect())?;
         list(f, "nat", self.nat.iter().map(|(name, count)| format!("{name} {count}")).collect())?;
-        list(f, "deeds", self.deeds.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect())?;
+        list(
+            f,
+            "misbehaviours",
+            self.misbehaviours.iter().map(|(misbehaviour, count)| format!("{misbehaviour:?} {count}")).collect(),
+        )?;
         writeln!(f, "refusals      {}", self.refusals)?;
         writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;
         list(f, "reasons", by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect())?;

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use nelumbo_simulator::run::{Engine, HEALING_MS, run};
+use nelumbo_simulator::run::{Engine, SETTLING_MS, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Deed, Happening, Schedule, SuiteChoice};
+use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, SuiteChoice};
 use nelumbo_simulator::shrink::shrink;
 
 /// A busy world with one broken node that checkers take for honest.
-fn broken(deed: Deed, sessions_limit: Option<u32>) -> Schedule {
-    let settings = ["nodes=5".into(), "sessions=4".into(), "most_signers=4".into()];
+fn broken(misbehaviour: Misbehaviour, sessions_limit: Option<u32>) -> Schedule {
+    let settings = ["nodes=5".into(), "sessions=4".into(), "max_signers=4".into()];
     let scenario = Scenario::from_toml(Scenario::text("lossy").unwrap(), &settings).unwrap();
-    let mut schedule = scenario.schedule(1).with(0, Happening::Deed { node: 1, deed, broken: true });
+    let mut schedule =
+        scenario.schedule(1).with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
     schedule.sessions_limit = sessions_limit;
     for at in 0..6 {
-        let create = Happening::Create { node: 1, signers: vec![0, 1, 2], suite: SuiteChoice::Lotus };
+        let create = ScheduledEvent::Create { node: 1, signers: vec![0, 1, 2], suite: SuiteChoice::Lotus };
         schedule = schedule.with(4_000 + at * 500, create);
     }
-    schedule.until_ms = schedule.healed_ms() + HEALING_MS;
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
     schedule
 }
 
@@ -28,22 +29,22 @@ fn fired(schedule: &Schedule) -> BTreeSet<String> {
 #[test]
 fn every_checker_fires_and_its_schedule_shrinks() {
     let mut seen = BTreeSet::new();
-    for (deed, checker, limit) in [
-        (Deed::Equivocate, "nonces", None),
-        (Deed::SignTwice, "partials", None),
-        (Deed::FalseSignature, "signatures", None),
-        (Deed::FalseSignature, "agreement", None),
-        (Deed::InvalidPartials, "blame", None),
-        (Deed::InvalidNonces, "blame", None),
-        (Deed::Hoard, "limits", Some(1)),
-        (Deed::WithholdPartials, "liveness", None),
-        (Deed::WithholdNonces, "liveness", None),
-        (Deed::BroadcastOutOfTurn, "coordinators", None),
-        (Deed::Panic, "panic", None),
+    for (misbehaviour, checker, limit) in [
+        (Misbehaviour::Equivocate, "nonces", None),
+        (Misbehaviour::SignTwice, "partials", None),
+        (Misbehaviour::FalseSignature, "signatures", None),
+        (Misbehaviour::FalseSignature, "agreement", None),
+        (Misbehaviour::InvalidPartials, "blame", None),
+        (Misbehaviour::InvalidNonces, "blame", None),
+        (Misbehaviour::ExceedLimits, "limits", Some(1)),
+        (Misbehaviour::WithholdPartials, "liveness", None),
+        (Misbehaviour::WithholdNonces, "liveness", None),
+        (Misbehaviour::BroadcastOutOfTurn, "coordinators", None),
+        (Misbehaviour::Panic, "panic", None),
     ] {
-        let schedule = broken(deed, limit);
+        let schedule = broken(misbehaviour, limit);
         let all = fired(&schedule);
-        assert!(all.contains(checker), "{deed:?} sets off {all:?}");
+        assert!(all.contains(checker), "{misbehaviour:?} sets off {all:?}");
         let small = shrink(&schedule, 300).expect("it fails");
         assert!(small.steps.len() <= 12 && small.steps.len() < schedule.steps.len(), "{}", small.to_toml());
         assert!(!fired(&small).is_empty());
@@ -57,8 +58,8 @@ fn every_checker_fires_and_its_schedule_shrinks() {
 
 #[test]
 fn the_same_world_without_the_broken_node_is_silent() {
-    let mut schedule = broken(Deed::Hoard, None);
-    schedule.steps.retain(|step| !matches!(step.happening, Happening::Deed { .. }));
+    let mut schedule = broken(Misbehaviour::ExceedLimits, None);
+    schedule.steps.retain(|step| !matches!(step.event, ScheduledEvent::Misbehaviour { .. }));
     assert_eq!(fired(&schedule), BTreeSet::new());
     assert_eq!(shrink(&schedule, 10), None, "nothing fails, so there is nothing to shrink");
 }

@@ -19,7 +19,7 @@ fn quiet(settings: &[&str]) -> Schedule {
 fn nodes_are_charged_for_exactly_what_they_did() {
     for (slowness, setting) in [(1, "crypto_slowness=1"), (4, "crypto_slowness=4")] {
         let schedule = quiet(&["crypto=toy-charged", setting]);
-        let summary = Run::new(&schedule).engine(Engine::Global).summary_with::<Counted<Toy>>();
+        let summary = Run::new(&schedule).engine(Engine::Sequential).summary_with::<Counted<Toy>>();
         let done = take_counts();
         assert_eq!((summary.violations.len(), summary.sessions.completed), (0, 20), "{summary}");
         let price: u64 = done.iter().map(|(operation, times)| operation.cost() * times).sum();

@@ -1,9 +1,9 @@
 //! Crashes at every moment of a session.
 
 use nelumbo_core::api::Event;
-use nelumbo_simulator::peer::Note;
-use nelumbo_simulator::run::{HEALING_MS, Run};
-use nelumbo_simulator::schedule::{Happening, LatencyChoice, Schedule, SuiteChoice};
+use nelumbo_simulator::peer::Observation;
+use nelumbo_simulator::run::{Run, SETTLING_MS};
+use nelumbo_simulator::schedule::{LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 use nelumbo_simulator::summary::Summary;
 
 const CREATED_MS: u64 = 2_000;
@@ -13,14 +13,14 @@ fn session(seed: u64) -> Schedule {
     schedule.latency = LatencyChoice::Uniform { low_ms: 10, high_ms: 15 };
     // Slow enough that a crash can hit a record that is asked for and not yet durable.
     schedule.disk_us = 1_000;
-    let create = Happening::Create { node: 0, signers: vec![0, 1, 2], suite: SuiteChoice::Bip340 };
+    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1, 2], suite: SuiteChoice::Bip340 };
     schedule.with(CREATED_MS, create)
 }
 
 fn crash(schedule: Schedule, node: u32, at_ms: u64, down_ms: u64) -> Schedule {
-    let schedule = schedule.with(at_ms, Happening::Crash { node, silent: false });
-    let mut schedule = schedule.with(at_ms + down_ms, Happening::Restart { node });
-    schedule.until_ms = schedule.healed_ms() + HEALING_MS;
+    let schedule = schedule.with(at_ms, ScheduledEvent::Crash { node, silent: false });
+    let mut schedule = schedule.with(at_ms + down_ms, ScheduledEvent::Restart { node });
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
     schedule
 }
 
@@ -28,7 +28,9 @@ fn crash(schedule: Schedule, node: u32, at_ms: u64, down_ms: u64) -> Schedule {
 fn run(schedule: &Schedule) -> (Summary, usize) {
     let mut again = 0;
     let summary = Run::new(schedule)
-        .measure(|noted| again += usize::from(matches!(noted.note, Note::Event(Event::AttemptStarted { .. }))))
+        .measure(|observed| {
+            again += usize::from(matches!(observed.observation, Observation::Event(Event::AttemptStarted { .. })))
+        })
         .summary();
     assert_eq!(summary.violations, [], "{summary}\n{}", schedule.to_toml());
     (summary, again)

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::api::Event;
 use nelumbo_core::election::Method;
-use nelumbo_simulator::peer::Note;
-use nelumbo_simulator::run::{HEALING_MS, Run};
-use nelumbo_simulator::schedule::{CryptoChoice, Deed, Happening, Schedule, SuiteChoice};
+use nelumbo_simulator::peer::Observation;
+use nelumbo_simulator::run::{Run, SETTLING_MS};
+use nelumbo_simulator::schedule::{CryptoChoice, Misbehaviour, Schedule, ScheduledEvent, SuiteChoice};
 
 const BOOK: &str = include_str!("../../docs/src/simulation.md");
 const SIGNERS: u32 = 5;
@@ -18,26 +18,31 @@ fn series(seed: u64, election: Method, sessions: u64, silent: Option<u32>) -> Sc
     let mut schedule = Schedule::new(seed, SIGNERS);
     (schedule.crypto, schedule.election) = (CryptoChoice::Toy, election);
     if let Some(node) = silent {
-        schedule = schedule.with(0, Happening::Deed { node, deed: Deed::SilentCoordinator, broken: false });
+        schedule = schedule.with(
+            0,
+            ScheduledEvent::Misbehaviour { node, misbehaviour: Misbehaviour::SilentCoordinator, broken: false },
+        );
     }
     for session in 0..sessions {
         let signers = (0..SIGNERS).collect();
-        let create = Happening::Create { node: 0, signers, suite: SuiteChoice::Lotus };
+        let create = ScheduledEvent::Create { node: 0, signers, suite: SuiteChoice::Lotus };
         schedule = schedule.with(2_000 + 1_000 * session, create);
     }
-    schedule.until_ms = schedule.healed_ms() + HEALING_MS;
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
     schedule
 }
 
 /// Of all sessions: how many coordinators failed, and from signature to broadcast the middle and the longest time in ms.
 fn measure(schedule: &Schedule) -> (usize, u64, u64) {
     let (mut signed, mut broadcast, mut failed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let run = Run::new(schedule).measure(|noted| {
-        let ms = noted.stamp.at / 1_000_000;
-        match &noted.note {
-            Note::Event(Event::SessionCompleted { session, .. }) => drop(signed.entry(*session).or_insert(ms)),
-            Note::Event(Event::BroadcastConfirmed { session, .. }) => drop(broadcast.entry(*session).or_insert(ms)),
-            Note::Event(Event::CoordinatorFailed { session, coordinator, .. }) => {
+    let run = Run::new(schedule).measure(|observed| {
+        let ms = observed.stamp.at / 1_000_000;
+        match &observed.observation {
+            Observation::Event(Event::SessionCompleted { session, .. }) => drop(signed.entry(*session).or_insert(ms)),
+            Observation::Event(Event::BroadcastConfirmed { session, .. }) => {
+                broadcast.entry(*session).or_insert(ms);
+            }
+            Observation::Event(Event::CoordinatorFailed { session, coordinator, .. }) => {
                 failed.insert((*session, *coordinator));
             }
             _ => {}
@@ -56,9 +61,9 @@ fn leader(seed: u64, method: Method) -> u32 {
     let mut leader = None;
     let schedule = series(seed, method, 1, None);
     let summary = Run::new(&schedule)
-        .measure(|noted| {
-            if matches!(noted.note, Note::Event(Event::ShouldBroadcast { .. })) {
-                leader.get_or_insert(noted.node);
+        .measure(|observed| {
+            if matches!(observed.observation, Observation::Event(Event::ShouldBroadcast { .. })) {
+                leader.get_or_insert(observed.node);
             }
         })
         .summary();

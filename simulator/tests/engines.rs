@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use nelumbo_simulator::Random;
-use nelumbo_simulator::engine::{Context, Global, Machine, Nanos, Noted, Tally, Windowed};
-use nelumbo_simulator::world::{Latency, Members, Partition, Spell, Way, Weather, World};
+use nelumbo_simulator::engine::{Context, Machine, Nanos, Observed, Sequential, Stats, Windowed};
+use nelumbo_simulator::network::{Direction, Latency, LinkConditions, LinkWindow, NetworkModel, NodeSet, Partition};
 
 const MILLISECOND: Nanos = 1_000_000;
 const HOUR: Nanos = 3_600_000 * MILLISECOND;
@@ -16,7 +16,7 @@ struct Chatter {
 }
 
 impl Machine for Chatter {
-    type Note = u64;
+    type Observation = u64;
 
     fn on_start(&mut self, context: &mut Context<'_, u64>) {
         context.set_timer(self.random.below(5 * MILLISECOND), 1);
@@ -25,7 +25,7 @@ impl Machine for Chatter {
     fn on_message(&mut self, context: &mut Context<'_, u64>, from: u32, payload: &[u8]) {
         self.heard += payload.len() as u64;
         if self.heard.is_multiple_of(7) {
-            context.note(self.heard);
+            context.emit(self.heard);
         }
         if payload.len() > 20 {
             context.send(from, &payload[..payload.len() / 2]);
@@ -38,7 +38,7 @@ impl Machine for Chatter {
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, u64>, tag: u64) {
-        let nodes = u64::from(context.world().nodes());
+        let nodes = u64::from(context.network().nodes());
         let bytes = self.random.bytes32();
         let length = [8, 32, 40, 5000][self.random.below(4) as usize];
         let payload: Vec<u8> = bytes.iter().cycle().take(length).copied().collect();
@@ -53,58 +53,59 @@ fn machines(seed: u64, count: u32) -> Vec<Chatter> {
     (0..count).map(|node| Chatter { random: Random::stream(seed, "chatter", u64::from(node)), heard: 0 }).collect()
 }
 
-fn world(seed: u64, nodes: u32) -> World {
+fn network(seed: u64, nodes: u32) -> NetworkModel {
     let latency = match seed % 3 {
         0 => Latency::Fixed(10 * MILLISECOND),
         1 => Latency::Uniform { low: 4 * MILLISECOND, span: 300 * MILLISECOND },
         _ => Latency::log_normal(5 * MILLISECOND, 20 * MILLISECOND, 0.8),
     };
-    let weather = Weather { loss: 50_000, duplication: 30_000, reordering: 100_000, held_back: 80 * MILLISECOND };
-    let members = Members::collect((0..nodes).filter(|node| node % 3 == 0));
-    World::new(nodes, latency)
-        .with_spell(Spell { from: 100 * MILLISECOND, until: 700 * MILLISECOND, weather })
+    let conditions =
+        LinkConditions { loss: 50_000, duplication: 30_000, reordering: 100_000, reorder_delay: 80 * MILLISECOND };
+    let members = NodeSet::collect((0..nodes).filter(|node| node % 3 == 0));
+    NetworkModel::new(nodes, latency)
+        .with_link_window(LinkWindow { from: 100 * MILLISECOND, until: 700 * MILLISECOND, conditions })
         .with_partition(Partition {
             from: 200 * MILLISECOND,
             until: 500 * MILLISECOND,
             members,
-            way: Way::Outward,
+            direction: Direction::Outward,
             flapping: 60 * MILLISECOND,
         })
-        .with_slow(Members::collect([1, 5]), 7 * MILLISECOND)
+        .with_slow(NodeSet::collect([1, 5]), 7 * MILLISECOND)
         .with_bandwidth(200_000)
 }
 
 const UNTIL: Nanos = 1_200 * MILLISECOND + 123_457;
 
-fn in_global_order(seed: u64, nodes: u32) -> (Tally, Vec<Noted<u64>>) {
-    let mut simulation = Global::new(world(seed, nodes), seed, machines(seed, nodes));
+fn in_sequence(seed: u64, nodes: u32) -> (Stats, Vec<Observed<u64>>) {
+    let mut simulation = Sequential::new(network(seed, nodes), seed, machines(seed, nodes));
     while simulation.step(UNTIL) {}
-    (simulation.tally(), simulation.take_notes())
+    (simulation.stats(), simulation.take_observations())
 }
 
-fn in_windows(seed: u64, nodes: u32, threads: usize, block_bits: u32) -> (Tally, Vec<Noted<u64>>) {
+fn in_windows(seed: u64, nodes: u32, threads: usize, block_bits: u32) -> (Stats, Vec<Observed<u64>>) {
     let mut all = Vec::new();
-    let simulation = Windowed::new(world(seed, nodes), seed, machines(seed, nodes));
-    let (machines, tally) = simulation.threads(threads).block_bits(block_bits).run(UNTIL, |notes, _| {
-        all.append(notes);
+    let simulation = Windowed::new(network(seed, nodes), seed, machines(seed, nodes));
+    let (machines, stats) = simulation.threads(threads).block_bits(block_bits).run(UNTIL, |observations, _| {
+        all.append(observations);
         ControlFlow::Continue(())
     });
     assert_eq!(machines.len(), nodes as usize);
-    (tally, all)
+    (stats, all)
 }
 
 #[test]
 fn both_engines_give_the_same_trace_on_any_number_of_threads_and_blocks() {
     for seed in 0..6 {
         let nodes = 20 + 7 * seed as u32;
-        let (tally, notes) = in_global_order(seed, nodes);
-        assert!(tally.events > 2_000 && notes.len() > 100, "{tally:?}");
-        assert!(tally.lost > 0 && tally.duplicated > 0 && tally.cut > 0, "every fault has happened: {tally:?}");
-        assert!(notes.is_sorted_by_key(|noted| noted.stamp));
+        let (stats, observations) = in_sequence(seed, nodes);
+        assert!(stats.events > 2_000 && observations.len() > 100, "{stats:?}");
+        assert!(stats.lost > 0 && stats.duplicated > 0 && stats.cut > 0, "every fault has happened: {stats:?}");
+        assert!(observations.is_sorted_by_key(|observed| observed.stamp));
         for (threads, block_bits) in [(1, 10), (1, 3), (2, 3), (2, 0), (3, 4), (2, 10)] {
             let (other, others) = in_windows(seed, nodes, threads, block_bits);
-            assert_eq!(other, tally, "seed {seed}, {threads} threads, 2^{block_bits} in a block");
-            assert_eq!(others, notes);
+            assert_eq!(other, stats, "seed {seed}, {threads} threads, 2^{block_bits} in a block");
+            assert_eq!(others, observations);
         }
     }
 }
@@ -114,7 +115,7 @@ fn latencies_and_timers_of_any_length_give_the_same_trace() {
     /// Sends on what it gets, and wakes after times of every order of magnitude.
     struct Sleeper(Random);
     impl Machine for Sleeper {
-        type Note = ();
+        type Observation = ();
         fn on_start(&mut self, context: &mut Context<'_, ()>) {
             (0..12).for_each(|exponent| context.set_timer(10_u64.pow(exponent), exponent.into()));
         }
@@ -131,13 +132,13 @@ fn latencies_and_timers_of_any_length_give_the_same_trace() {
     let sleepers = || (0..30).map(|node| Sleeper(Random::stream(5, "sleeper", node))).collect::<Vec<_>>();
     // A window of six seconds would not fit into a key, and in an hour there are many rungs of windows.
     for latency in [Latency::Fixed(6_000 * MILLISECOND), Latency::Uniform { low: 1_000 * MILLISECOND, span: HOUR }] {
-        let mut one = Global::new(World::new(30, latency.clone()), 5, sleepers());
+        let mut one = Sequential::new(NetworkModel::new(30, latency.clone()), 5, sleepers());
         while one.step(4 * HOUR) {}
-        assert!(one.tally().events > 1_000, "{:?}", one.tally());
+        assert!(one.stats().events > 1_000, "{:?}", one.stats());
         for (threads, block_bits) in [(1, 5), (2, 2)] {
-            let windowed = Windowed::new(World::new(30, latency.clone()), 5, sleepers());
+            let windowed = Windowed::new(NetworkModel::new(30, latency.clone()), 5, sleepers());
             let run = windowed.threads(threads).block_bits(block_bits).run(4 * HOUR, |_, _| ControlFlow::Continue(()));
-            assert_eq!(run.1, one.tally(), "{latency:?} on {threads} threads");
+            assert_eq!(run.1, one.stats(), "{latency:?} on {threads} threads");
         }
     }
 }
@@ -167,7 +168,7 @@ fn a_panic_anywhere_reaches_the_caller_and_leaves_no_thread_waiting() {
     }
     struct Fragile(Option<When>);
     impl Machine for Fragile {
-        type Note = ();
+        type Observation = ();
 
         fn on_start(&mut self, context: &mut Context<'_, ()>) {
             assert!(self.0 != Some(When::Start), "at the start");
@@ -178,17 +179,17 @@ fn a_panic_anywhere_reaches_the_caller_and_leaves_no_thread_waiting() {
 
         fn on_timer(&mut self, context: &mut Context<'_, ()>, _: u64) {
             assert!(self.0 != Some(When::Timer), "at a timer");
-            context.note(());
+            context.emit(());
             context.set_timer(10 * MILLISECOND, 0);
         }
     }
     for (when, node) in [(When::Start, 0), (When::Start, 7), (When::Timer, 0), (When::Timer, 7), (When::Observed, 0)] {
         let machines = (0..8).map(|other| Fragile((other == node).then_some(when))).collect();
         let simulation =
-            Windowed::new(World::new(8, Latency::Fixed(MILLISECOND)), 1, machines).threads(4).block_bits(0);
+            Windowed::new(NetworkModel::new(8, Latency::Fixed(MILLISECOND)), 1, machines).threads(4).block_bits(0);
         let run = std::panic::catch_unwind(|| {
-            simulation.run(HOUR, |notes, _| {
-                assert!(when != When::Observed || notes.is_empty(), "observed");
+            simulation.run(HOUR, |observations, _| {
+                assert!(when != When::Observed || observations.is_empty(), "observed");
                 ControlFlow::Continue(())
             })
         });
@@ -198,12 +199,12 @@ fn a_panic_anywhere_reaches_the_caller_and_leaves_no_thread_waiting() {
 
 #[test]
 fn an_observer_that_breaks_ends_the_simulation() {
-    let simulation = Windowed::new(world(1, 40), 1, machines(1, 40)).threads(2).block_bits(2);
+    let simulation = Windowed::new(network(1, 40), 1, machines(1, 40)).threads(2).block_bits(2);
     let mut windows = 0;
-    let (_, tally) = simulation.run(UNTIL, |_, _| {
+    let (_, stats) = simulation.run(UNTIL, |_, _| {
         windows += 1;
         if windows == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert_eq!(windows, 3);
-    assert!(tally.events < in_windows(1, 40, 1, 4).0.events);
+    assert!(stats.events < in_windows(1, 40, 1, 4).0.events);
 }

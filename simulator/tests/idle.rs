@@ -14,13 +14,13 @@ fn kept(nodes: u32, services: &str) -> usize {
         format!("nodes={nodes}"),
         format!("services={services}"),
         "sessions=0".into(),
-        "busy_ms=5_000".into(),
-        "rest_ms=1_000".into(),
+        "workload_ms=5_000".into(),
+        "cooldown_ms=1_000".into(),
     ];
     let scenario = Scenario::from_toml(Scenario::text("million").unwrap(), &settings).unwrap();
     let schedule = scenario.schedule(1);
     let (before, mut kept) = (ALLOCATOR.current_usage(), 0);
-    let run = Run::new(&schedule).engine(Engine::Windowed(1)).go_on(|_| {
+    let run = Run::new(&schedule).engine(Engine::Windowed(1)).run_while(|_| {
         kept = ALLOCATOR.current_usage();
         true
     });

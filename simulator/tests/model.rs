@@ -9,9 +9,9 @@ const BOOK: &str = include_str!("../../docs/src/machines.md");
 /// Explores these scopes, and finds the numbers of each in the book's row for it.
 fn check(scopes: &[(&str, Scope)]) {
     let row = |(name, scope): &(&str, Scope)| {
-        let Counts { states, steps, depth, locals, signed, unsigned } =
+        let Counts { states, steps, depth, node_states, signed, unsigned } =
             explore(scope).unwrap_or_else(|violation| panic!("{name}: {violation}"));
-        format!("| {name} | {states} | {steps} | {depth} | {locals} | {signed} | {unsigned} |")
+        format!("| {name} | {states} | {steps} | {depth} | {node_states} | {signed} | {unsigned} |")
     };
     let missing: Vec<String> = scopes.iter().map(row).filter(|row| !BOOK.lines().any(|line| line == row)).collect();
     assert!(missing.is_empty(), "the book lacks these rows:\n{}", missing.join("\n"));
@@ -27,7 +27,7 @@ fn every_order_of_delivery() {
         ("2 signers", of(2)),
         ("3 signers", of(3)),
         ("4 signers", of(4)),
-        ("3 signers, 2 copies", Scope { copies: 2, ..of(3) }),
+        ("3 signers, 2 duplicates", Scope { duplicates: 2, ..of(3) }),
     ]);
 }
 

@@ -1,14 +1,14 @@
 //! Who is behind which NAT decides who meets: by itself, with a relay's help, on a circuit, or not at all.
 
-use nelumbo_simulator::run::{Engine, HEALING_MS, run};
+use nelumbo_simulator::network::Nat;
+use nelumbo_simulator::run::{Engine, SETTLING_MS, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Happening, Schedule, SuiteChoice};
+use nelumbo_simulator::schedule::{Schedule, ScheduledEvent, SuiteChoice};
 use nelumbo_simulator::summary::Summary;
-use nelumbo_simulator::world::Nat;
 
 /// Two signers of these classes, and a third node that relays or does not.
 fn pair(one: Nat, other: Nat, relays: bool) -> Schedule {
-    let create = Happening::Create { node: 0, signers: vec![0, 1], suite: SuiteChoice::Lotus };
+    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1], suite: SuiteChoice::Lotus };
     let mut schedule = Schedule::new(1, 3).with(2_000, create);
     schedule.nats = vec![one, other, Nat::Public];
     schedule.relays = if relays { vec![2] } else { Vec::new() };
@@ -41,7 +41,7 @@ fn a_pair_that_nobody_can_dial_does_not_meet_without_a_relay() {
         assert!(!is_complete && count(&summary, "dials-refused") > 0, "{one:?} and {other:?}: {summary}");
     }
     let mut schedule = pair(Nat::Symmetric, Nat::Symmetric, false);
-    schedule.until_ms = schedule.healed_ms() + HEALING_MS;
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
     let fired: Vec<String> =
         run(&schedule, Engine::Windowed(1)).violations.into_iter().map(|one| one.checker).collect();
     assert_eq!(fired, ["liveness"], "and given time, that is noticed");
@@ -74,7 +74,7 @@ fn circuits_that_are_full_are_cut_and_sessions_complete_on_the_next() {
     let mut schedule = pair(Nat::Symmetric, Nat::Symmetric, true);
     schedule.steps.clear();
     for count in 0..200 {
-        let create = Happening::Create { node: count % 2, signers: vec![0, 1], suite: SuiteChoice::Bip340 };
+        let create = ScheduledEvent::Create { node: count % 2, signers: vec![0, 1], suite: SuiteChoice::Bip340 };
         schedule = schedule.with(2_000 + u64::from(count) * 500, create);
     }
     schedule.until_ms = 118_000;
@@ -89,8 +89,8 @@ fn circuits_that_are_full_are_cut_and_sessions_complete_on_the_next() {
 fn circuits_come_back_when_their_relay_does() {
     for silent in [false, true] {
         let mut schedule = pair(Nat::Symmetric, Nat::Symmetric, true)
-            .with(2_001, Happening::Crash { node: 2, silent })
-            .with(30_000, Happening::Restart { node: 2 });
+            .with(2_001, ScheduledEvent::Crash { node: 2, silent })
+            .with(30_000, ScheduledEvent::Restart { node: 2 });
         schedule.until_ms = 90_000;
         let (is_complete, summary) = completes(&schedule);
         assert!(is_complete && count(&summary, "circuits-opened") == 2, "silent {silent}: {summary}");
@@ -108,7 +108,7 @@ fn engines_and_threads_agree_on_nats_and_the_classes_of_a_scenario_are_as_shared
     assert_eq!(summary.violations, [], "{summary}");
     assert_eq!((summary.sessions.completed, summary.sessions.failed), (16, 0), "{summary}");
     assert!(["dials-upgraded", "circuits-opened", "circuits-cut"].iter().all(|name| count(&summary, name) > 0));
-    assert_eq!(run(&schedule, Engine::Global), summary);
+    assert_eq!(run(&schedule, Engine::Sequential), summary);
     assert_eq!(run(&schedule, Engine::Windowed(2)), summary);
 }
 

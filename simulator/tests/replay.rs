@@ -17,7 +17,7 @@ fn a_lost_presence_does_not_keep_signers_apart() {
 
 #[test]
 fn a_last_word_of_a_life_before_is_not_too_old() {
-    replay(include_str!("../schedules/last-word-too-old.toml"));
+    replay(include_str!("../schedules/final-message-too-old.toml"));
 }
 
 #[test]

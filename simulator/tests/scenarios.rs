@@ -1,8 +1,9 @@
 //! The ready scenarios end as they should, the same in either engine.
 
+use nelumbo_simulator::network::Direction;
 use nelumbo_simulator::run::{Engine, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Deed, Happening, Schedule, WayChoice};
+use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent};
 
 fn schedule(name: &str, seed: u64) -> Schedule {
     let text = Scenario::text(name).expect("a ready scenario");
@@ -36,8 +37,8 @@ fn a_region_without_a_network_catches_up_when_it_has_one() {
     let settings = ["faults.partitions=0", "faults.outages=1", "nodes=16", "sessions=24"].map(String::from);
     let scenario = Scenario::from_toml(Scenario::text("partition").expect("ready"), &settings).expect("sound");
     let schedule = scenario.schedule(3);
-    let outages = schedule.steps.iter().filter_map(|step| match &step.happening {
-        Happening::Partition { members, way: WayChoice::Everywhere, .. } => Some(members),
+    let outages = schedule.steps.iter().filter_map(|step| match &step.event {
+        ScheduledEvent::Partition { members, direction: Direction::Everywhere, .. } => Some(members),
         _ => None,
     });
     let [members] = outages.collect::<Vec<_>>()[..] else { panic!("one outage is drawn") };
@@ -57,7 +58,10 @@ fn adversaries_do_their_deeds_and_harm_none_but_their_own_sessions() {
         for seed in 0..seeds {
             let summary = run(&schedule(name, seed), Engine::Windowed(1));
             assert_eq!(summary.violations, [], "{summary}");
-            assert!(summary.deeds.values().all(|count| *count > 0) && !summary.deeds.is_empty(), "{summary}");
+            assert!(
+                summary.misbehaviours.values().all(|count| *count > 0) && !summary.misbehaviours.is_empty(),
+                "{summary}"
+            );
         }
     }
 }
@@ -66,15 +70,18 @@ fn adversaries_do_their_deeds_and_harm_none_but_their_own_sessions() {
 fn strangers_find_each_other_past_adversaries_beside_their_records() {
     let summary = run(&schedule("eclipse", 1), Engine::Windowed(1));
     assert_eq!((summary.sessions.started, summary.sessions.completed), (8, 8), "{summary}");
-    assert!(summary.deeds[&Deed::Eclipse] > 50 && summary.deeds[&Deed::Poison] > 50, "{summary}");
+    assert!(
+        summary.misbehaviours[&Misbehaviour::Eclipse] > 50 && summary.misbehaviours[&Misbehaviour::Poison] > 50,
+        "{summary}"
+    );
     assert!(summary.lookup_hops.count >= 8 && summary.lookup_hops.max >= 2.0, "they looked for each other: {summary}");
 }
 
 #[test]
 fn newcomers_find_each_other_past_nodes_that_have_gone() {
     let complete = |setting: &str| {
-        let settings = [String::from("rest_ms=120_000"), setting.into()];
-        let scenario = Scenario::from_toml(Scenario::text("strangers").expect("ready"), &settings).expect("sound");
+        let settings = [String::from("cooldown_ms=120_000"), setting.into()];
+        let scenario = Scenario::from_toml(Scenario::text("discovery").expect("ready"), &settings).expect("sound");
         let summary = run(&scenario.schedule(4), Engine::Windowed(1));
         assert_eq!(summary.violations, [], "{summary}");
         let sessions = &summary.sessions;
@@ -89,13 +96,13 @@ fn newcomers_find_each_other_past_nodes_that_have_gone() {
 #[test]
 fn every_deed_of_the_byzantine_is_done_at_some_seed() {
     let text = Scenario::text("byzantine").expect("a ready scenario");
-    let settings = ["nodes=4".into(), "adversaries.each=0".into(), "rest_ms=10_000".into()];
+    let settings = ["nodes=4".into(), "adversaries.per_node=0".into(), "cooldown_ms=10_000".into()];
     let scenario = Scenario::from_toml(text, &settings).expect("sound");
-    for deed in &scenario.adversaries.deeds {
+    for misbehaviour in &scenario.adversaries.misbehaviours {
         let mut alone = scenario.clone();
-        alone.adversaries.deeds = vec![*deed];
-        let is_done = |seed| run(&alone.schedule(seed), Engine::Windowed(1)).deeds.contains_key(deed);
-        assert!((0..10).any(is_done), "{deed:?}");
+        alone.adversaries.misbehaviours = vec![*misbehaviour];
+        let is_done = |seed| run(&alone.schedule(seed), Engine::Windowed(1)).misbehaviours.contains_key(misbehaviour);
+        assert!((0..10).any(is_done), "{misbehaviour:?}");
     }
 }
 
@@ -105,18 +112,18 @@ fn all_coordinators_but_one_fail_and_one_broadcasts() {
     let summaries = (0..20).map(|seed| run(&schedule("failover-cascade", seed), Engine::Windowed(1)));
     let cascade = summaries.inspect(|summary| assert_eq!(summary.violations, [], "{summary}"));
     let cascade = cascade.max_by_key(|summary| summary.broadcasts).expect("twenty seeds");
-    assert_eq!((cascade.broadcasts, cascade.deeds[&Deed::SilentCoordinator]), (5, 4), "{cascade}");
+    assert_eq!((cascade.broadcasts, cascade.misbehaviours[&Misbehaviour::SilentCoordinator]), (5, 4), "{cascade}");
     assert_eq!(cascade.failovers, 4 * 5, "each of five signers sees four fail: {cascade}");
 }
 
 #[test]
 fn engines_threads_and_runs_agree_on_every_scenario() {
-    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn", "strangers"] {
+    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn", "discovery"] {
         let mut schedule = schedule(name, 7);
         // Newcomers have the most to say at first.
-        schedule.until_ms = if name == "strangers" { 20_000 } else { 120_000 };
+        schedule.until_ms = if name == "discovery" { 20_000 } else { 120_000 };
         let summary = run(&schedule, Engine::Windowed(1));
-        assert_eq!(run(&schedule, Engine::Global), summary, "{name}");
+        assert_eq!(run(&schedule, Engine::Sequential), summary, "{name}");
         assert_eq!(run(&schedule, Engine::Windowed(2)), summary, "{name}");
     }
 }
@@ -133,10 +140,10 @@ fn a_schedule_survives_being_written_down() {
 #[test]
 fn settings_replace_values_and_wrong_ones_are_refused() {
     let text = Scenario::text("lossy").unwrap();
-    let settings = ["weather.loss=5".into(), "crypto=toy".into(), "nodes=20".into()];
+    let settings = ["link.loss=5".into(), "crypto=toy".into(), "nodes=20".into()];
     let scenario = Scenario::from_toml(text, &settings).unwrap();
-    assert_eq!((scenario.weather.loss, scenario.nodes), (5, 20));
-    for wrong in ["nodes", "nodes=many", "signers=1", "no_such_knob=1", "weather.los=1"] {
+    assert_eq!((scenario.link.loss, scenario.nodes), (5, 20));
+    for wrong in ["nodes", "nodes=many", "signers=1", "no_such_parameter=1", "link.los=1"] {
         assert!(Scenario::from_toml(text, &[wrong.into()]).is_err(), "{wrong}");
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nelumbo_core::api::Event;
-use nelumbo_simulator::peer::Note;
-use nelumbo_simulator::run::{HEALING_MS, Run};
-use nelumbo_simulator::schedule::{Happening, LatencyChoice, Schedule, SuiteChoice};
+use nelumbo_simulator::peer::Observation;
+use nelumbo_simulator::run::{Run, SETTLING_MS};
+use nelumbo_simulator::schedule::{LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 
 /// A session among all nodes of a quiet world, created by the last one after two seconds.
 fn session(seed: u64, signers: u32, suite: SuiteChoice) -> Schedule {
     let mut schedule = Schedule::new(seed, signers);
     schedule.latency = LatencyChoice::Fixed { ms: 10 };
     schedule.until_ms = 10_000;
-    schedule.with(2_000, Happening::Create { node: signers - 1, signers: (0..signers).collect(), suite })
+    schedule.with(2_000, ScheduledEvent::Create { node: signers - 1, signers: (0..signers).collect(), suite })
 }
 
 #[test]
@@ -22,8 +22,8 @@ fn connected_signers_have_the_signature_after_three_one_way_delays() {
             let schedule = session(1, signers, suite);
             let mut arrived = BTreeMap::<&str, u64>::new();
             let summary = Run::new(&schedule)
-                .trace(|noted| {
-                    if let Note::Arrived(arrival) = &noted.note {
+                .trace(|observed| {
+                    if let Observation::Arrived(arrival) = &observed.observation {
                         *arrived.entry(arrival.kind).or_default() += 1;
                     }
                 })
@@ -50,15 +50,20 @@ fn loss_duplication_and_reordering_only_delay_the_signature() {
         schedule.latency = LatencyChoice::Uniform { low_ms: 10, high_ms: 90 };
         schedule.disk_us = 200;
         let (loss, duplication) = (300_000, 200_000);
-        let weather =
-            Happening::Weather { until_ms: 600_000, loss, duplication, reordering: 100_000, held_back_ms: 500 };
-        let mut schedule = schedule.with(1_900, weather);
-        schedule.until_ms = 600_000 + HEALING_MS;
+        let conditions = ScheduledEvent::LinkConditions {
+            until_ms: 600_000,
+            loss,
+            duplication,
+            reordering: 100_000,
+            reorder_delay_ms: 500,
+        };
+        let mut schedule = schedule.with(1_900, conditions);
+        schedule.until_ms = 600_000 + SETTLING_MS;
         let mut phases = Vec::new();
         let summary = Run::new(&schedule)
-            .measure(|noted| {
-                if let Note::Event(Event::PhaseChanged { phase, .. }) = &noted.note {
-                    phases.push((noted.node, *phase));
+            .measure(|observed| {
+                if let Observation::Event(Event::PhaseChanged { phase, .. }) = &observed.observation {
+                    phases.push((observed.node, *phase));
                 }
             })
             .summary();

@@ -4,6 +4,10 @@
 #[doc = include_str!("../../docs/src/embedding.md")]
 pub struct Embedding;
 
+/// The book's chapter on embedding a node on libp2p and tokio.
+#[doc = include_str!("../../docs/src/embedding-tokio.md")]
+pub struct EmbeddingTokio;
+
 /// The book's chapter on discovery.
 #[doc = include_str!("../../docs/src/discovery.md")]
 pub struct Discovery;

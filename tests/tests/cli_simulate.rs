@@ -59,9 +59,9 @@ fn a_failing_schedule_is_saved_small_and_fails_again() {
     let file = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();
     let (broken, saved) = (file("broken.toml"), file("saved.toml"));
     let schedule = "scenario = 'custom'\nseed = 1\nnodes = 3\nuntil_ms = 60000\nlatency = { kind = 'fixed', ms = 10 }\n\
-        [[steps]]\nat_ms = 0\nwhat = 'deed'\nnode = 1\ndeed = 'false-signature'\nbroken = true\n\
-        [[steps]]\nat_ms = 0\nwhat = 'jump'\nnode = 2\nms = 5\n\
-        [[steps]]\nat_ms = 2000\nwhat = 'create'\nnode = 0\nsigners = [0, 1, 2]\n";
+        [[steps]]\nat_ms = 0\nevent = 'misbehaviour'\nnode = 1\nmisbehaviour = 'false-signature'\nbroken = true\n\
+        [[steps]]\nat_ms = 0\nevent = 'jump'\nnode = 2\nms = 5\n\
+        [[steps]]\nat_ms = 2000\nevent = 'create'\nnode = 0\nsigners = [0, 1, 2]\n";
     std::fs::write(&broken, schedule).expect("a file");
     let run = nelumbo(&["simulate", "replay", &broken, "--save", &saved]);
     assert_eq!(run.status, 1, "{}{}", run.stdout, run.stderr);

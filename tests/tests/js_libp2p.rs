@@ -97,7 +97,10 @@ impl Node {
     /// Whether the node knows that this peer, to which it is connected, holds a key.
     async fn knows(&self, key: PublicKey, peer: PeerId) -> bool {
         let peer = name_of(peer);
-        self.handle.look(move |view| view.signers().any(|signer| signer == (key, peer, true))).await.expect("it runs")
+        self.handle
+            .with_view(move |view| view.signers().any(|signer| signer == (key, peer, true)))
+            .await
+            .expect("it runs")
     }
 
     /// Makes the node look for the holder of a key, in the DHT if nothing else.

@@ -98,7 +98,7 @@ impl Answers {
     async fn stats(&self) -> Result<Stats, Problem> {
         let status = self.handle.status().await.map_err(problem)?;
         let views = self.handle.sessions().await.map_err(problem)?;
-        let standing = |standing| self.handle.look(move |view| view.peers_in_standing(standing));
+        let standing = |standing| self.handle.with_view(move |view| view.peers_in_standing(standing));
         let graylisted = standing(Standing::Graylisted).await.map_err(problem)?;
         let blacklisted = standing(Standing::Blacklisted).await.map_err(problem)?;
         let mut by_phase = BTreeMap::new();
@@ -134,7 +134,7 @@ impl Answers {
 
     async fn peers(&self) -> Result<Peers, Problem> {
         let connected = self.handle.status().await.map_err(problem)?.connected;
-        let known = self.handle.look(|view| {
+        let known = self.handle.with_view(|view| {
             let of_connected =
                 |peer: &nelumbo_core::wire::PeerId| (peer.to_string(), (Vec::new(), view.standing(peer)));
             let mut known: BTreeMap<String, (Vec<PublicKey>, (Standing, u32))> =
@@ -167,7 +167,7 @@ impl Answers {
 
     async fn signers(&self, filter: SignerFilter) -> Result<Signers, Problem> {
         let found = self.handle.find_signers(filter).await.map_err(problem)?;
-        let signers = self.handle.look(move |view| {
+        let signers = self.handle.with_view(move |view| {
             let advertised = |(key, advertisement): (PublicKey, nelumbo_core::wire::Advertisement)| {
                 let (peer, expires) = (advertisement.peer.to_string(), advertisement.expires_at.as_millis());
                 let reputation = view.reputation(&key);
@@ -235,6 +235,7 @@ fn problem(error: HandleError) -> Problem {
         HandleError::Stopped => {
             Problem { kind: Kind::Stopped, problem: error.to_string(), remedy: "start it again".to_owned() }
         }
+        _ => Problem::refused(error, "the node's own output says more"),
     }
 }
 

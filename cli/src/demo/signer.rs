@@ -189,7 +189,7 @@ impl<R: Fn(Report)> Signer<R> {
         let sought = self.sought.clone();
         let met = self
             .handle
-            .look(move |view| view.signers().filter(|(key, _, near)| *near && sought.contains(key)).count())
+            .with_view(move |view| view.signers().filter(|(key, _, near)| *near && sought.contains(key)).count())
             .await
             .map_err(Trouble::of)?;
         if self.met.replace(met) != Some(met) {

@@ -113,7 +113,7 @@ impl Life {
                     self.log.note(now(), &event);
                     match event {
                         NodeEvent::Stopped { error: None } => return Ok(()),
-                        NodeEvent::Stopped { error: Some(error) } => return Err(journal(error)),
+                        NodeEvent::Stopped { error: Some(error) } => return Err(failed(error)),
                         _ => {}
                     }
                 }
@@ -130,7 +130,7 @@ impl Life {
         tokio::select! {
             stopped = tokio::time::timeout(FAREWELL, stopped) => match stopped {
                 Ok(Ok(()) | Err(StopError::AlreadyStopped)) => Ok(()),
-                Ok(Err(StopError::Journal(error))) => Err(journal(error)),
+                Ok(Err(error)) => Err(failed(error)),
                 Err(_) => Err(Failure::unmet(
                     format_args!("the node did not stop within {} s", FAREWELL.as_secs()),
                     "it is ended all the same; what its journal holds is safe, and sessions go on at the next start",
@@ -171,9 +171,9 @@ fn not_started(error: &StartError) -> Failure {
     Failure::input(error, remedy)
 }
 
-fn journal(error: impl std::fmt::Display) -> Failure {
+fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::unmet(
-        format_args!("the node stopped because its journal failed: {error}"),
+        format_args!("the node has stopped: {error}"),
         "make sure that the disk has room and works, then start it again",
     )
 }

@@ -104,13 +104,19 @@ impl Quota {
 pub struct Limits {
     /// Sessions that have not ended, this node's own and others' together.
     pub sessions: usize,
-    /// Sessions that others have announced and that await this node's approval, of all creators together. They count among
-    /// `sessions`.
+    /// Announced sessions that await this node's approval, of all creators together; and those that ended before it,
+    /// whose end is told to whoever has missed it. Part of `sessions`, but those that this node creates or approves
+    /// come first.
     pub unapproved: usize,
-    /// Sessions that one creator has announced and that await this node's approval. They count among `unapproved`.
+    /// Announced sessions that await this node's approval, of one creator.
     pub unapproved_per_creator: usize,
-    /// Sessions that have ended and are remembered until they expire, so that late messages mean nothing.
+    /// Sessions that have ended and can be looked at until they expire. The oldest make room, and only their ids are
+    /// kept.
     pub ended: usize,
+    /// Ids of sessions that were closed or made room, so that late messages mean nothing.
+    pub closed: usize,
+    /// Signing requests, whomever they are for, whose repetition is noticed.
+    pub requests: usize,
     /// Attempts at one session, whoever begins them.
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
@@ -138,7 +144,8 @@ pub struct Limits {
     pub graylist_at: u32,
     /// The penalty from which on a peer is banned for a day, and for twice as long each further time.
     pub blacklist_at: u32,
-    /// Keys of which it is known which peer holds them.
+    /// Keys whose holders are known from others; as many more that sessions want; and beside them those of connected
+    /// peers.
     pub presences: usize,
     /// Keys that one peer may hold, unless the [`Policy`](crate::Policy) gives it more.
     pub keys_per_peer: usize,
@@ -193,6 +200,8 @@ impl Default for Limits {
             unapproved: 256,
             unapproved_per_creator: 64,
             ended: 4_096,
+            closed: 65_536,
+            requests: 4_096,
             attempts: 16,
             peers: 1_024,
             neighbours: 4_096,
@@ -250,11 +259,19 @@ mod size {
     pub(super) const ANNOUNCEMENT: usize = 2_048;
     /// A signer's place in what is said in public about a request.
     pub(super) const LISTING: usize = 512;
+    /// The id of a session that was closed, or of a request.
+    pub(super) const CLOSED: usize = 100;
     /// A bucket, a lookup, a timer.
     pub(super) const SMALL: usize = 256;
 }
 
 impl Limits {
+    /// The most keys whose holders are known.
+    #[must_use]
+    pub const fn most_presences(&self) -> usize {
+        self.presences.saturating_mul(2).saturating_add(self.peers.saturating_mul(self.keys_per_peer))
+    }
+
     /// The most bytes that a node keeps, whatever arrives: the sum of all caps at their worst, with `MAX_SIGNERS`
     /// signers and `MAX_MESSAGE` bytes in every session; `usize::MAX` when the sum is larger. What the embedder has not
     /// fetched with `poll` comes on top.
@@ -267,14 +284,17 @@ impl Limits {
         // How many of each there are, and how many bytes one takes.
         let parts = [
             (self.sessions, session + MAX_SIGNERS * size::LIVE_SIGNER),
-            (self.ended, session + MAX_SIGNERS * size::ENDED_SIGNER),
-            (self.presences, addresses + size::NEIGHBOUR + size::SMALL),
+            (self.ended.saturating_add(self.unapproved), session + MAX_SIGNERS * size::ENDED_SIGNER),
+            (self.closed, size::CLOSED),
+            (self.requests, size::CLOSED),
+            // Its addresses, and the message that says so, which may be an advertisement.
+            (self.most_presences(), 2 * addresses + size::ANNOUNCEMENT + size::NEIGHBOUR + size::SMALL),
             (self.early, MAX_GOSSIP + size::SMALL),
             (self.peers, size::NEIGHBOUR),
             (self.neighbours, size::NEIGHBOUR),
             (self.prepared_keys, size::PREPARED_KEY),
-            (self.advertisements, addresses + size::ANNOUNCEMENT + 2 * size::SMALL),
-            (self.resources, MAX_RESOURCE + size::ANNOUNCEMENT),
+            (self.advertisements, 2 * (addresses + size::ANNOUNCEMENT) + 2 * size::SMALL),
+            (self.resources, 2 * (MAX_RESOURCE + size::ANNOUNCEMENT)),
             // What this node itself announces, kept to be announced again.
             (own, MAX_GOSSIP + MAX_SIGNERS * size::LISTING),
             (self.protocol_waiting, MAX_PAYLOAD + size::SMALL),

@@ -192,4 +192,6 @@ pub enum TimerReason {
     Turn(SessionId),
     /// A session's time is over.
     Expired(SessionId),
+    /// Forget the ids of closed sessions whose time is over.
+    Closed,
 }

@@ -108,6 +108,8 @@ pub enum Refusal {
     Ended,
     /// A cap is reached.
     Full,
+    /// More requests wait for approval than this node keeps, of this creator or of all.
+    Requests,
     /// The embedder's own rules say no.
     Policy,
     /// An offer that nobody can mean.
@@ -154,6 +156,7 @@ impl Refusal {
             | Self::SequenceGap
             | Self::Ended
             | Self::Full
+            | Self::Requests
             | Self::Policy
             | Self::RecordQuota
             | Self::RecordKey
@@ -168,7 +171,12 @@ impl Refusal {
         match self {
             Self::Oversized => Layer::Size,
             Self::Blacklisted | Self::Graylisted => Layer::Reputation,
-            Self::PeerQuota | Self::TotalQuota | Self::AuthorQuota | Self::RecordQuota | Self::Full => Layer::Quota,
+            Self::PeerQuota
+            | Self::TotalQuota
+            | Self::AuthorQuota
+            | Self::RecordQuota
+            | Self::Full
+            | Self::Requests => Layer::Quota,
             Self::Malformed | Self::NotCanonical | Self::Version | Self::Network | Self::Channel => Layer::Decoding,
             Self::NotFresh => Layer::Freshness,
             Self::Signature => Layer::Signature,

@@ -57,7 +57,7 @@ impl Discovery {
     pub(crate) fn new(config: &Config, salt: [u8; 32]) -> Self {
         let limits = &config.limits;
         Self {
-            peers: Peers::new(limits),
+            peers: Peers::new(limits, salt),
             publisher: Publisher::new(limits),
             search: Search::new(limits, salt),
             reputations: Reputations::new(limits.reputations),
@@ -120,6 +120,11 @@ impl Discovery {
     /// What an event of a session says about its other signers.
     pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) {
         self.reputations.learn(event, others);
+    }
+
+    /// Whether a signer has earned more with this node than it has lost.
+    pub(crate) fn has_earned(&self, key: &PublicKey) -> bool {
+        self.reputations.has_earned(key)
     }
 
     pub(crate) fn reputation(&self, key: &PublicKey) -> u8 {

@@ -7,13 +7,13 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::presences::Presences;
+use super::presences::{Arrival, Presences};
 use super::{Discovery, InsertOutcome};
 use crate::api::{Event, Limits, Output, Refusal, TimerReason};
 use crate::base::{Bytes, Map, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
-use crate::gate::Admitted;
+use crate::gate::{Admitted, Origin};
 use crate::wire::{Definition, PeerId, Presence, RecordKey};
 
 /// How many signers are sought at one time; the others follow a moment later.
@@ -46,10 +46,10 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) const fn new(limits: &Limits) -> Self {
+    pub(super) const fn new(limits: &Limits, salt: [u8; 32]) -> Self {
         Self {
             connected: BTreeSet::new(),
-            presences: Presences::new(limits.presences),
+            presences: Presences::new(limits.presences, salt),
             backoff: Map::new(),
             wanted: Map::new(),
         }
@@ -65,12 +65,14 @@ impl Peers {
 }
 
 impl Discovery {
-    /// D1: the first connection to a peer is up. It is shown this node's key, and the keys that it holds are within reach.
-    pub(crate) fn on_connected<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId) {
+    /// D1: the first connection to a peer that may hold so many keys is up. It is shown this node's key, and the keys that
+    /// it holds are within reach.
+    pub(crate) fn on_connected<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId, most_keys: usize) {
         if self.peers.connected.len() >= context.config.limits.peers || !self.peers.connected.insert(peer) {
             return;
         }
         self.show_presence(context, peer);
+        self.peers.presences.on_connected(&peer, most_keys);
         let keys: Vec<PublicKey> = self.peers.presences.keys_of(&peer).copied().collect();
         keys.into_iter().for_each(|key| self.reached(context, key, peer));
     }
@@ -87,6 +89,8 @@ impl Discovery {
             context.push(Effect::SignerDisconnected(key, peer));
             self.want_again(context, &key);
         }
+        let Peers { presences, wanted, .. } = &mut self.peers;
+        presences.on_disconnected(&peer, |key| wanted.contains_key(key), context.now.wall);
     }
 
     /// D3: a key's holder is known, for the first time or anew.
@@ -94,12 +98,17 @@ impl Discovery {
         &mut self,
         context: &mut Context<'_, V>,
         presence: Admitted<Presence>,
-        is_first_hand: bool,
-        most_keys: usize,
+        Origin { carrier, is_first_hand, most_keys }: Origin,
     ) -> Result<(), Refusal> {
         let (key, peer) = (*presence.author(), presence.value().peer);
         let before = self.peers.connected_peer_of(&key);
-        match self.peers.presences.insert(presence, is_first_hand, most_keys, context.now.wall) {
+        let arrival = Arrival {
+            carrier,
+            is_first_hand: is_first_hand && self.peers.connected.contains(&peer),
+            is_wanted: self.peers.wanted.contains_key(&key),
+            keys: most_keys,
+        };
+        match self.peers.presences.insert(presence, arrival, context.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::New | InsertOutcome::Renewed => {}
@@ -115,8 +124,18 @@ impl Discovery {
         Ok(())
     }
 
-    /// A presence that is known has come again. A peer that shows its own again may have missed this node's.
-    pub(crate) fn on_repeated_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId) {
+    /// A presence that is known, perhaps from others alone, has come from its own peer, which may hold so many keys. That
+    /// peer may have missed this node's.
+    pub(crate) fn on_repeated_presence<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        author: &PublicKey,
+        bytes: &Bytes,
+        (peer, most_keys): (PeerId, usize),
+    ) {
+        if self.peers.connected.contains(&peer) {
+            self.peers.presences.confirm(author, bytes, most_keys);
+        }
         self.show_presence(context, peer);
     }
 
@@ -136,6 +155,7 @@ impl Discovery {
             let is_away = self.peers.connected_peer_of(key).is_none();
             let seek = is_away.then_some((context.now.mono, context.config.stall));
             self.peers.wanted.or_insert_with(*key, || Wanted { sessions: 0, seek }).sessions += 1;
+            self.peers.presences.want(key);
         }
         self.on_seek(context);
     }
@@ -151,6 +171,7 @@ impl Discovery {
                 if let Some(peer) = self.peers.peer_of(key) {
                     context.output(Output::Release(peer));
                 }
+                self.peers.presences.release(key, context.now.wall);
             }
         }
     }
@@ -181,17 +202,24 @@ impl Discovery {
         self.arm_seek(context);
     }
 
-    /// Which peer to send a signer's message to. Without one the signer is sought, unless it is wanted: then it is being
-    /// sought already, and what it misses is sent again when it comes within reach.
-    pub(crate) fn route<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) -> Option<PeerId> {
-        let peer = self.peers.connected_peer_of(key);
-        if peer.is_none() && !self.peers.wanted.contains_key(key) {
-            match self.peers.peer_of(key) {
-                Some(_) => self.dial(context, key),
-                None => self.look_up(context, RecordKey::Presence(*key)),
-            }
+    /// Which connected peer to send a signer's message to.
+    pub(crate) fn route(&self, key: &PublicKey) -> Option<PeerId> {
+        self.peers.connected_peer_of(key)
+    }
+
+    /// A message had no peer to go to: its signer is sought, unless it is wanted. Then it is being sought already, and what
+    /// it misses is sent again when it comes within reach.
+    pub(crate) fn seek<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) {
+        match self.peers.peer_of(key) {
+            _ if self.peers.wanted.contains_key(key) => {}
+            Some(_) => self.dial(context, key),
+            None => self.look_up(context, RecordKey::Presence(*key)),
         }
-        peer
+    }
+
+    /// Whether a connected peer has shown this key itself.
+    pub(crate) fn is_shown(&self, key: &PublicKey) -> bool {
+        self.peers.presences.is_connected(key)
     }
 
     /// Whether a message to this signer would reach a connected peer.

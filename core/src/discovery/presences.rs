@@ -1,23 +1,51 @@
 //! The presences that this node believes: for each key the newest signed one, bounded in number.
 //!
-//! Invariant: an older presence never replaces a newer one, whatever channel it came by. Driven by `peers`.
+//! Invariants: an older presence never replaces a newer one, whatever channel it came by. What connected peers say of
+//! themselves and what sessions want has room of its own, which nobody else can take. What others tell shares the rest:
+//! whoever has brought the most gives way first, and of what one neighbour has brought a fair sample stays, so that
+//! nobody crowds others out by shouting more often or first. Driven by `peers`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use super::InsertOutcome;
 use crate::base::Wall;
 use crate::crypto::PublicKey;
 use crate::gate::Admitted;
-use crate::wire::{PeerId, Presence};
+use crate::wire::{PeerId, Presence, rank};
+
+/// How a presence has come, and who waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// The neighbour that brought it; none when it was found in the DHT.
+    pub(crate) carrier: Option<PeerId>,
+    /// Whether the peer itself has handed it over, and is connected. Anyone may claim that somebody else's peer holds a
+    /// key; such claims make room for the peer's own.
+    pub(crate) is_first_hand: bool,
+    /// Whether a session waits for the key.
+    pub(crate) is_wanted: bool,
+    /// How many keys its peer may hold.
+    pub(crate) keys: usize,
+}
+
+/// Whose room a presence takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// That of its own peer, which is connected: as many as the peer may hold.
+    Connected,
+    /// That of the keys that sessions want.
+    Wanted,
+    /// That of what this neighbour has brought; none for the DHT and for neighbours that are gone.
+    Shared(Option<PeerId>),
+}
 
 #[derive(Debug)]
 struct Known {
     presence: Admitted<Presence>,
-    /// Whether the peer itself has handed it over. Anyone may claim that somebody else's peer holds a key; such claims
-    /// make room for the peer's own.
     is_first_hand: bool,
-    /// Whether gossip has brought that message, so that it was passed on.
+    /// Whether gossip has brought the message, so that it was passed on.
     is_gossip: bool,
+    room: Room,
 }
 
 /// Keys and the peers that hold them.
@@ -25,54 +53,121 @@ struct Known {
 pub(crate) struct Presences {
     by_key: BTreeMap<PublicKey, Known>,
     by_peer: BTreeMap<PeerId, BTreeSet<PublicKey>>,
+    by_expiry: BTreeSet<(Wall, PublicKey)>,
+    /// What each neighbour has brought, by rank.
+    shared: BTreeMap<Option<PeerId>, BTreeSet<(u64, PublicKey)>>,
+    in_shared: usize,
+    in_wanted: usize,
     capacity: usize,
+    salt: [u8; 32],
 }
 
 impl Presences {
-    pub(crate) const fn new(capacity: usize) -> Self {
-        Self { by_key: BTreeMap::new(), by_peer: BTreeMap::new(), capacity }
+    /// Room for this many keys that sessions want and for as many that are only told of, beside those of connected
+    /// peers.
+    pub(crate) const fn new(capacity: usize, salt: [u8; 32]) -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            by_expiry: BTreeSet::new(),
+            shared: BTreeMap::new(),
+            in_shared: 0,
+            in_wanted: 0,
+            capacity,
+            salt,
+        }
     }
 
     /// Whether a presence of this key and time would change anything.
     fn is_newer(&self, key: &PublicKey, issued_at: Wall) -> bool {
-        self.by_key.get(key).is_none_or(|known| known.presence.value().issued_at < issued_at)
+        self.get(key).is_none_or(|known| known.issued_at < issued_at)
     }
 
-    /// Takes a presence whose peer may hold as many keys.
-    pub(crate) fn insert(
-        &mut self,
-        presence: Admitted<Presence>,
-        is_first_hand: bool,
-        keys: usize,
-        now: Wall,
-    ) -> InsertOutcome {
-        let (key, said) = (*presence.author(), presence.value());
-        if !self.is_newer(&key, said.issued_at) {
+    /// Takes a presence, if it is newer than what is here and there is room for it.
+    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, arrival: Arrival, now: Wall) -> InsertOutcome {
+        let (key, peer) = (*presence.author(), presence.value().peer);
+        if !self.is_newer(&key, presence.value().issued_at) {
             return InsertOutcome::Old;
         }
-        let known = self.get(&key);
-        let peer = said.peer;
-        let replaced = known.map(|known| known.peer);
-        let is_renewal = known.is_some_and(|known| (known.peer, &known.addresses) == (peer, &said.addresses));
-        if replaced.is_none() && self.by_key.len() >= self.capacity {
-            self.drop_expired(now);
+        let is_there = self.get(&key).is_some_and(|known| known.peer == peer);
+        if !is_there && !arrival.is_wanted && self.keys_of(&peer).len() >= arrival.keys {
+            let is_claim = |key: &&PublicKey| {
+                self.by_key.get(key).is_some_and(|known| !known.is_first_hand && known.room != Room::Wanted)
+            };
+            let claim = self.keys_of(&peer).find(is_claim).filter(|_| arrival.is_first_hand);
+            let Some(claim) = claim.copied() else { return InsertOutcome::Full };
+            self.remove(&claim);
         }
-        if replaced.is_none() && self.by_key.len() >= self.capacity {
-            return InsertOutcome::Full;
+        let before = self.remove(&key);
+        let there = before.as_ref().filter(|_| is_there);
+        let is_renewal = there.is_some_and(|known| known.presence.value().addresses == presence.value().addresses);
+        let room = match (there.map(|known| known.room), before.as_ref().map(|known| known.room)) {
+            (Some(Room::Connected), _) => Room::Connected,
+            _ if arrival.is_first_hand && self.connected_keys(&peer) < arrival.keys => Room::Connected,
+            _ if arrival.is_wanted && self.in_wanted < self.capacity => Room::Wanted,
+            // Bringing what is known already takes nobody's room.
+            (_, Some(shared @ Room::Shared(_))) => shared,
+            _ => Room::Shared(arrival.carrier),
+        };
+        let is_first_hand = arrival.is_first_hand || there.is_some_and(|known| known.is_first_hand);
+        self.put(key, Known { presence, is_first_hand, is_gossip: false, room });
+        self.trim(now);
+        match self.by_key.contains_key(&key) {
+            false => InsertOutcome::Full,
+            true if is_renewal => InsertOutcome::Renewed,
+            true => InsertOutcome::New,
         }
-        if replaced != Some(peer) && self.keys_of(&peer).count() >= keys {
-            let hearsay = self.keys_of(&peer).find(|key| !self.by_key[key].is_first_hand).copied();
-            let Some(hearsay) = hearsay.filter(|_| is_first_hand) else { return InsertOutcome::Full };
-            self.by_key.remove(&hearsay);
-            unlink(&mut self.by_peer, peer, &hearsay);
+    }
+
+    /// A connected peer itself shows a presence that may be known from others already. It may hold as many keys.
+    pub(crate) fn confirm(&mut self, key: &PublicKey, bytes: &[u8], keys: usize) {
+        let Some(known) = self.by_key.get_mut(key).filter(|known| **known.presence.bytes() == *bytes) else { return };
+        known.is_first_hand = true;
+        let peer = known.presence.value().peer;
+        if known.room != Room::Connected && self.connected_keys(&peer) < keys {
+            self.transfer(key, Room::Connected);
         }
-        if let Some(before) = replaced {
-            unlink(&mut self.by_peer, before, &key);
+    }
+
+    /// A peer that may hold as many keys is connected: what it has said of itself cannot be crowded out.
+    pub(crate) fn on_connected(&mut self, peer: &PeerId, keys: usize) {
+        let is_own = |key: &&PublicKey| self.by_key.get(key).is_some_and(|known| known.is_first_hand);
+        let own: Vec<PublicKey> = self.keys_of(peer).filter(is_own).take(keys).copied().collect();
+        own.iter().for_each(|key| self.transfer(key, Room::Connected));
+    }
+
+    /// A peer is gone: its keys are kept as those of others are, and so is what it has brought.
+    pub(crate) fn on_disconnected(&mut self, peer: &PeerId, is_wanted: impl Fn(&PublicKey) -> bool, now: Wall) {
+        let is_own = |key: &&PublicKey| self.by_key.get(key).is_some_and(|known| known.room == Room::Connected);
+        let own: Vec<PublicKey> = self.keys_of(peer).filter(is_own).copied().collect();
+        for key in own {
+            let room = if is_wanted(&key) { self.wanted() } else { Room::Shared(None) };
+            self.transfer(&key, room);
         }
-        self.by_peer.entry(peer).or_default().insert(key);
-        let known = Known { presence, is_first_hand, is_gossip: false };
-        self.by_key.insert(key, known);
-        if is_renewal { InsertOutcome::Renewed } else { InsertOutcome::New }
+        let brought = self.shared.get(&Some(*peer)).cloned().unwrap_or_default();
+        brought.iter().for_each(|(_, key)| self.transfer(key, Room::Shared(None)));
+        self.trim(now);
+    }
+
+    /// Whether a connected peer has shown this key itself.
+    pub(crate) fn is_connected(&self, key: &PublicKey) -> bool {
+        self.by_key.get(key).is_some_and(|known| known.room == Room::Connected)
+    }
+
+    /// A session waits for this key now.
+    pub(crate) fn want(&mut self, key: &PublicKey) {
+        if self.by_key.get(key).is_some_and(|known| matches!(known.room, Room::Shared(_))) {
+            let room = self.wanted();
+            self.transfer(key, room);
+        }
+    }
+
+    /// No session waits for this key any more.
+    pub(crate) fn release(&mut self, key: &PublicKey, now: Wall) {
+        if self.by_key.get(key).is_some_and(|known| known.room == Room::Wanted) {
+            self.transfer(key, Room::Shared(None));
+            self.trim(now);
+        }
     }
 
     /// Whether gossip has brought this message, the newest presence of its author, for the first time. Those who are
@@ -85,35 +180,92 @@ impl Presences {
         })
     }
 
-    fn drop_expired(&mut self, now: Wall) {
-        let by_peer = &mut self.by_peer;
-        self.by_key.retain(|key, known| {
-            let keep = known.presence.value().expires_at > now;
-            if !keep {
-                unlink(by_peer, known.presence.value().peer, key);
-            }
-            keep
-        });
-    }
-
     pub(crate) fn get(&self, key: &PublicKey) -> Option<&Presence> {
         self.by_key.get(key).map(|known| known.presence.value())
     }
 
-    pub(crate) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &PublicKey> {
-        self.by_peer.get(peer).into_iter().flatten()
+    pub(crate) fn keys_of(&self, peer: &PeerId) -> impl ExactSizeIterator<Item = &PublicKey> {
+        self.by_peer.get(peer).map(BTreeSet::iter).unwrap_or_default()
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&PublicKey, &Presence)> {
         self.by_key.iter().map(|(key, known)| (key, known.presence.value()))
     }
-}
 
-fn unlink(by_peer: &mut BTreeMap<PeerId, BTreeSet<PublicKey>>, peer: PeerId, key: &PublicKey) {
-    if let Some(keys) = by_peer.get_mut(&peer) {
-        keys.remove(key);
-        if keys.is_empty() {
-            by_peer.remove(&peer);
+    /// Where a wanted key goes.
+    fn wanted(&self) -> Room {
+        if self.in_wanted < self.capacity { Room::Wanted } else { Room::Shared(None) }
+    }
+
+    fn connected_keys(&self, peer: &PeerId) -> usize {
+        let is_own = |key: &&PublicKey| self.by_key.get(key).is_some_and(|known| known.room == Room::Connected);
+        self.keys_of(peer).filter(is_own).count()
+    }
+
+    /// As long as the shared room is too full: what has expired goes first, then of whoever has brought the most what
+    /// ranks last.
+    fn trim(&mut self, now: Wall) {
+        while self.in_shared > self.capacity {
+            let expired = self.by_expiry.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key);
+            let most = self.shared.values().max_by_key(|brought| brought.len());
+            let Some(key) = expired.or_else(|| Some(most?.last()?.1)) else { return };
+            self.remove(&key);
+        }
+    }
+
+    fn put(&mut self, key: PublicKey, known: Known) {
+        let presence = known.presence.value();
+        self.by_peer.entry(presence.peer).or_default().insert(key);
+        self.by_expiry.insert((presence.expires_at, key));
+        self.enter(&key, known.room);
+        self.by_key.insert(key, known);
+    }
+
+    fn remove(&mut self, key: &PublicKey) -> Option<Known> {
+        let known = self.by_key.remove(key)?;
+        let presence = known.presence.value();
+        self.by_expiry.remove(&(presence.expires_at, *key));
+        if let Some(keys) = self.by_peer.get_mut(&presence.peer) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_peer.remove(&presence.peer);
+            }
+        }
+        self.leave(key, known.room);
+        Some(known)
+    }
+
+    fn transfer(&mut self, key: &PublicKey, room: Room) {
+        let Some(known) = self.by_key.get_mut(key) else { return };
+        let before = core::mem::replace(&mut known.room, room);
+        self.leave(key, before);
+        self.enter(key, room);
+    }
+
+    fn enter(&mut self, key: &PublicKey, room: Room) {
+        match room {
+            Room::Connected => {}
+            Room::Wanted => self.in_wanted += 1,
+            Room::Shared(carrier) => {
+                self.in_shared += 1;
+                self.shared.entry(carrier).or_default().insert((rank(&self.salt, key), *key));
+            }
+        }
+    }
+
+    fn leave(&mut self, key: &PublicKey, room: Room) {
+        match room {
+            Room::Connected => {}
+            Room::Wanted => self.in_wanted -= 1,
+            Room::Shared(carrier) => {
+                self.in_shared -= 1;
+                if let Some(brought) = self.shared.get_mut(&carrier) {
+                    brought.remove(&(rank(&self.salt, key), *key));
+                    if brought.is_empty() {
+                        self.shared.remove(&carrier);
+                    }
+                }
+            }
         }
     }
 }

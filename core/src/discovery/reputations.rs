@@ -30,6 +30,11 @@ impl Reputations {
         self.by_key.get(key).copied().unwrap_or(NEUTRAL)
     }
 
+    /// Whether a signer has earned more than it has lost.
+    pub(crate) fn has_earned(&self, key: &PublicKey) -> bool {
+        self.get(key) > NEUTRAL
+    }
+
     /// What an event of a session says about its signers.
     pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) {
         match event {

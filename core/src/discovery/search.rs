@@ -17,7 +17,7 @@ use crate::api::{
 };
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
-use crate::gate::Admitted;
+use crate::gate::{Admitted, Origin};
 use crate::wire::{
     Advertisement, Label, List, Listed, Listing, RecordKey, Resource, ResourceId, SessionId, TransactionType,
 };
@@ -51,12 +51,11 @@ impl Discovery {
         &mut self,
         context: &mut Context<'_, V>,
         advertisement: Admitted<Advertisement>,
-        is_first_hand: bool,
-        most_keys: usize,
+        origin: Origin,
     ) -> Result<(), Refusal> {
         let key = *advertisement.author();
         // It says where its signer is, too; that may be old.
-        let _known = self.on_presence(context, advertisement.presence(), is_first_hand, most_keys);
+        let _known = self.on_presence(context, advertisement.presence(), origin);
         let said = advertisement.value().clone();
         match self.search.advertisements.insert(key, advertisement, context.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Admission, Admitted, Authentic, Channel, Gate, Known, KnownSession, Request};
+use super::{Admission, Admitted, Authentic, Channel, Gate, Known, KnownSession, Origin, Request};
 use crate::api::Refusal;
 use crate::base::{Now, Wall};
 use crate::crypto::Verifier;
@@ -27,11 +27,13 @@ impl<V: Verifier> Gate<V> {
         match (self.is_news(channel, &message, known), &message.unsigned.body) {
             (Ok(()), _) => {}
             (Err(Refusal::Duplicate), Body::Presence(presence)) => {
-                let first_hand = direct.filter(|_| is_first_hand(presence));
-                return Ok(Admission::Repeated { author: message.unsigned.author, first_hand });
+                let peer = direct.filter(|_| is_first_hand(presence));
+                let first_hand = peer.map(|peer| (peer, self.most_keys(&peer)));
+                return Ok(Admission::Repeated { author: message.unsigned.author, bytes: message.bytes, first_hand });
             }
             (Err(Refusal::Duplicate), Body::Advertisement(_)) => {
-                return Ok(Admission::Repeated { author: message.unsigned.author, first_hand: None });
+                let author = message.unsigned.author;
+                return Ok(Admission::Repeated { author, bytes: message.bytes, first_hand: None });
             }
             (Err(refusal), _) => return Err(refusal),
         }
@@ -47,24 +49,33 @@ impl<V: Verifier> Gate<V> {
         match body {
             Body::Session(step) => self.admit_step(authentic.with(step), known, now),
             Body::Presence(presence) => {
-                let is_first_hand = is_first_hand(&presence);
                 let presence = self.admit_presence(authentic.with(presence), now)?;
-                let most_keys = self.most_keys(presence.value());
-                Ok(Admission::Presence { presence, is_first_hand, most_keys })
+                let origin = self.origin(channel, presence.value());
+                Ok(Admission::Presence(presence, origin))
             }
             Body::Advertisement(advertisement) => {
-                let is_first_hand = is_first_hand(&advertisement.presence());
                 let advertisement = self.admit_advertisement(authentic.with(*advertisement), now)?;
-                let most_keys = self.most_keys(&advertisement.value().presence());
-                Ok(Admission::Advertisement { advertisement, is_first_hand, most_keys })
+                let origin = self.origin(channel, &advertisement.value().presence());
+                Ok(Admission::Advertisement(advertisement, origin))
             }
             Body::Request(definition) => {
-                match self.check_definition(&authentic.author, &definition, known, now) {
-                    Ok(()) => Ok(Admission::Request(Request { definition, announcement: None })),
-                    // A sound request of other signers is passed on.
-                    Err(Refusal::NotForMe) => Ok(Admission::ForOthers),
-                    Err(refusal) => Err(refusal),
-                }
+                let id = definition.id();
+                let admission = if !matches!(known.session(&id), KnownSession::Not) {
+                    // Its signers know it before; if they did not pass it on, nobody else would hear of it.
+                    if *definition.creator_key() != authentic.author {
+                        return Err(Refusal::NotTheCreator);
+                    }
+                    Admission::ForOthers
+                } else {
+                    match self.check_definition(&authentic.author, &definition, known, now) {
+                        Ok(()) => Admission::Request(Request { definition, announcement: None }),
+                        // A sound request of other signers is passed on.
+                        Err(Refusal::NotForMe) => Admission::ForOthers,
+                        Err(refusal) => return Err(refusal),
+                    }
+                };
+                self.requests.insert(id, matches!(channel, Channel::Gossip(_)));
+                Ok(admission)
             }
             Body::Resource(resource) => self.admit_resource(authentic.with(resource), now).map(Admission::Resource),
             Body::Protocol(message) => {
@@ -75,7 +86,7 @@ impl<V: Verifier> Gate<V> {
     }
 
     /// Whether a message could change anything, whoever signed it: what repeats itself costs no signature check.
-    pub(super) fn is_news(&self, _: Channel<'_>, message: &Message, known: &impl Known) -> Result<(), Refusal> {
+    pub(super) fn is_news(&self, channel: Channel<'_>, message: &Message, known: &impl Known) -> Result<(), Refusal> {
         let author = message.unsigned.author;
         let is_newer = |record: &RecordKey, issued_at: Wall| {
             if known.issued_at(record).is_none_or(|newest| newest < issued_at) {
@@ -87,10 +98,16 @@ impl<V: Verifier> Gate<V> {
         match &message.unsigned.body {
             Body::Presence(presence) => is_newer(&RecordKey::Presence(author), presence.issued_at),
             Body::Advertisement(advertisement) => is_newer(&RecordKey::Advertisement(author), advertisement.issued_at),
-            Body::Request(definition) => match known.session(&definition.id()) {
-                KnownSession::Not => Ok(()),
-                KnownSession::Open(_) | KnownSession::Closed => Err(Refusal::Duplicate),
-            },
+            Body::Request(definition) => {
+                let (id, is_gossip) = (definition.id(), matches!(channel, Channel::Gossip(_)));
+                let is_seen = self.requests.contains(&id, is_gossip);
+                let is_known = !matches!(known.session(&id), KnownSession::Not);
+                let is_repeated = match definition.index_of(&self.own_key) {
+                    Some(_) => is_known && (is_seen || !is_gossip),
+                    None => is_seen,
+                };
+                if is_repeated { Err(Refusal::Duplicate) } else { Ok(()) }
+            }
             Body::Session(step) => {
                 self.watched.peek(&author, step, &self.config.limits)?;
                 match known.session(&step.session) {
@@ -102,9 +119,9 @@ impl<V: Verifier> Gate<V> {
         }
     }
 
-    /// How many keys the peer of a presence may hold.
-    fn most_keys(&mut self, presence: &Presence) -> usize {
-        self.policy.keys_per_peer(&presence.peer, self.config.limits.keys_per_peer)
+    fn origin(&mut self, channel: Channel<'_>, presence: &Presence) -> Origin {
+        let is_first_hand = matches!(channel, Channel::Direct(peer) if *peer == presence.peer);
+        Origin { carrier: channel.neighbour().copied(), is_first_hand, most_keys: self.most_keys(&presence.peer) }
     }
 
     fn admit_presence(&mut self, message: Authentic<Presence>, now: Now) -> Result<Admitted<Presence>, Refusal> {
@@ -183,7 +200,7 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::AuthorQuota);
         }
         definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
-        if known.has_room(author) { Ok(()) } else { Err(Refusal::Full) }
+        known.room_for_request(author)
     }
 
     /// A step of a session: one that is known, one that the step itself announces, or one that may become known.

@@ -5,12 +5,13 @@
 //! (taken). The order is from cheap to dear; each check says why it refuses by one [`Refusal`], and a refused message
 //! changes no state but a counter. `messages` has the checks of each family of messages, `records` those of DHT records
 //! and lists, `sessions` what is remembered of sessions. Below them are tables: `authors`, `neighbours`, `quota`, `seen`,
-//! `window`, `early`.
+//! `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
 //!
 //! Driven by `Node` alone.
 
 mod authors;
 mod early;
+mod forwarding;
 mod messages;
 mod neighbours;
 mod policy;
@@ -34,6 +35,7 @@ use crate::wire::{
 };
 
 use authors::{Authors, Claim};
+use forwarding::Forwarding;
 use neighbours::Neighbours;
 pub(crate) use neighbours::Penalty;
 use policy::NoPolicy;
@@ -42,7 +44,7 @@ pub(crate) use quota::Bucket;
 use quota::Buckets;
 pub(crate) use records::MAX_LIFETIME;
 use records::RecordQuotas;
-use seen::ReplayCache;
+use seen::{RecentRequests, ReplayCache};
 use sessions::Watched;
 
 /// A value from outside that has passed every check of the gate. Nothing else makes one:
@@ -179,12 +181,13 @@ pub(crate) enum Admission {
     ForOthers,
     /// A step of a session that is not known yet is kept for a while.
     Pending,
-    /// Where a key is; whether its own peer says so, and how many keys that peer may hold.
-    Presence { presence: Admitted<Presence>, is_first_hand: bool, most_keys: usize },
-    /// A presence or an advertisement that is known already; the peer that shows its own presence again.
-    Repeated { author: PublicKey, first_hand: Option<PeerId> },
-    /// What a signer offers.
-    Advertisement { advertisement: Admitted<Advertisement>, is_first_hand: bool, most_keys: usize },
+    /// Where a key is.
+    Presence(Admitted<Presence>, Origin),
+    /// A presence or an advertisement that is known already; the peer that shows its own presence again, and how many
+    /// keys it may hold.
+    Repeated { author: PublicKey, bytes: Bytes, first_hand: Option<(PeerId, usize)> },
+    /// What a signer offers, and where its key is.
+    Advertisement(Admitted<Advertisement>, Origin),
     /// Something that somebody announces.
     Resource(Admitted<Resource>),
     /// Entries of a list that point to what is not known.
@@ -193,6 +196,17 @@ pub(crate) enum Admission {
     Record { value: Bytes, lifetime: Duration },
     /// A message for a protocol of this node's.
     Protocol(Admitted<ProtocolMessage>),
+}
+
+/// Where something that says where a key is has come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The neighbour that brought it; none when it was found in the DHT.
+    pub(crate) carrier: Option<PeerId>,
+    /// Whether the peer that is said to hold the key has handed it over itself.
+    pub(crate) is_first_hand: bool,
+    /// How many keys that peer may hold.
+    pub(crate) most_keys: usize,
 }
 
 /// A session that is asked for.
@@ -209,8 +223,8 @@ pub(crate) trait Known {
     fn issued_at(&self, record: &RecordKey) -> Option<Wall>;
     /// The session with this id: open or ended, forgotten but for its id, or not known.
     fn session(&self, id: &SessionId) -> KnownSession<'_>;
-    /// Whether there is room for another session of this creator's.
-    fn has_room(&self, creator: &PublicKey) -> bool;
+    /// Whether there is room for another session that this creator asks for.
+    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal>;
 }
 
 /// What is known of a session.
@@ -234,6 +248,8 @@ pub(crate) struct Gate<V: Verifier> {
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
+    requests: RecentRequests,
+    forwarding: Forwarding,
     record_quotas: RecordQuotas,
     /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
     salt: [u8; 32],
@@ -253,6 +269,8 @@ impl<V: Verifier> Gate<V> {
             resources: Buckets::new(limits.resources),
             announcements: Buckets::new(limits.announcers),
             protocol_messages: ReplayCache::new(limits.protocol_messages),
+            requests: RecentRequests::new(limits.requests),
+            forwarding: Forwarding::new(limits),
             record_quotas: RecordQuotas::new(limits),
             salt,
             config,
@@ -295,6 +313,16 @@ impl<V: Verifier> Gate<V> {
                 self.admit_message(verifier, channel, message, known, now)
             }
         }
+    }
+
+    /// Whether this neighbour's gossip is passed on, or is more than its share of what this node passes on.
+    pub(crate) fn forwards(&mut self, from: &PeerId, size: usize, now: Mono) -> bool {
+        self.forwarding.take(from, size, now)
+    }
+
+    /// How many keys a peer may hold.
+    pub(crate) fn most_keys(&mut self, peer: &PeerId) -> usize {
+        self.policy.keys_per_peer(peer, self.config.limits.keys_per_peer)
     }
 
     /// Holds a refusal against the neighbour that could have avoided it.

@@ -15,7 +15,7 @@ pub trait Policy: Send {
     }
 
     /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say? A peer that has shown to
-    /// be worth it may hold more: a tier. [`Limits::presences`](crate::api::Limits::presences) bounds all of them together.
+    /// be worth it may hold more: a tier. While it is connected there is room for all of them.
     fn keys_per_peer(&mut self, peer: &PeerId, most: usize) -> usize {
         let _ = peer;
         most

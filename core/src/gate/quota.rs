@@ -1,6 +1,7 @@
 //! How much of something is allowed over time: token buckets, one integer each (the generic cell rate algorithm of
 //! ITU-T I.371), and bounded tables of them.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::Quota;
@@ -38,12 +39,19 @@ impl Bucket {
         (wait > 0).then_some(Duration::from_nanos(wait))
     }
 
-    fn is_full(&self, now: Mono) -> bool {
-        self.full_at <= now
+    /// How long it takes to be full again.
+    pub(crate) fn debt(&self, now: Mono) -> Duration {
+        self.full_at.since(now)
+    }
+
+    /// Takes as much as is given back in this time, however much there is.
+    pub(super) fn draw(&mut self, time: Duration, now: Mono) {
+        self.full_at = self.full_at.max(now).after(time);
     }
 }
 
-/// A bucket for each key. A full bucket says nothing and is not kept.
+/// A bucket for each key, bounded in number. A full bucket says nothing and is not kept; when there are too many, those
+/// that say the least are not kept either, so that nobody keeps others out by using many keys once.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
     by_key: Map<K, Bucket>,
@@ -55,18 +63,20 @@ impl<K: Ord> Buckets<K> {
         Self { by_key: Map::new(), capacity }
     }
 
-    /// Takes tokens from the key's bucket. Refused as well when there is no room for another bucket.
+    /// Takes tokens from the key's bucket.
     pub(super) fn take(&mut self, key: K, quota: Quota, tokens: u64, now: Mono) -> bool {
-        self.has_room(&key, now) && self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
+        if !self.by_key.contains_key(&key) && self.by_key.len() >= self.capacity {
+            self.make_room(now);
+        }
+        self.by_key.or_insert_with(key, Bucket::default).take(quota, tokens, now)
     }
 
-    /// Whether the key has a bucket, or there is room for one.
-    pub(super) fn has_room(&mut self, key: &K, now: Mono) -> bool {
-        if !self.by_key.contains_key(key) && self.by_key.len() >= self.capacity {
-            self.by_key.retain(|_, bucket| !bucket.is_full(now));
-            return self.by_key.len() < self.capacity;
-        }
-        true
+    /// Forgets the full half, or at least those that are full.
+    fn make_room(&mut self, now: Mono) {
+        let mut debts: Vec<Duration> = self.by_key.values().map(|bucket| bucket.debt(now)).collect();
+        debts.sort_unstable();
+        let median = debts.get(debts.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+        self.by_key.retain(|_, bucket| bucket.debt(now) > median);
     }
 }
 
@@ -96,12 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_forgets_full_buckets_and_refuses_at_its_cap() {
-        let mut buckets = Buckets::new(2);
+    fn a_full_table_forgets_those_who_have_taken_the_least() {
+        let mut buckets = Buckets::new(4);
         assert!(buckets.take('a', QUOTA, 3, at(0)) && buckets.take('b', QUOTA, 1, at(0)));
-        assert!(!buckets.take('c', QUOTA, 1, at(0)), "no room");
-        assert!(buckets.take('c', QUOTA, 1, at(2)), "b is full again");
-        assert!(!buckets.take('a', QUOTA, 3, at(2)), "a is not");
+        assert!(buckets.take('c', QUOTA, 3, at(0)) && buckets.take('d', QUOTA, 2, at(0)));
+        assert!((0..1_000).all(|number| buckets.take(char::from_u32(1_000 + number).unwrap(), QUOTA, 1, at(0))));
+        assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 1, at(0)), "they have taken all");
+        assert!(buckets.by_key.len() <= 4);
     }
 
     #[test]

@@ -48,9 +48,6 @@ impl RecordQuotas {
 
     /// Takes so many new records from a peer, or none.
     fn charge(&mut self, peer: &PeerId, records: usize, now: Mono) -> Result<(), Refusal> {
-        if !self.by_peer.has_room(peer, now) {
-            return Err(Refusal::Full);
-        }
         if self.by_peer.take(*peer, self.per_peer, records as u64, now) { Ok(()) } else { Err(Refusal::RecordQuota) }
     }
 

@@ -1,10 +1,12 @@
-//! Messages that are taken once: their digests, for as long as they could be shown again. Driven by the gate.
+//! Messages that are taken once: their digests, for as long as they could be shown again; and requests that have been
+//! seen, by their sessions. Driven by the gate.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::Refusal;
 use crate::base::Wall;
 use crate::crypto::sha256;
+use crate::wire::SessionId;
 
 /// Digests with the time after which their messages are no longer fresh, bounded in number.
 #[derive(Debug)]
@@ -39,9 +41,60 @@ impl ReplayCache {
     }
 }
 
+/// The sessions of the newest requests, bounded in number. Whoever shows an older one again costs a signature check,
+/// and what it takes of its own share when it is passed on once more.
+#[derive(Debug)]
+pub(super) struct RecentRequests {
+    /// Whether gossip has brought each, so that it was passed on.
+    by_id: BTreeMap<SessionId, bool>,
+    order: VecDeque<SessionId>,
+    capacity: usize,
+}
+
+impl RecentRequests {
+    pub(super) const fn new(capacity: usize) -> Self {
+        Self { by_id: BTreeMap::new(), order: VecDeque::new(), capacity }
+    }
+
+    /// Whether the request has been seen; by gossip, if it is gossip now.
+    pub(super) fn contains(&self, id: &SessionId, is_gossip: bool) -> bool {
+        self.by_id.get(id).is_some_and(|was_gossip| *was_gossip || !is_gossip)
+    }
+
+    pub(super) fn insert(&mut self, id: SessionId, is_gossip: bool) {
+        if let Some(was_gossip) = self.by_id.get_mut(&id) {
+            *was_gossip |= is_gossip;
+            return;
+        }
+        if self.order.len() >= self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        self.order.push_back(id);
+        self.by_id.insert(id, is_gossip);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_requests_are_known_and_gossip_counts_apart() {
+        let id = |number| SessionId::from_bytes([number; 32]);
+        let mut requests = RecentRequests::new(2);
+        requests.insert(id(1), false);
+        assert!(requests.contains(&id(1), false) && !requests.contains(&id(1), true));
+        requests.insert(id(1), true);
+        requests.insert(id(2), true);
+        assert!(requests.contains(&id(1), true) && requests.contains(&id(2), false));
+        requests.insert(id(3), false);
+        assert!(
+            !requests.contains(&id(1), false) && requests.contains(&id(2), true) && requests.contains(&id(3), false)
+        );
+        assert_eq!((requests.by_id.len(), requests.order.len()), (2, 2));
+    }
 
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {

@@ -133,6 +133,7 @@ impl<V: Verifier> Node<V> {
                 }
             }
         }
+        node.sign(|sessions, context| sessions.make_room(context));
         Ok(node)
     }
 

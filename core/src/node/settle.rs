@@ -104,10 +104,17 @@ impl<V: Verifier> Node<V> {
                 Effect::PersistOffer(record) => {
                     self.outbox.persist(journal::OFFER_KEY.to_vec(), record.map(|record| record.encode()));
                 }
-                Effect::ToSigner(key, bytes) => drop(self.send(&key, &bytes, barrier)),
+                Effect::ToSigner(key, bytes) => {
+                    // Whoever asks for a signature does not choose whom this node calls.
+                    let may_seek = |node: &Self| session.is_some_and(|id| node.sessions.is_approved(&id));
+                    if !self.send(&key, &bytes, barrier) && may_seek(self) {
+                        self.discover(|discovery, context| discovery.seek(context, &key));
+                    }
+                }
                 Effect::ToSignerUntil(key, bytes, until) => {
                     if !self.send(&key, &bytes, barrier) {
                         self.protocols.keep(key, bytes, until, self.environment.config.limits.protocol_waiting);
+                        self.discover(|discovery, context| discovery.seek(context, &key));
                     }
                 }
                 Effect::Timer(reason, Some(after)) => {
@@ -148,9 +155,9 @@ impl<V: Verifier> Node<V> {
         }
     }
 
-    /// Sends a signer a message once that record is durable. False when it is not connected; then it is being sought.
+    /// Sends a signer a message once that record is durable. False when it is not connected.
     fn send(&mut self, key: &PublicKey, bytes: &Bytes, after: RecordSequence) -> bool {
-        let peer = self.discover(|discovery, context| discovery.route(context, key));
+        let peer = self.discovery.route(key);
         if let Some(to) = peer {
             self.outbox.push_after(after, Output::Send { to, bytes: bytes.clone() });
         }

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Reach, Session, Sessions};
+use super::{Acquaintance, Reach, Session, Sessions};
 use crate::api::{CommandError, CommandId, Event, NewSession, Phase, Refusal, TimerReason};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
@@ -47,30 +47,27 @@ impl<V: Verifier> Sessions<V> {
 
     /// Whether a step has changed that a session needs its signers. Whoever is to be sought is before anything is sent.
     fn take_account(&mut self, context: &mut Context<'_, V>, id: SessionId, before: usize) {
-        let Some(session) = self.get(&id) else { return };
-        let (phase, definition) = (session.phase(), session.definition().clone());
-        let is_needing = !phase.has_ended() && phase != Phase::Announced;
-        match self.set_wanting(&id, is_needing) {
-            true if is_needing => context.effects.insert(before, (Some(id), Effect::Wanted(definition))),
-            true => context.push(Effect::Released(definition)),
-            false => {}
+        let Some(definition) = self.get(&id).map(|session| session.definition().clone()) else { return };
+        if self.approve(&id) {
+            context.effects.insert(before, (Some(id), Effect::Wanted(definition.clone())));
         }
-        if phase.has_ended() {
-            self.settle(&id);
+        if self.settle(&id) {
+            if self.is_approved(&id) {
+                context.push(Effect::Released(definition));
+            }
+            self.make_room(context);
         }
     }
 
-    /// Makes a session one of this node's.
-    fn adopt(&mut self, context: &mut Context<'_, V>, session: Session<V>, before: usize) {
-        let (id, until) = (session.id(), session.definition().expires_at);
-        self.insert(session);
-        self.expire_after(context, id, until);
-        self.take_account(context, id, before);
-    }
-
-    fn expire_after(&self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
-        let skew = context.config.clock_skew.saturating_mul(2);
-        context.timer(TimerReason::Expired(id), until.since(context.now.wall).saturating_add(skew));
+    /// Makes a session one of this node's; `from` is what is known of its creator when it waits for approval.
+    fn adopt(&mut self, context: &mut Context<'_, V>, session: Session<V>, from: Acquaintance, before: usize) {
+        let (id, definition) = (session.id(), session.definition().clone());
+        let is_open = !session.phase().has_ended() && session.phase() != Phase::Announced;
+        self.insert(session, from);
+        context.timer(TimerReason::Expired(id), expiry(context, definition.expires_at));
+        if is_open {
+            context.effects.insert(before, (Some(id), Effect::Wanted(definition)));
+        }
     }
 
     /// This node asks for a session.
@@ -82,9 +79,7 @@ impl<V: Verifier> Sessions<V> {
         nonce: [u8; 32],
     ) -> Result<Arc<Definition>, CommandError> {
         let definition = define(context, wanted, nonce)?;
-        if !self.has_room(&context.config.limits, None) {
-            return Err(CommandError::TooManySessions);
-        }
+        let gives_way = self.room_for_own(&context.config.limits).ok_or(CommandError::TooManySessions)?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
@@ -95,8 +90,9 @@ impl<V: Verifier> Sessions<V> {
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
         let created = Effect::Event(Event::SessionCreated { command, session: id });
         context.effects.insert(before + 1, (Some(id), created));
-        self.adopt(context, session, before);
+        self.adopt(context, session, Acquaintance::CoSigner, before);
         context.session = None;
+        gives_way.into_iter().for_each(|id| self.give_way(context, id));
         Ok(definition)
     }
 
@@ -105,7 +101,9 @@ impl<V: Verifier> Sessions<V> {
         &mut self,
         context: &mut Context<'_, V>,
         definition: &Arc<Definition>,
+        from: Acquaintance,
     ) -> Result<(), Refusal> {
+        let gives_way = self.room_for_request(&context.config.limits, definition.creator_key(), from)?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
@@ -113,8 +111,9 @@ impl<V: Verifier> Sessions<V> {
         let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
         let session = Session::announced(definition.clone(), keys, me, context.now.mono);
         context.event(Event::SessionAnnounced { session: session.id(), creator: *definition.creator_key() });
+        gives_way.into_iter().for_each(|id| self.give_way(context, id));
         let before = context.effects.len();
-        self.adopt(context, session, before);
+        self.adopt(context, session, from, before);
         Ok(())
     }
 
@@ -137,15 +136,22 @@ impl<V: Verifier> Sessions<V> {
             .map_err(|_| BootError::Keys(id))?;
         context.session = Some(id);
         let session = Session::resume(context, record, keys, me);
-        self.adopt(context, session, 0);
+        self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
         Ok(definition)
     }
 
     /// A closed session whose announcement could still be shown again.
     pub(crate) fn resume_closed(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
-        self.close_id(&id);
-        self.expire_after(context, id, until);
+        self.keep_id(context, id, until);
+    }
+
+    /// The embedder, or its rules, approve.
+    pub(crate) fn join(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
+        if !self.may_approve(&id, &context.config.limits) {
+            return Err(CommandError::TooManySessions);
+        }
+        self.command(context, id, |session, context| session.join(context))
     }
 
     /// A signer's step.
@@ -162,13 +168,56 @@ impl<V: Verifier> Sessions<V> {
     /// also after a restart.
     pub(crate) fn close(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
         let session = self.get(&id).ok_or(CommandError::UnknownSession(id))?;
-        let until = session.definition().expires_at;
         if !session.phase().has_ended() {
             self.command(context, id, |session, context| session.abort(context, AbortReason::Closed))?;
         }
-        self.close_id(&id);
-        self.forget(context, id, Some(Record::Closed { until }));
+        self.retire(context, id);
         Ok(())
+    }
+
+    /// Forgets a session that has ended, but for its id: as long as its announcement could be shown again, also after a
+    /// restart.
+    fn retire(&mut self, context: &mut Context<'_, V>, id: SessionId) {
+        if let Some(until) = self.get(&id).map(|session| session.definition().expires_at) {
+            self.forget(context, id, Some(Record::Closed { until }));
+            self.keep_id(context, id, until);
+        }
+    }
+
+    /// Forgets the oldest of too many sessions that have ended, but for their ids.
+    pub(crate) fn make_room(&mut self, context: &mut Context<'_, V>) {
+        while let Some(id) = self.surplus(&context.config.limits, context.now.mono) {
+            self.retire(context, id);
+        }
+    }
+
+    /// Forgets a request that nobody has answered. Its creator may ask again.
+    fn give_way(&mut self, context: &mut Context<'_, V>, id: SessionId) {
+        self.remove(&id);
+        self.forget(context, id, None);
+    }
+
+    fn keep_id(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
+        let until = context.now.mono.after(expiry(context, until));
+        let gone = self.close_id(&id, until, &context.config.limits);
+        self.forget_ids(context, gone);
+    }
+
+    /// The time of some ids is over.
+    pub(crate) fn on_closed_expired(&mut self, context: &mut Context<'_, V>) {
+        let gone = self.expire_closed(context.now.mono);
+        self.forget_ids(context, gone);
+    }
+
+    fn forget_ids(&self, context: &mut Context<'_, V>, gone: Vec<SessionId>) {
+        let outer = context.session;
+        for id in gone {
+            context.session = Some(id);
+            context.push(Effect::Persist(None));
+        }
+        context.session = outer;
+        let now = context.now.mono;
+        context.timer(TimerReason::Closed, self.closed_deadline().map(|at| at.since(now)));
     }
 
     /// A session's time is over.
@@ -177,27 +226,24 @@ impl<V: Verifier> Sessions<V> {
         if let Some(wait) = self.get(&id).and_then(|session| session.broadcasting_for(now)) {
             return context.timer(TimerReason::Expired(id), wait.max(Duration::from_secs(1)));
         }
-        let was_known = self.run(context, id, |session, context| session.expire(context)).is_some();
-        self.remove(&id);
-        if was_known {
+        if self.run(context, id, |session, context| session.expire(context)).is_some() {
+            self.remove(&id);
             self.forget(context, id, None);
-        } else {
-            context.session = Some(id);
-            context.push(Effect::Persist(None));
-            context.session = None;
         }
     }
 
     /// The session is gone, and so is all that is known of it but what this record says.
     fn forget(&self, context: &mut Context<'_, V>, id: SessionId, record: Option<Record>) {
-        context.session = Some(id);
+        let outer = context.session.replace(id);
         context.push(Effect::Persist(record));
         context.event(Event::SessionClosed { session: id });
-        for reason in [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id)] {
+        for reason in
+            [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id), TimerReason::Expired(id)]
+        {
             context.timer(reason, None);
         }
         context.push(Effect::Forgotten);
-        context.session = None;
+        context.session = outer;
     }
 
     /// Asks for what a session misses, unless what it has said already still waits for the disk.
@@ -253,6 +299,11 @@ impl<V: Verifier> Sessions<V> {
     fn awaits_journal(&self, context: &Context<'_, V>, id: &SessionId) -> bool {
         self.get(id).is_some_and(|session| session.barrier > context.durable)
     }
+}
+
+/// How long it is until an announcement has expired by anyone's clock.
+fn expiry<V: Verifier>(context: &Context<'_, V>, until: Wall) -> Duration {
+    until.since(context.now.wall).saturating_add(context.config.clock_skew.saturating_mul(2))
 }
 
 /// What a new session is, with this node as its creator.

@@ -342,6 +342,11 @@ impl<V: Verifier> Session<V> {
         &self.definition
     }
 
+    /// Whether this node has created it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.me == usize::from(self.definition.creator)
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }

@@ -2,12 +2,13 @@
 //!
 //! Reading order: `attempt` holds what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
 //! and partial signatures to a signature, `ending` knows how a session ends and whose turn it is to broadcast, `resync`
-//! lets signers who missed something catch up, `sessions` is the table of all of them, `lifecycle` what happens to each
-//! from its creation to when it is forgotten.
+//! lets signers who missed something catch up, `sessions` is the table of all of them and `closed` what is left
+//! of them, `lifecycle` what happens to each from its creation to when it is forgotten.
 //!
 //! A machine never touches the network, the journal or the embedder: it returns [`Effect`](crate::effect::Effect)s.
 
 mod attempt;
+mod closed;
 mod ending;
 mod fingerprint;
 mod lifecycle;
@@ -18,7 +19,7 @@ mod sessions;
 
 pub(crate) use attempt::nonces_hash;
 pub(crate) use machine::Session;
-pub(crate) use sessions::Sessions;
+pub(crate) use sessions::{Acquaintance, Sessions};
 
 /// How many of a session's other signers are connected.
 #[derive(Clone, Copy, Debug)]

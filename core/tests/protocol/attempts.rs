@@ -303,17 +303,25 @@ fn sessions_that_are_open_are_bounded_and_those_that_have_ended_make_room() {
 }
 
 #[test]
-fn sessions_that_have_ended_are_bounded_too_closed_or_not() {
+fn sessions_that_have_ended_are_bounded_and_make_room_for_newer_ones() {
     let mut config = Config::new(Network::Regtest);
     config.limits.ended = 2;
     let (mut node, alice, bob, first) = asked(config);
     node.command(Command::Abort(first, AbortReason::Left)).unwrap();
     let second = create(&mut node, &[&alice, &bob], 2).expect("one has ended");
-    create(&mut node, &[&alice, &bob], 3).expect("one has ended and one is open");
     node.command(Command::Close(second)).unwrap();
-    assert_eq!(create(&mut node, &[&alice, &bob], 4), Err(CommandError::TooManySessions));
+    let third = create(&mut node, &[&alice, &bob], 3).expect("one has ended and one is closed");
+    node.command(Command::Abort(third, AbortReason::Left)).unwrap();
+    let kept = |node: &TestNode| node.node.view().sessions().map(|session| session.id).collect::<BTreeSet<_>>();
+    assert_eq!(kept(&node), [first, third].into());
+    node.events.clear();
+    let fourth = create(&mut node, &[&alice, &bob], 4).expect("nothing that has ended stands in the way");
+    node.command(Command::Abort(fourth, AbortReason::Left)).unwrap();
+    assert_eq!(kept(&node), [third, fourth].into());
+    assert!(node.events.contains(&Event::SessionClosed { session: first }), "the embedder hears of it");
+    assert_eq!(node.command(Command::Retry(first)), Err(CommandError::UnknownSession(first)));
     node.wait(3 * 60 * 60 * 1000);
-    create(&mut node, &[&alice, &bob], 4).expect("what ended long ago is forgotten");
+    assert_eq!((kept(&node).len(), node.records.len()), (0, 0), "what ended long ago is forgotten");
 }
 
 #[test]
@@ -330,7 +338,7 @@ fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
     };
     announce(&mut node, 1);
     announce(&mut node, 2);
-    node.refuses(Refusal::Full, |node| announce(node, 3));
+    node.refuses(Refusal::Requests, |node| announce(node, 3));
     assert_eq!(node.node.view().sessions().len(), 2);
 }
 

@@ -10,7 +10,7 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Si
 use nelumbo_core::wire::{AbortReason, Content, Definition, PeerId, SessionId, SessionMessage};
 
 #[test]
-fn honest_puppets_and_the_desk_make_a_signature() {
+fn honest_peers_and_the_node_make_a_signature() {
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
     let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });

@@ -37,6 +37,15 @@ impl ScriptedPeer {
         }
     }
 
+    /// One of many, for whom a byte is not enough.
+    pub(crate) fn numbered(number: u16) -> Self {
+        let (mut bytes, entropy) = ([1; 32], Entropy::new([1; 32]).expect("not all zero"));
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let secret = SecretKey::from_bytes(&bytes).expect("below the order");
+        let peer = PeerId::from_bytes(&number.to_be_bytes()).expect("two bytes name a peer");
+        Self { peer, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
+    }
+
     pub(crate) fn key(&self) -> PublicKey {
         Signer::<Secp256k1>::public_key(&self.signer)
     }
@@ -102,14 +111,19 @@ impl TestNode {
     }
 
     pub(crate) fn with(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        let secret = SecretKey::from_bytes(&[NODE; 32]).expect("a small number is a key");
+        Self::of(NODE, config, records, life)
+    }
+
+    /// A node with the key and peer of this number.
+    pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
+        let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
         let boot = Boot {
             signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
-            peer: PeerId::from_bytes(&[NODE]).expect("one byte names a peer"),
+            peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
             records: records.clone(),
         };
         let mut node = Self {
@@ -189,13 +203,13 @@ impl TestNode {
 
     /// The steps that the node has sent to a peer since this was last asked.
     pub(crate) fn steps_to(&mut self, scripted: &ScriptedPeer) -> Vec<SessionMessage> {
-        let (to_puppet, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == scripted.peer);
+        let (to_peer, rest) = std::mem::take(&mut self.sent).into_iter().partition(|(to, _)| *to == scripted.peer);
         self.sent = rest;
         let steps = |(_, message): (PeerId, Message)| match message.unsigned.body {
             Body::Session(step) => Some(step),
             _ => None,
         };
-        Vec::into_iter(to_puppet).filter_map(steps).collect()
+        Vec::into_iter(to_peer).filter_map(steps).collect()
     }
 }
 
@@ -268,7 +282,7 @@ pub(crate) struct Signed {
     pub(crate) hash: [u8; 32],
     pub(crate) of_alice: PartialSignature,
     pub(crate) of_bob: PartialSignature,
-    pub(crate) of_desk: PartialSignature,
+    pub(crate) of_node: PartialSignature,
 }
 
 pub(crate) fn all_signed() -> Signed {
@@ -281,23 +295,23 @@ pub(crate) fn all_signed() -> Signed {
     let bytes = alice.say(definition.id(), 1, announce);
     node.hear(&alice, bytes);
     node.command(Command::Join(definition.id())).unwrap();
-    let desk_nonce = nonce_in(&node.steps_to(&alice));
+    let node_nonce = nonce_in(&node.steps_to(&alice));
     let bob_nonce = bob.nonce(&definition, 1);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
     node.hear(&bob, bytes);
-    let mut nonces = vec![desk_nonce; 3];
+    let mut nonces = vec![node_nonce; 3];
     nonces[definition.index_of(&alice.key()).unwrap()] = alice_nonce;
     nonces[definition.index_of(&bob.key()).unwrap()] = bob_nonce;
-    let (of_desk, hash) = partial_in(&node.steps_to(&alice));
+    let (of_node, hash) = partial_in(&node.steps_to(&alice));
     let of_alice = alice.sign(&definition, 1, &nonces);
     let of_bob = bob.sign(&definition, 1, &nonces);
-    Signed { node, alice, bob, definition, nonces, hash, of_alice, of_bob, of_desk }
+    Signed { node, alice, bob, definition, nonces, hash, of_alice, of_bob, of_node }
 }
 
 impl Signed {
     /// The final signature.
     pub(crate) fn combine(&self) -> Signature {
-        let mut partials = [self.of_desk; 3];
+        let mut partials = [self.of_node; 3];
         partials[self.definition.index_of(&self.alice.key()).unwrap()] = self.of_alice;
         partials[self.definition.index_of(&self.bob.key()).unwrap()] = self.of_bob;
         let keys = keys(&self.definition);

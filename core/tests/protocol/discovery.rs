@@ -1,20 +1,15 @@
-//! Strangers become signers: advertisements, directories, requests, resources.
+//! What a node offers to sign, and what it hears of the offers of others; the messages that tests of discovery need.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use nelumbo_core::Review;
-use nelumbo_core::api::{
-    Command, CommandError, Config, Event, Input, NewSession, OperationId, Output, Phase, Refusal, SignerFilter,
-};
+use nelumbo_core::api::{Command, CommandError, Config, Event, Input, OperationId, Output, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Suite, sha256};
+use nelumbo_core::crypto::{Network, PublicKey, sha256};
 use nelumbo_core::wire::{
-    Advertisement, Body, Content, Data, Definition, DefinitionError, Details, Label, List, Listing, Message, Offer,
-    PeerId, RecordKey, Resource, SHARDS, SpendPath, Spending, Spent, TransactionType,
+    Advertisement, Body, Label, List, Listing, Message, Offer, PeerId, RecordKey, SHARDS, TransactionType,
 };
 
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, phase};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
 
 pub(crate) const DAY: u64 = 24 * HOUR;
 
@@ -60,12 +55,12 @@ pub(crate) fn entries(value: &[u8]) -> Vec<Message> {
     entries.into_iter().map(|entry| Message::decode(entry.into()).expect("a message")).collect()
 }
 
-fn hear_gossip(node: &mut TestNode, from: PeerId, bytes: Bytes) {
+pub(crate) fn hear_gossip(node: &mut TestNode, from: PeerId, bytes: Bytes) {
     node.input(Input::Gossip { from, id: nelumbo_core::api::GossipId(1), bytes });
 }
 
 /// What the node has looked up since this was last asked, by the record's name.
-fn lookups(node: &mut TestNode) -> Vec<(OperationId, String)> {
+pub(crate) fn lookups(node: &mut TestNode) -> Vec<(OperationId, String)> {
     let mut found = Vec::new();
     node.others.retain(|output| match output {
         Output::Lookup { operation, key } => {
@@ -77,7 +72,7 @@ fn lookups(node: &mut TestNode) -> Vec<(OperationId, String)> {
     found
 }
 
-fn stored(node: &mut TestNode) -> Vec<(String, Bytes)> {
+pub(crate) fn stored(node: &mut TestNode) -> Vec<(String, Bytes)> {
     let mut found = Vec::new();
     node.others.retain(|output| match output {
         Output::Store { key, value, .. } => {
@@ -89,18 +84,19 @@ fn stored(node: &mut TestNode) -> Vec<(String, Bytes)> {
     found
 }
 
-fn found(node: &TestNode) -> Vec<PublicKey> {
+pub(crate) fn found(node: &TestNode) -> Vec<PublicKey> {
     let key = |event: &Event| if let Event::SignerFound { key, .. } = event { Some(*key) } else { None };
     node.events.iter().filter_map(key).collect()
 }
 
-fn finished(node: &TestNode) -> Option<usize> {
+pub(crate) fn finished(node: &TestNode) -> Option<usize> {
     node.events.iter().find_map(|event| match event {
         Event::SearchFinished { found, .. } => Some(*found),
         _ => None,
     })
 }
 
+/// D10, D12.
 #[test]
 fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
     let mut node = TestNode::new();
@@ -128,6 +124,7 @@ fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
     }
 }
 
+/// D7, D10, D11, D12.
 #[test]
 fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     let mut node = TestNode::new();
@@ -158,7 +155,7 @@ fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     assert_eq!(said(&mut node), 0, "withdrawn for good");
 }
 
-/// What was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
+/// D8, D13: what was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
 #[test]
 fn offers_and_subscriptions_wait_for_the_network() {
     let mut node = TestNode::new();
@@ -181,7 +178,7 @@ fn offers_and_subscriptions_wait_for_the_network() {
     assert!(!lookups(&mut node).iter().any(|(_, key)| key.contains("swap")));
 }
 
-/// Whoever knows an offer looks at it again only when a directory says that there is something newer.
+/// D11: whoever knows an offer looks at it again only when a directory says that there is something newer.
 #[test]
 fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
     let mut node = TestNode::new();
@@ -213,7 +210,7 @@ fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
     }
 }
 
-/// Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
+/// D17. Failure 3 and invariant I3: ownership is a valid signature with the newest time, whatever peer it names.
 #[test]
 fn the_newest_advertisement_holds_and_a_withdrawal_is_one() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
@@ -283,291 +280,4 @@ fn a_forged_advertisement_is_refused_and_its_victim_is_not_blamed() {
         let bytes = advertisement(&mut mallory, Some(offer(&[TransactionType::Spend])), issued_at);
         node.refuses(Refusal::NotFresh, |node| hear_gossip(node, liar, bytes));
     }
-}
-
-#[test]
-fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
-    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
-    let list = List::Signers(TransactionType::Spend);
-    let filter = SignerFilter { kind: Some(TransactionType::Spend), amount: Some(500), ..SignerFilter::default() };
-    node.command(Command::FindSigners(filter)).unwrap();
-    let asked = lookups(&mut node);
-    assert_eq!(asked.len(), usize::from(SHARDS));
-    let (alices, bobs) = (spender(&mut alice), spender(&mut bob));
-    for (author, bytes, honest) in [(&mut alice, &alices, true), (&mut bob, &bobs, false)] {
-        let shard = RecordKey::of_entry(&list, &author.key()).to_string();
-        let (operation, _) = asked.iter().find(|(_, key)| *key == shard).expect("every shard is asked").clone();
-        // Bob's entry is about another advertisement than the one that will be found.
-        let digest = if honest { sha256(&[bytes]) } else { [0; 32] };
-        let value = log(vec![listing(author, list.clone(), None, digest)]);
-        node.input(Input::Found { operation, bytes: value });
-    }
-    for (operation, _) in asked {
-        node.input(Input::LookupFinished(operation));
-    }
-    assert_eq!(finished(&node), None, "two advertisements are still to be fetched");
-    for (operation, key) in lookups(&mut node) {
-        if key == RecordKey::Advertisement(alice.key()).to_string() {
-            node.refuses(Refusal::Unasked, |node| node.input(Input::Found { operation, bytes: bobs.clone() }));
-            node.input(Input::Found { operation, bytes: alices.clone() });
-        } else {
-            assert_eq!(key, RecordKey::Advertisement(bob.key()).to_string());
-            node.refuses(Refusal::NotAsListed, |node| node.input(Input::Found { operation, bytes: bobs.clone() }));
-        }
-        node.input(Input::LookupFinished(operation));
-    }
-    assert_eq!((found(&node), finished(&node)), (vec![alice.key()], Some(1)));
-    assert_eq!(node.node.view().signers().len(), 1, "where she is, is known too");
-}
-
-#[test]
-fn a_search_finds_what_fits_once_from_any_channel_and_ends_in_time() {
-    let mut node = TestNode::new();
-    let mut peers: Vec<ScriptedPeer> = (1..=4).map(ScriptedPeer::new).collect();
-    let from = PeerId::from_bytes(&[7]).unwrap();
-    let offers = [
-        offer(&[TransactionType::Spend]),
-        offer(&[TransactionType::Swap]),
-        Offer { max_amount: Some(400), ..offer(&[TransactionType::Spend]) },
-        offer(&[TransactionType::Spend, TransactionType::Swap]),
-    ];
-    let bytes: Vec<Bytes> =
-        peers.iter_mut().zip(offers).map(|(scripted, offer)| advertisement(scripted, Some(offer), WALL)).collect();
-    // Three are known, one comes while the search runs.
-    bytes[..3].iter().for_each(|bytes| hear_gossip(&mut node, from, bytes.clone()));
-    let filter = SignerFilter { kind: Some(TransactionType::Spend), amount: Some(500), ..SignerFilter::default() };
-    node.command(Command::FindSigners(filter.clone())).unwrap();
-    hear_gossip(&mut node, from, bytes[3].clone());
-    hear_gossip(&mut node, from, bytes[3].clone());
-    assert_eq!(found(&node), [peers[0].key(), peers[3].key()]);
-    assert_eq!(finished(&node), None);
-    node.wait(5_000);
-    assert_eq!(finished(&node), Some(2));
-    node.events.clear();
-    node.command(Command::FindSigners(SignerFilter { max_results: 1, ..filter })).unwrap();
-    assert_eq!((found(&node).len(), finished(&node)), (1, Some(1)), "as many as wanted, at once");
-    node.events.clear();
-    let picky = SignerFilter { min_reputation: 51, ..SignerFilter::default() };
-    node.command(Command::FindSigners(picky)).unwrap();
-    node.wait(5_000);
-    assert_eq!(finished(&node), Some(0), "nobody has earned anything yet");
-}
-
-#[test]
-fn searches_are_bounded() {
-    let mut node = TestNode::new();
-    for _ in 0..16 {
-        node.command(Command::FindSigners(SignerFilter::default())).unwrap();
-    }
-    assert_eq!(node.command(Command::FindRequests), Err(CommandError::TooManySearches));
-    node.wait(5_000);
-    node.command(Command::FindRequests).unwrap();
-}
-
-fn listed(creator: &ScriptedPeer, keys: Vec<PublicKey>) -> Definition {
-    Definition { is_listed: true, ..definition(creator.key(), keys) }
-}
-
-#[test]
-fn a_listed_request_is_found_by_whoever_was_away() {
-    let (mut node, alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
-    node.input(Input::RoutingTable(3));
-    node.wait(1_000);
-    stored(&mut node);
-    node.others.clear();
-    let keys = vec![node.key, alice.key(), bob.key()];
-    let session = NewSession { is_listed: true, ..NewSession::new(Suite::Lotus, keys, vec![7; 32]) };
-    node.command(Command::Create(Box::new(session))).unwrap();
-    let id = node.node.view().sessions().next().expect("it is there").id;
-    assert!(node.events.contains(&Event::RequestListed { session: id }));
-    let published = node
-        .others
-        .iter()
-        .any(|output| matches!(output, Output::Publish { topic, .. } if topic.as_str() == "musig2:signing-request"));
-    assert!(published);
-    let records = stored(&mut node);
-    let request = records.iter().find(|(key, _)| *key == RecordKey::Request(id).to_string()).expect("stored").1.clone();
-    // Another node, whose key is needed, comes back and looks.
-    for scripted in [&alice, &bob] {
-        let index = RecordKey::of_entry(&List::Requests(scripted.key()), &node.key).to_string();
-        assert!(records.iter().any(|(key, _)| *key == index), "each signer has an index");
-    }
-    let mut record = entries(&records.iter().find(|(key, _)| key.contains("request-index")).unwrap().1);
-    assert_eq!(record.remove(0).unsigned.author, node.key);
-    assert!(Message::decode(request).is_ok());
-    node.command(Command::Abort(id, nelumbo_core::wire::AbortReason::Left)).unwrap();
-    node.wait(2 * HOUR);
-    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
-}
-
-#[test]
-fn a_request_found_in_the_index_becomes_a_session_once() {
-    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
-    let definition = listed(&alice, vec![node.key, alice.key()]);
-    let id = definition.id();
-    let request = alice.say_body(Body::Request(definition.clone().into()));
-    node.command(Command::FindRequests).unwrap();
-    let asked = lookups(&mut node);
-    let [(operation, key)] = &asked[..] else { panic!("one record has all") };
-    assert_eq!(*key, RecordKey::List(List::Requests(node.key), 0).to_string());
-    let entry = listing(&mut alice, List::Requests(node.key), Some(label(&id.to_string())), *id.as_bytes());
-    node.input(Input::Found { operation: *operation, bytes: log(vec![entry]) });
-    node.input(Input::LookupFinished(*operation));
-    let asked = lookups(&mut node);
-    let [(operation, _)] = &asked[..] else { panic!("the request is fetched") };
-    node.input(Input::Found { operation: *operation, bytes: request.clone() });
-    node.refuses(Refusal::Duplicate, |node| node.input(Input::Found { operation: *operation, bytes: request.clone() }));
-    node.input(Input::LookupFinished(*operation));
-    assert_eq!(finished(&node), Some(1));
-    assert_eq!(phase(&node, id), Phase::Announced);
-    assert_eq!(node.events.iter().filter(|event| matches!(event, Event::SessionAnnounced { .. })).count(), 1);
-    // The approval goes to whoever asked, as soon as there is a connection.
-    node.command(Command::Join(id)).unwrap();
-    node.meet(&mut alice);
-    assert!(node.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Join { .. })));
-}
-
-#[test]
-fn a_link_leads_to_its_session() {
-    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
-    let definition = listed(&alice, vec![node.key, alice.key()]);
-    let id = definition.id();
-    node.command(Command::FindSession(id)).unwrap();
-    let asked = lookups(&mut node);
-    let [(operation, key)] = &asked[..] else { panic!("one record") };
-    assert_eq!(*key, RecordKey::Request(id).to_string());
-    let bytes = alice.say_body(Body::Request(definition.into()));
-    node.input(Input::Found { operation: *operation, bytes });
-    node.input(Input::LookupFinished(*operation));
-    assert_eq!((phase(&node, id), finished(&node)), (Phase::Announced, Some(1)));
-    assert_eq!(node.command(Command::FindSession(id)), Err(CommandError::KnownSession(id)));
-}
-
-#[test]
-fn requests_of_others_are_passed_on_and_not_kept() {
-    let (mut node, mut alice, bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
-    let definition = listed(&alice, vec![alice.key(), bob.key()]);
-    let bytes = alice.say_body(Body::Request(definition.clone().into()));
-    node.others.clear();
-    hear_gossip(&mut node, alice.peer, bytes);
-    assert!(matches!(node.others[..], [Output::Verdict { verdict: nelumbo_core::api::Verdict::Accept, .. }]));
-    assert!(node.node.view().sessions().next().is_none());
-    // Somebody else cannot ask in her name.
-    let mut mallory = ScriptedPeer::new(66);
-    let bytes = mallory.say_body(Body::Request(definition.into()));
-    node.refuses(Refusal::NotTheCreator, |node| hear_gossip(node, alice.peer, bytes));
-}
-
-/// A policy that knows the amounts it signs for.
-struct Limited(u64);
-
-impl nelumbo_core::Policy for Limited {
-    fn review(&mut self, definition: &Definition) -> Review {
-        match definition.details.amount() {
-            Some(amount) if amount <= self.0 => Review::Approve,
-            Some(_) => Review::Decline,
-            None => Review::Ask,
-        }
-    }
-}
-
-/// A transaction that spends an output of this value.
-fn spending(value: u64) -> Spending {
-    let mut transaction = 2i32.to_le_bytes().to_vec();
-    transaction.push(1);
-    transaction.extend([0x11; 32]);
-    transaction.extend(0u32.to_le_bytes());
-    transaction.push(0);
-    transaction.extend(u32::MAX.to_le_bytes());
-    transaction.push(1);
-    transaction.extend((value - 1).to_le_bytes());
-    transaction.extend([1, 0x51]);
-    transaction.extend(0u32.to_le_bytes());
-    let spent = vec![Spent { value, script: vec![0x51] }];
-    Spending { transaction, spent, input: 0, sighash_type: 0x61, path: SpendPath::Key }
-}
-
-fn paying(creator: &ScriptedPeer, node: &TestNode, value: u64) -> Definition {
-    let spending = spending(value);
-    let message = spending.digest().expect("a sound transaction").to_vec();
-    let details =
-        Details { kind: Some(TransactionType::Spend), spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, nonce: [value as u8; 32], ..listed(creator, vec![node.key, creator.key()]) }
-}
-
-#[test]
-fn what_is_signed_is_computed_and_a_policy_decides_about_it() {
-    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
-    node.node.set_policy(Box::new(Limited(1_000)));
-    let (small, large) = (paying(&alice, &node, 900), paying(&alice, &node, 1_001));
-    let vague = listed(&alice, vec![node.key, alice.key()]);
-    for definition in [&small, &large, &vague] {
-        let bytes = alice.say_body(Body::Request(definition.clone().into()));
-        hear_gossip(&mut node, alice.peer, bytes);
-    }
-    assert_eq!(phase(&node, small.id()), Phase::NonceExchange);
-    assert_eq!(phase(&node, large.id()), Phase::Aborted);
-    assert_eq!(phase(&node, vague.id()), Phase::Announced);
-    // A request that shows one transaction and has another signed is none.
-    let lie = Definition { message: vec![1; 32], nonce: [9; 32], ..small.clone() };
-    assert_eq!(lie.check(Duration::MAX), Err(DefinitionError::Digest));
-    let bytes = alice.say_body(Body::Request(lie.into()));
-    node.refuses(Refusal::Definition, |node| hear_gossip(node, alice.peer, bytes));
-    let keys = vec![node.key, alice.key()];
-    let session = NewSession { details: small.details, ..NewSession::new(Suite::Lotus, keys, vec![2; 32]) };
-    let refused = node.command(Command::Create(Box::new(session)));
-    assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Digest)));
-}
-
-#[test]
-fn resources_are_announced_found_and_withdrawn() {
-    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
-    let kind = label("barter-goods");
-    let announce = |name: &str, data: Option<&[u8]>, lifetime| Command::AnnounceResource {
-        kind: label("barter-goods"),
-        name: label(name),
-        data: data.and_then(|data| Data::new(data.to_vec())),
-        lifetime,
-    };
-    node.input(Input::RoutingTable(3));
-    node.wait(1_000);
-    stored(&mut node);
-    node.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
-    let records = stored(&mut node);
-    assert_eq!(records.len(), 2, "the resource and its place in the directory");
-    node.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
-    let withdrawn = stored(&mut node);
-    assert!(withdrawn.len() == 2 && withdrawn.iter().all(|record| !records.contains(record)), "and so is its end");
-    node.wait(2 * HOUR);
-    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("barter")), "its time is over");
-    for lifetime in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
-        assert_eq!(node.command(announce("wine", Some(b"red"), lifetime)), Err(CommandError::Lifetime));
-    }
-    for number in 0..20 {
-        node.command(announce(&format!("n{number}"), Some(b"x"), Duration::from_secs(60))).unwrap();
-    }
-    let one_more = announce("n20", Some(b"x"), Duration::from_secs(60));
-    assert_eq!(node.command(one_more), Err(CommandError::TooManyResources));
-    // Others' resources.
-    let now = WALL + node.time / 1_000_000;
-    let mut say = |issued_at, data: Option<&[u8]>| {
-        alice.say_body(Body::Resource(Resource {
-            kind: kind.clone(),
-            name: label("bread"),
-            data: data.and_then(|data| Data::new(data.to_vec())),
-            issued_at: Wall::from_millis(issued_at),
-            expires_at: Wall::from_millis(issued_at + HOUR),
-        }))
-    };
-    let (fresh, gone) = (say(now, Some(b"fresh")), say(now + 1, None));
-    let from = PeerId::from_bytes(&[1]).unwrap();
-    node.command(Command::FindResources(kind.clone())).unwrap();
-    node.input(Input::Received { from, bytes: fresh.clone() });
-    node.refuses(Refusal::Channel, |node| hear_gossip(node, from, fresh.clone()));
-    let id = node.node.view().resources().next().expect("it is known").0.clone();
-    assert_eq!((id.author, id.name.as_str()), (alice.key(), "bread"));
-    assert!(node.events.iter().any(|event| matches!(event, Event::ResourceFound { resource, .. } if *resource == id)));
-    node.input(Input::Received { from, bytes: gone });
-    node.refuses(Refusal::Duplicate, |node| node.input(Input::Received { from, bytes: fresh }));
-    assert!(node.node.view().resource(&id).is_none());
 }

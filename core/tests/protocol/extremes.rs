@@ -266,6 +266,7 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
         TimerReason::Stalled(_) | TimerReason::Retry(_) => config.stall,
         TimerReason::Turn(_) => config.broadcast_timeout,
         TimerReason::PendingMessages => config.limits.early_lifetime,
+        TimerReason::Closed => Duration::from_secs(60),
         TimerReason::Seek => Duration::from_millis(100),
         TimerReason::NextLookup => config.limits.lookup_rate.every,
         TimerReason::Protocol(_) => Duration::from_millis(1),

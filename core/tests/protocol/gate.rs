@@ -202,7 +202,7 @@ fn a_signer_announces_no_more_sessions_than_anyone_needs() {
     node.wait(20_000);
     announce(&mut node, 4);
     node.wait(30_000);
-    node.refuses(Refusal::Full, |node| announce(node, 5));
+    node.refuses(Refusal::Requests, |node| announce(node, 5));
     assert_eq!(node.node.view().sessions().filter(|session| session.phase == Phase::Announced).count(), 3);
 }
 

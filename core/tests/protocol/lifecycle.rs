@@ -259,8 +259,8 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     node.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
-    let of_desk = node.steps_to(&bob).pop().unwrap();
-    assert_eq!(of_desk.attempt, 2);
+    let of_node = node.steps_to(&bob).pop().unwrap();
+    assert_eq!(of_node.attempt, 2);
     node.refuses(Refusal::StaleAttempt, |node| {
         let nonce = bob.nonce(&definition, 1);
         let bytes = bob.say(session, 1, Content::Join { nonce });
@@ -320,6 +320,7 @@ fn the_embedder_may_retry_what_failed_and_nothing_else() {
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
 }
 
+/// D9.
 #[test]
 fn a_node_that_nobody_can_dial_tells_its_peers_which_key_it_holds() {
     let (mut node, alice) = (TestNode::new(), ScriptedPeer::new(1));
@@ -351,14 +352,14 @@ fn a_closed_session_stays_closed_over_a_restart() {
 fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
     let (mut node, _, _, definition) = completed();
     let session = definition.id();
-    let of_desk = |node: &mut TestNode| {
+    let of_node = |node: &mut TestNode| {
         let steps = node.sent.drain(..).filter_map(|(_, message)| match message.unsigned.body {
             Body::Session(step) => Some((step.attempt, step.sequence)),
             _ => None,
         });
         steps.collect::<std::collections::BTreeSet<_>>()
     };
-    let mut said = of_desk(&mut node);
+    let mut said = of_node(&mut node);
     let mut records = node.records;
     for life in 2..5 {
         let mut node = TestNode::with(Config::new(Network::Regtest), records.clone().into_iter().collect(), life);
@@ -368,7 +369,7 @@ fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
             node.command(Command::ConfirmBroadcast(session)).unwrap();
             assert_eq!(node.records.len(), 1);
         }
-        let now = of_desk(&mut node);
+        let now = of_node(&mut node);
         assert!(now.is_disjoint(&said), "{now:?} and {said:?}");
         assert_eq!(now.is_empty(), life > 2);
         said.extend(now);

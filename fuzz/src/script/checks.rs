@@ -34,7 +34,7 @@ impl Checks {
     }
 
     /// What an honest node's owner wanted.
-    pub(super) fn commanded(&mut self, key: PublicKey, command: &Command, is_done: bool) {
+    pub(super) fn on_command(&mut self, key: PublicKey, command: &Command, is_done: bool) {
         match command {
             Command::Abort(session, _) | Command::Close(session) if is_done => {
                 self.aborted.insert((*session, key));

@@ -13,12 +13,12 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, Topic, Verdict},
+    api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence},
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
     host::{Host, drain},
     node::{Boot, Node},
-    wire::{Address, Body, Content, Message, PeerId, SessionId},
+    wire::{Body, Content, Message, PeerId, SessionId},
 };
 use redb::StorageBackend;
 
@@ -141,22 +141,22 @@ struct Machine {
     node: Option<Node<Secp256k1>>,
     journal: Option<Journal>,
     disk: Disk,
-    lives: u8,
+    incarnation: u8,
     /// The operations of each write to the journal in the first life.
     writes: Vec<Range<usize>>,
 }
 
-enum Happening {
+enum ScheduledEvent {
     Arrive { from: usize, to: usize, bytes: Bytes },
     Restart(usize),
     Create,
 }
 
-struct World {
+struct Simulation {
     machines: Vec<Machine>,
     keys: Vec<PublicKey>,
     time: u64,
-    queue: BTreeMap<(u64, u64), Happening>,
+    queue: BTreeMap<(u64, u64), ScheduledEvent>,
     queued: u64,
     crash: Option<Crash>,
     /// Every nonce that was shown, and where; every partial signature.
@@ -166,7 +166,7 @@ struct World {
 
 /// What a node wants done.
 #[derive(Default)]
-struct Wishes {
+struct Outputs {
     changes: Vec<Change>,
     sequence: u64,
     sends: Vec<(usize, Bytes)>,
@@ -174,10 +174,11 @@ struct Wishes {
     announced: Vec<SessionId>,
 }
 
-impl World {
+impl Simulation {
     fn new(crash: Option<Crash>) -> Self {
-        let machine = |_| Machine { node: None, journal: None, disk: Disk::default(), lives: 0, writes: Vec::new() };
-        let mut world = Self {
+        let machine =
+            |_| Machine { node: None, journal: None, disk: Disk::default(), incarnation: 0, writes: Vec::new() };
+        let mut simulation = Self {
             machines: (0..SIGNERS).map(machine).collect(),
             keys: (0..SIGNERS).map(|node| secret(node).public_key()).collect(),
             time: 0,
@@ -187,17 +188,17 @@ impl World {
             nonces: BTreeMap::new(),
             contributions: BTreeMap::new(),
         };
-        (0..SIGNERS).for_each(|node| world.boot(node));
-        world.after(1_000 * MILLISECOND, Happening::Create);
-        world
+        (0..SIGNERS).for_each(|node| simulation.boot(node));
+        simulation.after(1_000 * MILLISECOND, ScheduledEvent::Create);
+        simulation
     }
 
     fn boot(&mut self, index: usize) {
         let machine = &mut self.machines[index];
-        machine.lives += 1;
+        machine.incarnation += 1;
         let (journal, records) =
             Journal::open_on(machine.disk.clone(), &Metrics::new()).expect("a crash damages no journal");
-        let entropy = Entropy::new([16 * (index as u8 + 1) + machine.lives; 32]).expect("not all zero");
+        let entropy = Entropy::new([16 * (index as u8 + 1) + machine.incarnation; 32]).expect("not all zero");
         let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
         let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(index), records };
         let node = Node::new(Config::new(Network::Regtest), boot, now(self.time)).expect("a node reads what it wrote");
@@ -210,9 +211,9 @@ impl World {
         }
     }
 
-    fn after(&mut self, delay: u64, happening: Happening) {
+    fn after(&mut self, delay: u64, event: ScheduledEvent) {
         self.queued += 1;
-        self.queue.insert((self.time + delay, self.queued), happening);
+        self.queue.insert((self.time + delay, self.queued), event);
     }
 
     fn input(&mut self, index: usize, input: Input) {
@@ -233,32 +234,32 @@ impl World {
     fn settle(&mut self, index: usize) {
         loop {
             let Some(node) = &mut self.machines[index].node else { return };
-            let mut wishes = Wishes::default();
-            drain(node, &mut wishes);
-            for (to, bytes) in wishes.sends {
+            let mut outputs = Outputs::default();
+            drain(node, &mut outputs);
+            for (to, bytes) in outputs.sends {
                 self.watch(&bytes);
-                self.after(LATENCY, Happening::Arrive { from: index, to, bytes });
+                self.after(LATENCY, ScheduledEvent::Arrive { from: index, to, bytes });
             }
-            let wrote = !wishes.changes.is_empty();
+            let wrote = !outputs.changes.is_empty();
             if wrote {
-                if !self.write(index, wishes.sequence, wishes.changes) {
+                if !self.write(index, outputs.sequence, outputs.changes) {
                     return;
                 }
-                let durable = Input::Persisted(RecordSequence::from_u64(wishes.sequence));
-                self.machines[index].node.as_mut().expect("it lives").handle(now(self.time), durable);
+                let durable = Input::Persisted(RecordSequence::from_u64(outputs.sequence));
+                self.machines[index].node.as_mut().expect("it runs").handle(now(self.time), durable);
             }
-            if !wrote && wishes.lookups.is_empty() && wishes.announced.is_empty() {
+            if !wrote && outputs.lookups.is_empty() && outputs.announced.is_empty() {
                 return;
             }
-            wishes.lookups.into_iter().for_each(|operation| self.input(index, Input::LookupFinished(operation)));
-            wishes.announced.into_iter().for_each(|session| self.command(index, Command::Join(session)));
+            outputs.lookups.into_iter().for_each(|operation| self.input(index, Input::LookupFinished(operation)));
+            outputs.announced.into_iter().for_each(|session| self.command(index, Command::Join(session)));
         }
     }
 
     /// Writes to the journal. False when the node dies of it.
     fn write(&mut self, index: usize, sequence: u64, changes: Vec<Change>) -> bool {
         let machine = &mut self.machines[index];
-        let journal = machine.journal.as_ref().expect("it lives");
+        let journal = machine.journal.as_ref().expect("it runs");
         let start = machine.disk.look(|platter| platter.done.len());
         journal.append(sequence, changes).expect("there is room");
         let mut durable = journal.durable();
@@ -266,7 +267,7 @@ impl World {
         let failure = futures::executor::block_on(written).expect("the writer runs").failure.clone();
         assert!(failure.is_none(), "{failure:?}");
         let end = machine.disk.look(|platter| platter.done.len());
-        if machine.lives > 1 {
+        if machine.incarnation > 1 {
             return true;
         }
         machine.writes.push(start..end);
@@ -279,7 +280,7 @@ impl World {
             Moment::After => platter.after(end, false),
         });
         (machine.node, machine.journal, machine.disk) = (None, None, Disk::with(image));
-        self.after(DOWN, Happening::Restart(index));
+        self.after(DOWN, ScheduledEvent::Restart(index));
         for other in (0..SIGNERS).filter(|other| *other != index) {
             self.input(other, Input::Disconnected(peer(index)));
         }
@@ -319,29 +320,29 @@ impl World {
                     self.input(index, Input::Tick);
                 }
                 (_, Some(_)) => {
-                    let ((at, _), happening) = self.queue.pop_first().expect("seen above");
+                    let ((at, _), event) = self.queue.pop_first().expect("seen above");
                     self.time = at;
-                    self.happen(happening);
+                    self.occur(event);
                 }
                 (_, None) => panic!("nothing happens any more: {:?}", self.crash),
             }
         }
-        self.judge()
+        self.check()
     }
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Arrive { from, to, bytes } => self.input(to, Input::Received { from: peer(from), bytes }),
-            Happening::Restart(index) => {
+    fn occur(&mut self, event: ScheduledEvent) {
+        match event {
+            ScheduledEvent::Arrive { from, to, bytes } => self.input(to, Input::Received { from: peer(from), bytes }),
+            ScheduledEvent::Restart(index) => {
                 self.boot(index);
                 let is_unborn =
                     |machine: &Machine| machine.node.as_ref().is_none_or(|node| node.view().sessions().len() == 0);
                 // An owner that has not heard that the session exists asks again.
                 if self.machines.iter().all(is_unborn) {
-                    self.after(1_000 * MILLISECOND, Happening::Create);
+                    self.after(1_000 * MILLISECOND, ScheduledEvent::Create);
                 }
             }
-            Happening::Create => {
+            ScheduledEvent::Create => {
                 let session = NewSession::new(Suite::Lotus, self.keys.clone(), MESSAGE.to_vec());
                 self.command(0, Command::Create(Box::new(session)));
             }
@@ -357,7 +358,7 @@ impl World {
         })
     }
 
-    fn judge(&self) -> u32 {
+    fn check(&self) -> u32 {
         let mut keys = self.keys.clone();
         keys.sort_unstable();
         let aggregate = KeyAggContext::new(Suite::Lotus, &keys).expect("the keys are sound").aggregate_key();
@@ -372,7 +373,7 @@ impl World {
     }
 }
 
-impl Host for Wishes {
+impl Host for Outputs {
     fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.sequence = sequence.as_u64();
         self.changes.push((key, value));
@@ -391,14 +392,6 @@ impl Host for Wishes {
             self.announced.push(session);
         }
     }
-
-    fn subscribe(&mut self, _: Topic) {}
-    fn publish(&mut self, _: Topic, _: Bytes) {}
-    fn verdict(&mut self, _: GossipId, _: Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
-    fn unsubscribe(&mut self, _: Topic) {}
 }
 
 fn secret(node: usize) -> SecretKey {
@@ -416,7 +409,7 @@ fn now(time: u64) -> Now {
 #[test]
 #[allow(clippy::print_stdout, reason = "how many points were tried is worth knowing")]
 fn a_crash_at_any_write_to_any_journal_costs_an_attempt_at_most() {
-    let mut undisturbed = World::new(None);
+    let mut undisturbed = Simulation::new(None);
     assert_eq!(undisturbed.run(), 1);
     let (mut points, mut images, mut later) = (0, 0, 0);
     for (node, machine) in undisturbed.machines.iter().enumerate() {
@@ -425,7 +418,7 @@ fn a_crash_at_any_write_to_any_journal_costs_an_attempt_at_most() {
             let during = (0..operations.len()).map(Moment::During);
             for moment in during.chain([Moment::Before, Moment::After]) {
                 images += 1;
-                later += u32::from(World::new(Some(Crash { node, write, moment })).run() > 1);
+                later += u32::from(Simulation::new(Some(Crash { node, write, moment })).run() > 1);
             }
         }
     }

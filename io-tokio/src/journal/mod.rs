@@ -13,6 +13,7 @@
 mod crash_points;
 #[cfg(test)]
 pub(crate) mod full_disk;
+mod place;
 mod writer;
 
 use std::{
@@ -26,6 +27,7 @@ use std::{
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::{mpsc, watch};
 
+use self::place::Place;
 use crate::metrics::Metrics;
 
 /// The journal's file in its folder.
@@ -48,6 +50,7 @@ pub type StoredRecord = (Vec<u8>, Vec<u8>);
 
 /// Why the journal cannot be used any more. Every case is fatal: the node must stop.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// Another process, or another node of this one, uses the folder.
     #[error("the folder {} is in use by another node", .folder.display())]
@@ -62,6 +65,13 @@ pub enum JournalError {
         folder: PathBuf,
         /// What the operating system said.
         error: Arc<io::Error>,
+    },
+    /// The file is no longer where it was opened: it or its folder was deleted, moved or replaced. That is noticed when
+    /// a record is written, and the record does not count as durable.
+    #[error("the journal {} was deleted, moved or replaced, or its folder was, while the node ran", .file.display())]
+    Gone {
+        /// The file.
+        file: PathBuf,
     },
     /// The file was written by a newer version.
     #[error("the journal has format {found}, and this version reads format {FORMAT}")]
@@ -82,6 +92,7 @@ pub enum JournalError {
 
 /// What the disk has so far.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Durable {
     /// Everything up to this sequence number is on the disk.
     pub sequence: u64,
@@ -102,14 +113,16 @@ impl Journal {
     pub fn open(folder: &Path, metrics: &Metrics) -> Result<(Self, Vec<StoredRecord>), JournalError> {
         let failed = |error| JournalError::Open { folder: folder.to_owned(), error: Arc::new(error) };
         create_folder(folder).map_err(failed)?;
-        let file = open_file(&folder.join(JOURNAL_FILE)).map_err(failed)?;
+        let path = folder.join(JOURNAL_FILE);
+        let file = open_file(&path).map_err(failed)?;
+        let place = Place::of(path, &file).map_err(failed)?;
         let database = builder().create_file(file).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse { folder: folder.to_owned() },
             error => storage(error),
         })?;
         // The file's name must be on the disk before the first record is called durable.
         sync_folder(folder).map_err(failed)?;
-        Self::start(database, metrics)
+        Self::start(database, Some(place), metrics)
     }
 
     /// The same on any storage, for tests of what a broken disk does.
@@ -118,10 +131,14 @@ impl Journal {
         disk: impl redb::StorageBackend,
         metrics: &Metrics,
     ) -> Result<(Self, Vec<StoredRecord>), JournalError> {
-        Self::start(builder().create_with_backend(disk).map_err(storage)?, metrics)
+        Self::start(builder().create_with_backend(disk).map_err(storage)?, None, metrics)
     }
 
-    fn start(database: Database, metrics: &Metrics) -> Result<(Self, Vec<StoredRecord>), JournalError> {
+    fn start(
+        database: Database,
+        place: Option<Place>,
+        metrics: &Metrics,
+    ) -> Result<(Self, Vec<StoredRecord>), JournalError> {
         check_format(&database)?;
         let records = read_all(&database)?;
         let (batches, waiting) = mpsc::channel(MAX_WAITING);
@@ -129,7 +146,7 @@ impl Journal {
         let counters = metrics.journal.clone();
         let writer = thread::Builder::new()
             .name("nelumbo-journal".to_owned())
-            .spawn(move || writer::run(&database, waiting, &report, &counters))
+            .spawn(move || writer::run(&database, place.as_ref(), waiting, &report, &counters))
             .map_err(|error| storage(redb::StorageError::Io(error)))?;
         Ok((Self { batches, durable, writer }, records))
     }

@@ -1,15 +1,15 @@
 //! The thread that writes the journal.
 //!
 //! Owns the database while the node runs. Invariant: it reports a sequence number only after the commit that holds it
-//! has returned, and ends at the first error. Driven by the queue of batches; it ends when the queue is closed and
-//! empty.
+//! has returned while the file is in its place, and ends at the first error. Driven by the queue of batches; it ends
+//! when the queue is closed and empty.
 
 use std::time::Instant;
 
 use redb::{Database, Durability};
 use tokio::sync::{mpsc, watch};
 
-use super::{Change, Durable, JournalError, RECORDS, storage};
+use super::{Change, Durable, JournalError, Place, RECORDS, storage};
 use crate::metrics::JournalCounters;
 
 /// At most this many batches in one commit, so that the first of them does not wait forever for the last.
@@ -23,13 +23,16 @@ pub(super) struct Batch {
 
 pub(super) fn run(
     database: &Database,
+    place: Option<&Place>,
     mut waiting: mpsc::Receiver<Batch>,
     report: &watch::Sender<Durable>,
     counters: &JournalCounters,
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let started = Instant::now();
-        match commit(database, first, &mut waiting) {
+        let committed = commit(database, first, &mut waiting);
+        // After the commit: what was written to a file that is gone is not durable.
+        match committed.and_then(|committed| place.map_or(Ok(()), Place::check).map(|()| committed)) {
             Ok((sequence, batches)) => {
                 counters.commits.inc();
                 counters.batches.inc_by(batches);

@@ -35,6 +35,7 @@ pub struct Connections {
 
 /// Why a configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// An environment variable does not hold a whole number.
     #[error("{variable} must be a whole number from {least} to 4294967295, but it is {value:?}")]

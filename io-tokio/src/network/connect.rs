@@ -7,11 +7,12 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::{DialError, dial_opts::DialOpts},
 };
+use nelumbo_core::api::OperationId;
 use tokio::time::Instant;
 
 use super::{
     MAX_ADDRESSES, Network,
-    event::{DirectFailure, NetworkEvent, OperationId},
+    event::{DirectFailure, NetworkEvent},
 };
 
 const MAX_BLOCKED: usize = 16_384;

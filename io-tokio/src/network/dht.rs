@@ -6,12 +6,12 @@
 use std::time::{Duration, Instant};
 
 use libp2p::kad::{self, store::RecordStore};
-use nelumbo_core::api::Refusal;
+use nelumbo_core::api::{OperationId, PutId, Refusal};
 
 use super::{
     MAX_DHT_KEY, Network, Query,
     config::DhtMode,
-    event::{DhtOutcome, DhtState, InboundRecordId, NetworkEvent, OperationId},
+    event::{DhtOutcome, DhtState, NetworkEvent},
 };
 
 const MAX_QUERIES: usize = 256;
@@ -69,7 +69,7 @@ impl Network {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let record = kad.store_mut().get(&key).map(std::borrow::Cow::into_owned);
         let Some(record) = record.filter(|record| !record.is_expired(Instant::now())) else {
-            return self.puts.forget(&key);
+            return self.republish.forget(&key);
         };
         // `All` makes the query talk to every near node; with `One` it would end at the first acknowledgement and
         // leave the others out. How many acknowledged decides about success later.
@@ -86,8 +86,8 @@ impl Network {
 
     pub(super) fn end_put(&mut self, operation: Option<OperationId>, key: kad::RecordKey, outcome: DhtOutcome) {
         match outcome {
-            DhtOutcome::Completed => self.puts.forget(&key),
-            _ => self.puts.on_failed(key, tokio::time::Instant::now()),
+            DhtOutcome::Completed => self.republish.forget(&key),
+            _ => self.republish.on_failed(key, tokio::time::Instant::now()),
         }
         if let Some(operation) = operation {
             self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
@@ -114,7 +114,7 @@ impl Network {
     pub fn dht_remove(&mut self, key: &[u8]) {
         let key = kad::RecordKey::new(&key);
         self.swarm.behaviour_mut().kad.remove_record(&key);
-        self.puts.forget(&key);
+        self.republish.forget(&key);
     }
 
     /// The value that this node's own store has under a key.
@@ -130,8 +130,8 @@ impl Network {
 
     /// Stores a record that another node sent, or what has become of it, for at most `life`. `false` when it was decided
     /// before, or there is no room.
-    pub fn store_inbound(&mut self, id: InboundRecordId, value: Vec<u8>, life: Duration) -> bool {
-        let Some(mut record) = self.inbound.remove(&id.0) else {
+    pub fn store_inbound(&mut self, id: PutId, value: Vec<u8>, life: Duration) -> bool {
+        let Some(mut record) = self.inbound.remove(&id) else {
             return false;
         };
         record.value = value;
@@ -150,8 +150,8 @@ impl Network {
     }
 
     /// Does not store a record that another node sent.
-    pub fn refuse_inbound(&mut self, id: InboundRecordId, refusal: Refusal) {
-        if self.inbound.remove(&id.0).is_some() {
+    pub fn refuse_inbound(&mut self, id: PutId, refusal: Refusal) {
+        if self.inbound.remove(&id).is_some() {
             self.metrics.network.count_refused(refusal);
         }
     }

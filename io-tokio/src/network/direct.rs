@@ -7,11 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use libp2p::{PeerId, request_response::OutboundRequestId};
+use nelumbo_core::api::OperationId;
 
-use super::{
-    codec::MAX_DIRECT_MESSAGE,
-    event::{DirectFailure, OperationId},
-};
+use super::{codec::MAX_DIRECT_MESSAGE, event::DirectFailure};
 
 /// JavaScript accepts 32 streams per protocol and connection, some of which it closes late.
 pub(crate) const MAX_IN_FLIGHT: usize = 28;

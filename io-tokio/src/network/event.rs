@@ -1,39 +1,15 @@
-//! The facts a network reports, and the names it gives to what it is doing.
+//! The facts a network reports.
 //!
 //! Owns [`NetworkEvent`] and its parts. Invariant: nothing of libp2p's own events shows through, and "sent", "stored"
 //! and "published" are hints about this node's neighbours, never proof that a message arrived where it matters. Driven
 //! by [`super::Network::next`].
 
-use libp2p::{Multiaddr, PeerId, gossipsub};
-
-/// The caller's name for something it asked for; it comes back with the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationId(pub u64);
-
-/// A record that another node asks us to store, until it is stored or refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InboundRecordId(pub(crate) u64);
-
-/// A gossip message that waits for its verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct GossipId {
-    pub(crate) message: gossipsub::MessageId,
-    pub(crate) propagation_source: PeerId,
-}
-
-/// What the node thinks of a gossip message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Valid: forward it.
-    Accept,
-    /// Not for us to judge, or seen already: do not forward it, blame nobody.
-    Ignore,
-    /// Invalid whoever looks at it: do not forward it, and lower the score of whoever passed it on.
-    Reject,
-}
+use libp2p::{Multiaddr, PeerId};
+use nelumbo_core::api::{GossipId, OperationId, PutId};
 
 /// Why a direct message was not delivered, as far as this node can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DirectFailure {
     /// There is no connection, and none could be made.
     #[error("the peer cannot be reached")]
@@ -60,6 +36,7 @@ pub enum DirectFailure {
 
 /// How a DHT operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DhtOutcome {
     /// A get: every reachable node near the key was asked. A put: at least one node acknowledged.
     Completed,
@@ -75,6 +52,7 @@ pub enum DhtOutcome {
 
 /// How far a node is on its way into the DHT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum DhtState {
     /// Nobody is known who could let the node in.
     Initialised,
@@ -100,6 +78,7 @@ impl DhtState {
 
 /// Something that happened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum NetworkEvent {
     /// The node listens on this address.
     Listening {
@@ -225,7 +204,7 @@ pub enum NetworkEvent {
     /// [`store_inbound`](super::Network::store_inbound) or [`refuse_inbound`](super::Network::refuse_inbound).
     InboundRecord {
         /// Its name for the decision.
-        id: InboundRecordId,
+        id: PutId,
         /// The node that sent it, which is often not its author.
         source: PeerId,
         /// Its key.

@@ -3,18 +3,45 @@
 //! Owns the requests about gossip. Invariant: no message from elsewhere is forwarded before its verdict, and every topic
 //! has scores under which invalid messages cost. Driven by the owner of the [`Network`].
 
+use std::collections::BTreeMap;
+
 use libp2p::{
     PeerId,
-    gossipsub::{self, IdentTopic, MessageAcceptance},
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId},
 };
+use nelumbo_core::api::{GossipId, Verdict};
 
-use super::{
-    MAX_GOSSIP_MESSAGE, Network,
-    event::{GossipId, Verdict},
-    scores,
-};
+use super::{MAX_GOSSIP_MESSAGE, Network, scores};
 
 const MAX_TOPICS: usize = 256;
+/// At most this many messages wait for a verdict; the core gives it at once, so that a few are normal.
+const MAX_UNVALIDATED: usize = 1024;
+
+/// A message as gossipsub names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) message: MessageId,
+    pub(super) propagation_source: PeerId,
+}
+
+/// The messages that wait for a verdict. At the limit the oldest makes room: gossipsub keeps a message for seconds
+/// only, and a verdict about an older one changes nothing.
+#[derive(Debug, Default)]
+pub(super) struct Unvalidated {
+    waiting: BTreeMap<GossipId, Received>,
+    last: u64,
+}
+
+impl Unvalidated {
+    /// Names a message, and returns the one that had to make room.
+    pub(super) fn insert(&mut self, received: Received) -> (GossipId, Option<Received>) {
+        let oldest = if self.waiting.len() < MAX_UNVALIDATED { None } else { self.waiting.pop_first() };
+        self.last += 1;
+        let id = GossipId(self.last);
+        self.waiting.insert(id, received);
+        (id, oldest.map(|(_, received)| received))
+    }
+}
 
 /// What became of a gossip message that was to be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +54,7 @@ pub enum Published {
 
 /// Why a gossip message was not published, or a topic not subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GossipError {
     /// The message is over the limit.
     #[error("the message has {0} bytes, over the limit of gossip")]
@@ -83,8 +111,13 @@ impl Network {
         }
     }
 
-    /// Says what the node thinks of a gossip message. `false` when the verdict came too late to matter.
-    pub fn report_gossip(&mut self, id: &GossipId, verdict: Verdict) -> bool {
+    /// Says what becomes of a gossip message. `false` when the verdict came too late to matter.
+    pub fn report_gossip(&mut self, id: GossipId, verdict: Verdict) -> bool {
+        let received = self.unvalidated.waiting.remove(&id);
+        received.is_some_and(|received| self.validated(&received, verdict))
+    }
+
+    pub(super) fn validated(&mut self, received: &Received, verdict: Verdict) -> bool {
         let acceptance = match verdict {
             Verdict::Accept => MessageAcceptance::Accept,
             Verdict::Ignore => MessageAcceptance::Ignore,
@@ -94,11 +127,31 @@ impl Network {
             }
         };
         let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        gossipsub.report_message_validation_result(&id.message, &id.propagation_source, acceptance)
+        gossipsub.report_message_validation_result(&received.message, &received.propagation_source, acceptance)
     }
 
     /// The score of a gossip neighbour: negative for one that passes on what is rejected.
     pub fn gossip_score(&self, peer: &PeerId) -> Option<f64> {
         self.swarm.behaviour().gossipsub.peer_score(peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_without_a_verdict_are_bounded_and_the_oldest_makes_room() {
+        let mut unvalidated = Unvalidated::default();
+        let received = |number: usize| Received {
+            message: MessageId::new(&number.to_be_bytes()),
+            propagation_source: PeerId::from_bytes(&[0, 1, 7]).expect("a peer id"),
+        };
+        for number in 0..MAX_UNVALIDATED {
+            assert_eq!(unvalidated.insert(received(number)).1, None);
+        }
+        let (id, oldest) = unvalidated.insert(received(MAX_UNVALIDATED));
+        assert_eq!((oldest, unvalidated.waiting.len()), (Some(received(0)), MAX_UNVALIDATED));
+        assert_eq!(unvalidated.waiting.remove(&id), Some(received(MAX_UNVALIDATED)));
     }
 }

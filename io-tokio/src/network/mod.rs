@@ -18,9 +18,9 @@ mod event;
 mod gossip;
 mod kept;
 mod peers;
-mod puts;
 mod reachability;
 mod records;
+mod republish;
 mod scores;
 mod translate;
 mod transport;
@@ -36,6 +36,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
     kad, multiaddr::Protocol,
 };
+pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
 
 pub use self::{
@@ -43,7 +44,7 @@ pub use self::{
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
-    event::{DhtOutcome, DhtState, DirectFailure, GossipId, InboundRecordId, NetworkEvent, OperationId, Verdict},
+    event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
     gossip::{GossipError, Published},
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
@@ -53,9 +54,10 @@ use self::{
     behaviour::Behaviour,
     direct::DirectQueue,
     discovery::{Discovery, Due},
+    gossip::Unvalidated,
     kept::KeptPeers,
     peers::ConnectedPeers,
-    puts::Puts,
+    republish::RepublishQueue,
 };
 use crate::metrics::Metrics;
 
@@ -67,7 +69,11 @@ const MAX_FILL: usize = 4;
 
 /// Why a network did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
+    /// There is no tokio runtime here.
+    #[error("there is no tokio runtime here: start it in an async function of one, or after `Runtime::enter`")]
+    NoRuntime,
     /// The operating system gave no randomness for a fresh identity.
     #[error("no randomness from the operating system: {0}")]
     Entropy(getrandom::Error),
@@ -111,18 +117,20 @@ pub struct Network {
     refreshed: bool,
     direct: DirectQueue,
     queries: HashMap<kad::QueryId, Query>,
-    puts: Puts,
-    inbound: BTreeMap<u64, kad::Record>,
+    republish: RepublishQueue,
+    inbound: BTreeMap<PutId, kad::Record>,
     next_inbound: u64,
     topics: HashSet<TopicHash>,
+    unvalidated: Unvalidated,
     routing_peers: usize,
     events: VecDeque<NetworkEvent>,
     metrics: Metrics,
 }
 
 impl Network {
-    /// Starts to listen, and to connect to the bootstrap peers. Must be called inside a tokio runtime.
+    /// Starts to listen, and to connect to the bootstrap peers, on the current tokio runtime.
     pub fn new(config: NetworkConfig, metrics: Metrics) -> Result<Self, NetworkError> {
+        require_runtime()?;
         let keypair = match &config.identity {
             Some(keypair) => keypair.clone(),
             None => fresh_identity()?,
@@ -156,10 +164,11 @@ impl Network {
             refreshed: false,
             direct: DirectQueue::default(),
             queries: HashMap::new(),
-            puts: Puts::new(Backoff::new(!seed)),
+            republish: RepublishQueue::new(Backoff::new(!seed)),
             inbound: BTreeMap::new(),
             next_inbound: 0,
             topics: HashSet::new(),
+            unvalidated: Unvalidated::default(),
             routing_peers: 0,
             events: VecDeque::new(),
             metrics,
@@ -209,7 +218,7 @@ impl Network {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let deadlines = [self.kept.deadline(), self.puts.deadline(), self.queries_deadline()];
+            let deadlines = [self.kept.deadline(), self.republish.deadline(), self.queries_deadline()];
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -275,7 +284,7 @@ impl Network {
         for (peer, addresses) in self.kept.due(now) {
             self.dial(peer, addresses);
         }
-        while let Some(key) = self.puts.due(now) {
+        while let Some(key) = self.republish.due(now) {
             self.put(None, key);
         }
         self.end_late_queries();
@@ -324,6 +333,11 @@ impl Drop for Network {
             self.swarm.remove_listener(listener);
         }
     }
+}
+
+/// Without this, what needs a runtime would panic.
+pub(crate) fn require_runtime() -> Result<(), NetworkError> {
+    tokio::runtime::Handle::try_current().map(drop).map_err(|_| NetworkError::NoRuntime)
 }
 
 fn fresh_identity() -> Result<Keypair, NetworkError> {

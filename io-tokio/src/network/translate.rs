@@ -9,13 +9,14 @@ use libp2p::{
     request_response::{self, OutboundFailure},
     swarm::{DialError, SwarmEvent},
 };
-use nelumbo_core::api::Refusal;
+use nelumbo_core::api::{PutId, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::{
-    DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query, Verdict,
+    DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query,
     behaviour::BehaviourEvent,
-    event::{DhtOutcome, DirectFailure, GossipId, InboundRecordId, NetworkEvent},
+    event::{DhtOutcome, DirectFailure, NetworkEvent},
+    gossip::Received,
 };
 
 /// A peer that says more protocols than this of itself is not believed the rest.
@@ -187,12 +188,16 @@ impl Network {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 self.metrics.network.gossip_received.inc();
-                let id = GossipId { message: message_id, propagation_source };
+                let received = Received { message: message_id, propagation_source };
                 let Some(author) = message.source else {
                     // Strict validation lets nothing unsigned through.
-                    self.report_gossip(&id, Verdict::Reject);
+                    self.validated(&received, Verdict::Reject);
                     return;
                 };
+                let (id, forgotten) = self.unvalidated.insert(received);
+                if let Some(forgotten) = forgotten {
+                    self.validated(&forgotten, Verdict::Ignore);
+                }
                 self.events.push_back(NetworkEvent::Gossip {
                     topic: message.topic.into_string(),
                     author,
@@ -281,11 +286,11 @@ impl Network {
             self.metrics.network.count_refused(Refusal::Full);
             return;
         }
-        let id = self.next_inbound;
+        let id = PutId(self.next_inbound);
         self.next_inbound += 1;
         let (key, value) = (record.key.to_vec(), record.value.clone());
         self.inbound.insert(id, record);
-        self.events.push_back(NetworkEvent::InboundRecord { id: InboundRecordId(id), source, key, value });
+        self.events.push_back(NetworkEvent::InboundRecord { id, source, key, value });
     }
 
     pub(super) fn update_routing_peers(&mut self) {

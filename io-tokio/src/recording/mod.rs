@@ -1,10 +1,10 @@
-//! Recordings: everything that enters a node, so that it can be lived through again.
+//! Recordings: everything that enters a node, so that its run can be replayed.
 //!
-//! Owns the format. A recording is [`MAGIC`], then frames: a length (four bytes, little-endian), sixteen bytes of a hash over
-//! everything before and the body, and the body, in postcard. It begins with what the node was started with; then comes each
-//! step, as what was given to the node, what its signer said to it meanwhile, and the names and hashes of what the node
-//! wanted. Invariants: what was altered is noticed at its step; a cut end is an end; neither the secret key,
-//! nor a secret nonce, nor what they are drawn from is ever in it, because the signer's answers are recorded in its place.
+//! Owns the format. A recording is [`MAGIC`], then frames: a length (four bytes, little-endian), sixteen bytes of a
+//! hash over everything before and the body, and the body, in postcard. It begins with what the node was started with;
+//! then comes each step: the node's input, the answers of its signer meanwhile, and a digest of each output.
+//! Invariants: what was altered is noticed at its step; a cut end is an end; neither the secret key, nor a secret
+//! nonce, nor what they are drawn from is ever in it, because the signer's answers are recorded in its place.
 //!
 //! `recorder` writes, `signer` stands between the node and its signer, `replay` reads.
 
@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::replay::{Difference, Replay, ReplayError, Step};
 pub(crate) use self::{
-    recorder::{Recorder, Tape},
-    signer::Recorded,
+    recorder::{FrameSender, Recorder},
+    signer::RecordingSigner,
 };
 
 /// How a recording begins; the number is the format's version.
@@ -41,12 +41,12 @@ type Chain = [u8; CHAIN];
 enum Frame<'a> {
     /// What the node was started with. The first entry, and only that.
     Start(Box<Start<'a>>),
-    /// The node is about to be given something.
-    Step { now: Now, given: Given<'a> },
+    /// The node is about to be given an input.
+    Step { now: Now, input: StepInput<'a> },
     /// The signer was asked for something, and answered.
     Answer(Answer),
-    /// The node has taken the step, and this is what it wanted then.
-    Done(Vec<Said>),
+    /// The node has taken the step, with these outputs.
+    Done(Vec<OutputDigest>),
     /// Nothing follows.
     End(End),
 }
@@ -63,16 +63,16 @@ pub(crate) struct Start<'a> {
     /// What the node's own streams follow from. No signer's stream does.
     pub(crate) seed: [u8; 32],
     pub(crate) records: Cow<'a, [(Vec<u8>, Vec<u8>)]>,
-    /// Whether rules or protocols of the embedder's own took part, which nobody but the embedder has.
-    pub(crate) has_company: bool,
+    /// Whether a policy or a protocol of the embedder took part, which no recording holds.
+    pub(crate) has_custom_code: bool,
 }
 
-/// What a node is given in one step.
+/// The input of one step of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Given<'a> {
-    /// Facts about the world, taken together.
+pub enum StepInput<'a> {
+    /// Facts about the world, handled together.
     Inputs(Cow<'a, [Input]>),
-    /// A wish of the embedder's.
+    /// A command of the embedder.
     Command(Cow<'a, Command>),
 }
 
@@ -85,9 +85,9 @@ enum Answer {
     Forgotten { slot: NonceSlot },
 }
 
-/// Something that a node has said: what it is called, and a hash of the rest.
+/// An output, or the answer to a command: the variant's name, and a hash of the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Said {
+struct OutputDigest {
     name: String,
     hash: u64,
 }
@@ -103,7 +103,7 @@ pub enum End {
     Overrun,
 }
 
-impl Said {
+impl OutputDigest {
     fn output(output: &Output) -> Self {
         Self::new(output, &encode(output))
     }
@@ -143,7 +143,7 @@ fn link(chain: &Chain, body: &[u8]) -> Chain {
 }
 
 /// A frame as it stands in the file, which moves the chain on.
-fn framed(chain: &mut Chain, body: &[u8]) -> Vec<u8> {
+fn encode_frame(chain: &mut Chain, body: &[u8]) -> Vec<u8> {
     *chain = link(chain, body);
     let length = u32::try_from(body.len()).expect("what a node is given at once is below 4 GiB");
     [&length.to_le_bytes()[..], &chain[..], body].concat()
@@ -176,12 +176,12 @@ impl<R: Read> Frames<R> {
     fn next(&mut self) -> std::io::Result<Next> {
         let head = read(&mut self.input, 4 + CHAIN)?;
         let Some((length, chain)) = head.split_first_chunk().filter(|(_, chain)| chain.len() == CHAIN) else {
-            return Ok(Next::Over);
+            return Ok(Next::EndOfFile);
         };
         let length = u32::from_le_bytes(*length) as usize;
         let body = read(&mut self.input, length)?;
         if body.len() < length {
-            return Ok(Next::Over);
+            return Ok(Next::EndOfFile);
         }
         self.chain = link(&self.chain, &body);
         if self.chain != chain {

@@ -1,8 +1,8 @@
 //! Writes a recording while the node lives.
 //!
 //! Owns the file and the thread that writes it. Invariants: the node never waits for the file, and goes on whatever becomes
-//! of it; the file is the owner's alone and never larger than its limit; whatever the node was given has left the process
-//! as soon as the thread has caught up, so that a crash takes little along. Driven by the runtime.
+//! of it; the file is the owner's alone and never larger than its limit; what the node was given has left the process
+//! as soon as the thread has caught up, so that a crash loses little. Driven by the runtime.
 
 use std::{
     ffi::OsString,
@@ -23,16 +23,16 @@ use nelumbo_core::{
 };
 use tokio::sync::oneshot;
 
-use super::{Answer, CHAIN, Chain, End, Frame, Given, MAGIC, Said, Start, encode, framed};
+use super::{Answer, CHAIN, Chain, End, Frame, MAGIC, OutputDigest, Start, StepInput, encode, encode_frame};
 
 /// So many bytes may wait for the disk.
 const MAX_WAITING: usize = 16 << 20;
 /// So many are written at once.
 const BLOCK: usize = 64 << 10;
 
-/// Where frames go. Cheap to clone.
+/// Sends frames to the thread that writes them. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Tape {
+pub(crate) struct FrameSender {
     frames: mpsc::Sender<Vec<u8>>,
     shared: Arc<Shared>,
 }
@@ -40,28 +40,28 @@ pub(crate) struct Tape {
 #[derive(Debug, Default)]
 struct Shared {
     waiting: AtomicUsize,
-    is_over: AtomicBool,
+    has_ended: AtomicBool,
 }
 
 /// Records one node.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    tape: Tape,
-    /// What the node has said since the step began, if one has.
-    said: Option<Vec<Said>>,
+    sender: FrameSender,
+    /// The outputs since the step began, if one has.
+    outputs: Option<Vec<OutputDigest>>,
     written: oneshot::Receiver<()>,
 }
 
-impl Tape {
+impl FrameSender {
     pub(super) fn write(&self, frame: &Frame<'_>) {
-        if self.shared.is_over.load(Ordering::Relaxed) {
+        if self.shared.has_ended.load(Ordering::Relaxed) {
             return;
         }
         let body = encode(frame);
         let waiting = self.shared.waiting.fetch_add(body.len(), Ordering::Relaxed);
         let is_behind = waiting > MAX_WAITING;
         if is_behind {
-            self.shared.is_over.store(true, Ordering::Relaxed);
+            self.shared.has_ended.store(true, Ordering::Relaxed);
         }
         // Nobody takes it once the thread has ended, which it has told.
         let _ended = self.frames.send(if is_behind { encode(&Frame::End(End::Overrun)) } else { body });
@@ -71,9 +71,9 @@ impl Tape {
         self.write(&Frame::Answer(answer));
     }
 
-    /// A tape that nobody writes down.
+    /// Without a thread: the frames are the caller's.
     #[cfg(test)]
-    pub(super) fn unattended() -> (Self, mpsc::Receiver<Vec<u8>>) {
+    pub(super) fn without_writer() -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (frames, waiting) = mpsc::channel();
         (Self { frames, shared: Arc::default() }, waiting)
     }
@@ -81,81 +81,81 @@ impl Tape {
 
 impl Recorder {
     /// Begins a recording. One that is there already is kept, with `.1` behind its name, in the place of an older one.
-    /// When it ends before the node, `tell` is told why.
+    /// When it ends before the node, `on_early_end` is told why.
     pub(crate) fn begin(
         path: &Path,
         limit: u64,
         start: Start<'_>,
-        tell: impl FnOnce(String) + Send + 'static,
+        on_early_end: impl FnOnce(String) + Send + 'static,
     ) -> io::Result<Self> {
         let file = create(path)?;
         let (frames, waiting) = mpsc::channel();
         let (done, written) = oneshot::channel();
         let shared = Arc::<Shared>::default();
-        let tape = Tape { frames, shared: shared.clone() };
+        let sender = FrameSender { frames, shared: shared.clone() };
         let mut writer = Writer { file, path: path.to_owned(), limit, written: 0, chain: [0; CHAIN], shared };
         writer.put(MAGIC)?;
         thread::Builder::new().name("recorder".into()).spawn(move || {
             if let Some(reason) = writer.run(&waiting) {
                 tracing::warn!(file = %writer.path.display(), reason, "the recording has ended; the node goes on");
-                tell(reason);
+                on_early_end(reason);
             }
             // Nobody may wait for it.
             let _ = done.send(());
         })?;
-        tape.write(&Frame::Start(Box::new(start)));
-        // The node's first words belong to no input.
-        Ok(Self { tape, said: Some(Vec::new()), written })
+        sender.write(&Frame::Start(Box::new(start)));
+        // The node's first outputs belong to no input.
+        Ok(Self { sender, outputs: Some(Vec::new()), written })
     }
 
-    pub(crate) fn tape(&self) -> Tape {
-        self.tape.clone()
+    pub(crate) fn sender(&self) -> FrameSender {
+        self.sender.clone()
     }
 
     /// The node is about to be given these.
     pub(crate) fn inputs(&mut self, now: Now, inputs: &[Input]) {
-        self.step(now, Given::Inputs(inputs.into()));
+        self.step(now, StepInput::Inputs(inputs.into()));
     }
 
-    /// The embedder wants something of the node.
+    /// The node is about to be given this.
     pub(crate) fn command(&mut self, now: Now, command: &Command) {
-        self.step(now, Given::Command(std::borrow::Cow::Borrowed(command)));
+        self.step(now, StepInput::Command(std::borrow::Cow::Borrowed(command)));
     }
 
     /// What the node has answered.
-    pub(crate) fn answered(&mut self, answer: &Result<CommandId, CommandError>) {
-        self.said.get_or_insert_default().push(Said::answer(answer));
+    pub(crate) fn command_answer(&mut self, answer: &Result<CommandId, CommandError>) {
+        self.outputs.get_or_insert_default().push(OutputDigest::answer(answer));
     }
 
-    /// What the node wants.
-    pub(crate) fn said(&mut self, output: &Output) {
-        self.said.get_or_insert_default().push(Said::output(output));
+    /// The node has this output.
+    pub(crate) fn output(&mut self, output: &Output) {
+        self.outputs.get_or_insert_default().push(OutputDigest::output(output));
     }
 
-    /// The node has nothing more to say about the step, if one was taken.
-    pub(crate) fn done(&mut self) {
-        if let Some(said) = self.said.take() {
-            self.tape.write(&Frame::Done(said));
+    /// The step, if one was taken, has no more outputs.
+    pub(crate) fn end_step(&mut self) {
+        if let Some(outputs) = self.outputs.take() {
+            self.sender.write(&Frame::Done(outputs));
         }
     }
 
     /// Ends the recording, and returns when it is on the disk.
     pub(crate) async fn end(self) {
-        self.tape.write(&Frame::End(End::Stopped));
+        self.sender.write(&Frame::End(End::Stopped));
         // The thread that is gone has written what it could.
         let _ = self.written.await;
     }
 
-    /// Lets go of the tape without a word, and waits until everything is on the disk.
+    /// Goes without an end, as in a crash, and waits until everything is on the disk.
     #[cfg(test)]
     pub(super) async fn abandoned(self) {
-        drop(self.tape);
+        drop(self.sender);
         let _ = self.written.await;
     }
 
-    fn step(&mut self, now: Now, given: Given<'_>) {
-        self.said = Some(Vec::new());
-        self.tape.write(&Frame::Step { now, given });
+    fn step(&mut self, now: Now, input: StepInput<'_>) {
+        self.outputs = Some(Vec::new());
+        self.sender.write(&Frame::Step { now, input });
     }
 }
 
@@ -169,10 +169,10 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes to the end, and returns why that came before the node's own, if it did.
+    /// Writes until the recording ends, and returns why it ended before the node, if it did.
     fn run(&mut self, waiting: &mpsc::Receiver<Vec<u8>>) -> Option<String> {
         let ended = self.write_all(waiting);
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.has_ended.store(true, Ordering::Relaxed);
         match ended {
             Ok(Some(End::Stopped)) => None,
             Ok(Some(End::Full)) => Some(format!("it has reached its limit of {} bytes", self.limit)),
@@ -184,17 +184,17 @@ impl Writer {
 
     /// Writes what waits, as much as there is at once, until somebody has ended it or nobody is left who could.
     fn write_all(&mut self, waiting: &mpsc::Receiver<Vec<u8>>) -> io::Result<Option<End>> {
-        let last_word = encode(&Frame::End(End::Full)).len() + 4 + CHAIN;
+        let end_size = encode(&Frame::End(End::Full)).len() + 4 + CHAIN;
         let mut block = Vec::new();
         while let Ok(first) = waiting.recv() {
             for body in std::iter::once(first).chain(waiting.try_iter()) {
                 self.shared
                     .waiting
                     .fetch_sub(body.len().min(self.shared.waiting.load(Ordering::Relaxed)), Ordering::Relaxed);
-                let size = (block.len() + 4 + CHAIN + body.len() + last_word) as u64;
+                let size = (block.len() + 4 + CHAIN + body.len() + end_size) as u64;
                 let is_full = self.written + size > self.limit;
                 let body = if is_full { encode(&Frame::End(End::Full)) } else { body };
-                block.extend(framed(&mut self.chain, &body));
+                block.extend(encode_frame(&mut self.chain, &body));
                 if let Ok(Frame::End(end)) = postcard::from_bytes(&body) {
                     self.put(&block)?;
                     self.file.sync_all()?;

@@ -1,12 +1,10 @@
-//! Lives through a recording again.
+//! Replays a recording.
 //!
-//! Owns the node that is given what another was given. Invariant: a step that comes out otherwise than it was recorded is
-//! told at once; whatever is in the file, there is an answer and no panic. Driven by whoever looks into what happened.
+//! Owns a node that is given the recorded inputs. Invariant: a step whose outputs differ from the recorded ones is
+//! reported at once; whatever is in the file, there is an answer and no panic. Driven by whoever looks into what
+//! happened.
 
-use std::{
-    io::Read,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::Read;
 
 use nelumbo_core::{
     api::Config,
@@ -18,45 +16,48 @@ use nelumbo_core::{
 };
 
 use super::{
-    End, Frame, Frames, Given, Next, Said, Start,
-    signer::{Repeated, Script},
+    End, Frame, Frames, Next, OutputDigest, Start, StepInput,
+    signer::{RecordedAnswers, ReplaySigner},
 };
+use crate::panics::catch_panic;
 
-/// A recording that is lived through, step by step.
+/// A recording that is replayed, step by step.
 pub struct Replay<R> {
     frames: Frames<R>,
     node: Node<Secp256k1>,
-    script: Script,
+    answers: RecordedAnswers,
     start: Start<'static>,
     number: u64,
-    /// What is expected of the node's beginning, until that is lived through.
-    beginning: Option<Option<Vec<Said>>>,
+    /// The recorded outputs of the node's beginning, until that is replayed.
+    beginning: Option<Option<Vec<OutputDigest>>>,
     /// Whether nothing follows, and why.
-    is_over: bool,
+    has_ended: bool,
     end: Option<End>,
 }
 
-/// One step, lived through again.
+/// One step, replayed.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// Which one it is. Step 0 is the node's beginning.
     pub number: u64,
     /// The node's clocks.
     pub now: Now,
     /// What the node was given; nothing at its beginning.
-    pub given: Option<Given<'static>>,
-    /// How many outputs and answers were compared.
+    pub input: Option<StepInput<'static>>,
+    /// How many outputs and answers to commands were compared.
     pub compared: usize,
-    /// Whether the recording has what came of it: the node may have crashed in this step.
-    pub is_whole: bool,
-    /// What came out otherwise.
+    /// Whether the recording has the step's outputs: the node may have crashed in it.
+    pub is_complete: bool,
+    /// How the replay differs from the recording, if it does.
     pub difference: Option<Difference>,
 }
 
-/// How a step came out otherwise than it was recorded.
+/// How a replayed step differs from the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Difference {
-    /// The node wants something else.
+    /// The node has another output.
     #[error("output {place}: expected {expected}, got {got}")]
     Output {
         /// Which of the step's outputs, from 1.
@@ -74,8 +75,9 @@ pub enum Difference {
     Panic(String),
 }
 
-/// Why a recording cannot be lived through, or no further.
+/// Why a recording cannot be replayed, or no further.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// The file.
     #[error("the file cannot be read: {0}")]
@@ -98,26 +100,26 @@ pub enum ReplayError {
 }
 
 impl<R: Read> Replay<R> {
-    /// A node that begins as the one in the recording did. Rules and protocols of the embedder's own, if there were any,
-    /// are to be set and registered with [`node`](Self::node) before the first step.
+    /// A node that begins as the recorded one did. A policy and protocols of the embedder, if there were any, are to be
+    /// set and registered with [`node`](Self::node) before the first step.
     pub fn open(input: R) -> Result<Self, ReplayError> {
         let mut frames = Frames::open(input)?.ok_or(ReplayError::NoRecording)?;
         let start = match frames.next()? {
             Next::Frame(Frame::Start(start)) => *start,
-            Next::Over | Next::Frame(Frame::End(_)) => return Err(ReplayError::Empty),
+            Next::EndOfFile | Next::Frame(Frame::End(_)) => return Err(ReplayError::Empty),
             _ => return Err(ReplayError::Altered { step: 0 }),
         };
-        let script = Script::default();
-        let (expected, end) = rest(&mut frames, &script, 0)?;
+        let answers = RecordedAnswers::default();
+        let (expected, end) = read_outcome(&mut frames, &answers, 0)?;
         let entropy = Entropy::new(start.seed).map_err(|error| ReplayError::Boot(error.to_string()))?;
-        let signer = Box::new(Repeated { key: start.key, script: script.clone() });
+        let signer = Box::new(ReplaySigner { key: start.key, answers: answers.clone() });
         let records = start.records.to_vec();
         let boot = Boot { signer, verifier: Secp256k1, entropy, peer: start.peer, records };
         let config = start.config.clone().into_owned();
-        let node = caught(|| Node::new(config, boot, start.now)).map_err(ReplayError::Boot)?;
+        let node = catch_panic(|| Node::new(config, boot, start.now)).map_err(ReplayError::Boot)?;
         let node = node.map_err(|error| ReplayError::Boot(error.to_string()))?;
-        let (is_over, beginning) = (expected.is_none(), Some(expected));
-        Ok(Self { frames, node, script, start, number: 0, beginning, is_over, end })
+        let (has_ended, beginning) = (expected.is_none(), Some(expected));
+        Ok(Self { frames, node, answers, start, number: 0, beginning, has_ended, end })
     }
 
     /// The node's key.
@@ -145,9 +147,9 @@ impl<R: Read> Replay<R> {
         self.start.now
     }
 
-    /// Whether rules or protocols of the embedder's own took part.
-    pub fn has_company(&self) -> bool {
-        self.start.has_company
+    /// Whether a policy or a protocol of the embedder took part.
+    pub fn has_custom_code(&self) -> bool {
+        self.start.has_custom_code
     }
 
     /// The node.
@@ -160,66 +162,73 @@ impl<R: Read> Replay<R> {
         self.end
     }
 
-    /// Lives through the next step; the host hears what the node wants. `None` after the last one.
+    /// Replays the next step; the host gets its outputs. `None` after the last one.
     pub fn next(&mut self, host: &mut impl Host) -> Result<Option<Step>, ReplayError> {
-        let (now, given, expected) = match self.beginning.take() {
+        let (now, input, expected) = match self.beginning.take() {
             Some(expected) => (self.start.now, None, expected),
-            None if self.is_over => return Ok(None),
+            None if self.has_ended => return Ok(None),
             None => match self.frames.next()? {
-                Next::Frame(Frame::Step { now, given }) => {
-                    let (expected, end) = rest(&mut self.frames, &self.script, self.number)?;
-                    (self.is_over, self.end) = (expected.is_none(), end);
-                    (now, Some(given), expected)
+                Next::Frame(Frame::Step { now, input }) => {
+                    let (expected, end) = read_outcome(&mut self.frames, &self.answers, self.number)?;
+                    (self.has_ended, self.end) = (expected.is_none(), end);
+                    (now, Some(input), expected)
                 }
-                Next::Frame(Frame::End(end)) => return Ok(self.over(Some(end))),
-                Next::Over => return Ok(self.over(None)),
+                Next::Frame(Frame::End(end)) => return Ok(self.ended(Some(end))),
+                Next::EndOfFile => return Ok(self.ended(None)),
                 Next::Frame(_) | Next::Altered => return Err(ReplayError::Altered { step: self.number }),
             },
         };
-        let (said, panic) = self.live(now, given.clone(), host);
+        let (outputs, panic) = self.run_step(now, input.clone(), host);
         // Nothing of a node can be trusted after a panic.
-        self.is_over |= panic.is_some();
+        self.has_ended |= panic.is_some();
         // What is missing at the end of a recording that was cut short is no difference.
-        let surprise = self.script.surprise().filter(|_| expected.is_some()).map(Difference::Signer);
-        let output = expected.as_ref().and_then(|expected| first_difference(expected, &said));
-        let difference = panic.map(Difference::Panic).or(surprise).or(output);
+        let mismatch = self.answers.mismatch().filter(|_| expected.is_some()).map(Difference::Signer);
+        let output = expected.as_ref().and_then(|expected| first_difference(expected, &outputs));
+        let difference = panic.map(Difference::Panic).or(mismatch).or(output);
         let (number, compared) = (self.number, expected.as_ref().map_or(0, Vec::len));
         self.number += 1;
-        Ok(Some(Step { number, now, given, compared, is_whole: expected.is_some(), difference }))
+        Ok(Some(Step { number, now, input, compared, is_complete: expected.is_some(), difference }))
     }
 
-    fn over(&mut self, end: Option<End>) -> Option<Step> {
-        (self.is_over, self.end) = (true, end);
+    fn ended(&mut self, end: Option<End>) -> Option<Step> {
+        (self.has_ended, self.end) = (true, end);
         None
     }
 
-    fn live(&mut self, now: Now, given: Option<Given<'_>>, host: &mut impl Host) -> (Vec<Said>, Option<String>) {
-        let (node, mut said) = (&mut self.node, Vec::new());
-        let lived = caught(|| {
-            match given {
+    fn run_step(
+        &mut self,
+        now: Now,
+        input: Option<StepInput<'_>>,
+        host: &mut impl Host,
+    ) -> (Vec<OutputDigest>, Option<String>) {
+        let (node, mut outputs) = (&mut self.node, Vec::new());
+        let ran = catch_panic(|| {
+            match input {
                 None => {}
-                Some(Given::Inputs(inputs)) => node.handle_many(now, inputs.into_owned()),
-                Some(Given::Command(command)) => said.push(Said::answer(&node.command(now, command.into_owned()))),
+                Some(StepInput::Inputs(inputs)) => node.handle_many(now, inputs.into_owned()),
+                Some(StepInput::Command(command)) => {
+                    outputs.push(OutputDigest::answer(&node.command(now, command.into_owned())))
+                }
             }
-            drain_watched(node, host, |output| said.push(Said::output(output)));
+            drain_watched(node, host, |output| outputs.push(OutputDigest::output(output)));
         });
-        (said, lived.err())
+        (outputs, ran.err())
     }
 }
 
-/// Reads what came of a step: the signer's answers go into the script, what the node wanted is returned. Nothing when the
-/// recording ends before, and why it does if it says so.
-fn rest<R: Read>(
+/// Reads the rest of a step: the signer's answers go into `answers`, the digests of its outputs are returned. Nothing
+/// when the recording ends before, and why it does if it says so.
+fn read_outcome<R: Read>(
     frames: &mut Frames<R>,
-    script: &Script,
+    answers: &RecordedAnswers,
     step: u64,
-) -> Result<(Option<Vec<Said>>, Option<End>), ReplayError> {
+) -> Result<(Option<Vec<OutputDigest>>, Option<End>), ReplayError> {
     loop {
         match frames.next()? {
-            Next::Frame(Frame::Answer(answer)) => script.push(answer),
-            Next::Frame(Frame::Done(said)) => return Ok((Some(said), None)),
+            Next::Frame(Frame::Answer(answer)) => answers.push(answer),
+            Next::Frame(Frame::Done(outputs)) => return Ok((Some(outputs), None)),
             Next::Frame(Frame::End(end)) => return Ok((None, Some(end))),
-            Next::Over => return Ok((None, None)),
+            Next::EndOfFile => return Ok((None, None)),
             Next::Frame(Frame::Start(_) | Frame::Step { .. }) | Next::Altered => {
                 return Err(ReplayError::Altered { step });
             }
@@ -227,20 +236,14 @@ fn rest<R: Read>(
     }
 }
 
-fn first_difference(expected: &[Said], got: &[Said]) -> Option<Difference> {
-    let tell = |said: Option<&Said>| said.map_or("nothing".into(), |Said { name, hash }| format!("{name} {hash:016x}"));
+fn first_difference(expected: &[OutputDigest], got: &[OutputDigest]) -> Option<Difference> {
+    let show = |digest: Option<&OutputDigest>| {
+        digest.map_or("nothing".into(), |OutputDigest { name, hash }| format!("{name} {hash:016x}"))
+    };
     let places = 0..expected.len().max(got.len());
     let mut differing = places.map(|place| (place, expected.get(place), got.get(place)));
     let (place, expected, got) = differing.find(|(_, expected, got)| expected != got)?;
-    Some(Difference::Output { place: place + 1, expected: tell(expected), got: tell(got) })
-}
-
-/// What comes of it, or the words of a panic.
-fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
-    })
+    Some(Difference::Output { place: place + 1, expected: show(expected), got: show(got) })
 }
 
 impl<R> std::fmt::Debug for Replay<R> {

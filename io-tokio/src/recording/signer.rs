@@ -1,7 +1,7 @@
-//! Stand between a node and its signer: one remembers the answers, one gives them again.
+//! Two signers for recordings: one records the answers of another, one gives recorded answers.
 //!
-//! Invariant: what is remembered is what the signer has handed out, which is public; what it keeps to itself is never seen
-//! here. Driven by the node.
+//! Invariant: what is recorded is what the signer has handed out, which is public; its key and its secret nonces are
+//! never seen here. Driven by the node.
 
 use std::{
     collections::VecDeque,
@@ -12,71 +12,71 @@ use nelumbo_core::crypto::{
     NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, Signature, Signer, SignerError, Verifier,
 };
 
-use super::{Answer, Tape};
+use super::{Answer, FrameSender};
 
 type Keys = <Secp256k1 as Verifier>::Keys;
 type Round = <Secp256k1 as Verifier>::Round;
 
 /// A signer whose answers are recorded.
-pub(crate) struct Recorded {
+pub(crate) struct RecordingSigner {
     pub(crate) signer: Box<dyn Signer<Secp256k1> + Send>,
-    pub(crate) tape: Tape,
+    pub(crate) sender: FrameSender,
 }
 
-impl Signer<Secp256k1> for Recorded {
+impl Signer<Secp256k1> for RecordingSigner {
     fn public_key(&self) -> PublicKey {
         self.signer.public_key()
     }
 
     fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
         let answer = self.signer.authenticate(digest);
-        self.tape.answer(Answer::Authenticated { digest: *digest, answer });
+        self.sender.answer(Answer::Authenticated { digest: *digest, answer });
         answer
     }
 
     fn nonce(&mut self, slot: NonceSlot, keys: &Keys, message: &[u8]) -> Result<PublicNonce, SignerError> {
         let answer = self.signer.nonce(slot, keys, message);
-        self.tape.answer(Answer::Nonce { slot, answer });
+        self.sender.answer(Answer::Nonce { slot, answer });
         answer
     }
 
     fn sign(&mut self, slot: NonceSlot, keys: &Keys, round: &Round) -> Result<PartialSignature, SignerError> {
         let answer = self.signer.sign(slot, keys, round);
-        self.tape.answer(Answer::Signed { slot, answer });
+        self.sender.answer(Answer::Signed { slot, answer });
         answer
     }
 
     fn forget(&mut self, slot: NonceSlot) {
         self.signer.forget(slot);
-        self.tape.answer(Answer::Forgotten { slot });
+        self.sender.answer(Answer::Forgotten { slot });
     }
 }
 
-/// The answers of a step that is lived through again.
+/// The recorded answers of the step that is replayed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script(Arc<Mutex<Lines>>);
+pub(super) struct RecordedAnswers(Arc<Mutex<AnswerQueue>>);
 
 #[derive(Debug, Default)]
-struct Lines {
+struct AnswerQueue {
     answers: VecDeque<Answer>,
     /// The first question that was not the one in the recording.
-    surprise: Option<String>,
+    mismatch: Option<String>,
 }
 
-impl Script {
-    fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
+impl RecordedAnswers {
+    fn with<T>(&self, act: impl FnOnce(&mut AnswerQueue) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn push(&self, answer: Answer) {
-        self.with(|lines| lines.answers.push_back(answer));
+        self.with(|queue| queue.answers.push_back(answer));
     }
 
-    /// What was asked otherwise than in the recording since the last look: another question, or one too few.
-    pub(super) fn surprise(&self) -> Option<String> {
-        self.with(|lines| {
-            let unasked = lines.answers.drain(..).next().map(|answer| format!("was not asked for {}", asked(&answer)));
-            lines.surprise.take().or(unasked)
+    /// What was asked otherwise than in the recording since the last call: another question, or one too few.
+    pub(super) fn mismatch(&self) -> Option<String> {
+        self.with(|queue| {
+            let unasked = queue.answers.drain(..).next().map(|answer| format!("was not asked for {}", asked(&answer)));
+            queue.mismatch.take().or(unasked)
         })
     }
 
@@ -86,11 +86,11 @@ impl Script {
         question: &str,
         fits: impl FnOnce(&Answer) -> Option<Result<T, SignerError>>,
     ) -> Result<T, SignerError> {
-        self.with(|lines| {
-            let next = lines.answers.pop_front();
+        self.with(|queue| {
+            let next = queue.answers.pop_front();
             next.as_ref().and_then(fits).unwrap_or_else(|| {
                 let expected = next.as_ref().map_or("nothing".into(), asked);
-                lines.surprise.get_or_insert_with(|| format!("was asked for {question} instead of {expected}"));
+                queue.mismatch.get_or_insert_with(|| format!("was asked for {question} instead of {expected}"));
                 Err(SignerError::Unavailable)
             })
         })
@@ -107,20 +107,20 @@ fn asked(answer: &Answer) -> String {
     }
 }
 
-/// A signer without a key, which says again what another has said.
-pub(super) struct Repeated {
+/// A signer without a secret key, which gives the recorded answers.
+pub(super) struct ReplaySigner {
     pub(super) key: PublicKey,
-    pub(super) script: Script,
+    pub(super) answers: RecordedAnswers,
 }
 
-impl Signer<Secp256k1> for Repeated {
+impl Signer<Secp256k1> for ReplaySigner {
     fn public_key(&self) -> PublicKey {
         self.key
     }
 
     fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
         let question = asked(&Answer::Authenticated { digest: *digest, answer: Err(SignerError::Unavailable) });
-        self.script.answer(&question, |next| match next {
+        self.answers.answer(&question, |next| match next {
             Answer::Authenticated { digest: recorded, answer } if recorded == digest => Some(*answer),
             _ => None,
         })
@@ -128,7 +128,7 @@ impl Signer<Secp256k1> for Repeated {
 
     fn nonce(&mut self, slot: NonceSlot, _: &Keys, _: &[u8]) -> Result<PublicNonce, SignerError> {
         let question = asked(&Answer::Nonce { slot, answer: Err(SignerError::Unavailable) });
-        self.script.answer(&question, |next| match next {
+        self.answers.answer(&question, |next| match next {
             Answer::Nonce { slot: recorded, answer } if *recorded == slot => Some(*answer),
             _ => None,
         })
@@ -136,15 +136,15 @@ impl Signer<Secp256k1> for Repeated {
 
     fn sign(&mut self, slot: NonceSlot, _: &Keys, _: &Round) -> Result<PartialSignature, SignerError> {
         let question = asked(&Answer::Signed { slot, answer: Err(SignerError::Unavailable) });
-        self.script.answer(&question, |next| match next {
+        self.answers.answer(&question, |next| match next {
             Answer::Signed { slot: recorded, answer } if *recorded == slot => Some(*answer),
             _ => None,
         })
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        // An answer that there is none has been noted as a surprise.
-        let _ = self.script.answer(&asked(&Answer::Forgotten { slot }), |next| {
+        // An answer that there is none has been noted as a mismatch.
+        let _ = self.answers.answer(&asked(&Answer::Forgotten { slot }), |next| {
             (*next == Answer::Forgotten { slot }).then_some(Ok(()))
         });
     }

@@ -1,4 +1,4 @@
-//! A node without a network is recorded, and what was recorded is lived through, altered, cut short and searched.
+//! A node without a network is recorded, and what was recorded is replayed, altered, cut short and searched.
 
 use std::{fs, path::Path};
 
@@ -19,21 +19,13 @@ const KEY: [u8; 32] = [0x5e; 32];
 const SIGNER_SEED: [u8; 32] = [0xa7; 32];
 const MESSAGE: [u8; 32] = [3; 32];
 
-/// Whoever is told something and does nothing.
+/// Keeps the events alone.
 #[derive(Default)]
-struct Deaf(Vec<nelumbo_core::api::Event>);
+struct EventLog(Vec<nelumbo_core::api::Event>);
 
-impl nelumbo_core::host::Host for Deaf {
+impl nelumbo_core::host::Host for EventLog {
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn send(&mut self, _: PeerId, _: nelumbo_core::base::Bytes) {}
-    fn subscribe(&mut self, _: nelumbo_core::api::Topic) {}
-    fn unsubscribe(&mut self, _: nelumbo_core::api::Topic) {}
-    fn publish(&mut self, _: nelumbo_core::api::Topic, _: nelumbo_core::base::Bytes) {}
-    fn verdict(&mut self, _: nelumbo_core::api::GossipId, _: nelumbo_core::api::Verdict) {}
-    fn dial(&mut self, _: PeerId, _: Vec<nelumbo_core::wire::Address>) {}
-    fn release(&mut self, _: PeerId) {}
-    fn lookup(&mut self, _: nelumbo_core::api::OperationId, _: String) {}
-    fn store(&mut self, _: String, _: nelumbo_core::base::Bytes, _: std::time::Duration) {}
     fn event(&mut self, event: nelumbo_core::api::Event) {
         self.0.push(event);
     }
@@ -69,7 +61,7 @@ impl Live {
             peer: peer(1),
             seed,
             records: Cow::Borrowed(&records),
-            has_company: false,
+            has_custom_code: false,
         };
         let (tell, ended) = std::sync::mpsc::channel();
         let tell = move |reason| tell.send(reason).expect("the test listens");
@@ -78,7 +70,7 @@ impl Live {
             SecretKey::from_bytes(&KEY).expect("a key"),
             Entropy::new(SIGNER_SEED).expect("not all zero"),
         );
-        let signer = Box::new(Recorded { signer: Box::new(software), tape: recorder.tape() });
+        let signer = Box::new(RecordingSigner { signer: Box::new(software), sender: recorder.sender() });
         let entropy = Entropy::new(seed).expect("not all zero");
         let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(1), records };
         let node = Node::new(config, boot, now).expect("an empty journal");
@@ -93,8 +85,8 @@ impl Live {
     }
 
     fn drain(&mut self) {
-        drain_watched(&mut self.node, &mut Deaf::default(), |output| self.recorder.said(output));
-        self.recorder.done();
+        drain_watched(&mut self.node, &mut EventLog::default(), |output| self.recorder.output(output));
+        self.recorder.end_step();
     }
 
     fn give(&mut self, input: Input) {
@@ -108,7 +100,7 @@ impl Live {
         let now = self.tick();
         self.recorder.command(now, &command);
         let answer = self.node.command(now, command);
-        self.recorder.answered(&answer);
+        self.recorder.command_answer(&answer);
         self.drain();
         answer
     }
@@ -146,7 +138,7 @@ type Lived = (u64, Option<(u64, Difference)>, Option<End>);
 fn replayed(bytes: &[u8]) -> Result<Lived, ReplayError> {
     let mut replay = Replay::open(bytes)?;
     let mut steps = 0;
-    while let Some(step) = replay.next(&mut Deaf::default())? {
+    while let Some(step) = replay.next(&mut EventLog::default())? {
         assert_eq!(step.number, steps, "in order");
         steps += 1;
         if let Some(difference) = step.difference {
@@ -170,7 +162,7 @@ fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 
 fn rewritten(bodies: &[Vec<u8>]) -> Vec<u8> {
     let mut chain = [0; CHAIN];
-    let frames = bodies.iter().flat_map(|body| framed(&mut chain, body));
+    let frames = bodies.iter().flat_map(|body| encode_frame(&mut chain, body));
     MAGIC.iter().copied().chain(frames).collect()
 }
 
@@ -182,10 +174,10 @@ async fn a_recording_is_lived_through_again_without_a_difference() {
     assert_eq!(rewritten(&bodies(&bytes)), bytes);
     let mut replay = Replay::open(&bytes[..]).expect("sound");
     assert_eq!((replay.key(), replay.peer(), replay.version()), (public(KEY), peer(1), "test"));
-    let mut heard = Deaf::default();
+    let mut heard = EventLog::default();
     let mut compared = 0;
     while let Some(step) = replay.next(&mut heard).expect("sound") {
-        assert!(step.is_whole);
+        assert!(step.is_complete);
         compared += step.compared;
     }
     assert!(compared >= 8, "outputs and answers were compared: {compared}");
@@ -232,7 +224,7 @@ async fn what_was_rewritten_with_care_comes_out_otherwise() {
         replayed(&rewritten(&altered.collect::<Vec<_>>())).expect("well formed").1.expect("a difference")
     };
     let (step, difference) = with(&|frame| {
-        if let Frame::Step { given: Given::Inputs(inputs), .. } = frame
+        if let Frame::Step { input: StepInput::Inputs(inputs), .. } = frame
             && let Input::Connected(other) = &mut inputs.to_mut()[0]
         {
             *other = peer(5);
@@ -240,7 +232,7 @@ async fn what_was_rewritten_with_care_comes_out_otherwise() {
     });
     assert_eq!((step, difference.to_string().contains("expected Send ")), (2, true), "{difference}");
     let (step, difference) = with(&|frame| {
-        if let Frame::Step { given: Given::Command(command), .. } = frame
+        if let Frame::Step { input: StepInput::Command(command), .. } = frame
             && let Command::Create(session) = command.to_mut()
         {
             session.message[0] ^= 1;
@@ -306,10 +298,10 @@ async fn at_its_limit_a_recording_ends_and_the_node_goes_on() {
 
 #[test]
 fn a_disk_that_falls_behind_ends_the_recording_and_not_the_node() {
-    let (tape, frames) = Tape::unattended();
+    let (sender, frames) = FrameSender::without_writer();
     let inputs = [Input::Received { from: peer(2), bytes: vec![0; 1 << 20].into() }];
     for _ in 0..40 {
-        tape.write(&Frame::Step { now: Now::default(), given: Given::Inputs(Cow::Borrowed(&inputs)) });
+        sender.write(&Frame::Step { now: Now::default(), input: StepInput::Inputs(Cow::Borrowed(&inputs)) });
     }
     let waiting: Vec<_> = frames.try_iter().collect();
     assert!(waiting.len() < 20, "{} wait", waiting.len());
@@ -331,13 +323,13 @@ async fn a_step_that_the_node_did_not_survive_is_in_the_recording() {
     let bytes = fs::read(file).expect("a recording");
     let mut replay = Replay::open(&bytes[..]).expect("sound");
     let mut last = None;
-    while let Some(step) = replay.next(&mut Deaf::default()).expect("sound") {
+    while let Some(step) = replay.next(&mut EventLog::default()).expect("sound") {
         assert_eq!(step.difference, None);
         last = Some(step);
     }
     let last = last.expect("steps");
-    assert_eq!((last.number, last.is_whole, replay.end()), (2, false, None));
-    assert_eq!(last.given, Some(Given::Inputs(vec![Input::Disconnected(peer(2))].into())));
+    assert_eq!((last.number, last.is_complete, replay.end()), (2, false, None));
+    assert_eq!(last.input, Some(StepInput::Inputs(vec![Input::Disconnected(peer(2))].into())));
 }
 
 /// Breaks when a peer says something.
@@ -356,12 +348,12 @@ async fn a_node_that_panics_is_told_with_its_step() {
     let mut replay = Replay::open(&bytes[..]).expect("sound");
     replay.node().set_policy(Box::new(Broken));
     for step in 0..3 {
-        let lived = replay.next(&mut Deaf::default()).expect("sound").expect("a step");
-        assert_eq!((lived.number, lived.difference), (step, None));
+        let step = replay.next(&mut EventLog::default()).expect("sound").expect("a step");
+        assert_eq!((step.number, step.difference), (step, None));
     }
-    let lived = replay.next(&mut Deaf::default()).expect("sound").expect("the step with the message");
-    assert_eq!((lived.number, lived.difference), (3, Some(Difference::Panic("broken on purpose".into()))));
-    assert!(replay.next(&mut Deaf::default()).expect("sound").is_none(), "nothing of the node can be trusted");
+    let step = replay.next(&mut EventLog::default()).expect("sound").expect("the step with the message");
+    assert_eq!((step.number, step.difference), (3, Some(Difference::Panic("broken on purpose".into()))));
+    assert!(replay.next(&mut EventLog::default()).expect("sound").is_none(), "nothing of the node can be trusted");
 }
 
 #[tokio::test]
@@ -386,7 +378,7 @@ async fn the_file_is_the_owner_s_alone_and_takes_the_place_of_a_recording_only()
         peer: peer(1),
         seed: [9; 32],
         records: Cow::Borrowed(&records),
-        has_company: false,
+        has_custom_code: false,
     };
     let refused = Recorder::begin(&file, DEFAULT_LIMIT, start, drop).expect_err("it is a letter");
     assert!(refused.to_string().contains("no recording"));

@@ -137,7 +137,7 @@ impl Signer {
     /// Waits until the node knows and is connected to this many other signers.
     pub async fn meet(&self, others: usize) {
         self.until(async |handle| {
-            handle.look(|view| view.signers().filter(|(.., near)| *near).count()).await == Ok(others)
+            handle.with_view(|view| view.signers().filter(|(.., near)| *near).count()).await == Ok(others)
         })
         .await;
     }

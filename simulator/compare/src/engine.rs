@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use nelumbo_simulator::Random;
 use nelumbo_simulator::engine::{Context, Machine, Windowed};
-use nelumbo_simulator::world::{Latency, Members, Partition, Spell, Way, Weather, World};
+use nelumbo_simulator::network::{Latency, NodeSet, Partition, LinkWindow, Direction, LinkConditions, NetworkModel};
 
 use crate::{LATENCY, PAYLOAD, PERIOD};
 
@@ -14,7 +14,7 @@ struct Node {
 }
 
 impl Machine for Node {
-    type Note = ();
+    type Observation = ();
 
     fn on_start(&mut self, context: &mut Context<'_, ()>) {
         context.set_timer(self.random.below(PERIOD), 0);
@@ -30,7 +30,7 @@ impl Machine for Node {
     }
 
     fn on_timer(&mut self, context: &mut Context<'_, ()>, _: u64) {
-        let to = self.random.below(u64::from(context.world().nodes())) as u32;
+        let to = self.random.below(u64::from(context.network().nodes())) as u32;
         let mut payload = [0; PAYLOAD];
         payload[8..16].copy_from_slice(&self.random.draw().to_le_bytes());
         context.send(to, &payload);
@@ -42,11 +42,11 @@ pub fn run(nodes: u32, until: u64, threads: usize) -> u64 {
     let machines =
         (0..nodes).map(|node| Node { random: Random::stream(1, "node", u64::from(node)), received: 0 }).collect();
     // A light rain and a partition that has healed: each message asks for both.
-    let weather = Weather { loss: 10, duplication: 10, reordering: 10, held_back: 1000 };
-    let members = Members::collect((0..nodes).filter(|node| node % 100 == 0));
-    let world = World::new(nodes, Latency::Uniform { low: LATENCY.0, span: LATENCY.1 })
-        .with_spell(Spell { from: 0, until: u64::MAX, weather })
-        .with_partition(Partition { from: 0, until: until / 10, members, way: Way::Both, flapping: 0 });
-    let (_, tally) = Windowed::new(world, 1, machines).threads(threads).run(until, |_, _| ControlFlow::Continue(()));
-    tally.events
+    let conditions = LinkConditions { loss: 10, duplication: 10, reordering: 10, reorder_delay: 1000 };
+    let members = NodeSet::collect((0..nodes).filter(|node| node % 100 == 0));
+    let network = NetworkModel::new(nodes, Latency::Uniform { low: LATENCY.0, span: LATENCY.1 })
+        .with_link_window(LinkWindow { from: 0, until: u64::MAX, conditions })
+        .with_partition(Partition { from: 0, until: until / 10, members, way: Direction::Both, flapping: 0 });
+    let (_, stats) = Windowed::new(network, 1, machines).threads(threads).run(until, |_, _| ControlFlow::Continue(()));
+    stats.events
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use nelumbo_simulator::engine::{Context, Machine, Windowed};
-use nelumbo_simulator::world::{Latency, World};
+use nelumbo_simulator::network::{Latency, NetworkModel};
 use peak_alloc::PeakAlloc;
 
 use crate::{LATENCY, PERIOD, engine};
@@ -15,7 +15,7 @@ static HEAP: PeakAlloc = PeakAlloc;
 struct Idle([u64; 2]);
 
 impl Machine for Idle {
-    type Note = ();
+    type Observation = ();
 
     fn on_start(&mut self, _: &mut Context<'_, ()>) {}
     fn on_message(&mut self, _: &mut Context<'_, ()>, _: u32, _: &[u8]) {}
@@ -25,10 +25,10 @@ impl Machine for Idle {
 /// Of a machine to which nothing happens.
 pub fn idle(nodes: u32) -> f64 {
     let before = HEAP.current_usage();
-    let world = World::new(nodes, Latency::Uniform { low: LATENCY.0, span: LATENCY.1 });
+    let network = NetworkModel::new(nodes, Latency::Uniform { low: LATENCY.0, span: LATENCY.1 });
     let machines = (0..nodes).map(|node| Idle([node.into(), 0])).collect();
     let mut taken = 0;
-    let (machines, _) = Windowed::new(world, 1, machines).run(PERIOD, |_, _| {
+    let (machines, _) = Windowed::new(network, 1, machines).run(PERIOD, |_, _| {
         taken = HEAP.current_usage() - before;
         ControlFlow::Continue(())
     });

@@ -12,7 +12,7 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
-use nelumbo_simulator::schedule::{CryptoChoice, Happening, LatencyChoice, Schedule, SuiteChoice};
+use nelumbo_simulator::schedule::{CryptoChoice, ScheduledEvent, LatencyChoice, Schedule, SuiteChoice};
 
 use counted::{Counted, Counts, take_counts};
 
@@ -27,7 +27,7 @@ fn schedule(sessions: u64) -> Schedule {
     schedule.crypto = CryptoChoice::Real;
     schedule.latency = LatencyChoice::Fixed { ms: 10 };
     schedule.until_ms = 5_000 + SESSIONS * 1_000;
-    let create = || Happening::Create { node: 0, signers: (0..SIGNERS).collect(), suite: SuiteChoice::Lotus };
+    let create = || ScheduledEvent::Create { node: 0, signers: (0..SIGNERS).collect(), suite: SuiteChoice::Lotus };
     (0..sessions).fold(schedule, |schedule, session| schedule.with(3_000 + session * 1_000, create()))
 }
 

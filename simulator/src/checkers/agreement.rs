@@ -6,8 +6,8 @@ use nelumbo_core::api::Event;
 use nelumbo_core::crypto::Signature;
 use nelumbo_core::wire::SessionId;
 
-use super::{Checker, Facts, Sight};
-use crate::peer::Note;
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::Observation;
 
 #[derive(Debug, Default)]
 pub(super) struct Agreement(BTreeMap<SessionId, Signature>);
@@ -17,8 +17,10 @@ impl Checker for Agreement {
         "agreement"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Note::Event(Event::SessionCompleted { session, signature, .. }) = &sight.noted.note else { return Ok(()) };
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let Observation::Event(Event::SessionCompleted { session, signature, .. }) = &seen.observed.observation else {
+            return Ok(());
+        };
         if *self.0.entry(*session).or_insert(*signature) != *signature {
             return Err(format!("two signatures of {session}"));
         }

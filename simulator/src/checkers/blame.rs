@@ -2,8 +2,8 @@
 
 use nelumbo_core::api::{AttemptFailure, Event};
 
-use super::{Checker, Facts, Sight};
-use crate::peer::{Note, node_of};
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::{Observation, node_of};
 
 #[derive(Debug)]
 pub(super) struct Blame;
@@ -13,19 +13,19 @@ impl Checker for Blame {
         "blame"
     }
 
-    fn see(&mut self, facts: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Note::Event(event) = &sight.noted.note else { return Ok(()) };
+    fn see(&mut self, truth: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let Observation::Event(event) = &seen.observed.observation else { return Ok(()) };
         let blamed = match event {
             Event::AttemptFailed { failure: AttemptFailure::InvalidPartial(keys), .. } => {
-                keys.iter().find(|key| facts.is_honest(key)).map(ToString::to_string)
+                keys.iter().find(|key| truth.is_honest(key)).map(ToString::to_string)
             }
             Event::AttemptFailed { failure: AttemptFailure::InvalidNonce(key), .. } => {
-                facts.is_honest(key).then(|| key.to_string())
+                truth.is_honest(key).then(|| key.to_string())
             }
             Event::PeerGraylisted { peer, .. }
             | Event::ShouldBan { peer, .. }
             | Event::PeerBlacklisted { peer, .. } => {
-                let node = node_of(peer).filter(|node| facts.honest.get(*node as usize) == Some(&true));
+                let node = node_of(peer).filter(|node| truth.honest.get(*node as usize) == Some(&true));
                 node.map(|node| format!("node {node}"))
             }
             _ => None,

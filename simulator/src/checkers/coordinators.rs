@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
-use super::{Checker, Facts, Sight};
-use crate::peer::Note;
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::Observation;
 
 #[derive(Debug, Default)]
 pub(super) struct Coordinators {
@@ -20,15 +20,15 @@ impl Checker for Coordinators {
         "coordinators"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        match &sight.noted.note {
-            Note::Event(Event::CoordinatorFailed { session, failures, .. }) => {
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        match &seen.observed.observation {
+            Observation::Event(Event::CoordinatorFailed { session, failures, .. }) => {
                 let most = self.failures.entry(*session).or_default();
                 *most = (*most).max(*failures);
             }
-            Note::Event(Event::ShouldBroadcast { session }) => {
+            Observation::Event(Event::ShouldBroadcast { session }) => {
                 let told = self.told.entry(*session).or_default();
-                told.insert(sight.noted.node);
+                told.insert(seen.observed.node);
                 let failures = self.failures.get(session).copied().unwrap_or(0);
                 if told.len() > failures + 1 {
                     return Err(format!("{} nodes broadcast {session} after {failures} failures", told.len()));

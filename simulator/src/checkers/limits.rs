@@ -1,8 +1,8 @@
 //! No node keeps more than its limits allow, and every node can boot from what it wrote. Peers look after every event
 //! and tell.
 
-use super::{Checker, Facts, Sight};
-use crate::peer::Note;
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::Observation;
 
 #[derive(Debug)]
 pub(super) struct Limits;
@@ -12,9 +12,9 @@ impl Checker for Limits {
         "limits"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        match &sight.noted.note {
-            Note::Trouble(trouble, what) => Err(format!("{trouble:?}: {what}")),
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        match &seen.observed.observation {
+            Observation::Fault(trouble, what) => Err(format!("{trouble:?}: {what}")),
             _ => Ok(()),
         }
     }

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
-use super::{Checker, Facts, Sight};
-use crate::creations::Creations;
-use crate::peer::Note;
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::Observation;
+use crate::pending_sessions::PendingSessions;
 
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    creations: Creations,
+    pending: PendingSessions,
     created: BTreeMap<SessionId, Vec<u32>>,
     given_up: BTreeSet<SessionId>,
     completed: BTreeMap<SessionId, BTreeSet<u32>>,
@@ -24,23 +24,23 @@ impl Checker for Liveness {
         "liveness"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let node = sight.noted.node;
-        if let Some((session, creation)) = self.creations.see(sight.noted) {
-            self.created.insert(session, creation.signers);
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let node = seen.observed.node;
+        if let Some((session, pending)) = self.pending.see(seen.observed) {
+            self.created.insert(session, pending.signers);
         }
-        match &sight.noted.note {
-            Note::Up => {
+        match &seen.observed.observation {
+            Observation::Up => {
                 self.down.remove(&node);
             }
-            Note::Down => {
+            Observation::Down => {
                 self.down.insert(node);
             }
-            Note::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
+            Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
                 self.given_up.insert(*session);
             }
             // A crash between the record and the event leaves the record.
-            Note::Remembers(session) | Note::Event(Event::SessionCompleted { session, .. }) => {
+            Observation::RestoredCompletion(session) | Observation::Event(Event::SessionCompleted { session, .. }) => {
                 self.completed.entry(*session).or_default().insert(node);
             }
             _ => {}
@@ -48,8 +48,8 @@ impl Checker for Liveness {
         Ok(())
     }
 
-    fn end(&mut self, facts: &Facts) -> Vec<String> {
-        if !facts.has_time {
+    fn end(&mut self, truth: &GroundTruth) -> Vec<String> {
+        if !truth.has_time {
             return Vec::new();
         }
         let mut missing = Vec::new();
@@ -58,7 +58,7 @@ impl Checker for Liveness {
                 continue;
             }
             let is_expected =
-                signers.iter().all(|signer| facts.honest[*signer as usize] && !self.down.contains(signer));
+                signers.iter().all(|signer| truth.honest[*signer as usize] && !self.down.contains(signer));
             let none = BTreeSet::new();
             let completed = self.completed.get(session).unwrap_or(&none);
             let lacking: Vec<u32> = signers.iter().filter(|signer| !completed.contains(signer)).copied().collect();

@@ -18,13 +18,13 @@ use std::sync::Arc;
 use nelumbo_core::crypto::{PublicKey, Signature};
 use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
 
-use crate::engine::Noted;
-use crate::peer::{Note, session_step};
+use crate::engine::Observed;
+use crate::peer::{Observation, session_step};
 use crate::simulation::KEPT;
 
 /// What checkers know of the simulation.
 #[derive(Debug)]
-pub struct Facts {
+pub struct GroundTruth {
     /// Which nodes are to be honest, by number.
     pub honest: Vec<bool>,
     /// The node with each key. Copies have none of their own.
@@ -37,7 +37,7 @@ pub struct Facts {
     pub has_time: bool,
 }
 
-impl Facts {
+impl GroundTruth {
     /// Whether the holder of this key is to be honest.
     #[must_use]
     pub fn is_honest(&self, key: &PublicKey) -> bool {
@@ -47,9 +47,9 @@ impl Facts {
 
 /// What a node has told, with the session's step inside when it is a message of its own.
 #[derive(Debug)]
-pub struct Sight<'a> {
+pub struct NodeObservation<'a> {
     /// What it has told.
-    pub noted: &'a Noted<Note>,
+    pub observed: &'a Observed<Observation>,
     /// Its step of a session, when it has sent one that it signed itself.
     pub step: Option<&'a SessionMessage>,
     /// Its key.
@@ -65,10 +65,10 @@ pub trait Checker: Send {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    fn see(&mut self, facts: &Facts, sight: &Sight<'_>) -> Result<(), String>;
+    fn see(&mut self, truth: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String>;
 
     /// Looks at the whole, at the end.
-    fn end(&mut self, _: &Facts) -> Vec<String> {
+    fn end(&mut self, _: &GroundTruth) -> Vec<String> {
         Vec::new()
     }
 }
@@ -105,56 +105,56 @@ pub struct Violation {
 
 impl Violation {
     /// What a checker found at an event.
-    pub(crate) fn at<N>(checker: &str, noted: &Noted<N>, what: String) -> Self {
-        let event = Some((noted.stamp.source, noted.stamp.sequence));
-        Self { checker: checker.into(), at: noted.stamp.at, node: Some(noted.node), event, what }
+    pub(crate) fn at<N>(checker: &str, observed: &Observed<N>, what: String) -> Self {
+        let event = Some((observed.stamp.source, observed.stamp.sequence));
+        Self { checker: checker.into(), at: observed.stamp.at, node: Some(observed.node), event, what }
     }
 }
 
 /// The checkers with what they know and what they have found.
-pub(crate) struct Watch {
-    pub(crate) facts: Facts,
+pub(crate) struct CheckerSet {
+    pub(crate) truth: GroundTruth,
     checkers: Vec<Box<dyn Checker>>,
     keys: Vec<Option<PublicKey>>,
     pub(crate) violations: Vec<Violation>,
 }
 
-impl Watch {
-    pub(crate) fn new(facts: Facts, checkers: Vec<Box<dyn Checker>>) -> Self {
-        let mut keys = vec![None; facts.honest.len()];
-        facts.nodes.iter().for_each(|(key, node)| keys[*node as usize] = Some(*key));
-        Self { facts, checkers, keys, violations: Vec::new() }
+impl CheckerSet {
+    pub(crate) fn new(truth: GroundTruth, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let mut keys = vec![None; truth.honest.len()];
+        truth.nodes.iter().for_each(|(key, node)| keys[*node as usize] = Some(*key));
+        Self { truth, checkers, keys, violations: Vec::new() }
     }
 
-    pub(crate) fn see(&mut self, noted: &Noted<Note>) {
-        let sent = match &noted.note {
-            Note::Sent(bytes) => session_step(bytes),
+    pub(crate) fn see(&mut self, observed: &Observed<Observation>) {
+        let sent = match &observed.observation {
+            Observation::Sent(bytes) => session_step(bytes),
             _ => None,
         };
         if let Some((_, SessionMessage { session, content: Content::Announce { definition, .. }, .. })) = &sent
-            && !self.facts.sessions.contains_key(session)
+            && !self.truth.sessions.contains_key(session)
             && definition.id() == *session
         {
-            self.facts.sessions.insert(*session, definition.clone());
+            self.truth.sessions.insert(*session, definition.clone());
         }
-        let Some(key) = self.keys[noted.node as usize].filter(|_| self.facts.honest[noted.node as usize]) else {
+        let Some(key) = self.keys[observed.node as usize].filter(|_| self.truth.honest[observed.node as usize]) else {
             return;
         };
         // Messages of others are passed on to those who lack them.
         let step = sent.filter(|(author, _)| *author == key).map(|(_, step)| step);
-        let sight = Sight { noted, step: step.as_ref(), key };
+        let seen = NodeObservation { observed, step: step.as_ref(), key };
         for checker in &mut self.checkers {
-            if let Err(what) = checker.see(&self.facts, &sight)
+            if let Err(what) = checker.see(&self.truth, &seen)
                 && self.violations.len() < KEPT
             {
-                self.violations.push(Violation::at(checker.name(), noted, what));
+                self.violations.push(Violation::at(checker.name(), observed, what));
             }
         }
     }
 
     pub(crate) fn end(&mut self, at: u64) {
         for checker in &mut self.checkers {
-            for what in checker.end(&self.facts) {
+            for what in checker.end(&self.truth) {
                 self.violations.push(Violation { checker: checker.name().into(), at, node: None, event: None, what });
             }
         }

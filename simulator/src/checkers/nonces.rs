@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nelumbo_core::crypto::{PublicKey, PublicNonce};
 use nelumbo_core::wire::{Content, SessionId};
 
-use super::{Checker, Facts, Sight};
+use super::{Checker, GroundTruth, NodeObservation};
 
 type Slot = (PublicKey, SessionId, u32);
 
@@ -21,10 +21,10 @@ impl Checker for Nonces {
         "nonces"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Some(step) = sight.step else { return Ok(()) };
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let Some(step) = seen.step else { return Ok(()) };
         let (Content::Announce { nonce, .. } | Content::Join { nonce }) = &step.content else { return Ok(()) };
-        let slot = (sight.key, step.session, step.attempt);
+        let slot = (seen.key, step.session, step.attempt);
         if *self.nonces.entry(slot).or_insert(*nonce) != *nonce {
             return Err(format!("two nonces in attempt {} of {}", step.attempt, step.session));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nelumbo_core::crypto::{PartialSignature, PublicKey};
 use nelumbo_core::wire::{Content, SessionId};
 
-use super::{Checker, Facts, Sight};
+use super::{Checker, GroundTruth, NodeObservation};
 
 type Slot = (PublicKey, SessionId, u32);
 
@@ -17,11 +17,11 @@ impl Checker for Partials {
         "partials"
     }
 
-    fn see(&mut self, _: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Some(step) = sight.step else { return Ok(()) };
+    fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let Some(step) = seen.step else { return Ok(()) };
         let Content::Partial { nonces, partial } = &step.content else { return Ok(()) };
         let signed = (*nonces, *partial);
-        if *self.0.entry((sight.key, step.session, step.attempt)).or_insert(signed) != signed {
+        if *self.0.entry((seen.key, step.session, step.attempt)).or_insert(signed) != signed {
             return Err(format!("two partial signatures in attempt {} of {}", step.attempt, step.session));
         }
         Ok(())

@@ -8,8 +8,8 @@ use nelumbo_core::api::Event;
 use nelumbo_core::crypto::Signature;
 use nelumbo_core::wire::SessionId;
 
-use super::{Checker, Facts, Sight};
-use crate::peer::Note;
+use super::{Checker, GroundTruth, NodeObservation};
+use crate::peer::Observation;
 
 #[derive(Debug, Default)]
 pub(super) struct Signatures(BTreeMap<SessionId, Signature>);
@@ -19,13 +19,15 @@ impl Checker for Signatures {
         "signatures"
     }
 
-    fn see(&mut self, facts: &Facts, sight: &Sight<'_>) -> Result<(), String> {
-        let Note::Event(Event::SessionCompleted { session, signature, .. }) = &sight.noted.note else { return Ok(()) };
+    fn see(&mut self, truth: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
+        let Observation::Event(Event::SessionCompleted { session, signature, .. }) = &seen.observed.observation else {
+            return Ok(());
+        };
         if self.0.get(session) == Some(signature) {
             return Ok(());
         }
-        match facts.sessions.get(session) {
-            Some(definition) if (facts.is_final)(definition, signature) => {
+        match truth.sessions.get(session) {
+            Some(definition) if (truth.is_final)(definition, signature) => {
                 self.0.insert(*session, *signature);
                 Ok(())
             }

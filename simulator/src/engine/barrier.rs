@@ -25,8 +25,8 @@ impl Barrier {
     }
 
     /// To be held by each thread for as long as others may wait for it.
-    pub(super) const fn attend(&self) -> Attendance<'_> {
-        Attendance(self)
+    pub(super) const fn guard(&self) -> PanicGuard<'_> {
+        PanicGuard(self)
     }
 
     /// Waits until all threads are here. None when one of them has panicked.
@@ -54,9 +54,9 @@ impl Barrier {
 }
 
 /// Breaks its barrier when its thread panics.
-pub(super) struct Attendance<'a>(&'a Barrier);
+pub(super) struct PanicGuard<'a>(&'a Barrier);
 
-impl Drop for Attendance<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if panicking() {
             self.0.is_broken.store(true, Ordering::SeqCst);

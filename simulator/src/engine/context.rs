@@ -3,21 +3,21 @@
 //! Owns the state of a machine's connection to the network. Invariant: everything caused by a machine is numbered in the
 //! order in which the machine caused it, and happens later than now. Both engines drive it.
 
-use super::global::Queue;
 use super::record::{Cause, Header};
+use super::sequential::Queue;
 use super::stage::Stage;
-use super::{Nanos, Noted, Stamp, Tally};
+use super::{Nanos, Observed, Stamp, Stats};
+use crate::network::{NetworkModel, Reliability};
 use crate::random::Random;
-use crate::world::{Care, World};
 
 /// A machine's end of the network.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct Sender {
     random: Random,
     pub(super) sequence: u64,
 }
 
-impl Wire {
+impl Sender {
     pub(super) fn new(seed: u64, node: u32) -> Self {
         Self { random: Random::stream(seed, "network", u64::from(node)), sequence: 0 }
     }
@@ -30,17 +30,17 @@ impl Wire {
 }
 
 /// Where an engine keeps what is to happen.
-pub(super) enum Port<'a> {
+pub(super) enum EventSink<'a> {
     Windowed(&'a mut Stage),
-    Global(&'a mut Queue),
+    Sequential(&'a mut Queue),
 }
 
-impl Port<'_> {
+impl EventSink<'_> {
     #[inline(always)]
     fn push(&mut self, header: Header, payload: &[u8]) {
         match self {
             Self::Windowed(stage) => stage.push(header, payload),
-            Self::Global(queue) => queue.push(header, payload),
+            Self::Sequential(queue) => queue.push(header, payload),
         }
     }
 }
@@ -49,13 +49,13 @@ impl Port<'_> {
 pub struct Context<'a, N> {
     pub(super) stamp: Stamp,
     pub(super) node: u32,
-    pub(super) wire: &'a mut Wire,
+    pub(super) sender: &'a mut Sender,
     /// Until when the machine's uplink is busy with what it has sent already; none in a world of endless bandwidth.
     pub(super) uplink: Option<&'a mut Nanos>,
-    pub(super) world: &'a World,
-    pub(super) port: Port<'a>,
-    pub(super) notes: &'a mut Vec<Noted<N>>,
-    pub(super) tally: &'a mut Tally,
+    pub(super) network: &'a NetworkModel,
+    pub(super) sink: EventSink<'a>,
+    pub(super) observations: &'a mut Vec<Observed<N>>,
+    pub(super) stats: &'a mut Stats,
 }
 
 impl<N> Context<'_, N> {
@@ -75,25 +75,25 @@ impl<N> Context<'_, N> {
 
     /// The world that the machine lives in.
     #[must_use]
-    pub const fn world(&self) -> &World {
-        self.world
+    pub const fn network(&self) -> &NetworkModel {
+        self.network
     }
 
     /// Sends a message, which the world may delay, lose or double.
     #[inline]
     pub fn send(&mut self, to: u32, payload: &[u8]) {
-        self.send_after(0, to, payload, Care::Once);
+        self.send_after(0, to, payload, Reliability::BestEffort);
     }
 
     /// Sends a message after a delay of the machine's own, such as the time that it computes, and with more care.
     #[inline]
-    pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8], care: Care) {
-        assert!(to < self.world.nodes(), "there is no machine {to}");
-        self.tally.messages += 1;
-        self.tally.bytes += payload.len() as u64;
+    pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8], reliability: Reliability) {
+        assert!(to < self.network.nodes(), "there is no machine {to}");
+        self.stats.messages += 1;
+        self.stats.bytes += payload.len() as u64;
         let leaves = self.stamp.at.saturating_add(delay);
-        let (random, uplink) = (&mut self.wire.random, self.uplink.as_deref_mut());
-        match self.world.transmit(random, uplink, leaves, (self.node, to), payload.len(), care) {
+        let (random, uplink) = (&mut self.sender.random, self.uplink.as_deref_mut());
+        match self.network.transmit(random, uplink, leaves, (self.node, to), payload.len(), reliability) {
             [Some(at), None] => self.post(at, to, payload),
             arrivals => self.post_otherwise(arrivals, to, payload),
         }
@@ -103,15 +103,15 @@ impl<N> Context<'_, N> {
     fn post(&mut self, at: Nanos, to: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).expect("a message is below 4 GiB");
         let cause = Cause::Message { source: self.node, length };
-        self.port.push(Header { at, sequence: self.wire.next(), node: to, cause }, payload);
+        self.sink.push(Header { at, sequence: self.sender.next(), node: to, cause }, payload);
     }
 
     /// What is lost, or arrives twice.
     #[cold]
     fn post_otherwise(&mut self, arrivals: [Option<Nanos>; 2], to: u32, payload: &[u8]) {
         match arrivals {
-            [None, None] => self.tally.lost += 1,
-            [Some(_), Some(_)] => self.tally.duplicated += 1,
+            [None, None] => self.stats.lost += 1,
+            [Some(_), Some(_)] => self.stats.duplicated += 1,
             _ => {}
         }
         arrivals.into_iter().flatten().for_each(|at| self.post(at, to, payload));
@@ -122,14 +122,14 @@ impl<N> Context<'_, N> {
     #[inline]
     pub fn set_timer(&mut self, delay: Nanos, tag: u64) {
         let at = self.stamp.at.saturating_add(delay.max(1));
-        let timer = Header { at, sequence: self.wire.next(), node: self.node, cause: Cause::Timer { tag } };
-        self.port.push(timer, &[]);
+        let timer = Header { at, sequence: self.sender.next(), node: self.node, cause: Cause::Timer { tag } };
+        self.sink.push(timer, &[]);
     }
 
     /// Tells whoever observes the simulation.
     #[inline]
-    pub fn note(&mut self, note: N) {
-        self.notes.push(Noted { stamp: self.stamp, node: self.node, note });
+    pub fn emit(&mut self, observation: N) {
+        self.observations.push(Observed { stamp: self.stamp, node: self.node, observation });
     }
 }
 

@@ -2,24 +2,24 @@
 //!
 //! An event is a message or a timer. Events happen in the order (time, source, the source's own count), which depends
 //! on nothing but what the machines do: not on queues, blocks or threads. [`Windowed`] is the fast way: it runs windows
-//! of one minimum latency, in which no node can reach another, block by block and on several threads. [`Global`] takes
+//! of one minimum latency, in which no node can reach another, block by block and on several threads. [`Sequential`] takes
 //! one event after the other, so that it also serves latencies near zero and callers who interfere between two events.
-//! Both give every machine the same events in the same order, and with them the same [trace hash](Tally::trace).
+//! Both give every machine the same events in the same order, and with them the same [trace hash](Stats::trace).
 //!
 //! This module knows nothing of nelumbo: what runs on it is anything that is a [`Machine`].
 
 mod barrier;
 mod context;
-mod global;
 mod record;
+mod sequential;
 mod sort;
 mod stage;
 mod windowed;
 mod worker;
 
 pub use context::Context;
-use context::Wire;
-pub use global::Global;
+use context::Sender;
+pub use sequential::Sequential;
 pub use windowed::Windowed;
 
 use crate::random::{fold_all, fold_pair};
@@ -30,21 +30,21 @@ pub type Nanos = u64;
 /// Something that runs in a simulation: told what happens, it changes, sends, and sets timers.
 pub trait Machine {
     /// What it tells whoever observes the simulation.
-    type Note: Send;
+    type Observation: Send;
 
     /// The simulation begins.
-    fn on_start(&mut self, context: &mut Context<'_, Self::Note>);
+    fn on_start(&mut self, context: &mut Context<'_, Self::Observation>);
 
     /// A message arrives. That it comes from `from` is certain; that it comes at all, or once, is not.
-    fn on_message(&mut self, context: &mut Context<'_, Self::Note>, from: u32, payload: &[u8]);
+    fn on_message(&mut self, context: &mut Context<'_, Self::Observation>, from: u32, payload: &[u8]);
 
     /// A timer that this machine set with this tag is due.
-    fn on_timer(&mut self, context: &mut Context<'_, Self::Note>, tag: u64);
+    fn on_timer(&mut self, context: &mut Context<'_, Self::Observation>, tag: u64);
 }
 
 /// A machine that does nothing.
 impl Machine for () {
-    type Note = ();
+    type Observation = ();
 
     fn on_start(&mut self, _: &mut Context<'_, ()>) {}
     fn on_message(&mut self, _: &mut Context<'_, ()>, _: u32, _: &[u8]) {}
@@ -64,18 +64,18 @@ pub struct Stamp {
 
 /// Something that a machine told, with the event it told it at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted<N> {
+pub struct Observed<N> {
     /// The event.
     pub stamp: Stamp,
     /// The machine that told it.
     pub node: u32,
     /// What it told.
-    pub note: N,
+    pub observation: N,
 }
 
 /// How far a simulation has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
+pub struct Progress {
     /// The time.
     pub at: Nanos,
     /// How many events have happened.
@@ -84,7 +84,7 @@ pub struct Pulse {
 
 /// What has happened so far, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Stats {
     /// Events that reached a machine.
     pub events: u64,
     /// Messages that machines have sent.
@@ -104,7 +104,7 @@ pub struct Tally {
 /// Where the hash of an event begins. A product with 0, or with all ones, would not depend on what is folded in.
 const START: u64 = 0x5851_f42d_4c95_7f2d;
 
-impl Tally {
+impl Stats {
     /// Counts an event that reaches a machine, and adds it to the trace. The sum does not depend on the order in which events
     /// are added, so that blocks and threads need not agree on one; what the machine had `sent` before, messages and timers,
     /// shows that in which it ran them.
@@ -144,19 +144,19 @@ enum Kind<'a> {
 #[derive(Debug)]
 #[repr(align(32))]
 struct Slot<M> {
-    wire: Wire,
+    sender: Sender,
     machine: M,
 }
 
 impl<M> Slot<M> {
     fn new(seed: u64, node: u32, machine: M) -> Self {
-        Self { wire: Wire::new(seed, node), machine }
+        Self { sender: Sender::new(seed, node), machine }
     }
 
     /// Some of it, to have memory bring it.
     #[inline]
-    const fn glance(&self) -> u64 {
-        self.wire.sequence
+    const fn prefetch(&self) -> u64 {
+        self.sender.sequence
     }
 }
 
@@ -165,9 +165,9 @@ mod tests {
     use super::*;
 
     fn trace(events: [(u64, Stamp, Kind<'_>); 2]) -> u64 {
-        let mut tally = Tally::default();
-        events.into_iter().for_each(|(sent, stamp, kind)| tally.add_event(7, sent, stamp, kind));
-        tally.trace
+        let mut stats = Stats::default();
+        events.into_iter().for_each(|(sent, stamp, kind)| stats.add_event(7, sent, stamp, kind));
+        stats.trace
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Chunk {
     /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so memory
     /// brings them all at once.
     #[inline]
-    pub(super) fn glance(&self) -> u8 {
+    pub(super) fn prefetch(&self) -> u8 {
         self.units[..self.used].iter().step_by(LINE).fold(0, |sum, unit| sum ^ unit[0])
     }
 

@@ -12,13 +12,13 @@ use super::barrier::Barrier;
 use super::record::Stream;
 use super::stage::Stage;
 use super::worker::Worker;
-use super::{Machine, Nanos, Noted, Pulse, Slot, Tally};
-use crate::world::World;
+use super::{Machine, Nanos, Observed, Progress, Slot, Stats};
+use crate::network::NetworkModel;
 
 /// A simulation that runs in windows.
 #[derive(Debug)]
 pub struct Windowed<M> {
-    world: World,
+    network: NetworkModel,
     seed: u64,
     threads: usize,
     block_bits: Option<u32>,
@@ -31,10 +31,10 @@ impl<M: Machine + Send> Windowed<M> {
     /// # Panics
     /// When the world's least latency is zero, or it is not made for as many machines.
     #[must_use]
-    pub fn new(world: World, seed: u64, machines: Vec<M>) -> Self {
-        assert_eq!(world.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
-        assert!(world.least_latency() > 0, "a world without a least latency runs in global order only");
-        Self { world, seed, threads: 1, block_bits: None, machines }
+    pub fn new(network: NetworkModel, seed: u64, machines: Vec<M>) -> Self {
+        assert_eq!(network.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        assert!(network.least_latency() > 0, "a world without a least latency runs in global order only");
+        Self { network, seed, threads: 1, block_bits: None, machines }
     }
 
     /// Runs on this many threads. The result is the same.
@@ -56,11 +56,11 @@ impl<M: Machine + Send> Windowed<M> {
     pub fn run(
         self,
         until: Nanos,
-        mut observe: impl FnMut(&mut Vec<Noted<M::Note>>, Pulse) -> ControlFlow<()>,
-    ) -> (Vec<M>, Tally) {
-        let Self { world, seed, threads, block_bits, mut machines } = self;
+        mut observe: impl FnMut(&mut Vec<Observed<M::Observation>>, Progress) -> ControlFlow<()>,
+    ) -> (Vec<M>, Stats) {
+        let Self { network, seed, threads, block_bits, mut machines } = self;
         let block_bits = block_bits.unwrap_or_else(|| fitting::<M>(machines.len(), threads));
-        let length = world.least_latency().min(LONGEST);
+        let length = network.least_latency().min(LONGEST);
         let per_block = 1_usize << block_bits;
         let blocks = machines.len().div_ceil(per_block);
         let per_worker = blocks.div_ceil(threads).max(1) * per_block;
@@ -71,32 +71,32 @@ impl<M: Machine + Send> Windowed<M> {
             let own = std::mem::replace(&mut machines, rest);
             let count = own.len() as u32;
             let stage = Stage::new(length, block_bits, blocks);
-            workers.push(Worker::new(&world, seed, first, own, stage));
+            workers.push(Worker::new(&network, seed, first, own, stage));
             first += count;
         }
         let Some(mut leader) = (!workers.is_empty()).then(|| workers.remove(0)) else {
-            return (Vec::new(), Tally::default());
+            return (Vec::new(), Stats::default());
         };
-        let meeting = Meeting::new(workers.len() + 1, &leader, &workers, until, length);
+        let sync = WindowSync::new(workers.len() + 1, &leader, &workers, until, length);
         std::thread::scope(|scope| {
             let others: Vec<_> = (1..)
                 .zip(workers)
                 .map(|(index, mut worker)| {
-                    let meeting = &meeting;
+                    let sync = &sync;
                     scope.spawn(move || {
-                        meeting.attend(index, &mut worker, None);
+                        sync.guard(index, &mut worker, None);
                         worker.finish()
                     })
                 })
                 .collect();
-            meeting.attend(0, &mut leader, Some(&mut observe));
-            let (mut all, mut tally) = leader.finish();
+            sync.guard(0, &mut leader, Some(&mut observe));
+            let (mut all, mut stats) = leader.finish();
             for other in others {
                 let (machines, part) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
                 all.extend(machines);
-                tally.add(&part);
+                stats.add(&part);
             }
-            (all, tally)
+            (all, stats)
         })
     }
 }
@@ -114,16 +114,16 @@ fn fitting<M>(machines: usize, threads: usize) -> u32 {
     (machines / (4 * threads)).max(1).ilog2().clamp(least, fit)
 }
 
-type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Noted<N>>, Pulse) -> ControlFlow<()>;
+type Observer<'a, N> = &'a mut dyn FnMut(&mut Vec<Observed<N>>, Progress) -> ControlFlow<()>;
 
 /// Where workers meet between windows.
-struct Meeting<N> {
+struct WindowSync<N> {
     barrier: Barrier,
     /// Which blocks each worker has.
     shares: Vec<std::ops::Range<usize>>,
     /// By receiving worker: what arrives for it in the next window.
     mail: Vec<Mutex<Vec<Vec<Stream>>>>,
-    notes: Mutex<Vec<Noted<N>>>,
+    observations: Mutex<Vec<Observed<N>>>,
     next: AtomicU64,
     events: AtomicU64,
     is_over: AtomicBool,
@@ -135,8 +135,8 @@ const NEVER: u64 = u64::MAX;
 /// For how many notes room is kept from one window to the next.
 const KEPT: usize = 4096;
 
-impl<N: Send> Meeting<N> {
-    fn new<M: Machine<Note = N>>(
+impl<N: Send> WindowSync<N> {
+    fn new<M: Machine<Observation = N>>(
         count: usize,
         leader: &Worker<'_, M>,
         others: &[Worker<'_, M>],
@@ -156,7 +156,7 @@ impl<N: Send> Meeting<N> {
             barrier: Barrier::new(count),
             shares,
             mail: (0..count).map(|_| Mutex::new(Vec::new())).collect(),
-            notes: Mutex::new(Vec::new()),
+            observations: Mutex::new(Vec::new()),
             next: AtomicU64::new(NEVER),
             events: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -167,28 +167,28 @@ impl<N: Send> Meeting<N> {
 
     /// One worker's way through all windows, unless another's ends in a panic. The one who observes leads: between windows the
     /// others wait for it.
-    fn attend<M: Machine<Note = N>>(
+    fn guard<M: Machine<Observation = N>>(
         &self,
         me: usize,
         worker: &mut Worker<'_, M>,
         mut observe: Option<Observer<'_, N>>,
     ) -> Option<()> {
-        let _attendance = self.barrier.attend();
+        let _attendance = self.barrier.guard();
         worker.start();
         let mut window = 0_u64;
         while window.checked_mul(self.length).is_some_and(|start| start < self.until) {
             self.post(worker.take(window));
             self.barrier.wait()?;
             let arriving = std::mem::take(&mut *lock(&self.mail[me]));
-            let events = worker.tally.events;
+            let events = worker.stats.events;
             worker.run(window, arriving, self.until);
-            self.events.fetch_add(worker.tally.events - events, Ordering::SeqCst);
-            if !worker.notes.is_empty() {
-                let mut notes = lock(&self.notes);
-                if notes.is_empty() {
-                    std::mem::swap(&mut *notes, &mut worker.notes);
+            self.events.fetch_add(worker.stats.events - events, Ordering::SeqCst);
+            if !worker.observations.is_empty() {
+                let mut observations = lock(&self.observations);
+                if observations.is_empty() {
+                    std::mem::swap(&mut *observations, &mut worker.observations);
                 } else {
-                    notes.append(&mut worker.notes);
+                    observations.append(&mut worker.observations);
                 }
             }
             self.next.fetch_min(worker.next_window().unwrap_or(NEVER), Ordering::SeqCst);
@@ -209,15 +209,15 @@ impl<N: Send> Meeting<N> {
     }
 
     fn show(&self, observe: &mut Observer<'_, N>, at: Nanos) {
-        let mut notes = lock(&self.notes);
-        let pulse = Pulse { at, events: self.events.load(Ordering::SeqCst) };
-        notes.sort_by_key(|noted| noted.stamp);
-        if observe(&mut notes, pulse).is_break() {
+        let mut observations = lock(&self.observations);
+        let progress = Progress { at, events: self.events.load(Ordering::SeqCst) };
+        observations.sort_by_key(|observed| observed.stamp);
+        if observe(&mut observations, progress).is_break() {
             self.is_over.store(true, Ordering::SeqCst);
         }
-        notes.clear();
+        observations.clear();
         // At the start everybody has something to tell.
-        notes.shrink_to(KEPT);
+        observations.shrink_to(KEPT);
     }
 
     fn post(&self, streams: Option<Vec<Stream>>) {

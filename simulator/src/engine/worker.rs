@@ -3,12 +3,12 @@
 //! Invariant: inside a window a block meets nobody else: it sorts what is to happen to it and runs it to the window's
 //! end. Driven by `Windowed`, which hands each worker the events for its blocks before each window.
 
-use super::context::Port;
+use super::context::EventSink;
 use super::record::{Chunk, Header, Record, Stream, locate, place};
 use super::sort::Sorter;
 use super::stage::Stage;
-use super::{Context, Kind, Machine, Nanos, Noted, Slot, Stamp, Tally};
-use crate::world::World;
+use super::{Context, Kind, Machine, Nanos, Observed, Slot, Stamp, Stats};
+use crate::network::NetworkModel;
 
 /// Machines that run together, as many as fit into the cache with what they handle.
 struct Block<M> {
@@ -26,20 +26,20 @@ impl<M> Block<M> {
 
 /// One thread's share.
 pub(super) struct Worker<'w, M: Machine> {
-    world: &'w World,
+    network: &'w NetworkModel,
     blocks: Vec<Block<M>>,
     stage: Stage,
     /// What the running block needs, kept for its memory.
     chunks: Vec<Chunk>,
     sorter: Sorter,
     nodes: Vec<u32>,
-    pub(super) notes: Vec<Noted<M::Note>>,
-    pub(super) tally: Tally,
+    pub(super) observations: Vec<Observed<M::Observation>>,
+    pub(super) stats: Stats,
 }
 
 impl<'w, M: Machine> Worker<'w, M> {
     /// A worker for these machines, the first of which has number `first`.
-    pub(super) fn new(world: &'w World, seed: u64, first: u32, machines: Vec<M>, stage: Stage) -> Self {
+    pub(super) fn new(network: &'w NetworkModel, seed: u64, first: u32, machines: Vec<M>, stage: Stage) -> Self {
         let mut slots = (first..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine));
         let mut blocks = Vec::new();
         let mut at = first;
@@ -49,11 +49,11 @@ impl<'w, M: Machine> Worker<'w, M> {
                 break;
             }
             let count = some.len() as u32;
-            blocks.push(Block { first: at, uplinks: world.uplinks(some.len()), slots: some });
+            blocks.push(Block { first: at, uplinks: network.uplinks(some.len()), slots: some });
             at += count;
         }
-        let (chunks, sorter, notes) = (Vec::new(), Sorter::default(), Vec::new());
-        Self { world, blocks, stage, chunks, sorter, nodes: Vec::new(), notes, tally: Tally::default() }
+        let (chunks, sorter, observations) = (Vec::new(), Sorter::default(), Vec::new());
+        Self { network, blocks, stage, chunks, sorter, nodes: Vec::new(), observations, stats: Stats::default() }
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -62,13 +62,14 @@ impl<'w, M: Machine> Worker<'w, M> {
 
     /// Starts every machine.
     pub(super) fn start(&mut self) {
-        let Self { world, blocks, stage, notes, tally, .. } = self;
+        let Self { network, blocks, stage, observations, stats, .. } = self;
         for block in blocks {
             for (index, slot) in block.slots.iter_mut().enumerate() {
                 let (node, uplink) = (block.first + index as u32, block.uplinks.get_mut(index));
                 let stamp = Stamp { at: 0, source: node, sequence: 0 };
-                let port = Port::Windowed(stage);
-                let mut context = Context { stamp, node, wire: &mut slot.wire, uplink, world, port, notes, tally };
+                let sink = EventSink::Windowed(stage);
+                let mut context =
+                    Context { stamp, node, sender: &mut slot.sender, uplink, network, sink, observations, stats };
                 slot.machine.on_start(&mut context);
             }
         }
@@ -86,7 +87,7 @@ impl<'w, M: Machine> Worker<'w, M> {
 
     /// Runs a window with what happens in it, up to but not including `until`.
     pub(super) fn run(&mut self, window: u64, mut arriving: Vec<Vec<Stream>>, until: Nanos) {
-        let Self { world, stage, chunks, sorter, nodes, notes, tally, .. } = self;
+        let Self { network, stage, chunks, sorter, nodes, observations, stats, .. } = self;
         let (start, length) = stage.enter(window);
         let end = start.saturating_add(length).min(until);
         for (index, block) in self.blocks.iter_mut().enumerate() {
@@ -95,15 +96,15 @@ impl<'w, M: Machine> Worker<'w, M> {
                 continue;
             }
             sort((start, length), chunks, sorter, nodes, block);
-            Run { world, chunks, stage, notes, tally, start, end }.block(block, &sorter.keys);
+            Run { network, chunks, stage, observations, stats, start, end }.block(block, &sorter.keys);
             stage.reuse(chunks);
         }
     }
 
     /// Hands over the machines.
-    pub(super) fn finish(self) -> (Vec<M>, Tally) {
+    pub(super) fn finish(self) -> (Vec<M>, Stats) {
         let slots = self.blocks.into_iter().flat_map(|block| block.slots);
-        (slots.map(|slot| slot.machine).collect(), self.tally)
+        (slots.map(|slot| slot.machine).collect(), self.stats)
     }
 }
 
@@ -115,7 +116,7 @@ fn sort<M>(
     nodes: &mut Vec<u32>,
     block: &Block<M>,
 ) {
-    std::hint::black_box(chunks.iter().fold(0, |sum, chunk| sum ^ chunk.glance()));
+    std::hint::black_box(chunks.iter().fold(0, |sum, chunk| sum ^ chunk.prefetch()));
     for (index, chunk) in chunks.iter().enumerate() {
         let first = locate(index, 0);
         chunk.for_each(|unit, after, node| {
@@ -124,7 +125,7 @@ fn sort<M>(
         });
     }
     // A glance at each machine that something happens to: memory brings many at a time, and later one by one.
-    std::hint::black_box(nodes.drain(..).fold(0, |sum, node| sum ^ block.slot(node).glance()));
+    std::hint::black_box(nodes.drain(..).fold(0, |sum, node| sum ^ block.slot(node).prefetch()));
     if !sorter.sort(32 + (u64::BITS - length.leading_zeros())) {
         return;
     }
@@ -143,25 +144,25 @@ fn record(chunks: &[Chunk], key: u64) -> Record<'_> {
 
 /// A block's run through one window.
 struct Run<'a, N> {
-    world: &'a World,
+    network: &'a NetworkModel,
     chunks: &'a [Chunk],
     stage: &'a mut Stage,
-    notes: &'a mut Vec<Noted<N>>,
-    tally: &'a mut Tally,
+    observations: &'a mut Vec<Observed<N>>,
+    stats: &'a mut Stats,
     start: Nanos,
     end: Nanos,
 }
 
 impl<N> Run<'_, N> {
-    fn block<M: Machine<Note = N>>(mut self, block: &mut Block<M>, keys: &[u64]) {
-        let mut glances = 0;
+    fn block<M: Machine<Observation = N>>(mut self, block: &mut Block<M>, keys: &[u64]) {
+        let mut prefetched = 0;
         let chunks = self.chunks;
         let mut records = keys.iter().map(|key| record(chunks, *key));
         let mut next = records.next();
         while let Some(record) = next {
             // A glance at the machine that comes next, so that the nearest cache has it by then.
             next = records.next();
-            glances ^= next.map_or(0, |next| block.slot(next.node()).glance());
+            prefetched ^= next.map_or(0, |next| block.slot(next.node()).prefetch());
             let (header, payload) = record.read(self.start);
             // Timers set in this very window come between.
             if self.stage.soonest().is_some() {
@@ -169,12 +170,12 @@ impl<N> Run<'_, N> {
             }
             self.step(block, header, payload);
         }
-        std::hint::black_box(glances);
+        std::hint::black_box(prefetched);
         self.soon(block, None);
     }
 
     #[cold]
-    fn soon<M: Machine<Note = N>>(&mut self, block: &mut Block<M>, before: Option<Stamp>) {
+    fn soon<M: Machine<Observation = N>>(&mut self, block: &mut Block<M>, before: Option<Stamp>) {
         while let Some(stamp) = self.stage.soonest()
             && before.is_none_or(|before| stamp < before)
             && let Some(timer) = self.stage.pop_soonest()
@@ -184,20 +185,21 @@ impl<N> Run<'_, N> {
     }
 
     #[inline(always)]
-    fn step<M: Machine<Note = N>>(&mut self, block: &mut Block<M>, header: Header, payload: &[u8]) {
+    fn step<M: Machine<Observation = N>>(&mut self, block: &mut Block<M>, header: Header, payload: &[u8]) {
         let (stamp, node, kind) = (header.stamp(), header.node, header.kind(payload));
         if stamp.at >= self.end {
             return;
         }
-        if matches!(kind, Kind::Message(_)) && self.world.is_cut(stamp.at, stamp.source, node) {
-            self.tally.cut += 1;
+        if matches!(kind, Kind::Message(_)) && self.network.is_cut(stamp.at, stamp.source, node) {
+            self.stats.cut += 1;
             return;
         }
         let index = (node - block.first) as usize;
         let (slot, uplink) = (&mut block.slots[index], block.uplinks.get_mut(index));
-        self.tally.add_event(node, slot.wire.sequence, stamp, kind);
-        let (world, port, notes, tally) = (self.world, Port::Windowed(self.stage), &mut *self.notes, &mut *self.tally);
-        let mut context = Context { stamp, node, wire: &mut slot.wire, uplink, world, port, notes, tally };
+        self.stats.add_event(node, slot.sender.sequence, stamp, kind);
+        let (network, sink, observations, stats) =
+            (self.network, EventSink::Windowed(self.stage), &mut *self.observations, &mut *self.stats);
+        let mut context = Context { stamp, node, sender: &mut slot.sender, uplink, network, sink, observations, stats };
         match kind {
             Kind::Message(payload) => slot.machine.on_message(&mut context, stamp.source, payload),
             Kind::Timer(tag) => slot.machine.on_timer(&mut context, tag),

@@ -10,11 +10,12 @@
 //! copy is stopped by replay protection; clocks stand still but when a timer fires, so that a node's timers fire in their
 //! order, and between nodes in any.
 //!
-//! Reading order: `local` is one node, `world` is all of them, `search` goes through what is reachable.
+//! Reading order: `state` is one node, `system` is all of them, `search` goes through what is reachable.
 
-mod local;
+mod node_states;
 mod search;
-mod world;
+mod system;
+mod test_node;
 
 use std::fmt;
 
@@ -32,7 +33,7 @@ pub struct Scope {
     /// Whether the crashed come back.
     pub returns: bool,
     /// How many messages arrive twice.
-    pub copies: u8,
+    pub duplicates: u8,
     /// How many owners whose turn it is confirm the broadcast.
     pub confirmations: u8,
     /// How many owners abort the session.
@@ -64,7 +65,7 @@ pub struct Counts {
     /// The longest shortest way to a state.
     pub depth: usize,
     /// Different states of one node.
-    pub locals: usize,
+    pub node_states: usize,
     /// Different ends of fair continuations in which every node that is up has the signature.
     pub signed: usize,
     /// Different ends in which it has not, and every node that is up says why.

@@ -1,227 +1,302 @@
-//! What a network offers its peers besides connections: a hash table and gossip.
+//! The world between machines: how long messages take, and what befalls them.
 //!
-//! Owns the services, each in two forms: an ideal one, for simulations in which they are not the question, and a model
-//! of the one that production uses. Invariant: a service does no I/O. It is told what arrives and what time it is, and
-//! says what is to be sent and what a node is to hear; messages are bytes that the service alone reads. Driven by
-//! [`Peer`](crate::peer::Peer), or by a researcher's own machine.
+//! Invariant: loss and latency are decided when a message is sent, with the sender's own randomness; partitions when it
+//! arrives. Nothing here changes while a simulation runs in windows, so every thread reads the same world: what changes
+//! with time is written down in advance. Driven by the engine.
 
-pub mod gossip;
-pub mod kademlia;
-mod mesh;
-mod table;
+mod latency;
+mod nat;
+mod partition;
+mod quantiles;
 
-use nelumbo_core::api::Verdict;
-use nelumbo_core::base::Bytes;
+pub use latency::{Latency, REGIONS, Regions};
+pub use nat::{Nat, Nats, Path};
+pub use partition::{Direction, NodeSet, Partition};
 
 use crate::engine::Nanos;
-use gossip::Gossip;
-use kademlia::Kademlia;
-use mesh::Mesh;
-pub use mesh::neighbours;
-use table::Table;
+use crate::random::Random;
 
-/// Something that a service wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Send this to a peer's service of the same kind.
-    Send(u32, Vec<u8>),
-    /// A lookup has found a value.
-    Found(u64, Bytes),
-    /// A lookup has ended.
-    Finished(u64, Trip),
-    /// A peer asks for a record to be stored; it waits for a verdict under this name.
-    Offered {
-        /// The service's name for it.
-        id: u64,
-        /// The peer that asks.
-        from: u32,
-        /// The record's key.
-        key: String,
-        /// The record's value.
-        bytes: Bytes,
-        /// What is stored under this key.
-        stored: Option<Bytes>,
-    },
-    /// A message has come by gossip and waits for a verdict under this name.
-    Arrived {
-        /// The service's name for it.
-        id: u64,
-        /// The peer that passed it on.
-        from: u32,
-        /// The message.
-        bytes: Bytes,
-    },
+/// How unreliable the network is for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LinkConditions {
+    /// How many messages in a million are lost.
+    pub loss: u32,
+    /// How many messages in a million arrive twice.
+    pub duplication: u32,
+    /// How many messages in a million are held back, so that later ones overtake them.
+    pub reordering: u32,
+    /// For how long at most.
+    pub reorder_delay: Nanos,
 }
 
-/// What a lookup took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trip {
-    /// How many peers, each told of by the one before, led to the nearest one that answered.
-    pub hops: u32,
-    /// How many peers were asked.
-    pub requests: u32,
+impl LinkConditions {
+    /// Whether a third of a lot, 21 bits, which are even enough for millionths, falls on one of these.
+    #[inline]
+    const fn hits(lot: u64, third: u32, millionths: u32) -> bool {
+        (((lot >> (21 * third)) & 0x1f_ffff) * 1_000_000) >> 21 < millionths as u64
+    }
+
+    #[inline]
+    const fn duplicates(&self, lot: u64) -> bool {
+        Self::hits(lot, 0, self.duplication)
+    }
+
+    #[inline]
+    const fn holds_back(&self, lot: u64) -> bool {
+        Self::hits(lot, 1, self.reordering)
+    }
+
+    #[inline]
+    const fn loses(&self, lot: u64) -> bool {
+        Self::hits(lot, 2, self.loss)
+    }
+
+    #[inline]
+    const fn affects(&self, lot: u64) -> bool {
+        self.duplicates(lot) | self.holds_back(lot) | self.loses(lot)
+    }
 }
 
-/// The hash table, as one peer takes part in it.
-#[derive(Debug)]
-pub enum Dht {
-    /// Each record is at a few peers that everybody knows, one hop away.
-    Ideal(Table),
-    /// Kademlia.
-    Kademlia(Box<Kademlia>),
+/// How long a transport waits before it sends again, and how often it does in a partition.
+const RETRANSMISSION_DELAY: Nanos = 1_000_000_000;
+const RETRANSMISSIONS: u64 = 12;
+
+/// What a sender does about loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliability {
+    /// Nothing: what is lost is lost.
+    BestEffort,
+    /// Sends it again, as transports do: bad weather only delays it, and so does a short partition.
+    Retransmit,
 }
 
-impl Dht {
-    /// The ideal one, for this many peers.
+/// A weather with its time. What is in no spell is fair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkWindow {
+    /// From when on.
+    pub from: Nanos,
+    /// Until when.
+    pub until: Nanos,
+    /// What it is like.
+    pub conditions: LinkConditions,
+}
+
+/// Everything between the machines.
+#[derive(Clone, Debug)]
+pub struct NetworkModel {
+    nodes: u32,
+    latency: Latency,
+    regions: Option<Box<[u8]>>,
+    slow: Option<(NodeSet, Nanos)>,
+    bandwidth: Option<u64>,
+    link_windows: Vec<LinkWindow>,
+    partitions: Vec<Partition>,
+    /// When the last partition ends.
+    healed: Nanos,
+    nats: Option<Nats>,
+}
+
+impl NetworkModel {
+    /// A fair world of this many machines.
     #[must_use]
-    pub const fn ideal(nodes: u32) -> Self {
-        Self::Ideal(Table::new(nodes))
-    }
-
-    /// Looks a record up. Ends in one [`Effect::Finished`], after any number of [`Effect::Found`]s.
-    pub fn look_up(&mut self, now: Nanos, operation: u64, key: &str) -> Vec<Effect> {
-        let key = hash(key);
-        match self {
-            Self::Ideal(table) => table.look_up(now, operation, key),
-            Self::Kademlia(kademlia) => kademlia.look_up(now, operation, key),
+    pub const fn new(nodes: u32, latency: Latency) -> Self {
+        Self {
+            nodes,
+            latency,
+            regions: None,
+            slow: None,
+            bandwidth: None,
+            link_windows: Vec::new(),
+            partitions: Vec::new(),
+            healed: 0,
+            nats: None,
         }
     }
 
-    /// Puts a record where it belongs, for this long at most.
-    pub fn store(&mut self, now: Nanos, key: &str, value: Bytes, life: Nanos) -> Vec<Effect> {
-        match self {
-            Self::Ideal(table) => table.store(key, &value),
-            Self::Kademlia(kademlia) => kademlia.store(now, key, value, life),
-        }
-    }
-
-    /// Keeps a record that was offered, or the node's better version of it, or nothing.
-    pub fn judge(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
-        match self {
-            Self::Ideal(table) => table.judge(id, kept.map(|(value, life)| (value, now + life))),
-            Self::Kademlia(kademlia) => kademlia.judge(now, id, kept),
-        }
-    }
-
-    /// A message of another peer's service has come.
-    pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
-        match self {
-            Self::Ideal(table) => table.on_message(now, from, message),
-            Self::Kademlia(kademlia) => kademlia.on_message(now, from, message),
-        }
-    }
-
-    /// Time has passed.
-    pub fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
-        match self {
-            Self::Ideal(table) => table.on_time(now),
-            Self::Kademlia(kademlia) => kademlia.on_time(now),
-        }
-    }
-
-    /// When it wants to be told the time.
+    /// Puts each machine into a region, for latencies that depend on it.
+    ///
+    /// # Panics
+    /// When there are not as many as machines.
     #[must_use]
-    pub fn deadline(&self) -> Option<Nanos> {
-        match self {
-            Self::Ideal(table) => table.deadline(),
-            Self::Kademlia(kademlia) => kademlia.deadline(),
-        }
+    pub fn with_regions(mut self, regions: Box<[u8]>) -> Self {
+        assert_eq!(regions.len(), self.nodes as usize, "every machine is in a region");
+        self.regions = Some(regions);
+        self
     }
 
-    /// Closes its connections, where it has any of its own.
-    pub(crate) fn leave(&mut self) -> Vec<Effect> {
-        match self {
-            Self::Ideal(_) => Vec::new(),
-            Self::Kademlia(kademlia) => kademlia.leave(),
-        }
-    }
-
-    /// How often it has not done as it should since this was last asked.
-    pub(crate) fn take_misdeeds(&mut self) -> u64 {
-        match self {
-            Self::Ideal(_) => 0,
-            Self::Kademlia(kademlia) => std::mem::take(&mut kademlia.misdeeds),
-        }
-    }
-
-    /// How many peers it can route to.
+    /// Makes some machines slow: what they send takes longer by this much.
     #[must_use]
-    pub fn peers(&self) -> usize {
-        match self {
-            Self::Ideal(table) => table.peers(),
-            Self::Kademlia(kademlia) => kademlia.peers(),
-        }
+    pub fn with_slow(mut self, members: NodeSet, by: Nanos) -> Self {
+        self.slow = Some((members, by));
+        self
     }
-}
 
-/// Gossip, as one peer takes part in it.
-#[derive(Debug)]
-pub enum PubSub {
-    /// Over a mesh that stands fast.
-    Ideal(Mesh),
-    /// gossipsub.
-    Gossip(Box<Gossip>),
-}
-
-impl PubSub {
-    /// The ideal one, with these neighbours in the mesh.
+    /// Gives each machine an uplink of this many bytes a second, which sends one message after the other.
     #[must_use]
-    pub fn ideal(neighbours: Vec<u32>) -> Self {
-        Self::Ideal(Mesh::new(neighbours))
+    pub const fn with_bandwidth(mut self, bytes_per_second: u64) -> Self {
+        self.bandwidth = Some(bytes_per_second);
+        self
     }
 
-    /// Takes part in a topic from now on.
-    pub fn subscribe(&mut self, topic: &str) -> Vec<Effect> {
-        match self {
-            Self::Ideal(_) => Vec::new(),
-            Self::Gossip(gossip) => gossip.subscribe(hash(topic)),
-        }
-    }
-
-    /// Publishes a message of the peer's own.
-    pub fn publish(&mut self, now: Nanos, topic: &str, bytes: &Bytes) -> Vec<Effect> {
-        match self {
-            Self::Ideal(mesh) => mesh.publish(bytes),
-            Self::Gossip(gossip) => gossip.publish(now, hash(topic), bytes),
-        }
-    }
-
-    /// The node has judged a message.
-    pub fn judge(&mut self, id: u64, verdict: Verdict) -> Vec<Effect> {
-        match self {
-            Self::Ideal(mesh) => mesh.judge(id, verdict),
-            Self::Gossip(gossip) => gossip.judge(id, verdict),
-        }
-    }
-
-    /// A message of another peer's service has come.
-    pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
-        match self {
-            Self::Ideal(mesh) => mesh.on_message(from, message),
-            Self::Gossip(gossip) => gossip.on_message(now, from, message),
-        }
-    }
-
-    /// Time has passed.
-    pub fn on_time(&mut self, now: Nanos) -> Vec<Effect> {
-        match self {
-            Self::Ideal(_) => Vec::new(),
-            Self::Gossip(gossip) => gossip.on_time(now),
-        }
-    }
-
-    /// When it wants to be told the time.
+    /// Adds a spell of bad weather.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Nanos> {
-        match self {
-            Self::Ideal(_) => None,
-            Self::Gossip(gossip) => Some(gossip.deadline()),
+    pub fn with_link_window(mut self, window: LinkWindow) -> Self {
+        self.link_windows.push(window);
+        self
+    }
+
+    /// Adds a partition.
+    #[must_use]
+    pub fn with_partition(mut self, partition: Partition) -> Self {
+        self.healed = self.healed.max(partition.until);
+        self.partitions.push(partition);
+        self
+    }
+
+    /// Puts NATs before machines.
+    ///
+    /// # Panics
+    /// When there are not as many classes as machines.
+    #[must_use]
+    pub fn with_nats(mut self, nats: Nats) -> Self {
+        assert_eq!(nats.machines(), self.nodes as usize, "every machine has a class");
+        self.nats = Some(nats);
+        self
+    }
+
+    /// The way from one machine to another: of a dial, or of what follows it.
+    #[inline]
+    pub fn path(&self, from: u32, to: u32, is_dial: impl FnOnce() -> bool) -> Path {
+        match &self.nats {
+            None => Path::Direct,
+            Some(nats) if is_dial() => nats.dial(from, to),
+            Some(nats) => nats.path(from, to),
         }
     }
-}
 
-/// Where a name is among 2⁶⁴ places.
-#[must_use]
-pub fn hash(name: &str) -> u64 {
-    crate::random::mix(crate::random::fold(0, name.as_bytes()))
+    /// Whether a machine relays for those behind NATs.
+    #[must_use]
+    pub fn is_relay(&self, node: u32) -> bool {
+        self.nats.as_ref().is_some_and(|nats| nats.is_relay(node))
+    }
+
+    /// How many machines there are.
+    #[inline]
+    #[must_use]
+    pub const fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// The least time that any message takes.
+    #[must_use]
+    pub const fn least_latency(&self) -> Nanos {
+        self.latency.least()
+    }
+
+    /// The mean time that a message takes in fair weather.
+    #[must_use]
+    pub fn mean_latency(&self) -> Nanos {
+        self.latency.mean()
+    }
+
+    /// The region of a machine.
+    #[inline]
+    #[must_use]
+    pub fn region(&self, node: u32) -> u8 {
+        self.regions.as_ref().map_or(0, |regions| regions[node as usize])
+    }
+
+    /// What is kept for so many machines' uplinks: until when each is busy. Nothing where bandwidth has no end.
+    pub(crate) fn uplinks(&self, machines: usize) -> Vec<Nanos> {
+        vec![0; if self.bandwidth.is_some() { machines } else { 0 }]
+    }
+
+    /// When a message arrives that leaves now: never, once, or twice.
+    #[inline(always)]
+    pub(crate) fn transmit(
+        &self,
+        random: &mut Random,
+        uplink: Option<&mut Nanos>,
+        now: Nanos,
+        (from, to): (u32, u32),
+        length: usize,
+        reliability: Reliability,
+    ) -> [Option<Nanos>; 2] {
+        let mut leaves = now;
+        if let (Some(bandwidth), Some(busy_until)) = (self.bandwidth, uplink) {
+            let takes = (length as u64).saturating_mul(1_000_000_000) / bandwidth.max(1);
+            leaves = now.max(*busy_until).saturating_add(takes);
+            *busy_until = leaves;
+        }
+        if let Some((members, by)) = &self.slow
+            && members.contains(from)
+        {
+            leaves = leaves.saturating_add(*by);
+        }
+        let (here, there) = (self.region(from), self.region(to));
+        let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(random, here, there))), None];
+        for LinkWindow { from, until, conditions } in &self.link_windows {
+            if (*from..*until).contains(&now) {
+                // One lot for everything: most messages draw one by which nothing befalls them.
+                let lot = random.draw();
+                if conditions.affects(lot) {
+                    arrivals = self.apply_conditions(conditions, lot, arrivals, random, (leaves, here, there));
+                }
+            }
+        }
+        if reliability == Reliability::Retransmit && arrivals == [None, None] {
+            // Sent again each second until it gets through; half of what was lost is lost again.
+            let times = 1 + u64::from(random.draw().trailing_ones().min(8));
+            let latency = self.latency.draw(random, here, there);
+            arrivals[0] = Some(leaves.saturating_add(latency).saturating_add(times * RETRANSMISSION_DELAY));
+        }
+        if reliability == Reliability::Retransmit && !self.partitions.is_empty() {
+            for at in arrivals.iter_mut().flatten() {
+                // Partitions are known in advance, so the sender's patience can be asked here.
+                let tries = (0..RETRANSMISSIONS).map(|count| at.saturating_add(count * RETRANSMISSION_DELAY));
+                *at = tries.into_iter().find(|at| !self.is_cut(*at, from, to)).unwrap_or(*at);
+            }
+        }
+        arrivals
+    }
+
+    /// What becomes of a message that something befalls.
+    #[cold]
+    fn apply_conditions(
+        &self,
+        conditions: &LinkConditions,
+        lot: u64,
+        [mut first, mut again]: [Option<Nanos>; 2],
+        random: &mut Random,
+        (leaves, here, there): (Nanos, u8, u8),
+    ) -> [Option<Nanos>; 2] {
+        if conditions.duplicates(lot) {
+            again = Some(leaves.saturating_add(self.latency.draw(random, here, there)));
+        }
+        if conditions.holds_back(lot) {
+            let longer = random.below(conditions.reorder_delay);
+            first = first.map(|at| at.saturating_add(longer));
+        }
+        if conditions.loses(lot) { [None, None] } else { [first, again] }
+    }
+
+    /// Whether a partition keeps a message from arriving now.
+    #[inline]
+    #[must_use]
+    pub fn is_cut(&self, now: Nanos, from: u32, to: u32) -> bool {
+        now < self.healed && self.partitions.iter().any(|partition| partition.cuts(now, from, to))
+    }
+
+    /// Since when one of two machines has not been able to reach the other, if that is so now.
+    #[must_use]
+    pub fn cut_since(&self, now: Nanos, one: u32, other: u32) -> Option<Nanos> {
+        let cuts = |partition: &&Partition| partition.cuts(now, one, other) || partition.cuts(now, other, one);
+        self.partitions.iter().filter(cuts).filter_map(|partition| partition.since(now)).min()
+    }
+
+    /// Whether there is any partition, at any time.
+    #[must_use]
+    pub const fn has_partitions(&self) -> bool {
+        !self.partitions.is_empty()
+    }
 }

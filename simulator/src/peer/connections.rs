@@ -61,32 +61,32 @@ impl Connections {
 
     /// Greetings to everyone who should be connected and is not.
     #[must_use]
-    pub fn greetings(&self, life: u32) -> Vec<(u32, Vec<u8>)> {
+    pub fn greetings(&self, incarnation: u32) -> Vec<(u32, Vec<u8>)> {
         let lacking = self.contacts.iter().filter(|contact| !self.up.contains_key(contact));
-        lacking.map(|contact| (*contact, Frame::Hello { life }.encode())).collect()
+        lacking.map(|contact| (*contact, Frame::Hello { incarnation }.encode())).collect()
     }
 
     /// A message to a connected peer; to others there is no way.
     #[must_use]
     pub fn direct(&self, to: u32, bytes: &Bytes) -> Option<Vec<u8>> {
-        self.up.get(&to).map(|life| Frame::Direct { life: *life, bytes }.encode())
+        self.up.get(&to).map(|incarnation| Frame::Direct { incarnation: *incarnation, bytes }.encode())
     }
 
     /// A frame has arrived, in this life of the machine.
     pub fn on_frame(&mut self, own: u32, from: u32, frame: &Frame<'_>) -> Vec<Change> {
         match *frame {
-            Frame::Hello { life } => {
-                self.greeted.insert(from, life);
-                vec![Change::Send(from, Frame::Welcome { life: own }.encode())]
+            Frame::Hello { incarnation } => {
+                self.greeted.insert(from, incarnation);
+                vec![Change::Send(from, Frame::Welcome { incarnation: own }.encode())]
             }
-            Frame::Welcome { life } => {
-                let mut changes = vec![Change::Send(from, Frame::Thanks { life: own }.encode())];
-                changes.extend(self.connect(from, life));
+            Frame::Welcome { incarnation } => {
+                let mut changes = vec![Change::Send(from, Frame::Thanks { incarnation: own }.encode())];
+                changes.extend(self.connect(from, incarnation));
                 changes
             }
-            Frame::Thanks { life } => self.on_thanks(from, life),
+            Frame::Thanks { incarnation } => self.on_thanks(from, incarnation),
             Frame::Bye => self.disconnect(from).into_iter().collect(),
-            Frame::Direct { life, bytes } => self.on_direct(own, from, life, bytes),
+            Frame::Direct { incarnation, bytes } => self.on_direct(own, from, incarnation, bytes),
             Frame::Gossip { .. } | Frame::Dht { .. } | Frame::Snapshot { .. } | Frame::Circuit { .. } => Vec::new(),
         }
     }
@@ -96,25 +96,25 @@ impl Connections {
         self.up.remove(&from).map(|_| Change::Down(from))
     }
 
-    fn connect(&mut self, from: u32, life: u32) -> Vec<Change> {
-        match self.up.insert(from, life) {
-            Some(before) if before == life => Vec::new(),
+    fn connect(&mut self, from: u32, incarnation: u32) -> Vec<Change> {
+        match self.up.insert(from, incarnation) {
+            Some(before) if before == incarnation => Vec::new(),
             Some(_) => vec![Change::Down(from), Change::Up(from)],
             None => vec![Change::Up(from)],
         }
     }
 
     /// The greeting has been answered and the answer has arrived: both ends are connected.
-    fn on_thanks(&mut self, from: u32, life: u32) -> Vec<Change> {
-        if self.greeted.get(&from) != Some(&life) {
+    fn on_thanks(&mut self, from: u32, incarnation: u32) -> Vec<Change> {
+        if self.greeted.get(&from) != Some(&incarnation) {
             return Vec::new();
         }
         self.greeted.remove(&from);
-        self.connect(from, life)
+        self.connect(from, incarnation)
     }
 
-    fn on_direct(&mut self, own: u32, from: u32, life: u32, bytes: &[u8]) -> Vec<Change> {
-        if life != own {
+    fn on_direct(&mut self, own: u32, from: u32, incarnation: u32, bytes: &[u8]) -> Vec<Change> {
+        if incarnation != own {
             return vec![Change::Send(from, Frame::Bye.encode())];
         }
         // It can overtake the thanks: who knows this life has been welcomed.

@@ -10,24 +10,24 @@ pub enum Frame<'a> {
     /// I am up in this life: connect.
     Hello {
         /// The sender's.
-        life: u32,
+        incarnation: u32,
     },
     /// Connected, and this is my life.
     Welcome {
         /// The sender's.
-        life: u32,
+        incarnation: u32,
     },
     /// I have your welcome, in this life of mine: connected.
     Thanks {
         /// The sender's.
-        life: u32,
+        incarnation: u32,
     },
     /// The connection is down.
     Bye,
     /// A message of the node, for the receiver in this life.
     Direct {
         /// The receiver's.
-        life: u32,
+        incarnation: u32,
         /// The message.
         bytes: &'a [u8],
     },
@@ -62,11 +62,11 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (kind, number, rest): (u8, Option<u32>, &[u8]) = match self {
-            Self::Hello { life } => (0, Some(*life), &[]),
-            Self::Welcome { life } => (1, Some(*life), &[]),
-            Self::Thanks { life } => (2, Some(*life), &[]),
+            Self::Hello { incarnation } => (0, Some(*incarnation), &[]),
+            Self::Welcome { incarnation } => (1, Some(*incarnation), &[]),
+            Self::Thanks { incarnation } => (2, Some(*incarnation), &[]),
             Self::Bye => (3, None, &[]),
-            Self::Direct { life, bytes } => (4, Some(*life), bytes),
+            Self::Direct { incarnation, bytes } => (4, Some(*incarnation), bytes),
             Self::Gossip { bytes } => (5, None, bytes),
             Self::Dht { bytes } => (6, None, bytes),
             Self::Snapshot { node, records } => (7, Some(*node), records),
@@ -85,11 +85,11 @@ impl<'a> Frame<'a> {
         let (kind, rest) = bytes.split_first()?;
         let number = || rest.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest));
         Some(match kind {
-            0 => Self::Hello { life: number()?.0 },
-            1 => Self::Welcome { life: number()?.0 },
-            2 => Self::Thanks { life: number()?.0 },
+            0 => Self::Hello { incarnation: number()?.0 },
+            1 => Self::Welcome { incarnation: number()?.0 },
+            2 => Self::Thanks { incarnation: number()?.0 },
             3 => Self::Bye,
-            4 => number().map(|(life, bytes)| Self::Direct { life, bytes })?,
+            4 => number().map(|(incarnation, bytes)| Self::Direct { incarnation, bytes })?,
             5 => Self::Gossip { bytes: rest },
             6 => Self::Dht { bytes: rest },
             7 => number().map(|(node, records)| Self::Snapshot { node, records })?,
@@ -157,11 +157,11 @@ mod tests {
     fn frames_and_records_come_back() {
         let bytes = [1, 2, 3];
         let frames = [
-            Frame::Hello { life: 7 },
-            Frame::Welcome { life: u32::MAX },
+            Frame::Hello { incarnation: 7 },
+            Frame::Welcome { incarnation: u32::MAX },
             Frame::Bye,
-            Frame::Thanks { life: 8 },
-            Frame::Direct { life: 1, bytes: &bytes },
+            Frame::Thanks { incarnation: 8 },
+            Frame::Direct { incarnation: 1, bytes: &bytes },
             Frame::Gossip { bytes: &[] },
             Frame::Dht { bytes: &bytes },
             Frame::Snapshot { node: 3, records: &bytes },

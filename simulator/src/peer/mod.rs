@@ -3,17 +3,17 @@
 //! Invariant: the node meets the world through its outputs and its inputs alone, as in production;
 //! what a life of it has not finished when it ends does not reach the next. Driven by the engine.
 
+mod adversary;
+mod application;
 mod clock;
 mod connections;
-mod deeds;
 mod disk;
+mod environment;
 mod frame;
-mod life;
+mod lifecycle;
 mod names;
-mod note;
+mod observation;
 mod outputs;
-mod owner;
-mod plan;
 mod relay;
 mod transport;
 
@@ -26,32 +26,32 @@ use nelumbo_core::wire::Body;
 
 use crate::crypto::{Crypto, Meter};
 use crate::engine::{Context, Machine, Nanos};
-use crate::network::{Dht, PubSub};
 use crate::random::Random;
-use crate::schedule::Deed;
+use crate::schedule::Misbehaviour;
+use crate::services::{Dht, PubSub};
+use adversary::Adversary;
+use application::Application;
 use clock::Clock;
 pub use connections::{Change, Connections};
-use deeds::Deeds;
 use disk::Disk;
 pub use frame::Frame;
-use life::Purpose;
-use owner::Owner;
+use lifecycle::TimerKind;
 use relay::Circuits;
 
+pub(crate) use environment::Environment;
 pub use names::{node_of, peer_id};
-pub use note::{Arrival, Note, Passage, Trouble, kind_of};
-pub(crate) use plan::Plan;
+pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
 
-type Port<'a, 'b> = &'a mut Context<'b, Note>;
+type PeerContext<'a, 'b> = &'a mut Context<'b, Observation>;
 
 /// A simulated peer.
 pub struct Peer<C: Crypto> {
-    plan: Arc<Plan>,
+    environment: Arc<Environment>,
     index: u32,
     secret: [u8; 32],
     key: PublicKey,
     node: Option<Box<Node<C::V>>>,
-    life: u32,
+    incarnation: u32,
     /// When the earliest tick that is under way is due.
     armed: Nanos,
     /// Until when the processor is busy with cryptography.
@@ -65,8 +65,8 @@ pub struct Peer<C: Crypto> {
     circuits: Option<Box<Circuits>>,
     /// The network's services, while the node is running.
     services: Option<Box<Services>>,
-    owner: Owner,
-    deeds: Option<Box<Deeds>>,
+    application: Application,
+    adversary: Option<Box<Adversary>>,
     random: Random,
     meter: Meter,
     last_sent: Option<Bytes>,
@@ -84,19 +84,19 @@ struct Services {
 }
 
 impl<C: Crypto> Peer<C> {
-    pub(crate) fn new(plan: Arc<Plan>, index: u32) -> Self {
-        let (secret, key) = plan.key::<C>(index);
-        let connections = Connections::new(plan.contacts(index));
-        let disk = Disk::new(plan.schedule.disk_us * 1000);
+    pub(crate) fn new(environment: Arc<Environment>, index: u32) -> Self {
+        let (secret, key) = environment.key::<C>(index);
+        let connections = Connections::new(environment.contacts(index));
+        let disk = Disk::new(environment.schedule.disk_us * 1000);
         Self {
-            random: Random::stream(plan.schedule.seed, "peer", u64::from(index)),
-            meter: plan.meter(),
-            plan,
+            random: Random::stream(environment.schedule.seed, "peer", u64::from(index)),
+            meter: environment.meter(),
+            environment,
             index,
             secret,
             key,
             node: None,
-            life: 0,
+            incarnation: 0,
             armed: Nanos::MAX,
             busy_until: 0,
             charged: 0,
@@ -105,8 +105,8 @@ impl<C: Crypto> Peer<C> {
             connections,
             circuits: None,
             services: None,
-            owner: Owner::default(),
-            deeds: None,
+            application: Application::default(),
+            adversary: None,
             last_sent: None,
         }
     }
@@ -129,38 +129,40 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// The deeds that were done since the last look.
-    pub(crate) fn take_deeds(&mut self) -> impl Iterator<Item = (Deed, u64)> {
-        let mut done = self.deeds.as_mut().map(|deeds| std::mem::take(&mut deeds.done)).unwrap_or_default();
-        if let (Some(deeds), Some(services)) = (&self.deeds, &mut self.services) {
-            let misdeeds = services.dht.take_misdeeds();
-            let of = [Deed::Eclipse, Deed::Poison].into_iter().find(|deed| deeds.is(*deed));
-            done.extend(of.filter(|_| misdeeds > 0).map(|deed| (deed, misdeeds)));
+    pub(crate) fn take_misbehaviours(&mut self) -> impl Iterator<Item = (Misbehaviour, u64)> {
+        let mut done = self.adversary.as_mut().map(|adversary| std::mem::take(&mut adversary.done)).unwrap_or_default();
+        if let (Some(adversary), Some(services)) = (&self.adversary, &mut self.services) {
+            let misbehaviours = services.dht.take_misbehaviours();
+            let of = [Misbehaviour::Eclipse, Misbehaviour::Poison]
+                .into_iter()
+                .find(|misbehaviour| adversary.is(*misbehaviour));
+            done.extend(of.filter(|_| misbehaviours > 0).map(|misbehaviour| (misbehaviour, misbehaviours)));
         }
         done.into_iter()
     }
 }
 
 impl<C: Crypto> Machine for Peer<C> {
-    type Note = Note;
+    type Observation = Observation;
 
-    fn on_start(&mut self, context: &mut Context<'_, Note>) {
-        let plan = self.plan.clone();
-        for (at, step) in plan.steps_of(self.index) {
+    fn on_start(&mut self, context: &mut Context<'_, Observation>) {
+        let environment = self.environment.clone();
+        for (at, step) in environment.steps_of(self.index) {
             if at == 0 {
                 self.on_step(context, step);
             } else {
-                context.set_timer(at, Purpose::Plan.tag(0, step as u64));
+                context.set_timer(at, TimerKind::Schedule.tag(0, step as u64));
             }
         }
-        if !plan.is_copy(self.index) {
+        if !environment.is_copy(self.index) {
             self.boot(context);
         }
     }
 
-    fn on_message(&mut self, context: &mut Context<'_, Note>, from: u32, payload: &[u8]) {
+    fn on_message(&mut self, context: &mut Context<'_, Observation>, from: u32, payload: &[u8]) {
         let frame = Frame::decode(payload).expect("peers send frames alone");
-        if self.plan.traced {
-            context.note(Note::Arrived(Arrival::message(&frame, payload)));
+        if self.environment.traced {
+            context.emit(Observation::Arrived(Arrival::message(&frame, payload)));
         }
         match frame {
             Frame::Snapshot { node, records } => self.adopt(context, node, records),
@@ -169,15 +171,15 @@ impl<C: Crypto> Machine for Peer<C> {
         }
     }
 
-    fn on_timer(&mut self, context: &mut Context<'_, Note>, tag: u64) {
-        let (purpose, life, value) = Purpose::of(tag);
-        let is_ours = purpose == Purpose::Plan || (life == self.life & 0xffff && self.node.is_some());
-        if self.plan.traced {
-            context.note(Note::Arrived(Arrival::timer(purpose.name(), is_ours)));
+    fn on_timer(&mut self, context: &mut Context<'_, Observation>, tag: u64) {
+        let (kind, incarnation, value) = TimerKind::of(tag);
+        let is_ours = kind == TimerKind::Schedule || (incarnation == self.incarnation & 0xffff && self.node.is_some());
+        if self.environment.traced {
+            context.emit(Observation::Arrived(Arrival::timer(kind.name(), is_ours)));
         }
-        match purpose {
-            Purpose::Plan => self.on_step(context, value as usize),
-            _ if is_ours => self.on_purpose(context, purpose, value),
+        match kind {
+            TimerKind::Schedule => self.on_step(context, value as usize),
+            _ if is_ours => self.on_timer_kind(context, kind, value),
             _ => {}
         }
     }

@@ -11,17 +11,17 @@ use nelumbo_core::wire::Body;
 
 use super::connections::Frames;
 use super::frame::Frame;
-use super::life::Purpose;
-use super::note::{Note, Trouble};
-use super::{Peer, Port, node_of, peer_id};
+use super::lifecycle::TimerKind;
+use super::observation::{NodeFault, Observation};
+use super::{Peer, PeerContext, node_of, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
-use crate::network::{Dht, Effect, PubSub};
-use crate::world::Care;
+use crate::network::Reliability;
+use crate::services::{Dht, Effect, PubSub};
 
 impl<C: Crypto> Peer<C> {
     /// Gives the node an input, if it is running.
-    pub(super) fn input(&mut self, context: Port<'_, '_>, input: Input) {
+    pub(super) fn input(&mut self, context: PeerContext<'_, '_>, input: Input) {
         let now = self.clock.read(context.now());
         if let Some(node) = &mut self.node {
             node.handle(now, input);
@@ -30,19 +30,19 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// Does what the node wants, and what its owner wants of that, until nothing is left.
-    pub(super) fn settle(&mut self, context: Port<'_, '_>) {
+    pub(super) fn settle(&mut self, context: PeerContext<'_, '_>) {
         loop {
             let Some(node) = &mut self.node else { return };
             let outputs: Vec<Output> = std::iter::from_fn(|| node.poll()).collect();
             // What leads to nothing, as garbage that was refused, has kept the processor busy all the same.
-            let cost = self.meter.take() * Nanos::from(self.plan.schedule.crypto_slowness);
+            let cost = self.meter.take() * Nanos::from(self.environment.schedule.crypto_slowness);
             if cost > 0 {
                 self.busy_until = self.busy_until.max(context.now()) + cost;
                 self.charged += cost;
             }
             if outputs.is_empty() {
                 // What the owner answers on the spot takes no time.
-                let Some(command) = self.owner.at_once.pop_front() else { break };
+                let Some(command) = self.application.at_once.pop_front() else { break };
                 let _refused = node.command(self.clock.read(context.now()), command).is_err();
                 continue;
             }
@@ -54,13 +54,13 @@ impl<C: Crypto> Peer<C> {
         self.arm(context);
     }
 
-    fn perform(&mut self, context: Port<'_, '_>, output: Output) {
+    fn perform(&mut self, context: PeerContext<'_, '_>, output: Output) {
         match output {
             Output::Persist { sequence, key, value } => {
                 self.disk.write((sequence, key, value));
                 let takes = self.disk.takes(context.now()) + self.computes(context);
                 if takes > 0 {
-                    self.timer(context, takes, Purpose::Synced, sequence.as_u64());
+                    self.timer(context, takes, TimerKind::Synced, sequence.as_u64());
                 } else {
                     self.synced(context, sequence);
                 }
@@ -72,7 +72,7 @@ impl<C: Crypto> Peer<C> {
             }
             Output::Dial { peer, .. } => {
                 if let Some(peer) = node_of(&peer)
-                    && peer < context.world().nodes()
+                    && peer < context.network().nodes()
                     && peer != self.index
                     && self.connections.contacts.insert(peer)
                 {
@@ -83,8 +83,10 @@ impl<C: Crypto> Peer<C> {
             Output::Publish { topic, bytes } => {
                 self.in_gossip(context, |pubsub, now| pubsub.publish(now, topic.as_str(), &bytes));
             }
-            Output::Verdict { id, verdict } => self.in_gossip(context, |pubsub, _| pubsub.judge(id.0, verdict)),
-            Output::Lookup { operation, key } => self.in_table(context, |dht, now| dht.look_up(now, operation.0, &key)),
+            Output::Verdict { id, verdict } => {
+                self.in_gossip(context, |pubsub, _| pubsub.report_validation(id.0, verdict))
+            }
+            Output::Lookup { operation, key } => self.in_table(context, |dht, now| dht.lookup(now, operation.0, &key)),
             Output::Store { key, value, lifetime } => {
                 self.in_table(context, |dht, now| dht.store(now, &key, value, nanos(lifetime)));
             }
@@ -99,14 +101,14 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    fn answer_put(&mut self, context: Port<'_, '_>, id: PutId, accepted: Option<(Bytes, Nanos)>) {
+    fn answer_put(&mut self, context: PeerContext<'_, '_>, id: PutId, accepted: Option<(Bytes, Nanos)>) {
         self.in_table(context, |dht, now| {
-            dht.judge(now, id.0, accepted);
+            dht.resolve_put(now, id.0, accepted);
             Vec::new()
         });
     }
 
-    pub(super) fn synced(&mut self, context: Port<'_, '_>, sequence: RecordSequence) {
+    pub(super) fn synced(&mut self, context: PeerContext<'_, '_>, sequence: RecordSequence) {
         self.disk.sync(sequence);
         let now = self.clock.read(context.now());
         if let Some(node) = &mut self.node {
@@ -114,77 +116,81 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    fn on_event(&mut self, context: Port<'_, '_>, mut event: Event) {
-        if let Some(deeds) = &mut self.deeds {
-            event = deeds.alter_event(event);
+    fn on_event(&mut self, context: PeerContext<'_, '_>, mut event: Event) {
+        if let Some(adversary) = &mut self.adversary {
+            event = adversary.alter_event(event);
         }
-        self.owner_hears(context, &event);
-        context.note(Note::Event(event));
+        self.application_hears(context, &event);
+        context.emit(Observation::Event(event));
     }
 
     /// How long the processor is still busy.
-    fn computes(&self, context: Port<'_, '_>) -> Nanos {
+    fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
         self.busy_until.saturating_sub(context.now())
     }
 
     /// Sends a message of the node.
-    fn send(&mut self, context: Port<'_, '_>, to: u32, bytes: Bytes) {
+    fn send(&mut self, context: PeerContext<'_, '_>, to: u32, bytes: Bytes) {
         if !self.last_sent.as_ref().is_some_and(|last| Bytes::ptr_eq(last, &bytes)) {
-            context.note(Note::Sent(bytes.clone()));
+            context.emit(Observation::Sent(bytes.clone()));
             self.last_sent = Some(bytes.clone());
         }
-        let Some(mut deeds) = self.deeds.take() else { return self.send_direct(context, to, &bytes) };
-        for altered in deeds.alter::<C>(&self.secret, to, bytes.clone()) {
+        let Some(mut adversary) = self.adversary.take() else { return self.send_direct(context, to, &bytes) };
+        for altered in adversary.alter::<C>(&self.secret, to, bytes.clone()) {
             if !Bytes::ptr_eq(&altered, &bytes) {
-                context.note(Note::Sent(altered.clone()));
+                context.emit(Observation::Sent(altered.clone()));
             }
             self.send_direct(context, to, &altered);
         }
-        self.deeds = Some(deeds);
+        self.adversary = Some(adversary);
     }
 
-    pub(super) fn send_direct(&mut self, context: Port<'_, '_>, to: u32, bytes: &Bytes) {
+    pub(super) fn send_direct(&mut self, context: PeerContext<'_, '_>, to: u32, bytes: &Bytes) {
         if let Some(frame) = self.connections.direct(to, bytes) {
             let busy = self.computes(context);
-            self.carry(context, busy, to, &frame, self.care_of(bytes));
+            self.carry(context, busy, to, &frame, self.reliability_of(bytes));
         }
     }
 
     /// What transports do about the loss of a message of the node.
-    pub(super) fn care_of(&self, bytes: &Bytes) -> Care {
-        if self.plan.repeats_presences && is_presence(bytes) { Care::Again } else { Care::Once }
+    pub(super) fn reliability_of(&self, bytes: &Bytes) -> Reliability {
+        if self.environment.retransmits_presences && is_presence(bytes) {
+            Reliability::Retransmit
+        } else {
+            Reliability::BestEffort
+        }
     }
 
-    pub(super) fn send_frame(&self, context: Port<'_, '_>, to: u32, frame: &Frame<'_>) {
+    pub(super) fn send_frame(&self, context: PeerContext<'_, '_>, to: u32, frame: &Frame<'_>) {
         let busy = self.computes(context);
-        context.send_after(busy, to, &frame.encode(), Care::Again);
+        context.send_after(busy, to, &frame.encode(), Reliability::Retransmit);
     }
 
-    pub(super) fn send_frames(&self, context: Port<'_, '_>, frames: Frames) {
+    pub(super) fn send_frames(&self, context: PeerContext<'_, '_>, frames: Frames) {
         let busy = self.computes(context);
         for (to, frame) in frames {
-            self.carry(context, busy, to, &frame, Care::Again);
+            self.carry(context, busy, to, &frame, Reliability::Retransmit);
         }
     }
 
     /// Lets the hash table do something, and does what it wants.
-    pub(super) fn in_table(&mut self, context: Port<'_, '_>, act: impl FnOnce(&mut Dht, Nanos) -> Vec<Effect>) {
+    pub(super) fn in_table(&mut self, context: PeerContext<'_, '_>, act: impl FnOnce(&mut Dht, Nanos) -> Vec<Effect>) {
         let Some(services) = &mut self.services else { return };
         for effect in act(&mut services.dht, context.now()) {
             match effect {
                 Effect::Send(to, bytes) => self.send_frame(context, to, &Frame::Dht { bytes: &bytes }),
-                Effect::Found(operation, bytes) => {
+                Effect::RecordFound(operation, bytes) => {
                     self.input(context, Input::Found { operation: OperationId(operation), bytes });
                 }
-                Effect::Finished(operation, trip) => {
-                    context.note(Note::LookedUp(trip));
+                Effect::LookupFinished(operation, stats) => {
+                    context.emit(Observation::LookupFinished(stats));
                     self.input(context, Input::LookupFinished(OperationId(operation)));
                 }
-                Effect::Offered { id, from, key, bytes, stored } => {
+                Effect::PutRequested { id, from, key, bytes, stored } => {
                     let id = PutId(id);
                     self.input(context, Input::PutRequested { from: peer_id(from), id, key, bytes, stored });
                 }
-                Effect::Arrived { .. } => {}
+                Effect::MessageReceived { .. } => {}
             }
         }
         self.tell_routes(context);
@@ -192,8 +198,8 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// Tells the node how many peers it can route to, where that began with few.
-    fn tell_routes(&mut self, context: Port<'_, '_>) {
-        let is_young = self.plan.schedule.bootstrap > 0;
+    fn tell_routes(&mut self, context: PeerContext<'_, '_>) {
+        let is_young = self.environment.schedule.bootstrap > 0;
         let Some(services) = self.services.as_mut().filter(|_| is_young) else { return };
         let routes = services.dht.peers();
         if std::mem::replace(&mut services.routes, routes) != routes {
@@ -202,37 +208,44 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// Lets gossip do something, and does what it wants.
-    pub(super) fn in_gossip(&mut self, context: Port<'_, '_>, act: impl FnOnce(&mut PubSub, Nanos) -> Vec<Effect>) {
+    pub(super) fn in_gossip(
+        &mut self,
+        context: PeerContext<'_, '_>,
+        act: impl FnOnce(&mut PubSub, Nanos) -> Vec<Effect>,
+    ) {
         let Some(services) = &mut self.services else { return };
         for effect in act(&mut services.pubsub, context.now()) {
             match effect {
                 Effect::Send(to, bytes) => self.send_frame(context, to, &Frame::Gossip { bytes: &bytes }),
-                Effect::Arrived { id, from, bytes } => {
+                Effect::MessageReceived { id, from, bytes } => {
                     self.input(context, Input::Gossip { from: peer_id(from), id: GossipId(id), bytes });
                 }
-                Effect::Found(..) | Effect::Finished(..) | Effect::Offered { .. } => {}
+                Effect::RecordFound(..) | Effect::LookupFinished(..) | Effect::PutRequested { .. } => {}
             }
         }
         self.arm_services(context);
     }
 
     /// Sees to it that the services are told the time when they want to.
-    fn arm_services(&mut self, context: Port<'_, '_>) {
+    fn arm_services(&mut self, context: PeerContext<'_, '_>) {
         let Some(services) = &mut self.services else { return };
         let soonest = services.dht.deadline().into_iter().chain(services.pubsub.deadline()).min();
         if let Some(at) = soonest.filter(|at| *at < services.armed) {
             services.armed = at;
-            self.timer(context, at.saturating_sub(context.now()), Purpose::Service, 0);
+            self.timer(context, at.saturating_sub(context.now()), TimerKind::Service, 0);
         }
     }
 
-    fn look_at_limits(&self, context: Port<'_, '_>) {
+    fn look_at_limits(&self, context: PeerContext<'_, '_>) {
         let Some(node) = &self.node else { return };
-        let (view, limits) = (node.view(), &self.plan.limits);
+        let (view, limits) = (node.view(), &self.environment.limits);
         let (sessions, signers) = (view.sessions().len(), view.signers().len());
-        if sessions > limits.sessions + limits.ended || signers > limits.presences || view.held() > self.plan.held {
+        if sessions > limits.sessions + limits.ended + limits.unapproved
+            || signers > limits.most_presences()
+            || view.held() > self.environment.held
+        {
             let what = format!("{sessions} sessions, {signers} presences, {} outputs held", view.held());
-            context.note(Note::Trouble(Trouble::Limits, what));
+            context.emit(Observation::Fault(NodeFault::Limits, what));
         }
     }
 }

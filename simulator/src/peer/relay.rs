@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::frame::{self, Frame};
-use super::life::Purpose;
-use super::note::{Note, Passage};
-use super::{Peer, Port};
+use super::lifecycle::TimerKind;
+use super::observation::{NatEvent, Observation};
+use super::{Peer, PeerContext};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
+use crate::network::{Path, Reliability};
 use crate::schedule::MILLISECOND;
-use crate::world::{Care, Road};
 
 /// How many bytes a circuit carries, both ways together.
 const MOST_BYTES: usize = 128 * 1024;
@@ -71,32 +71,39 @@ impl Circuits {
 
 impl<C: Crypto> Peer<C> {
     /// Sends a frame of a connection the way that NATs leave open: by itself, on a circuit, or not at all.
-    pub(super) fn carry(&self, context: Port<'_, '_>, delay: Nanos, to: u32, frame: &[u8], care: Care) {
-        match context.world().road(self.index, to, || is_hello(frame)) {
-            Road::Direct => context.send_after(delay, to, frame, care),
-            Road::Relayed(relay) => {
-                context.send_after(delay, relay, &Frame::Circuit { peer: to, bytes: frame }.encode(), care);
+    pub(super) fn carry(
+        &self,
+        context: PeerContext<'_, '_>,
+        delay: Nanos,
+        to: u32,
+        frame: &[u8],
+        reliability: Reliability,
+    ) {
+        match context.network().path(self.index, to, || is_hello(frame)) {
+            Path::Direct => context.send_after(delay, to, frame, reliability),
+            Path::Relayed(relay) => {
+                context.send_after(delay, relay, &Frame::Circuit { peer: to, bytes: frame }.encode(), reliability);
             }
-            Road::Closed => context.note(Note::Passage(Passage::Refused)),
+            Path::Unreachable => context.emit(Observation::Nat(NatEvent::DialRefused)),
         }
     }
 
     /// A frame on a circuit has arrived: at the relay, which passes it on, or from it.
-    pub(super) fn on_circuit(&mut self, context: Port<'_, '_>, from: u32, peer: u32, bytes: &[u8]) {
+    pub(super) fn on_circuit(&mut self, context: PeerContext<'_, '_>, from: u32, peer: u32, bytes: &[u8]) {
         let frame = Frame::decode(bytes).expect("peers send frames alone");
-        if !context.world().is_relay(self.index) {
+        if !context.network().is_relay(self.index) {
             return self.on_frame(context, peer, &frame);
         }
-        if context.world().road(from, peer, || false) == Road::Direct {
+        if context.network().path(from, peer, || false) == Path::Direct {
             // All that it takes a relay for is to let both ends begin at the same moment.
-            context.note(Note::Passage(Passage::Upgraded));
+            context.emit(Observation::Nat(NatEvent::DialUpgraded));
             return self.pass(context, from, peer, bytes);
         }
         let circuits = self.circuits.get_or_insert_default();
         match circuits.take(context.now(), ends(from, peer), &frame, bytes.len()) {
             Fate::Opens => {
-                context.note(Note::Passage(Passage::Opened));
-                self.timer(context, LONGEST, Purpose::Circuit, 0);
+                context.emit(Observation::Nat(NatEvent::CircuitOpened));
+                self.timer(context, LONGEST, TimerKind::Circuit, 0);
                 self.pass(context, from, peer, bytes);
             }
             Fate::Passes => self.pass(context, from, peer, bytes),
@@ -107,33 +114,33 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// Cuts the circuits whose time is over.
-    pub(super) fn expire_circuits(&mut self, context: Port<'_, '_>) {
+    pub(super) fn expire_circuits(&mut self, context: PeerContext<'_, '_>) {
         let expired = self.circuits.as_mut().map(|circuits| circuits.expire(context.now())).unwrap_or_default();
         expired.into_iter().for_each(|ends| self.cut(context, ends));
     }
 
     /// The relay is going: all circuits end, and unless the power has failed, both ends of each are told.
-    pub(super) fn drop_circuits(&mut self, context: Port<'_, '_>, silent: bool) {
+    pub(super) fn drop_circuits(&mut self, context: PeerContext<'_, '_>, silent: bool) {
         let circuits = self.circuits.take().unwrap_or_default();
         circuits.0.into_keys().filter(|_| !silent).for_each(|ends| self.tell_ends(context, ends));
     }
 
-    fn cut(&self, context: Port<'_, '_>, ends: (u32, u32)) {
-        context.note(Note::Passage(Passage::Cut));
+    fn cut(&self, context: PeerContext<'_, '_>, ends: (u32, u32)) {
+        context.emit(Observation::Nat(NatEvent::CircuitCut));
         self.tell_ends(context, ends);
     }
 
-    fn tell_ends(&self, context: Port<'_, '_>, (one, other): (u32, u32)) {
+    fn tell_ends(&self, context: PeerContext<'_, '_>, (one, other): (u32, u32)) {
         self.pass(context, one, other, &Frame::Bye.encode());
         self.pass(context, other, one, &Frame::Bye.encode());
     }
 
-    fn pass(&self, context: Port<'_, '_>, from: u32, to: u32, bytes: &[u8]) {
-        let care = match Frame::decode(bytes) {
-            Some(Frame::Direct { bytes, .. }) => self.care_of(&frame::shared(bytes)),
-            _ => Care::Again,
+    fn pass(&self, context: PeerContext<'_, '_>, from: u32, to: u32, bytes: &[u8]) {
+        let reliability = match Frame::decode(bytes) {
+            Some(Frame::Direct { bytes, .. }) => self.reliability_of(&frame::shared(bytes)),
+            _ => Reliability::Retransmit,
         };
-        context.send_after(0, to, &Frame::Circuit { peer: from, bytes }.encode(), care);
+        context.send_after(0, to, &Frame::Circuit { peer: from, bytes }.encode(), reliability);
     }
 }
 
@@ -145,8 +152,8 @@ fn is_hello(frame: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const HELLO: Frame<'_> = Frame::Hello { life: 1 };
-    const DIRECT: Frame<'_> = Frame::Direct { life: 1, bytes: &[] };
+    const HELLO: Frame<'_> = Frame::Hello { incarnation: 1 };
+    const DIRECT: Frame<'_> = Frame::Direct { incarnation: 1, bytes: &[] };
 
     #[test]
     fn a_circuit_begins_with_a_greeting_and_ends_with_its_bytes_its_time_or_a_word() {

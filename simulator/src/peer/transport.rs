@@ -6,42 +6,42 @@ use nelumbo_core::api::Input;
 
 use super::connections::Change;
 use super::frame::Frame;
-use super::life::{Purpose, REDIAL};
-use super::{Peer, Port, peer_id};
+use super::lifecycle::{REDIAL, TimerKind};
+use super::{Peer, PeerContext, peer_id};
 use crate::crypto::Crypto;
 
 impl<C: Crypto> Peer<C> {
-    pub(super) fn disconnect(&mut self, context: Port<'_, '_>, from: u32) {
+    pub(super) fn disconnect(&mut self, context: PeerContext<'_, '_>, from: u32) {
         let changes = self.connections.disconnect(from);
         self.on_changes(context, changes);
     }
 
     /// Greets everyone who should be connected and is not, and does so again until nobody is lacking.
-    pub(super) fn dial(&mut self, context: Port<'_, '_>) {
-        self.send_frames(context, self.connections.greetings(self.life));
+    pub(super) fn dial(&mut self, context: PeerContext<'_, '_>) {
+        self.send_frames(context, self.connections.greetings(self.incarnation));
         self.redial(context);
     }
 
-    fn redial(&mut self, context: Port<'_, '_>) {
+    fn redial(&mut self, context: PeerContext<'_, '_>) {
         if !self.connections.redials && self.connections.is_lacking() {
             self.connections.redials = true;
-            self.timer(context, REDIAL, Purpose::Redial, 0);
+            self.timer(context, REDIAL, TimerKind::Redial, 0);
         }
     }
 
-    pub(super) fn on_frame(&mut self, context: Port<'_, '_>, from: u32, frame: &Frame<'_>) {
+    pub(super) fn on_frame(&mut self, context: PeerContext<'_, '_>, from: u32, frame: &Frame<'_>) {
         match *frame {
             Frame::Gossip { bytes } => self.in_gossip(context, |pubsub, now| pubsub.on_message(now, from, bytes)),
             Frame::Dht { bytes } => self.in_table(context, |dht, now| dht.on_message(now, from, bytes)),
             Frame::Circuit { peer, bytes } => self.on_circuit(context, from, peer, bytes),
             _ => {
-                let changes = self.connections.on_frame(self.life, from, frame);
+                let changes = self.connections.on_frame(self.incarnation, from, frame);
                 self.on_changes(context, changes);
             }
         }
     }
 
-    fn on_changes(&mut self, context: Port<'_, '_>, changes: impl IntoIterator<Item = Change>) {
+    fn on_changes(&mut self, context: PeerContext<'_, '_>, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             match change {
                 Change::Send(to, frame) => self.send_frames(context, vec![(to, frame)]),
@@ -51,8 +51,8 @@ impl<C: Crypto> Peer<C> {
                     self.input(context, Input::Disconnected(peer_id(peer)));
                 }
                 Change::Received(from, bytes) => {
-                    if let Some(deeds) = &mut self.deeds {
-                        deeds.remember(&bytes);
+                    if let Some(adversary) = &mut self.adversary {
+                        adversary.remember(&bytes);
                     }
                     self.input(context, Input::Received { from: peer_id(from), bytes });
                 }

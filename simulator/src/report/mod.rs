@@ -3,23 +3,23 @@
 //! Owns what the page shows and gathers it while the run goes on, within bounds. Invariant: the page follows from the
 //! run alone, and nothing in it is loaded from anywhere. Driven by [`Run::trace`](crate::run::Run::trace).
 
-mod map;
 mod page;
 mod plot;
 mod sequence;
+mod timeline;
 
 use std::collections::BTreeMap;
 
 use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
-use crate::creations::Creations;
-use crate::engine::{Nanos, Noted};
-use crate::peer::Note;
+use crate::engine::{Nanos, Observed};
+use crate::peer::Observation;
+use crate::pending_sessions::PendingSessions;
 use crate::schedule::{MILLISECOND, Schedule};
 use crate::summary::Summary;
-use map::Outages;
 use sequence::Course;
+use timeline::Outages;
 
 /// How many sessions are followed message by message: the first ones.
 const FOLLOWED: usize = 100;
@@ -28,7 +28,7 @@ const FOLLOWED: usize = 100;
 #[derive(Debug)]
 pub struct Report {
     schedule: Schedule,
-    creations: Creations,
+    pending: PendingSessions,
     asked: BTreeMap<SessionId, Nanos>,
     /// When sessions were created, when signers had their signatures, when coordinators failed: in milliseconds.
     created_ms: Vec<f64>,
@@ -46,7 +46,7 @@ impl Report {
     pub fn new(schedule: &Schedule) -> Self {
         Self {
             schedule: schedule.clone(),
-            creations: Creations::default(),
+            pending: PendingSessions::default(),
             asked: BTreeMap::new(),
             created_ms: Vec::new(),
             completed_ms: Vec::new(),
@@ -59,28 +59,28 @@ impl Report {
     }
 
     /// Takes note of what a peer told.
-    pub fn see(&mut self, noted: &Noted<Note>) {
-        let at_ms = milliseconds(noted.stamp.at);
-        if let Some((session, creation)) = self.creations.see(noted) {
+    pub fn see(&mut self, observed: &Observed<Observation>) {
+        let at_ms = milliseconds(observed.stamp.at);
+        if let Some((session, pending)) = self.pending.see(observed) {
             self.created_ms.push(at_ms);
-            self.asked.insert(session, creation.asked_at);
+            self.asked.insert(session, pending.requested_at);
             if self.courses.len() < FOLLOWED {
-                self.courses.insert(session, Course::new(creation.asked_at, &creation.signers));
+                self.courses.insert(session, Course::new(pending.requested_at, &pending.signers));
             }
         }
-        match &noted.note {
-            Note::Up => self.outages.on_up(noted.stamp.at, noted.node),
-            Note::Down => self.outages.on_down(noted.stamp.at, noted.node),
-            Note::Arrived(arrival) if arrival.bytes > 0 => *self.messages.entry(arrival.kind).or_default() += 1,
-            Note::Event(Event::CoordinatorFailed { .. }) => self.failed_ms.push(at_ms),
-            Note::Event(Event::SessionCompleted { session, .. }) => {
+        match &observed.observation {
+            Observation::Up => self.outages.on_up(observed.stamp.at, observed.node),
+            Observation::Down => self.outages.on_down(observed.stamp.at, observed.node),
+            Observation::Arrived(arrival) if arrival.bytes > 0 => *self.messages.entry(arrival.kind).or_default() += 1,
+            Observation::Event(Event::CoordinatorFailed { .. }) => self.failed_ms.push(at_ms),
+            Observation::Event(Event::SessionCompleted { session, .. }) => {
                 self.completed_ms.push(at_ms);
                 self.latencies_ms.extend(self.asked.get(session).map(|asked| at_ms - milliseconds(*asked)));
             }
             _ => {}
         }
         if !self.courses.is_empty() {
-            sequence::follow(&mut self.courses, noted);
+            sequence::follow(&mut self.courses, observed);
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let schedule = Scenario::from_toml(text, &["sessions=3".into()]).expect("sound").schedule(1);
         let page = || {
             let mut report = Report::new(&schedule);
-            let summary = Run::new(&schedule).trace(|noted| report.see(noted)).summary();
+            let summary = Run::new(&schedule).trace(|observed| report.see(observed)).summary();
             report.page(&summary)
         };
         let one = page();

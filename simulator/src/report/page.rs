@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, escaped, map, plot, sequence};
+use super::{Report, escaped, plot, sequence, timeline};
 use crate::schedule::MILLISECOND;
 use crate::summary::{Percentiles, Summary};
 
@@ -77,7 +77,10 @@ fn numbers(html: &mut String, summary: &Summary) {
     let faults = summary.faults.iter().filter(|(_, count)| **count > 0);
     cell("messages in trouble", list(faults.map(|(name, count)| format!("{name} {count}")).collect()));
     cell("reasons", list(sessions.by_reason.iter().map(|(why, count)| format!("{} {count}", escaped(why))).collect()));
-    cell("deeds", list(summary.deeds.iter().map(|(deed, count)| format!("{deed:?} {count}")).collect()));
+    cell(
+        "misbehaviours",
+        list(summary.misbehaviours.iter().map(|(misbehaviour, count)| format!("{misbehaviour:?} {count}")).collect()),
+    );
     cell("refusals", summary.refusals.to_string());
     html.push_str("</dl>");
 }
@@ -124,7 +127,7 @@ fn plots(html: &mut String, report: &Report, summary: &Summary) {
 }
 
 fn troubles(html: &mut String, report: &Report, summary: &Summary) {
-    let (drawing, left_out) = map::map(&report.schedule, &report.outages, summary.virtual_ms * MILLISECOND);
+    let (drawing, left_out) = timeline::map(&report.schedule, &report.outages, summary.virtual_ms * MILLISECOND);
     let mut hint = "A row for each node in trouble: <span class=\"key cut\"></span> cut off, \
                     <span class=\"key outward\"></span> not heard, <span class=\"key inward\"></span> deaf, \
                     <span class=\"key down\"></span> down."

@@ -9,8 +9,8 @@ use nelumbo_core::api::{AttemptFailure, Event};
 use nelumbo_core::wire::SessionId;
 
 use super::milliseconds;
-use crate::engine::{Nanos, Noted};
-use crate::peer::{Note, kind_of};
+use crate::engine::{Nanos, Observed};
+use crate::peer::{Observation, kind_of};
 use crate::random::fold;
 
 /// How many messages and marks of a session are shown.
@@ -85,24 +85,24 @@ impl Course {
 }
 
 /// Takes note of what a peer told, in the sessions that it belongs to.
-pub(super) fn follow(courses: &mut BTreeMap<SessionId, Course>, noted: &Noted<Note>) {
-    let (at, node) = (noted.stamp.at, noted.node);
-    match &noted.note {
-        Note::Sent(bytes) => {
+pub(super) fn follow(courses: &mut BTreeMap<SessionId, Course>, observed: &Observed<Observation>) {
+    let (at, node) = (observed.stamp.at, observed.node);
+    match &observed.observation {
+        Observation::Sent(bytes) => {
             let (_, session) = kind_of(bytes);
             if let Some(course) = session.and_then(|session| courses.get_mut(&session)) {
                 course.sent.insert((node, fold(0, bytes)), at);
             }
         }
-        Note::Arrived(arrival) => {
+        Observation::Arrived(arrival) => {
             let Some(course) = arrival.session.and_then(|session| courses.get_mut(&session)) else { return };
-            let from = noted.stamp.source;
+            let from = observed.stamp.source;
             let sent = course.sent.get(&(from, arrival.digest)).copied().unwrap_or(at);
             course.push(Item::Message { from, to: node, sent, arrived: at, kind: arrival.kind });
         }
-        Note::Event(event) => on_event(courses, at, node, event),
-        Note::Up | Note::Down => {
-            let text = if noted.note == Note::Up { "starts" } else { "crashes" };
+        Observation::Event(event) => on_event(courses, at, node, event),
+        Observation::Up | Observation::Down => {
+            let text = if observed.observation == Observation::Up { "starts" } else { "crashes" };
             for course in courses.values_mut().filter(|course| course.signers.contains(&node)) {
                 if !course.is_complete() {
                     course.mark(at, node, text, "bad");

@@ -16,8 +16,8 @@ use nelumbo_core::wire::SessionId;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engine::{Nanos, Noted};
-use crate::peer::{Note, kind_of};
+use crate::engine::{Nanos, Observed};
+use crate::peer::{Observation, kind_of};
 
 /// Something that happened. Several rows with the same time, source and sequence belong to one event: what arrived, then
 /// what the node did about it.
@@ -51,12 +51,12 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The row of what a peer told.
     #[must_use]
-    pub fn of(noted: &'a Noted<Note>) -> Self {
+    pub fn of(observed: &'a Observed<Observation>) -> Self {
         let row = |kind, name: &'static str| Self {
-            at: noted.stamp.at,
-            node: noted.node,
-            source: noted.stamp.source,
-            sequence: noted.stamp.sequence,
+            at: observed.stamp.at,
+            node: observed.node,
+            source: observed.stamp.source,
+            sequence: observed.stamp.sequence,
             kind,
             name: name.into(),
             session: None,
@@ -64,20 +64,20 @@ impl<'a> Row<'a> {
             digest: None,
             detail: None,
         };
-        match &noted.note {
-            Note::Arrived(arrival) if arrival.bytes == 0 => row("timer", arrival.kind),
-            Note::Arrived(arrival) => Self {
+        match &observed.observation {
+            Observation::Arrived(arrival) if arrival.bytes == 0 => row("timer", arrival.kind),
+            Observation::Arrived(arrival) => Self {
                 session: arrival.session,
                 bytes: arrival.bytes,
                 digest: Some(format!("{:016x}", arrival.digest)),
                 ..row("arrival", arrival.kind)
             },
-            Note::Sent(bytes) => {
+            Observation::Sent(bytes) => {
                 let (name, session) = kind_of(bytes);
                 let digest = Some(format!("{:016x}", crate::random::fold(0, bytes)));
                 Self { session, bytes: bytes.len() as u32, digest, ..row("sent", name) }
             }
-            Note::Event(event) => {
+            Observation::Event(event) => {
                 let Ok(Value::Object(mut fields)) = serde_json::to_value(event) else { return row("event", "unknown") };
                 let mut text = |field| fields.remove(field).and_then(|value| value.as_str().map(str::to_owned));
                 let (name, session) = (text("event"), text("session"));
@@ -85,19 +85,21 @@ impl<'a> Row<'a> {
                 let session = session.and_then(|session| session.parse().ok());
                 Self { name: name.unwrap_or_default().into(), session, detail, ..row("event", "") }
             }
-            Note::Up => row("state", "up"),
-            Note::Down => row("state", "down"),
-            Note::Remembers(session) => Self { session: Some(*session), ..row("state", "remembers") },
-            Note::Asked(signers) => {
-                Self { detail: signers.as_ref().map(|all| format!("{all:?}")), ..row("state", "asked") }
+            Observation::Up => row("state", "up"),
+            Observation::Down => row("state", "down"),
+            Observation::RestoredCompletion(session) => {
+                Self { session: Some(*session), ..row("state", "restored-completion") }
             }
-            Note::LookedUp(trip) => {
-                let detail = format!("{} hops, {} requests", trip.hops, trip.requests);
-                Self { detail: Some(detail), ..row("state", "looked-up") }
+            Observation::SessionRequested(signers) => {
+                Self { detail: signers.as_ref().map(|all| format!("{all:?}")), ..row("state", "session-requested") }
             }
-            Note::Passage(passage) => row("state", passage.name()),
-            Note::Trouble(trouble, what) => {
-                Self { detail: Some(format!("{trouble:?}: {what}")), ..row("trouble", "trouble") }
+            Observation::LookupFinished(lookup) => {
+                let detail = format!("{} hops, {} requests", lookup.hops, lookup.requests);
+                Self { detail: Some(detail), ..row("state", "lookup-finished") }
+            }
+            Observation::Nat(nat_event) => row("state", nat_event.name()),
+            Observation::Fault(trouble, what) => {
+                Self { detail: Some(format!("{trouble:?}: {what}")), ..row("fault", "fault") }
             }
         }
     }
@@ -129,7 +131,8 @@ impl Format {
             _ => Err(if cfg!(feature = "parquet") {
                 "a trace ends in .jsonl (JSON lines), .parquet (Parquet) or .json (Perfetto, Chrome)"
             } else {
-                "a trace ends in .jsonl (JSON lines) or .json (Perfetto, Chrome); this build has no Parquet"
+                "a trace ends in .jsonl (JSON lines) or .json (Perfetto, Chrome); \
+                 .parquet takes a build with `--features parquet`"
             }),
         }
     }
@@ -176,7 +179,7 @@ mod tests {
         schedule.until_ms = 30_000;
         let mut bytes = Vec::new();
         let mut trace = format.writer(&mut bytes).expect("memory takes everything");
-        let summary = Run::new(&schedule).trace(|noted| trace.row(&Row::of(noted)).expect("memory")).summary();
+        let summary = Run::new(&schedule).trace(|observed| trace.row(&Row::of(observed)).expect("memory")).summary();
         trace.end().expect("memory takes everything");
         assert_eq!((summary.violations.len(), summary.sessions.completed), (0, 2), "{summary}");
         bytes

@@ -4,7 +4,7 @@
 //! Usage: `cargo run --release -p nelumbo-tests --example calibrate -- [PEERS] [LOOKUPS] [MESSAGES]`
 #![allow(clippy::print_stdout)]
 
-mod distant;
+mod delayed_stream;
 mod model;
 mod real;
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long everything takes from one peer to another.
-const DISTANCE: Duration = Duration::from_millis(50);
+const ONE_WAY_DELAY: Duration = Duration::from_millis(50);
 
 /// What was measured, of either.
 #[derive(Debug, Default)]

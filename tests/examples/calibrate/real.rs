@@ -13,8 +13,8 @@ use libp2p::{
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::distant::Distant;
-use super::{DISTANCE, Measured, depths};
+use super::delayed_stream::DelayedStream;
+use super::{Measured, ONE_WAY_DELAY, depths};
 
 const TOPIC: &str = "calibration";
 
@@ -25,35 +25,35 @@ struct Behaviour {
     identify: identify::Behaviour,
 }
 
-enum Order {
-    Meet(PeerId, Multiaddr),
+enum Request {
+    AddPeer(PeerId, Multiaddr),
     Bootstrap(oneshot::Sender<()>),
-    LookUp(PeerId, oneshot::Sender<Found>),
+    Lookup(PeerId, oneshot::Sender<LookupResult>),
     Publish(Vec<u8>),
-    Look(oneshot::Sender<Look>),
+    Snapshot(oneshot::Sender<Snapshot>),
 }
 
-struct Found {
+struct LookupResult {
     peers: Vec<PeerId>,
     known: BTreeSet<PeerId>,
     requests: u32,
 }
 
-struct Look {
+struct Snapshot {
     routes: usize,
     mesh: usize,
     connected: Vec<PeerId>,
 }
 
 /// Who had which message from whom, and when.
-type Log = Arc<Mutex<BTreeMap<u32, BTreeMap<usize, (PeerId, Instant)>>>>;
+type Deliveries = Arc<Mutex<BTreeMap<u32, BTreeMap<usize, (PeerId, Instant)>>>>;
 
 fn swarm() -> Swarm<Behaviour> {
     SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_other_transport(|keypair| {
             tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-                .map(|stream, _| Distant::new(stream, DISTANCE))
+                .map(|stream, _| DelayedStream::new(stream, ONE_WAY_DELAY))
                 .upgrade(Version::V1Lazy)
                 .authenticate(noise::Config::new(keypair).expect("a keypair of its own"))
                 .multiplex(yamux::Config::default())
@@ -81,14 +81,19 @@ fn swarm() -> Swarm<Behaviour> {
 }
 
 /// One peer, for as long as somebody gives orders.
-async fn peer(index: usize, mut swarm: Swarm<Behaviour>, mut orders: mpsc::UnboundedReceiver<Order>, log: Log) {
+async fn peer(
+    index: usize,
+    mut swarm: Swarm<Behaviour>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    deliveries: Deliveries,
+) {
     let mut bootstraps = HashMap::new();
     let mut lookups = HashMap::new();
     loop {
         tokio::select! {
-            order = orders.recv() => match order {
+            request = requests.recv() => match request {
                 None => return,
-                Some(order) => on_order(&mut swarm, order, &mut bootstraps, &mut lookups),
+                Some(request) => on_request(&mut swarm, request, &mut bootstraps, &mut lookups),
             },
             event = swarm.select_next_some() => match event {
                 SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
@@ -100,8 +105,8 @@ async fn peer(index: usize, mut swarm: Swarm<Behaviour>, mut orders: mpsc::Unbou
                     propagation_source, message, ..
                 })) => {
                     let number = message.data.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-                    let came = (propagation_source, Instant::now());
-                    log.lock().await.entry(number).or_default().entry(index).or_insert(came);
+                    let received = (propagation_source, Instant::now());
+                    deliveries.lock().await.entry(number).or_default().entry(index).or_insert(received);
                 }
                 SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
                     id, result, stats, step,
@@ -112,8 +117,8 @@ async fn peer(index: usize, mut swarm: Swarm<Behaviour>, mut orders: mpsc::Unbou
                     kad::QueryResult::GetClosestPeers(Ok(found)) if step.last => {
                         let peers = found.peers.into_iter().map(|info| info.peer_id).collect();
                         if let Some((known, done)) = lookups.remove(&id) {
-                            let done: oneshot::Sender<Found> = done;
-                            let _gone = done.send(Found { peers, known, requests: stats.num_requests() }).is_err();
+                            let done: oneshot::Sender<LookupResult> = done;
+                            let _gone = done.send(LookupResult { peers, known, requests: stats.num_requests() }).is_err();
                         }
                     }
                     _ => {}
@@ -131,48 +136,49 @@ fn known(swarm: &mut Swarm<Behaviour>) -> BTreeSet<PeerId> {
         .collect()
 }
 
-fn on_order(
+fn on_request(
     swarm: &mut Swarm<Behaviour>,
-    order: Order,
+    request: Request,
     bootstraps: &mut HashMap<kad::QueryId, oneshot::Sender<()>>,
-    lookups: &mut HashMap<kad::QueryId, (BTreeSet<PeerId>, oneshot::Sender<Found>)>,
+    lookups: &mut HashMap<kad::QueryId, (BTreeSet<PeerId>, oneshot::Sender<LookupResult>)>,
 ) {
-    match order {
-        Order::Meet(peer, address) => drop(swarm.behaviour_mut().kad.add_address(&peer, address)),
-        Order::Bootstrap(done) => {
+    match request {
+        Request::AddPeer(peer, address) => drop(swarm.behaviour_mut().kad.add_address(&peer, address)),
+        Request::Bootstrap(done) => {
             let query = swarm.behaviour_mut().kad.bootstrap().expect("somebody is known");
             bootstraps.insert(query, done);
         }
-        Order::LookUp(target, done) => {
+        Request::Lookup(target, done) => {
             let known = known(swarm);
             let query = swarm.behaviour_mut().kad.get_closest_peers(target);
             lookups.insert(query, (known, done));
         }
-        Order::Publish(bytes) => {
+        Request::Publish(bytes) => {
             let topic = gossipsub::IdentTopic::new(TOPIC);
             swarm.behaviour_mut().gossip.publish(topic, bytes).expect("neighbours in the topic");
         }
-        Order::Look(done) => {
+        Request::Snapshot(done) => {
             let topic = gossipsub::IdentTopic::new(TOPIC).hash();
             let mesh = swarm.behaviour().gossip.mesh_peers(&topic).count();
-            let look = Look { routes: known(swarm).len(), mesh, connected: swarm.connected_peers().copied().collect() };
-            let _gone = done.send(look).is_err();
+            let snapshot =
+                Snapshot { routes: known(swarm).len(), mesh, connected: swarm.connected_peers().copied().collect() };
+            let _gone = done.send(snapshot).is_err();
         }
     }
 }
 
-type Orders = mpsc::UnboundedSender<Order>;
+type Requests = mpsc::UnboundedSender<Request>;
 
-async fn ask<T>(to: &Orders, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> T {
+async fn ask<T>(to: &Requests, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> T {
     let (send, receive) = oneshot::channel();
-    to.send(order(send)).unwrap_or_else(|_| panic!("the peer is there"));
+    to.send(request(send)).unwrap_or_else(|_| panic!("the peer is there"));
     receive.await.expect("the peer answers")
 }
 
 /// What a network of this many peers does, and who is connected to whom.
 pub(crate) async fn measure(count: usize, lookups: usize, messages: usize) -> (Measured, Vec<Vec<u32>>) {
-    let log = Log::default();
-    let (mut names, mut addresses, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    let deliveries = Deliveries::default();
+    let (mut ids, mut addresses, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..count {
         let mut swarm = swarm();
         swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("a free port");
@@ -181,39 +187,39 @@ pub(crate) async fn measure(count: usize, lookups: usize, messages: usize) -> (M
                 break address;
             }
         };
-        names.push(*swarm.local_peer_id());
+        ids.push(*swarm.local_peer_id());
         addresses.push(address);
         let (send, receive) = mpsc::unbounded_channel();
-        tokio::spawn(peer(index, swarm, receive, log.clone()));
+        tokio::spawn(peer(index, swarm, receive, deliveries.clone()));
         peers.push(send);
     }
-    let tell = |to: usize, order: Order| peers[to].send(order).unwrap_or_else(|_| panic!("the peer is there"));
+    let send = |to: usize, request: Request| peers[to].send(request).unwrap_or_else(|_| panic!("the peer is there"));
     for index in 1..count {
-        tell(index, Order::Meet(names[index / 2], addresses[index / 2].clone()));
-        tell(index, Order::Meet(names[0], addresses[0].clone()));
+        send(index, Request::AddPeer(ids[index / 2], addresses[index / 2].clone()));
+        send(index, Request::AddPeer(ids[0], addresses[0].clone()));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     for _ in 0..2 {
-        futures::future::join_all(peers[1..].iter().map(|one| ask(one, Order::Bootstrap))).await;
+        futures::future::join_all(peers[1..].iter().map(|one| ask(one, Request::Bootstrap))).await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut measured = Measured::default();
     let mut connections = Vec::new();
     for one in &peers {
-        let look = ask(one, Order::Look).await;
-        measured.routes.push(look.routes as f64);
-        measured.mesh.push(look.mesh as f64);
-        let number = |name: &PeerId| names.iter().position(|other| other == name).map(|index| index as u32);
-        connections.push(look.connected.iter().filter_map(number).collect());
+        let snapshot = ask(one, Request::Snapshot).await;
+        measured.routes.push(snapshot.routes as f64);
+        measured.mesh.push(snapshot.mesh as f64);
+        let number = |name: &PeerId| ids.iter().position(|other| other == name).map(|index| index as u32);
+        connections.push(snapshot.connected.iter().filter_map(number).collect());
     }
     for number in 0..lookups {
         let (target, asker) = (PeerId::random(), number * 7 % count);
         let asked = Instant::now();
-        let found = ask(&peers[asker], |done| Order::LookUp(target, done)).await;
+        let found = ask(&peers[asker], |done| Request::Lookup(target, done)).await;
         measured.lookup_ms.push(asked.elapsed().as_secs_f64() * 1e3);
         measured.requests.push(f64::from(found.requests));
         let distance = |name: &PeerId| kad::KBucketKey::from(*name).distance(&kad::KBucketKey::from(target));
-        let mut all: Vec<&PeerId> = names.iter().filter(|name| **name != names[asker]).collect();
+        let mut all: Vec<&PeerId> = ids.iter().filter(|name| **name != ids[asker]).collect();
         all.sort_by_key(|name| distance(name));
         let nearest: BTreeSet<&PeerId> = all.into_iter().take(20).collect();
         let hits = found.peers.iter().filter(|name| nearest.contains(name)).count();
@@ -225,24 +231,24 @@ pub(crate) async fn measure(count: usize, lookups: usize, messages: usize) -> (M
     for number in 0..messages {
         let author = number * 13 % count;
         published.push((author, Instant::now()));
-        tell(author, Order::Publish((number as u32).to_le_bytes().repeat(16)));
+        send(author, Request::Publish((number as u32).to_le_bytes().repeat(16)));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     // A busy machine takes its time; a message that is lost never comes.
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let log = log.lock().await;
-        if log.len() == messages && log.values().all(|came| came.len() == count - 1) {
+        let deliveries = deliveries.lock().await;
+        if deliveries.len() == messages && deliveries.values().all(|received| received.len() == count - 1) {
             break;
         }
     }
-    let log = log.lock().await;
+    let deliveries = deliveries.lock().await;
     for (number, (author, at)) in published.into_iter().enumerate() {
-        let came = log.get(&(number as u32)).cloned().unwrap_or_default();
-        measured.delivered.push(came.len() as f64 / (count - 1) as f64);
-        measured.latency_ms.extend(came.values().map(|(_, when)| when.duration_since(at).as_secs_f64() * 1e3));
-        let index = |name: &PeerId| names.iter().position(|other| other == name).unwrap_or(author);
-        let from = came.iter().map(|(peer, (from, _))| (*peer, index(from))).collect();
+        let received = deliveries.get(&(number as u32)).cloned().unwrap_or_default();
+        measured.delivered.push(received.len() as f64 / (count - 1) as f64);
+        measured.latency_ms.extend(received.values().map(|(_, when)| when.duration_since(at).as_secs_f64() * 1e3));
+        let index = |name: &PeerId| ids.iter().position(|other| other == name).unwrap_or(author);
+        let from = received.iter().map(|(peer, (from, _))| (*peer, index(from))).collect();
         measured.hops.extend(depths(author, &from));
     }
     (measured, connections)

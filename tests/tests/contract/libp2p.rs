@@ -1,4 +1,4 @@
-//! The network that production uses: each node is a [`World`] of its own on libp2p.
+//! The network that production uses: each node is a [`Libp2pHost`] of its own on libp2p.
 //!
 //! Invariant: nothing happens in any of them but while somebody waits. Driven by the promises.
 
@@ -12,7 +12,7 @@ use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::journal::Journal;
 use nelumbo_tokio::metrics::Metrics;
 use nelumbo_tokio::network::{Network, NetworkConfig};
-use nelumbo_tokio::{Multiaddr, World};
+use nelumbo_tokio::{Libp2pHost, Multiaddr};
 use tempfile::TempDir;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::broadcast;
@@ -30,7 +30,7 @@ struct Node {
     identity: Keypair,
     shape: Shape,
     listen: Multiaddr,
-    world: Option<World>,
+    host: Option<Libp2pHost>,
     /// The journal's.
     folder: Option<TempDir>,
 }
@@ -46,12 +46,12 @@ impl Node {
         let (metrics, folder) = (Metrics::new(), tempfile::tempdir().expect("a folder"));
         let (journal, _) = Journal::open(folder.path(), &metrics).expect("a journal");
         let network = Network::new(config, metrics).expect("a network");
-        self.world = Some(World::new(network, journal, broadcast::channel(16).0));
+        self.host = Some(Libp2pHost::new(network, journal, broadcast::channel(16).0));
         self.folder = Some(folder);
     }
 
-    fn world(&mut self) -> &mut World {
-        self.world.as_mut().expect("the node is running")
+    fn host(&mut self) -> &mut Libp2pHost {
+        self.host.as_mut().expect("the node is running")
     }
 }
 
@@ -64,7 +64,7 @@ impl<const IN_MEMORY: bool> Wire for Libp2p<IN_MEMORY> {
         let mut nodes: Vec<_> = (0..count)
             .map(|_| {
                 let (identity, listen) = (Keypair::generate_ed25519(), listen.clone());
-                Node { identity, shape, listen, world: None, folder: None }
+                Node { identity, shape, listen, host: None, folder: None }
             })
             .collect();
         nodes.iter_mut().for_each(Node::start);
@@ -79,22 +79,22 @@ impl<const IN_MEMORY: bool> Wire for Libp2p<IN_MEMORY> {
 
     fn act(&mut self, node: usize, act: impl FnOnce(&mut dyn Host)) {
         let _inside = self.runtime.enter();
-        act(self.nodes[node].world());
+        act(self.nodes[node].host());
     }
 
     fn next(&mut self, patience: Duration) -> Option<(usize, Input)> {
         let Self { nodes, runtime } = self;
         runtime.block_on(async {
-            let running = nodes.iter_mut().enumerate().filter_map(|(index, node)| Some((index, node.world.as_mut()?)));
-            let next = running.map(|(index, world)| async move { (index, world.next().await) }.boxed_local());
+            let running = nodes.iter_mut().enumerate().filter_map(|(index, node)| Some((index, node.host.as_mut()?)));
+            let next = running.map(|(index, host)| async move { (index, host.next().await) }.boxed_local());
             tokio::time::timeout(patience, select_all(next)).await.ok().map(|(told, _, _)| told)
         })
     }
 
     fn stop(&mut self, node: usize) {
         let _inside = self.runtime.enter();
-        let world = self.nodes[node].world.take().expect("the node is running");
-        self.nodes[node].listen = world.network().listeners().next().expect("it listens").clone();
+        let host = self.nodes[node].host.take().expect("the node is running");
+        self.nodes[node].listen = host.network().listeners().next().expect("it listens").clone();
     }
 
     fn restart(&mut self, node: usize) {

@@ -11,12 +11,12 @@ use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
 use nelumbo_simulator::Random;
-use nelumbo_simulator::engine::{Context, Global, Machine, Nanos};
-use nelumbo_simulator::network::gossip::{self, Gossip};
-use nelumbo_simulator::network::kademlia::{self, Directory, Kademlia};
-use nelumbo_simulator::network::{Dht, Effect, PubSub};
+use nelumbo_simulator::engine::{Context, Machine, Nanos, Sequential};
+use nelumbo_simulator::network::{Latency, NetworkModel};
 use nelumbo_simulator::peer::{Change, Connections, Frame, node_of, peer_id};
-use nelumbo_simulator::world::{Latency, World};
+use nelumbo_simulator::services::gossipsub::{self, Gossipsub};
+use nelumbo_simulator::services::kademlia::{self, Kademlia, NodeIds};
+use nelumbo_simulator::services::{Dht, Effect, PubSub};
 
 use crate::nodes::{Shape, Wire};
 
@@ -30,7 +30,7 @@ const GREET: u64 = 1;
 
 /// With models of Kademlia and gossipsub, or with ideal services.
 pub(crate) struct Simulated<const MODELLED: bool> {
-    engine: Global<Station<MODELLED>>,
+    engine: Sequential<Station<MODELLED>>,
     told: VecDeque<(usize, Input)>,
     /// Until when everything has happened.
     now: Nanos,
@@ -47,10 +47,10 @@ struct Station<const MODELLED: bool> {
     armed: Nanos,
 }
 
-type Port<'a, 'b> = &'a mut Context<'b, Input>;
+type StationContext<'a, 'b> = &'a mut Context<'b, Input>;
 
 impl<const MODELLED: bool> Station<MODELLED> {
-    fn boot(&mut self, context: Port<'_, '_>) {
+    fn boot(&mut self, context: StationContext<'_, '_>) {
         self.life += 1;
         let Self { node, nodes, .. } = *self;
         let neighbours: Vec<u32> = match self.shape {
@@ -60,35 +60,35 @@ impl<const MODELLED: bool> Station<MODELLED> {
             Shape::Crowd => (0..nodes).filter(|other| *other != node).collect(),
         };
         let (dht, pubsub) = if MODELLED {
-            let mut dht = Kademlia::new(node, Arc::new(Directory::new(nodes)), kademlia::Settings::default());
-            dht.settle(SEED);
+            let mut dht = Kademlia::new(node, Arc::new(NodeIds::new(nodes)), kademlia::Settings::default());
+            dht.fill_table(SEED);
             let random = Random::stream(SEED, "gossip", u64::from(node));
-            let pubsub = Gossip::new(random, context.now(), neighbours, gossip::Settings::default());
-            (Dht::Kademlia(Box::new(dht)), PubSub::Gossip(Box::new(pubsub)))
+            let pubsub = Gossipsub::new(random, context.now(), neighbours, gossipsub::Settings::default());
+            (Dht::Kademlia(Box::new(dht)), PubSub::Gossipsub(Box::new(pubsub)))
         } else {
             (Dht::ideal(nodes), PubSub::ideal(neighbours))
         };
         let routes = dht.peers();
         self.services = Some((dht, pubsub));
         self.armed = Nanos::MAX;
-        context.note(Input::Addresses(vec![Address::from_bytes(vec![node as u8]).expect("one byte is an address")]));
-        context.note(Input::RoutingTable(routes));
+        context.emit(Input::Addresses(vec![Address::from_bytes(vec![node as u8]).expect("one byte is an address")]));
+        context.emit(Input::RoutingTable(routes));
         self.arm(context);
         self.greet(context);
     }
 
-    fn crash(&mut self, context: Port<'_, '_>) {
+    fn crash(&mut self, context: StationContext<'_, '_>) {
         self.services = None;
         self.life += 1;
         send(context, self.connections.crash());
     }
 
-    fn greet(&mut self, context: Port<'_, '_>) {
+    fn greet(&mut self, context: StationContext<'_, '_>) {
         send(context, self.connections.greetings(self.life));
         context.set_timer(REDIAL, GREET);
     }
 
-    fn arm(&mut self, context: Port<'_, '_>) {
+    fn arm(&mut self, context: StationContext<'_, '_>) {
         let Some((dht, pubsub)) = &self.services else { return };
         let soonest = dht.deadline().into_iter().chain(pubsub.deadline()).min();
         if let Some(at) = soonest.filter(|at| *at < self.armed) {
@@ -97,14 +97,14 @@ impl<const MODELLED: bool> Station<MODELLED> {
         }
     }
 
-    fn in_table(&mut self, context: Port<'_, '_>, act: impl FnOnce(&mut Dht, Nanos) -> Vec<Effect>) {
+    fn in_table(&mut self, context: StationContext<'_, '_>, act: impl FnOnce(&mut Dht, Nanos) -> Vec<Effect>) {
         let Some((dht, _)) = &mut self.services else { return };
         let effects = act(dht, context.now());
         effects.into_iter().for_each(|effect| take_effect(context, effect, |bytes| Frame::Dht { bytes }.encode()));
         self.arm(context);
     }
 
-    fn in_gossip(&mut self, context: Port<'_, '_>, act: impl FnOnce(&mut PubSub, Nanos) -> Vec<Effect>) {
+    fn in_gossip(&mut self, context: StationContext<'_, '_>, act: impl FnOnce(&mut PubSub, Nanos) -> Vec<Effect>) {
         let Some((_, pubsub)) = &mut self.services else { return };
         let effects = act(pubsub, context.now());
         effects.into_iter().for_each(|effect| take_effect(context, effect, |bytes| Frame::Gossip { bytes }.encode()));
@@ -112,37 +112,37 @@ impl<const MODELLED: bool> Station<MODELLED> {
     }
 }
 
-fn send(context: Port<'_, '_>, frames: Vec<(u32, Vec<u8>)>) {
+fn send(context: StationContext<'_, '_>, frames: Vec<(u32, Vec<u8>)>) {
     frames.iter().for_each(|(to, frame)| context.send(*to, frame));
 }
 
-fn take_effect(context: Port<'_, '_>, effect: Effect, frame: fn(&[u8]) -> Vec<u8>) {
-    context.note(match effect {
+fn take_effect(context: StationContext<'_, '_>, effect: Effect, frame: fn(&[u8]) -> Vec<u8>) {
+    context.emit(match effect {
         Effect::Send(to, bytes) => return context.send(to, &frame(&bytes)),
-        Effect::Found(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
-        Effect::Finished(operation, _) => Input::LookupFinished(OperationId(operation)),
-        Effect::Offered { id, from, key, bytes, stored } => {
+        Effect::RecordFound(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
+        Effect::LookupFinished(operation, _) => Input::LookupFinished(OperationId(operation)),
+        Effect::PutRequested { id, from, key, bytes, stored } => {
             Input::PutRequested { id: PutId(id), from: peer_id(from), key, bytes, stored }
         }
-        Effect::Arrived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
+        Effect::MessageReceived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
     });
 }
 
 impl<const MODELLED: bool> Machine for Station<MODELLED> {
-    type Note = Input;
+    type Observation = Input;
 
-    fn on_start(&mut self, context: Port<'_, '_>) {
+    fn on_start(&mut self, context: StationContext<'_, '_>) {
         self.boot(context);
     }
 
-    fn on_message(&mut self, context: Port<'_, '_>, from: u32, payload: &[u8]) {
+    fn on_message(&mut self, context: StationContext<'_, '_>, from: u32, payload: &[u8]) {
         match Frame::decode(payload).expect("stations send frames alone") {
             _ if self.services.is_none() => {}
             Frame::Gossip { bytes } => self.in_gossip(context, |pubsub, now| pubsub.on_message(now, from, bytes)),
             Frame::Dht { bytes } => self.in_table(context, |dht, now| dht.on_message(now, from, bytes)),
             frame => {
                 for change in self.connections.on_frame(self.life, from, &frame) {
-                    context.note(match change {
+                    context.emit(match change {
                         Change::Send(to, frame) => {
                             context.send(to, &frame);
                             continue;
@@ -156,22 +156,22 @@ impl<const MODELLED: bool> Machine for Station<MODELLED> {
         }
     }
 
-    fn on_timer(&mut self, context: Port<'_, '_>, tag: u64) {
+    fn on_timer(&mut self, context: StationContext<'_, '_>, tag: u64) {
         match tag {
             _ if self.services.is_none() => {}
             GREET => self.greet(context),
             _ if self.armed > context.now() => {}
             _ => {
                 self.armed = Nanos::MAX;
-                self.in_table(context, Dht::on_time);
-                self.in_gossip(context, PubSub::on_time);
+                self.in_table(context, Dht::on_tick);
+                self.in_gossip(context, PubSub::on_tick);
             }
         }
     }
 }
 
 /// What a desk asks its station for.
-struct Desk<'a, 'b, const MODELLED: bool>(&'a mut Station<MODELLED>, Port<'a, 'b>);
+struct Desk<'a, 'b, const MODELLED: bool>(&'a mut Station<MODELLED>, StationContext<'a, 'b>);
 
 impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
     fn send(&mut self, to: PeerId, bytes: Bytes) {
@@ -188,7 +188,7 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
     }
 
     fn verdict(&mut self, id: GossipId, verdict: Verdict) {
-        self.0.in_gossip(self.1, |pubsub, _| pubsub.judge(id.0, verdict));
+        self.0.in_gossip(self.1, |pubsub, _| pubsub.report_validation(id.0, verdict));
     }
 
     fn dial(&mut self, peer: PeerId, _: Vec<Address>) {
@@ -200,7 +200,7 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
     }
 
     fn lookup(&mut self, operation: OperationId, key: String) {
-        self.0.in_table(self.1, |dht, now| dht.look_up(now, operation.0, &key));
+        self.0.in_table(self.1, |dht, now| dht.lookup(now, operation.0, &key));
     }
 
     fn store(&mut self, key: String, value: Bytes, life: Duration) {
@@ -209,21 +209,19 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
 
     fn accept_record(&mut self, id: PutId, value: Bytes, life: Duration) {
         self.0.in_table(self.1, |dht, now| {
-            dht.judge(now, id.0, Some((value, life.as_nanos() as Nanos)));
+            dht.resolve_put(now, id.0, Some((value, life.as_nanos() as Nanos)));
             Vec::new()
         });
     }
 
     fn reject_record(&mut self, id: PutId, _: Refusal) {
         self.0.in_table(self.1, |dht, now| {
-            dht.judge(now, id.0, None);
+            dht.resolve_put(now, id.0, None);
             Vec::new()
         });
     }
 
-    // A simulated peer does nothing for these either; its disk and its owner are not the network's.
-    fn unsubscribe(&mut self, _: Topic) {}
-    fn release(&mut self, _: PeerId) {}
+    // A peer's disk and its owner are not the network's.
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn event(&mut self, _: Event) {}
 }
@@ -232,12 +230,12 @@ impl<const MODELLED: bool> Wire for Simulated<MODELLED> {
     fn start(shape: Shape, count: usize) -> Self {
         let nodes = u32::try_from(count).expect("a few nodes");
         // Later messages may overtake earlier ones.
-        let world = World::new(nodes, Latency::Uniform { low: 10 * MILLISECOND, span: 30 * MILLISECOND });
+        let network = NetworkModel::new(nodes, Latency::Uniform { low: 10 * MILLISECOND, span: 30 * MILLISECOND });
         let station = |node| {
             let connections = Connections::new(BTreeSet::new());
             Station { node, nodes, shape, life: 0, connections, services: None, armed: Nanos::MAX }
         };
-        let engine = Global::new(world, SEED, (0..nodes).map(station).collect());
+        let engine = Sequential::new(network, SEED, (0..nodes).map(station).collect());
         Self { engine, told: VecDeque::new(), now: 0 }
     }
 
@@ -246,14 +244,14 @@ impl<const MODELLED: bool> Wire for Simulated<MODELLED> {
     }
 
     fn act(&mut self, node: usize, act: impl FnOnce(&mut dyn Host)) {
-        self.engine.interfere(node as u32, |station, context| act(&mut Desk(station, context)));
+        self.engine.inject(node as u32, |station, context| act(&mut Desk(station, context)));
     }
 
     fn next(&mut self, patience: Duration) -> Option<(usize, Input)> {
         let until = self.now + patience.as_nanos() as Nanos;
         loop {
-            let notes = self.engine.take_notes().into_iter();
-            self.told.extend(notes.map(|noted| (noted.node as usize, noted.note)));
+            let observations = self.engine.take_observations().into_iter();
+            self.told.extend(observations.map(|observed| (observed.node as usize, observed.observation)));
             if let Some(told) = self.told.pop_front() {
                 return Some(told);
             }
@@ -266,10 +264,10 @@ impl<const MODELLED: bool> Wire for Simulated<MODELLED> {
     }
 
     fn stop(&mut self, node: usize) {
-        self.engine.interfere(node as u32, |station, context| station.crash(context));
+        self.engine.inject(node as u32, |station, context| station.crash(context));
     }
 
     fn restart(&mut self, node: usize) {
-        self.engine.interfere(node as u32, |station, context| station.boot(context));
+        self.engine.inject(node as u32, |station, context| station.boot(context));
     }
 }

@@ -26,7 +26,7 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 Scenarios:
-  quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, strangers, nat, failover-cascade,
+  quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, discovery, nat, failover-cascade,
   planet, million
   swarm  the seed draws the scenario itself
   or a file in TOML; `nelumbo simulate lossy --print` shows one to begin with
@@ -73,7 +73,7 @@ pub(crate) struct Simulate {
     /// The cryptography: a stand-in signs nothing, and everything made with it says so
     #[arg(long, value_enum)]
     crypto: Option<Crypto>,
-    /// Replaces one value of the scenario, such as `weather.loss=100000`
+    /// Replaces one value of the scenario, such as `link.loss=100000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// Prints the scenario and runs nothing
@@ -110,7 +110,7 @@ struct Runs {
     threads: usize,
     /// Runs one event after the other instead of windows
     #[arg(long, conflicts_with = "threads")]
-    global: bool,
+    sequential: bool,
     /// Writes the first failing schedule to a file, as small as it can be made
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -162,7 +162,7 @@ impl Simulate {
         let mut settings = self.settings.clone();
         let numbers = [("nodes", self.nodes), ("sessions", self.sessions), ("signers", self.signers)];
         settings.extend(numbers.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-        settings.extend(self.signers.map(|signers| format!("most_signers={signers}")));
+        settings.extend(self.signers.map(|signers| format!("max_signers={signers}")));
         let scenario = Scenario::from_toml(&self.text()?, &settings)
             .map_err(|error| Failure::input(error, "see `nelumbo simulate --help` and `--print`"))?;
         let mut schedule = scenario.schedule(seed);
@@ -202,7 +202,7 @@ type Ran = (Summary, Option<Schedule>);
 impl Runs {
     /// Lives through a live node's recording.
     fn recording(&self, file: &std::path::Path) -> Result<Answer, Failure> {
-        let trace = self.outputs.trace_alone().filter(|_| self.save.is_none() && !self.global && self.threads == 1);
+        let trace = self.outputs.trace_alone().filter(|_| self.save.is_none() && !self.sequential && self.threads == 1);
         let trace = trace.ok_or_else(|| {
             Failure::input(
                 "a recording is one node without checkers",
@@ -237,9 +237,9 @@ impl Runs {
         bar.set_length(schedule.until_ms);
         let open = self.outputs.open(&schedule)?;
         let start = Instant::now();
-        let run = Run::new(&schedule).engine(self.engine()).go_on(|pulse| {
-            bar.set_position(pulse.at / MILLISECOND);
-            let rate = pulse.events as f64 / start.elapsed().as_secs_f64().max(1e-3);
+        let run = Run::new(&schedule).engine(self.engine()).run_while(|progress| {
+            bar.set_position(progress.at / MILLISECOND);
+            let rate = progress.events as f64 / start.elapsed().as_secs_f64().max(1e-3);
             bar.set_message(format!("{:.0} k events/s", rate / 1e3));
             !interrupted.load(Ordering::Relaxed)
         });
@@ -268,7 +268,7 @@ impl Runs {
                 }
                 let (schedule, start) = (schedule(seed)?, Instant::now());
                 let run = Run::new(&schedule).engine(self.engine());
-                let summary = run.go_on(|_| !interrupted.load(Ordering::Relaxed)).summary().timed(start.elapsed());
+                let summary = run.run_while(|_| !interrupted.load(Ordering::Relaxed)).summary().timed(start.elapsed());
                 let events = events.fetch_add(summary.events, Ordering::Relaxed) + summary.events;
                 bar.set_message(format!("{:.0} k events/s", events as f64 / begun.elapsed().as_secs_f64() / 1e3));
                 bar.inc(1);
@@ -289,7 +289,7 @@ impl Runs {
     }
 
     const fn engine(&self) -> Engine {
-        if self.global { Engine::Global } else { Engine::Windowed(self.threads) }
+        if self.sequential { Engine::Sequential } else { Engine::Windowed(self.threads) }
     }
 
     fn tell(&self, results: &[Ran]) -> Result<Answer, Failure> {

@@ -19,7 +19,8 @@ use crate::failure::Failure;
 /// Files about a single run.
 #[derive(Args, Debug)]
 pub(super) struct Outputs {
-    /// Writes every event to a file: JSON lines (.jsonl), Parquet (.parquet), or for Perfetto and Chrome (.json)
+    /// Writes every event to a file: JSON lines (.jsonl), for Perfetto and Chrome (.json), or Parquet (.parquet) in a
+    /// build with `--features parquet`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Writes a page with plots, a map of partitions, and the course of single sessions (.html)
@@ -80,15 +81,15 @@ impl Open<'_> {
     /// Lets the run tell the outputs what happens.
     pub(super) fn attach<'r>(&'r self, mut run: Run<'r>) -> Run<'r> {
         if let Some((_, writing)) = &self.trace {
-            run = run.trace(|noted| {
+            run = run.trace(|observed| {
                 let mut writing = writing.borrow_mut();
                 if writing.error.is_none() {
-                    writing.error = writing.trace.row(&Row::of(noted)).err();
+                    writing.error = writing.trace.row(&Row::of(observed)).err();
                 }
             });
         }
         if let Some((_, report)) = &self.report {
-            run = run.trace(|noted| report.borrow_mut().see(noted));
+            run = run.trace(|observed| report.borrow_mut().see(observed));
         }
         run
     }

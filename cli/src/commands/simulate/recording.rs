@@ -13,7 +13,7 @@ use nelumbo_core::base::{Bytes, Now};
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
 use nelumbo_simulator::peer::kind_of;
-use nelumbo_tokio::recording::{Difference, End, Given, MAGIC, Replay, ReplayError, Step};
+use nelumbo_tokio::recording::{Difference, End, MAGIC, Replay, ReplayError, Step, StepInput};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ pub(super) fn replay(file: &Path, trace: Option<&Path>, as_json: bool) -> Result
     };
     let opened = File::open(file).map_err(ReplayError::Read).map_err(unreadable)?;
     let mut replay = Replay::open(BufReader::new(opened)).map_err(unreadable)?;
-    if replay.has_company() {
+    if replay.has_custom_code() {
         return Err(Failure::input(
             format_args!("{}: rules or protocols of a program's own took part", file.display()),
             "replay it in that program, with nelumbo_tokio::recording",
@@ -211,10 +211,10 @@ fn message(bytes: &Bytes) -> Value {
 }
 
 fn given(step: &Step) -> Vec<Value> {
-    match &step.given {
+    match &step.input {
         None => Vec::new(),
-        Some(Given::Inputs(inputs)) => inputs.iter().map(input).collect(),
-        Some(Given::Command(command)) => vec![json!({ "command": wish(command) })],
+        Some(StepInput::Inputs(inputs)) => inputs.iter().map(input).collect(),
+        Some(StepInput::Command(command)) => vec![json!({ "command": wish(command) })],
     }
 }
 

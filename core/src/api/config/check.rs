@@ -86,6 +86,9 @@ impl Limits {
             unapproved,
             unapproved_per_creator,
             ended,
+            closed,
+            // Without it a request that comes again is verified again.
+            requests: _,
             attempts,
             peers,
             neighbours,
@@ -133,6 +136,7 @@ impl Limits {
         let most = Some((unapproved, "limits.unapproved"));
         count("limits.unapproved_per_creator", unapproved_per_creator, 0, most)?;
         count("limits.ended", ended, 1, None)?;
+        count("limits.closed", closed, 1, None)?;
         count("limits.attempts", attempts as usize, 1, None)?;
         count("limits.peers", peers, 1, None)?;
         count("limits.neighbours", neighbours, 1, None)?;

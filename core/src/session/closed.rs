@@ -1,0 +1,140 @@
+//! The ids of sessions that were closed, and nothing else of them: less than a hundred bytes each.
+//!
+//! Invariants: an id that has to be kept is kept until its time is over; the others make room when there are too many.
+//! Driven by `Sessions`.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::base::Mono;
+use crate::wire::SessionId;
+
+/// The shortest time between two looks at what is over, so that many ids cost little.
+const SWEEP: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    until: Mono,
+    is_kept: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct ClosedSessions {
+    by_id: BTreeMap<SessionId, Closed>,
+    kept: usize,
+    sweep_at: Option<Mono>,
+    /// No sweep before.
+    swept_until: Mono,
+}
+
+impl ClosedSessions {
+    pub(super) const fn new() -> Self {
+        Self { by_id: BTreeMap::new(), kept: 0, sweep_at: None, swept_until: Mono::ZERO }
+    }
+
+    pub(super) fn contains(&self, id: &SessionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// How many have to be kept.
+    pub(super) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Remembers an id until then. Of those that need not be kept the half that ends first makes room when there are as
+    /// many as that. Returns what is not remembered any more, the id itself if there is no room for it.
+    pub(super) fn insert(&mut self, id: SessionId, until: Mono, is_kept: bool, capacity: usize) -> Vec<SessionId> {
+        let mut gone = if self.by_id.len() < capacity { Vec::new() } else { self.make_room() };
+        if !is_kept && self.by_id.len() >= capacity {
+            gone.push(id);
+            return gone;
+        }
+        self.kept += usize::from(is_kept);
+        if self.by_id.insert(id, Closed { until, is_kept }).is_some_and(|before| before.is_kept) {
+            self.kept -= 1;
+        }
+        let at = until.max(self.swept_until);
+        self.sweep_at = Some(self.sweep_at.map_or(at, |sweep| sweep.min(at)));
+        gone
+    }
+
+    fn make_room(&mut self) -> Vec<SessionId> {
+        let others = self.by_id.iter().filter(|(_, closed)| !closed.is_kept);
+        let mut others: Vec<_> = others.map(|(id, closed)| (closed.until, *id)).collect();
+        let half = others.len().div_ceil(2);
+        others.sort_unstable();
+        others.truncate(half);
+        for (_, id) in &others {
+            self.by_id.remove(id);
+        }
+        others.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Forgets the ids whose time is over.
+    pub(super) fn expire(&mut self, now: Mono) -> Vec<SessionId> {
+        if self.sweep_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let (mut over, mut next, mut kept) = (Vec::new(), None::<Mono>, 0);
+        self.by_id.retain(|id, closed| {
+            if closed.until <= now {
+                over.push(*id);
+                return false;
+            }
+            kept += usize::from(closed.is_kept);
+            next = Some(next.map_or(closed.until, |next| next.min(closed.until)));
+            true
+        });
+        self.kept = kept;
+        self.swept_until = now.after(SWEEP);
+        self.sweep_at = next.map(|at| at.max(self.swept_until));
+        over
+    }
+
+    /// When there is something to forget.
+    pub(super) const fn deadline(&self) -> Option<Mono> {
+        self.sweep_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> SessionId {
+        SessionId::from_bytes([number; 32])
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_has_to_be_kept_is_kept_and_the_rest_makes_room() {
+        let mut closed = ClosedSessions::new();
+        assert_eq!(closed.insert(id(1), at(900), true, 4), []);
+        for number in 2..5 {
+            assert_eq!(closed.insert(id(number), at(100 * u64::from(number)), false, 4), []);
+        }
+        assert_eq!(closed.insert(id(5), at(500), true, 4), [id(2), id(3)], "those that end first");
+        assert_eq!(closed.insert(id(6), at(600), true, 4), []);
+        assert_eq!(closed.insert(id(7), at(700), true, 4), [id(4)]);
+        assert_eq!((closed.kept(), closed.by_id.len()), (4, 4));
+        assert_eq!(closed.insert(id(8), at(800), false, 4), [id(8)], "there is no room for it");
+        assert!([1, 5, 6, 7].into_iter().all(|number| closed.contains(&id(number))));
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_once_a_minute_at_most() {
+        let mut closed = ClosedSessions::new();
+        for number in 1..4 {
+            closed.insert(id(number), at(100 + u64::from(number)), true, 9);
+        }
+        assert_eq!((closed.deadline(), closed.expire(at(100))), (Some(at(101)), Vec::new()));
+        assert_eq!((closed.expire(at(101)), closed.deadline()), (Vec::from([id(1)]), Some(at(161))));
+        assert_eq!((closed.expire(at(160)), closed.kept()), (Vec::new(), 2));
+        assert_eq!((closed.expire(at(161)), closed.kept(), closed.deadline()), (Vec::from([id(2), id(3)]), 0, None));
+    }
+}

@@ -1,0 +1,64 @@
+//! Resources: announced, found and withdrawn.
+
+use std::time::Duration;
+
+use nelumbo_core::api::{Command, CommandError, Event, Input, Refusal};
+use nelumbo_core::base::Wall;
+use nelumbo_core::wire::{Body, Data, PeerId, Resource};
+
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
+use super::discovery::{hear_gossip, label, stored};
+
+/// D16, D18.
+#[test]
+fn resources_are_announced_found_and_withdrawn() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let kind = label("barter-goods");
+    let announce = |name: &str, data: Option<&[u8]>, lifetime| Command::AnnounceResource {
+        kind: label("barter-goods"),
+        name: label(name),
+        data: data.and_then(|data| Data::new(data.to_vec())),
+        lifetime,
+    };
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    stored(&mut node);
+    node.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
+    let records = stored(&mut node);
+    assert_eq!(records.len(), 2, "the resource and its place in the directory");
+    node.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
+    let withdrawn = stored(&mut node);
+    assert!(withdrawn.len() == 2 && withdrawn.iter().all(|record| !records.contains(record)), "and so is its end");
+    node.wait(2 * HOUR);
+    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("barter")), "its time is over");
+    for lifetime in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
+        assert_eq!(node.command(announce("wine", Some(b"red"), lifetime)), Err(CommandError::Lifetime));
+    }
+    for number in 0..20 {
+        node.command(announce(&format!("n{number}"), Some(b"x"), Duration::from_secs(60))).unwrap();
+    }
+    let one_more = announce("n20", Some(b"x"), Duration::from_secs(60));
+    assert_eq!(node.command(one_more), Err(CommandError::TooManyResources));
+    // Others' resources.
+    let now = WALL + node.time / 1_000_000;
+    let mut say = |issued_at, data: Option<&[u8]>| {
+        alice.say_body(Body::Resource(Resource {
+            kind: kind.clone(),
+            name: label("bread"),
+            data: data.and_then(|data| Data::new(data.to_vec())),
+            issued_at: Wall::from_millis(issued_at),
+            expires_at: Wall::from_millis(issued_at + HOUR),
+        }))
+    };
+    let (fresh, gone) = (say(now, Some(b"fresh")), say(now + 1, None));
+    let from = PeerId::from_bytes(&[1]).unwrap();
+    node.command(Command::FindResources(kind.clone())).unwrap();
+    node.input(Input::Received { from, bytes: fresh.clone() });
+    node.refuses(Refusal::Channel, |node| hear_gossip(node, from, fresh.clone()));
+    let id = node.node.view().resources().next().expect("it is known").0.clone();
+    assert_eq!((id.author, id.name.as_str()), (alice.key(), "bread"));
+    assert!(node.events.iter().any(|event| matches!(event, Event::ResourceFound { resource, .. } if *resource == id)));
+    node.input(Input::Received { from, bytes: gone });
+    node.refuses(Refusal::Duplicate, |node| node.input(Input::Received { from, bytes: fresh }));
+    assert!(node.node.view().resource(&id).is_none());
+}

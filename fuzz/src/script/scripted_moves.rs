@@ -1,0 +1,203 @@
+//! What scripted peers can be made to do, from honest steps to anything that their keys can sign.
+//!
+//! Driven by the script. Scripted peers know all that has been said, so they can be honest at any point and stop at any other.
+
+use nelumbo_core::base::{Bytes, Wall};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
+use nelumbo_core::wire::{Content, Definition, Details, Message};
+
+use super::super::journal::WALL;
+use super::super::scheme::Scheme;
+use super::super::source::Source;
+use super::super::values;
+use super::harness::{Harness, InFlight, peer_of};
+use super::scripted_peer::hash_of;
+
+/// Sends a scripted peer's words to the parties in `mask`; to all when it is zero.
+fn send<S: Scheme>(harness: &mut Harness<S>, peer: usize, mask: u8, bytes: &Bytes) {
+    if let Ok(message) = Message::decode(bytes.clone()) {
+        harness.transcript.hear(&message);
+    }
+    for to in (0..harness.participants.len()).filter(|to| *to != peer && (mask == 0 || mask >> to & 1 == 1)) {
+        harness.enqueue(InFlight::Direct { from: peer_of(peer), to, bytes: bytes.clone() });
+    }
+}
+
+fn session<S: Scheme>(harness: &Harness<S>, source: &mut Source<'_>) -> Option<Definition> {
+    source.place(harness.sessions.len()).map(|place| harness.sessions[place].clone())
+}
+
+/// A session of the scripted peer's own.
+pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+    let index = source.below(harness.participants.len());
+    let mask = source.byte();
+    let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
+    let mut keys = harness.keys();
+    keys.sort_unstable();
+    let created_at = Wall::from_millis(WALL + harness.time / 1_000_000);
+    let Some(peer) = harness.scripted(index) else { return };
+    let definition = Definition {
+        network: Network::Regtest,
+        suite,
+        creator: keys.binary_search(&peer.key).expect("everyone signs") as u16,
+        keys,
+        tweak,
+        message: vec![source.byte(); 32],
+        details: Details::default(),
+        is_listed: false,
+        election,
+        created_at,
+        expires_at: created_at.checked_add(core::time::Duration::from_secs(7_200)).expect("far from the end"),
+        nonce: [source.byte(); 32],
+    };
+    let Some(nonce) = peer.nonce(0, &definition, 1) else { return };
+    let bytes = peer.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone().into(), nonce });
+    if harness.sessions.len() < 8 && !harness.sessions.contains(&definition) {
+        harness.sessions.push(definition);
+    }
+    send(harness, index, mask, &bytes);
+}
+
+/// An honest answer to the newest attempt.
+pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+    let (index, mask) = (source.below(harness.participants.len()), source.byte());
+    let Some(definition) = session(harness, source) else { return };
+    let attempt = harness.transcript.attempt(&definition.id());
+    let Some(peer) = harness.scripted(index) else { return };
+    let Some(nonce) = peer.nonce(0, &definition, attempt) else { return };
+    let content = if definition.index_of(&peer.key) == Some(usize::from(definition.creator)) {
+        Content::Announce { definition: definition.clone().into(), nonce }
+    } else {
+        Content::Join { nonce }
+    };
+    let bytes = peer.say(definition.id(), attempt, 0, content);
+    send(harness, index, mask, &bytes);
+}
+
+/// An honest partial signature in the newest attempt, if all nonces are known.
+pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+    let (index, mask) = (source.below(harness.participants.len()), source.byte());
+    let Some(definition) = session(harness, source) else { return };
+    let attempt = harness.transcript.attempt(&definition.id());
+    let Some(nonces) = harness.transcript.nonces(&definition, attempt) else { return };
+    let Some(peer) = harness.scripted(index) else { return };
+    let Some(partial) = peer.sign(0, &definition, attempt, &nonces) else { return };
+    let content = Content::Partial { nonces: hash_of(&nonces), partial };
+    let bytes = peer.say(definition.id(), attempt, 0, content);
+    send(harness, index, mask, &bytes);
+}
+
+/// Anything.
+pub(super) fn say<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+    let (index, mask) = (source.below(harness.participants.len()), source.byte());
+    let Some(definition) = session(harness, source) else { return };
+    let attempt = match source.below(4) {
+        0 | 1 => harness.transcript.attempt(&definition.id()),
+        2 => harness.transcript.attempt(&definition.id()).saturating_add(1),
+        _ => u32::from(source.byte()),
+    };
+    let skip = match source.below(8) {
+        0 => source.number(),
+        1 => u64::from(source.byte()),
+        _ => 0,
+    };
+    let Some(content) = content(harness, source, index, &definition, attempt) else { return };
+    let Some(peer) = harness.scripted(index) else { return };
+    let bytes = peer.say(definition.id(), attempt, skip, content);
+    send(harness, index, mask, &bytes);
+}
+
+fn content<S: Scheme>(
+    harness: &mut Harness<S>,
+    source: &mut Source<'_>,
+    index: usize,
+    definition: &Definition,
+    attempt: u32,
+) -> Option<Content> {
+    Some(match source.below(8) {
+        0 => {
+            let mut definition = definition.clone();
+            if source.flag() {
+                // Almost the same session.
+                definition.message[0] ^= source.byte();
+                definition.creator = u16::from(source.byte()) % definition.keys.len() as u16;
+            }
+            let nonce = nonce(harness, source, index, &definition, attempt)?;
+            Content::Announce { definition: definition.into(), nonce }
+        }
+        1 => Content::Join { nonce: nonce(harness, source, index, definition, attempt)? },
+        2 => partial(harness, source, index, definition, attempt)?,
+        3 => {
+            let combined = harness.transcript.combine::<S::Verifier>(definition, attempt);
+            let signature = combined.filter(|_| source.flag());
+            Content::Finalized { signature: signature.unwrap_or(Signature::from_bytes(source.array())) }
+        }
+        4 => Content::Abort { reason: values::reason(source) },
+        5 => Content::Confirmed,
+        6 => Content::Status { nonces: values::bits(source), partials: values::bits(source) },
+        _ => values::content(source),
+    })
+}
+
+/// A nonce: the first one, another one, somebody else's, or none at all.
+fn nonce<S: Scheme>(
+    harness: &mut Harness<S>,
+    source: &mut Source<'_>,
+    index: usize,
+    definition: &Definition,
+    attempt: u32,
+) -> Option<PublicNonce> {
+    match source.below(5) {
+        0 => harness.scripted(index)?.nonce(0, definition, attempt),
+        1 => harness.scripted(index)?.nonce(1, definition, attempt),
+        2 => {
+            let key = definition.keys[source.below(definition.keys.len())];
+            harness.transcript.nonce_of(&definition.id(), attempt, &key)
+        }
+        3 => Some(PublicNonce::from_bytes([255; 66])),
+        _ => Some(values::nonce(source)),
+    }
+}
+
+/// A partial signature with the right or a wrong hash of nonces: right, of the other nonce, somebody else's, or none.
+fn partial<S: Scheme>(
+    harness: &mut Harness<S>,
+    source: &mut Source<'_>,
+    index: usize,
+    definition: &Definition,
+    attempt: u32,
+) -> Option<Content> {
+    let mut nonces = harness.transcript.nonces(definition, attempt)?;
+    let kind = source.below(4);
+    if kind == 1 {
+        // As if everyone had seen the scripted peer's other nonce.
+        let own = harness.scripted(index)?.key;
+        nonces[definition.index_of(&own)?] = harness.scripted(index)?.nonce(1, definition, attempt)?;
+    }
+    let partial = match kind {
+        0 | 1 => harness.scripted(index)?.sign(kind, definition, attempt, &nonces),
+        2 => {
+            let key = definition.keys[source.below(definition.keys.len())];
+            harness.transcript.partial_of(&definition.id(), attempt, &key)
+        }
+        _ => None,
+    };
+    let partial = partial.unwrap_or(PartialSignature::from_bytes(source.array()));
+    let hash = if source.flag() { source.array() } else { hash_of(&nonces) };
+    Some(Content::Partial { nonces: hash, partial })
+}
+
+/// A presence at any peer and of any time, by gossip or directly.
+pub(super) fn presence<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+    let index = source.below(harness.participants.len());
+    let peer = peer_of(source.below(harness.participants.len() + 1));
+    let to = source.below(harness.participants.len());
+    let later = if source.flag() { source.number() } else { u64::from(source.byte()) };
+    let from = peer_of(index);
+    let Some(bytes) = harness.presence(index, peer, later) else { return };
+    if source.flag() {
+        harness.enqueue(InFlight::Gossip { from, to, bytes });
+    } else {
+        harness.enqueue(InFlight::Direct { from, to, bytes });
+    }
+}

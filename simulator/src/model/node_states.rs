@@ -1,0 +1,411 @@
+//! One node: its states, numbered, and what each input makes of each of them.
+//!
+//! A node cannot be copied, and need not be: a state is the way that led to it first, and a step is taken by going that
+//! way again and one input further. Every step is taken once. Invariant: two ways to one state have the same future.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, TimerReason};
+use nelumbo_core::base::{Bytes, Entropy, Wall};
+use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
+use nelumbo_core::election::{Election, Method};
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::{AbortReason, Body, Content, Message, Presence, SessionId, SessionMessage, seal};
+
+use super::test_node::{RecordingHost, Records, TestNode, WALL, now, peer, secret};
+use super::{Fault, Scope};
+use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
+
+/// A coordinator's turn.
+pub(super) const TURN: Duration = Duration::from_secs(60);
+
+const SECOND: u64 = 1_000_000_000;
+const START: u64 = 3_600 * SECOND;
+/// Longer than anything takes here.
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// A state of one node.
+pub(super) type NodeStateId = u32;
+/// A message, whoever it is for.
+pub(super) type MessageId = u16;
+/// A set of nodes.
+pub(super) type NodeSet = u8;
+
+/// What happens to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum NodeInput {
+    /// It creates the session.
+    Create,
+    /// A message arrives.
+    Deliver(MessageId),
+    /// Another node is gone.
+    Disconnected(u8),
+    /// Another node is back.
+    Connected(u8),
+    /// Its clock goes on by this many nanoseconds.
+    Pass(u64),
+    /// Its owner has broadcast.
+    Confirm,
+    /// Its owner refuses.
+    Abort,
+    /// After a crash it boots, and these others are up.
+    Boot(NodeSet),
+}
+
+/// What one step of a node comes to.
+#[derive(Clone, Debug)]
+pub(super) struct Transition {
+    pub(super) next: NodeStateId,
+    /// To whom, and what.
+    pub(super) sends: Vec<(u8, MessageId)>,
+    /// Whether something was written to the disk.
+    pub(super) wrote: bool,
+}
+
+/// What can be seen of a node's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct NodeSummary {
+    pub(super) phase: Option<Phase>,
+    pub(super) signature: Option<Signature>,
+    /// It was told to broadcast, in this life.
+    pub(super) due: bool,
+    pub(super) confirmed: bool,
+    pub(super) exhausted: bool,
+    /// After how many nanoseconds a timer of the session fires.
+    pub(super) deadline: Option<u64>,
+}
+
+/// What is said of the session: who says it, in which attempt, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub(super) author: u8,
+    pub(super) attempt: u32,
+    pub(super) content: Content,
+}
+
+struct NodeState {
+    node: u8,
+    incarnation: u8,
+    clock: u64,
+    /// The others that were up at its boot, and the disk as it was then.
+    connected: NodeSet,
+    before: Rc<Records>,
+    /// The disk now.
+    records: Rc<Records>,
+    from: Option<(NodeStateId, NodeInput)>,
+    /// Messages that came before the session was known.
+    pending: Vec<MessageId>,
+    /// The highest attempt that each author has spoken of, below which replay protection lets nothing in.
+    highest_attempts: [u32; 8],
+    /// When it completed first, in any life.
+    completed: Option<u64>,
+    summary: NodeSummary,
+}
+
+/// All states of all nodes that were come by, and all messages.
+pub(super) struct NodeStates {
+    scope: Scope,
+    keys: Vec<PublicKey>,
+    /// Each node's place in the order of the turns.
+    places: Vec<u64>,
+    node_states: Vec<NodeState>,
+    by_key: HashMap<String, NodeStateId>,
+    transitions: HashMap<(NodeStateId, NodeInput), Transition>,
+    messages: Vec<Statement>,
+    by_bytes: HashMap<Bytes, MessageId>,
+    session: Option<SessionId>,
+}
+
+impl NodeStates {
+    pub(super) fn new(scope: Scope) -> Self {
+        let keys: Vec<_> = (0..scope.signers).map(|node| Toy::public_key(&secret(node)).expect("a key")).collect();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        let election = Election::new(Method::Lexicographic, &sorted).expect("the keys are distinct");
+        let place = |key: &PublicKey| election.priority().iter().position(|index| sorted[*index] == *key);
+        let places = keys.iter().map(|key| place(key).expect("everyone has a place") as u64).collect();
+        Self {
+            scope,
+            keys,
+            places,
+            node_states: Vec::new(),
+            by_key: HashMap::new(),
+            transitions: HashMap::new(),
+            messages: Vec::new(),
+            by_bytes: HashMap::new(),
+            session: None,
+        }
+    }
+
+    /// A node in its first life, connected to all others.
+    pub(super) fn first(&mut self, node: u8) -> Result<NodeStateId, String> {
+        let connected = ((1_u16 << self.scope.signers) - 1) as NodeSet;
+        Ok(self.boot(node, 0, START, connected, Rc::default(), None)?.next)
+    }
+
+    pub(super) fn summary(&self, state: NodeStateId) -> &NodeSummary {
+        &self.node_states[state as usize].summary
+    }
+
+    pub(super) fn statement(&self, message: MessageId) -> &Statement {
+        &self.messages[usize::from(message)]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.node_states.len()
+    }
+
+    /// What comes of this in that state.
+    pub(super) fn step(&mut self, state: NodeStateId, input: NodeInput) -> Result<Transition, String> {
+        if let Some(known) = self.transitions.get(&(state, input)) {
+            return Ok(known.clone());
+        }
+        let transition = if let NodeInput::Boot(connected) = input {
+            let NodeState { node, incarnation, clock, records, completed, .. } = &self.node_states[state as usize];
+            let records = if self.scope.fault == Some(Fault::LosesJournal) { Rc::default() } else { records.clone() };
+            self.boot(*node, incarnation + 1, *clock, connected, records, *completed)?
+        } else {
+            self.advance(state, input)?
+        };
+        self.transitions.insert((state, input), transition.clone());
+        Ok(transition)
+    }
+
+    fn boot(
+        &mut self,
+        node: u8,
+        incarnation: u8,
+        clock: u64,
+        connected: NodeSet,
+        records: Rc<Records>,
+        completed: Option<u64>,
+    ) -> Result<Transition, String> {
+        let (before, from) = (records.clone(), None);
+        let (pending, highest_attempts, summary) = (Vec::new(), [0; 8], NodeSummary::default());
+        let state = NodeState {
+            node,
+            incarnation,
+            clock,
+            connected,
+            before,
+            records,
+            from,
+            pending,
+            highest_attempts,
+            completed,
+            summary,
+        };
+        let test_node = self.boot_node(&state);
+        self.settle(state, test_node)
+    }
+
+    fn advance(&mut self, id: NodeStateId, input: NodeInput) -> Result<Transition, String> {
+        // The way back to the boot, then forth again.
+        let (mut way, mut at) = (vec![input], id);
+        while let Some((before, input)) = self.node_states[at as usize].from {
+            way.push(input);
+            at = before;
+        }
+        let mut test_node = self.boot_node(&self.node_states[at as usize]);
+        for input in way.iter().rev() {
+            test_node.begin();
+            self.apply(&mut test_node, *input);
+        }
+        let state = &self.node_states[id as usize];
+        let (mut pending, mut highest_attempts) = (state.pending.clone(), state.highest_attempts);
+        if let NodeInput::Deliver(message) = input {
+            pending.push(message);
+            let Statement { author, attempt, .. } = self.statement(message);
+            let highest = &mut highest_attempts[usize::from(*author)];
+            *highest = (*attempt).max(*highest);
+        }
+        let next = NodeState {
+            clock: test_node.clock,
+            before: state.before.clone(),
+            records: state.records.clone(),
+            from: Some((id, input)),
+            pending,
+            highest_attempts,
+            ..*state
+        };
+        self.settle(next, test_node)
+    }
+
+    /// Makes a state of what the node has become, or finds the one that it is.
+    fn settle(&mut self, mut state: NodeState, mut test_node: TestNode) -> Result<Transition, String> {
+        state.clock = test_node.clock;
+        self.check_events(&mut state, &test_node)?;
+        let view = test_node.node.view();
+        let session = view.sessions().next();
+        if let Some(session) = &session {
+            self.session = Some(session.id);
+            state.pending.clear();
+        }
+        state.pending.sort_unstable();
+        state.pending.dedup();
+        state.summary.phase = session.as_ref().map(|session| session.phase);
+        state.summary.signature = session.and_then(|session| session.signature);
+        state.summary.deadline = view.deadlines().find(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
+            // A timer that is due already fires with the next nanosecond.
+            deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)
+        });
+        let NodeSummary { due, confirmed, exhausted, .. } = state.summary;
+        let key = format!(
+            "{} {} {due} {confirmed} {exhausted} {:?} {:?} {}",
+            state.node,
+            state.incarnation,
+            state.pending,
+            state.highest_attempts,
+            view.fingerprint()
+        );
+        let wrote = test_node.host.wrote;
+        if wrote {
+            state.records = Rc::new(std::mem::take(&mut test_node.host.records));
+        }
+        let sent = std::mem::take(&mut test_node.host.sent);
+        let sends = sent.into_iter().filter_map(|(to, bytes)| Some((to, self.intern(bytes)?))).collect();
+        let next = match self.by_key.get(&key) {
+            Some(known) => *known,
+            None => {
+                let id = NodeStateId::try_from(self.node_states.len()).expect("memory is smaller");
+                self.node_states.push(state);
+                self.by_key.insert(key, id);
+                id
+            }
+        };
+        Ok(Transition { next, sends, wrote })
+    }
+
+    /// What a node has told its owner in this step, and whether it may.
+    fn check_events(&self, state: &mut NodeState, test_node: &TestNode) -> Result<(), String> {
+        let (place, everyone) = (self.places[usize::from(state.node)], u64::from(self.scope.signers));
+        for event in &test_node.host.events {
+            let elapsed = Duration::from_nanos(test_node.clock - state.completed.unwrap_or(test_node.clock));
+            let turns = (elapsed.as_nanos() / TURN.as_nanos()) as u64;
+            match event {
+                Event::SessionCompleted { .. } => drop(state.completed.get_or_insert(test_node.clock)),
+                Event::ShouldBroadcast { .. } if turns < place => {
+                    return Err(format!("node {} is to broadcast before its turn", state.node));
+                }
+                Event::ShouldBroadcast { .. } => state.summary.due = true,
+                Event::FailoverExhausted { .. } if turns < everyone => {
+                    return Err(format!("node {} gives the broadcast up before everyone's turn", state.node));
+                }
+                Event::FailoverExhausted { .. } => state.summary.exhausted = true,
+                Event::BroadcastConfirmed { .. } => state.summary.confirmed = true,
+                Event::SignerMisbehaved { signer, .. } => {
+                    return Err(format!("node {} blames the honest signer {signer}", state.node));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that has booted and met the others.
+    fn boot_node(&self, state: &NodeState) -> TestNode {
+        let NodeState { node, incarnation, clock, connected, before, .. } = state;
+        let incarnation = if self.scope.fault == Some(Fault::SameEntropy) { 0 } else { *incarnation };
+        let entropy = Entropy::new([1 + 16 * *node + incarnation; 32]).expect("not all zero");
+        let (signer, verifier) = Toy::boot(&secret(*node), entropy.stream("signer"), &Meter::default());
+        let records: Vec<_> = before.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let boot = Boot { signer, verifier, entropy, peer: peer(*node), records };
+        let host = RecordingHost { records: (**before).clone(), ..RecordingHost::default() };
+        let node_of = Node::new(self.config(), boot, now(*clock)).expect("a node reads what it wrote");
+        let mut test_node = TestNode { node: node_of, host, clock: *clock, position: 0 };
+        test_node.settle();
+        // The time that a node takes to sign its presence; it shows it to whoever connects.
+        test_node.clock += SECOND / 8;
+        test_node.input(Input::Tick);
+        for other in (0..self.scope.signers).filter(|other| other != node && connected & (1 << other) != 0) {
+            self.connect(&mut test_node, other);
+        }
+        test_node
+    }
+
+    fn connect(&self, test_node: &mut TestNode, other: u8) {
+        let from = peer(other);
+        test_node.input(Input::Connected(from));
+        let issued_at = Wall::from_millis(WALL);
+        let expires_at = issued_at.checked_add(FOREVER).expect("within the integers");
+        let presence = Body::Presence(Presence { peer: from, addresses: Vec::new(), issued_at, expires_at });
+        let bytes = self.seal(other, presence);
+        test_node.input(Input::Received { from, bytes });
+    }
+
+    fn apply(&self, test_node: &mut TestNode, input: NodeInput) {
+        match input {
+            NodeInput::Create => {
+                let session = NewSession::new(Suite::Lotus, self.keys.clone(), vec![7; 32]);
+                test_node.command(Command::Create(Box::new(session)));
+            }
+            NodeInput::Deliver(message) => {
+                test_node.position += 1;
+                let bytes = self.duplicate(message, test_node.position);
+                test_node.input(Input::Received { from: peer(self.statement(message).author), bytes });
+            }
+            NodeInput::Disconnected(other) => test_node.input(Input::Disconnected(peer(other))),
+            NodeInput::Connected(other) => self.connect(test_node, other),
+            NodeInput::Pass(nanos) => {
+                test_node.clock += nanos;
+                test_node.input(Input::Tick);
+            }
+            NodeInput::Confirm => {
+                test_node.command(Command::ConfirmBroadcast(self.session.expect("a session is known")))
+            }
+            NodeInput::Abort => {
+                test_node.command(Command::Abort(self.session.expect("a session is known"), AbortReason::Declined));
+            }
+            NodeInput::Boot(_) => unreachable!("a boot begins another life"),
+        }
+    }
+
+    /// A message as it arrives: the receiver's count gives it a number that was not there before.
+    fn duplicate(&self, message: MessageId, sequence: u64) -> Bytes {
+        let Statement { author, attempt, content } = self.statement(message).clone();
+        let session = self.session.expect("what is said is of a session");
+        self.seal(author, Body::Session(SessionMessage { session, attempt, sequence, content }))
+    }
+
+    fn seal(&self, author: u8, body: Body) -> Bytes {
+        let entropy = Entropy::new([255; 32]).expect("not all zero");
+        let (mut signer, _) = Toy::boot(&secret(author), entropy, &Meter::default());
+        seal::<ToyVerifier>(signer.as_mut(), Network::Regtest, body).expect("the stand-in signs")
+    }
+
+    /// The message's number, whatever its place in its author's sequence. Presences have none: they arrive at once.
+    fn intern(&mut self, bytes: Bytes) -> Option<MessageId> {
+        let message = Message::decode(bytes).expect("a node sends messages").unsigned;
+        let author = self.keys.iter().position(|key| *key == message.author).expect("a signer") as u8;
+        let Body::Session(SessionMessage { session, attempt, content, .. }) = message.body else { return None };
+        self.session = Some(session);
+        let step = SessionMessage { session, attempt, sequence: 0, content: content.clone() };
+        let key = self.seal(author, Body::Session(step));
+        Some(*self.by_bytes.entry(key).or_insert_with(|| {
+            self.messages.push(Statement { author, attempt, content });
+            MessageId::try_from(self.messages.len() - 1).expect("few messages make a small world")
+        }))
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new(Network::Regtest);
+        config.session_timeout = FOREVER;
+        config.presence_lifetime = FOREVER;
+        config.limits.early_lifetime = FOREVER;
+        config.stall = Duration::from_secs(1);
+        config.stall_max = Duration::from_secs(2);
+        config.stuck_timeout = Duration::from_secs(4);
+        config.retries = 1;
+        config.broadcast_timeout = TURN;
+        if self.scope.fault == Some(Fault::HastyTurns) {
+            config.broadcast_timeout = Duration::from_millis(1);
+        }
+        config
+    }
+}
+
+fn is_protocol(reason: &TimerReason) -> bool {
+    matches!(reason, TimerReason::Stalled(_) | TimerReason::Retry(_) | TimerReason::Turn(_))
+}

@@ -1,0 +1,121 @@
+//! A node with its host, driven by hand: what it writes is durable at once, what it is asked to sign is approved at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, RecordSequence, Topic, Verdict};
+use nelumbo_core::base::{Bytes, Mono, Now, Wall};
+use nelumbo_core::host::{Host, drain};
+use nelumbo_core::node::Node;
+use nelumbo_core::wire::{Address, PeerId, SessionId};
+
+use crate::crypto::ToyVerifier;
+
+/// The wall clock when the clock of a world stands at zero.
+pub(super) const WALL: u64 = 1_767_225_600_000;
+
+/// A node's journal.
+pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A node and what is around it.
+pub(super) struct TestNode {
+    pub(super) node: Node<ToyVerifier>,
+    pub(super) host: RecordingHost,
+    pub(super) clock: u64,
+    /// How many messages have arrived in this life.
+    pub(super) position: u64,
+}
+
+impl TestNode {
+    /// From here on counts what happens.
+    pub(super) fn begin(&mut self) {
+        self.host.sent.clear();
+        self.host.events.clear();
+        self.host.wrote = false;
+    }
+
+    pub(super) fn input(&mut self, input: Input) {
+        self.node.handle(now(self.clock), input);
+        self.settle();
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        // One that is refused changes nothing, and leads back to the same state.
+        let _ = self.node.command(now(self.clock), command);
+        self.settle();
+    }
+
+    /// Takes all outputs: what is written is durable at once, and what is announced is approved at once.
+    pub(super) fn settle(&mut self) {
+        loop {
+            drain(&mut self.node, &mut self.host);
+            if let Some(sequence) = self.host.written.take() {
+                self.node.handle(now(self.clock), Input::Persisted(sequence));
+            } else if let Some(operation) = self.host.lookups.pop() {
+                self.node.handle(now(self.clock), Input::LookupFinished(operation));
+            } else if let Some(session) = self.host.announced.take() {
+                // A refusal that came before the announcement has ended it already.
+                let _ = self.node.command(now(self.clock), Command::Join(session));
+            } else {
+                break;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct RecordingHost {
+    pub(super) records: Records,
+    pub(super) wrote: bool,
+    pub(super) written: Option<RecordSequence>,
+    pub(super) sent: Vec<(u8, Bytes)>,
+    pub(super) events: Vec<Event>,
+    pub(super) lookups: Vec<OperationId>,
+    pub(super) announced: Option<SessionId>,
+}
+
+impl Host for RecordingHost {
+    fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => drop(self.records.insert(key, value)),
+            None => drop(self.records.remove(&key)),
+        }
+        self.wrote = true;
+        self.written = Some(sequence);
+    }
+
+    fn send(&mut self, to: PeerId, bytes: Bytes) {
+        self.sent.push((to.as_bytes()[0] - 1, bytes));
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Event::SessionAnnounced { session, .. } = &event {
+            self.announced = Some(*session);
+        }
+        self.events.push(event);
+    }
+
+    fn lookup(&mut self, operation: OperationId, _: String) {
+        self.lookups.push(operation);
+    }
+
+    fn subscribe(&mut self, _: Topic) {}
+    fn publish(&mut self, _: Topic, _: Bytes) {}
+    fn verdict(&mut self, _: GossipId, _: Verdict) {}
+    fn dial(&mut self, _: PeerId, _: Vec<Address>) {}
+    fn release(&mut self, _: PeerId) {}
+    fn store(&mut self, _: String, _: Bytes, _: Duration) {}
+    fn unsubscribe(&mut self, _: Topic) {}
+}
+
+pub(super) fn secret(node: u8) -> [u8; 32] {
+    [node + 1; 32]
+}
+
+pub(super) fn peer(node: u8) -> PeerId {
+    PeerId::from_bytes(&[node + 1]).expect("one byte names a peer")
+}
+
+pub(super) fn now(clock: u64) -> Now {
+    Now { mono: Mono::from_nanos(clock), wall: Wall::from_millis(WALL + clock / 1_000_000) }
+}

@@ -1,0 +1,221 @@
+//! What a node does that it should not: an adversary's deeds, done to what an honest node says, with the node's own key.
+//!
+//! Invariant: deeds touch what leaves the machine and its owner's wishes, never the node within. Each is counted.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use nelumbo_core::api::Event;
+use nelumbo_core::base::{Bytes, Entropy, Wall};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
+use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal};
+
+use crate::crypto::{Crypto, Meter};
+use crate::random::Random;
+use crate::schedule::Misbehaviour;
+
+/// How many messages an adversary remembers.
+const MEMORY: usize = 64;
+
+/// The deeds of one node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Adversary {
+    kinds: BTreeSet<Misbehaviour>,
+    memory: VecDeque<Bytes>,
+    /// How often each was done since this was last looked at.
+    pub(super) done: BTreeMap<Misbehaviour, u64>,
+}
+
+impl Adversary {
+    pub(super) fn add(&mut self, misbehaviour: Misbehaviour) {
+        self.kinds.insert(misbehaviour);
+    }
+
+    /// Whether the node is to do this.
+    pub(super) fn is(&self, misbehaviour: Misbehaviour) -> bool {
+        self.kinds.contains(&misbehaviour)
+    }
+
+    /// Whether the node does this; if so, it counts as done now.
+    pub(super) fn does(&mut self, misbehaviour: Misbehaviour) -> bool {
+        let does = self.kinds.contains(&misbehaviour);
+        if does {
+            *self.done.entry(misbehaviour).or_default() += 1;
+        }
+        does
+    }
+
+    /// Whether there is something to do from time to time.
+    pub(super) fn is_active(&self) -> bool {
+        [
+            Misbehaviour::Replay,
+            Misbehaviour::Flood,
+            Misbehaviour::Tamper,
+            Misbehaviour::ClockManipulation,
+            Misbehaviour::Sybils,
+        ]
+        .iter()
+        .any(|misbehaviour| self.kinds.contains(misbehaviour))
+    }
+
+    /// Remembers a message to do something with later.
+    pub(super) fn remember(&mut self, bytes: &Bytes) {
+        if bytes.is_empty() || !self.is_active() || self.memory.back().is_some_and(|last| Bytes::ptr_eq(last, bytes)) {
+            return;
+        }
+        if self.memory.len() == MEMORY {
+            self.memory.pop_front();
+        }
+        self.memory.push_back(bytes.clone());
+    }
+
+    /// What leaves instead of a message to this receiver.
+    pub(super) fn alter<C: Crypto>(&mut self, secret: &[u8; 32], to: u32, bytes: Bytes) -> Vec<Bytes> {
+        self.remember(&bytes);
+        let Ok(message) = Message::decode(bytes.clone()) else { return vec![bytes] };
+        let (network, author) = (message.unsigned.network, message.unsigned.author);
+        let Body::Session(step) = message.unsigned.body else { return vec![bytes] };
+        if C::public_key(secret) != Some(author) {
+            return vec![bytes];
+        }
+        match step.content {
+            Content::Announce { .. } if to % 2 == 1 && self.does(Misbehaviour::WrongTransaction) => {
+                vec![other_message::<C>(secret, network, step)]
+            }
+            Content::Announce { .. } | Content::Join { .. } => self.alter_nonce::<C>(secret, network, to, step, bytes),
+            // Who sees all partial signatures has the signature, and keeps that too.
+            Content::Finalized { .. } if self.does(Misbehaviour::WithholdPartials) => Vec::new(),
+            Content::Partial { .. } => self.alter_partial::<C>(secret, network, step, bytes),
+            _ => vec![bytes],
+        }
+    }
+
+    fn alter_nonce<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        network: Network,
+        to: u32,
+        mut step: SessionMessage,
+        bytes: Bytes,
+    ) -> Vec<Bytes> {
+        if self.does(Misbehaviour::WithholdNonces) {
+            return Vec::new();
+        }
+        let (Content::Announce { nonce, .. } | Content::Join { nonce }) = &mut step.content else { return vec![bytes] };
+        if self.does(Misbehaviour::InvalidNonces) {
+            // An x coordinate above the field's prime.
+            *nonce = PublicNonce::from_bytes([0xff; 66]);
+        } else if to % 2 == 1 && self.does(Misbehaviour::Equivocate) {
+            let mut swapped = *nonce.as_bytes();
+            swapped.rotate_left(33);
+            *nonce = PublicNonce::from_bytes(swapped);
+        } else {
+            return vec![bytes];
+        }
+        vec![sealed::<C>(secret, network, step)]
+    }
+
+    fn alter_partial<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        network: Network,
+        step: SessionMessage,
+        bytes: Bytes,
+    ) -> Vec<Bytes> {
+        if self.does(Misbehaviour::WithholdPartials) {
+            return Vec::new();
+        }
+        let Content::Partial { nonces, partial } = step.content else { return vec![bytes] };
+        let mut other = *partial.as_bytes();
+        other[31] ^= 1;
+        let content = Content::Partial { nonces, partial: PartialSignature::from_bytes(other) };
+        if self.does(Misbehaviour::InvalidPartials) {
+            return vec![sealed::<C>(secret, network, SessionMessage { content, ..step })];
+        }
+        if self.does(Misbehaviour::SignTwice) {
+            let sequence = step.sequence + 50;
+            return vec![bytes, sealed::<C>(secret, network, SessionMessage { content, sequence, ..step })];
+        }
+        vec![bytes]
+    }
+
+    /// What is sent now and then without the node's doing.
+    pub(super) fn inject<C: Crypto>(&mut self, secret: &[u8; 32], wall: Wall, random: &mut Random) -> Vec<Bytes> {
+        let mut sent = Vec::new();
+        let pick = |memory: &VecDeque<Bytes>, random: &mut Random| {
+            memory.get(random.below(memory.len() as u64) as usize).cloned()
+        };
+        if self.does(Misbehaviour::Replay) {
+            sent.extend(pick(&self.memory, random));
+        }
+        if self.does(Misbehaviour::Tamper)
+            && let Some(bytes) = pick(&self.memory, random)
+        {
+            let mut bytes = bytes.to_vec();
+            let at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+            sent.push(bytes.into());
+        }
+        if self.does(Misbehaviour::Flood) {
+            let garbage = random.bytes32();
+            sent.extend((0..20).filter_map(|_| pick(&self.memory, random)));
+            sent.extend((0..10).map(|count| garbage[..count].into()));
+            sent.extend((0..20).map(|_| unheard_of::<C>(secret, random)));
+        }
+        if self.does(Misbehaviour::Sybils) {
+            sent.extend((0..10).filter_map(|_| sybil::<C>(wall, random)));
+        }
+        sent
+    }
+
+    /// What the owner gets to hear instead.
+    pub(super) fn alter_event(&mut self, event: Event) -> Event {
+        match event {
+            Event::SessionCompleted { session, attempt, signature } if self.does(Misbehaviour::FalseSignature) => {
+                let mut bytes = *signature.as_bytes();
+                bytes[63] ^= 1;
+                Event::SessionCompleted { session, attempt, signature: Signature::from_bytes(bytes) }
+            }
+            Event::SessionCompleted { session, .. } if self.does(Misbehaviour::BroadcastOutOfTurn) => {
+                Event::ShouldBroadcast { session }
+            }
+            event => event,
+        }
+    }
+}
+
+/// A step of a session that nobody has announced.
+fn unheard_of<C: Crypto>(secret: &[u8; 32], random: &mut Random) -> Bytes {
+    let session = SessionId::from_bytes(random.bytes32());
+    let content = Content::Join { nonce: PublicNonce::from_bytes([2; 66]) };
+    sealed::<C>(secret, Network::Regtest, SessionMessage { session, attempt: 1, sequence: 1, content })
+}
+
+/// The presence of a signer that there is not.
+fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
+    let secret = random.bytes32();
+    C::public_key(&secret)?;
+    let peer = PeerId::from_bytes(&(u64::from(u32::MAX) + 1 + random.below(1 << 32)).to_be_bytes())?;
+    let expires_at = Wall::from_millis(wall.as_millis() + 3_600_000);
+    let presence = Presence { peer, addresses: Vec::new(), issued_at: wall, expires_at };
+    Some(signed::<C>(&secret, Network::Regtest, Body::Presence(presence)))
+}
+
+/// The announcement of another message.
+fn other_message<C: Crypto>(secret: &[u8; 32], network: Network, mut step: SessionMessage) -> Bytes {
+    if let Content::Announce { definition, .. } = &mut step.content {
+        Arc::make_mut(definition).message.iter_mut().for_each(|byte| *byte ^= 0xff);
+        step.session = definition.id();
+    }
+    sealed::<C>(secret, network, step)
+}
+
+fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) -> Bytes {
+    signed::<C>(secret, network, Body::Session(step))
+}
+
+fn signed<C: Crypto>(secret: &[u8; 32], network: Network, body: Body) -> Bytes {
+    let entropy = Entropy::new([7; 32]).expect("not all zero");
+    let (mut signer, _) = C::boot(secret, entropy, &Meter::default());
+    seal::<C::V>(signer.as_mut(), network, body).expect("a software signer always signs")
+}

@@ -1,0 +1,288 @@
+//! What all peers of a simulation share, and what the schedule does to each of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use nelumbo_core::api::{Command, Config, Limits, NewSession};
+use nelumbo_core::crypto::{Network, PublicKey, Suite};
+use nelumbo_core::wire::RecordKey;
+
+use super::frame::{Frame, decode_records, encode_records};
+use super::lifecycle::{INJECTION_INTERVAL, TimerKind};
+use super::{Adversary, Observation, Peer, PeerContext, Services};
+use crate::crypto::{Crypto, Meter};
+use crate::engine::Nanos;
+use crate::random::Random;
+use crate::schedule::{CryptoChoice, MILLISECOND, Misbehaviour, Schedule, ScheduledEvent, ServicesChoice, SuiteChoice};
+use crate::services::gossipsub::{self, Gossipsub};
+use crate::services::kademlia::{self, DialSettings, Kademlia, NodeIds, RoutingBehaviour};
+use crate::services::{self, Dht, PubSub};
+
+/// Up to how many nodes everybody knows everybody.
+const FULL_MESH_MAX: u32 = 32;
+
+/// What all peers share.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) schedule: Schedule,
+    /// Whether peers tell of each event that arrives.
+    pub(super) traced: bool,
+    /// The names of all peers in the hash table, where it is Kademlia.
+    node_ids: Arc<NodeIds>,
+    /// Adversaries that stand beside a signer's record there.
+    beside: Vec<u32>,
+    /// Whether messages are lost, and the transport repeats presences.
+    pub(super) retransmits_presences: bool,
+    pub(super) limits: Limits,
+    /// How many outputs may wait for the disk.
+    pub(super) held: usize,
+    /// Until when adversaries strike out of turn: floods have an end, so that runs do too.
+    pub(super) injects_until: Nanos,
+    config: Arc<Config>,
+    by_node: BTreeMap<u32, Vec<(Nanos, usize)>>,
+    contacts: BTreeMap<u32, BTreeSet<u32>>,
+    copies: BTreeSet<u32>,
+}
+
+impl Environment {
+    pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
+        let mut config = Config::new(Network::Regtest);
+        if let Some(limit) = schedule.sessions_limit {
+            let (limits, limit) = (&mut config.limits, limit as usize);
+            (limits.sessions, limits.ended, limits.unapproved) = (limit, limit, limit);
+            limits.unapproved_per_creator = limits.unapproved_per_creator.min(limit);
+        }
+        let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
+        let mut copies = BTreeSet::new();
+        for (index, step) in schedule.steps.iter().enumerate() {
+            if let Some(node) = step.event.node() {
+                by_node.entry(node).or_default().push((step.at_ms * MILLISECOND, index));
+            }
+            match &step.event {
+                ScheduledEvent::Create { signers, .. } if schedule.nodes > FULL_MESH_MAX => {
+                    for signer in signers {
+                        let others = signers.iter().filter(|other| *other != signer);
+                        contacts.entry(*signer).or_default().extend(others);
+                    }
+                }
+                ScheduledEvent::Fork { copy, .. } => drop(copies.insert(*copy)),
+                _ => {}
+            }
+        }
+        let limits = config.limits;
+        // Each session has at most two messages to each signer and some events behind a record.
+        let held = limits.sessions.saturating_mul(300).max(1000);
+        let injects_until = (schedule.healed_ms() + 20_000) * MILLISECOND;
+        let is_fair = !schedule.steps.iter().any(|step| matches!(step.event, ScheduledEvent::LinkConditions { .. }));
+        let retransmits_presences = !is_fair && !schedule.loses_presences;
+        let by_misbehaviour = |wanted: &[Misbehaviour]| -> BTreeSet<u32> {
+            let all = schedule.steps.iter().filter_map(|step| match step.event {
+                ScheduledEvent::Misbehaviour { node, misbehaviour, .. } if wanted.contains(&misbehaviour) => Some(node),
+                _ => None,
+            });
+            all.collect()
+        };
+        let beside = by_misbehaviour(&[Misbehaviour::Eclipse, Misbehaviour::Poison]);
+        // Who strikes out of turn is connected to all signers, however large the world is.
+        let signers: BTreeSet<u32> = contacts.keys().copied().collect();
+        for node in
+            by_misbehaviour(&[Misbehaviour::Replay, Misbehaviour::Flood, Misbehaviour::Tamper, Misbehaviour::Sybils])
+        {
+            contacts.entry(node).or_default().extend(signers.iter().filter(|signer| **signer != node));
+        }
+        if schedule.discovery {
+            contacts.clear();
+        }
+        Self {
+            schedule,
+            traced,
+            node_ids: Arc::default(),
+            beside: beside.into_iter().collect(),
+            retransmits_presences,
+            limits,
+            held,
+            injects_until,
+            config: Arc::new(config),
+            by_node,
+            contacts,
+            copies,
+        }
+    }
+
+    /// Gives the peers their names in the hash table. Adversaries choose theirs, beside the records of the first
+    /// session's signers.
+    pub(crate) fn with_node_ids<C: Crypto>(mut self) -> Self {
+        if self.schedule.services != ServicesChoice::Modelled {
+            return self;
+        }
+        let first = self.schedule.steps.iter().find_map(|step| match &step.event {
+            ScheduledEvent::Create { signers, .. } => Some(signers.as_slice()),
+            _ => None,
+        });
+        let victims = first.unwrap_or_default();
+        let places: Vec<u64> = victims
+            .iter()
+            .map(|victim| services::hash(&RecordKey::Presence(self.key::<C>(*victim).1).to_string()))
+            .collect();
+        let chosen = self.beside.iter().zip(0_u64..).zip(places.iter().cycle());
+        let chosen = chosen.map(|((node, count), place)| (*node, place ^ (count + 1))).collect();
+        self.node_ids = Arc::new(NodeIds::with_chosen(self.schedule.nodes, chosen));
+        self
+    }
+
+    pub(super) fn config(&self, exceeds_limits: bool) -> Arc<Config> {
+        let mut config = self.config.clone();
+        if exceeds_limits {
+            let limits = &mut Arc::make_mut(&mut config).limits;
+            (limits.sessions, limits.ended, limits.unapproved) =
+                (4 * limits.sessions, 4 * limits.ended, 4 * limits.unapproved);
+        }
+        config
+    }
+
+    pub(super) fn meter(&self) -> Meter {
+        if self.schedule.crypto == CryptoChoice::ToyCharged { Meter::counting() } else { Meter::default() }
+    }
+
+    /// A node's secret key and its public half.
+    pub(crate) fn key<C: Crypto>(&self, node: u32) -> ([u8; 32], PublicKey) {
+        let mut random = Random::stream(self.schedule.seed, "key", u64::from(node));
+        loop {
+            let secret = random.bytes32();
+            if let Some(key) = C::public_key(&secret) {
+                return (secret, key);
+            }
+        }
+    }
+
+    pub(super) fn contacts(&self, node: u32) -> BTreeSet<u32> {
+        if self.schedule.nodes <= FULL_MESH_MAX && !self.schedule.discovery {
+            return (0..self.schedule.nodes).filter(|other| *other != node).collect();
+        }
+        self.contacts.get(&node).cloned().unwrap_or_default()
+    }
+
+    /// Whom a node passes gossip on to. Presences of very many nodes would drown everything else, so there they travel
+    /// from peer to peer alone; strangers have nobody to pass anything on to.
+    fn neighbours(&self, node: u32) -> Vec<u32> {
+        let nodes = self.schedule.nodes;
+        if nodes > 256 || self.schedule.discovery {
+            Vec::new()
+        } else {
+            services::neighbours(self.schedule.seed, node, nodes)
+        }
+    }
+
+    /// A node's part in the services of the network.
+    pub(super) fn services(
+        &self,
+        node: u32,
+        incarnation: u32,
+        now: Nanos,
+        adversary: Option<&Adversary>,
+    ) -> Option<Box<Services>> {
+        let (dht, pubsub) = match self.schedule.services {
+            ServicesChoice::None => return None,
+            ServicesChoice::Ideal => (Dht::ideal(self.schedule.nodes), PubSub::ideal(self.neighbours(node))),
+            ServicesChoice::Modelled => {
+                (self.kademlia(node, incarnation, now, adversary), self.gossip(node, incarnation, now))
+            }
+        };
+        Some(Box::new(Services { routes: dht.peers(), dht, pubsub, armed: Nanos::MAX }))
+    }
+
+    /// Without bootstrap nodes, its routing table is as after a long time: who a node knows is in a file.
+    fn kademlia(&self, node: u32, incarnation: u32, now: Nanos, adversary: Option<&Adversary>) -> Dht {
+        let Schedule { seed, bootstrap, .. } = self.schedule;
+        let mut kademlia = Kademlia::new(node, self.node_ids.clone(), kademlia::Settings::default());
+        if bootstrap > 0 {
+            let contacts = (0..bootstrap).filter(|contact| *contact != node).collect();
+            let random = Random::stream(seed, "refresh", u64::from(node) << 32 | u64::from(incarnation));
+            kademlia = kademlia.bootstrap(now, contacts, DialSettings::default(), random);
+        } else {
+            kademlia.fill_table(seed);
+        }
+        if adversary.is_some_and(|adversary| adversary.is(Misbehaviour::Eclipse)) {
+            kademlia.set_behaviour(RoutingBehaviour::Eclipse(self.beside.clone()));
+        } else if adversary.is_some_and(|adversary| adversary.is(Misbehaviour::Poison)) {
+            kademlia.set_behaviour(RoutingBehaviour::Poison);
+        }
+        Dht::Kademlia(Box::new(kademlia))
+    }
+
+    fn gossip(&self, node: u32, incarnation: u32, now: Nanos) -> PubSub {
+        let random = Random::stream(self.schedule.seed, "gossip", u64::from(node) << 32 | u64::from(incarnation));
+        let gossip = Gossipsub::new(random, now, self.neighbours(node), gossipsub::Settings::default());
+        PubSub::Gossipsub(Box::new(gossip))
+    }
+
+    pub(super) fn steps_of(&self, node: u32) -> impl Iterator<Item = (Nanos, usize)> {
+        self.by_node.get(&node).into_iter().flatten().copied()
+    }
+
+    /// Whether this machine is there for a copy of another.
+    pub(super) fn is_copy(&self, node: u32) -> bool {
+        self.copies.contains(&node)
+    }
+}
+
+impl<C: Crypto> Peer<C> {
+    /// A step of the schedule happens to this peer.
+    pub(super) fn on_step(&mut self, context: PeerContext<'_, '_>, step: usize) {
+        let environment = self.environment.clone();
+        let now = context.now();
+        match &environment.schedule.steps[step].event {
+            ScheduledEvent::Create { signers, suite, .. } => self.create(context, step, signers, *suite),
+            ScheduledEvent::Crash { silent, .. } => self.crash(context, *silent),
+            ScheduledEvent::Restart { .. } => self.boot(context),
+            ScheduledEvent::Fork { copy, .. } => {
+                let records = encode_records(&self.disk.records());
+                self.send_frame(context, *copy, &Frame::Snapshot { node: self.index, records: &records });
+            }
+            ScheduledEvent::Jump { ms, .. } => self.clock.ahead = self.clock.ahead.saturating_add(*ms),
+            ScheduledEvent::Drift { ppm, .. } => {
+                self.clock.set_drift(now, *ppm);
+                self.armed = Nanos::MAX;
+                self.arm(context);
+            }
+            ScheduledEvent::Disk { us, .. } => self.disk.delay = us * 1000,
+            ScheduledEvent::DiskFull { until_ms, .. } => self.disk.full_until = until_ms * MILLISECOND,
+            ScheduledEvent::Misbehaviour { misbehaviour, .. } => {
+                let was_restless = self.adversary.as_ref().is_some_and(|adversary| adversary.is_active());
+                let adversary = self.adversary.get_or_insert_with(Box::<Adversary>::default);
+                adversary.add(*misbehaviour);
+                if !was_restless && adversary.is_active() && self.node.is_some() {
+                    self.timer(context, INJECTION_INTERVAL, TimerKind::Inject, 0);
+                }
+            }
+            ScheduledEvent::Partition { .. } | ScheduledEvent::LinkConditions { .. } => {}
+        }
+    }
+
+    fn create(&mut self, context: PeerContext<'_, '_>, step: usize, signers: &[u32], suite: SuiteChoice) {
+        let suite = match suite {
+            SuiteChoice::Lotus => Suite::Lotus,
+            SuiteChoice::Bip340 => Suite::Bip340,
+        };
+        let keys = signers.iter().map(|signer| self.environment.key::<C>(*signer).1).collect();
+        let message = Random::stream(self.environment.schedule.seed, "message", step as u64).bytes32().to_vec();
+        let session =
+            NewSession { election: self.environment.schedule.election, ..NewSession::new(suite, keys, message) };
+        let command = Command::Create(Box::new(session));
+        let now = self.clock.read(context.now());
+        let Some(node) = &mut self.node else { return context.emit(Observation::SessionRequested(None)) };
+        let asked = node.command(now, command).is_ok();
+        context.emit(Observation::SessionRequested(asked.then(|| signers.to_vec())));
+        self.settle(context);
+    }
+
+    /// This machine becomes a copy of another, as it was when the snapshot was taken.
+    pub(super) fn adopt(&mut self, context: PeerContext<'_, '_>, node: u32, records: &[u8]) {
+        if self.node.is_some() || !self.environment.is_copy(self.index) {
+            return;
+        }
+        (self.secret, self.key) = self.environment.key::<C>(node);
+        self.disk.adopt(decode_records(records).expect("a snapshot is what a peer sent"));
+        self.boot(context);
+    }
+}

@@ -1,0 +1,222 @@
+//! How a peer lives: it boots and crashes, and timers tell it of time.
+//!
+//! Invariant: a timer that another life has set does nothing. Driven by the engine and by the schedule.
+
+use nelumbo_core::api::{Input, RecordSequence};
+use nelumbo_core::base::Entropy;
+use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::Address;
+
+use super::application::Application;
+use super::observation::{NodeFault, Observation};
+use super::{Peer, PeerContext, peer_id};
+use crate::crypto::Crypto;
+use crate::engine::Nanos;
+use crate::network::Path;
+use crate::random::Random;
+use crate::schedule::{MILLISECOND, Misbehaviour};
+use crate::services::{Dht, PubSub};
+
+/// How often a peer tries to connect to those it is not connected to, and how often an adversary strikes.
+pub(super) const REDIAL: Nanos = 1000 * MILLISECOND;
+pub(super) const INJECTION_INTERVAL: Nanos = 250 * MILLISECOND;
+/// How often connections are looked after, and after how long without a sign of life one is given up.
+const KEEPALIVE: Nanos = 5000 * MILLISECOND;
+const GIVE_UP: Nanos = 10_000 * MILLISECOND;
+
+/// What a timer is for: a tag's first byte. The two after it are the life that set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimerKind {
+    Tick,
+    Synced,
+    Redial,
+    Keepalive,
+    Service,
+    Inject,
+    Schedule,
+    Application,
+    Circuit,
+}
+
+impl TimerKind {
+    const ALL: [Self; 9] = [
+        Self::Tick,
+        Self::Synced,
+        Self::Redial,
+        Self::Keepalive,
+        Self::Service,
+        Self::Inject,
+        Self::Schedule,
+        Self::Application,
+        Self::Circuit,
+    ];
+
+    pub(super) fn tag(self, incarnation: u32, value: u64) -> u64 {
+        assert!(value < 1 << 40, "a tag has room for 40 bits");
+        (self as u64) << 56 | u64::from(incarnation & 0xffff) << 40 | value
+    }
+
+    pub(super) fn of(tag: u64) -> (Self, u32, u64) {
+        (Self::ALL[(tag >> 56) as usize], (tag >> 40 & 0xffff) as u32, tag & ((1 << 40) - 1))
+    }
+
+    /// What traces call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::Synced => "synced",
+            Self::Redial => "redial",
+            Self::Keepalive => "keepalive",
+            Self::Service => "service",
+            Self::Inject => "inject",
+            Self::Schedule => "schedule",
+            Self::Application => "application",
+            Self::Circuit => "circuit",
+        }
+    }
+}
+
+impl<C: Crypto> Peer<C> {
+    pub(super) fn boot(&mut self, context: PeerContext<'_, '_>) {
+        if self.node.is_some() {
+            return;
+        }
+        self.incarnation += 1;
+        let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
+        let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
+        let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
+        let (signer, verifier) = C::boot(&self.secret, entropy.stream("signer"), &self.meter);
+        let boot = Boot { signer, verifier, entropy, peer: peer_id(self.index), records: self.disk.records() };
+        let exceeds_limits =
+            self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
+        match Node::new(self.environment.config(exceeds_limits), boot, self.clock.read(context.now())) {
+            Ok(node) => self.node = Some(Box::new(node)),
+            Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
+        }
+        self.services =
+            self.environment.services(self.index, self.incarnation, context.now(), self.adversary.as_deref());
+        let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
+        context.emit(Observation::Up);
+        let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
+        for session in sessions.filter(|session| session.signature.is_some()) {
+            context.emit(Observation::RestoredCompletion(session.id));
+        }
+        (self.armed, self.busy_until) = (Nanos::MAX, context.now());
+        self.settle(context);
+        let address = Address::from_bytes(self.index.to_le_bytes().to_vec()).expect("four bytes are an address");
+        self.input(context, Input::Addresses(vec![address]));
+        self.input(context, Input::RoutingTable(routes));
+        if self.environment.schedule.bootstrap > 0 {
+            self.in_table(context, Dht::on_tick);
+        }
+        self.dial(context);
+        if context.network().has_partitions() {
+            self.timer(context, KEEPALIVE, TimerKind::Keepalive, 0);
+        }
+        if self.adversary.as_ref().is_some_and(|adversary| adversary.is_active()) {
+            self.timer(context, INJECTION_INTERVAL, TimerKind::Inject, 0);
+        }
+    }
+
+    pub(super) fn crash(&mut self, context: PeerContext<'_, '_>, silent: bool) {
+        if self.node.take().is_none() {
+            return;
+        }
+        self.disk.crash(context.now(), &mut self.random);
+        let byes = self.connections.crash();
+        if !silent {
+            self.send_frames(context, byes);
+            self.in_table(context, |dht, _| dht.leave());
+        }
+        self.drop_circuits(context, silent);
+        self.services = None;
+        self.application = Application::default();
+        self.last_sent = None;
+        // What is under way belongs to a life that has ended.
+        self.incarnation += 1;
+        context.emit(Observation::Down);
+    }
+
+    pub(super) fn timer(&self, context: PeerContext<'_, '_>, delay: Nanos, kind: TimerKind, value: u64) {
+        context.set_timer(delay, kind.tag(self.incarnation, value));
+    }
+
+    /// Sees to it that a tick comes when the node wants one.
+    pub(super) fn arm(&mut self, context: PeerContext<'_, '_>) {
+        let Some(deadline) = self.node.as_ref().and_then(|node| node.deadline()) else { return };
+        let delay = self.clock.until(context.now(), deadline.at).max(1);
+        let at = context.now().saturating_add(delay);
+        if at < self.armed {
+            self.armed = at;
+            self.timer(context, delay, TimerKind::Tick, 0);
+        }
+    }
+
+    pub(super) fn on_timer_kind(&mut self, context: PeerContext<'_, '_>, kind: TimerKind, value: u64) {
+        match kind {
+            TimerKind::Tick => {
+                if context.now() >= self.armed {
+                    self.armed = Nanos::MAX;
+                    self.input(context, Input::Tick);
+                }
+            }
+            TimerKind::Synced => {
+                // A disk that has filled up meanwhile takes it later.
+                let full = self.disk.full_until.saturating_sub(context.now());
+                if full > 0 {
+                    return self.timer(context, full, TimerKind::Synced, value);
+                }
+                self.synced(context, RecordSequence::from_u64(value));
+                self.settle(context);
+            }
+            TimerKind::Redial => {
+                self.connections.redials = false;
+                self.dial(context);
+            }
+            TimerKind::Keepalive => {
+                let now = context.now();
+                let is_dead = |peer: &u32| {
+                    let network = context.network();
+                    // Who talks on a circuit hears nothing when the relay is out of reach.
+                    let next = match network.path(self.index, *peer, || false) {
+                        Path::Relayed(relay) => relay,
+                        Path::Direct | Path::Unreachable => *peer,
+                    };
+                    network.cut_since(now, self.index, next).is_some_and(|since| now - since >= GIVE_UP)
+                };
+                let dead: Vec<u32> = self.connections.up.keys().copied().filter(is_dead).collect();
+                dead.into_iter().for_each(|peer| self.disconnect(context, peer));
+                self.timer(context, KEEPALIVE, TimerKind::Keepalive, 0);
+            }
+            TimerKind::Service => {
+                if let Some(services) = self.services.as_mut().filter(|services| services.armed <= context.now()) {
+                    services.armed = Nanos::MAX;
+                    self.in_table(context, Dht::on_tick);
+                    self.in_gossip(context, PubSub::on_tick);
+                }
+            }
+            TimerKind::Inject => self.inject(context),
+            TimerKind::Application => self.application_acts(context),
+            TimerKind::Circuit => self.expire_circuits(context),
+            TimerKind::Schedule => {}
+        }
+    }
+
+    fn inject(&mut self, context: PeerContext<'_, '_>) {
+        let Some(adversary) = &mut self.adversary else { return };
+        if adversary.does(Misbehaviour::ClockManipulation) {
+            self.clock.ahead = self.random.within(0, 600_000_000) as i64 - 300_000_000;
+        }
+        let peers: Vec<u32> = self.connections.up.keys().copied().collect();
+        let wall = self.clock.read(context.now()).wall;
+        for bytes in adversary.inject::<C>(&self.secret, wall, &mut self.random) {
+            if let Some(to) = peers.get(self.random.below(peers.len() as u64) as usize) {
+                self.send_direct(context, *to, &bytes);
+            }
+        }
+        self.input(context, Input::Tick);
+        if context.now() < self.environment.injects_until {
+            self.timer(context, INJECTION_INTERVAL, TimerKind::Inject, 0);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a peer tells those who watch the simulation.
+
+use nelumbo_core::api::Event;
+use nelumbo_core::base::Bytes;
+use nelumbo_core::wire::{Body, Content, Message, SessionId};
+
+use super::frame::Frame;
+use crate::random::fold;
+use crate::services::LookupStats;
+
+/// A kind of trouble that a peer sees by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeFault {
+    /// The node cannot boot from its own disk.
+    Boot,
+    /// The node keeps more than its limits allow.
+    Limits,
+}
+
+/// What NATs do to a dial, and relays to circuits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NatEvent {
+    /// A dial was not let in, and nobody relays.
+    DialRefused,
+    /// A relay helped two machines to a direct connection.
+    DialUpgraded,
+    /// A relay opened a circuit.
+    CircuitOpened,
+    /// A relay cut a circuit that had reached its limits.
+    CircuitCut,
+}
+
+impl NatEvent {
+    /// What summaries and traces call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DialRefused => "dials-refused",
+            Self::DialUpgraded => "dials-upgraded",
+            Self::CircuitOpened => "circuits-opened",
+            Self::CircuitCut => "circuits-cut",
+        }
+    }
+}
+
+/// Something that a peer tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// The node is running.
+    Up,
+    /// The node remembers from before it was started that this session has completed.
+    RestoredCompletion(SessionId),
+    /// The node is not running any more.
+    Down,
+    /// The node was asked for a session among these, or could not make one.
+    SessionRequested(Option<Vec<u32>>),
+    /// The node sends a direct message; told once for all its receivers.
+    Sent(Bytes),
+    /// The node tells its owner something.
+    Event(Event),
+    /// A lookup of the node's has ended.
+    LookupFinished(LookupStats),
+    /// A NAT or a relay has done something.
+    Nat(NatEvent),
+    /// Something is wrong with the node.
+    Fault(NodeFault, String),
+    /// An event arrives; told in traced runs alone, before everything else that the event leads to.
+    Arrived(Arrival),
+}
+
+/// What arrives at a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// What kind of message, or what a timer is for.
+    pub kind: &'static str,
+    /// The session that a node's message is about.
+    pub session: Option<SessionId>,
+    /// How many bytes; none for timers.
+    pub bytes: u32,
+    /// A hash of a message's content.
+    pub digest: u64,
+}
+
+impl Arrival {
+    pub(super) fn message(frame: &Frame<'_>, payload: &[u8]) -> Self {
+        let (kind, session, content) = match frame {
+            Frame::Direct { bytes, .. } => {
+                let (kind, session) = kind_of(&Bytes::from(*bytes));
+                (kind, session, *bytes)
+            }
+            frame => (frame.name(), None, payload),
+        };
+        Self { kind, session, bytes: payload.len() as u32, digest: fold(0, content) }
+    }
+
+    /// A timer. One of a life that has ended is stale: it does nothing.
+    pub(super) const fn timer(kind: &'static str, is_ours: bool) -> Self {
+        let kind = if is_ours { kind } else { "stale" };
+        Self { kind, session: None, bytes: 0, digest: 0 }
+    }
+}
+
+/// What a node's message is, and about which session.
+#[must_use]
+pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
+    let Ok(message) = Message::decode(bytes.clone()) else { return ("garbage", None) };
+    let step = match message.unsigned.body {
+        Body::Session(step) => step,
+        Body::Presence(_) => return ("presence", None),
+        Body::Advertisement(_) => return ("advertisement", None),
+        Body::Request(definition) => return ("request", Some(definition.id())),
+        Body::Resource(_) => return ("resource", None),
+        Body::Listing(_) => return ("listing", None),
+        Body::Protocol(_) => return ("protocol", None),
+    };
+    let kind = match step.content {
+        Content::Announce { .. } => "announce",
+        Content::Join { .. } => "join",
+        Content::Partial { .. } => "partial",
+        Content::Finalized { .. } => "finalized",
+        Content::Abort { .. } => "abort",
+        Content::Confirmed => "confirmed",
+        Content::Status { .. } => "status",
+    };
+    (kind, Some(step.session))
+}

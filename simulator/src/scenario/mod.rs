@@ -1,0 +1,269 @@
+//! Scenarios: what kind of world, how many sessions, which faults. A seed makes a schedule of one.
+//!
+//! Invariant: a schedule follows from the scenario and the seed alone. Faults begin after the nodes have met and end
+//! before the time of healing, so that everything honest must come to its end.
+
+mod draw;
+mod params;
+
+use serde::{Deserialize, Serialize};
+
+use crate::random::Random;
+use crate::run::SETTLING_MS;
+use crate::schedule::{CryptoChoice, LatencyChoice, Misbehaviour, Schedule, ServicesChoice, default_slowness};
+use draw::ScheduleBuilder;
+
+pub use params::{AdversaryParams, FaultParams, LinkParams, NatParams};
+
+/// When the first session is created: the nodes have met by then.
+const WARM_UP_MS: u64 = 2_000;
+
+/// A kind of simulation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// How many nodes.
+    pub nodes: u32,
+    /// How many sessions.
+    pub sessions: u32,
+    /// How many signers each has, at least.
+    pub signers: u32,
+    /// And at most; without, as many.
+    #[serde(default)]
+    pub max_signers: u32,
+    /// For how long sessions are created and faults happen.
+    pub workload_ms: u64,
+    /// For how long the simulation goes on after that; 0 is long enough for everything honest to come to its end.
+    #[serde(default)]
+    pub cooldown_ms: u64,
+    /// The cryptography.
+    #[serde(default)]
+    pub crypto: CryptoChoice,
+    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, for `toy-charged`.
+    #[serde(default = "default_slowness")]
+    pub crypto_slowness: u32,
+    /// How long a record takes to become durable, in microseconds.
+    #[serde(default)]
+    pub disk_us: u64,
+    /// Each node's uplink in bytes a second; 0 has no end.
+    #[serde(default)]
+    pub bandwidth: u64,
+    /// What the hash table and gossip are.
+    #[serde(default)]
+    pub services: ServicesChoice,
+    /// Whether signers know nobody: they find each other through the services.
+    #[serde(default)]
+    pub discovery: bool,
+    /// How many nodes the others know when they start, where services are modelled; 0 gives them full tables.
+    #[serde(default)]
+    pub bootstrap: u32,
+    /// How long messages take.
+    pub latency: LatencyChoice,
+    /// NATs.
+    #[serde(default)]
+    pub nat: NatParams,
+    /// The network's reliability.
+    #[serde(default)]
+    pub link: LinkParams,
+    /// Faults.
+    #[serde(default)]
+    pub faults: FaultParams,
+    /// Adversaries.
+    #[serde(default)]
+    pub adversaries: AdversaryParams,
+}
+
+const READY: [(&str, &str); 13] = [
+    ("quiet", include_str!("../../scenarios/quiet.toml")),
+    ("lossy", include_str!("../../scenarios/lossy.toml")),
+    ("partition", include_str!("../../scenarios/partition.toml")),
+    ("crash-storm", include_str!("../../scenarios/crash-storm.toml")),
+    ("byzantine", include_str!("../../scenarios/byzantine.toml")),
+    ("flood", include_str!("../../scenarios/flood.toml")),
+    ("eclipse", include_str!("../../scenarios/eclipse.toml")),
+    ("churn", include_str!("../../scenarios/churn.toml")),
+    ("discovery", include_str!("../../scenarios/discovery.toml")),
+    ("nat", include_str!("../../scenarios/nat.toml")),
+    ("failover-cascade", include_str!("../../scenarios/failover-cascade.toml")),
+    ("planet", include_str!("../../scenarios/planet.toml")),
+    ("million", include_str!("../../scenarios/million.toml")),
+];
+
+/// The name of the scenario that the seed draws.
+pub const SWARM: &str = "swarm";
+
+impl Scenario {
+    /// The names of all ready scenarios.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        READY.iter().map(|(name, _)| *name).chain([SWARM])
+    }
+
+    /// The text of a ready scenario.
+    #[must_use]
+    pub fn text(name: &str) -> Option<&'static str> {
+        READY.iter().find(|(ready, _)| *ready == name).map(|(_, text)| *text)
+    }
+
+    /// From a file, with some of its values replaced: each setting is `key=value`, the key with dots for tables.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn from_toml(text: &str, settings: &[String]) -> Result<Self, String> {
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        let scenario: Self = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let most = self.possible_signers().min(128);
+        if self.signers < 2 || self.most() > most {
+            return Err(format!("a session has 2 to {most} signers here"));
+        }
+        if self.crypto_slowness == 0 {
+            return Err("`crypto_slowness` is at least 1; `crypto = \"toy\"` charges nothing".into());
+        }
+        if self.faults.outages > 0 && self.latency != LatencyChoice::Regions {
+            return Err("outages need regions: set `latency.kind` to `regions`".into());
+        }
+        if self.adversaries.nodes > 0 && self.adversaries.misbehaviours.is_empty() {
+            return Err("adversaries need misbehaviours".into());
+        }
+        Ok(())
+    }
+
+    /// How many nodes take part in sessions.
+    const fn possible_signers(&self) -> u32 {
+        if self.adversaries.non_signers { self.nodes.saturating_sub(self.adversaries.nodes) } else { self.nodes }
+    }
+
+    fn relays(&self) -> u32 {
+        if self.nat.is_any() { self.nat.relays } else { 0 }
+    }
+
+    fn most(&self) -> u32 {
+        self.max_signers.max(self.signers)
+    }
+
+    /// The scenario that a seed draws: a small world with any mixture of faults.
+    #[must_use]
+    pub fn swarm(seed: u64) -> Self {
+        let mut random = Random::stream(seed, "swarm", 0);
+        let dice = &mut random;
+        let some = |dice: &mut Random, most: u64| if dice.below(2) == 0 { 0 } else { dice.within(1, most) };
+        let latency = match dice.below(4) {
+            0 => LatencyChoice::Fixed { ms: dice.within(1, 100) },
+            1 => LatencyChoice::Uniform { low_ms: dice.within(1, 20), high_ms: dice.within(21, 400) },
+            2 => LatencyChoice::LogNormal { least_ms: dice.within(1, 10), median_ms: dice.within(5, 150), sigma: 0.7 },
+            _ => LatencyChoice::Regions,
+        };
+        let signers = dice.within(2, 4) as u32;
+        let nodes = signers + dice.within(0, 3) as u32;
+        let link = LinkParams {
+            loss: some(dice, 400_000) as u32,
+            duplication: some(dice, 300_000) as u32,
+            reordering: some(dice, 500_000) as u32,
+            reorder_delay_ms: dice.within(1, 3_000),
+        };
+        // Streams of their own, so that the other choices of a seed stay what they were.
+        let mut outages = Random::stream(seed, "swarm-outages", 0);
+        let has_outage = latency == LatencyChoice::Regions && outages.below(2) == 0;
+        let faults = FaultParams {
+            partitions: some(dice, 3) as u32,
+            partition_ms: dice.within(100, 60_000),
+            asymmetric_partitions: dice.below(2) == 0,
+            outages: u32::from(has_outage),
+            outage_ms: outages.within(1_000, 120_000),
+            crashes: some(dice, 8) as u32,
+            down_ms: dice.within(1, 30_000),
+            full_disks: some(dice, 2) as u32,
+            jumps: some(dice, 3) as u32,
+            jump_ms: 60_000,
+            drift_ppm: some(dice, 100_000) as u32,
+            forks: u32::from(dice.below(8) == 0),
+            slow: some(dice, 2) as u32,
+            slow_ms: dice.within(1, 2_000),
+        };
+        let is_byzantine = dice.below(3) == 0;
+        let adversaries = AdversaryParams {
+            nodes: if is_byzantine { dice.within(1, u64::from(nodes.min(3)) - 1).max(1) as u32 } else { 0 },
+            misbehaviours: Misbehaviour::ALL.into_iter().filter(|misbehaviour| !misbehaviour.is_local()).collect(),
+            per_node: dice.within(1, 3) as u32,
+            non_signers: false,
+        };
+        let modelled = match Random::stream(seed, "swarm-services", 0).below(3) {
+            0 => ServicesChoice::Modelled,
+            _ => ServicesChoice::Ideal,
+        };
+        Self {
+            name: SWARM.into(),
+            nodes,
+            sessions: dice.within(1, 3) as u32,
+            signers: 2,
+            max_signers: signers,
+            workload_ms: dice.within(50, 30_000),
+            cooldown_ms: 0,
+            crypto: CryptoChoice::Real,
+            crypto_slowness: default_slowness(),
+            disk_us: some(dice, 20_000),
+            bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
+                0 => 0,
+                // Over less than this no session comes to its end in time.
+                bytes_per_second => bytes_per_second.max(1_000),
+            },
+            services: modelled,
+            discovery: false,
+            bootstrap: 0,
+            nat: NatParams::swarm(seed),
+            latency,
+            link,
+            faults,
+            adversaries,
+        }
+    }
+
+    /// The schedule that a seed makes of this scenario.
+    #[must_use]
+    pub fn schedule(&self, seed: u64) -> Schedule {
+        let mut schedule = Schedule::new(seed, self.nodes + self.faults.forks + self.relays());
+        schedule.scenario.clone_from(&self.name);
+        (schedule.crypto, schedule.crypto_slowness) = (self.crypto, self.crypto_slowness);
+        schedule.disk_us = self.disk_us;
+        schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
+        (schedule.services, schedule.discovery) = (self.services, self.discovery);
+        schedule.bootstrap = self.bootstrap;
+        schedule.latency = self.latency.clone();
+        let random = Random::stream(seed, "scenario", 0);
+        let mut draw = ScheduleBuilder { scenario: self, schedule, random };
+        draw.sessions();
+        draw.network();
+        draw.machines();
+        draw.adversaries();
+        draw.nats();
+        draw.outages();
+        let mut schedule = draw.schedule;
+        schedule.steps.sort_by_key(|step| step.at_ms);
+        schedule.until_ms = schedule.healed_ms() + if self.cooldown_ms > 0 { self.cooldown_ms } else { SETTLING_MS };
+        schedule
+    }
+}
+
+/// Replaces one value of a table.
+fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not key=value"))?;
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut place = table;
+    for part in parts {
+        let inner = place.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = inner.as_table_mut().ok_or_else(|| format!("`{part}` in `{key}` is no table"))?;
+    }
+    // What is no value of TOML is a text.
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
+    let value = parsed.and_then(|mut parsed| parsed.remove("value"));
+    place.insert(last.into(), value.unwrap_or_else(|| toml::Value::String(setting[key.len() + 1..].trim().into())));
+    Ok(())
+}

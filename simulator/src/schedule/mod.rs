@@ -1,0 +1,260 @@
+//! A schedule: everything that a simulation's outcome depends on besides the code, written down.
+//!
+//! Invariant: the same schedule gives the same run, byte for byte. A scenario and a seed make one; a failing one is
+//! saved, shrunk and replayed. Times are milliseconds since the start.
+
+mod choices;
+mod event;
+mod misbehaviour;
+
+use nelumbo_core::election::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Nanos;
+use crate::network::{LinkConditions, LinkWindow, Nat, Nats, NetworkModel, NodeSet, Partition, REGIONS};
+use crate::random::Random;
+
+pub use choices::{CryptoChoice, LatencyChoice, ServicesChoice, SuiteChoice};
+pub use event::ScheduledEvent;
+pub use misbehaviour::Misbehaviour;
+
+/// Nanoseconds in a millisecond.
+pub const MILLISECOND: Nanos = 1_000_000;
+
+/// Something that happens from outside, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub event: ScheduledEvent,
+}
+
+/// Everything that a simulation's outcome depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The scenario that it was made from.
+    pub scenario: String,
+    /// What every random choice in the run follows from.
+    pub seed: u64,
+    /// How many nodes there are.
+    pub nodes: u32,
+    /// When it ends.
+    pub until_ms: u64,
+    /// The cryptography.
+    #[serde(default)]
+    pub crypto: CryptoChoice,
+    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, where they are charged.
+    #[serde(default = "default_slowness", skip_serializing_if = "is_default_slowness")]
+    pub crypto_slowness: u32,
+    /// How sessions choose who broadcasts.
+    #[serde(default = "default_election", skip_serializing_if = "is_default_election")]
+    pub election: Method,
+    /// How long a record takes to become durable, in microseconds.
+    #[serde(default)]
+    pub disk_us: u64,
+    /// Each node's uplink in bytes a second; without, it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
+    /// Nodes whose messages take longer.
+    #[serde(default)]
+    pub slow: Vec<u32>,
+    /// By how much.
+    #[serde(default)]
+    pub slow_ms: u64,
+    /// How many sessions a node keeps; without, as many as in production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions_limit: Option<u32>,
+    /// Whether bad weather loses presences too, which nodes send once to each connection; without, the transport repeats
+    /// them.
+    #[serde(default)]
+    pub loses_presences: bool,
+    /// What the hash table and gossip are.
+    #[serde(default)]
+    pub services: ServicesChoice,
+    /// Whether signers know nobody: they find each other through the services.
+    #[serde(default)]
+    pub discovery: bool,
+    /// How many nodes, those with the lowest numbers, the others know when they start, where the hash table is Kademlia.
+    /// They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and free dials.
+    #[serde(default)]
+    pub bootstrap: u32,
+    /// What stands between each node and the network; without, nothing stands before any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nats: Vec<Nat>,
+    /// Nodes that relay for those behind NATs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<u32>,
+    /// How long messages take.
+    pub latency: LatencyChoice,
+    /// What happens, in any order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+pub(crate) const fn default_slowness() -> u32 {
+    1
+}
+
+const fn is_default_slowness(slowness: &u32) -> bool {
+    *slowness == default_slowness()
+}
+
+/// It has the most to go wrong.
+const fn default_election() -> Method {
+    Method::HashBased
+}
+
+fn is_default_election(method: &Method) -> bool {
+    *method == default_election()
+}
+
+impl Schedule {
+    /// A fair world without anything to do.
+    #[must_use]
+    pub fn new(seed: u64, nodes: u32) -> Self {
+        Self {
+            scenario: "custom".into(),
+            seed,
+            nodes,
+            until_ms: 60_000,
+            crypto: CryptoChoice::Real,
+            crypto_slowness: default_slowness(),
+            election: default_election(),
+            disk_us: 0,
+            bandwidth: None,
+            slow: Vec::new(),
+            slow_ms: 0,
+            sessions_limit: None,
+            loses_presences: false,
+            services: ServicesChoice::Ideal,
+            discovery: false,
+            bootstrap: 0,
+            nats: Vec::new(),
+            relays: Vec::new(),
+            latency: LatencyChoice::Fixed { ms: 10 },
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds a step.
+    #[must_use]
+    pub fn with(mut self, at_ms: u64, event: ScheduledEvent) -> Self {
+        self.steps.push(Step { at_ms, event });
+        self
+    }
+
+    /// Where each node is, in a world of regions.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = u8> {
+        let mut random = Random::stream(self.seed, "regions", 0);
+        (0..self.nodes).map(move |_| random.below(REGIONS.len() as u64) as u8)
+    }
+
+    /// The world that it describes.
+    #[must_use]
+    pub fn network(&self) -> NetworkModel {
+        let mut network = NetworkModel::new(self.nodes, self.latency.latency());
+        if self.latency == LatencyChoice::Regions {
+            network = network.with_regions(self.regions().collect());
+        }
+        if let Some(bandwidth) = self.bandwidth {
+            network = network.with_bandwidth(bandwidth);
+        }
+        if !self.slow.is_empty() {
+            network = network.with_slow(NodeSet::collect(self.slow.iter().copied()), self.slow_ms * MILLISECOND);
+        }
+        if !self.nats.is_empty() {
+            network = network.with_nats(Nats::new(self.nats.clone().into(), self.relays.clone().into()));
+        }
+        for Step { at_ms, event } in &self.steps {
+            let from = at_ms * MILLISECOND;
+            match event {
+                ScheduledEvent::Partition { until_ms, members, direction, flapping_ms } => {
+                    let (until, flapping) = (until_ms * MILLISECOND, flapping_ms * MILLISECOND);
+                    let members = NodeSet::collect(members.iter().copied());
+                    network =
+                        network.with_partition(Partition { from, until, members, direction: *direction, flapping });
+                }
+                ScheduledEvent::LinkConditions { until_ms, loss, duplication, reordering, reorder_delay_ms } => {
+                    let (until, reorder_delay) = (until_ms * MILLISECOND, reorder_delay_ms * MILLISECOND);
+                    let conditions = LinkConditions {
+                        loss: *loss,
+                        duplication: *duplication,
+                        reordering: *reordering,
+                        reorder_delay,
+                    };
+                    network = network.with_link_window(LinkWindow { from, until, conditions });
+                }
+                _ => {}
+            }
+        }
+        network
+    }
+
+    /// When the last of all faults has ended. Sessions are no faults, and neither are deeds: those go on.
+    #[must_use]
+    pub fn healed_ms(&self) -> u64 {
+        let ends = self.steps.iter().map(|Step { at_ms, event }| match event {
+            ScheduledEvent::Partition { until_ms, .. }
+            | ScheduledEvent::LinkConditions { until_ms, .. }
+            | ScheduledEvent::DiskFull { until_ms, .. } => *until_ms,
+            _ => *at_ms,
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    /// Whether every node that is named exists and relays can be dialled, and no step is after the end.
+    ///
+    /// # Errors
+    /// The first fault, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let exists = |node: &u32| {
+            if *node < self.nodes { Ok(()) } else { Err(format!("there is no node {node}, only {}", self.nodes)) }
+        };
+        for Step { at_ms, event } in &self.steps {
+            if at_ms > &self.until_ms {
+                return Err(format!("a step at {at_ms} ms is after the end at {} ms", self.until_ms));
+            }
+            event.node().iter().try_for_each(exists)?;
+            match event {
+                ScheduledEvent::Create { node, signers, .. } => {
+                    signers.iter().try_for_each(exists)?;
+                    if !signers.contains(node) {
+                        return Err(format!("node {node} starts a session that it is no signer of"));
+                    }
+                }
+                ScheduledEvent::Partition { members, .. } => members.iter().try_for_each(exists)?,
+                ScheduledEvent::Fork { copy, .. } => exists(copy)?,
+                _ => {}
+            }
+        }
+        self.slow.iter().chain(&self.relays).try_for_each(exists)?;
+        if !self.nats.is_empty() && self.nats.len() != self.nodes as usize {
+            return Err(format!("there are {} nodes and {} NAT classes", self.nodes, self.nats.len()));
+        }
+        let hidden =
+            self.relays.iter().find(|relay| self.nats.get(**relay as usize).is_some_and(|nat| !nat.is_dialable()));
+        hidden.map_or(Ok(()), |relay| Err(format!("node {relay} relays, and nobody can dial it")))
+    }
+
+    /// As a file.
+    ///
+    /// # Panics
+    /// Never: every schedule has a form in TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a schedule has nothing that TOML lacks")
+    }
+
+    /// From a file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in words.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let schedule: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        schedule.check()?;
+        Ok(schedule)
+    }
+}
