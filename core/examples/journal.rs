@@ -1,8 +1,8 @@
 //! A journal in one file that is only ever appended to: a node is killed at the worst moment, comes back, and signs.
 //!
 //! `cargo run -p nelumbo-core --example journal`. The node holds back whatever depends on a record until the record is
-//! reported as durable, so a host has three duties: say so only when it is true, in the order of the records, and hand all
-//! records to `Boot` at the next start.
+//! reported as durable, so a host has three duties: say so only when it is true, in the order of the records, and hand
+//! all records to `Boot` at the next start.
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a host has what the core may not")]
 
@@ -24,8 +24,8 @@ type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The length of no value.
 const REMOVED: u32 = u32::MAX;
 
-/// An entry is the lengths of key and value, eight bytes each of a hash over them and of one over the rest, the key and the
-/// value. The last value of a key counts.
+/// An entry is the lengths of key and value, eight bytes each of a hash over them and of one over the rest, the key and
+/// the value. The last value of a key counts.
 struct Journal {
     file: File,
     /// Held while the journal is open: of two nodes on one journal, neither would know what the other has begun.
@@ -43,8 +43,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Records::new(),
             Err(error) => return Err(error),
         };
-        // Begun anew at each start: without what was replaced, and without a last entry that was cut off. The old file is
-        // there until the new one is whole and on the disk, and so is its name.
+        // Begun anew at each start: without what was replaced, and without a last entry that was cut off. The old file
+        // is there until the new one is whole and on the disk, and so is its name.
         let new = folder.join("journal.new");
         let mut journal = Self { file: File::create(&new)?, _lock: lock };
         for (key, value) in &records {
@@ -148,7 +148,8 @@ impl Signer {
         PeerId::from_bytes(&self.node.view().own_key().to_bytes()).expect("33 bytes")
     }
 
-    /// Tells the node what has happened, does what it asks, and reports what is durable, until it asks for nothing more.
+    /// Tells the node what has happened, does what it asks, and reports what is durable, until it asks for nothing
+    /// more.
     fn handle(&mut self, input: Input) {
         self.node.handle(self.now, input);
         drain(&mut self.node, &mut self.world);

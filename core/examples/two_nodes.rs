@@ -1,7 +1,7 @@
 //! Two signers in two threads sign a message together. Channels stand in for the network.
 //!
-//! `cargo run -p nelumbo-core --example two_nodes`. The loop in `sign` is that of every host: do what the node asks, tell it
-//! what has come of it, and wait until something happens or the node wants to be called again.
+//! `cargo run -p nelumbo-core --example two_nodes`. The loop in `sign` is that of every host: do what the node asks,
+//! tell it what has come of it, and wait until something happens or the node wants to be called again.
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a host has what the core may not")]
 
