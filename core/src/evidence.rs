@@ -1,8 +1,9 @@
 //! Proofs of misbehaviour that anyone can check, without having been there.
 //!
-//! Evidence consists of messages as their authors signed them. [`judge`] believes nothing else: no claim of the accuser,
-//! no state of a node. Invariant: an honest signer is never convicted, whatever others sign, because it shows one nonce
-//! and one partial signature in an attempt, and its partial signature is valid for the list of nonces that it names.
+//! Evidence consists of messages as their authors signed them. [`verify`] believes nothing else: no claim of the
+//! accuser, no state of a node. Invariant: an honest signer is never convicted, whatever others sign, because it shows
+//! one nonce and one partial signature in an attempt, and its partial signature is valid for the list of nonces that it
+//! names.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 

@@ -5,6 +5,8 @@
 //! ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the same times
 //! give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
 //!
+//! The examples `two_nodes` and `journal` show hosts in full.
+//!
 //! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`node`] for the way between,
 //! then `wire`, `gate`, `session` and `discovery`; [`crypto`] and [`election`] stand on their own.
 #![no_std]

@@ -1,7 +1,7 @@
 //! Three people hold a Taproot output together. One of them cheats and is found; then they sign.
 //!
-//! `cargo run -p nelumbo-crypto --example musig2`. What the three would send each other is passed in lists here, which are
-//! in the order of their keys.
+//! `cargo run -p nelumbo-crypto --example musig2`. What the three would send each other is passed in lists here, which
+//! are in the order of their keys.
 #![allow(clippy::print_stdout, reason = "an example shows what happens")]
 #![allow(clippy::disallowed_methods, reason = "a program may ask the operating system for entropy; the crate may not")]
 

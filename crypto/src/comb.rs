@@ -1,13 +1,13 @@
 //! Multiples of the generator by secret scalars, in constant time.
 //!
-//! Owns a table of the generator's multiples and the one loop over it. Invariant: what is read, in which order, and which
-//! operations run, depends on nothing but the number of scalars; the field's operations are the library's constant-time
-//! ones. Nonces and keys drive it.
+//! Owns a table of the generator's multiples and the one loop over it. Invariant: what is read, in which order, and
+//! which operations run, depends on nothing but the number of scalars; the field's operations are the library's
+//! constant-time ones. Nonces and keys drive it.
 //!
-//! The library's own product adds 64 points in projective coordinates, and so would any loop over its public points. With
-//! windows of five bits it is 52 additions of affine points from 52 KiB, by the complete formulas of Renes, Costello and
-//! Batina, so that no digit is an exception. All results share one inversion. Without `std`, which has the lock that the
-//! table is made under, the library's product is taken.
+//! The library's own product adds 64 points in projective coordinates, and so would any loop over its public points.
+//! With windows of five bits it is 52 additions of affine points from 52 KiB, by the complete formulas of Renes,
+//! Costello and Batina, so that no digit is an exception. All results share one inversion. Without `std`, which has the
+//! lock that the table is made under, the library's product is taken.
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::hazmat::FieldArithmetic;
@@ -127,8 +127,8 @@ mod with_table {
     }
 
     impl Sum {
-        /// Adds a point that is not infinity: algorithm 8 of Renes, Costello and Batina, "Complete addition formulas for
-        /// prime order elliptic curves" (2016), for a = 0 and 3b = 21.
+        /// Adds a point that is not infinity: algorithm 8 of Renes, Costello and Batina, "Complete addition formulas
+        /// for prime order elliptic curves" (2016), for a = 0 and 3b = 21.
         fn add(&self, x: &FieldElement, y: &FieldElement) -> Self {
             let xx = self.x.mul(x);
             let yy = self.y.mul(y);
@@ -149,8 +149,8 @@ mod with_table {
 
     /// `(2j + 1)·2^(5i)·G` by a pass over all entries of the window.
     fn select(window: &[Entry], index: u64, negative: Choice) -> (FieldElement, FieldElement) {
-        // All ones where the two are equal. Opaque to the compiler once they are made, because it turns masks of which it
-        // knows the two values into a jump over what is not chosen.
+        // All ones where the two are equal. Opaque to the compiler once they are made, because it turns masks of which
+        // it knows the two values into a jump over what is not chosen.
         let masks: [u64; ENTRIES] =
             core::array::from_fn(|at| ((at as u64 ^ index).wrapping_sub(1) >> 63).wrapping_neg());
         let mut chosen = [0; 8];
@@ -163,8 +163,8 @@ mod with_table {
 
     /// `k·G`.
     ///
-    /// Of k and −k one is odd. An odd k is `Σ dᵢ·2^(5i)` with odd digits `dᵢ = 2bᵢ + 1 − 2⁵`, where the bᵢ are the windows of
-    /// `(k + 2^(5·windows) − 1)/2`: all bits of k but the lowest, and one more at the top.
+    /// Of k and −k one is odd. An odd k is `Σ dᵢ·2^(5i)` with odd digits `dᵢ = 2bᵢ + 1 − 2⁵`, where the bᵢ are the
+    /// windows of `(k + 2^(5·windows) − 1)/2`: all bits of k but the lowest, and one more at the top.
     fn multiple(k: &Scalar) -> Sum {
         let negated = Zeroizing::new(k.negate());
         let is_even = !k.is_odd();

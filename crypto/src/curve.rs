@@ -1,7 +1,7 @@
 //! The edge between byte strings and the library's constant-time arithmetic, on which every secret stays.
 //!
-//! Owns the conversions. Invariant: no scalar leaves the decoders that was not reduced or range-checked, and nothing here
-//! depends on a secret in its time. Signing drives it; what is public is computed in [`group`](super::group).
+//! Owns the conversions. Invariant: no scalar leaves the decoders that was not reduced or range-checked, and nothing
+//! here depends on a secret in its time. Signing drives it; what is public is computed in [`group`](super::group).
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::ops::Reduce;

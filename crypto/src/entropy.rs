@@ -1,8 +1,9 @@
 //! Randomness, as an input.
 //!
-//! Owns the expansion of one 32-byte seed into labelled, independent byte streams. Invariant: the same seed and the same
-//! calls give the same bytes, and streams with different labels share nothing. The node draws one seed per boot from its
-//! host and splits it, so that protocol jitter, the weights of batches, and nonces never read from the same stream.
+//! Owns the expansion of one 32-byte seed into labelled, independent byte streams. Invariant: the same seed and the
+//! same calls give the same bytes, and streams with different labels share nothing. The node draws one seed per boot
+//! from its host and splits it, so that protocol jitter, the weights of batches, and nonces never read from the same
+//! stream.
 
 use alloc::boxed::Box;
 use core::convert::Infallible;
@@ -22,10 +23,11 @@ const BLOCK: usize = 32;
 
 /// A deterministic generator: SHA-256 in counter mode under a secret key.
 ///
-/// Block *i* is `tagged_hash("nelumbo/entropy/block", key ‖ i)` with *i* as eight big-endian bytes, and bytes are handed
-/// out in order without gaps: two calls for four bytes give what one call for eight gives. The key and the unread rest of
-/// a block are wiped on drop; they sit behind a pointer so that moving the generator leaves no copy on the stack. There is
-/// no `Clone` because two copies would hand out the same bytes, which for nonces means the loss of the key.
+/// Block *i* is `tagged_hash("nelumbo/entropy/block", key ‖ i)` with *i* as eight big-endian bytes, and bytes are
+/// handed out in order without gaps: two calls for four bytes give what one call for eight gives. The key and the
+/// unread rest of a block are wiped on drop; they sit behind a pointer so that moving the generator leaves no copy on
+/// the stack. There is no `Clone` because two copies would hand out the same bytes, which for nonces means the loss of
+/// the key.
 pub struct Entropy(Box<State>);
 
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -55,8 +57,8 @@ impl fmt::Display for EntropyError {
 impl core::error::Error for EntropyError {}
 
 impl Entropy {
-    /// A generator from 32 bytes of the operating system's randomness, or of a simulation's seed. The caller wipes its own
-    /// copy.
+    /// A generator from 32 bytes of the operating system's randomness, or of a simulation's seed. The caller wipes its
+    /// own copy.
     ///
     /// # Errors
     ///
@@ -70,8 +72,8 @@ impl Entropy {
 
     /// The child stream with this label.
     ///
-    /// It depends on the label and on this generator's seed, not on how much was read before: asking twice for one label
-    /// gives the same stream twice. Use each label of one parent once.
+    /// It depends on the label and on this generator's seed, not on how much was read before: asking twice for one
+    /// label gives the same stream twice. Use each label of one parent once.
     #[must_use]
     pub fn stream(&self, label: &str) -> Self {
         scrubbed(|| Self::from_key(tagged_hash(STREAM_TAG, &[&self.0.key, label.as_bytes()])))

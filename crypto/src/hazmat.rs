@@ -1,7 +1,7 @@
 //! Nonces that are not drawn from entropy. For test vectors; each function here loses the secret key when misused.
 //!
-//! Owns the ways around [`generate_nonce`](super::generate_nonce). Invariant: nothing here is re-exported, so that a use
-//! always carries the word `hazmat`. Nothing in this workspace but tests drives it.
+//! Owns the ways around [`generate_nonce`](super::generate_nonce). Invariant: nothing here is re-exported, so that a
+//! use always carries the word `hazmat`. Nothing in this workspace but tests drives it.
 
 use core::fmt;
 

@@ -1,8 +1,8 @@
 //! Key aggregation and tweaks.
 //!
-//! Owns the map from signers' keys to the one key a signature verifies under. Invariant: a [`KeyAggContext`] holds points
-//! of the curve only, its aggregate and challenge keys are never infinity, and for Lotus its keys are sorted and distinct.
-//! Signing and verification of partial signatures read it; nothing changes it after the tweaks.
+//! Owns the map from signers' keys to the one key a signature verifies under. Invariant: a [`KeyAggContext`] holds
+//! points of the curve only, its aggregate and challenge keys are never infinity, and for Lotus its keys are sorted and
+//! distinct. Signing and verification of partial signatures read it; nothing changes it after the tweaks.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -98,9 +98,9 @@ pub struct KeyAggContext {
 impl KeyAggContext {
     /// Aggregates `keys`.
     ///
-    /// Lotus (Lotus scheme, section 4) sorts the keys and refuses duplicates. BIP340 (BIP327, KeyAgg) keeps the order it
-    /// is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`](super::sort_keys) first where
-    /// the order must not matter.
+    /// Lotus (Lotus scheme, section 4) sorts the keys and refuses duplicates. BIP340 (BIP327, KeyAgg) keeps the order
+    /// it is given, on which the aggregate depends, and takes duplicates; call [`sort_keys`](super::sort_keys) first
+    /// where the order must not matter.
     ///
     /// # Errors
     ///
@@ -232,7 +232,8 @@ impl KeyAggContext {
         self.challenge_key
     }
 
-    /// Whether a final signature is valid under the challenge key ([`schnorr::verify`], which would decode the key anew).
+    /// Whether a final signature is valid under the challenge key ([`schnorr::verify`], which would decode the key
+    /// anew).
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
         schnorr::verify_with(self.suite, &self.challenge_key, self.challenge_point, message, signature)

@@ -1,7 +1,8 @@
 //! Public and secret keys.
 //!
-//! Owns the two key types and their encodings. Invariants: a [`PublicKey`] begins with 02 or 03 but may lie off the curve
-//! until [`PublicKey::validate`] or a use of it says otherwise; a [`SecretKey`] is in 1..n, exists once, and is wiped.
+//! Owns the two key types and their encodings. Invariants: a [`PublicKey`] begins with 02 or 03 but may lie off the
+//! curve until [`PublicKey::validate`] or a use of it says otherwise; a [`SecretKey`] is in 1..n, exists once, and is
+//! wiped.
 
 use alloc::boxed::Box;
 use core::cmp::Ordering;

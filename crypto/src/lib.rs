@@ -11,9 +11,9 @@
 //! 5. [`combine`] makes the [`Signature`], and where that fails [`culprits`] says who is wrong.
 //!
 //! Above them two traits split all of that along the secret. A [`Verifier`] checks what others send and is pure; a
-//! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are the
-//! real ones. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly wraps
-//! them in [`scrubbed`].
+//! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are
+//! the real ones. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
+//! wraps them in [`scrubbed`].
 //!
 //! [`schnorr`] and [`taproot`] are for one signer alone, [`lotus`] is what that ledger has around its signatures, and
 //! [`group`] is the arithmetic below, for public data.

@@ -1,7 +1,8 @@
 //! Many final signatures at once.
 //!
-//! Owns the batch. Invariant: a signature is called valid only if the batch it was in holds, which for a wrong one has a
-//! probability of 2⁻¹²⁸, or if it was verified by itself. Gates of messages and wallets with many signatures drive it.
+//! Owns the batch. Invariant: a signature is called valid only if the batch it was in holds, which for a wrong one has
+//! a probability of 2⁻¹²⁸, or if it was verified by itself. Gates of messages and wallets with many signatures drive
+//! it.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -39,9 +40,9 @@ struct Equation {
 
 /// Whether each of these signatures is valid, as [`verify`](schnorr::verify) would say.
 ///
-/// Honest signatures cost less than one verification each, the less the more there are and the more of them share a key.
-/// If some are wrong the rest are found by halving, so one liar among many costs about as much again. `entropy` may be
-/// anything; what nobody else knows protects even where SHA-256 should not.
+/// Honest signatures cost less than one verification each, the less the more there are and the more of them share a
+/// key. If some are wrong the rest are found by halving, so one liar among many costs about as much again. `entropy`
+/// may be anything; what nobody else knows protects even where SHA-256 should not.
 #[must_use]
 pub fn verify_many(suite: Suite, items: &[Signed<'_>], entropy: &[u8; 32]) -> Vec<bool> {
     let mut verdicts = Vec::new();

@@ -132,9 +132,9 @@ impl fmt::Debug for SecretNonce {
 
 /// Draws a nonce (BIP327, NonceGen).
 ///
-/// `entropy` is 32 bytes from a generator, never used before or again; it is taken by value to say so. The secret key, the
-/// challenge key, the message and `extra` are hashed with it, so that a weak generator alone does not lose the key. For
-/// Lotus the challenge key enters with 33 bytes instead of 32, which its length prefix keeps apart.
+/// `entropy` is 32 bytes from a generator, never used before or again; it is taken by value to say so. The secret key,
+/// the challenge key, the message and `extra` are hashed with it, so that a weak generator alone does not lose the key.
+/// For Lotus the challenge key enters with 33 bytes instead of 32, which its length prefix keeps apart.
 #[must_use]
 pub fn generate_nonce(
     entropy: [u8; 32],

@@ -2,8 +2,8 @@
 
 use core::cmp::Ordering;
 
-/// The order of byte strings of one length, eight bytes at a time: that of slices, and fast where strings differ in their
-/// first eight bytes or are the same, as hashes and keys do in maps.
+/// The order of byte strings of one length, eight bytes at a time: that of slices, and fast where strings differ in
+/// their first eight bytes or are the same, as hashes and keys do in maps.
 ///
 /// **Variable time:** it stops at the first difference. For public data only.
 pub fn compare_public<const N: usize>(one: &[u8; N], other: &[u8; N]) -> Ordering {

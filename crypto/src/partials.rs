@@ -1,7 +1,7 @@
 //! Partial signatures of others: one, all of a round at once, and the search for the wrong ones.
 //!
-//! Owns their verification. Invariant: whoever is found is wrong, and where one is wrong one is found; a batch errs with a
-//! probability of 2⁻¹²⁸. Sessions drive it when a combination has failed.
+//! Owns their verification. Invariant: whoever is found is wrong, and where one is wrong one is found; a batch errs
+//! with a probability of 2⁻¹²⁸. Sessions drive it when a combination has failed.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -12,7 +12,8 @@ use super::nonce::PublicNonce;
 use super::signing::{Claim, PartialSignature, SigningContext};
 use super::weights::Weights;
 
-/// Up to how many signers each partial signature is verified by itself when somebody is wrong; measured (docs, performance).
+/// Up to how many signers each partial signature is verified by itself when somebody is wrong; measured (docs,
+/// performance).
 const ONE_BY_ONE: usize = 100;
 
 /// Whether the signer at `index` made this partial signature with this public nonce (Lotus scheme, section 5; BIP327,
@@ -40,8 +41,8 @@ pub fn verify_partial(
 /// Whether all signers made these partial signatures with these public nonces, both in the order of the keys.
 ///
 /// Costs less than one [`verify_partial`] for each, the less the more there are; a wrong signature passes with a
-/// probability of 2⁻¹²⁸. `entropy` may be anything; what nobody else knows protects even where SHA-256 should not. False
-/// also for lists of other lengths than the keys.
+/// probability of 2⁻¹²⁸. `entropy` may be anything; what nobody else knows protects even where SHA-256 should not.
+/// False also for lists of other lengths than the keys.
 #[must_use]
 pub fn verify_partials(
     keys: &KeyAggContext,
@@ -63,8 +64,8 @@ pub fn verify_partials(
 
 /// The indices of all signers whose partial signatures are wrong, in order; both lists in the order of the keys.
 ///
-/// For up to about a hundred signers each is verified by itself. Beyond, batches are halved, and of each two halves only one
-/// is computed, because the errors of both add up to that of the whole.
+/// For up to about a hundred signers each is verified by itself. Beyond, batches are halved, and of each two halves
+/// only one is computed, because the errors of both add up to that of the whole.
 ///
 /// # Panics
 ///

@@ -39,8 +39,8 @@ impl core::error::Error for MessageLengthError {}
 /// Signs `message`.
 ///
 /// `hedge` is 32 bytes of fresh entropy. With none, Lotus derives its nonce as section 2 of its scheme says and as the
-/// chain's own wallets do, and BIP340 uses 32 zero bytes as its auxiliary randomness. With some, both keep the nonce secret
-/// even where a fault in the computation would reveal a derived one; verifiers cannot tell.
+/// chain's own wallets do, and BIP340 uses 32 zero bytes as its auxiliary randomness. With some, both keep the nonce
+/// secret even where a fault in the computation would reveal a derived one; verifiers cannot tell.
 ///
 /// # Errors
 ///

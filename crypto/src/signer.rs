@@ -1,8 +1,8 @@
 //! What the machines ask of whoever holds the secret key.
 //!
 //! Owns the trait, so that a hardware wallet can be a signer, and the signer in software. Invariants: a slot yields one
-//! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer; what is open is bounded.
-//! The session machine drives it.
+//! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer; what is open is
+//! bounded. The session machine drives it.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -129,8 +129,8 @@ impl SoftwareSigner {
     /// How many nonces may be open at once.
     pub const MAX_OPEN_NONCES: usize = 4096;
 
-    /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new nonce
-    /// that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
+    /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new
+    /// nonce that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
     pub const MAX_CLOSED_SLOTS: usize = 8192;
 
     /// A signer for this key. `entropy` must feed nothing else.

@@ -1,7 +1,8 @@
 //! The second round: partial signatures and their sum.
 //!
-//! Owns everything that is fixed once the nonces are known. Invariants: a secret nonce that comes in is spent, whatever the
-//! outcome; no signature leaves [`combine`] that does not verify. Signers drive `partial_sign`; sessions drive the rest.
+//! Owns everything that is fixed once the nonces are known. Invariants: a secret nonce that comes in is spent, whatever
+//! the outcome; no signature leaves [`combine`] that does not verify. Signers drive `partial_sign`; sessions drive the
+//! rest.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -45,8 +46,8 @@ impl SigningContext {
     /// Opens a round with an aggregate nonce.
     ///
     /// For Lotus (Lotus scheme, section 5) the message has 32 bytes and infinity is an error wherever it arises. For
-    /// BIP340 (BIP327, GetSessionValues) the message has any length, each half of the aggregate nonce may be infinity, and
-    /// an R at infinity is replaced by G, so that the round runs on and the final verification fails.
+    /// BIP340 (BIP327, GetSessionValues) the message has any length, each half of the aggregate nonce may be infinity,
+    /// and an R at infinity is replaced by G, so that the round runs on and the final verification fails.
     ///
     /// # Errors
     ///
@@ -156,8 +157,8 @@ impl SigningContext {
         }
     }
 
-    /// Adds `w·((s − e·t)·G − (±e·a)·P − (±1)·(R₁ + b·R₂))` of the signer at `index`, with t for the one signer that adds it:
-    /// infinity if the partial signature is right (BIP327, PartialSigVerify).
+    /// Adds `w·((s − e·t)·G − (±e·a)·P − (±1)·(R₁ + b·R₂))` of the signer at `index`, with t for the one signer that
+    /// adds it: infinity if the partial signature is right (BIP327, PartialSigVerify).
     pub(super) fn add_error(&self, sum: &mut Combination<'_>, keys: &KeyAggContext, claim: &Claim, weight: u128) {
         let w = PublicScalar::from_u128(weight);
         let Claim { index, s, nonce: [first, second] } = *claim;

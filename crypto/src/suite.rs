@@ -1,8 +1,9 @@
 //! The two signature schemes.
 //!
 //! Owns every rule in which Lotus and BIP340 differ below key aggregation: which nonce is the signature's, what the key
-//! looks like inside hashes, and the challenge. Invariant: a difference between the schemes is a method here or a `match`
-//! on [`Suite`] that cites both specifications; there is no third place. Signing, verification and aggregation drive it.
+//! looks like inside hashes, and the challenge. Invariant: a difference between the schemes is a method here or a
+//! `match` on [`Suite`] that cites both specifications; there is no third place. Signing, verification and aggregation
+//! drive it.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,8 +27,8 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Whether a signature whose nonce point has this x means this point and not its negation. Constant time, for a nonce
-    /// that signs.
+    /// Whether a signature whose nonce point has this x means this point and not its negation. Constant time, for a
+    /// nonce that signs.
     pub(super) fn accepts_nonce(self, nonce: &Multiple) -> Choice {
         match self {
             Self::Lotus => nonce.has_square_y(),
@@ -62,7 +63,8 @@ impl Suite {
         }
     }
 
-    /// The point that signatures under a key verify with: with an even y for BIP340, whatever the prefix of the key says.
+    /// The point that signatures under a key verify with: with an even y for BIP340, whatever the prefix of the key
+    /// says.
     pub(super) fn verification_point(self, point: group::AffinePoint) -> group::AffinePoint {
         match self {
             Self::Bip340 if !point.has_even_y() => point.negate(),

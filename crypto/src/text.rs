@@ -1,7 +1,8 @@
 //! Fixed-size byte strings as text and on the wire.
 //!
-//! Owns lower-case hexadecimal, the serde form of byte arrays of any length, and the macro behind the plain byte wrappers.
-//! Invariant: one byte string has one text and one encoding; upper-case digits are refused, so that texts can be compared.
+//! Owns lower-case hexadecimal, the serde form of byte arrays of any length, and the macro behind the plain byte
+//! wrappers. Invariant: one byte string has one text and one encoding; upper-case digits are refused, so that texts can
+//! be compared.
 
 use core::fmt;
 use core::marker::PhantomData;

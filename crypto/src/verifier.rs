@@ -1,7 +1,7 @@
 //! What the machines ask of cryptography, without secrets.
 //!
-//! Owns the trait, so that a simulator can stand in for the curve, and its real implementation. Invariant: every method is
-//! a pure function of its arguments. The gate and the session machine drive it.
+//! Owns the trait, so that a simulator can stand in for the curve, and its real implementation. Invariant: every method
+//! is a pure function of its arguments. The gate and the session machine drive it.
 
 use alloc::vec::Vec;
 
@@ -37,8 +37,8 @@ pub trait Verifier {
 
     /// Whether each author signed the message with the digest beside it.
     ///
-    /// The answers are those of [`verify`](Self::verify); an implementation may give them at a lower price for many at once.
-    /// `entropy` may be anything, and is best what nobody else knows.
+    /// The answers are those of [`verify`](Self::verify); an implementation may give them at a lower price for many at
+    /// once. `entropy` may be anything, and is best what nobody else knows.
     fn verify_many(&self, claims: &[(PublicKey, [u8; 32], Signature)], _entropy: &[u8; 32]) -> Vec<bool> {
         claims.iter().map(|(author, digest, signature)| self.verify(author, digest, signature)).collect()
     }

@@ -1,8 +1,8 @@
 //! Weights of the equations in a batch.
 //!
-//! Owns their derivation. Invariant: nobody knows a weight before everything that the batch verifies is fixed, because each
-//! is a hash over all of it; 128 bits are as strong as the curve. The first is 1, which loses nothing: a sum that comes to
-//! infinity is still a coincidence in the others, and one alone needs no weight. Batches drive it.
+//! Owns their derivation. Invariant: nobody knows a weight before everything that the batch verifies is fixed, because
+//! each is a hash over all of it; 128 bits are as strong as the curve. The first is 1, which loses nothing: a sum that
+//! comes to infinity is still a coincidence in the others, and one alone needs no weight. Batches drive it.
 
 use alloc::vec::Vec;
 

@@ -1,8 +1,8 @@
 //! The time that this thread has had the processor for.
 //!
-//! Owns the reading. A machine that is busy with other things interrupts long operations more often than short ones; only
-//! time on the processor compares them fairly. Where the kernel does not tell (`/proc/thread-self/schedstat`), it is the
-//! time on the wall. Contestants and calibration drive it.
+//! Owns the reading. A machine that is busy with other things interrupts long operations more often than short ones;
+//! only time on the processor compares them fairly. Where the kernel does not tell (`/proc/thread-self/schedstat`), it
+//! is the time on the wall. Contestants and calibration drive it.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

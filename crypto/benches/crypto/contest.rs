@@ -1,7 +1,7 @@
 //! Timing of one row, and what comes out of it.
 //!
-//! Owns the rounds. Invariant: in every round each contestant runs once, for about the same time, and a ratio compares two
-//! times of the same round. `main` drives it.
+//! Owns the rounds. Invariant: in every round each contestant runs once, for about the same time, and a ratio compares
+//! two times of the same round. `main` drives it.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! Cryptography beside libsecp256k1, plain k256, the musig2 crate and xpi-ts: `cargo bench -p nelumbo-crypto`.
 //!
-//! Prints a table of ratios with the targets beside them and writes the same as JSON. Each row is timed in rounds in which
-//! everyone takes a turn, and a ratio is the median over the rounds, so that a machine that slows down slows all of them.
+//! Prints a table of ratios with the targets beside them and writes the same as JSON. Each row is timed in rounds in
+//! which everyone takes a turn, and a ratio is the median over the rounds, so that a machine that slows down slows all
+//! of them.
 //!
-//! `cargo bench -p nelumbo-crypto -- TEXT` runs the rows whose names contain TEXT; with `NELUMBO_BENCH_TIMES=N` as well, it runs
-//! our side of them N times and nothing else, for a profiler to count. The crates and the SDK that are compared
-//! from outside the workspace are built or found at the start; a column stays empty where that fails.
+//! `cargo bench -p nelumbo-crypto -- TEXT` runs the rows whose names contain TEXT; with `NELUMBO_BENCH_TIMES=N` as
+//! well, it runs our side of them N times and nothing else, for a profiler to count. The crates and the SDK that are
+//! compared from outside the workspace are built or found at the start; a column stays empty where that fails.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the table is what a benchmark is for")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures time and writes a file")]
 #![allow(missing_docs, reason = "a program")]

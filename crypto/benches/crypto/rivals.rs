@@ -1,8 +1,8 @@
 //! Programs outside the workspace that are timed in turn with ours: the musig2 crate, and xpi-ts on Node.js.
 //!
-//! Owns their processes. They read `OPERATION SIGNERS TIMES` and answer with nanoseconds, or with a dash for what they do not
-//! do. Apart from the workspace, so that neither its lock file nor its policy of dependencies has anything to do with what
-//! is only compared.
+//! Owns their processes. They read `OPERATION SIGNERS TIMES` and answer with nanoseconds, or with a dash for what they
+//! do not do. Apart from the workspace, so that neither its lock file nor its policy of dependencies has anything to do
+//! with what is only compared.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

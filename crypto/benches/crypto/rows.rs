@@ -1,7 +1,7 @@
 //! The rows of the table: what is compared with what, and its targets.
 //!
-//! Both sides start from decoded values wherever both keep them decoded, and from bytes where ours does not: aggregation of
-//! keys, opening a session. A final signature is verified from a decoded key, once more from bytes.
+//! Both sides start from decoded values wherever both keep them decoded, and from bytes where ours does not:
+//! aggregation of keys, opening a session. A final signature is verified from a decoded key, once more from bytes.
 
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! Many additions at once, in affine coordinates.
 //!
-//! Owns buckets of points and their reduction to sums, and Straus's method on top of them. Invariant: a reduction changes no
-//! bucket's sum; P + P, P − P and buckets that come to nothing included. [`Combination`] drives it.
+//! Owns buckets of points and their reduction to sums, and Straus's method on top of them. Invariant: a reduction
+//! changes no bucket's sum; P + P, P − P and buckets that come to nothing included. [`Combination`] drives it.
 //!
 //! An affine addition takes 2M + 1S and an inversion, and an inversion in a batch takes 3M: together half of a Jacobian
 //! addition. Buckets are added up pairwise, all of them at once, so that each round has one inversion.
@@ -167,7 +167,8 @@ pub(crate) fn sums<const N: usize>(lists: [&[AffinePoint]; N]) -> [Point; N] {
     core::array::from_fn(|list| buckets.list(list).iter().fold(Point::INFINITY, |sum, point| sum.add_affine(point)))
 }
 
-/// `Σ 2^position·point`: the points of each position are summed in batches, then one run of doublings takes them all in.
+/// `Σ 2^position·point`: the points of each position are summed in batches, then one run of doublings takes them all
+/// in.
 pub(super) fn sum_placed(positions: usize, placed: &[Placed]) -> Point {
     let points = placed.iter().map(|digit| (digit.position, digit.point));
     sum_lists(positions, Buckets::new(positions, placed.iter().map(|digit| digit.position), points))
@@ -201,7 +202,8 @@ pub(super) fn sum(terms: &[Term], placed: &[Placed]) -> Point {
     sum_lists(positions, Buckets::new(positions, lists, points))
 }
 
-/// P, 3P, …, 15P of each term's point, in four rounds: what 2P and P make, what 4P makes of those, what 8P makes of all.
+/// P, 3P, …, 15P of each term's point, in four rounds: what 2P and P make, what 4P makes of those, what 8P makes of
+/// all.
 fn tables(terms: &[Term]) -> [Vec<AffinePoint>; ENTRIES] {
     let first: Vec<_> = terms.iter().map(|term| term.point).collect();
     let twice = double_all(&first);

@@ -1,7 +1,7 @@
 //! Sums of products of public scalars and points.
 //!
-//! Owns the choice of the method. Invariant: the sum does not depend on the method. Verification, aggregation and batches
-//! drive it.
+//! Owns the choice of the method. Invariant: the sum does not depend on the method. Verification, aggregation and
+//! batches drive it.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
 //! The group law of secp256k1 for public data. **VARIABLE TIME, PUBLIC DATA ONLY.**
 //!
-//! Everything here branches, indexes and stops early by the values it is given: whoever can time it learns them. That is
-//! what makes it fast, and it is harmless where the values are public already: keys, public nonces, signatures,
+//! Everything here branches, indexes and stops early by the values it is given: whoever can time it learns them. That
+//! is what makes it fast, and it is harmless where the values are public already: keys, public nonces, signatures,
 //! challenges, coefficients, tweaks. Verification and key aggregation are made of nothing else and drive this module.
 //!
 //! Owns point and scalar types of its own, so that no secret arrives by mistake. Invariant: a [`PublicScalar`] is made
@@ -60,8 +60,8 @@
 //!
 //! From the bottom up: `field` (numbers modulo p), `point` (the group law), `scalar` and `recode` (the endomorphism and
 //! signed digits), `table` (multiples kept for later), and three ways to sum many products: `straus` for few terms,
-//! `batch` for more, `pippenger` for most. [`Combination`] picks one by the number of terms; where one overtakes another
-//! was measured (docs, performance).
+//! `batch` for more, `pippenger` for most. [`Combination`] picks one by the number of terms; where one overtakes
+//! another was measured (docs, performance).
 
 mod batch;
 mod combination;

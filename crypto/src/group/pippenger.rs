@@ -2,10 +2,10 @@
 //!
 //! Owns Pippenger's method. Invariant: the sum is right whatever the points and scalars are. [`Combination`] drives it.
 //!
-//! A window of c bits has buckets 1 to 2^(c−1), since digits are signed. The buckets of a window are weighted by folding: the
-//! odd ones count at the window's own position, and bucket 2j and bucket 2j + 1 together count as bucket j one position
-//! higher. So every window leaves points at positions, which one run of doublings takes in, and all additions but those of
-//! that run are affine and in batches.
+//! A window of c bits has buckets 1 to 2^(c−1), since digits are signed. The buckets of a window are weighted by
+//! folding: the odd ones count at the window's own position, and bucket 2j and bucket 2j + 1 together count as bucket j
+//! one position higher. So every window leaves points at positions, which one run of doublings takes in, and all
+//! additions but those of that run are affine and in batches.
 //!
 //! [`Combination`]: super::Combination
 

@@ -1,8 +1,8 @@
 //! Points, and the group law on them.
 //!
-//! Owns the formulas. Invariant: an [`AffinePoint`] is on the curve and is not infinity; a [`Point`] is on the curve, and
-//! every addition is right for every pair of points, P + P, P − P and infinity included. Variable time. Sums of products
-//! drive it.
+//! Owns the formulas. Invariant: an [`AffinePoint`] is on the curve and is not infinity; a [`Point`] is on the curve,
+//! and every addition is right for every pair of points, P + P, P − P and infinity included. Variable time. Sums of
+//! products drive it.
 //!
 //! Formulas: Explicit-Formulas Database, short Weierstrass curves with a = 0, Jacobian coordinates. The comments count
 //! magnitudes as [`Field`] does; coordinates that are stored have magnitude 1, except a z of 2.
@@ -260,8 +260,8 @@ impl Point {
         if self.infinity { Self::from(*other) } else { self.add_mixed(other, &self.z) }
     }
 
-    /// P + Q where P is on the curve that the isomorphism (x, y) ↦ (x·c², y·c³) leads to, and the affine Q is not yet. 9M +
-    /// 3S, where taking Q there first would take 3M + 1S more than an addition.
+    /// P + Q where P is on the curve that the isomorphism (x, y) ↦ (x·c², y·c³) leads to, and the affine Q is not yet.
+    /// 9M + 3S, where taking Q there first would take 3M + 1S more than an addition.
     #[inline]
     pub(super) fn add_from_outside(&self, other: &AffinePoint, c: &FieldElement) -> Self {
         if self.infinity {

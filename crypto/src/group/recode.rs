@@ -30,8 +30,8 @@ const G2: [u64; 4] = [0x1571_b4ae_8ac4_7f71, 0x2212_08ac_9df5_06c6, 0x6f54_7fa9_
 
 /// k₁ and k₂ with `k = k₁ + λ·k₂` (Guide to Elliptic Curve Cryptography, algorithm 3.74).
 ///
-/// c₁ and c₂ are rounded quotients by the multiplications with G1 and G2; that k₁ and k₂ then stay below 2¹²⁸ is proved in
-/// libsecp256k1's scalar_impl.h. Three words therefore hold every result, with its sign.
+/// c₁ and c₂ are rounded quotients by the multiplications with G1 and G2; that k₁ and k₂ then stay below 2¹²⁸ is proved
+/// in libsecp256k1's scalar_impl.h. Three words therefore hold every result, with its sign.
 pub(super) fn split(scalar: &PublicScalar) -> [Half; 2] {
     let k = scalar.words();
     if k[2] | k[3] == 0 {
@@ -92,9 +92,9 @@ fn half(words: &[u64; 3]) -> Half {
     Half { negative, magnitude: u128::from(high) << 64 | u128::from(low) }
 }
 
-/// Calls `emit(position, digit)` for the digits of a number in width-w non-adjacent form, from the lowest: odd, of absolute
-/// value below 2^(w−1), at least w positions apart, and `Σ digit·2^position` is the number. Positions are at most 64 times
-/// the number of words.
+/// Calls `emit(position, digit)` for the digits of a number in width-w non-adjacent form, from the lowest: odd, of
+/// absolute value below 2^(w−1), at least w positions apart, and `Σ digit·2^position` is the number. Positions are at
+/// most 64 times the number of words.
 pub(super) fn wnaf(words: &[u64], width: u32, mut emit: impl FnMut(usize, i32)) {
     let bits = words.len() * 64;
     let word_at = |bit: usize| {

@@ -1,8 +1,8 @@
 //! Scalars that everyone may know.
 //!
-//! Owns the one type of scalar that the variable-time group law takes. Invariant: it is below the group order, and is made
-//! from plain bytes by value, small integers and other public scalars; there is no conversion from a secret. Verification
-//! drives it.
+//! Owns the one type of scalar that the variable-time group law takes. Invariant: it is below the group order, and is
+//! made from plain bytes by value, small integers and other public scalars; there is no conversion from a secret.
+//! Verification drives it.
 
 use core::ops::{Add, Mul, Neg, Sub};
 

@@ -2,10 +2,10 @@
 //!
 //! Owns Straus's method. Invariant: the sum is right whatever the points and scalars are. [`Combination`] drives it.
 //!
-//! The tables of all points are brought to one isomorphic curve on which every entry is affine: the entries of one table
-//! and those of the next differ by known ratios of their Z, so one pass back over all of them replaces the inversion
-//! (Brown, Hankerson, López and Menezes, "Software Implementation of the NIST Elliptic Curves", and libsecp256k1's
-//! "effective affine").
+//! The tables of all points are brought to one isomorphic curve on which every entry is affine: the entries of one
+//! table and those of the next differ by known ratios of their Z, so one pass back over all of them replaces the
+//! inversion (Brown, Hankerson, López and Menezes, "Software Implementation of the NIST Elliptic Curves", and
+//! libsecp256k1's "effective affine").
 //!
 //! [`Combination`]: super::Combination
 
@@ -49,7 +49,8 @@ pub(super) fn sum(terms: &[Term], placed: &[Placed]) -> Point {
     sum.back_by(&z)
 }
 
-/// The odd multiples P, 3P, …, 15P of each term's point, affine on the curve of the isomorphism by the z returned with them.
+/// The odd multiples P, 3P, …, 15P of each term's point, affine on the curve of the isomorphism by the z returned with
+/// them.
 fn tables(terms: &[Term]) -> (Vec<AffinePoint>, FieldElement) {
     let mut entries = Vec::with_capacity(terms.len() * ENTRIES);
     // The z of each entry over the z of the one before it.

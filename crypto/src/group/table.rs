@@ -1,11 +1,11 @@
 //! Multiples of a point, kept for later products.
 //!
-//! Owns the table of a long-lived point and the one of the generator. Invariant: entry j of row i is `(2j + 1)·2^(32i)·P`.
-//! Sums of products drive it; who verifies under one key often keeps a [`PreparedPoint`] of it.
+//! Owns the table of a long-lived point and the one of the generator. Invariant: entry j of row i is `(2j +
+//! 1)·2^(32i)·P`. Sums of products drive it; who verifies under one key often keeps a [`PreparedPoint`] of it.
 //!
-//! The rows let 32 doublings do the work of 128: a digit at position 32i + l is looked up in row i and added when l more
-//! doublings are to come. The generator's table takes 128 KiB, is made at the first use, and needs `std` for its lock;
-//! without it the generator is a point like any other.
+//! The rows let 32 doublings do the work of 128: a digit at position 32i + l is looked up in row i and added when l
+//! more doublings are to come. The generator's table takes 128 KiB, is made at the first use, and needs `std` for its
+//! lock; without it the generator is a point like any other.
 
 use alloc::vec::Vec;
 
@@ -16,8 +16,8 @@ use super::scalar::PublicScalar;
 const ROWS: usize = 4;
 const ROW_BITS: usize = 128 / ROWS;
 
-/// The digits of prepared points: 64 entries to a row, 16 KiB in all. One bit more would save 3 % and double both the size
-/// and the time it takes to make one.
+/// The digits of prepared points: 64 entries to a row, 16 KiB in all. One bit more would save 3 % and double both the
+/// size and the time it takes to make one.
 const WIDTH: u32 = 8;
 
 #[cfg(feature = "std")]
@@ -62,7 +62,8 @@ impl PreparedPoint {
         self.entries[0]
     }
 
-    /// Calls `emit(position, point)` so that `Σ 2^position·point` is the product with this scalar. Positions are at most 32.
+    /// Calls `emit(position, point)` so that `Σ 2^position·point` is the product with this scalar. Positions are at
+    /// most 32.
     pub(super) fn digits(&self, scalar: &PublicScalar, mut emit: impl FnMut(usize, AffinePoint)) {
         let [one, lambda] = split(scalar);
         self.half_digits(one, &mut emit);

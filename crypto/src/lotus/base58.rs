@@ -1,7 +1,7 @@
 //! Base58 with bounds.
 //!
-//! Owns the one call into the decoder. Invariant: a text longer than [`MAX_TEXT`] is refused before it is decoded, because
-//! decoding takes quadratic time. Addresses and key files drive it.
+//! Owns the one call into the decoder. Invariant: a text longer than [`MAX_TEXT`] is refused before it is decoded,
+//! because decoding takes quadratic time. Addresses and key files drive it.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
 //! The Merkle trees in Lotus transaction ids and digests.
 //!
-//! Owns the tree rule. Invariant: an odd level is completed with 32 zero bytes, never with a copy of its last node, so no
-//! two lists have one root. Transactions and digests drive it.
+//! Owns the tree rule. Invariant: an odd level is completed with 32 zero bytes, never with a copy of its last node, so
+//! no two lists have one root. Transactions and digests drive it.
 
 use alloc::vec::Vec;
 

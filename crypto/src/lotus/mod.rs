@@ -1,7 +1,8 @@
 //! What Lotus, the ledger, puts around its signatures: addresses, key files, transactions, digests, scripts.
 //!
-//! Owns nothing itself but the compact size, which several of its files and the Taproot leaf share. Everything here is a
-//! pure function of its input and total over byte strings. Embedders and the command line drive it; the protocol does not.
+//! Owns nothing itself but the compact size, which several of its files and the Taproot leaf share. Everything here is
+//! a pure function of its input and total over byte strings. Embedders and the command line drive it; the protocol does
+//! not.
 //!
 //! # The Lotus scheme
 //!

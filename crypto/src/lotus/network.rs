@@ -1,7 +1,7 @@
 //! The three Lotus networks.
 //!
-//! Owns their names and the letters and bytes by which addresses and key files tell them apart. Addresses, key files and
-//! configuration drive it.
+//! Owns their names and the letters and bytes by which addresses and key files tell them apart. Addresses, key files
+//! and configuration drive it.
 
 use core::fmt;
 use core::str::FromStr;

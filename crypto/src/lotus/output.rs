@@ -1,7 +1,8 @@
 //! Output scripts, and what spends a Taproot output.
 //!
-//! Owns the scripts of standard outputs, the control block, and the script that carries a key-path signature. Invariant:
-//! a control block has at most 128 nodes and is written as it was read. Wallets and the session's embedder drive it.
+//! Owns the scripts of standard outputs, the control block, and the script that carries a key-path signature.
+//! Invariant: a control block has at most 128 nodes and is written as it was read. Wallets and the session's embedder
+//! drive it.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,7 +60,8 @@ impl TaprootOutput {
         script
     }
 
-    /// Reads the script of a Taproot output. None for every other script; the commitment is not checked to be on the curve.
+    /// Reads the script of a Taproot output. None for every other script; the commitment is not checked to be on the
+    /// curve.
     #[must_use]
     pub fn from_script_pubkey(script: &[u8]) -> Option<Self> {
         let (commitment, rest) = script.strip_prefix(&TAPROOT_PREFIX)?.split_first_chunk::<33>()?;

@@ -1,8 +1,8 @@
 //! The digest a Lotus signature signs ("SIGHASH_LOTUS").
 //!
-//! Owns hash types and the digest of the Lotus scheme, section 7. Invariant: a request that consensus would not accept is an
-//! error and never a digest. A signer that knows the transaction drives it, to compare the result with what it is asked to
-//! sign.
+//! Owns hash types and the digest of the Lotus scheme, section 7. Invariant: a request that consensus would not accept
+//! is an error and never a digest. A signer that knows the transaction drives it, to compare the result with what it is
+//! asked to sign.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -86,8 +86,8 @@ impl SighashType {
         base | Self::LOTUS | own_input
     }
 
-    /// The type as nodes without the next upgrade hash it once that is active, so that signatures for one side are void on
-    /// the other (Lotus scheme, section 7).
+    /// The type as nodes without the next upgrade hash it once that is active, so that signatures for one side are void
+    /// on the other (Lotus scheme, section 7).
     #[must_use]
     pub const fn with_replay_protection(self) -> Self {
         Self { replay_protected: true, ..self }
@@ -151,7 +151,8 @@ impl fmt::Display for SighashError {
 
 impl core::error::Error for SighashError {}
 
-/// The digest of one input: what a Lotus session signs. `spent_outputs` are the outputs that the inputs spend, in order.
+/// The digest of one input: what a Lotus session signs. `spent_outputs` are the outputs that the inputs spend, in
+/// order.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Transactions of Lotus.
 //!
 //! Owns their serialisation and their ids. Invariants: parsing is total, takes memory in proportion to its input and
-//! accepts one encoding per transaction, so what was parsed is written back byte for byte. Embedders that check what they
-//! are asked to sign drive it.
+//! accepts one encoding per transaction, so what was parsed is written back byte for byte. Embedders that check what
+//! they are asked to sign drive it.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -270,8 +270,8 @@ impl<'a> Rest<'a> {
         Ok(script.to_vec())
     }
 
-    /// A list whose elements take at least `min_bytes` each, so that a count cannot ask for more memory than the input is
-    /// long.
+    /// A list whose elements take at least `min_bytes` each, so that a count cannot ask for more memory than the input
+    /// is long.
     fn list<T>(
         &mut self,
         min_bytes: usize,

@@ -1,8 +1,8 @@
 //! What a signer leaves behind: in memory, searched from outside, and in time, traced instruction by instruction.
 //!
-//! A program of its own, because both want a process that does nothing else: it starts itself again as the one that holds
-//! the secrets. `cargo test -p nelumbo-crypto --test secrets` searches memory; `-- --trace` runs the operations under
-//! valgrind, which must be installed.
+//! A program of its own, because both want a process that does nothing else: it starts itself again as the one that
+//! holds the secrets. `cargo test -p nelumbo-crypto --test secrets` searches memory; `-- --trace` runs the operations
+//! under valgrind, which must be installed.
 
 #![allow(clippy::print_stdout, reason = "a test without a harness speaks for itself")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it watches a process from outside")]

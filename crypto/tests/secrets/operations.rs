@@ -1,7 +1,7 @@
 //! The operations on secrets, one after the other, in a process that does nothing else.
 //!
-//! Only the secret differs between two runs. It comes as an argument of bytes, because decoding a text would depend on it,
-//! and under a mask, because arguments have no zeros.
+//! Only the secret differs between two runs. It comes as an argument of bytes, because decoding a text would depend on
+//! it, and under a mask, because arguments have no zeros.
 
 use nelumbo_crypto::group::{Combination, PublicScalar};
 use nelumbo_crypto::{

@@ -1,8 +1,8 @@
 //! No secret is in memory once it has been used.
 //!
 //! A process plants a key and a seed, stops at each stage of a signature, and is searched from outside: every writable
-//! page, for any eight bytes of any secret, in either byte order. The searcher knows the secrets because it makes the same
-//! signature itself. Before its use each of them must be found, so that a search that sees nothing fails.
+//! page, for any eight bytes of any secret, in either byte order. The searcher knows the secrets because it makes the
+//! same signature itself. Before its use each of them must be found, so that a search that sees nothing fails.
 
 use std::collections::BTreeSet;
 use std::env;

@@ -1,9 +1,9 @@
 //! libsecp256k1's functions as they are, for the benchmark alone.
 //!
-//! Owns one context. The safe crate randomises its context anew after each operation with a secret, which costs as much as
-//! the operation; a fair comparison leaves that out, and only raw calls can. Invariant: every pointer handed over is to a
-//! value that lives across the call, and every output is read only if the call says that it was written. The benchmark of
-//! nelumbo-crypto drives it.
+//! Owns one context. The safe crate randomises its context anew after each operation with a secret, which costs as much
+//! as the operation; a fair comparison leaves that out, and only raw calls can. Invariant: every pointer handed over is
+//! to a value that lives across the call, and every output is read only if the call says that it was written. The
+//! benchmark of nelumbo-crypto drives it.
 
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null};

@@ -1,16 +1,17 @@
 //! Inverses and Jacobi symbols modulo p by division steps.
 //!
-//! Owns the two loops. Invariant: f stays odd, and f and g carry the greatest common divisor of p and the input from start
-//! to end. Variable time. The field drives it.
+//! Owns the two loops. Invariant: f stays odd, and f and g carry the greatest common divisor of p and the input from
+//! start to end. Variable time. The field drives it.
 //!
-//! The algorithm is the one of Bernstein and Yang, "Fast constant-time gcd computation and modular inversion" (2019), in
-//! the form that libsecp256k1 gave it: 62 steps are first run on the lowest words alone and then applied to the whole
-//! numbers as one 2×2 matrix. The Jacobi symbol comes from steps that keep f and g positive, for which quadratic reciprocity
-//! tells how each step changes it.
+//! The algorithm is the one of Bernstein and Yang, "Fast constant-time gcd computation and modular inversion" (2019),
+//! in the form that libsecp256k1 gave it: 62 steps are first run on the lowest words alone and then applied to the
+//! whole numbers as one 2×2 matrix. The Jacobi symbol comes from steps that keep f and g positive, for which quadratic
+//! reciprocity tells how each step changes it.
 
 use super::MODULUS;
 
-/// A signed number of five digits in base 2⁶², the lowest first. All but the highest are in 0..2⁶² unless said otherwise.
+/// A signed number of five digits in base 2⁶², the lowest first. All but the highest are in 0..2⁶² unless said
+/// otherwise.
 type Number = [i64; 5];
 
 const MASK: i64 = (1 << 62) - 1;
@@ -59,8 +60,8 @@ fn mask_of(eta: i64, left: u32, bits: u64) -> u64 {
     (u64::MAX >> (64 - limit)) & bits
 }
 
-/// 62 steps on the lowest 64 bits of f and g. With `JACOBI`, f and g are positive, nothing is negated, and the lowest bit of
-/// `symbol` follows the sign of the Jacobi symbol.
+/// 62 steps on the lowest 64 bits of f and g. With `JACOBI`, f and g are positive, nothing is negated, and the lowest
+/// bit of `symbol` follows the sign of the Jacobi symbol.
 fn steps<const JACOBI: bool>(mut eta: i64, mut f: u64, mut g: u64, symbol: &mut u64) -> (i64, Steps) {
     let (mut u, mut v, mut q, mut r) = (1u64, 0u64, 0u64, 1u64);
     let mut left = 62;
@@ -199,7 +200,8 @@ pub(super) fn invert(words: &[u64; 4]) -> [u64; 4] {
     to_words(&normalise(d, f[length - 1] < 0))
 }
 
-/// The Jacobi symbol of words below p, 0 for zero. None where the steps did not end in time, for which no input is known.
+/// The Jacobi symbol of words below p, 0 for zero. None where the steps did not end in time, for which no input is
+/// known.
 pub(super) fn jacobi(words: &[u64; 4]) -> Option<i8> {
     if *words == [0; 4] {
         return Some(0);

@@ -1,8 +1,8 @@
 //! The library's field behind our interface.
 //!
-//! Owns no arithmetic. Invariant: every element keeps within the magnitudes that the library's lazy normalisation allows;
-//! builds with debug assertions make the library check each one. Machines without 64-bit words compute with it, and the
-//! tests compare the other field against it.
+//! Owns no arithmetic. Invariant: every element keeps within the magnitudes that the library's lazy normalisation
+//! allows; builds with debug assertions make the library check each one. Machines without 64-bit words compute with it,
+//! and the tests compare the other field against it.
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::hazmat::FieldArithmetic;

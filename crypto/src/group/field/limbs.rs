@@ -1,11 +1,11 @@
 //! The field in four 64-bit limbs.
 //!
-//! Owns multiplication and reduction. Invariant: any 256-bit value is a valid element, values from p to 2²⁵⁶ − 1 included;
-//! only [`Field::to_words`] and the comparison with zero see the difference. Magnitudes are ignored because every operation
-//! reduces to 256 bits. The group law drives it through the trait.
+//! Owns multiplication and reduction. Invariant: any 256-bit value is a valid element, values from p to 2²⁵⁶ − 1
+//! included; only [`Field::to_words`] and the comparison with zero see the difference. Magnitudes are ignored because
+//! every operation reduces to 256 bits. The group law drives it through the trait.
 //!
-//! Since 2²⁵⁶ = 2³² + 977 (mod p), what overflows 256 bits comes back multiplied by that constant. A second overflow is so
-//! rare that it is a branch, never taken in practice and taken by the tests.
+//! Since 2²⁵⁶ = 2³² + 977 (mod p), what overflows 256 bits comes back multiplied by that constant. A second overflow is
+//! so rare that it is a branch, never taken in practice and taken by the tests.
 
 use super::{Field, MODULUS};
 
@@ -16,8 +16,8 @@ const FOLD: u64 = (1 << 32) + 977;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::group) struct Limbs([u64; 4]);
 
-/// `words + a·b`. The low halves of the products and the high ones are added in a chain each, so that a carry waits for no
-/// product.
+/// `words + a·b`. The low halves of the products and the high ones are added in a chain each, so that a carry waits for
+/// no product.
 #[inline(always)]
 fn add_row(words: [u64; 4], a: u64, b: &[u64; 4]) -> [u64; 5] {
     let (l0, h0) = a.carrying_mul(b[0], 0);

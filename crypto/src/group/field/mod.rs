@@ -1,9 +1,9 @@
 //! Numbers modulo p = 2²⁵⁶ − 2³² − 977, in variable time.
 //!
-//! Owns the one interface the group law is written against and the choice of what stands behind it: four 64-bit limbs of
-//! our own where the machine has them, the library's lazily reduced field elsewhere. Invariant: the formulas above keep
-//! within the magnitudes that the lazy field allows, whichever is chosen; each method says what it does to them. The
-//! group law drives it.
+//! Owns the one interface the group law is written against and the choice of what stands behind it: four 64-bit limbs
+//! of our own where the machine has them, the library's lazily reduced field elsewhere. Invariant: the formulas above
+//! keep within the magnitudes that the lazy field allows, whichever is chosen; each method says what it does to them.
+//! The group law drives it.
 
 mod divsteps;
 #[cfg(any(test, not(target_pointer_width = "64")))]
@@ -13,7 +13,8 @@ mod limbs;
 #[cfg(test)]
 mod tests;
 
-/// What the group law computes with: own limbs on 64-bit machines, where they take half the time of the library's field.
+/// What the group law computes with: own limbs on 64-bit machines, where they take half the time of the library's
+/// field.
 #[cfg(target_pointer_width = "64")]
 pub(super) type FieldElement = limbs::Limbs;
 /// What the group law computes with: the library's field, whose limbs fit the machine.
@@ -22,8 +23,8 @@ pub(super) type FieldElement = lazy::Lazy;
 
 /// A field whose elements may be larger than they need to be.
 ///
-/// A value of magnitude m is below about 2m·p. Products take magnitudes up to 8 and have magnitude 1; a sum has the sum of
-/// the magnitudes. A field that always reduces ignores all of it.
+/// A value of magnitude m is below about 2m·p. Products take magnitudes up to 8 and have magnitude 1; a sum has the sum
+/// of the magnitudes. A field that always reduces ignores all of it.
 pub(super) trait Field: Copy {
     const ZERO: Self;
     const ONE: Self;
