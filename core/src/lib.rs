@@ -6,7 +6,8 @@
 //! give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
 //!
 //! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`node`] for the way between,
-//! then `wire`, `gate`, `session` and `discovery`; [`crypto`] and [`election`] stand on their own.
+//! [`approval`] for what an owner sees before it approves, then `wire`, `gate`, `session` and `discovery`; [`crypto`]
+//! and [`election`] stand on their own.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -14,6 +15,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod api;
+pub mod approval;
 pub mod base;
 pub mod crypto;
 mod discovery;

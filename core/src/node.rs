@@ -21,6 +21,7 @@ use crate::api::{
     Blame, Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, NewSession, Output,
     RecordSequence, Refusal, RefusalCounts, TimerReason, Verdict, View,
 };
+use crate::approval::Unusual;
 use crate::base::{Bytes, Entropy, Map, Mono, Now, Outbox, Timers, Wall};
 use crate::crypto::{PublicKey, Secp256k1, Signer, Verifier};
 use crate::discovery::{Catalogue, Lookups, Presences, Reputations, Routes, Searches};
@@ -125,7 +126,7 @@ impl<V: Verifier> Node<V> {
         let id = CommandId(self.commands);
         match command {
             Command::Create(session) => {
-                let NewSession { suite, mut keys, tweak, message, details, is_listed, election } = *session;
+                let NewSession { suite, mut keys, tweak, message, details, is_listed, election, allow } = *session;
                 keys.sort_unstable();
                 let creator = keys.binary_search(&self.own_key).map_err(|_| CommandError::NotASigner)?;
                 let created_at = self.now.wall;
@@ -143,9 +144,9 @@ impl<V: Verifier> Node<V> {
                     expires_at: created_at.checked_add(self.config.session_timeout).unwrap_or(created_at),
                     nonce: self.entropy.bytes32(),
                 };
-                self.create(id, Arc::new(definition))?;
+                self.create(id, Arc::new(definition), &allow)?;
             }
-            Command::Join(session) => self.step(session, |session, context| session.join(context))?,
+            Command::Join { session, allow } => self.step(session, |session, context| session.join(context, &allow))?,
             Command::Abort(session, reason) => {
                 self.step(session, |session, context| session.abort(context, reason))?;
             }
@@ -403,19 +404,22 @@ impl<V: Verifier> Node<V> {
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
-        let review = self.policy.review(&definition);
-        self.adopt(Session::announced(definition.clone(), keys, me, self.now.mono));
-        self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator }));
+        let session = Session::announced(&self.verifier, definition.clone(), keys, me, self.now.mono);
+        let summary = session.summary().map_err(|_| Refusal::Definition)?;
+        let review = self.policy.review(&definition, &summary);
+        self.adopt(session);
+        let summary = Box::new(summary);
+        self.outbox.push(Output::Event(Event::SessionAnnounced { session: id, creator, summary }));
         self.find_request(id);
         for early in self.gate.early.take(&id) {
             if let Err(refusal) = self.admit(early, &definition) {
                 self.refusals.count(refusal);
             }
         }
-        // A signer that cannot sign leaves the session to the embedder.
+        // A signer that cannot sign, or what is unusual and was not allowed, leaves the session to the embedder.
         let _reviewed = match review {
             Review::Ask => Ok(()),
-            Review::Approve => self.step(id, |session, context| session.join(context)),
+            Review::Approve { allow } => self.step(id, |session, context| session.join(context, &allow)),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())
@@ -427,7 +431,12 @@ impl<V: Verifier> Node<V> {
         self.run(id, |session, context| session.on_message(context, admitted)).ok_or(Refusal::Ended)?
     }
 
-    fn create(&mut self, command: CommandId, definition: Arc<Definition>) -> Result<(), CommandError> {
+    fn create(
+        &mut self,
+        command: CommandId,
+        definition: Arc<Definition>,
+        allow: &BTreeSet<Unusual>,
+    ) -> Result<(), CommandError> {
         definition.check(self.config.session_timeout).map_err(CommandError::Definition)?;
         self.check_listed(&definition)?;
         if !self.sessions.has_room(&self.config.limits, None) {
@@ -437,8 +446,8 @@ impl<V: Verifier> Node<V> {
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(CommandError::Keys)?;
-        let (created, mut news) = self.in_context(|context| Session::create(context, definition, keys));
-        let session = created.map_err(CommandError::Signer)?;
+        let (created, mut news) = self.in_context(|context| Session::create(context, definition, keys, allow));
+        let session = created?;
         let id = session.id();
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
         news.insert(1, News::Event(Event::SessionCreated { command, session: id }));

@@ -11,6 +11,7 @@ mod puppetry;
 mod world;
 
 use nelumbo_core::api::{Command, Input, NewSession};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Bytes;
 use nelumbo_core::wire::SessionId;
 
@@ -131,7 +132,8 @@ fn step<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
         op::COMMAND => command(world, source),
         op::JOIN_ALL => {
             if let Some(session) = known(world, source) {
-                (0..parties).for_each(|index| world.command(index, Command::Join(session)));
+                (0..parties)
+                    .for_each(|index| world.command(index, Command::Join { session, allow: Unusual::ALL.into() }));
             }
         }
         op::PASS => {
@@ -251,7 +253,7 @@ fn command<S: Scheme>(world: &mut World<S>, source: &mut Source<'_>) {
     world.command(
         index,
         match kind {
-            0 => Command::Join(session),
+            0 => Command::Join { session, allow: Unusual::ALL.into() },
             1 => Command::Abort(session, values::reason(source)),
             2 => Command::Retry(session),
             3 => Command::ConfirmBroadcast(session),

@@ -4,7 +4,10 @@
 //! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
-use nelumbo_core::api::{Input, OfferedId, OperationId, Refusal};
+use nelumbo_core::{
+    api::{Input, OfferedId, OperationId, Refusal},
+    wire::Harmless,
+};
 
 use crate::{
     event::NodeEvent,
@@ -76,16 +79,17 @@ impl World {
                 None
             }
             NetworkEvent::ListenerClosed { addresses, error } => {
-                self.tell(NodeEvent::ListenerClosed { addresses, error });
+                self.tell(NodeEvent::ListenerClosed { addresses, error: error.as_deref().map(harmless) });
                 Some(self.addresses())
             }
             NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
             NetworkEvent::Identified { peer, addresses, protocols, agent } => {
-                self.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
+                let protocols = protocols.iter().map(|protocol| harmless(protocol)).collect();
+                self.tell(NodeEvent::PeerUpdated { peer, addresses, protocols, agent: harmless(&agent) });
                 None
             }
             NetworkEvent::DialFailed { peer, reason } => {
-                self.tell(NodeEvent::DialFailed { peer, reason });
+                self.tell(NodeEvent::DialFailed { peer, reason: harmless(&reason) });
                 None
             }
             NetworkEvent::DirectFailed { peer, failure, .. } => {
@@ -102,4 +106,9 @@ impl World {
         self.tell(NodeEvent::AddressesChanged { addresses });
         input
     }
+}
+
+/// Peers choose some texts, or parts of them.
+fn harmless(text: &str) -> String {
+    Harmless(text).to_string()
 }

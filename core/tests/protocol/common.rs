@@ -1,6 +1,7 @@
 //! One honest node on a desk, and puppets: signers whose every message the test writes.
 
 use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
     Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
@@ -78,6 +79,11 @@ impl Puppet {
 
 pub(crate) fn keys(definition: &Definition) -> <Secp256k1 as Verifier>::Keys {
     Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("the keys are sound")
+}
+
+/// The approval of a session that signs a bare message, as these tests have them.
+pub(crate) fn approve(session: SessionId) -> Command {
+    Command::Join { session, allow: [Unusual::Opaque].into() }
 }
 
 /// The honest node.
@@ -227,7 +233,7 @@ pub(crate) fn joined() -> (Desk, Puppet, Puppet, Definition, Vec<SessionMessage>
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
+    desk.command(approve(definition.id())).unwrap();
     let steps = desk.steps_to(&alice);
     (desk, alice, bob, definition, steps)
 }
@@ -280,7 +286,7 @@ pub(crate) fn all_signed() -> Signed {
     let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);
     desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
+    desk.command(approve(definition.id())).unwrap();
     let desk_nonce = nonce_in(&desk.steps_to(&alice));
     let bob_nonce = bob.nonce(&definition, 1);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });

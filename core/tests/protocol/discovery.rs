@@ -7,14 +7,16 @@ use nelumbo_core::Review;
 use nelumbo_core::api::{
     Command, CommandError, Config, Event, Input, NewSession, OperationId, Output, Phase, Refusal, SignerFilter,
 };
+use nelumbo_core::approval::Summary;
 use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Suite, sha256};
+use nelumbo_core::crypto::lotus::TaprootOutput;
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, Suite, Verifier, sha256};
 use nelumbo_core::wire::{
     Advertisement, Body, Content, Data, Definition, DefinitionError, Details, Label, List, Listing, Message, Offer,
     PeerId, RecordKey, Resource, SHARDS, SpendPath, Spending, Spent, TransactionType,
 };
 
-use super::common::{Desk, HOUR, Puppet, WALL, definition, phase};
+use super::common::{Desk, HOUR, Puppet, WALL, approve, definition, keys, phase};
 
 pub(crate) const DAY: u64 = 24 * HOUR;
 
@@ -422,7 +424,7 @@ fn a_request_found_in_the_index_becomes_a_session_once() {
     assert_eq!(phase(&desk, id), Phase::Announced);
     assert_eq!(desk.events.iter().filter(|event| matches!(event, Event::SessionAnnounced { .. })).count(), 1);
     // The approval goes to whoever asked, as soon as there is a connection.
-    desk.command(Command::Join(id)).unwrap();
+    desk.command(approve(id)).unwrap();
     desk.meet(&mut alice);
     assert!(desk.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Join { .. })));
 }
@@ -462,17 +464,17 @@ fn requests_of_others_are_passed_on_and_not_kept() {
 struct Limited(u64);
 
 impl nelumbo_core::Policy for Limited {
-    fn review(&mut self, definition: &Definition) -> Review {
+    fn review(&mut self, definition: &Definition, _: &Summary) -> Review {
         match definition.details.amount() {
-            Some(amount) if amount <= self.0 => Review::Approve,
+            Some(amount) if amount <= self.0 => Review::Approve { allow: BTreeSet::new() },
             Some(_) => Review::Decline,
             None => Review::Ask,
         }
     }
 }
 
-/// A transaction that spends an output of this value.
-fn spending(value: u64) -> Spending {
+/// A transaction that spends an output of this value and script.
+fn spending(value: u64, script: Vec<u8>) -> Spending {
     let mut transaction = 2i32.to_le_bytes().to_vec();
     transaction.push(1);
     transaction.extend([0x11; 32]);
@@ -483,16 +485,18 @@ fn spending(value: u64) -> Spending {
     transaction.extend((value - 1).to_le_bytes());
     transaction.extend([1, 0x51]);
     transaction.extend(0u32.to_le_bytes());
-    let spent = vec![Spent { value, script: vec![0x51] }];
+    let spent = vec![Spent { value, script }];
     Spending { transaction, spent, input: 0, sighash_type: 0x61, path: SpendPath::Key }
 }
 
 fn paying(creator: &Puppet, desk: &Desk, value: u64) -> Definition {
-    let spending = spending(value);
+    let session = listed(creator, vec![desk.key, creator.key()]);
+    let own = TaprootOutput { commitment: Secp256k1.challenge_key(&keys(&session)), state: None };
+    let spending = spending(value, own.script_pubkey());
     let message = spending.digest().expect("a sound transaction").to_vec();
     let details =
         Details { kind: Some(TransactionType::Spend), spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, nonce: [value as u8; 32], ..listed(creator, vec![desk.key, creator.key()]) }
+    Definition { message, details, nonce: [value as u8; 32], ..session }
 }
 
 #[test]

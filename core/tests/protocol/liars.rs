@@ -2,7 +2,7 @@
 //! and what is refused is refused for the right reason.
 
 use crate::common::{
-    self, Desk, HOUR, Puppet, Signed, WALL, all_signed, definition, joined, nonce_in, partial_in, phase,
+    self, Desk, HOUR, Puppet, Signed, WALL, all_signed, approve, definition, joined, nonce_in, partial_in, phase,
 };
 use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
@@ -58,7 +58,7 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
         desk.hear(puppet, bytes);
     }
     desk.meet(&mut puppets[0]);
-    desk.command(Command::Join(session)).unwrap();
+    desk.command(approve(session)).unwrap();
     let steps = desk.steps_to(&puppets[0]);
     let mut nonces = vec![nonce_in(&steps); 111];
     puppets.iter().zip(contributions).for_each(|(puppet, nonce)| nonces[index_of(puppet)] = nonce);
@@ -349,7 +349,7 @@ fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
     assert_eq!(phase(&desk, session), Phase::Announced);
-    desk.command(Command::Join(session)).unwrap();
+    desk.command(approve(session)).unwrap();
     assert_eq!(phase(&desk, session), Phase::PartialSignatureExchange);
 }
 
@@ -393,7 +393,7 @@ fn nothing_is_said_before_the_record_is_durable() {
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     desk.hear(&alice, bytes);
-    desk.command(Command::Join(definition.id())).unwrap();
+    desk.command(approve(definition.id())).unwrap();
     assert!(desk.sent.is_empty(), "the nonce waits for the record of its attempt");
     let opened = desk.last_record;
     let nonce = bob.nonce(&definition, 1);
@@ -468,7 +468,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     let (mut desk, mut alice, bob, definition, _) = joined();
     let session = definition.id();
     desk.command(Command::Abort(session, AbortReason::Declined)).unwrap();
-    assert!(desk.command(Command::Join(session)).is_err());
+    assert!(desk.command(approve(session)).is_err());
     desk.steps_to(&alice);
     desk.steps_to(&bob);
     desk.refuses(Refusal::Ended, |desk| {

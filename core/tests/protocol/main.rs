@@ -1,5 +1,6 @@
 //! Scripts for one honest node: what it is told, and what must come of it.
 
+mod approval;
 mod attempts;
 mod batch;
 mod common;

@@ -14,6 +14,7 @@ use std::{
 
 use nelumbo_core::{
     api::{Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, Topic, Verdict},
+    approval::Unusual,
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
     host::{Host, drain},
@@ -251,7 +252,10 @@ impl World {
                 return;
             }
             wishes.lookups.into_iter().for_each(|operation| self.input(index, Input::LookupFinished(operation)));
-            wishes.announced.into_iter().for_each(|session| self.command(index, Command::Join(session)));
+            wishes
+                .announced
+                .into_iter()
+                .for_each(|session| self.command(index, Command::Join { session, allow: [Unusual::Opaque].into() }));
         }
     }
 

@@ -11,6 +11,7 @@ use nelumbo_core::api::{
     Command, Config, Event, GossipId, Input, NewSession, OperationId, Phase, RecordSequence, TimerReason, Topic,
     Verdict,
 };
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
 use nelumbo_core::election::{Election, Method};
@@ -438,7 +439,7 @@ impl Desk {
                 self.node.handle(now(self.clock), Input::LookupFinished(operation));
             } else if let Some(session) = self.host.announced.take() {
                 // A refusal that came before the announcement has ended it already.
-                let _ = self.node.command(now(self.clock), Command::Join(session));
+                let _ = self.node.command(now(self.clock), Command::Join { session, allow: [Unusual::Opaque].into() });
             } else {
                 break;
             }

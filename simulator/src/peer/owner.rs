@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use nelumbo_core::api::{Command, Event};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::wire::AbortReason;
 
 use super::life::Purpose;
@@ -29,7 +30,7 @@ impl<C: Crypto> Peer<C> {
         let now = context.now();
         match event {
             Event::SessionAnnounced { session, .. } => {
-                self.owner.at_once.push_back(Command::Join(*session));
+                self.owner.at_once.push_back(Command::Join { session: *session, allow: [Unusual::Opaque].into() });
                 if self.deeds.as_mut().is_some_and(|deeds| deeds.does(Deed::AbortGriefing)) {
                     self.owner.at_once.push_back(Command::Abort(*session, AbortReason::Declined));
                 }
