@@ -6,6 +6,7 @@
 use std::fmt;
 
 use clap::error::ErrorKind;
+use nelumbo_core::wire::Harmless;
 
 /// What a command has found out, when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ enum Kind {
     Unmet,
     NoNode,
     Passphrase,
+    Unallowed,
     Interrupted(u8),
 }
 
@@ -47,6 +49,11 @@ impl Failure {
     /// There is no node to talk to, or no longer; exit status 3.
     pub(crate) fn no_node(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { kind: Kind::NoNode, problem: problem.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// What would be signed is unusual, and was not allowed by name; exit status 5.
+    pub(crate) fn unallowed(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+        Self { kind: Kind::Unallowed, problem: problem.to_string(), remedy: remedy.to_string() }
     }
 
     /// A key is sealed, and not with this passphrase; exit status 4.
@@ -74,6 +81,7 @@ impl Failure {
             Kind::Unmet => 1,
             Kind::NoNode => 3,
             Kind::Passphrase => 4,
+            Kind::Unallowed => 5,
             Kind::Interrupted(signal) => 128_u8.saturating_add(signal),
         }
     }
@@ -90,8 +98,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Parts may be texts of others, which are made harmless.
 fn single_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    Harmless(&text.split_whitespace().collect::<Vec<_>>().join(" ")).to_string()
 }
 
 /// Whether the parser's "error" is the text that was asked for.

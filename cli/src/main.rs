@@ -24,6 +24,8 @@ mod private_file;
 mod sealing;
 #[cfg(unix)]
 mod spending;
+#[cfg(unix)]
+mod summary;
 mod values;
 
 use std::process::ExitCode;

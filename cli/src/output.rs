@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use nelumbo_core::wire::Harmless;
 use serde::Serialize;
 
 use crate::failure::{Answer, Failure};
@@ -44,18 +45,20 @@ pub(crate) fn name(value: &impl Serialize) -> String {
     json_text(value).trim_matches('"').to_owned()
 }
 
-/// Prints named values, one below the other.
+/// Prints named values, one below the other. Some are texts of others, so all of them are made harmless.
 pub(crate) fn table(rows: &[(&str, String)]) -> Result<(), Failure> {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter().try_for_each(|(name, value)| line(format_args!("{name:width$}  {value}")))
+    rows.iter().try_for_each(|(name, value)| line(format_args!("{name:width$}  {}", Harmless(value))))
 }
 
-/// Prints rows below a heading, in columns.
+/// Prints rows below a heading, in columns. Some are texts of others, so all of them are made harmless.
 pub(crate) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let heading = heading.map(str::to_owned);
-    let lines = || std::iter::once(&heading).chain(rows);
-    let widths: [usize; N] = std::array::from_fn(|column| lines().map(|row| row[column].len()).max().unwrap_or(0));
-    lines().try_for_each(|row| {
+    let harmless = |row: &[String; N]| std::array::from_fn(|column| Harmless(&row[column]).to_string());
+    let lines: Vec<[String; N]> = std::iter::once(heading).chain(rows.iter().map(harmless)).collect();
+    let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    lines.iter().try_for_each(|row| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         line(cells.collect::<Vec<_>>().join("  ").trim_end())
     })

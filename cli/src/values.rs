@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nelumbo_core::crypto::{Network, PublicKey, PublicKeyError, Signature, Suite, sort_keys};
 use nelumbo_core::election::Method;
+use nelumbo_core::wire::Text;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
@@ -41,9 +42,17 @@ pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// Text that others will see.
-pub(crate) fn text<const MAX: usize>(text: &str) -> Result<nelumbo_core::wire::Text<MAX>, Failure> {
-    text.parse().map_err(|error| Failure::input(error, "make it shorter, on one line"))
+/// Text that others will see, as it is.
+pub(crate) fn text<const MAX: usize>(text: &str) -> Result<Text<MAX>, Failure> {
+    let parsed: Text<MAX> = text.parse().map_err(|error| Failure::input(error, "make it shorter, on one line"))?;
+    let shown = parsed.to_string();
+    if shown != text {
+        return Err(Failure::input(
+            format_args!("others would see the text as {shown}"),
+            "leave out what is invisible or changes the direction of writing",
+        ));
+    }
+    Ok(parsed)
 }
 
 /// A public key of 33 bytes, on the curve.

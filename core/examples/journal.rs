@@ -13,6 +13,7 @@ use std::mem::take;
 use std::path::Path;
 
 use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner, Suite, sha256};
 use nelumbo_core::host::{Host, drain};
@@ -176,7 +177,10 @@ fn meet(alice: &mut Signer, bob: &mut Signer, is_done: impl Fn(&Node) -> bool) {
         for signer in [&mut *alice, &mut *bob] {
             for event in take(&mut signer.world.events) {
                 if let Event::SessionAnnounced { session, .. } = event {
-                    signer.node.command(signer.now, Command::Join(session)).expect("it waits for this");
+                    signer
+                        .node
+                        .command(signer.now, Command::Join { session, allow: [Unusual::Opaque].into() })
+                        .expect("it waits for this");
                 }
             }
             if signer.world.sent.is_empty()

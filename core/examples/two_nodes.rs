@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{KeyAggContext, Network, Secp256k1, SecretKey, Signature, SoftwareSigner, Suite, schnorr};
 use nelumbo_core::host::{Host, drain};
@@ -67,7 +68,8 @@ fn sign(
                     // To join is to approve, so what is to be signed is looked at first.
                     let view = node.view().session(&session).expect("it has just been announced");
                     assert_eq!(view.definition.message, message, "this is not what we have agreed to");
-                    node.command(now(), Command::Join(session)).expect("it waits for this");
+                    node.command(now(), Command::Join { session, allow: [Unusual::Opaque].into() })
+                        .expect("it waits for this");
                 }
                 Event::SessionCompleted { signature, .. } => return signature,
                 _ => {}

@@ -8,7 +8,8 @@
 //! The examples `two_nodes` and `journal` show hosts in full.
 //!
 //! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`node`] for the way between,
-//! then `wire`, `gate`, `session` and `discovery`; [`crypto`] and [`election`] stand on their own.
+//! [`approval`] for what an owner sees before it approves, then `wire`, `gate`, `session` and `discovery`; [`crypto`]
+//! and [`election`] stand on their own.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -16,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod api;
+pub mod approval;
 pub mod base;
 mod discovery;
 mod effect;

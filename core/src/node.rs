@@ -167,7 +167,9 @@ impl<V: Verifier> Node<V> {
                 debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");
                 self.list_request(&definition);
             }
-            Command::Join(session) => self.sign(|sessions, context| sessions.join(context, session))?,
+            Command::Join { session, allow } => {
+                self.sign(|sessions, context| sessions.join(context, session, &allow))?
+            }
             Command::Abort(session, reason) => {
                 self.step(session, |session, context| session.abort(context, reason))?;
             }
@@ -341,16 +343,16 @@ impl<V: Verifier> Node<V> {
         let known =
             Knowledge { config: &self.environment.config, sessions: &self.sessions, discovery: &self.discovery };
         let from = known.acquaintance(definition.creator_key());
-        self.sign(|sessions, context| sessions.announce(context, &definition, from))?;
+        let summary = self.sign(|sessions, context| sessions.announce(context, &definition, from))?;
         self.discover(|discovery, context| discovery.on_request(context, id));
         for step in self.gate.watch(&definition, Some(request)) {
             let result = step.and_then(|step| self.sign(|sessions, context| sessions.on_step(context, step)));
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
-        // A signer that cannot sign leaves the session to the embedder.
-        let _reviewed = match self.gate.review(&definition) {
+        // A signer that cannot sign, or what is unusual and was not allowed, leaves the session to the embedder.
+        let _reviewed = match self.gate.review(&definition, &summary) {
             Review::Ask => Ok(()),
-            Review::Approve => self.sign(|sessions, context| sessions.join(context, id)),
+            Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())

@@ -1,9 +1,11 @@
 //! Target `decode`: whatever bytes come, they are one message or none.
 //!
-//! Invariants: no panic; what decodes encodes back to the same bytes, and what was encoded decodes to the same value.
+//! Invariants: no panic; what decodes encodes back to the same bytes, and what was encoded decodes to the same value;
+//! the summary of what is signed accounts for every satoshi.
 
 use core::time::Duration;
 
+use nelumbo_core::approval::{Signs, Summary};
 use nelumbo_core::wire::{Body, Content, Message};
 
 pub(crate) fn run(data: &[u8]) {
@@ -26,6 +28,13 @@ pub(crate) fn check(message: &Message) {
         assert_eq!(definition.id(), definition.clone().id());
         if definition.check(Duration::MAX).is_ok() {
             assert_eq!(definition.index_of(definition.creator_key()), Some(usize::from(definition.creator)));
+        }
+        // Whatever it says has a summary or none, and a summary accounts for every satoshi.
+        if let Some(Ok(summary)) = definition.keys.first().map(|key| Summary::of(definition, key)) {
+            assert!(!summary.to_string().chars().any(char::is_control));
+            if let Signs::Transaction(spends) = &summary.signs {
+                assert_eq!(spends.total_out + spends.fee, spends.total_in);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! be a session's, so that the fuzzer gets behind them; forged sessions have the node's key among theirs.
 
 use nelumbo_core::api::{Command, Config, Input, NewSession};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
 use nelumbo_core::node::{Boot, Node};
@@ -91,7 +92,7 @@ fn live(mut node: Node, own: PublicKey) {
             let command = match step {
                 1 => Command::ConfirmBroadcast(session),
                 2 => Command::Retry(session),
-                3 => Command::Join(session),
+                3 => Command::Join { session, allow: Unusual::ALL.into() },
                 4 => Command::Close(session),
                 _ => continue,
             };

@@ -6,6 +6,7 @@
 use nelumbo_core::api::{
     Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter, Subnet,
 };
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
 use nelumbo_core::node::{Boot, Node};
@@ -269,7 +270,7 @@ impl TestNode {
         let sessions: Vec<SessionId> = self.node.view().sessions().map(|session| session.id).collect();
         let session = source.place(sessions.len()).map_or(SessionId::from_bytes([0; 32]), |place| sessions[place]);
         self.command(match source.below(5) {
-            0 => Command::Join(session),
+            0 => Command::Join { session, allow: Unusual::ALL.into() },
             1 => Command::Abort(session, values::reason(source)),
             2 => Command::Retry(session),
             3 => Command::ConfirmBroadcast(session),

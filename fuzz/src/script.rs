@@ -11,6 +11,7 @@ mod scripted_moves;
 mod scripted_peer;
 
 use nelumbo_core::api::{Command, Input, NewSession};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Bytes;
 use nelumbo_core::wire::SessionId;
 
@@ -131,7 +132,8 @@ fn step<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
         op::COMMAND => command(harness, source),
         op::JOIN_ALL => {
             if let Some(session) = sessions(harness, source) {
-                (0..participants).for_each(|index| harness.command(index, Command::Join(session)));
+                (0..participants)
+                    .for_each(|index| harness.command(index, Command::Join { session, allow: Unusual::ALL.into() }));
             }
         }
         op::ADVANCE_TIME => {
@@ -259,7 +261,7 @@ fn command<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     harness.command(
         index,
         match kind {
-            0 => Command::Join(session),
+            0 => Command::Join { session, allow: Unusual::ALL.into() },
             1 => Command::Abort(session, values::reason(source)),
             2 => Command::Retry(session),
             3 => Command::ConfirmBroadcast(session),

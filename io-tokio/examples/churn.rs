@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use nelumbo_tokio::{
-    Events, EventsError, Handle, NewSession, NoSignature, NodeEvent,
+    Events, EventsError, Handle, NewSession, NoSignature, NodeEvent, Unusual,
     core::{
         api::{Event, Phase},
         crypto::{PublicKey, Signature, Suite},
@@ -89,7 +89,7 @@ async fn approve(handle: Handle, mut events: Events) {
         };
         for session in announced {
             // A node that stops meanwhile is asked again when it is back.
-            let _ = handle.join(session).await;
+            let _ = handle.join(session, [Unusual::Opaque]).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use common::{Failure, listening, start};
 use nelumbo_tokio::{
-    Events, Handle, Multiaddr, NewSession, NodeEvent,
+    Events, Handle, Multiaddr, NewSession, NodeEvent, Unusual,
     core::{api::Event, crypto::Suite},
     network::NetworkConfig,
 };
@@ -71,7 +71,7 @@ async fn main() -> Result<(), Failure> {
 async fn approve(handle: Handle, mut events: Events) {
     while let Ok(event) = events.next().await {
         if let NodeEvent::Core(Event::SessionAnnounced { session, .. }) = event
-            && handle.join(session).await.is_err()
+            && handle.join(session, [Unusual::Opaque]).await.is_err()
         {
             return;
         }

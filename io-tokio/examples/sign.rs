@@ -14,6 +14,7 @@ use nelumbo_tokio::{
     core::{
         Policy, Review,
         api::{Config, Event},
+        approval::{Summary, Unusual},
         crypto::{Network, PublicKey, SecretKey, Signature, Suite, tagged_hash},
         wire::{Definition, SessionId},
     },
@@ -27,9 +28,14 @@ type Failure = Box<dyn Error + Send + Sync>;
 struct Expected(BTreeSet<[u8; 32]>);
 
 impl Policy for Expected {
-    fn review(&mut self, definition: &Definition) -> Review {
+    fn review(&mut self, definition: &Definition, _: &Summary) -> Review {
         let message = <[u8; 32]>::try_from(&definition.message[..]);
-        if message.is_ok_and(|message| self.0.contains(&message)) { Review::Approve } else { Review::Decline }
+        if message.is_ok_and(|message| self.0.contains(&message)) {
+            // Bare messages: a node cannot say what they do, but here they are known.
+            Review::Approve { allow: [Unusual::Opaque].into() }
+        } else {
+            Review::Decline
+        }
     }
 }
 

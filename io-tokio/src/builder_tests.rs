@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nelumbo_core::{
     api::{Event, NewSession},
+    approval::{Summary, Unusual},
     crypto::{Network as Chain, Suite},
 };
 use tokio::time::timeout;
@@ -20,8 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Sevens;
 
 impl Policy for Sevens {
-    fn review(&mut self, definition: &nelumbo_core::wire::Definition) -> nelumbo_core::Review {
-        if definition.message == [7; 32] { nelumbo_core::Review::Approve } else { nelumbo_core::Review::Decline }
+    fn review(&mut self, definition: &nelumbo_core::wire::Definition, _: &Summary) -> nelumbo_core::Review {
+        let allow = [Unusual::Opaque].into();
+        if definition.message == [7; 32] {
+            nelumbo_core::Review::Approve { allow }
+        } else {
+            nelumbo_core::Review::Decline
+        }
     }
 }
 

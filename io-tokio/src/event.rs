@@ -5,7 +5,7 @@
 //! `event`. Driven by the runtime.
 
 use libp2p::{Multiaddr, PeerId};
-use nelumbo_core::api;
+use nelumbo_core::{api, wire::Harmless};
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
@@ -51,7 +51,7 @@ pub enum NodeEvent {
         #[serde(serialize_with = "text")]
         peer: PeerId,
     },
-    /// A peer said what it is.
+    /// A peer said what it is. Its texts are harmless to show.
     PeerUpdated {
         /// The peer.
         #[serde(serialize_with = "text")]
@@ -126,12 +126,13 @@ impl Events {
     }
 }
 
+/// Addresses are texts of others: names in them can be anything.
 fn text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&value.to_string())
+    serializer.collect_str(&Harmless(&value.to_string()))
 }
 
 fn texts<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(ToString::to_string))
+    serializer.collect_seq(values.iter().map(|value| Harmless(&value.to_string()).to_string()))
 }
 
 fn dht_state<S: Serializer>(state: &DhtState, serializer: S) -> Result<S::Ok, S::Error> {
@@ -158,6 +159,14 @@ mod tests {
         let core = json(NodeEvent::Core(api::Event::SessionClosed { session }));
         assert_eq!(core["event"], "session-closed");
         assert_eq!(core["session"], session.to_string());
+    }
+
+    #[test]
+    fn names_in_addresses_are_harmless() {
+        let address: Multiaddr = "/dns4/a\u{202e}b.example/tcp/1".parse().expect("an address");
+        let event = NodeEvent::AddressesChanged { addresses: vec![address] };
+        let json = serde_json::to_value(event).expect("an object");
+        assert_eq!(json["addresses"][0], r"/dns4/a\u{202e}b.example/tcp/1");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::fmt;
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
     api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
+    approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
     wire::{AbortReason, SessionId},
 };
@@ -142,9 +143,10 @@ impl Handle {
         }
     }
 
-    /// Takes part in a session that was announced: the approval of what is signed.
-    pub async fn join(&self, session: SessionId) -> Result<(), HandleError> {
-        self.command(Command::Join(session)).await
+    /// Takes part in a session that was announced: the approval of what is signed, which [`SessionView::summary`] says.
+    /// What is unusual in it and not named by `allow` is refused ([`CommandError::Unusual`]), and nothing is approved.
+    pub async fn join(&self, session: SessionId, allow: impl IntoIterator<Item = Unusual>) -> Result<(), HandleError> {
+        self.command(Command::Join { session, allow: allow.into_iter().collect() }).await
     }
 
     /// Refuses a session, or stops one that has not completed.

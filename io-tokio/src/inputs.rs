@@ -4,7 +4,10 @@
 //! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
-use nelumbo_core::api::{Input, Refusal};
+use nelumbo_core::{
+    api::{Input, Refusal},
+    wire::Harmless,
+};
 
 use crate::{
     event::NodeEvent,
@@ -74,16 +77,17 @@ impl Libp2pHost {
                 None
             }
             NetworkEvent::ListenerClosed { addresses, error } => {
-                self.emit(NodeEvent::ListenerClosed { addresses, error });
+                self.emit(NodeEvent::ListenerClosed { addresses, error: error.as_deref().map(harmless) });
                 Some(self.addresses())
             }
             NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
             NetworkEvent::Identified { peer, addresses, protocols, agent } => {
-                self.emit(NodeEvent::PeerUpdated { peer, addresses, protocols, agent });
+                let protocols = protocols.iter().map(|protocol| harmless(protocol)).collect();
+                self.emit(NodeEvent::PeerUpdated { peer, addresses, protocols, agent: harmless(&agent) });
                 None
             }
             NetworkEvent::DialFailed { peer, reason } => {
-                self.emit(NodeEvent::DialFailed { peer, reason });
+                self.emit(NodeEvent::DialFailed { peer, reason: harmless(&reason) });
                 None
             }
             NetworkEvent::DirectFailed { peer, failure, .. } => {
@@ -100,4 +104,9 @@ impl Libp2pHost {
         self.emit(NodeEvent::AddressesChanged { addresses });
         input
     }
+}
+
+/// Peers choose some texts, or parts of them.
+fn harmless(text: &str) -> String {
+    Harmless(text).to_string()
 }

@@ -74,3 +74,4 @@ pub use self::{
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use nelumbo_core as core;
 pub use nelumbo_core::api::NewSession;
+pub use nelumbo_core::approval::{Summary, Unusual};

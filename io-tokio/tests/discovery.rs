@@ -10,7 +10,7 @@ use std::{
 
 use futures::future::join_all;
 use nelumbo_tokio::{
-    HandleError, NewSession, NodeEvent,
+    HandleError, NewSession, NodeEvent, Unusual,
     core::{
         api::{CommandError, Event, SignerFilter},
         crypto::{PublicKey, Suite},
@@ -188,7 +188,7 @@ async fn a_signer_who_was_away_finds_all_requests_of_many_writers() {
     back.handle.abort(refused, AbortReason::Declined).await.expect("it was found");
     assert!(within(creator.handle.signature(refused)).await.is_err());
     for (session, (number, home)) in homes {
-        back.handle.join(session).await.expect("it was found");
+        back.handle.join(session, [Unusual::Opaque]).await.expect("it was found");
         let creator = home.start().await;
         let signature = within(creator.handle.signature(session)).await.expect("a signature");
         verify(Suite::Lotus, vec![creator.key(), key], &[number; 32], &signature);
@@ -215,11 +215,11 @@ async fn a_link_leads_to_its_session() {
     })
     .await;
     assert_eq!(reader.handle.find_session(session).await, Ok(true), "here it is");
-    reader.handle.join(session).await.expect("it was found");
+    reader.handle.join(session, [Unusual::Opaque]).await.expect("it was found");
     // Whoever it is not for does not get it.
     assert_eq!(town.onlookers[0].handle.find_session(session).await, Ok(false));
     assert_eq!(
-        town.onlookers[0].handle.join(session).await,
+        town.onlookers[0].handle.join(session, [Unusual::Opaque]).await,
         Err(HandleError::Refused(CommandError::UnknownSession(session)))
     );
 }

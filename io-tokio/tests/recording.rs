@@ -5,7 +5,7 @@ mod nodes;
 use std::{fs, path::Path};
 
 use nelumbo_tokio::{
-    NewSession, StartError,
+    NewSession, StartError, Summary, Unusual,
     core::{
         Policy, Review,
         api::{Event, RecordSequence},
@@ -111,8 +111,8 @@ async fn three_nodes_that_sign_over_sockets_are_lived_through_again_event_by_eve
 struct Joins;
 
 impl Policy for Joins {
-    fn review(&mut self, _: &Definition) -> Review {
-        Review::Approve
+    fn review(&mut self, _: &Definition, _: &Summary) -> Review {
+        Review::Approve { allow: [Unusual::Opaque].into() }
     }
 }
 

@@ -5,7 +5,7 @@ mod nodes;
 use std::time::Duration;
 
 use nelumbo_tokio::{
-    HandleError, NewSession, NoSignature, NodeEvent, StartError, StopError,
+    HandleError, NewSession, NoSignature, NodeEvent, StartError, StopError, Unusual,
     core::{
         api::{AttemptCause, CommandError, Event, Phase},
         crypto::{SecretKey, Suite},
@@ -54,6 +54,18 @@ async fn three_nodes_that_know_one_of_them_sign_in_both_suites() {
 }
 
 #[tokio::test]
+async fn what_a_peer_says_of_itself_is_harmless_in_events() {
+    let mut one = Signer::start(NetworkConfig::full()).await;
+    let network = NetworkConfig::full().agent("n\u{202e}elu\u{1b}[2J\u{200b}mbo");
+    let _other = Signer::start(through(network, &[&one.address])).await;
+    let agent = find(&mut one.events, |event| match event {
+        NodeEvent::PeerUpdated { agent, .. } => Some(agent.clone()),
+        _ => None,
+    });
+    assert_eq!(agent.await, r"n\u{202e}elu\u{1b}[2J\u{200b}mbo");
+}
+
+#[tokio::test]
 async fn a_session_survives_the_restart_of_a_signer() {
     let mut signers = signers(2).await;
     let new = session(Suite::Lotus, &signers, &[1; 32]);
@@ -67,7 +79,7 @@ async fn a_session_survives_the_restart_of_a_signer() {
     let mut creator = Home { key, network, folder }.start().await;
     let resumed = creator.handle.session(created).await.expect("it runs").expect("it remembers");
     assert_eq!((resumed.phase, resumed.attempt), (Phase::Failed, 1), "the old nonce is gone with the old process");
-    other.handle.join(created).await.expect("it was announced");
+    other.handle.join(created, [Unusual::Opaque]).await.expect("it was announced");
     find(&mut creator.events, |event| match event {
         NodeEvent::Core(Event::AttemptStarted { attempt, cause: AttemptCause::Restarted, .. }) => Some(*attempt),
         _ => None,
@@ -91,7 +103,10 @@ async fn refusals_and_endings_are_told_to_whoever_waits() {
     let foreign = NewSession { keys: vec![stranger, new.keys[1]], ..new.clone() };
     assert_eq!(signers[0].handle.create(foreign).await, Err(HandleError::Refused(CommandError::NotASigner)));
     let unknown = SessionId::from_bytes([1; 32]);
-    assert_eq!(signers[0].handle.join(unknown).await, Err(HandleError::Refused(CommandError::UnknownSession(unknown))));
+    assert_eq!(
+        signers[0].handle.join(unknown, []).await,
+        Err(HandleError::Refused(CommandError::UnknownSession(unknown)))
+    );
     assert_eq!(signers[0].handle.signature(unknown).await, Err(NoSignature::Unknown));
 
     let created = signers[0].handle.create(new).await.expect("a session");
@@ -104,7 +119,7 @@ async fn refusals_and_endings_are_told_to_whoever_waits() {
     let first = signers.remove(0);
     within(first.handle.stop()).await.expect("a clean end");
     assert!(matches!(first.handle.stop().await, Err(StopError::AlreadyStopped)));
-    assert_eq!(first.handle.join(created).await, Err(HandleError::Stopped));
+    assert_eq!(first.handle.join(created, [Unusual::Opaque]).await, Err(HandleError::Stopped));
     let mut events = first.events;
     find(&mut events, |event| matches!(event, NodeEvent::Stopped { error: None }).then_some(())).await;
 }

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 use nelumbo_core::host::{Host, drain};
@@ -56,7 +57,9 @@ impl Host for BenchHost<'_> {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::SessionAnnounced { session, .. } => self.commands.push(Command::Join(session)),
+            Event::SessionAnnounced { session, .. } => {
+                self.commands.push(Command::Join { session, allow: [Unusual::Opaque].into() })
+            }
             Event::ShouldBroadcast { session } => self.commands.push(Command::ConfirmBroadcast(session)),
             Event::SessionCompleted { .. } => self.completed += 1,
             _ => {}

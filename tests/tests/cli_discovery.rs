@@ -5,6 +5,7 @@ mod cli_support;
 
 use std::time::{Duration, Instant};
 
+use cli_support::nelumbo;
 use cli_support::node::{Node, PATIENCE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,8 +44,10 @@ fn keys(answer: &Value) -> Vec<String> {
     signers.map(|signer| signer["key"].as_str().expect("a text").to_owned()).collect()
 }
 
-/// A transaction that spends 250,000 satoshi, as `--transaction` takes it.
-fn transaction() -> Value {
+/// A transaction that spends 250,000 satoshi of these signers, as `--transaction` takes it.
+fn transaction(keys: &[&str]) -> Value {
+    let aggregated = nelumbo(&[&["key", "aggregate", "--taproot", "--json"], keys].concat()).json();
+    let own = format!("625121{}", aggregated["output_key"].as_str().unwrap());
     let mut bytes = 2i32.to_le_bytes().to_vec();
     bytes.push(1);
     bytes.extend([0x11; 32]);
@@ -55,7 +58,7 @@ fn transaction() -> Value {
     bytes.extend(249_000u64.to_le_bytes());
     bytes.extend([1, 0x51]);
     bytes.extend(0u32.to_le_bytes());
-    json!({ "transaction": hex::encode(bytes), "spent": [{ "value": 250_000, "script": "51" }] })
+    json!({ "transaction": hex::encode(bytes), "spent": [{ "value": 250_000, "script": own }] })
 }
 
 #[test]
@@ -82,9 +85,10 @@ fn five_strangers_find_each_other_and_sign() {
     // One of those that are asked is away.
     nodes[2].kill();
     let file = folder.path().join("spend.json");
-    std::fs::write(&file, transaction().to_string()).unwrap();
-    let request = ["request", "--type", "spend", "--description", "the rent", "--listed", "--transaction"];
     let (one, two) = (nodes[1].key.clone(), nodes[2].key.clone());
+    let transaction = transaction(&[&one, &two, &nodes[4].key]);
+    std::fs::write(&file, transaction.to_string()).unwrap();
+    let request = ["request", "--type", "spend", "--description", "the rent", "--listed", "--taproot", "--transaction"];
     let created = nodes[4].json(&[&request[..], &[file.to_str().unwrap(), &one, &two]].concat());
     let [session, link] = ["session", "link"].map(|field| created[field].as_str().unwrap().to_owned());
     let is_there =
@@ -93,7 +97,8 @@ fn five_strangers_find_each_other_and_sign() {
     let shown = nodes[1].json(&["sessions", "show", &session]);
     assert_eq!((&shown["amount"], &shown["kind"]), (&250_000.into(), &"spend".into()));
     assert_eq!((&shown["description"], &shown["listed"]), (&"the rent".into(), &true.into()));
-    assert_eq!(shown["spending"]["transaction"], transaction()["transaction"]);
+    assert_eq!(shown["spending"]["transaction"], transaction["transaction"]);
+    assert_eq!(shown["summary"]["signs"]["transaction"]["fee"], 1_000);
     nodes[1].json(&["approve", &session]);
     // When it comes back, it finds what was asked meanwhile.
     nodes[2].start();

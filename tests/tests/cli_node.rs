@@ -68,7 +68,8 @@ fn three_nodes_sign_although_one_is_killed() {
     let shown = group.nodes[1].json(&["sessions", "show", &link]);
     assert_eq!((&shown["message"], &shown["network"]), (&Value::from(MESSAGE), &Value::from("regtest")));
     assert_eq!((&shown["kind"], &shown["description"]), (&Value::Null, &"".into()));
-    assert_eq!(group.nodes[1].json(&["join", &link]), serde_json::json!({}));
+    let joined = group.nodes[1].json(&["join", &link, "--allow", "opaque"]);
+    assert_eq!((&joined["session"], &joined["summary"]), (&Value::from(session.as_str()), &shown["summary"]));
     assert_eq!(phase(&group.nodes[1], &session), "nonce-exchange");
 
     // It knows of the session, has not approved it, and comes back with both.
@@ -80,7 +81,7 @@ fn three_nodes_sign_although_one_is_killed() {
     group.nodes[2].wait_for_signers(&group.keys_without(&group.nodes[2]));
     group.nodes[2].wait_for("session-announced", &[("session", &session)]);
     assert_eq!(phase(&group.nodes[2], &session), "announced");
-    group.nodes[2].json(&["approve", &session]);
+    group.nodes[2].json(&["approve", &session, "--allow", "opaque"]);
 
     let signatures: Vec<Value> =
         group.nodes.iter().map(|node| node.json(&["sessions", "wait", &session, "--timeout", "60"])).collect();
@@ -127,7 +128,7 @@ fn a_signer_that_refuses_ends_the_session() {
     }
     let (session, _) = group.create(&["--suite", "bip340"]);
     group.nodes[0].run(&["sessions", "wait", &session, "--timeout", "0.05"]).assert_failed(1, &["in time"]);
-    group.nodes[1].json(&["join", &session]);
+    group.nodes[1].json(&["join", &session, "--allow", "opaque"]);
     group.nodes[0].json(&["sessions", "wait", &session]);
     group.nodes[0].run(&["create", &group.nodes[1].key, "--message", "00"]).assert_refused(&["32 bytes"]);
     group.nodes[0].run(&["create", &group.nodes[0].key, "--message", MESSAGE]).assert_failed(1, &["signers"]);

@@ -36,7 +36,7 @@ fn recorded_nodes_are_lived_through_again_whether_they_were_stopped_or_killed() 
     let created = other.json(&["create", &recorded.key, "--message", MESSAGE]);
     let session = created["session"].as_str().expect("a session").to_owned();
     recorded.wait_for("session-announced", &[("session", &session)]);
-    recorded.json(&["join", &session]);
+    recorded.json(&["join", &session, "--allow", "opaque"]);
     recorded.json(&["sessions", "wait", &session]);
     recorded.json(&["stop"]);
     assert_eq!(recorded.status(), Some(0));
@@ -94,7 +94,7 @@ fn what_cannot_be_replayed_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();
     let (cut, other, foreign) = (path("cut"), path("other"), path("foreign"));
-    fs::write(&cut, b"nelumbo recording 1\n").expect("a file");
+    fs::write(&cut, b"nelumbo recording 2\n").expect("a file");
     replay(&cut, &[]).assert_refused(&["ends before the node has begun"]);
     fs::write(&other, b"nelumbo recording 9\nwhatever").expect("a file");
     replay(&other, &[]).assert_refused(&["a version that this program does not know"]);

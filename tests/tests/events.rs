@@ -5,10 +5,16 @@ use std::fmt::Write;
 use std::path::Path;
 
 use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, Refusal};
+use nelumbo_core::approval::Summary;
 use nelumbo_core::base::Wall;
-use nelumbo_core::crypto::{PublicKey, SecretKey, Signature};
+use nelumbo_core::crypto::lotus::{OutPoint, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script};
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, Signature, Suite, Tweak, Verifier};
+use nelumbo_core::election::Method;
 use nelumbo_core::evidence::{Evidence, Exhibit};
-use nelumbo_core::wire::{AbortReason, Advertisement, Offer, PeerId, ResourceId, SessionId, TransactionType};
+use nelumbo_core::wire::{
+    AbortReason, Advertisement, Definition, Details, Offer, PeerId, ResourceId, SessionId, SpendPath, Spending, Spent,
+    TransactionType,
+};
 use nelumbo_tokio::NodeEvent;
 use nelumbo_tokio::network::DhtState;
 
@@ -19,6 +25,50 @@ const ADDRESS: &str = "/ip4/192.0.2.7/tcp/4001";
 
 fn key(number: u8) -> PublicKey {
     SecretKey::from_bytes(&[number; 32]).expect("a small number is a key").public_key()
+}
+
+/// A session that pays somebody and gets the rest back.
+fn summary() -> Summary {
+    let (mut keys, network) = (vec![key(1), key(2)], Network::Regtest);
+    keys.sort_unstable();
+    let tweak = Tweak::Taproot { merkle_root: None };
+    let own_key = Secp256k1.challenge_key(&Secp256k1.aggregate_keys(Suite::Lotus, &keys, &tweak).expect("two keys"));
+    let own = TaprootOutput { commitment: own_key, state: None }.script_pubkey();
+    let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 0 };
+    let output = |value, script_pubkey| TxOutput { value, script_pubkey };
+    let transaction = Transaction {
+        version: 2,
+        inputs: vec![TxInput { outpoint, script_sig: Vec::new(), sequence: u32::MAX }],
+        outputs: vec![output(1_000, p2pkh_script(&[0xb0; 20]).to_vec()), output(99_998_000, own.clone())],
+        lock_time: 0,
+    };
+    let spending = Spending {
+        transaction: transaction.to_bytes(),
+        spent: vec![Spent { value: 100_000_000, script: own }],
+        input: 0,
+        sighash_type: 0x61,
+        path: SpendPath::Key,
+    };
+    let details = Details {
+        kind: Some(TransactionType::Spend),
+        description: "rent".parse().expect("a text"),
+        spending: Some(Box::new(spending)),
+    };
+    let definition = Definition {
+        network,
+        suite: Suite::Lotus,
+        keys,
+        tweak,
+        message: Vec::new(),
+        details,
+        is_listed: false,
+        election: Method::Lexicographic,
+        creator: 0,
+        created_at: Wall::default(),
+        expires_at: Wall::default(),
+        nonce: [0; 32],
+    };
+    Summary::of(&definition, &own_key).expect("it is sound")
 }
 
 /// An example of each.
@@ -45,6 +95,7 @@ fn examples() -> Vec<NodeEvent> {
         Box::new(Advertisement { peer, addresses: Vec::new(), offer: Some(offer), issued_at, expires_at });
     let evidence =
         Box::new(Evidence::Equivocation { first: Exhibit([1, 2, 3][..].into()), second: Exhibit([4, 5][..].into()) });
+    let summary = Box::new(summary());
     let of_core = [
         Event::SignerConnected { key, peer },
         Event::SignerDisconnected { key, peer },
@@ -65,7 +116,8 @@ fn examples() -> Vec<NodeEvent> {
         Event::ProtocolEvent { protocol: label("price"), payload: vec![1, 2, 3] },
         Event::RequestListed { session },
         Event::SessionCreated { command, session },
-        Event::SessionAnnounced { session, creator },
+        Event::SessionAnnounced { session, creator, summary: summary.clone() },
+        Event::SessionApproved { session, summary },
         Event::SignerJoined { session, attempt, signer: key },
         Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
         Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },

@@ -15,7 +15,7 @@ use nelumbo_tokio::core::crypto::{
     Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, schnorr,
 };
 use nelumbo_tokio::network::NetworkConfig;
-use nelumbo_tokio::{Builder, Events, Handle, Multiaddr, NewSession, NodeEvent, fresh_entropy};
+use nelumbo_tokio::{Builder, Events, Handle, Multiaddr, NewSession, NodeEvent, Unusual, fresh_entropy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -207,7 +207,7 @@ async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
                 matches!(event, NodeEvent::Core(Event::SessionAnnounced { .. })).then_some(())
             })
             .await;
-            node.handle.join(session).await.expect("an announced session can be joined");
+            node.handle.join(session, [Unusual::Opaque]).await.expect("an announced session can be joined");
         }
     }
     let challenge_key = {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
 use nelumbo_core::crypto::{PublicKey, Tweak};
-use nelumbo_core::wire::{AbortReason, Details, SessionId, Spending};
+use nelumbo_core::wire::{AbortReason, Details, Harmless, SessionId, Spending};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary, Sessions, Signers,
-    Stats,
+    Advertised, Approved, Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary,
+    Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{EventLog, Follower};
@@ -73,7 +73,11 @@ impl Answers {
                 let session = self.create(*session).await?;
                 result(Created { session, link: SessionLink(session) })
             }
-            Request::Join { session } => done(self.handle.join(session).await),
+            Request::Join { session, allow } => {
+                self.handle.join(session, allow).await.map_err(problem)?;
+                let summary = self.session(session).await?.summary().ok();
+                result(Approved { session, summary })
+            }
             Request::Abort { session } => {
                 let joined = self.session(session).await?.phase != Phase::Announced;
                 let reason = if joined { AbortReason::Left } else { AbortReason::Declined };
@@ -150,7 +154,7 @@ impl Answers {
             .map(|(peer, address)| {
                 let peer = peer.to_string();
                 let (keys, (standing, penalty)) = known.remove(&peer).unwrap_or_default();
-                Peer { peer, address: address.to_string(), keys, standing, penalty }
+                Peer { peer, address: Harmless(&address.to_string()).to_string(), keys, standing, penalty }
             })
             .collect();
         peers.sort_by(|one, other| one.peer.cmp(&other.peer));
@@ -184,11 +188,14 @@ impl Answers {
     }
 
     async fn create(&self, session: NewSession) -> Result<SessionId, Problem> {
-        let NewSession { suite, mut keys, taproot, message, election, kind, description, spending, listed } = session;
+        let NewSession { suite, mut keys, taproot, message, election, kind, description, spending, listed, allow } =
+            session;
         let not_hex =
             |error| Problem::invalid(format_args!("what is not hexadecimal should be: {error}"), "see --help");
         let mut message = hex::decode(message).map_err(not_hex)?;
         let spending = spending.map(Spending::try_from).transpose().map_err(not_hex)?.map(Box::new);
+        let mut wanted = SessionWanted::new(suite, Vec::new(), Vec::new());
+        wanted.allow.extend(allow);
         if let Some(spending) = spending.as_ref().filter(|_| message.is_empty()) {
             let digest = spending.digest();
             message = digest.map_err(|error| Problem::invalid(error, "give another --transaction"))?.to_vec();
@@ -203,7 +210,9 @@ impl Answers {
                 election,
                 details: Details { kind, description, spending },
                 is_listed: listed,
-                ..SessionWanted::new(suite, keys, message)
+                keys,
+                message,
+                ..wanted
             })
             .await
             .map_err(problem)
@@ -226,6 +235,14 @@ fn problem(error: HandleError) -> Problem {
     use nelumbo_core::api::CommandError;
     match &error {
         HandleError::Refused(CommandError::UnknownSession(_)) => Problem::refused(error, NO_SESSION),
+        HandleError::Refused(CommandError::Unusual(unusual)) => {
+            let names: Vec<String> = unusual.iter().map(|unusual| format!("--allow {unusual}")).collect();
+            let remedy = format!("if that is meant, add {}", names.join(" "));
+            Problem { kind: Kind::Unallowed, problem: error.to_string(), remedy }
+        }
+        HandleError::Refused(CommandError::Definition(_)) => {
+            Problem::refused(error, "see `nelumbo create --help`, and check keys and --transaction")
+        }
         HandleError::Refused(CommandError::NothingOffered | CommandError::Offer(_)) => {
             Problem::refused(error, "see `nelumbo advertise --help`")
         }

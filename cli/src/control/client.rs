@@ -173,6 +173,7 @@ impl Client {
         match kind {
             Kind::Invalid => Failure::input(problem, remedy),
             Kind::Refused => Failure::unmet(problem, remedy),
+            Kind::Unallowed => Failure::unallowed(problem, remedy),
             Kind::Stopped => Failure::no_node(problem, remedy),
         }
     }

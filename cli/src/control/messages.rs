@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! → {"version":1,"id":1,"request":"join","session":"9c…"}
-//! ← {"id":1,"result":{}}
+//! ← {"id":1,"result":{"session":"9c…","summary":{…}}}
 //! → {"version":1,"id":2,"request":"events","follow":true}
 //! ← {"id":2,"event":{"number":7,"time":1760000000000,"event":{"event":"session-created",…}}}
 //! ← {"id":2,"missed":12}
@@ -16,9 +16,11 @@
 //! Every question ends in one `result` or one `error`; only `events` says something before. Fields that are not known
 //! are an error, so that nothing is asked in vain.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nelumbo_core::api::Phase;
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{PublicKey, Suite};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{Offer, SessionId, Text, TransactionType};
@@ -77,8 +79,12 @@ pub(crate) enum Request {
     Requests {},
     /// Start a session.
     Create(Box<NewSession>),
-    /// Approve a session.
-    Join { session: SessionId },
+    /// Approve a session, allowing what is named.
+    Join {
+        session: SessionId,
+        #[serde(default)]
+        allow: BTreeSet<Unusual>,
+    },
     /// Refuse a session, or leave it.
     Abort { session: SessionId },
     /// Make a new attempt.
@@ -121,6 +127,9 @@ pub(crate) struct NewSession {
     /// Whether it is asked for in public too.
     #[serde(default)]
     pub(crate) listed: bool,
+    /// What of it may be unusual. A request without a transaction is for a message: that it is opaque need not be said.
+    #[serde(default)]
+    pub(crate) allow: BTreeSet<Unusual>,
 }
 
 /// One line from the node. Exactly one of the last four is there.
@@ -159,6 +168,8 @@ pub(crate) enum Kind {
     Invalid,
     /// It does, and the node says no.
     Refused,
+    /// What would be signed is unusual, and was not allowed by name.
+    Unallowed,
     /// The node is stopping.
     Stopped,
 }
@@ -219,6 +230,7 @@ mod tests {
             description: "x".repeat(512).parse().expect("text"),
             spending: None,
             listed: true,
+            allow: Unusual::ALL.into(),
         };
         for request in [
             Request::Stats {},
@@ -226,7 +238,7 @@ mod tests {
             Request::Sessions { phases: vec![Phase::NonceExchange, Phase::Complete] },
             Request::Session { session },
             Request::Create(Box::new(create)),
-            Request::Join { session },
+            Request::Join { session, allow: [Unusual::Opaque].into() },
             Request::Ban { peer: "12D3".to_owned() },
             Request::Events { follow: true, after: Some(7) },
             Request::Events { follow: false, after: None },

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
+use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{Offer, SessionId, TransactionType};
@@ -23,6 +24,13 @@ pub(crate) struct Done {}
 pub(crate) struct Created {
     pub(crate) session: SessionId,
     pub(crate) link: SessionLink,
+}
+
+/// The session that was approved, and what signing it does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Approved {
+    pub(crate) session: SessionId,
+    pub(crate) summary: Option<Summary>,
 }
 
 /// How a node is doing.
@@ -105,18 +113,21 @@ pub(crate) struct SessionSummary {
     /// How many signers take part in this attempt.
     pub(crate) joined_count: usize,
     pub(crate) expires: u64,
-    /// What its creator has to say about it.
+    /// What its creator has to say about it, harmless to show.
     pub(crate) description: String,
+    /// What signing it does; where many sessions are listed, only of those that wait for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) summary: Option<Summary>,
 }
 
 /// Signers that were found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Signers {
     pub(crate) signers: Vec<Advertised>,
 }
 
 /// A signer, and what it says about itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Advertised {
     pub(crate) key: PublicKey,
     pub(crate) peer: String,
@@ -130,7 +141,7 @@ pub(crate) struct Advertised {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     #[serde(flatten)]
-    pub(crate) summary: SessionSummary,
+    pub(crate) head: SessionSummary,
     pub(crate) network: Network,
     /// What is signed.
     pub(crate) message: String,
@@ -147,8 +158,8 @@ pub(crate) struct Session {
     pub(crate) created: u64,
     /// In the order of their keys.
     pub(crate) signers: Vec<Signer>,
-    /// The key that the signature verifies under, while the session has not ended.
-    pub(crate) challenge_key: Option<PublicKey>,
+    /// The key that the signature verifies under.
+    pub(crate) challenge_key: PublicKey,
     pub(crate) signature: Option<Signature>,
     /// Whose turn it is to broadcast.
     pub(crate) coordinator: Option<PublicKey>,
@@ -177,6 +188,7 @@ impl From<&SessionView> for SessionSummary {
             joined_count: view.joined.iter().filter(|joined| **joined).count(),
             expires: definition.expires_at.as_millis(),
             description: definition.details.description.to_string(),
+            summary: (view.phase == Phase::Announced).then(|| view.summary().ok()).flatten(),
         }
     }
 }
@@ -190,7 +202,7 @@ impl Session {
             own: key == own_key,
         };
         Self {
-            summary: view.into(),
+            head: SessionSummary { summary: view.summary().ok(), ..view.into() },
             network: definition.network,
             message: hex::encode(&definition.message),
             kind: definition.details.kind,

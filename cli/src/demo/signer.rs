@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use nelumbo_core::api::{Config, Event, Phase, SignerFilter};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite};
 use nelumbo_core::wire::{Details, Offer, SessionId, TransactionType};
@@ -152,7 +153,7 @@ impl<R: Fn(Report)> Signer<R> {
             Event::SignerConnected { .. } | Event::SignerDisconnected { .. } => self.meet().await?,
             Event::SessionAnnounced { session, .. } => {
                 (self.report)(Report::Asked { session });
-                self.handle.join(session).await.map_err(Trouble::of)?;
+                self.handle.join(session, [Unusual::Opaque]).await.map_err(Trouble::of)?;
                 (self.report)(Report::Approved { session });
             }
             Event::Advertised { .. } => (self.report)(Report::Advertised),

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nelumbo_core::approval::Summary;
+use nelumbo_core::wire::Harmless;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -48,21 +50,30 @@ impl fmt::Display for Entry {
         write!(f, "{:02}:{:02}:{:02}Z", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)?;
         let mut fields: Map<String, Value> = serde_json::from_str(self.event.get()).unwrap_or_default();
         if let Some(event) = fields.remove("event") {
-            write!(f, " {}", plain(&event))?;
+            write!(f, " {}", plain("event", &event))?;
         }
         let fields = fields.iter().filter(|(_, value)| !value.is_null());
-        fields.into_iter().try_for_each(|(name, value)| write!(f, " {name}={}", plain(value)))
+        fields.into_iter().try_for_each(|(name, value)| write!(f, " {name}={}", plain(name, value)))
     }
 }
 
-/// Without quotes where that is clear. Peers choose some of these texts, so what could command a terminal is escaped.
-fn plain(value: &Value) -> String {
+/// Without quotes where that is clear, and a summary in one line. Peers choose some of these texts: all are made
+/// harmless.
+fn plain(name: &str, value: &Value) -> String {
     match value {
-        Value::String(text) if !text.contains(|letter: char| letter.is_control() || letter == ' ') => text.clone(),
-        Value::String(text) => format!("\"{}\"", text.escape_debug()),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
+        Value::String(text) if !text.contains([' ', '"']) => Harmless(text).to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(values) => values.iter().map(|value| plain("", value)).collect::<Vec<_>>().join(","),
+        Value::Object(_) if name == "summary" => match serde_json::from_value::<Summary>(value.clone()) {
+            Ok(summary) => quoted(&format!("{summary}; it is said: {}", summary.description)),
+            Err(_) => Harmless(&value.to_string()).to_string(),
+        },
+        other => Harmless(&other.to_string()).to_string(),
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", Harmless(&text.replace('"', "\\\"")))
 }
 
 /// See the module's documentation. Clones share one log.
@@ -246,11 +257,15 @@ mod tests {
     #[test]
     fn what_a_peer_says_about_itself_does_not_command_the_terminal() {
         let log = EventLog::new();
-        log.note(3_723_000, &serde_json::json!({
-            "event": "peer-updated", "agent": "evil\u{1b}[2J one", "peer": "12D3", "addresses": ["/a", "/b"], "error": null
-        }));
+        log.note(
+            3_723_000,
+            &serde_json::json!({
+                "event": "peer-updated", "agent": "evil\u{1b}[2J \"one\"\u{202e}", "peer": "12D3",
+                "addresses": ["/a", "/b"], "error": null
+            }),
+        );
         let Some(Next::Entry(entry)) = log.follow(Some(0)).try_next() else { panic!("there is an event") };
-        let line = r#"01:02:03Z peer-updated addresses=/a,/b agent="evil\u{1b}[2J one" peer=12D3"#;
+        let line = r#"01:02:03Z peer-updated addresses=/a,/b agent="evil\u{1b}[2J \"one\"\u{202e}" peer=12D3"#;
         assert_eq!(entry.to_string(), line);
     }
 

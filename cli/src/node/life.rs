@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nelumbo_core::api::Config as CoreConfig;
+use nelumbo_core::api::{Config as CoreConfig, Event};
 use nelumbo_core::crypto::{Network, SecretKey};
 use nelumbo_tokio::network::{NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NodeEvent, StartError, StopError};
@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::approvals::Approvals;
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::folder::{Folder, Lock};
 use crate::control::{Answers, Server, serve};
@@ -82,7 +83,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
 
     let answers = Answers { handle: handle.clone(), log: log.clone(), started, stop: Arc::new(Notify::new()) };
     let mut connections = JoinSet::new();
-    let mut life = Life { handle, events, log };
+    let mut life = Life { handle, events, log, approvals: Approvals::new(folder.path()) };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
@@ -102,6 +103,7 @@ struct Life {
     handle: Handle,
     events: Events,
     log: EventLog,
+    approvals: Approvals,
 }
 
 impl Life {
@@ -110,7 +112,15 @@ impl Life {
         loop {
             match self.events.next().await {
                 Ok(event) => {
-                    self.log.note(now(), &event);
+                    let time = now();
+                    if matches!(event, NodeEvent::Core(Event::SessionApproved { .. }))
+                        && let Err(error) = self.approvals.add(time, &event)
+                    {
+                        let error = error.to_string();
+                        tracing::error!(%error, "an approval is missing in approvals.jsonl");
+                        self.log.note(time, &json!({ "event": "approval-not-kept", "error": error }));
+                    }
+                    self.log.note(time, &event);
                     match event {
                         NodeEvent::Stopped { error: None } => return Ok(()),
                         NodeEvent::Stopped { error: Some(error) } => return Err(failed(error)),

@@ -1,8 +1,10 @@
 //! A long-running node: its data folder, its life, and what it remembers of what has happened.
 //!
-//! Reading order: `folder` for what is where, `config` for what can be set, `life` for the order of things from start to
-//! stop, `event_log` for the events that commands can ask for. Commands talk to the node through [`crate::control`].
+//! Reading order: `folder` for what is where, `config` for what can be set, `life` for the order of things from start
+//! to stop, `event_log` for the events that commands can ask for, `approvals` for those that are kept in a file.
+//! Commands talk to the node through [`crate::control`].
 
+mod approvals;
 mod config;
 mod event_log;
 mod folder;

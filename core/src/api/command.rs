@@ -1,12 +1,14 @@
 //! What an embedder wants of its node.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::{Unusual, names};
 use crate::crypto::{KeyAggError, PublicKey, SignerError, Suite, Tweak};
 use crate::election::Method;
 use crate::wire::{
@@ -23,8 +25,14 @@ pub struct CommandId(pub u64);
 pub enum Command {
     /// Start a session, and announce it to its other signers.
     Create(Box<NewSession>),
-    /// Take part in a session that was announced. This is the approval: the embedder has looked at what is signed.
-    Join(SessionId),
+    /// Take part in a session that was announced. This is the approval: the embedder has looked at what is signed,
+    /// which [`SessionView::summary`](super::SessionView::summary) says.
+    Join {
+        /// Which session.
+        session: SessionId,
+        /// What of it may be unusual. A session that is unusual otherwise is not joined, and goes on waiting.
+        allow: BTreeSet<Unusual>,
+    },
     /// Refuse a session, or stop one that has not completed. The other signers are told.
     Abort(SessionId, AbortReason),
     /// Make a new attempt at a session whose last one failed.
@@ -91,10 +99,13 @@ pub struct NewSession {
     pub is_listed: bool,
     /// How the coordinator is chosen.
     pub election: Method,
+    /// What of it may be unusual. A session that is unusual otherwise is not created.
+    pub allow: BTreeSet<Unusual>,
 }
 
 impl NewSession {
     /// A session of these signers for this message, without a tweak or details, not listed, with the default election.
+    /// To ask for a message is to allow that it is [`Unusual::Opaque`]; the other signers have to do so themselves.
     pub fn new(suite: Suite, keys: Vec<PublicKey>, message: Vec<u8>) -> Self {
         Self {
             suite,
@@ -104,6 +115,7 @@ impl NewSession {
             details: Details::default(),
             is_listed: false,
             election: Method::Lexicographic,
+            allow: BTreeSet::from([Unusual::Opaque]),
         }
     }
 }
@@ -134,6 +146,8 @@ pub enum CommandError {
     Definition(DefinitionError),
     /// The keys cannot be aggregated.
     Keys(KeyAggError),
+    /// What would be signed is unusual in these ways, and they were not allowed by name.
+    Unusual(BTreeSet<Unusual>),
     /// This node's key is none of the signers'.
     NotASigner,
     /// There are as many sessions as the limits allow.
@@ -177,6 +191,12 @@ impl fmt::Display for CommandError {
         match self {
             Self::Definition(error) => error.fmt(f),
             Self::Keys(error) => error.fmt(f),
+            Self::Unusual(unusual) => {
+                write!(f, "what is signed is unusual ({}): ", names(unusual.iter().copied()))?;
+                let mut meanings = unusual.iter().map(|unusual| unusual.meaning());
+                f.write_str(meanings.next().unwrap_or_default())?;
+                meanings.try_for_each(|meaning| write!(f, "; {meaning}"))
+            }
             Self::NotASigner => f.write_str("this node's own key must be among the signers"),
             Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::refusal::Refusal;
+use crate::approval::Summary;
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
 use crate::evidence::Evidence;
@@ -235,6 +236,16 @@ pub enum Event {
         session: SessionId,
         /// Who asks.
         creator: PublicKey,
+        /// What signing it does.
+        summary: Box<Summary>,
+    },
+    /// This node has approved a session, which it created or joined: from now on it signs. What is told here is what
+    /// was approved, complete, and stays true when the session is forgotten.
+    SessionApproved {
+        /// The session.
+        session: SessionId,
+        /// What signing it does. All that is unusual in it was allowed by name.
+        summary: Box<Summary>,
     },
     /// A signer takes part in this attempt.
     SignerJoined {

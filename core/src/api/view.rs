@@ -9,11 +9,14 @@ use core::time::Duration;
 use super::event::Phase;
 use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
+use crate::approval::Summary;
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
-use crate::wire::{Advertisement, Definition, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId};
+use crate::wire::{
+    Advertisement, Definition, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId, SpendingError,
+};
 
 /// A read-only look at a node.
 #[derive(Debug)]
@@ -38,8 +41,19 @@ pub struct SessionView {
     pub signature: Option<Signature>,
     /// Whose turn it is to broadcast, from completion until somebody has or nobody is left.
     pub coordinator: Option<PublicKey>,
-    /// The key that the final signature verifies under, while the session has not ended.
-    pub challenge_key: Option<PublicKey>,
+    /// The key that the final signature verifies under.
+    pub challenge_key: PublicKey,
+}
+
+impl SessionView {
+    /// What signing it does.
+    ///
+    /// # Errors
+    /// Never for a session that this node has created, heard of or joined: one without a summary is refused. What an
+    /// older version has approved may have none.
+    pub fn summary(&self) -> Result<Summary, SpendingError> {
+        Summary::of(&self.definition, &self.challenge_key)
+    }
 }
 
 impl<V: Verifier> View<'_, V> {
@@ -106,7 +120,7 @@ impl<V: Verifier> View<'_, V> {
             joined: session.joined(),
             signature: session.signature().copied(),
             coordinator: session.coordinator(),
-            challenge_key: session.challenge_key(&self.node.environment.verifier),
+            challenge_key: *session.challenge_key(),
         }
     }
 

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Refusal, Standing};
+use crate::approval::Summary;
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
@@ -296,8 +297,8 @@ impl<V: Verifier> Gate<V> {
     }
 
     /// The embedder's rules on a session that is asked for.
-    pub(crate) fn review(&mut self, definition: &Definition) -> Review {
-        self.policy.review(definition)
+    pub(crate) fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
+        self.policy.review(definition, summary)
     }
 
     /// The one way in for bytes from outside, whatever channel they came by.

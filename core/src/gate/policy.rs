@@ -1,5 +1,8 @@
 //! The embedder's own rules, asked by the gate after its own.
 
+use alloc::collections::BTreeSet;
+
+use crate::approval::{Summary, Unusual};
 use crate::crypto::PublicKey;
 use crate::wire::{Body, Definition, PeerId, SessionMessage};
 
@@ -35,21 +38,24 @@ pub trait Policy: Send {
     }
 
     /// What is to be done about a session that another signer asks for? Asked once, when it becomes known; its details
-    /// have been checked against what is signed.
-    fn review(&mut self, definition: &Definition) -> Review {
-        let _ = definition;
+    /// have been checked against what is signed, and `summary` says what signing does.
+    fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
+        let _ = (definition, summary);
         Review::Ask
     }
 }
 
 /// An answer to a signing request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Review {
     /// Ask the embedder, who joins or aborts.
     #[default]
     Ask,
     /// Join.
-    Approve,
+    Approve {
+        /// What of the session may be unusual. One that is unusual otherwise is not joined: the embedder is asked.
+        allow: BTreeSet<Unusual>,
+    },
     /// Abort.
     Decline,
 }

@@ -4,12 +4,15 @@
 //! Invariants: a session is remembered until its announcement has expired by anyone's clock, so that no replay opens it
 //! again; while what it has said waits for the disk, it says nothing more. Driven by `Node`.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Acquaintance, Reach, Session, Sessions};
 use crate::api::{CommandError, CommandId, Event, NewSession, Phase, Refusal, TimerReason};
+use crate::approval::{Summary, Unusual};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
@@ -78,7 +81,7 @@ impl<V: Verifier> Sessions<V> {
         wanted: NewSession,
         nonce: [u8; 32],
     ) -> Result<Arc<Definition>, CommandError> {
-        let definition = define(context, wanted, nonce)?;
+        let (definition, allow) = define(context, wanted, nonce)?;
         let gives_way = self.room_for_own(&context.config.limits).ok_or(CommandError::TooManySessions)?;
         let keys = context
             .verifier
@@ -86,10 +89,13 @@ impl<V: Verifier> Sessions<V> {
             .map_err(CommandError::Keys)?;
         let (id, before) = (definition.id(), context.effects.len());
         context.session = Some(id);
-        let session = Session::create(context, definition.clone(), keys).map_err(CommandError::Signer)?;
+        let session = Session::create(context, definition.clone(), keys, &allow);
+        context.session = None;
+        let session = session?;
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
         let created = Effect::Event(Event::SessionCreated { command, session: id });
         context.effects.insert(before + 1, (Some(id), created));
+        context.session = Some(id);
         self.adopt(context, session, Acquaintance::CoSigner, before);
         context.session = None;
         gives_way.into_iter().for_each(|id| self.give_way(context, id));
@@ -102,19 +108,24 @@ impl<V: Verifier> Sessions<V> {
         context: &mut Context<'_, V>,
         definition: &Arc<Definition>,
         from: Acquaintance,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Summary, Refusal> {
         let gives_way = self.room_for_request(&context.config.limits, definition.creator_key(), from)?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
             .map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
-        let session = Session::announced(definition.clone(), keys, me, context.now.mono);
-        context.event(Event::SessionAnnounced { session: session.id(), creator: *definition.creator_key() });
+        let session = Session::announced(context.verifier, definition.clone(), keys, me, context.now.mono);
+        let summary = session.summary().map_err(|_| Refusal::Definition)?;
+        context.event(Event::SessionAnnounced {
+            session: session.id(),
+            creator: *definition.creator_key(),
+            summary: Box::new(summary.clone()),
+        });
         gives_way.into_iter().for_each(|id| self.give_way(context, id));
         let before = context.effects.len();
         self.adopt(context, session, from, before);
-        Ok(())
+        Ok(summary)
     }
 
     /// A session that the journal remembers.
@@ -147,11 +158,16 @@ impl<V: Verifier> Sessions<V> {
     }
 
     /// The embedder, or its rules, approve.
-    pub(crate) fn join(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
+    pub(crate) fn join(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: SessionId,
+        allow: &BTreeSet<Unusual>,
+    ) -> Result<(), CommandError> {
         if !self.may_approve(&id, &context.config.limits) {
             return Err(CommandError::TooManySessions);
         }
-        self.command(context, id, |session, context| session.join(context))
+        self.command(context, id, |session, context| session.join(context, allow))
     }
 
     /// A signer's step.
@@ -306,13 +322,13 @@ fn expiry<V: Verifier>(context: &Context<'_, V>, until: Wall) -> Duration {
     until.since(context.now.wall).saturating_add(context.config.clock_skew.saturating_mul(2))
 }
 
-/// What a new session is, with this node as its creator.
+/// What a new session is, with this node as its creator, and what of it may be unusual.
 fn define<V: Verifier>(
     context: &Context<'_, V>,
     wanted: NewSession,
     nonce: [u8; 32],
-) -> Result<Arc<Definition>, CommandError> {
-    let NewSession { suite, mut keys, tweak, message, details, is_listed, election } = wanted;
+) -> Result<(Arc<Definition>, BTreeSet<Unusual>), CommandError> {
+    let NewSession { suite, mut keys, tweak, message, details, is_listed, election, allow } = wanted;
     keys.sort_unstable();
     let creator = keys.binary_search(&context.own_key).map_err(|_| CommandError::NotASigner)?;
     let created_at = context.now.wall;
@@ -335,5 +351,5 @@ fn define<V: Verifier>(
     if definition.is_listed && length > MAX_GOSSIP {
         return Err(CommandError::TooLargeToList(length));
     }
-    Ok(Arc::new(definition))
+    Ok((Arc::new(definition), allow))
 }

@@ -6,6 +6,7 @@
 //! Driven by `Node`: commands, admitted messages, timers. The numbers S1… name the transitions of `docs/src/machines.md`.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,17 +15,19 @@ use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
+use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
 use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
-use crate::wire::{Body, Content, Definition, SessionId, SessionMessage};
+use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage, SpendingError};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
     pub(super) id: SessionId,
     pub(super) definition: Arc<Definition>,
+    challenge_key: PublicKey,
     pub(super) me: usize,
     pub(super) number: u32,
     pub(super) phase: Phase,
@@ -62,8 +65,9 @@ pub(super) struct Retry {
 }
 
 impl<V: Verifier> Session<V> {
-    fn new(definition: Arc<Definition>, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
+    fn new(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
         let signers = definition.keys.len();
+        let challenge_key = verifier.challenge_key(&keys);
         let live = Live {
             keys,
             attempt: Attempt::new(signers),
@@ -76,6 +80,7 @@ impl<V: Verifier> Session<V> {
         Self {
             id: definition.id(),
             definition,
+            challenge_key,
             me,
             number,
             phase: Phase::Announced,
@@ -94,23 +99,24 @@ impl<V: Verifier> Session<V> {
         context: &mut Context<'_, V>,
         definition: Arc<Definition>,
         keys: V::Keys,
-    ) -> Result<Self, SignerError> {
+        allow: &BTreeSet<Unusual>,
+    ) -> Result<Self, CommandError> {
         let me = usize::from(definition.creator);
-        let mut session = Self::new(definition, keys, me, 1, context.now.mono);
-        session.begin(context)?;
+        let mut session = Self::new(context.verifier, definition, keys, me, 1, context.now.mono);
+        session.approve(context, allow)?;
         Ok(session)
     }
 
     /// S2: another signer has announced a session; this node waits for approval.
-    pub(crate) fn announced(definition: Arc<Definition>, keys: V::Keys, me: usize, now: Mono) -> Self {
-        Self::new(definition, keys, me, 1, now)
+    pub(crate) fn announced(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, now: Mono) -> Self {
+        Self::new(verifier, definition, keys, me, 1, now)
     }
 
     /// S3: after a restart, an ended session is remembered, and one that had not ended goes on with a new attempt as
     /// soon as there is somebody to sign with. The nonces of the attempt before died with the process.
     pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, keys: V::Keys, me: usize) -> Self {
         let now = context.now.mono;
-        let mut session = Self::new(record.definition, keys, me, record.attempt, now);
+        let mut session = Self::new(context.verifier, record.definition, keys, me, record.attempt, now);
         session.spent = record.spent;
         session.incarnation = record.incarnation.saturating_add(1);
         session.is_alive = false;
@@ -124,14 +130,27 @@ impl<V: Verifier> Session<V> {
     }
 
     /// S4: the embedder approves.
-    pub(crate) fn join(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
+    pub(crate) fn join(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
         if self.phase.has_ended() {
             return Err(CommandError::Ended(self.id));
         }
         if self.phase == Phase::Announced {
-            self.begin(context).map_err(CommandError::Signer)?;
+            self.approve(context, allow)?;
             self.advance(context);
         }
+        Ok(())
+    }
+
+    /// Begins what this node's owner has approved, unless it is something else than the owner has allowed.
+    fn approve(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
+        let of = |error| CommandError::Definition(DefinitionError::Spending(error));
+        let summary = Box::new(self.summary().map_err(of)?);
+        let missing = summary.missing(allow);
+        if !missing.is_empty() {
+            return Err(CommandError::Unusual(missing));
+        }
+        self.begin(context).map_err(CommandError::Signer)?;
+        context.event(Event::SessionApproved { session: self.id, summary });
         Ok(())
     }
 
@@ -355,8 +374,13 @@ impl<V: Verifier> Session<V> {
         self.number
     }
 
-    pub(crate) fn challenge_key(&self, verifier: &V) -> Option<PublicKey> {
-        self.live.as_ref().map(|live| verifier.challenge_key(&live.keys))
+    pub(crate) fn challenge_key(&self) -> &PublicKey {
+        &self.challenge_key
+    }
+
+    /// What signing it does.
+    pub(crate) fn summary(&self) -> Result<Summary, SpendingError> {
+        Summary::of(&self.definition, &self.challenge_key)
     }
 
     /// Which signers' nonces of the current attempt are here, in key order; empty once the session has ended.

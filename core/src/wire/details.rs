@@ -8,7 +8,8 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Text, TransactionType, bounded, encode};
-use crate::crypto::lotus::{self, SighashError, SighashType, Transaction, TransactionError, TxOutput};
+use crate::crypto::lotus::{self, SighashError, SighashType, TaprootOutput, Transaction, TransactionError, TxOutput};
+use crate::crypto::{PublicKey, Tweak};
 
 /// The most bytes that a session's details have, encoded.
 pub const MAX_DETAILS: usize = 8_192;
@@ -84,6 +85,20 @@ pub enum SpendingError {
     SighashType(u8),
     /// There is nothing to sign.
     Sighash(SighashError),
+    /// More is paid than spent, in satoshi.
+    Overspent {
+        /// The sum of the inputs.
+        inputs: u64,
+        /// The sum of the outputs.
+        outputs: u64,
+    },
+    /// A key path spends an output that the session's signature cannot spend.
+    ForeignOutput {
+        /// The key that the session signs under: its own output carries it.
+        own: PublicKey,
+        /// The tweak with which the keys of the session would own what is spent, if there is one.
+        fits: Option<Tweak>,
+    },
 }
 
 impl fmt::Display for SpendingError {
@@ -92,6 +107,23 @@ impl fmt::Display for SpendingError {
             Self::Transaction(error) => error.fmt(f),
             Self::SighashType(byte) => write!(f, "{byte:#04x} is no signature hash type"),
             Self::Sighash(error) => error.fmt(f),
+            Self::Overspent { inputs, outputs } => {
+                write!(f, "the outputs are {outputs} satoshi, more than the inputs, which are {inputs}")
+            }
+            Self::ForeignOutput { own, fits } => {
+                f.write_str("the output that is spent by key is not the session's own, whose script is ")?;
+                let script = TaprootOutput { commitment: *own, state: None }.script_pubkey();
+                script.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str(match fits {
+                    Some(Tweak::Taproot { .. }) => {
+                        ", but it is that of the same keys with the Taproot tweak: create the session with `--taproot`"
+                    }
+                    Some(Tweak::None) => {
+                        ", but it is that of the same keys without a tweak: create the session without `--taproot`"
+                    }
+                    _ => ": the signature could not spend it, so check keys, tweak and input",
+                })
+            }
         }
     }
 }
@@ -111,27 +143,45 @@ impl Details {
     }
 }
 
+/// A [`Spending`] taken apart.
+pub(crate) struct ParsedSpending {
+    pub(crate) transaction: Transaction,
+    pub(crate) spent: Vec<TxOutput>,
+    pub(crate) input: usize,
+    pub(crate) sighash_type: SighashType,
+    path: lotus::Spend,
+}
+
+impl ParsedSpending {
+    pub(crate) fn digest(&self) -> Result<[u8; 32], SpendingError> {
+        let Self { transaction, spent, input, sighash_type, path } = self;
+        lotus::sighash(transaction, spent, *input, *sighash_type, *path).map_err(SpendingError::Sighash)
+    }
+}
+
 impl Spending {
     /// The digest that is signed.
     ///
     /// # Errors
     /// Why there is none.
     pub fn digest(&self) -> Result<[u8; 32], SpendingError> {
-        let transaction = Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?;
-        let kind =
-            SighashType::from_byte(self.sighash_type).map_err(|_| SpendingError::SighashType(self.sighash_type))?;
-        let spent: Vec<TxOutput> = self
-            .spent
-            .iter()
-            .map(|spent| TxOutput { value: spent.value, script_pubkey: spent.script.clone() })
-            .collect();
-        let input = usize::try_from(self.input).unwrap_or(usize::MAX);
-        let path = match self.path {
-            SpendPath::Key => lotus::Spend::KeyPath,
-            SpendPath::Script { executed_script_hash, code_separator } => {
-                lotus::Spend::Script { executed_script_hash, code_separator }
-            }
-        };
-        lotus::sighash(&transaction, &spent, input, kind, path).map_err(SpendingError::Sighash)
+        self.parse()?.digest()
+    }
+
+    pub(crate) fn parse(&self) -> Result<ParsedSpending, SpendingError> {
+        let spent = |spent: &Spent| TxOutput { value: spent.value, script_pubkey: spent.script.clone() };
+        Ok(ParsedSpending {
+            transaction: Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?,
+            spent: self.spent.iter().map(spent).collect(),
+            input: usize::try_from(self.input).unwrap_or(usize::MAX),
+            sighash_type: SighashType::from_byte(self.sighash_type)
+                .map_err(|_| SpendingError::SighashType(self.sighash_type))?,
+            path: match self.path {
+                SpendPath::Key => lotus::Spend::KeyPath,
+                SpendPath::Script { executed_script_hash, code_separator } => {
+                    lotus::Spend::Script { executed_script_hash, code_separator }
+                }
+            },
+        })
     }
 }

@@ -9,6 +9,7 @@
 mod advertisement;
 mod definition;
 mod details;
+mod harmless;
 mod peer;
 mod presence;
 mod protocol;
@@ -26,7 +27,9 @@ use serde::{Deserialize, Serialize};
 
 pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, UnknownTransactionType};
 pub use definition::{Definition, DefinitionError, MAX_MESSAGE, MAX_SIGNERS, SessionId};
+pub(crate) use details::ParsedSpending;
 pub use details::{Details, MAX_DETAILS, SpendPath, Spending, SpendingError, Spent};
+pub use harmless::Harmless;
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
 pub use protocol::{MAX_PAYLOAD, ProtocolMessage};

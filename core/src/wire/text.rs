@@ -5,11 +5,14 @@ use core::fmt;
 use core::str::FromStr;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Text of at most `MAX` bytes without control characters, so that showing it on a terminal does nothing but show it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+use super::Harmless;
+
+/// Text of at most `MAX` bytes without control characters. It may have other characters that deceive a reader:
+/// displayed, debugged, or serialised for people (JSON), it is [`Harmless`]; on the wire and by [`Text::as_str`] it is
+/// as it was sent.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<const MAX: usize>(String);
 
 /// What a kind of resource, a resource or a protocol is called: 1 to 64 of `a`–`z`, `0`–`9`, `-`, `_` and `.`, so that
@@ -47,7 +50,7 @@ impl fmt::Display for TextError {
 impl core::error::Error for TextError {}
 
 impl<const MAX: usize> Text<MAX> {
-    /// The text.
+    /// The text as it was sent. To show it, use `Display`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,7 +72,19 @@ impl<const MAX: usize> FromStr for Text<MAX> {
 
 impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Harmless(&self.0).fmt(f)
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl<const MAX: usize> Serialize for Text<MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_str(&self.0) }
     }
 }
 
@@ -120,6 +135,16 @@ mod tests {
         assert_eq!("abcd".parse::<Text<3>>(), Err(TextError::TooLong { length: 4, max: 3 }));
         assert_eq!("a\u{1b}[2J".parse::<Text<9>>(), Err(TextError::Control));
         assert_eq!("züri".parse::<Text<5>>().map(|text| text.to_string()), Ok("züri".to_string()));
+    }
+
+    #[test]
+    fn what_deceives_is_as_sent_on_the_wire_and_escaped_for_people() {
+        let text: Text<64> = "Bob\u{202e}ecilA".parse().expect("no control character");
+        let shown = r"Bob\u{202e}ecilA";
+        assert_eq!((text.as_str(), text.to_string()), ("Bob\u{202e}ecilA", shown.to_string()));
+        assert_eq!(alloc::format!("{text:?}"), alloc::format!("\"{shown}\""));
+        let wire = crate::wire::encode(&text);
+        assert_eq!(postcard::from_bytes(&wire), Ok(text));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{ScriptedPeer, TestNode, WALL, definition, now};
-use nelumbo_core::api::{Command, Event, GossipId, Input, Output, Refusal};
+use crate::common::{ScriptedPeer, TestNode, WALL, approve, definition, now};
+use nelumbo_core::api::{Event, GossipId, Input, Output, Refusal};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::{AbortReason, Content, Definition};
@@ -116,7 +116,7 @@ fn many_inputs_at_once_make_what_they_make_one_by_one() {
             let inputs: Vec<_> = (first..).zip(scene).map(|(id, line)| stage.input(id, line)).collect();
             inputs.iter().cloned().for_each(|input| one_by_one.node.handle(now(time), input));
             at_once.node.handle_many(now(time), inputs);
-            let join = Command::Join(stage.definitions[number % SESSIONS].id());
+            let join = approve(stage.definitions[number % SESSIONS].id());
             let [left, right] = [&mut one_by_one, &mut at_once].map(|node| {
                 let joined = node.node.command(now(time), join.clone());
                 let counts: Vec<_> = node.node.view().refusals().iter().collect();

@@ -2,7 +2,8 @@
 //! and what is refused is refused for the right reason.
 
 use crate::common::{
-    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, definition, joined, nonce_in, partial_in, phase,
+    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, joined, nonce_in, partial_in,
+    phase,
 };
 use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
@@ -58,7 +59,7 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
         node.hear(scripted, bytes);
     }
     node.meet(&mut peers[0]);
-    node.command(Command::Join(session)).unwrap();
+    node.command(approve(session)).unwrap();
     let steps = node.steps_to(&peers[0]);
     let mut nonces = vec![nonce_in(&steps); 111];
     peers.iter().zip(contributions).for_each(|(scripted, nonce)| nonces[index_of(scripted)] = nonce);
@@ -350,7 +351,7 @@ fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Announced);
-    node.command(Command::Join(session)).unwrap();
+    node.command(approve(session)).unwrap();
     assert_eq!(phase(&node, session), Phase::PartialSignatureExchange);
 }
 
@@ -394,7 +395,7 @@ fn nothing_is_said_before_the_record_is_durable() {
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     node.hear(&alice, bytes);
-    node.command(Command::Join(definition.id())).unwrap();
+    node.command(approve(definition.id())).unwrap();
     assert!(node.sent.is_empty(), "the nonce waits for the record of its attempt");
     let opened = node.last_record;
     let nonce = bob.nonce(&definition, 1);
@@ -469,7 +470,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     let (mut node, mut alice, bob, definition, _) = joined();
     let session = definition.id();
     node.command(Command::Abort(session, AbortReason::Declined)).unwrap();
-    assert!(node.command(Command::Join(session)).is_err());
+    assert!(node.command(approve(session)).is_err());
     node.steps_to(&alice);
     node.steps_to(&bob);
     node.refuses(Refusal::Ended, |node| {

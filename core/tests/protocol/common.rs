@@ -1,6 +1,7 @@
-//! One honest node on a node, and peers: signers whose every message the test writes.
+//! One honest node, and scripted peers: signers whose every message the test writes.
 
 use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
     Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
@@ -87,6 +88,11 @@ impl ScriptedPeer {
 
 pub(crate) fn keys(definition: &Definition) -> <Secp256k1 as Verifier>::Keys {
     Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("the keys are sound")
+}
+
+/// The approval of a session that signs a bare message, as these tests have them.
+pub(crate) fn approve(session: SessionId) -> Command {
+    Command::Join { session, allow: [Unusual::Opaque].into() }
 }
 
 /// The honest node.
@@ -232,7 +238,7 @@ pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Defini
     }
 }
 
-/// The node and two peers in a session that the first scripted has announced and the node has joined.
+/// The node and two peers in a session that the first peer has announced and the node has joined.
 pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec<SessionMessage>) {
     let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
@@ -241,7 +247,7 @@ pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec
     let nonce = alice.nonce(&definition, 1);
     let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
     node.hear(&alice, bytes);
-    node.command(Command::Join(definition.id())).unwrap();
+    node.command(approve(definition.id())).unwrap();
     let steps = node.steps_to(&alice);
     (node, alice, bob, definition, steps)
 }
@@ -294,7 +300,7 @@ pub(crate) fn all_signed() -> Signed {
     let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);
     node.hear(&alice, bytes);
-    node.command(Command::Join(definition.id())).unwrap();
+    node.command(approve(definition.id())).unwrap();
     let node_nonce = nonce_in(&node.steps_to(&alice));
     let bob_nonce = bob.nonce(&definition, 1);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });

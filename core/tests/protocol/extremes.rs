@@ -16,7 +16,7 @@ use nelumbo_core::wire::{
 use quickcheck::{QuickCheck, TestResult};
 use serde_json::{Value, json};
 
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition, now};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition, now};
 use super::discovery::label;
 
 /// Numbers at which something may turn over, and others.
@@ -130,7 +130,7 @@ fn command(peer: &ScriptedPeer, node: &TestNode, (kind, one, two): (u64, u64, u6
             new.is_listed = kind % 3 == 0;
             Command::Create(Box::new(new))
         }
-        3..=5 => Command::Join(session),
+        3..=5 => approve(session),
         6 => Command::Abort(session, AbortReason::Left),
         7 => Command::Retry(session),
         8 => Command::ConfirmBroadcast(session),

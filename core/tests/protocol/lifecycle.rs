@@ -9,7 +9,7 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
-use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined, nonce_in, phase};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, approve, joined, nonce_in, phase};
 
 const TURN: u64 = 5 * 60 * 1000;
 
@@ -292,7 +292,7 @@ fn a_refusal_ends_the_session_for_everyone() {
     assert!(node.events.contains(&aborted));
     assert_eq!(phase(&node, session), Phase::Aborted);
     assert_eq!(node.command(Command::Retry(session)), Err(CommandError::Ended(session)));
-    assert_eq!(node.command(Command::Join(session)), Err(CommandError::Ended(session)));
+    assert_eq!(node.command(approve(session)), Err(CommandError::Ended(session)));
 }
 
 #[test]

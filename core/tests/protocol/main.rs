@@ -1,6 +1,7 @@
 //! Scripts for one honest node: what it is told, and what must come of it.
 
 mod announcements;
+mod approval;
 mod attempts;
 mod batch;
 mod byzantine;

@@ -1,16 +1,19 @@
 //! Requests that are listed in public: how they are found, become sessions, and what a policy decides about them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nelumbo_core::Review;
 use nelumbo_core::api::{Command, CommandError, Event, Input, NewSession, Output, Phase, Refusal};
-use nelumbo_core::crypto::{PublicKey, Suite};
+use nelumbo_core::approval::Summary;
+use nelumbo_core::crypto::lotus::TaprootOutput;
+use nelumbo_core::crypto::{PublicKey, Secp256k1, Suite, Verifier};
 use nelumbo_core::wire::{
     Body, Content, Definition, DefinitionError, Details, List, Message, RecordKey, SpendPath, Spending, Spent,
     TransactionType,
 };
 
-use super::common::{HOUR, ScriptedPeer, TestNode, definition, phase};
+use super::common::{HOUR, ScriptedPeer, TestNode, approve, definition, keys, phase};
 use super::discovery::{entries, finished, hear_gossip, label, listing, log, lookups, stored};
 
 fn listed(creator: &ScriptedPeer, keys: Vec<PublicKey>) -> Definition {
@@ -73,7 +76,7 @@ fn a_request_found_in_the_index_becomes_a_session_once() {
     assert_eq!(phase(&node, id), Phase::Announced);
     assert_eq!(node.events.iter().filter(|event| matches!(event, Event::SessionAnnounced { .. })).count(), 1);
     // The approval goes to whoever asked, as soon as there is a connection.
-    node.command(Command::Join(id)).unwrap();
+    node.command(approve(id)).unwrap();
     node.meet(&mut alice);
     assert!(node.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Join { .. })));
 }
@@ -114,17 +117,17 @@ fn requests_of_others_are_passed_on_and_not_kept() {
 struct Limited(u64);
 
 impl nelumbo_core::Policy for Limited {
-    fn review(&mut self, definition: &Definition) -> Review {
+    fn review(&mut self, definition: &Definition, _: &Summary) -> Review {
         match definition.details.amount() {
-            Some(amount) if amount <= self.0 => Review::Approve,
+            Some(amount) if amount <= self.0 => Review::Approve { allow: BTreeSet::new() },
             Some(_) => Review::Decline,
             None => Review::Ask,
         }
     }
 }
 
-/// A transaction that spends an output of this value.
-fn spending(value: u64) -> Spending {
+/// A transaction that spends an output of this value and script.
+fn spending(value: u64, script: Vec<u8>) -> Spending {
     let mut transaction = 2i32.to_le_bytes().to_vec();
     transaction.push(1);
     transaction.extend([0x11; 32]);
@@ -135,16 +138,18 @@ fn spending(value: u64) -> Spending {
     transaction.extend((value - 1).to_le_bytes());
     transaction.extend([1, 0x51]);
     transaction.extend(0u32.to_le_bytes());
-    let spent = vec![Spent { value, script: vec![0x51] }];
+    let spent = vec![Spent { value, script }];
     Spending { transaction, spent, input: 0, sighash_type: 0x61, path: SpendPath::Key }
 }
 
 fn paying(creator: &ScriptedPeer, node: &TestNode, value: u64) -> Definition {
-    let spending = spending(value);
+    let session = listed(creator, vec![node.key, creator.key()]);
+    let own = TaprootOutput { commitment: Secp256k1.challenge_key(&keys(&session)), state: None };
+    let spending = spending(value, own.script_pubkey());
     let message = spending.digest().expect("a sound transaction").to_vec();
     let details =
         Details { kind: Some(TransactionType::Spend), spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, nonce: [value as u8; 32], ..listed(creator, vec![node.key, creator.key()]) }
+    Definition { message, details, nonce: [value as u8; 32], ..session }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 use nelumbo_core::wire::{AbortReason, Address, Body, Content, PeerId, Presence};
 
-use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, definition};
+use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition};
 
 /// What leaves the node to find somebody, since this was last asked: peers that are dialled, and keys that are looked up.
 fn sought(node: &mut TestNode) -> (Vec<PeerId>, Vec<String>) {
@@ -66,7 +66,7 @@ fn a_request_that_nobody_has_approved_seeks_nobody() {
     assert!(node.events.iter().any(|event| matches!(event, Event::SessionAnnounced { .. })));
     node.wait(60_000);
     assert_eq!(sought(&mut node), (Vec::new(), Vec::new()));
-    node.command(Command::Join(definition.id())).expect("it is sound");
+    node.command(approve(definition.id())).expect("it is sound");
     node.wait(200);
     let (dialled, _) = sought(&mut node);
     assert_eq!(dialled.len(), strangers.len(), "approved, its signers are dialled");
@@ -113,7 +113,7 @@ fn a_wanted_signer_that_leaves_is_sought_until_it_is_released() {
     sought(&mut node);
     node.input(Input::Disconnected(alice.peer));
     assert!(node.events.iter().any(|event| matches!(event, Event::SignerDisconnected { .. })));
-    node.command(Command::Join(definition.id())).expect("it is sound");
+    node.command(approve(definition.id())).expect("it is sound");
     assert_eq!(sought(&mut node).0, [alice.peer], "dialled at once");
     node.input(Input::Connected(alice.peer));
     node.input(Input::Disconnected(alice.peer));

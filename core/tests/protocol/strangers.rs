@@ -7,7 +7,7 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, Presence, SessionId, SessionMessage, seal};
 
-use super::common::{HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, definition, phase};
+use super::common::{HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, phase};
 
 /// One of as many signers as a test needs.
 struct Stranger {
@@ -266,7 +266,7 @@ fn whoever_asks_does_not_choose_whom_this_node_calls() {
     }
     node.wait(60_000);
     assert_eq!(dials(&node), 0, "nobody has approved it");
-    node.command(Command::Join(id)).unwrap();
+    node.command(approve(id)).unwrap();
     node.wait(200);
     assert!(dials(&node) >= 126, "now they are wanted");
     let mut declining = TestNode::new();

@@ -1,11 +1,11 @@
 //! Single threats of the threat model that no other script is about.
 
-use nelumbo_core::api::{Command, Input, Phase};
+use nelumbo_core::api::{Input, Phase};
 use nelumbo_core::base::{Entropy, EntropyError, Now, Wall};
 use nelumbo_core::wire::{Content, Definition};
 
 use super::common::{
-    HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, definition, nonce_in, now, partial_in, phase,
+    HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, nonce_in, now, partial_in, phase,
 };
 
 #[test]
@@ -46,7 +46,7 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
         })
         .collect();
     let joined = definitions.iter().map(|definition| {
-        node.command(Command::Join(definition.id())).unwrap();
+        node.command(approve(definition.id())).unwrap();
         node.steps_to(&alice)
     });
     let joined: Vec<_> = joined.collect();

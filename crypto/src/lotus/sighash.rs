@@ -74,6 +74,18 @@ impl SighashType {
         Ok(Self::new(outputs, byte & Self::ANYONE_CAN_PAY != 0))
     }
 
+    /// Which outputs it covers.
+    #[must_use]
+    pub const fn outputs(self) -> Outputs {
+        self.outputs
+    }
+
+    /// Whether it covers its own input only.
+    #[must_use]
+    pub const fn anyone_can_pay(self) -> bool {
+        self.anyone_can_pay
+    }
+
     /// The byte behind a signature.
     #[must_use]
     pub const fn to_byte(self) -> u8 {

@@ -13,6 +13,7 @@ use std::{
 
 use nelumbo_core::{
     api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence},
+    approval::Unusual,
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
     host::{Host, drain},
@@ -251,7 +252,10 @@ impl Simulation {
                 return;
             }
             outputs.lookups.into_iter().for_each(|operation| self.input(index, Input::LookupFinished(operation)));
-            outputs.announced.into_iter().for_each(|session| self.command(index, Command::Join(session)));
+            outputs
+                .announced
+                .into_iter()
+                .for_each(|session| self.command(index, Command::Join { session, allow: [Unusual::Opaque].into() }));
         }
     }
 

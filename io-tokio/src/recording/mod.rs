@@ -29,7 +29,7 @@ pub(crate) use self::{
 };
 
 /// How a recording begins; the number is the format's version.
-pub const MAGIC: &[u8; 20] = b"nelumbo recording 1\n";
+pub const MAGIC: &[u8; 20] = b"nelumbo recording 2\n";
 /// How large a recording may become, if nobody says otherwise: 256 MiB.
 pub const DEFAULT_LIMIT: u64 = 256 << 20;
 

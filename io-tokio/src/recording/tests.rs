@@ -269,7 +269,7 @@ async fn a_recording_that_is_cut_anywhere_is_lived_through_up_to_there() {
 #[test]
 fn what_is_no_recording_is_refused() {
     for bytes in
-        [&b""[..], b"nelumbo", b"scenario = \"quiet\"\nseed = 1\n", b"nelumbo recording 2\nxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
+        [&b""[..], b"nelumbo", b"scenario = \"quiet\"\nseed = 1\n", b"nelumbo recording 1\nxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
     {
         assert!(matches!(replayed(bytes), Err(ReplayError::NoRecording)));
     }

@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use nelumbo_tokio::{
-    Builder, Events, EventsError, Handle, Multiaddr, NodeEvent, StartError,
+    Builder, Events, EventsError, Handle, Multiaddr, NodeEvent, StartError, Unusual,
     core::{
         api::{Config, Event},
         crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, Signature, Suite, Tweak, Verifier},
@@ -145,7 +145,7 @@ impl Signer {
     /// Waits for the next announcement and takes part in it.
     pub async fn approve(&mut self) -> SessionId {
         let session = announced(&mut self.events).await;
-        self.handle.join(session).await.expect("it was announced");
+        self.handle.join(session, [Unusual::Opaque]).await.expect("it was announced");
         session
     }
 }

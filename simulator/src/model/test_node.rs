@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, RecordSequence, Topic, Verdict};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Mono, Now, Wall};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::Node;
@@ -55,7 +56,7 @@ impl TestNode {
                 self.node.handle(now(self.clock), Input::LookupFinished(operation));
             } else if let Some(session) = self.host.announced.take() {
                 // A refusal that came before the announcement has ended it already.
-                let _ = self.node.command(now(self.clock), Command::Join(session));
+                let _ = self.node.command(now(self.clock), Command::Join { session, allow: [Unusual::Opaque].into() });
             } else {
                 break;
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use nelumbo_core::api::{Command, Event};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::wire::AbortReason;
 
 use super::lifecycle::TimerKind;
@@ -29,7 +30,9 @@ impl<C: Crypto> Peer<C> {
         let now = context.now();
         match event {
             Event::SessionAnnounced { session, .. } => {
-                self.application.at_once.push_back(Command::Join(*session));
+                self.application
+                    .at_once
+                    .push_back(Command::Join { session: *session, allow: [Unusual::Opaque].into() });
                 if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::AbortGriefing)) {
                     self.application.at_once.push_back(Command::Abort(*session, AbortReason::Declined));
                 }

@@ -95,9 +95,13 @@ impl<C: Crypto> Peer<C> {
             }
             Output::RejectRecord { id, .. } => self.answer_put(context, id, None),
             Output::Event(event) => self.on_event(context, event),
-            // Simulated peers leave no topic, prune no connection, and leave it to the node to refuse whom it has
+            // The table of a simulated peer has a limit of its own. Simulated peers leave no topic, prune no connection, and leave it to the node to refuse whom it has
             // banned.
-            Output::Unsubscribe(_) | Output::Release(_) | Output::Ban(_) | Output::Unban(_) => {}
+            Output::RemoveRecord { .. }
+            | Output::Unsubscribe(_)
+            | Output::Release(_)
+            | Output::Ban(_)
+            | Output::Unban(_) => {}
         }
     }
 
@@ -188,7 +192,10 @@ impl<C: Crypto> Peer<C> {
                 }
                 Effect::PutRequested { id, from, key, bytes, stored } => {
                     let id = PutId(id);
-                    self.input(context, Input::PutRequested { from: peer_id(from), id, key, bytes, stored });
+                    self.input(
+                        context,
+                        Input::PutRequested { from: peer_id(from), subnet: None, id, key, bytes, stored },
+                    );
                 }
                 Effect::MessageReceived { .. } => {}
             }

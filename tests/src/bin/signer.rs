@@ -14,7 +14,7 @@ use nelumbo_tokio::core::crypto::{Network, PublicKey, SecretKey, Suite};
 use nelumbo_tokio::core::election::Method;
 use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::NetworkConfig;
-use nelumbo_tokio::{Builder, Handle, NewSession, NodeEvent, fresh_entropy};
+use nelumbo_tokio::{Builder, Handle, NewSession, NodeEvent, Unusual, fresh_entropy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 }
                 say(&serde_json::to_value(&event)?)?;
                 if let NodeEvent::Core(Event::SessionAnnounced { session, .. }) = event {
-                    handle.join(session).await?;
+                    handle.join(session, [Unusual::Opaque]).await?;
                 }
             }
         }

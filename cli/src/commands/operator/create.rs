@@ -11,6 +11,7 @@ use crate::control::{Created, NewSession, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::output;
 use crate::spending::SpendingFile;
+use crate::summary::Allowed;
 use crate::values::{self, HexBytes};
 
 const EXAMPLES: &str = "\
@@ -18,15 +19,21 @@ Examples:
   nelumbo create KEY KEY --message 9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50
   nelumbo create KEY --suite bip340 --file contract.pdf --election rotating
   nelumbo create KEY KEY --message HEX --taproot --json | jq -r .session
-  nelumbo request KEY KEY --type spend --transaction spend.json --description \"rent\" --listed";
+  nelumbo request KEY KEY --type spend --taproot --transaction spend.json --description \"rent\" --listed";
 
 const TRANSACTION: &str = "\
 The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi:
   transaction    the transaction as it is serialised
   spent          the outputs that its inputs spend, in order, each with value and script
   input          which input is signed; 0 if nothing is said
-  sighash_type   the byte that says what is covered; 97 if nothing is said: all inputs and outputs
-  script         hash and code_separator of the script that is run; without, a Taproot output is spent by its key";
+  sighash_type   the byte that says what is covered; 97 if nothing is said: all inputs and outputs. Anything else is
+                 created and approved only with --allow
+  script         hash and code_separator of the script that is run, with --allow script-path; without, a Taproot output
+                 is spent by its key, and has to be the session's own: of all its keys, and of --taproot if wallets
+                 made it
+
+The outputs may not be more than the inputs. What is unusual about it has to be allowed here and by all who approve.
+Without a transaction a bare message is signed, which the others have to allow as opaque: give one where there is one.";
 
 /// Creates a session among signers with these keys, and announces it to them
 ///
@@ -70,6 +77,8 @@ pub(crate) struct Create {
     #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
     election: Method,
     #[command(flatten)]
+    allowed: Allowed,
+    #[command(flatten)]
     node: Running,
 }
 
@@ -95,6 +104,7 @@ impl Create {
             description: values::text(&self.description)?,
             spending,
             listed: self.listed,
+            allow: self.allowed.names.into_iter().collect(),
         };
         self.node.ask(&Request::Create(Box::new(session)), |Created { session, link }| {
             output::table(&[("session", session.to_string()), ("link", link.to_string())])

@@ -14,7 +14,9 @@ Examples:
 
 /// Finds the requests that need this node's key and wait for its approval, also those made while it was away
 ///
-/// A node looks for them by itself when it comes into the network and every hour; this looks now, for at most five seconds.
+/// What signing each does is said in one line: who is paid what, and what is unusual. What its creator says about it is
+/// the last column, and nobody has checked it. A node looks for requests by itself when it comes into the network and
+/// every hour; this looks now, for at most five seconds.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Requests {
@@ -29,11 +31,12 @@ impl Requests {
                 .iter()
                 .map(|session| {
                     let joined = format!("{} of {}", session.joined_count, session.signer_count);
+                    let signs = session.summary.as_ref().map_or_else(String::new, ToString::to_string);
                     let creator = session.creator.to_string();
-                    [session.session.to_string(), creator, joined, session.description.escape_debug().to_string()]
+                    [session.session.to_string(), joined, signs, creator, session.description.clone()]
                 })
                 .collect();
-            output::columns(["SESSION", "CREATOR", "JOINED", "DESCRIPTION"], &rows)
+            output::columns(["SESSION", "JOINED", "SIGNS", "CREATOR", "IT IS SAID"], &rows)
         })?;
         Ok(Answer::Yes)
     }

@@ -5,11 +5,13 @@ use nelumbo_core::wire::SessionId;
 
 use crate::control::{Request, Running, Session};
 use crate::failure::{Answer, Failure};
-use crate::{link, output};
+use crate::{link, output, summary};
 
 /// Shows one session: what is signed, by whom, and where it stands
 ///
-/// One that the node does not know, because only a link to it is at hand, is looked for in the network first.
+/// First comes what signing it does: warnings, who is paid what, what returns to the group, and what the signature
+/// leaves open. One that the node does not know, because only a link to it is at hand, is looked for in the network
+/// first.
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// The session's id, or a link to it
@@ -22,24 +24,22 @@ pub(crate) struct Show {
 impl Show {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         self.node.ask(&Request::Session { session: self.session }, |session: Session| {
-            let summary = session.summary;
-            let mut rows = vec![
-                ("session", summary.session.to_string()),
-                ("link", summary.link.to_string()),
-                ("phase", output::name(&summary.phase)),
-                ("attempt", summary.attempt.to_string()),
-                ("suite", summary.suite.to_string()),
+            let head = session.head;
+            let mut rows = head.summary.as_ref().map(summary::rows).unwrap_or_default();
+            rows.extend([
+                ("session", head.session.to_string()),
+                ("link", head.link.to_string()),
+                ("phase", output::name(&head.phase)),
+                ("attempt", head.attempt.to_string()),
+                ("suite", head.suite.to_string()),
                 ("network", session.network.to_string()),
                 ("message", session.message),
                 ("type", session.kind.map_or_else(|| "not said".to_owned(), |kind| kind.as_str().to_owned())),
-                // The creator chose this text: what could command the terminal is escaped.
-                ("description", summary.description.escape_debug().to_string()),
-                ("amount", session.amount.map_or_else(|| "not known".to_owned(), |amount| format!("{amount} satoshi"))),
                 ("listed", if session.listed { "yes" } else { "no" }.to_owned()),
                 ("tweak", format!("{:?}", session.tweak).to_lowercase()),
                 ("election", session.election.to_string()),
-                ("creator", summary.creator.to_string()),
-            ];
+                ("creator", head.creator.to_string()),
+            ]);
             for signer in session.signers {
                 let own = if signer.own { " (this node)" } else { "" };
                 let joined = match signer.joined {
@@ -49,7 +49,7 @@ impl Show {
                 };
                 rows.push(("signer", format!("{}{own}{joined}", signer.key)));
             }
-            rows.extend(session.challenge_key.map(|key| ("signs under", key.to_string())));
+            rows.push(("signs under", session.challenge_key.to_string()));
             rows.extend(session.signature.map(|signature| ("signature", signature.to_string())));
             rows.extend(session.coordinator.map(|key| ("to broadcast", key.to_string())));
             output::table(&rows)

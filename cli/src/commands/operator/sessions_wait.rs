@@ -34,7 +34,7 @@ impl Wait {
         client.send(&Request::Events { follow: true, after: None })?;
         loop {
             let session: Session = client.get(&Request::Session { session: self.session })?;
-            match (session.summary.phase, session.signature) {
+            match (session.head.phase, session.signature) {
                 (_, Some(signature)) if self.node.json => {
                     output::json(&serde_json::json!({ "session": self.session, "signature": signature }))?;
                     return Ok(Answer::Yes);

@@ -1,9 +1,11 @@
 //! `nelumbo signers`: who offers to sign.
 
 use clap::Args;
+use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::wire::TransactionType;
+use serde::Deserialize;
 
-use crate::control::{Request, Running, Signers as Found};
+use crate::control::{Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::output;
 use crate::values;
@@ -36,6 +38,28 @@ pub(crate) struct Signers {
     node: Running,
 }
 
+/// What is shown of the answer. Texts are as they are shown, which can be longer than what was signed.
+#[derive(Deserialize)]
+struct Found {
+    signers: Vec<Signer>,
+}
+
+#[derive(Deserialize)]
+struct Signer {
+    key: PublicKey,
+    reputation: u8,
+    offer: Offered,
+}
+
+#[derive(Deserialize)]
+struct Offered {
+    types: Vec<TransactionType>,
+    min_amount: Option<u64>,
+    max_amount: Option<u64>,
+    fee: Option<u64>,
+    nickname: String,
+}
+
 impl Signers {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let (kind, amount, min_reputation, max) = (self.kind, self.amount, self.min_reputation, self.max);
@@ -50,7 +74,7 @@ impl Signers {
                     let amounts = format!("{}–{}", bound(offer.min_amount), bound(offer.max_amount));
                     let fee = offer.fee.map_or(String::new(), |fee| fee.to_string());
                     let reputation = signer.reputation.to_string();
-                    [signer.key.to_string(), types.join(","), amounts, fee, reputation, offer.nickname.to_string()]
+                    [signer.key.to_string(), types.join(","), amounts, fee, reputation, offer.nickname.clone()]
                 })
                 .collect();
             output::columns(["KEY", "SIGNS FOR", "AMOUNT", "FEE", "REPUTATION", "NAME"], &rows)

@@ -245,7 +245,7 @@ fn input(input: &Input) -> Value {
 /// The name of a command, with the session that it is about.
 fn wish(command: &Command) -> Value {
     match command {
-        Command::Join(session)
+        Command::Join { session, .. }
         | Command::Abort(session, _)
         | Command::Retry(session)
         | Command::ConfirmBroadcast(session)

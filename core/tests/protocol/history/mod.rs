@@ -12,7 +12,7 @@ use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, SoftwareSig
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId, SessionMessage};
 
-use crate::common::now;
+use crate::common::{approve, now};
 
 /// Honest nodes, all connected, and what is in flight between them: the test says what arrives when.
 pub(crate) struct Group {
@@ -132,7 +132,7 @@ impl Group {
         let phase = session.and_then(|session| self.nodes[index].view().session(&session)).map(|view| view.phase);
         self.events.push((index, event.clone(), phase));
         if let (Event::SessionAnnounced { session, .. }, true) = (event, self.approves) {
-            self.command(index, Command::Join(session));
+            self.command(index, approve(session));
         }
     }
 }

@@ -4,6 +4,8 @@ use nelumbo_core::api::{Command, Event, Input, Phase, Refusal};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::wire::Content;
 
+use crate::common::approve;
+
 use super::{Group, is_nonce, peer, step};
 
 /// A few numbers that look like chance.
@@ -39,12 +41,12 @@ fn failures_10_and_18_whoever_starts_last_has_lost_nothing_and_finishes_at_once(
         |group: &Group, to| group.flight.iter().position(|(_, receiver, _)| *receiver == to).expect("it is sent");
     let to_second = place(&group, 1);
     group.deliver(to_second);
-    group.command(1, Command::Join(session));
+    group.command(1, approve(session));
     // The third one hears the announcement and the second one's nonce before its owner has looked at anything.
     group.deliver_all();
     let seen = group.look(2, session);
     assert_eq!((seen.phase, seen.joined.iter().filter(|joined| **joined).count()), (Phase::Announced, 2));
-    group.command(2, Command::Join(session));
+    group.command(2, approve(session));
     assert_eq!(group.look(2, session).phase, Phase::PartialSignatureExchange, "in the step of the command");
     group.deliver_all();
     assert!((0..3).all(|index| group.look(index, session).phase == Phase::Complete));

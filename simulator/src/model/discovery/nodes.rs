@@ -254,6 +254,7 @@ impl Nodes {
                 test_node.input(Input::Received { from: peer(from), bytes: value(bytes) });
             }
             NodeInput::Put(from, name, bytes, stored) => test_node.input(Input::PutRequested {
+                subnet: None,
                 from: peer(from),
                 id: PutId(0),
                 key: self.name(name),

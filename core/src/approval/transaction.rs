@@ -1,0 +1,400 @@
+//! What a transaction pays, and what a signature over it leaves open.
+//!
+//! Owns the rules of what is refused whoever asks: outputs above inputs, and a key path that spends an output of
+//! somebody else. Invariant: `fee` and the outputs together are the inputs, to the satoshi. [`Summary`](super::Summary)
+//! drives it.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Unusual;
+use super::shown::{Satoshi, hex};
+use crate::crypto::lotus::{
+    Address, Outputs, SighashError, SighashType, TaprootOutput, Transaction, TxInput, TxOutput,
+};
+use crate::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, taproot};
+use crate::wire::{Definition, Harmless, ParsedSpending, SpendPath, Spending, SpendingError};
+
+/// From this value on a lock time is a time and not a height.
+const FIRST_TIME: u32 = 500_000_000;
+/// The sequence of an input that ignores the lock time.
+const FINAL: u32 = u32::MAX;
+const OP_RETURN: u8 = 0x6a;
+/// The script that spends a Taproot output by its key.
+const KEY_PATH_SCRIPT: usize = 66;
+/// Pushes of a Schnorr signature with its type, and of a public key.
+const P2PKH_SCRIPT: usize = 100;
+
+/// What a transaction does. Amounts are satoshi.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionSummary {
+    /// Its id.
+    pub txid: String,
+    /// How the output is spent whose input is signed.
+    pub path: Path,
+    /// What the signature covers.
+    pub sighash: Sighash,
+    /// Which of the inputs is signed, from 0.
+    pub input: u32,
+    /// What it spends, as the creator says; a signature without ANYONECANPAY is void where that is wrong.
+    pub inputs: Vec<Input>,
+    /// What it pays.
+    pub outputs: Vec<Output>,
+    /// The sum of the inputs.
+    pub total_in: u64,
+    /// The sum of the outputs.
+    pub total_out: u64,
+    /// What of the inputs is the group's.
+    pub from_group: u64,
+    /// What of the outputs returns to the group.
+    pub to_group: u64,
+    /// What is left to whoever mines it.
+    pub fee: u64,
+    /// How many bytes it has when it is signed, where inputs of Taproot and of key hashes are signed by their keys.
+    pub size: u64,
+    /// The fee in satoshi per byte, rounded down to three decimals.
+    pub fee_rate: String,
+    /// Before when it is not valid; nothing if it is valid at once.
+    pub lock_time: Option<LockTime>,
+}
+
+/// How an output is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Path {
+    /// By the session's key. The output has been checked to be the session's own.
+    Key,
+    /// By a script that the node has not seen.
+    Script,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key path",
+            Self::Script => "script path",
+        })
+    }
+}
+
+/// What a signature covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighash {
+    /// The byte behind the signature.
+    pub byte: u8,
+    /// Its name, such as `ALL` or `NONE|ANYONECANPAY`.
+    pub name: String,
+    /// In words, what can still change after the signature, and so how the money could move otherwise.
+    pub leaves_open: String,
+}
+
+/// An output that is spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Which output: id of the transaction, colon, its place there.
+    pub outpoint: String,
+    /// Its value.
+    pub value: u64,
+    /// Its address, if it has one.
+    pub address: Option<String>,
+    /// Its script, in hexadecimal.
+    pub script: String,
+    /// Whether it is the session's own.
+    pub is_group: bool,
+    /// The input's sequence, which may hold a relative lock.
+    pub sequence: u32,
+}
+
+/// An output that is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its value.
+    pub value: u64,
+    /// Its address, if it has one.
+    pub address: Option<String>,
+    /// Its script, in hexadecimal.
+    pub script: String,
+    /// What is written behind OP_RETURN, as text that is harmless to show, if it is text.
+    pub text: Option<String>,
+    /// Whose it is.
+    pub to: Recipient,
+    /// Whether the signature covers it. One that is not covered can be replaced by any other.
+    pub is_covered: bool,
+}
+
+/// Whose an output is, as far as a node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recipient {
+    /// The group's: it is spent with the key that the session signs under.
+    Group,
+    /// One signer's alone: the address is that of its key, with or without the Taproot tweak. A signer has other
+    /// addresses, which look like everybody's.
+    Signer(PublicKey),
+    /// Whoever holds the address.
+    Other,
+    /// Nobody's: it carries data, and its value is lost.
+    Nobody,
+}
+
+/// Before when a transaction is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockTime {
+    /// What it counts.
+    pub unit: LockUnit,
+    /// The height of a block, or seconds since 1970.
+    pub value: u32,
+    /// Whether it counts: it does not when every input is final.
+    pub effective: bool,
+}
+
+/// What a lock time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockUnit {
+    /// Blocks.
+    Height,
+    /// Seconds since 1970.
+    Time,
+}
+
+impl Output {
+    /// To whom it goes, in words: the address, or what there is instead, and whose it is.
+    pub fn recipient(&self) -> String {
+        let place = match (&self.address, self.to, &self.text) {
+            (Some(address), ..) => address.clone(),
+            (None, Recipient::Nobody, Some(text)) => format!("nobody, with the text {text}"),
+            (None, Recipient::Nobody, None) => format!("nobody, with the data {}", self.script),
+            (None, ..) => format!("script {}", self.script),
+        };
+        match self.to {
+            Recipient::Group => place + " (the group)",
+            Recipient::Signer(key) => format!("{place} (the signer {key} alone)"),
+            Recipient::Other | Recipient::Nobody => place,
+        }
+    }
+}
+
+impl TransactionSummary {
+    pub(super) fn of(
+        definition: &Definition,
+        spending: &Spending,
+        challenge_key: &PublicKey,
+    ) -> Result<Self, SpendingError> {
+        let parsed = spending.parse()?;
+        parsed.digest()?;
+        let ParsedSpending { transaction, spent, input, sighash_type, .. } = parsed;
+        let total = |outputs: &[TxOutput]| {
+            let sum = outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
+            sum.ok_or(SpendingError::Sighash(SighashError::AmountOverflow))
+        };
+        let (total_in, total_out) = (total(&spent)?, total(&transaction.outputs)?);
+        let fee =
+            total_in.checked_sub(total_out).ok_or(SpendingError::Overspent { inputs: total_in, outputs: total_out })?;
+        let is_group = |script: &[u8]| is_of(challenge_key, script);
+        let path = match spending.path {
+            SpendPath::Key if !is_group(&spent[input].script_pubkey) => {
+                let fits = fitting_tweak(definition, &spent[input].script_pubkey);
+                return Err(SpendingError::ForeignOutput { own: *challenge_key, fits });
+            }
+            SpendPath::Key => Path::Key,
+            SpendPath::Script { .. } => Path::Script,
+        };
+        let of_group = |outputs: &[TxOutput]| {
+            let own = outputs.iter().filter(|output| is_group(&output.script_pubkey));
+            own.map(|output| output.value).sum()
+        };
+        let size = signed_size(&transaction, &spent, (input, path));
+        Ok(Self {
+            txid: transaction.txid().to_string(),
+            path,
+            sighash: Sighash::of(sighash_type, input),
+            input: spending.input,
+            inputs: inputs(&transaction, &spent, definition.network, &is_group),
+            from_group: of_group(&spent),
+            to_group: of_group(&transaction.outputs),
+            outputs: outputs(&transaction, definition, &is_group, |place| match sighash_type.outputs() {
+                Outputs::All => true,
+                Outputs::None => false,
+                Outputs::Single => place == input,
+            }),
+            total_in,
+            total_out,
+            fee,
+            size,
+            fee_rate: rate(fee, size),
+            lock_time: lock_time(&transaction),
+        })
+    }
+
+    pub(super) fn unusual(&self) -> BTreeSet<Unusual> {
+        let pays_signer = self.outputs.iter().any(|output| matches!(output.to, Recipient::Signer(_)));
+        let kind = SighashType::from_byte(self.sighash.byte).ok();
+        let outputs = kind.map(SighashType::outputs);
+        let found = [
+            (Unusual::SighashNone, outputs == Some(Outputs::None)),
+            (Unusual::SighashSingle, outputs == Some(Outputs::Single)),
+            (Unusual::AnyoneCanPay, kind.is_some_and(SighashType::anyone_can_pay)),
+            (Unusual::ScriptPath, self.path == Path::Script),
+            (Unusual::PaysSigner, pays_signer),
+        ];
+        found.into_iter().filter(|(_, is_so)| *is_so).map(|(unusual, _)| unusual).collect()
+    }
+
+    /// A fee that nobody pays on purpose.
+    pub(super) fn warning(&self) -> Option<String> {
+        let is_high = u128::from(self.fee) * 10 > u128::from(self.total_in);
+        let (fee, total) = (Satoshi(self.fee), Satoshi(self.total_in));
+        is_high.then(|| format!("the fee is {fee} of {total} satoshi, more than a tenth of what is spent"))
+    }
+}
+
+impl Sighash {
+    fn of(kind: SighashType, input: usize) -> Self {
+        let (name, outputs) = match kind.outputs() {
+            Outputs::All => ("ALL", String::new()),
+            Outputs::None => ("NONE", "all outputs: anyone can send the money anywhere".to_string()),
+            Outputs::Single => {
+                ("SINGLE", format!("all outputs but output {input}: anyone can send the rest of the money anywhere"))
+            }
+        };
+        let inputs = if kind.anyone_can_pay() { "the other inputs: anyone can add or replace them" } else { "" };
+        let leaves_open = match (outputs.as_str(), inputs) {
+            ("", "") => "nothing: exactly these inputs and these outputs".to_string(),
+            (outputs, "") => outputs.to_string(),
+            ("", inputs) => inputs.to_string(),
+            (outputs, inputs) => format!("{outputs}; {inputs}"),
+        };
+        let name = if kind.anyone_can_pay() { format!("{name}|ANYONECANPAY") } else { name.to_string() };
+        Self { byte: kind.to_byte(), name, leaves_open }
+    }
+}
+
+/// Whether a script is the Taproot output of this key; its state does not matter to who spends it by key.
+fn is_of(key: &PublicKey, script: &[u8]) -> bool {
+    TaprootOutput::from_script_pubkey(script).is_some_and(|output| output.commitment == *key)
+}
+
+/// The tweak with which the definition's keys would own the output, for whoever has chosen the other one.
+fn fitting_tweak(definition: &Definition, script: &[u8]) -> Option<Tweak> {
+    let keys = KeyAggContext::new(Suite::Lotus, &definition.keys).ok()?;
+    [Tweak::None, Tweak::Taproot { merkle_root: None }]
+        .into_iter()
+        .find(|tweak| keys.clone().with_tweak(tweak).is_ok_and(|keys| is_of(&keys.challenge_key(), script)))
+}
+
+fn inputs(
+    transaction: &Transaction,
+    spent: &[TxOutput],
+    network: Network,
+    is_group: &impl Fn(&[u8]) -> bool,
+) -> Vec<Input> {
+    let shown = |(input, spent): (&TxInput, &TxOutput)| Input {
+        outpoint: format!("{}:{}", input.outpoint.txid, input.outpoint.index),
+        value: spent.value,
+        address: address(network, &spent.script_pubkey),
+        script: hex(&spent.script_pubkey),
+        is_group: is_group(&spent.script_pubkey),
+        sequence: input.sequence,
+    };
+    transaction.inputs.iter().zip(spent).map(shown).collect()
+}
+
+fn outputs(
+    transaction: &Transaction,
+    definition: &Definition,
+    is_group: &impl Fn(&[u8]) -> bool,
+    is_covered: impl Fn(usize) -> bool,
+) -> Vec<Output> {
+    let mut signers = None;
+    let shown = |(place, output): (usize, &TxOutput)| {
+        let script = output.script_pubkey.as_slice();
+        let to = match (script.first(), TaprootOutput::from_script_pubkey(script)) {
+            (Some(&OP_RETURN), _) => Recipient::Nobody,
+            _ if is_group(script) => Recipient::Group,
+            (_, Some(TaprootOutput { commitment, .. })) => {
+                let signers = signers.get_or_insert_with(|| signers_outputs(&definition.keys));
+                let signer = signers.iter().find(|(own, _)| *own == commitment);
+                signer.map_or(Recipient::Other, |(_, signer)| Recipient::Signer(*signer))
+            }
+            _ => Recipient::Other,
+        };
+        Output {
+            value: output.value,
+            address: address(definition.network, script),
+            script: hex(script),
+            text: text(script),
+            to,
+            is_covered: is_covered(place),
+        }
+    };
+    transaction.outputs.iter().enumerate().map(shown).collect()
+}
+
+/// The output keys of each signer alone, and whose they are: its key as it is, and with the tweak of wallets.
+fn signers_outputs(keys: &[PublicKey]) -> Vec<(PublicKey, PublicKey)> {
+    let tweaked = |key: &PublicKey| taproot::output_key(Suite::Lotus, key, None).ok().map(|output| (output, *key));
+    keys.iter().flat_map(|key| [Some((*key, *key)), tweaked(key)].into_iter().flatten()).collect()
+}
+
+fn address(network: Network, script: &[u8]) -> Option<String> {
+    let address = Address::from_script_pubkey(network, script)?;
+    // An address of what is no point could not be read back.
+    address.to_string().parse::<Address>().is_ok().then(|| address.to_string())
+}
+
+/// The text that an output carries for everyone to read: what is pushed behind OP_RETURN.
+fn text(script: &[u8]) -> Option<String> {
+    let mut rest = script.strip_prefix(&[OP_RETURN])?;
+    let mut bytes = Vec::new();
+    while let Some((&code, behind)) = rest.split_first() {
+        let (length, behind) = match code {
+            1..=75 => (usize::from(code), behind),
+            0x4c => behind.split_first().map(|(length, behind)| (usize::from(*length), behind))?,
+            0x4d => {
+                behind.split_first_chunk().map(|(length, behind)| (usize::from(u16::from_le_bytes(*length)), behind))?
+            }
+            _ => return None,
+        };
+        let (push, behind) = behind.split_at_checked(length)?;
+        bytes.extend_from_slice(push);
+        rest = behind;
+    }
+    let text = core::str::from_utf8(&bytes).ok().filter(|text| !text.is_empty())?;
+    Some(Harmless(text).to_string())
+}
+
+fn signed_size(transaction: &Transaction, spent: &[TxOutput], signed: (usize, Path)) -> u64 {
+    let mut signed_transaction = transaction.clone();
+    for (place, (input, spent)) in signed_transaction.inputs.iter_mut().zip(spent).enumerate() {
+        let is_taproot = TaprootOutput::from_script_pubkey(&spent.script_pubkey).is_some();
+        let is_p2pkh = matches!(spent.script_pubkey.as_slice(), [0x76, 0xa9, 0x14, .., 0x88, 0xac]);
+        let length = match (place, &input.script_sig) {
+            signs if signs.0 == signed.0 && signed.1 == Path::Key => KEY_PATH_SCRIPT,
+            (_, script) if !script.is_empty() => continue,
+            _ if is_taproot => KEY_PATH_SCRIPT,
+            _ if is_p2pkh => P2PKH_SCRIPT,
+            _ => continue,
+        };
+        input.script_sig = alloc::vec![0; length];
+    }
+    signed_transaction.to_bytes().len() as u64
+}
+
+/// Satoshi per byte, rounded down to three decimals.
+fn rate(fee: u64, size: u64) -> String {
+    let thousandths = u128::from(fee) * 1_000 / u128::from(size.max(1));
+    format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
+}
+
+fn lock_time(transaction: &Transaction) -> Option<LockTime> {
+    let value = transaction.lock_time;
+    let unit = if value < FIRST_TIME { LockUnit::Height } else { LockUnit::Time };
+    let effective = transaction.inputs.iter().any(|input| input.sequence != FINAL);
+    (value > 0).then_some(LockTime { unit, value, effective })
+}

@@ -1,0 +1,483 @@
+//! What signing does is shown, and what is unusual is signed by nobody who has not allowed it by name.
+
+use std::collections::BTreeSet;
+
+use nelumbo_core::api::{Command, CommandError, Event, Input, NewSession, Phase, Refusal};
+use nelumbo_core::approval::{LockUnit, Path, Recipient, Signs, Summary, TransactionSummary, Unusual};
+use nelumbo_core::crypto::lotus::{
+    Address, OutPoint, Payload, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script,
+};
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, Suite, Tweak, Verifier, taproot};
+use nelumbo_core::wire::{
+    Content, Definition, DefinitionError, Details, SessionId, SpendPath, Spending, SpendingError, Spent,
+};
+use nelumbo_core::{Policy, Review};
+use quickcheck::quickcheck;
+
+use super::common::{ScriptedPeer, TestNode, approve, definition, keys, phase};
+
+const VALUE: u64 = 100_000_000;
+const TAPROOT: Tweak = Tweak::Taproot { merkle_root: None };
+const BOB: [u8; 20] = [0xb0; 20];
+
+/// The output of this key.
+fn of_key(key: &PublicKey) -> Vec<u8> {
+    TaprootOutput { commitment: *key, state: None }.script_pubkey()
+}
+
+/// The session's own output.
+fn own(definition: &Definition) -> Vec<u8> {
+    of_key(&Secp256k1.challenge_key(&keys(definition)))
+}
+
+/// A transaction in which the group spends `VALUE`.
+fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u8) -> Spending {
+    let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 3 };
+    let transaction = Transaction {
+        version: 2,
+        inputs: vec![TxInput { outpoint, script_sig: Vec::new(), sequence: u32::MAX }],
+        outputs: outputs.iter().cloned().map(|(value, script_pubkey)| TxOutput { value, script_pubkey }).collect(),
+        lock_time: 0,
+    };
+    Spending {
+        transaction: transaction.to_bytes(),
+        spent: vec![Spent { value: VALUE, script: own(definition) }],
+        input: 0,
+        sighash_type,
+        path: SpendPath::Key,
+    }
+}
+
+/// The same session, for this transaction.
+fn signing(definition: &Definition, spending: Spending) -> Definition {
+    let message = spending.digest().expect("there is something to sign").to_vec();
+    let description = "rent, 1,000 satoshi to Bob".parse().expect("a text");
+    let details = Details { description, spending: Some(Box::new(spending)), ..Details::default() };
+    Definition { message, details, ..definition.clone() }
+}
+
+/// A session of node and alice under a Taproot output.
+fn session(node: &TestNode, alice: &ScriptedPeer) -> Definition {
+    Definition { tweak: TAPROOT, ..definition(alice.key(), vec![node.key, alice.key()]) }
+}
+
+fn rent(definition: &Definition) -> [(u64, Vec<u8>); 2] {
+    [(1_000, p2pkh_script(&BOB).to_vec()), (99_998_000, own(definition))]
+}
+
+fn summary(definition: &Definition) -> Result<Summary, SpendingError> {
+    Summary::of(definition, &Secp256k1.challenge_key(&keys(definition)))
+}
+
+fn transaction(summary: &Summary) -> &TransactionSummary {
+    let Signs::Transaction(transaction) = &summary.signs else { panic!("{summary}: no transaction") };
+    transaction
+}
+
+fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definition) -> SessionId {
+    let nonce = alice.nonce(definition, 1);
+    let content = Content::Announce { definition: definition.clone().into(), nonce };
+    let bytes = alice.say(definition.id(), 1, content);
+    node.hear(alice, bytes);
+    definition.id()
+}
+
+fn new_session(definition: &Definition, allow: &[Unusual]) -> Command {
+    Command::Create(Box::new(NewSession {
+        tweak: definition.tweak,
+        details: definition.details.clone(),
+        allow: allow.iter().copied().collect(),
+        ..NewSession::new(Suite::Lotus, definition.keys.clone(), definition.message.clone())
+    }))
+}
+
+fn approved(node: &TestNode) -> Vec<&Summary> {
+    let mut approved = Vec::new();
+    for event in &node.events {
+        if let Event::SessionApproved { summary, .. } = event {
+            approved.push(summary.as_ref());
+        }
+    }
+    approved
+}
+
+#[test]
+fn a_summary_says_who_gets_what() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let data = [&[0x6a, 8][..], b"hi\x1b[2J\xe2\x80"].concat();
+    let mut outputs = rent(&session).to_vec();
+    outputs.extend([(500, vec![0x51]), (0, [&[0x6a, 5][..], "h\u{202e}i".as_bytes()].concat()), (0, data)]);
+    let summary = summary(&signing(&session, spending(&session, &outputs, 0x61))).expect("it is sound");
+    assert!(summary.unusual.is_empty() && summary.warnings.is_empty(), "{summary:?}");
+    assert_eq!(summary.description, "rent, 1,000 satoshi to Bob");
+    let spends = transaction(&summary);
+    let bob = Address { network: Network::Regtest, payload: Payload::PublicKeyHash(BOB) }.to_string();
+    let seen: Vec<_> = spends.outputs.iter().map(|output| (output.value, output.to, output.is_covered)).collect();
+    let [other, group, nobody] = [Recipient::Other, Recipient::Group, Recipient::Nobody];
+    assert_eq!(
+        seen,
+        [(1_000, other, true), (99_998_000, group, true), (500, other, true), (0, nobody, true), (0, nobody, true)]
+    );
+    assert_eq!(spends.outputs[0].address.as_ref(), Some(&bob));
+    assert_eq!((&spends.outputs[2].address, spends.outputs[2].script.as_str()), (&None, "51"));
+    assert_eq!(spends.outputs[3].text.as_deref(), Some(r"h\u{202e}i"));
+    assert_eq!(spends.outputs[4].text, None, "it is not UTF-8");
+    assert_eq!((spends.total_in, spends.total_out, spends.fee), (VALUE, 99_999_500, 500));
+    assert_eq!((spends.from_group, spends.to_group), (VALUE, 99_998_000));
+    assert_eq!(spends.inputs[0].outpoint, format!("{}:3", "11".repeat(32)));
+    assert!(spends.inputs[0].is_group && spends.input == 0 && spends.path == Path::Key);
+    assert_eq!(spends.sighash.leaves_open, "nothing: exactly these inputs and these outputs");
+    // 4 + 1 + (36 + 1 + 66 + 4) + 1 + outputs of 34, 45, 10, 16 and 19 bytes + 4, and 500 satoshi for them.
+    assert_eq!((spends.size, spends.fee_rate.as_str()), (241, "2.074"));
+    let line = summary.to_string();
+    let begins =
+        format!("pays 1,000 to {bob}, 500 to script 51, 0 to nobody, with the text h\\u{{202e}}i, 0 to nobody");
+    assert!(line.starts_with(&begins), "{line}");
+    assert!(
+        line.ends_with("; 99,998,000 back to the group; fee 500 (2.074 per byte); sighash ALL, by key path"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_signature_leaves_open_is_said_and_named() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    use Unusual::{AnyoneCanPay, SighashNone, SighashSingle};
+    for (byte, name, unusual, covered) in [
+        (0x61, "ALL", &[][..], [true, true]),
+        (0x62, "NONE", &[SighashNone], [false, false]),
+        (0x63, "SINGLE", &[SighashSingle], [true, false]),
+        (0xe1, "ALL|ANYONECANPAY", &[AnyoneCanPay], [true, true]),
+        (0xe2, "NONE|ANYONECANPAY", &[SighashNone, AnyoneCanPay], [false, false]),
+        (0xe3, "SINGLE|ANYONECANPAY", &[SighashSingle, AnyoneCanPay], [true, false]),
+    ] {
+        let summary = summary(&signing(&session, spending(&session, &rent(&session), byte))).expect("it is sound");
+        let spends = transaction(&summary);
+        assert_eq!((spends.sighash.byte, spends.sighash.name.as_str()), (byte, name));
+        assert_eq!(summary.unusual, unusual.iter().copied().collect());
+        let meanings: Vec<&str> = unusual.iter().map(|unusual| unusual.meaning()).collect();
+        assert_eq!(summary.warnings, meanings);
+        assert_eq!([spends.outputs[0].is_covered, spends.outputs[1].is_covered], covered, "{name}");
+        assert_eq!(spends.sighash.leaves_open.starts_with("nothing"), byte == 0x61, "{name}");
+        let line = summary.to_string();
+        assert_eq!(line.starts_with("UNUSUAL"), byte != 0x61, "{line}");
+        assert_eq!(line.contains("leaves open all outputs"), covered != [true, true], "{line}");
+        assert_eq!(line.starts_with("pays 1,000"), byte == 0x61, "{line}");
+    }
+    let by_script = SpendPath::Script { executed_script_hash: [5; 32], code_separator: u32::MAX };
+    let by_script = Spending { path: by_script, ..spending(&session, &rent(&session), 0x61) };
+    let summary = summary(&signing(&session, by_script)).expect("it is sound");
+    assert_eq!(summary.unusual, [Unusual::ScriptPath].into());
+    for unusual in Unusual::ALL {
+        assert_eq!(unusual.as_str().parse(), Ok(unusual));
+        assert_eq!(serde_json::to_value(unusual).expect("a text"), unusual.as_str());
+    }
+    assert!("all".parse::<Unusual>().is_err());
+}
+
+#[test]
+fn money_for_one_signer_and_a_high_fee_are_pointed_at() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let tweaked = taproot::output_key(Suite::Lotus, &alice.key(), None).expect("a key");
+    for output in [alice.key(), tweaked] {
+        let outputs = [(1_000, p2pkh_script(&BOB).to_vec()), (99_998_000, of_key(&output))];
+        let summary = summary(&signing(&session, spending(&session, &outputs, 0x61))).expect("it is sound");
+        assert_eq!(summary.unusual, [Unusual::PaysSigner].into());
+        assert_eq!(transaction(&summary).outputs[1].to, Recipient::Signer(alice.key()));
+        assert!(summary.to_string().contains(&format!("(the signer {} alone)", alice.key())), "{summary}");
+    }
+    for (paid, is_high) in [(VALUE / 10 * 9, false), (VALUE / 10 * 9 - 1, true)] {
+        let summary =
+            summary(&signing(&session, spending(&session, &[(paid, vec![0x51])], 0x61))).expect("it is sound");
+        assert_eq!(summary.warnings.len(), usize::from(is_high), "{:?}", summary.warnings);
+        assert!(summary.unusual.is_empty());
+    }
+}
+
+#[test]
+fn a_lock_counts_when_an_input_is_not_final() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    for (value, unit) in [(0, None), (1, Some(LockUnit::Height)), (499_999_999, Some(LockUnit::Height))]
+        .into_iter()
+        .chain([(500_000_000, Some(LockUnit::Time)), (u32::MAX, Some(LockUnit::Time))])
+    {
+        for (sequence, effective) in [(u32::MAX, false), (u32::MAX - 1, true)] {
+            let mut spending = spending(&session, &rent(&session), 0x61);
+            let mut locked = Transaction::parse(&spending.transaction).expect("a transaction");
+            (locked.lock_time, locked.inputs[0].sequence) = (value, sequence);
+            spending.transaction = locked.to_bytes();
+            let summary = summary(&signing(&session, spending)).expect("it is sound");
+            let lock = transaction(&summary).lock_time;
+            assert_eq!(lock.map(|lock| lock.unit), unit);
+            assert!(lock.is_none_or(|lock| (lock.value, lock.effective) == (value, effective)), "{lock:?}");
+            assert_eq!(summary.to_string().contains("not before"), value > 0 && effective, "{summary}");
+        }
+    }
+}
+
+#[test]
+fn a_message_is_shown_as_text_and_bytes_and_is_opaque() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    for (message, text) in [
+        (&b"pay Bob\x1b[2J"[..], Some(r"pay Bob\u{1b}[2J")),
+        ("B\u{202e}ob".as_bytes(), Some(r"B\u{202e}ob")),
+        (&[0xff, 0xfe], None),
+        (&[], None),
+    ] {
+        let summary = summary(&Definition { suite: Suite::Bip340, message: message.to_vec(), ..session.clone() });
+        let summary = summary.expect("every message has one");
+        let Signs::Message(shown) = &summary.signs else { panic!("{summary}") };
+        let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((shown.text.as_deref(), shown.hex.as_str()), (text, hex.as_str()));
+        assert_eq!(summary.unusual, [Unusual::Opaque].into());
+    }
+}
+
+/// Sessions that are none, and why.
+fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
+    let own_key = Secp256k1.challenge_key(&keys(session));
+    let foreign = |script: Vec<u8>| {
+        let spent = vec![Spent { value: VALUE, script }];
+        signing(session, Spending { spent, ..spending(session, &rent(session), 0x61) })
+    };
+    let plain = Secp256k1.challenge_key(&keys(&Definition { tweak: Tweak::None, ..session.clone() }));
+    let above = [(1, vec![0x51]), (VALUE, own(session))];
+    let error = |fits| SpendingError::ForeignOutput { own: own_key, fits };
+    vec![
+        (
+            signing(session, spending(session, &above, 0x61)),
+            SpendingError::Overspent { inputs: VALUE, outputs: VALUE + 1 },
+        ),
+        // Whoever pays the rest is not known yet: no reason to sign.
+        (
+            signing(session, spending(session, &above, 0xe1)),
+            SpendingError::Overspent { inputs: VALUE, outputs: VALUE + 1 },
+        ),
+        (foreign(vec![0x51]), error(None)),
+        (foreign(p2pkh_script(&BOB).to_vec()), error(None)),
+        (foreign(of_key(&session.keys[0])), error(None)),
+        (foreign(of_key(&plain)), error(Some(Tweak::None))),
+    ]
+}
+
+#[test]
+fn what_cannot_be_what_it_says_is_refused_when_it_is_created_and_when_it_is_announced() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let untweaked = Definition { tweak: Tweak::None, ..session.clone() };
+    let mut cases = unsound(&session);
+    let taproot_key = Secp256k1.challenge_key(&keys(&session));
+    let own_key = Secp256k1.challenge_key(&keys(&untweaked));
+    // The output key of the group, and a session that signs without the tweak.
+    let spent = vec![Spent { value: VALUE, script: of_key(&taproot_key) }];
+    let forgot = signing(&untweaked, Spending { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
+    cases.push((forgot, SpendingError::ForeignOutput { own: own_key, fits: Some(TAPROOT) }));
+    let help = cases.last().map(|(_, error)| error.to_string()).expect("it is there");
+    assert!(help.contains("--taproot") && help.contains(&format!("625121{own_key}")), "{help}");
+    for (number, (definition, error)) in cases.into_iter().enumerate() {
+        assert_eq!(summary(&definition), Err(error));
+        let refused = node.command(new_session(&definition, &Unusual::ALL));
+        assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Spending(error))), "{error}");
+        let definition = Definition { nonce: [number as u8; 32], ..definition };
+        node.refuses(Refusal::Definition, |node| {
+            announce(node, &mut alice, &definition);
+        });
+        assert!(node.node.view().sessions().next().is_none(), "{error}");
+    }
+    assert!(node.events.is_empty(), "{:?}", node.events);
+}
+
+#[test]
+fn an_output_with_state_is_the_group_s_as_well() {
+    let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let commitment = Secp256k1.challenge_key(&keys(&session));
+    let script = TaprootOutput { commitment, state: Some([7; 32]) }.script_pubkey();
+    let spent = vec![Spent { value: VALUE, script: script.clone() }];
+    let outputs = [(VALUE, script)];
+    let summary = summary(&signing(&session, Spending { spent, ..spending(&session, &outputs, 0x61) }));
+    assert_eq!(transaction(&summary.expect("it is sound")).to_group, VALUE);
+}
+
+/// Sessions that are unusual, and in what.
+fn unusual(session: &Definition) -> Vec<(Definition, BTreeSet<Unusual>)> {
+    let to_alice = [(1_000, vec![0x51]), (99_998_000, of_key(&session.keys[usize::from(session.creator)]))];
+    let of = |outputs: &[(u64, Vec<u8>)], byte| signing(session, spending(session, outputs, byte));
+    let rent = rent(session);
+    vec![
+        (session.clone(), [Unusual::Opaque].into()),
+        (of(&rent, 0x62), [Unusual::SighashNone].into()),
+        (of(&rent, 0x63), [Unusual::SighashSingle].into()),
+        (of(&rent, 0xe1), [Unusual::AnyoneCanPay].into()),
+        (of(&rent, 0xe2), [Unusual::SighashNone, Unusual::AnyoneCanPay].into()),
+        (of(&to_alice, 0x61), [Unusual::PaysSigner].into()),
+    ]
+}
+
+#[test]
+fn what_is_unusual_is_joined_and_created_only_when_all_of_it_is_allowed() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    for (number, (definition, names)) in unusual(&session).into_iter().enumerate() {
+        let definition = Definition { nonce: [number as u8; 32], ..definition };
+        let id = announce(&mut node, &mut alice, &definition);
+        let expected = summary(&definition).expect("it is sound");
+        let told = node.events.iter().rev().find_map(|event| match event {
+            Event::SessionAnnounced { session, summary, .. } if *session == id => Some(summary),
+            _ => None,
+        });
+        let told = told.expect("it was announced");
+        assert_eq!((&told.unusual, told.as_ref()), (&names, &expected), "who is asked is told what it is");
+        // Anything else that is allowed is of no help.
+        for missing in &names {
+            let allow: BTreeSet<_> = Unusual::ALL.into_iter().filter(|unusual| unusual != missing).collect();
+            let create = new_session(&definition, &allow.iter().copied().collect::<Vec<_>>());
+            node.sent.clear();
+            for command in [Command::Join { session: id, allow }, create] {
+                assert_eq!(node.command(command), Err(CommandError::Unusual([*missing].into())));
+            }
+            assert_eq!(phase(&node, id), Phase::Announced);
+            assert!(node.sent.is_empty() && approved(&node).len() == 2 * number, "no nonce, no word");
+        }
+        node.command(Command::Join { session: id, allow: names.clone() }).expect("it is allowed");
+        assert_ne!(phase(&node, id), Phase::Announced);
+        node.command(new_session(&definition, &names.iter().copied().collect::<Vec<_>>())).expect("it is allowed");
+        assert_eq!(approved(&node)[2 * number..], [&expected, &expected]);
+    }
+}
+
+#[test]
+fn a_usual_session_needs_no_names_and_what_was_approved_outlives_it() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let definition = signing(&session, spending(&session, &rent(&session), 0x61));
+    let id = announce(&mut node, &mut alice, &definition);
+    node.syncs = false;
+    node.command(Command::Join { session: id, allow: BTreeSet::new() }).expect("it is usual");
+    assert!(approved(&node).is_empty(), "what is not on the disk is not approved");
+    node.input(Input::Persisted(node.last_record));
+    assert_eq!(approved(&node), [&summary(&definition).expect("it is sound")]);
+    // Told once, however often the command comes.
+    node.command(approve(id)).expect("it is approved");
+    node.command(Command::Close(id)).expect("it is there");
+    assert_eq!(approved(&node).len(), 1);
+    let view = node.node.view().session(&id);
+    assert!(view.is_none());
+    let event = node.events.iter().find(|event| matches!(event, Event::SessionApproved { .. })).expect("seen above");
+    let json = serde_json::to_value(event).expect("an object");
+    let paid = &json["summary"]["signs"]["transaction"]["outputs"][0];
+    assert_eq!((&paid["value"], &paid["to"]), (&1_000.into(), &"other".into()));
+}
+
+#[test]
+fn the_summary_of_an_ended_session_is_still_there() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let session = session(&node, &alice);
+    let definition = signing(&session, spending(&session, &rent(&session), 0x61));
+    let id = announce(&mut node, &mut alice, &definition);
+    node.command(Command::Abort(id, nelumbo_core::wire::AbortReason::Declined)).expect("it is there");
+    let view = node.node.view().session(&id).expect("it is remembered");
+    assert_eq!((view.phase, view.summary()), (Phase::Aborted, summary(&definition)));
+}
+
+/// Approves whatever is asked for, and allows one thing.
+struct Allows(BTreeSet<Unusual>);
+
+impl Policy for Allows {
+    fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
+        assert_eq!(Ok(summary), super::approval::summary(definition).as_ref(), "the same as a person sees");
+        Review::Approve { allow: self.0.clone() }
+    }
+}
+
+#[test]
+fn a_policy_says_by_name_what_it_allows() {
+    for allowed in Unusual::ALL.map(|unusual| BTreeSet::from([unusual])).into_iter().chain([BTreeSet::new()]) {
+        let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+        node.node.set_policy(Box::new(Allows(allowed.clone())));
+        let session = session(&node, &alice);
+        let mut cases = unusual(&session);
+        cases.push((signing(&session, spending(&session, &rent(&session), 0x61)), BTreeSet::new()));
+        for (number, (definition, names)) in cases.into_iter().enumerate() {
+            let definition = Definition { nonce: [number as u8; 32], ..definition };
+            let id = announce(&mut node, &mut alice, &definition);
+            let is_approved = names.is_subset(&allowed);
+            assert_eq!(phase(&node, id) != Phase::Announced, is_approved, "{names:?} with {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn what_deceives_is_escaped_in_json() {
+    let text: nelumbo_core::wire::Text<64> = "Bob\u{202e}ecilA".parse().expect("no control character");
+    assert_eq!(serde_json::to_value(text).expect("a text"), r"Bob\u{202e}ecilA");
+}
+
+quickcheck! {
+    /// Every satoshi that is spent is paid or left, and all that is paid is the group's or somebody else's.
+    fn outputs_and_fee_are_the_inputs(values: Vec<(u64, bool)>, others: Vec<u64>, byte: u8, state: bool) -> bool {
+        let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+        let session = session(&node, &alice);
+        let outputs: Vec<_> = values
+            .iter()
+            .map(|(value, is_group)| (value >> 8, if *is_group { own(&session) } else { vec![0x51] }))
+            .collect();
+        let mut spending = spending(&session, &outputs, [0x61, 0x62, 0x63, 0xe1, 0xe2, 0xe3][usize::from(byte % 6)]);
+        let mut spends = Transaction::parse(&spending.transaction).expect("a transaction");
+        for (number, value) in others.iter().enumerate() {
+            let input = TxInput { sequence: number as u32, ..spends.inputs[0].clone() };
+            spends.inputs.push(input);
+            spending.spent.push(Spent { value: value >> 8, script: if state { own(&session) } else { vec![0x52] } });
+        }
+        spending.transaction = spends.to_bytes();
+        spending.spent[0].value = u64::from(byte) << 48;
+        let (total_in, total_out): (u64, u64) = (
+            spending.spent.iter().map(|spent| spent.value).sum(),
+            outputs.iter().map(|(value, _)| value).sum(),
+        );
+        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
+        match summary(&Definition { details, ..session.clone() }) {
+            Ok(summary) => {
+                let seen = transaction(&summary);
+                let to_others = seen.outputs.iter().filter(|output| output.to != Recipient::Group);
+                (seen.total_in, seen.total_out) == (total_in, total_out)
+                    && seen.total_out + seen.fee == seen.total_in
+                    && seen.to_group + to_others.map(|output| output.value).sum::<u64>() == seen.total_out
+            }
+            Err(SpendingError::Overspent { inputs, outputs }) => {
+                (inputs, outputs) == (total_in, total_out) && outputs > inputs
+            }
+            // SINGLE without an output at the input's place.
+            Err(SpendingError::Sighash(_)) => outputs.is_empty(),
+            Err(_) => false,
+        }
+    }
+
+    /// There is no definition of which a summary could not be asked.
+    fn no_definition_is_too_odd(bytes: Vec<u8>, scripts: Vec<(u64, Vec<u8>)>, input: u32, byte: u8, by: bool) -> bool {
+        let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+        let session = session(&node, &alice);
+        let mut spending = spending(&session, &scripts, if byte & 1 == 0 { byte } else { 0x61 });
+        if byte & 2 == 0 {
+            let end = bytes.len().min(spending.transaction.len());
+            spending.transaction[..end].iter_mut().zip(&bytes).for_each(|(old, new)| *old ^= new & 0x11);
+        }
+        spending.spent.extend(scripts.into_iter().map(|(value, script)| Spent { value, script }));
+        spending.input = input % 4;
+        if by {
+            spending.path = SpendPath::Script { executed_script_hash: [byte; 32], code_separator: input };
+        }
+        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
+        let keys = if byte & 4 == 0 { Vec::new() } else { session.keys.clone() };
+        let odd = Definition { keys, message: bytes, details, creator: input as u16, ..session };
+        [alice.key(), node.key].iter().all(|key| match Summary::of(&odd, key) {
+            Ok(summary) => !summary.to_string().chars().any(char::is_control),
+            Err(error) => !error.to_string().is_empty(),
+        })
+    }
+}
