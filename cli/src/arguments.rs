@@ -37,8 +37,9 @@ const STYLES: Styles = Styles::styled()
 
 /// Signs together without a server: MuSig2 between peers
 ///
-/// Several people hold one key each and make one Schnorr signature together, which nobody can tell from the signature of
-/// a single key. Their nodes find each other and exchange nonces and partial signatures over libp2p; there is no server.
+/// Several people hold one key each and make one Schnorr signature together, which nobody can tell from the signature
+/// of a single key. Their nodes find each other and exchange nonces and partial signatures over libp2p; there is no
+/// server.
 #[derive(Parser, Debug)]
 #[command(name = "nelumbo", version, after_help = EXAMPLES, styles = STYLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {

@@ -1,8 +1,8 @@
 //! Key files: one secret key each, as text, plain or sealed with a passphrase.
 //!
-//! Owns the format and the rules around it. Invariants: a file is created for its owner alone and never overwritten; one
-//! that others can read is refused; buffers that held the secret are wiped, and no message repeats what a line with the
-//! secret says. Commands that need a key and nodes drive it.
+//! Owns the format and the rules around it. Invariants: a file is created for its owner alone and never overwritten;
+//! one that others can read is refused; buffers that held the secret are wiped, and no message repeats what a line with
+//! the secret says. Commands that need a key and nodes drive it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -27,7 +27,8 @@ A key file is text with four lines:
   secret-key L3hVubad...   wallet import format (WIF), compressed
 or, as the last one, when it is sealed with a passphrase:
   sealed-key argon2id-xchacha20poly1305 65536 3 4 SALT NONCE SEALED
-Whoever reads a key that is not sealed can sign. Files are created with mode 600, and refused when others may read them.";
+Whoever reads a key that is not sealed can sign. Files are created with mode 600, and refused when others may read
+them.";
 
 const HEADER: &str = "nelumbo-key 1";
 const MAX_SIZE: usize = 4096;

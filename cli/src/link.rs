@@ -1,7 +1,7 @@
 //! Links that invite to a session: `lotus://musig2/join/<id>`.
 //!
-//! Owns the one form that they have, in both directions. Invariant: two links to one session are the same text. Commands
-//! that show or take a session drive it.
+//! Owns the one form that they have, in both directions. Invariant: two links to one session are the same text.
+//! Commands that show or take a session drive it.
 
 use std::fmt;
 use std::str::FromStr;

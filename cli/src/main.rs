@@ -1,8 +1,9 @@
 //! The command line of nelumbo, for people and for scripts.
 //!
 //! Reading order: [`arguments`] for what can be asked, `commands` for what is done, one file each, and `demo` for the
-//! largest of them; `node` for a node that runs for long and `control` for how commands talk to it; `values` for how texts
-//! become keys and messages, [`failure`] and `output` for what the caller gets to see. Results go to standard output and nothing else does; a failure is one line on standard error.
+//! largest of them; `node` for a node that runs for long and `control` for how commands talk to it; `values` for how
+//! texts become keys and messages, [`failure`] and `output` for what the caller gets to see. Results go to standard
+//! output and nothing else does; a failure is one line on standard error.
 
 mod address;
 mod arguments;

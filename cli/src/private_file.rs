@@ -1,7 +1,7 @@
 //! Files for their owner alone.
 //!
-//! Owns how they are created and recognised. Invariant: a file is never there with more permissions than the owner's, nor
-//! half written: what cannot be written in full is removed again. Key files and data folders drive it.
+//! Owns how they are created and recognised. Invariant: a file is never there with more permissions than the owner's,
+//! nor half written: what cannot be written in full is removed again. Key files and data folders drive it.
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write};

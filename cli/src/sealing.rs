@@ -1,8 +1,8 @@
 //! Secrets under a passphrase.
 //!
-//! Owns the scheme: Argon2id (RFC 9106) makes a key of the passphrase, XChaCha20-Poly1305 seals 32 bytes under it together
-//! with what must not be exchanged. Invariants: salt and nonce are fresh for each seal; what a damaged or hostile file can
-//! demand in memory and time is bounded; keys and secrets are wiped. Key files drive it.
+//! Owns the scheme: Argon2id (RFC 9106) makes a key of the passphrase, XChaCha20-Poly1305 seals 32 bytes under it
+//! together with what must not be exchanged. Invariants: salt and nonce are fresh for each seal; what a damaged or
+//! hostile file can demand in memory and time is bounded; keys and secrets are wiped. Key files drive it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! How texts on the command line become values.
 //!
-//! Owns the parsers that clap calls and the rules that concern several values at once. Invariant: a key that leaves this
-//! file is a point of the curve, and a list of keys is sorted and without duplicates. All commands drive it.
+//! Owns the parsers that clap calls and the rules that concern several values at once. Invariant: a key that leaves
+//! this file is a point of the curve, and a list of keys is sorted and without duplicates. All commands drive it.
 
 use std::fmt::Debug;
 use std::fs::File;

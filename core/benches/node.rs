@@ -1,7 +1,7 @@
 //! What a node gains from what it keeps of authors: `cargo bench -p nelumbo-core --bench node`.
 //!
-//! Prints how long it takes over a message, decoding and all: of a signer whose key is prepared and whose is not, and of
-//! several authors at once and one by one. Both take turns, and a ratio is the median over the rounds.
+//! Prints how long it takes over a message, decoding and all: of a signer whose key is prepared and whose is not, and
+//! of several authors at once and one by one. Both take turns, and a ratio is the median over the rounds.
 #![allow(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures time")]
 #![allow(missing_docs, reason = "a program")]

@@ -1,7 +1,8 @@
 //! What a hashed table takes beside an ordered map, in time and in bytes: `cargo bench -p nelumbo-core --bench tables`.
 //!
-//! Keys are the digests and peer ids that strangers choose, values as large as an account. Each time is that of one look-up
-//! among so many entries, or of one entry that comes while another goes; the bytes are what is allocated once all are in.
+//! Keys are the digests and peer ids that strangers choose, values as large as an account. Each time is that of one
+//! look-up among so many entries, or of one entry that comes while another goes; the bytes are what is allocated once
+//! all are in.
 #![allow(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 #![allow(missing_docs, reason = "a program")]
 

@@ -21,8 +21,8 @@ pub(crate) enum Effect {
     Output(Output),
     /// Tell the embedder.
     Event(Event),
-    /// Remember this of the effect's session, or forget what is remembered. What is said of the session afterwards waits
-    /// until it is durable.
+    /// Remember this of the effect's session, or forget what is remembered. What is said of the session afterwards
+    /// waits until it is durable.
     Persist(Option<Record>),
     /// Remember what this node offers to sign.
     PersistOffer(Option<Record>),

@@ -1,7 +1,7 @@
 //! The spine: input → gate → one machine → effects → `settle`. It routes and holds no rule of any protocol.
 //!
-//! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle` for
-//! how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once.
+//! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle`
+//! for how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once.
 
 mod batch;
 mod boot;

@@ -1,7 +1,7 @@
 //! Target `group`: sums of products by the variable-time group law, beside the library's.
 //!
-//! Invariants: the same sum, whatever the points and scalars are and however many; decoding takes exactly the compressed
-//! encodings that the library takes, and encoding gives them back.
+//! Invariants: the same sum, whatever the points and scalars are and however many; decoding takes exactly the
+//! compressed encodings that the library takes, and encoding gives them back.
 
 use k256::elliptic_curve::ff::PrimeField;
 use k256::elliptic_curve::group::{Group, GroupEncoding};

@@ -1,7 +1,7 @@
 //! Target `journal`: a node that begins with records that somebody has damaged or made up.
 //!
-//! Invariant: `Node::new` says what is wrong or gives a node that works. Keys of records are put right when the value can
-//! be a session's, so that the fuzzer gets behind them; forged sessions have the node's key among theirs.
+//! Invariant: `Node::new` says what is wrong or gives a node that works. Keys of records are put right when the value
+//! can be a session's, so that the fuzzer gets behind them; forged sessions have the node's key among theirs.
 
 use nelumbo_core::api::{Command, Config, Input, NewSession};
 use nelumbo_core::approval::Unusual;

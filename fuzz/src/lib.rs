@@ -1,8 +1,8 @@
 //! What is fuzzed: for each target a function from bytes to nothing, which panics when an invariant does not hold.
 //!
 //! Owns the list of targets. Two drivers call them: the binaries in `fuzz_targets/`, under libFuzzer, and
-//! `core/tests/fuzz_replay.rs`, which includes this file as a module and needs no fuzzer. A target is a pure function of
-//! its bytes: no clock, no randomness, no I/O, so that a finding is one file.
+//! `core/tests/fuzz_replay.rs`, which includes this file as a module and needs no fuzzer. A target is a pure function
+//! of its bytes: no clock, no randomness, no I/O, so that a finding is one file.
 
 mod address;
 mod decode;

@@ -1,7 +1,7 @@
 //! Target `node_bytes`: one node on the real curve, and everything that a host, a peer and an embedder can do to it.
 //!
-//! Invariants: no panic, a bounded number of outputs for each input, and those of [`SafetyMonitor`]. Most bytes stop at the
-//! signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
+//! Invariants: no panic, a bounded number of outputs for each input, and those of [`SafetyMonitor`]. Most bytes stop at
+//! the signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
     Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter, Subnet,

@@ -1,8 +1,8 @@
 //! Findings that have a cause and no fix yet.
 //!
 //! Each is kept as a file that still fails. A campaign forgives exactly these, so that it finds others behind them; the
-//! stable replay runs each one strictly and sees it fail. Whoever fixes one deletes its variant here: the compiler shows
-//! what was forgiven for it, and from then on its file is a kept test like any other. Driven by the checks.
+//! stable replay runs each one strictly and sees it fail. Whoever fixes one deletes its variant here: the compiler
+//! shows what was forgiven for it, and from then on its file is a kept test like any other. Driven by the checks.
 
 use core::cell::Cell;
 

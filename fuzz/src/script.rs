@@ -2,7 +2,8 @@
 //! network, the clocks and the power switches.
 //!
 //! Owns the script's language: [`op`] names what a byte does. A number keeps its meaning for good, because findings are
-//! kept as bytes; new moves take new numbers. Invariants are in `checks` and in [`SafetyMonitor`](super::monitor::SafetyMonitor).
+//! kept as bytes; new moves take new numbers. Invariants are in `checks` and in
+//! [`SafetyMonitor`](super::monitor::SafetyMonitor).
 
 mod checks;
 mod harness;

@@ -1,8 +1,8 @@
 //! Cryptography that costs next to nothing and keeps the rules that the machines rely on.
 //!
 //! What replaces a signature is a hash over key and content: nobody in a world computes one for a key that is not
-//! theirs, and no bytes of the fuzzer can spell one. A nonce or key whose second byte is 255 is off the curve. Invariant
-//! asserted here: a nonce signs at most once. Driven by `script`.
+//! theirs, and no bytes of the fuzzer can spell one. A nonce or key whose second byte is 255 is off the curve.
+//! Invariant asserted here: a nonce signs at most once. Driven by `script`.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Sixty nodes in one process, half of which leave and come back while all of them ask each other for signatures. Every
 //! request completes whose signers are there in the end, or this fails.
 //!
-//! `cargo run --release -p nelumbo-tokio --example churn`, over addresses in memory, or over TCP on loopback with `-- tcp`.
-//! A program and not one of the tests, because libp2p takes a minute for so many nodes when it is not optimised; the gate
-//! runs it.
+//! `cargo run --release -p nelumbo-tokio --example churn`, over addresses in memory, or over TCP on loopback with `--
+//! tcp`. A program and not one of the tests, because libp2p takes a minute for so many nodes when it is not optimised;
+//! the gate runs it.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 

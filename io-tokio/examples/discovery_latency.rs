@@ -1,6 +1,6 @@
 //! Measures how long it takes to learn of a signer, in a network of ten nodes over loopback TCP: from what a node knows
-//! already, by gossip, and out of the DHT. Six nodes serve the DHT and four only ask it: in so small a network each server
-//! holds every record, and would ask itself.
+//! already, by gossip, and out of the DHT. Six nodes serve the DHT and four only ask it: in so small a network each
+//! server holds every record, and would ask itself.
 //!
 //! `cargo run --release -p nelumbo-tokio --example discovery_latency`
 

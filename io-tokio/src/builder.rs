@@ -126,9 +126,9 @@ impl Builder {
         Ok(self)
     }
 
-    /// Records everything that enters the node in this file, which never has more bytes than `limit`: at it the recording
-    /// ends, and the node goes on. A recording that is there already is kept with `.1` behind its name. It has neither the
-    /// key nor a secret nonce, and everything else: [`recording`](crate::recording).
+    /// Records everything that enters the node in this file, which never has more bytes than `limit`: at it the
+    /// recording ends, and the node goes on. A recording that is there already is kept with `.1` behind its name. It
+    /// has neither the key nor a secret nonce, and everything else: [`recording`](crate::recording).
     #[must_use]
     pub fn record(mut self, file: impl Into<PathBuf>, limit: u64) -> Self {
         self.recording = Some((file.into(), limit));

@@ -61,8 +61,8 @@ impl Handle {
         self.search(Command::FindRequests, request_found).await
     }
 
-    /// Looks for a session by its id. `false` when nobody has it to offer, it is not for this node's key, or it was closed
-    /// here.
+    /// Looks for a session by its id. `false` when nobody has it to offer, it is not for this node's key, or it was
+    /// closed here.
     pub async fn find_session(&self, session: SessionId) -> Result<bool, HandleError> {
         match self.search(Command::FindSession(session), request_found).await {
             Ok(_) | Err(HandleError::Refused(CommandError::KnownSession(_))) => {

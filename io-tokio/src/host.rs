@@ -21,9 +21,9 @@ use crate::{
     network::{Network, Published},
 };
 
-/// A [`Host`] on libp2p and a [`Journal`], for those who drive a node themselves: [`next`](Self::next) is what to hand to
-/// the node, and [`commit`](Self::commit) is to be called when the node has been drained. A [`Builder`](crate::Builder)
-/// does all of that.
+/// A [`Host`] on libp2p and a [`Journal`], for those who drive a node themselves: [`next`](Self::next) is what to hand
+/// to the node, and [`commit`](Self::commit) is to be called when the node has been drained. A
+/// [`Builder`](crate::Builder) does all of that.
 pub struct Libp2pHost {
     pub(crate) network: Network,
     pub(crate) journal: Journal,

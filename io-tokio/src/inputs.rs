@@ -1,7 +1,7 @@
 //! What the network reports, in the core's words.
 //!
-//! Owns the way from a [`NetworkEvent`] to an [`Input`]. Invariant: an event is told to the core, to the listeners, or to
-//! both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
+//! Owns the way from a [`NetworkEvent`] to an [`Input`]. Invariant: an event is told to the core, to the listeners, or
+//! to both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
 use nelumbo_core::{

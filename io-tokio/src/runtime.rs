@@ -1,8 +1,8 @@
 //! The one task that a node runs in.
 //!
 //! Owns the core, its host and the clock. Invariant: one input at a time, but for messages that wait already,
-//! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up, or
-//! once it has failed, no input is taken. Driven by tokio.
+//! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up,
+//! or once it has failed, no input is taken. Driven by tokio.
 
 use std::{future, panic::AssertUnwindSafe, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A protocol of an embedder's own, on real nodes: found by its resources, spoken by messages, and behind the same gate as
-//! everything else. `barter/protocol.rs` is what the book shows.
+//! A protocol of an embedder's own, on real nodes: found by its resources, spoken by messages, and behind the same gate
+//! as everything else. `barter/protocol.rs` is what the book shows.
 
 mod nodes;
 #[path = "barter/protocol.rs"]

@@ -241,7 +241,8 @@ async fn a_put_and_a_get_pass_by_a_node_that_answers_nothing() {
     let (dark, dark_at) = group.listen(joining(), LOOPBACK).await;
     group.until(|networks| networks.iter().all(|network| network.routing_peers() == 3)).await;
 
-    // From one moment to the next it is as if it had been switched off: dials to it take until they give up, ten seconds.
+    // From one moment to the next it is as if it had been switched off: dials to it take until they give up, ten
+    // seconds.
     let gone = group.peer(dark);
     drop(group.networks.remove(dark));
     let port = dark_at.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None });

@@ -1,5 +1,5 @@
-//! How many messages one core of the machine admits in a second, through the whole of the node, when cryptography is all
-//! but free: `cargo bench -p nelumbo-simulator --bench core`.
+//! How many messages one core of the machine admits in a second, through the whole of the node, when cryptography is
+//! all but free: `cargo bench -p nelumbo-simulator --bench core`.
 //!
 //! Nodes with their default limits sign one session after the other with the stand-in for the curve, each taking what
 //! the others send as it is. Everything that they do counts, from decoding to draining, at the sender and at the

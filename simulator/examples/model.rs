@@ -1,5 +1,5 @@
-//! Explores a scope of one's own: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1 …`, or of
-//! discovery: `… --example model -- discovery nodes=3 offers=1 …`
+//! Explores a scope of one's own: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1 …`,
+//! or of discovery: `… --example model -- discovery nodes=3 offers=1 …`
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 

@@ -5,9 +5,9 @@
 //! from labelled streams of the seed; events are ordered by time, then by the node that caused them, then by that
 //! node's own count. The same schedule gives the same run, byte for byte.
 //!
-//! Reading order: [`engine`] runs any machines in a [`network`], and [`Simulation`] does so with checks and metrics; [`peer`]
-//! makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`] watch.
-//! [`model`] leaves chance out: it tries everything that can happen in a small world.
+//! Reading order: [`engine`] runs any machines in a [`network`], and [`Simulation`] does so with checks and metrics;
+//! [`peer`] makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`]
+//! watch. [`model`] leaves chance out: it tries everything that can happen in a small world.
 #![forbid(unsafe_code)]
 
 pub mod checkers;

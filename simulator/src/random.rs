@@ -70,8 +70,8 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Folds bytes into a hash. No defence against a forger: it tells names and streams apart. It does not see the lowest bit of
-/// every second word, and stays as it is, because what a seed stands for depends on it.
+/// Folds bytes into a hash. No defence against a forger: it tells names and streams apart. It does not see the lowest
+/// bit of every second word, and stays as it is, because what a seed stands for depends on it.
 #[inline]
 pub(crate) fn fold(hash: u64, bytes: &[u8]) -> u64 {
     fold_with(hash, bytes, |hash, low, high| product(hash ^ low, (high ^ Random::STEP) | 1))

@@ -1,4 +1,5 @@
-//! How long it takes to broadcast when somebody signs and never does. The numbers stand in `docs/src/simulation.md` too.
+//! How long it takes to broadcast when somebody signs and never does. The numbers stand in `docs/src/simulation.md`
+//! too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,8 @@ fn series(seed: u64, election: Method, sessions: u64, silent: Option<u32>) -> Sc
     schedule
 }
 
-/// Of all sessions: how many coordinators failed, and from signature to broadcast the middle and the longest time in ms.
+/// Of all sessions: how many coordinators failed, and from signature to broadcast the middle and the longest time in
+/// ms.
 fn measure(schedule: &Schedule) -> (usize, u64, u64) {
     let (mut signed, mut broadcast, mut failed) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let run = Run::new(schedule).measure(|observed| {

@@ -1,5 +1,5 @@
-//! A hundred peers, each of which sends a hundred times as much as an honest one, neither delay honest sessions much nor
-//! fill anybody's memory.
+//! A hundred peers, each of which sends a hundred times as much as an honest one, neither delay honest sessions much
+//! nor fill anybody's memory.
 
 use nelumbo_core::api::Config;
 use nelumbo_core::crypto::Network;

@@ -1,6 +1,7 @@
 //! Everything that can happen in small worlds. The numbers stand in `docs/src/machines.md` too.
 //!
-//! Larger scopes take minutes: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1 returns=1`
+//! Larger scopes take minutes: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1
+//! returns=1`
 
 use nelumbo_simulator::model::{Counts, Fault, Scope, explore};
 

@@ -1,5 +1,5 @@
-//! The demonstration: real nodes, each transport, each suite, in one process and in many; and how it ends when it cannot
-//! go on. Every result is judged by something that took no part in it.
+//! The demonstration: real nodes, each transport, each suite, in one process and in many; and how it ends when it
+//! cannot go on. Every result is judged by something that took no part in it.
 
 mod cli_support;
 

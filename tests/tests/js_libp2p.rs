@@ -1,8 +1,8 @@
 //! Networks of ours together with js-libp2p, in the versions that the Lotus SDK pins and in current ones.
 //!
-//! The other side runs in Node.js processes that speak JSON lines (`tests/js-libp2p/peer.mjs`). What is put, gossiped and
-//! sent is made here and opaque there. Needs Node.js and `npm ci` in both folders below `tests/js-libp2p`, therefore the
-//! feature `js-libp2p`.
+//! The other side runs in Node.js processes that speak JSON lines (`tests/js-libp2p/peer.mjs`). What is put, gossiped
+//! and sent is made here and opaque there. Needs Node.js and `npm ci` in both folders below `tests/js-libp2p`,
+//! therefore the feature `js-libp2p`.
 
 mod js_support;
 

@@ -1,10 +1,10 @@
 //! Elections against vectors.
 //!
-//! `election.json` has sorted keys, which is all that sessions know; every field of it is followed but one: the reference
-//! lets the backup of the last signer wrap around to an earlier one in two of the methods, while here the priority list
-//! ends, so that failover ends after each signer had its turn. The other two files record what the reference did with
-//! unsorted keys, in two versions that disagree; here unsorted keys are refused, and sorting them gives the canonical
-//! result.
+//! `election.json` has sorted keys, which is all that sessions know; every field of it is followed but one: the
+//! reference lets the backup of the last signer wrap around to an earlier one in two of the methods, while here the
+//! priority list ends, so that failover ends after each signer had its turn. The other two files record what the
+//! reference did with unsorted keys, in two versions that disagree; here unsorted keys are refused, and sorting them
+//! gives the canonical result.
 
 mod vectors_support;
 

@@ -10,8 +10,8 @@ use nelumbo_core::crypto::{
 use serde_json::Value;
 use vectors_support::{array, bytes, flag, list, load, public_key, public_keys, secret_key, signature, text, unhex};
 
-/// `keyagg.json`. Cases with duplicate keys are in the file as information about the reference implementation; here they
-/// are refused.
+/// `keyagg.json`. Cases with duplicate keys are in the file as information about the reference implementation; here
+/// they are refused.
 #[test]
 fn key_aggregation() {
     let file = load("keyagg.json");

@@ -1,7 +1,8 @@
 //! The signatures in `signed_payloads.json`: what peers on the network sign.
 //!
-//! Here: preimage, digest and signature of every object. How a preimage is made of a message, the ids (`session_id_later`,
-//! `request_id`, `identity_id`), the table keys and the message hashes (`dedup`) belong to the wire and are not looked at.
+//! Here: preimage, digest and signature of every object. How a preimage is made of a message, the ids
+//! (`session_id_later`, `request_id`, `identity_id`), the table keys and the message hashes (`dedup`) belong to the
+//! wire and are not looked at.
 
 mod vectors_support;
 

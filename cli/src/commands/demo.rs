@@ -35,7 +35,7 @@ With --json, standard output is one object:
                 nonce_exchange      from the command until every node has all nonces, in the first session
                 partial_signatures  from there until every node has the signature, in the first session
                 repeats             all further sessions; only with --repeat
-                failover            from there until every node left knows of the broadcast; only with --kill-coordinator
+                failover            until every node left knows of the broadcast; only with --kill-coordinator
   session_ms    first, median, p99: from the command to the signature at every node; only with --repeat
   broadcast_by, failovers                         who broadcast, and how many coordinators it saw fail
   timeline      ms (since the command), node, event, and the coordinator or signer that the event is about

@@ -1,7 +1,7 @@
 //! What a node does about each request.
 //!
-//! Owns the one match on [`Request`]. Invariant: a request is answered once what it asks for is done or refused; it holds
-//! up nothing but the connection that it came over. `server` drives it.
+//! Owns the one match on [`Request`]. Invariant: a request is answered once what it asks for is done or refused; it
+//! holds up nothing but the connection that it came over. `server` drives it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,8 +219,8 @@ impl Answers {
     }
 }
 
-const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows, and `nelumbo sessions show` looks for others \
-                          in the network";
+const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows, and `nelumbo sessions show` looks for \
+                          others in the network";
 
 fn result(result: impl Serialize) -> Result<Answer, Problem> {
     Ok(Answer::Result(to_raw_value(&result).expect("results are made of texts, numbers and lists")))

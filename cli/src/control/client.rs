@@ -1,8 +1,8 @@
 //! The commands' end of the socket.
 //!
-//! Owns what all commands to a running node have in common: which node, how its answers are shown, and what its refusals
-//! mean for the exit status. Invariant: a command ends, because the node answers, its connection ends, or time is over.
-//! The commands drive it.
+//! Owns what all commands to a running node have in common: which node, how its answers are shown, and what its
+//! refusals mean for the exit status. Invariant: a command ends, because the node answers, its connection ends, or time
+//! is over. The commands drive it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -97,8 +97,8 @@ pub(crate) enum Request {
     Ban { peer: String },
     /// Forget what is held against a peer.
     Unban { peer: String },
-    /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from now
-    /// on, and without a number only that.
+    /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from
+    /// now on, and without a number only that.
     Events { follow: bool, after: Option<u64> },
     /// Stop the node. The connection ends when it has stopped.
     Stop {},

@@ -1,8 +1,8 @@
 //! How commands talk to a running node: JSON lines over a Unix domain socket in its data folder.
 //!
 //! Owns both ends and what they say. Reading order: `messages` for the protocol, `shapes` for what is in its answers,
-//! `answers` for what a node does about each request, `server` and `client` for the two ends. A new request is a variant
-//! in `messages`, an arm in `answers`, and a file for its command.
+//! `answers` for what a node does about each request, `server` and `client` for the two ends. A new request is a
+//! variant in `messages`, an arm in `answers`, and a file for its command.
 
 mod answers;
 mod client;

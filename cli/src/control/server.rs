@@ -1,8 +1,8 @@
 //! The node's end of the socket.
 //!
 //! Owns the socket file and the connections. Invariants: the file is the owner's alone from the moment it is there, and
-//! what an earlier process left is replaced; lines, connections and what waits in each are bounded; a command that reads
-//! slowly, or says nonsense, harms nobody but itself. The node's life drives it.
+//! what an earlier process left is replaced; lines, connections and what waits in each are bounded; a command that
+//! reads slowly, or says nonsense, harms nobody but itself. The node's life drives it.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
 //! The nodes of a demonstration, as tasks of this process or as processes of their own.
 //!
-//! Owns them. Invariant: no node outlives the crew: a process ends when its standard input does, is killed when the crew
-//! is dropped, and is waited for when the crew is dismissed. `course` drives it.
+//! Owns them. Invariant: no node outlives the crew: a process ends when its standard input does, is killed when the
+//! crew is dropped, and is waited for when the crew is dismissed. `course` drives it.
 
 use std::fs;
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! What came of a demonstration.
 //!
-//! Owns its two forms, for people and as JSON. Invariant: the JSON is one object whose fields are documented in the help
-//! of `demo` and stay. `course` makes it, the command prints it.
+//! Owns its two forms, for people and as JSON. Invariant: the JSON is one object whose fields are documented in the
+//! help of `demo` and stay. `course` makes it, the command prints it.
 
 use std::time::Duration;
 

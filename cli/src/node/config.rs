@@ -1,8 +1,8 @@
 //! What the operator of a node can set.
 //!
-//! Owns the file `config.toml`: its fields, and the commented text that a new node begins with. Invariants: a field that
-//! is not known is an error that names it, so that nothing is set in vain; the text that is written can be read. Which
-//! blockchain's network the node is for is not here, because its key says so. The commands about nodes drive it.
+//! Owns the file `config.toml`: its fields, and the commented text that a new node begins with. Invariants: a field
+//! that is not known is an error that names it, so that nothing is set in vain; the text that is written can be read.
+//! Which blockchain's network the node is for is not here, because its key says so. The commands about nodes drive it.
 
 use std::fmt::Write;
 use std::fs;
@@ -147,8 +147,8 @@ bootstrap = [
 # Whether it serves the DHT (server) or only asks it (client), if the preset is not to decide.
 # dht = \"server\"
 
-# How many connections it tries to keep and how many it allows, if the preset is not to decide. The environment variables
-# P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS come before both.
+# How many connections it tries to keep and how many it allows, if the preset is not to decide. The environment
+# variables P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS come before both.
 # connections = {{ minimum = 10, maximum = 50 }}
 ",
             preset.get_name(),

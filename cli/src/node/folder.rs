@@ -1,8 +1,8 @@
 //! The data folder of a node.
 //!
 //! Owns what is where, and who may look. Invariants: the folder and everything in it are the owner's alone; a folder
-//! becomes a node's when its key is there, which is written last; one node at a time holds the lock, which the operating
-//! system releases however the process ends. The commands about nodes drive it.
+//! becomes a node's when its key is there, which is written last; one node at a time holds the lock, which the
+//! operating system releases however the process ends. The commands about nodes drive it.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, TryLockError};

@@ -2,7 +2,8 @@
 //!
 //! Owns the order of things: the socket before the node, so that whoever is early waits and is not refused; then events
 //! until somebody wants an end; then the node is stopped, everyone hears its last events, and the folder is given back
-//! before the last connection closes. Invariant: it ends, because stopping has a deadline. The command `node` drives it.
+//! before the last connection closes. Invariant: it ends, because stopping has a deadline. The command `node` drives
+//! it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -84,8 +84,8 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// A quota of so many per second, with `seconds` seconds' worth at once. If either is zero, nothing is let in; a rate
-    /// above one in each nanosecond is that one.
+    /// A quota of so many per second, with `seconds` seconds' worth at once. If either is zero, nothing is let in; a
+    /// rate above one in each nanosecond is that one.
     #[must_use]
     pub const fn per_second(rate: u32, seconds: u32) -> Self {
         let every = match rate {
@@ -163,8 +163,8 @@ pub struct Limits {
     pub advertisements_per_key: Quota,
     /// Resources of others that are known.
     pub resources: usize,
-    /// Resources of one author that are known, of all kinds; of this node's own, those that it announces. Also the records
-    /// of one author that are kept for others.
+    /// Resources of one author that are known, of all kinds; of this node's own, those that it announces. Also the
+    /// records of one author that are kept for others.
     pub resources_per_author: usize,
     /// Resources of one author and one kind that are known; of this node's own, those that it announces.
     pub resources_per_kind: usize,
@@ -172,7 +172,8 @@ pub struct Limits {
     pub announcements_per_author: Quota,
     /// Signers whose reputation is remembered.
     pub reputations: usize,
-    /// DHT records that are kept for others. When there are more, those that are far make room, of whoever has the most.
+    /// DHT records that are kept for others. When there are more, those that are far make room, of whoever has the
+    /// most.
     pub records: usize,
     /// New DHT records and announcements from one peer, and new records of one author: everything that an honest signer
     /// announces at once, and then one at a time.

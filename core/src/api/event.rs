@@ -292,8 +292,8 @@ pub enum Event {
         /// The proof, for [`verify`](crate::evidence::verify).
         evidence: Box<Evidence>,
     },
-    /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is confirmed:
-    /// the crash may have come before the embedder heard of it.
+    /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is
+    /// confirmed: the crash may have come before the embedder heard of it.
     SessionCompleted {
         /// The session.
         session: SessionId,

@@ -22,8 +22,8 @@ pub struct OperationId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PutId(pub u64);
 
-/// A part of the network of which one party can be thought to hold every address: the first 24 bits of an IPv4 address, the
-/// first 48 of an IPv6 address. The node only compares it.
+/// A part of the network of which one party can be thought to hold every address: the first 24 bits of an IPv4 address,
+/// the first 48 of an IPv6 address. The node only compares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Subnet {
     /// Of IPv4.
@@ -83,8 +83,8 @@ pub enum Input {
     },
     /// A DHT lookup has ended; whatever it found has been reported.
     LookupFinished(OperationId),
-    /// A peer asks this node to store a DHT record; the host waits for [`Output::AcceptRecord`](super::Output::AcceptRecord) or
-    /// [`Output::RejectRecord`](super::Output::RejectRecord).
+    /// A peer asks this node to store a DHT record; the host waits for
+    /// [`Output::AcceptRecord`](super::Output::AcceptRecord) or [`Output::RejectRecord`](super::Output::RejectRecord).
     PutRequested {
         /// The peer at the other end of the connection.
         from: PeerId,

@@ -111,8 +111,8 @@ pub enum Output {
     },
     /// No session needs this peer any more: the connection may be pruned.
     Release(PeerId),
-    /// Close all connections to this peer and accept none, until [`Unban`](Self::Unban), which comes by itself when the ban
-    /// has an end.
+    /// Close all connections to this peer and accept none, until [`Unban`](Self::Unban), which comes by itself when the
+    /// ban has an end.
     Ban(PeerId),
     /// Accept connections to this peer again.
     Unban(PeerId),
@@ -133,8 +133,8 @@ pub enum Output {
         /// For how long.
         lifetime: Duration,
     },
-    /// Remove a record that was stored for others: it makes room for the one that is accepted next. What this node has put
-    /// under that key itself stays.
+    /// Remove a record that was stored for others: it makes room for the one that is accepted next. What this node has
+    /// put under that key itself stays.
     RemoveRecord {
         /// The DHT key.
         key: String,

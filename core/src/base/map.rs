@@ -1,8 +1,8 @@
 //! Ordered maps that most of the time have few entries, if any.
 //!
 //! A node has dozens of maps, and an idle one has an entry or two in some of them; a B-tree sets aside room for eleven,
-//! and keeps it when the last one is gone. Invariant: a [`Map`] holds and shows the same, in the same order, as a B-tree
-//! would, however many entries it has; without any it takes no memory.
+//! and keeps it when the last one is gone. Invariant: a [`Map`] holds and shows the same, in the same order, as a
+//! B-tree would, however many entries it has; without any it takes no memory.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

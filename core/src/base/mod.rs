@@ -1,5 +1,5 @@
-//! What every other module stands on: time, timers, the outbox, maps with few entries, tables without an order; entropy and
-//! a clean stack.
+//! What every other module stands on: time, timers, the outbox, maps with few entries, tables without an order; entropy
+//! and a clean stack.
 
 mod hashed;
 mod map;

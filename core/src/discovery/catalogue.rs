@@ -1,7 +1,7 @@
 //! What authors announce: for each name the newest, bounded in number.
 //!
-//! Invariants: an older announcement never replaces a newer one, whatever channel it came by; at its cap the catalogue is
-//! a fair sample of all authors it ever heard of, so that nobody crowds others out by shouting more often or first.
+//! Invariants: an older announcement never replaces a newer one, whatever channel it came by; at its cap the catalogue
+//! is a fair sample of all authors it ever heard of, so that nobody crowds others out by shouting more often or first.
 //! Driven by `Node`.
 
 use alloc::collections::{BTreeMap, BTreeSet};

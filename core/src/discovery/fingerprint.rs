@@ -1,8 +1,8 @@
-//! All that decides what discovery does next, as a text: for model checkers, which must see when different orders of events
-//! have led to the same state.
+//! All that decides what discovery does next, as a text: for model checkers, which must see when different orders of
+//! events have led to the same state.
 //!
-//! Times of this node count from now; the times at which announcements were signed are told as they are, because which of
-//! two is newer decides. Left out are the numbers of lookups and the times at which announcements expire.
+//! Times of this node count from now; the times at which announcements were signed are told as they are, because which
+//! of two is newer decides. Left out are the numbers of lookups and the times at which announcements expire.
 
 use core::fmt::{self, Write};
 

@@ -1,5 +1,5 @@
-//! What is being looked for in the DHT: each record once at a time, bounded in number and in how often one begins, so that
-//! waiting for others costs them little.
+//! What is being looked for in the DHT: each record once at a time, bounded in number and in how often one begins, so
+//! that waiting for others costs them little.
 //!
 //! Driven by `Node`.
 
@@ -40,8 +40,8 @@ impl Lookups {
         }
     }
 
-    /// Puts a record in line; true when it is there now or was before. What a list says about it is held against what is
-    /// found.
+    /// Puts a record in line; true when it is there now or was before. What a list says about it is held against what
+    /// is found.
     pub(crate) fn ask(&mut self, key: RecordKey, listed: Option<Listed>) -> bool {
         let is_known = self.waiting.contains(&key) || self.under_way.values().any(|sought| *sought == key);
         if !is_known && self.waiting.len() >= self.room {

@@ -1,14 +1,14 @@
-//! Finding the other signers: which peer holds which key and how to reach it, what this node announces, and what it looks
-//! for.
+//! Finding the other signers: which peer holds which key and how to reach it, what this node announces, and what it
+//! looks for.
 //!
 //! A machine like the session: told what has happened with a [`Context`](crate::effect::Context), it returns
-//! [`Effect`](crate::effect::Effect)s. What comes from outside has passed the gate, and its tables store nothing else. The
-//! numbers D1… name the transitions of `docs/src/machines.md`.
+//! [`Effect`](crate::effect::Effect)s. What comes from outside has passed the gate, and its tables store nothing else.
+//! The numbers D1… name the transitions of `docs/src/machines.md`.
 //!
 //! Reading order: `peers` says who is connected and seeks the signers that sessions need, `publish` is what this node
-//! announces, `search` what others announce and what the embedder looks for. Below them are their tables: `presences` and
-//! `catalogue` keep what authors announce, `lookups` what is being looked for in the DHT, `searches` for whom, `routes`
-//! says when what this node announces belongs elsewhere, `reputations` what this node itself has seen of whom.
+//! announces, `search` what others announce and what the embedder looks for. Below them are their tables: `presences`
+//! and `catalogue` keep what authors announce, `lookups` what is being looked for in the DHT, `searches` for whom,
+//! `routes` says when what this node announces belongs elsewhere, `reputations` what this node itself has seen of whom.
 
 mod catalogue;
 mod fingerprint;

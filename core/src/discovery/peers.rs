@@ -65,8 +65,8 @@ impl Peers {
 }
 
 impl Discovery {
-    /// D1: the first connection to a peer that may hold so many keys is up. It is shown this node's key, and the keys that
-    /// it holds are within reach.
+    /// D1: the first connection to a peer that may hold so many keys is up. It is shown this node's key, and the keys
+    /// that it holds are within reach.
     pub(crate) fn on_connected<V: Verifier>(&mut self, context: &mut Context<'_, V>, peer: PeerId, most_keys: usize) {
         if self.peers.connected.len() >= context.config.limits.peers || !self.peers.connected.insert(peer) {
             return;
@@ -124,8 +124,8 @@ impl Discovery {
         Ok(())
     }
 
-    /// A presence that is known, perhaps from others alone, has come from its own peer, which may hold so many keys. That
-    /// peer may have missed this node's.
+    /// A presence that is known, perhaps from others alone, has come from its own peer, which may hold so many keys.
+    /// That peer may have missed this node's.
     pub(crate) fn on_repeated_presence<V: Verifier>(
         &mut self,
         context: &mut Context<'_, V>,
@@ -176,9 +176,9 @@ impl Discovery {
         }
     }
 
-    /// D6: it is time to seek wanted signers that are out of reach: they are dialled where they were last, and looked up
-    /// in the DHT, for they may have moved; or they are connected, and what said so was lost: a peer of which no key is
-    /// known answers with its own presence when it is shown this node's again.
+    /// D6: it is time to seek wanted signers that are out of reach: they are dialled where they were last, and looked
+    /// up in the DHT, for they may have moved; or they are connected, and what said so was lost: a peer of which no key
+    /// is known answers with its own presence when it is shown this node's again.
     pub(super) fn on_seek<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         let now = context.now.mono;
         let due = self.peers.wanted.iter().filter(|(_, wanted)| wanted.seek.is_some_and(|(at, _)| at <= now));
@@ -207,8 +207,8 @@ impl Discovery {
         self.peers.connected_peer_of(key)
     }
 
-    /// A message had no peer to go to: its signer is sought, unless it is wanted. Then it is being sought already, and what
-    /// it misses is sent again when it comes within reach.
+    /// A message had no peer to go to: its signer is sought, unless it is wanted. Then it is being sought already, and
+    /// what it misses is sent again when it comes within reach.
     pub(crate) fn seek<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) {
         match self.peers.peer_of(key) {
             _ if self.peers.wanted.contains_key(key) => {}
@@ -227,8 +227,8 @@ impl Discovery {
         self.peers.connected_peer_of(key).is_some()
     }
 
-    /// Shows a connected peer which key this node holds, after pauses that double: two nodes that answer each other must
-    /// come to an end, however long their messages take.
+    /// Shows a connected peer which key this node holds, after pauses that double: two nodes that answer each other
+    /// must come to an end, however long their messages take.
     fn show_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>, to: PeerId) {
         let (now, stall) = (context.now.mono, context.config.stall);
         let next = match self.peers.backoff.get(&to) {

@@ -1,8 +1,9 @@
 //! What this node announces: its presence, what it offers to sign, its requests and resources.
 //!
-//! An announcement takes up to three ways at once: gossip to whoever listens now, the DHT for whoever looks later, a list in
-//! the DHT for whoever does not know what to look for. Invariants: of two announcements of one name the later signed holds,
-//! so no time is used twice; what this node signs anew keeps to the quotas that others hold it to. Driven by `Node`.
+//! An announcement takes up to three ways at once: gossip to whoever listens now, the DHT for whoever looks later, a
+//! list in the DHT for whoever does not know what to look for. Invariants: of two announcements of one name the later
+//! signed holds, so no time is used twice; what this node signs anew keeps to the quotas that others hold it to. Driven
+//! by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -124,8 +125,8 @@ impl Discovery {
         }
     }
 
-    /// D9: signs this node's presence, at the latest after half its lifetime, and tells everyone who can be told. Faster
-    /// than others allow, it waits: the last change is made up for.
+    /// D9: signs this node's presence, at the latest after half its lifetime, and tells everyone who can be told.
+    /// Faster than others allow, it waits: the last change is made up for.
     pub(super) fn announce_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         let (now, lifetime, quota) = (context.now, context.config.presence_lifetime, self.publisher.presence_quota);
         if let Some(wait) = self.publisher.presences.wait(quota, now.mono) {
@@ -177,8 +178,8 @@ impl Discovery {
         let _signed = self.publish_offer(context);
     }
 
-    /// Shows this node's offer, or that there is none, wherever it or the one before it may be looked for: whoever knows
-    /// the old one asks for the new one only when a list says that there is one.
+    /// Shows this node's offer, or that there is none, wherever it or the one before it may be looked for: whoever
+    /// knows the old one asks for the new one only when a list says that there is one.
     fn publish_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
         let publisher = &mut self.publisher;
         let offer = publisher.offer.as_deref().cloned();
@@ -231,8 +232,8 @@ impl Discovery {
         self.publisher.records.insert(key, record);
     }
 
-    /// D13: says again everything that this node announces, once there is somebody to say it to, and looks what has been
-    /// said to it meanwhile.
+    /// D13: says again everything that this node announces, once there is somebody to say it to, and looks what has
+    /// been said to it meanwhile.
     pub(super) fn republish<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         let publisher = &mut self.publisher;
         let now = context.now;

@@ -2,8 +2,8 @@
 //!
 //! Whoever enters a small table is among the nearest to every name, so what this node announces belongs there too; in a
 //! large one it takes many to change who is nearest to a name. Invariant: growth that matters is followed by an
-//! announcement, and announcements follow each other after pauses that double, so that a crowd that arrives one by one, and
-//! peers that come and go, cost a few. Driven by `Node`.
+//! announcement, and announcements follow each other after pauses that double, so that a crowd that arrives one by one,
+//! and peers that come and go, cost a few. Driven by `Node`.
 
 use core::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What others announce, and what the embedder looks for.
 //!
-//! Invariants: of each name the newest signed announcement holds, whatever way it came by; each find is told once to each
-//! search; every search ends. Driven by `Node`.
+//! Invariants: of each name the newest signed announcement holds, whatever way it came by; each find is told once to
+//! each search; every search ends. Driven by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

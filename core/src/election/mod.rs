@@ -1,8 +1,8 @@
 //! Who publishes the result: the coordinator and, should it fail, everyone else in turn.
 //!
-//! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the sorted keys and, for one method, the
-//! session and attempt; and the
-//! priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
+//! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the
+//! sorted keys and, for one method, the session and attempt; and the priority list names each signer exactly once.
+//! Sessions drive it; the result gives no power but to be late.
 
 mod failover;
 
@@ -169,7 +169,8 @@ impl Election {
         &self.priority
     }
 
-    /// Who takes over when the signer at `index` fails. None at the end of the list, and for an index beyond the signers.
+    /// Who takes over when the signer at `index` fails. None at the end of the list, and for an index beyond the
+    /// signers.
     #[must_use]
     pub fn backup_of(&self, index: usize) -> Option<usize> {
         let position = self.priority.iter().position(|signer| *signer == index)?;

@@ -1,7 +1,7 @@
 //! What peers hand over of announcements themselves: how many of all kinds together, and of how many keys.
 //!
-//! An author's own quotas bound what one key says; keys cost nothing, so the peer that brings them is bounded too. Gossip that
-//! a peer only passes on is not counted here. Driven by the gate.
+//! An author's own quotas bound what one key says; keys cost nothing, so the peer that brings them is bounded too.
+//! Gossip that a peer only passes on is not counted here. Driven by the gate.
 
 use alloc::vec::Vec;
 
@@ -52,8 +52,8 @@ impl Announcers {
 }
 
 impl<V: Verifier> Gate<V> {
-    /// Takes account of an announcement that a peer has handed over itself, and that is valid until then. The excess is the
-    /// peer's fault.
+    /// Takes account of an announcement that a peer has handed over itself, and that is valid until then. The excess is
+    /// the peer's fault.
     pub(super) fn charge_announcement(
         &mut self,
         peer: &PeerId,

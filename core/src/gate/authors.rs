@@ -1,8 +1,8 @@
 //! What is kept of authors so that their signatures cost less to verify.
 //!
 //! Owns the prepared keys of those who sign often, and the verdicts on messages that were verified together. Invariant:
-//! every verdict is that of [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent the
-//! longest is forgotten. Driven by the gate.
+//! every verdict is that of [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent
+//! the longest is forgotten. Driven by the gate.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -63,7 +63,8 @@ impl<V: Verifier> Authors<V> {
         is_valid
     }
 
-    /// Verifies together what will be asked for one by one. Claims of authors who are verified faster alone are left out.
+    /// Verifies together what will be asked for one by one. Claims of authors who are verified faster alone are left
+    /// out.
     pub(crate) fn verify_ahead(&mut self, verifier: &V, mut claims: Vec<Claim>, entropy: &[u8; 32]) {
         claims.retain(|(author, ..)| self.prepared(author).is_none());
         claims.sort_unstable();

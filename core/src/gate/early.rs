@@ -13,8 +13,8 @@ use crate::base::Mono;
 use crate::crypto::PublicKey;
 use crate::wire::{SessionId, SessionMessage};
 
-/// PendingMessages messages in order of arrival, bounded in all and per author. Each is small: of all steps only an announcement is
-/// large, and an announcement is never early.
+/// PendingMessages messages in order of arrival, bounded in all and per author. Each is small: of all steps only an
+/// announcement is large, and an announcement is never early.
 #[derive(Debug)]
 pub(super) struct PendingMessages {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
@@ -49,8 +49,8 @@ impl PendingMessages {
         Ok(())
     }
 
-    /// Forgets the oldest message of the author who has the most, unless that is not even one more than `count`: many who
-    /// fill this up do not keep out those who send little.
+    /// Forgets the oldest message of the author who has the most, unless that is not even one more than `count`: many
+    /// who fill this up do not keep out those who send little.
     fn make_room(&mut self, count: usize) -> bool {
         let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count + 1);
         let Some(author) = most.map(|(author, _)| *author) else { return false };

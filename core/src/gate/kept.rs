@@ -1,9 +1,9 @@
 //! Which records are kept for others, and which make room.
 //!
-//! Peer ids and keys cost nothing, addresses and nearness do. When all room is taken, whoever has the most records in it
-//! loses the one that is farthest from this node, by Kademlia's distance: a part of the network (a subnet) counts as one, and
-//! where all have as many, the farthest of all goes. A quarter of the room is for authors whom this node knows at first
-//! hand. Invariant: bounded by [`Limits`]; nobody loses a record to somebody who has more. Driven by the gate.
+//! Peer ids and keys cost nothing, addresses and nearness do. When all room is taken, whoever has the most records in
+//! it loses the one that is farthest from this node, by Kademlia's distance: a part of the network (a subnet) counts as
+//! one, and where all have as many, the farthest of all goes. A quarter of the room is for authors whom this node knows
+//! at first hand. Invariant: bounded by [`Limits`]; nobody loses a record to somebody who has more. Driven by the gate.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

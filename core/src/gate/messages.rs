@@ -191,8 +191,8 @@ impl<V: Verifier> Gate<V> {
         Ok(message.admitted())
     }
 
-    /// A session that is asked for: its definition is sound, names the author as its creator, has not expired, is not one
-    /// too many, and needs this node's key.
+    /// A session that is asked for: its definition is sound, names the author as its creator, has not expired, is not
+    /// one too many, and needs this node's key.
     pub(super) fn check_definition(
         &mut self,
         author: &crate::crypto::PublicKey,
@@ -240,7 +240,8 @@ impl<V: Verifier> Gate<V> {
     }
 }
 
-/// Whether a peer hands over an announcement itself: directly, or by gossip one that names it. Anything else it passes on.
+/// Whether a peer hands over an announcement itself: directly, or by gossip one that names it. Anything else it passes
+/// on.
 fn is_own(announcement: &Body, peer: &PeerId, channel: Channel<'_>) -> bool {
     let named = match announcement {
         Body::Presence(presence) => Some(&presence.peer),

@@ -1,11 +1,11 @@
 //! The one way in: bytes go in, an [`Admission`] comes out, and nothing else makes an [`Admitted`] value.
 //!
-//! [`Gate::admit`] owns every check that is not a machine's: size, the neighbour's standing and quota, the embedder's policy,
-//! decoding, network, channel, replay (peeked at), signature, policy on the author, freshness, the author's quota, replay
-//! (taken). The order is from cheap to dear; each check says why it refuses by one [`Refusal`], and a refused message
-//! changes no state but a counter. `messages` has the checks of each family of messages, `records` those of DHT records
-//! and lists, `sessions` what is remembered of sessions. Below them are tables: `authors`, `neighbours`, `quota`, `seen`,
-//! `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
+//! [`Gate::admit`] owns every check that is not a machine's: size, the neighbour's standing and quota, the embedder's
+//! policy, decoding, network, channel, replay (peeked at), signature, policy on the author, freshness, the author's
+//! quota, replay (taken). The order is from cheap to dear; each check says why it refuses by one [`Refusal`], and a
+//! refused message changes no state but a counter. `messages` has the checks of each family of messages, `records`
+//! those of DHT records and lists, `sessions` what is remembered of sessions. Below them are tables: `authors`,
+//! `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
 //!
 //! Driven by `Node` alone.
 

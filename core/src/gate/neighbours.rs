@@ -3,9 +3,9 @@
 //! A neighbour answers for what it could have checked before passing it on, and for nothing else. Penalties fade; what
 //! remains above a threshold closes the door for a while, and repeated offences for longer.
 //!
-//! Invariants: bounded by `Limits`; at the cap whoever is held the least against makes room, of several the one that has
-//! been silent the longest. Bans take no more than half of the room and end before their time only when there are more;
-//! those by hand never do. What ends is said. Driven by the gate.
+//! Invariants: bounded by `Limits`; at the cap whoever is held the least against makes room, of several the one that
+//! has been silent the longest. Bans take no more than half of the room and end before their time only when there are
+//! more; those by hand never do. What ends is said. Driven by the gate.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,8 +22,8 @@ const BLACKLIST_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_BAN: u32 = 32;
 /// In this time half of a penalty fades.
 const FADING: Duration = Duration::from_secs(10 * 60);
-/// So many messages of a graylisted peer are looked at, so that whoever goes on breaking the rules is banned, at next to no
-/// cost, and whoever only goes on talking is not.
+/// So many messages of a graylisted peer are looked at, so that whoever goes on breaking the rules is banned, at next
+/// to no cost, and whoever only goes on talking is not.
 const SAMPLE: Quota = Quota { burst: 10, every: Duration::from_secs(6) };
 
 /// What a neighbour's behaviour has led to.
@@ -221,8 +221,8 @@ impl Neighbours {
         self.by_peer.count(|_, neighbour| neighbour.standing == standing)
     }
 
-    /// Lets one peer be forgotten if there is no room for this one: of those that are not banned the one that is held the
-    /// least against.
+    /// Lets one peer be forgotten if there is no room for this one: of those that are not banned the one that is held
+    /// the least against.
     fn make_room(&mut self, peer: &PeerId, now: Mono) {
         let capacity = self.config.limits.neighbours;
         if self.by_peer.len() < capacity || self.by_peer.contains(peer) {

@@ -17,8 +17,8 @@ pub trait Policy: Send {
         true
     }
 
-    /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say? A peer that has shown to
-    /// be worth it may hold more: a tier. While it is connected there is room for all of them.
+    /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say? A peer that has shown
+    /// to be worth it may hold more: a tier. While it is connected there is room for all of them.
     fn keys_per_peer(&mut self, peer: &PeerId, most: usize) -> usize {
         let _ = peer;
         most
@@ -30,8 +30,8 @@ pub trait Policy: Send {
         true
     }
 
-    /// May this announcement, of whatever family, be believed and passed on? Asked after its author's signature has been
-    /// verified.
+    /// May this announcement, of whatever family, be believed and passed on? Asked after its author's signature has
+    /// been verified.
     fn accepts_resource(&mut self, author: &PublicKey, announcement: &Body) -> bool {
         let _ = (author, announcement);
         true

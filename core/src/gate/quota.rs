@@ -50,8 +50,8 @@ impl Bucket {
     }
 }
 
-/// A bucket for each key. A full bucket says nothing and is not kept; at the cap the one that is nearest to full makes room,
-/// so that many keys that take little keep nobody out.
+/// A bucket for each key. A full bucket says nothing and is not kept; at the cap the one that is nearest to full makes
+/// room, so that many keys that take little keep nobody out.
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
     by_key: HashedMap<K, Bucket>,

@@ -1,9 +1,9 @@
 //! DHT records: which are stored for others, and which are taken when a lookup finds them.
 //!
-//! Invariants: what is stored belongs under its key, is signed by its author, valid now, and not older than what is there,
-//! so that nobody fills the store with what is not signed, or rolls it back. A list is merged, never replaced: writers who
-//! know nothing of each other lose nothing, and when it is full a fair sample of its authors stays. Nobody but the peer's
-//! quota is charged for a refusal: whoever hands a record on need not have been able to check it.
+//! Invariants: what is stored belongs under its key, is signed by its author, valid now, and not older than what is
+//! there, so that nobody fills the store with what is not signed, or rolls it back. A list is merged, never replaced:
+//! writers who know nothing of each other lose nothing, and when it is full a fair sample of its authors stays. Nobody
+//! but the peer's quota is charged for a refusal: whoever hands a record on need not have been able to check it.
 //!
 //! Driven by the gate.
 

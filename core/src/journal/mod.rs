@@ -26,7 +26,8 @@ pub(crate) struct SessionRecord {
     pub(crate) attempt: u32,
     /// Whether the nonce of that attempt has signed.
     pub(crate) spent: bool,
-    /// In how many incarnation this node has said something in the session. Sequence numbers of each begin above all others.
+    /// In how many incarnation this node has said something in the session. Sequence numbers of each begin above all
+    /// others.
     pub(crate) incarnation: u32,
     pub(crate) end: Option<End>,
 }

@@ -16,8 +16,8 @@ use crate::gate::Channel;
 impl<V: Verifier> Node<V> {
     /// Takes several facts about the world, as [`handle`](Self::handle) takes each, in this order and at this time.
     ///
-    /// Messages of many authors cost about half of what they cost one by one. Best is what waits already; nothing is gained
-    /// by waiting for more.
+    /// Messages of many authors cost about half of what they cost one by one. Best is what waits already; nothing is
+    /// gained by waiting for more.
     pub fn handle_many(&mut self, now: Now, inputs: Vec<Input>) {
         let messages: Vec<_> = inputs
             .iter()

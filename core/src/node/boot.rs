@@ -81,12 +81,12 @@ impl fmt::Display for BootError {
 impl core::error::Error for BootError {}
 
 impl<V: Verifier> Node<V> {
-    /// A node that remembers what its journal does. Sessions that had not ended go on with a new attempt. Many nodes can
-    /// share one configuration.
+    /// A node that remembers what its journal does. Sessions that had not ended go on with a new attempt. Many nodes
+    /// can share one configuration.
     ///
     /// # Errors
-    /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that has forgotten an attempt could show a second
-    /// nonce for it, and honest signers would take it for a liar.
+    /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that
+    /// has forgotten an attempt could show a second nonce for it, and honest signers would take it for a liar.
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
         config.check().map_err(BootError::Config)?;

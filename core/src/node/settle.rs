@@ -1,7 +1,7 @@
 //! Steps of machines, and what comes of their effects.
 //!
-//! Invariants: a machine takes its step alone; `settle` is the only place that turns effects into outputs, and everything
-//! that is said of a session waits for all earlier records of that session.
+//! Invariants: a machine takes its step alone; `settle` is the only place that turns effects into outputs, and
+//! everything that is said of a session waits for all earlier records of that session.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -62,8 +62,8 @@ impl<V: Verifier> Node<V> {
         result
     }
 
-    /// Asks for a session of this node's in public, if it is to be listed. That can be repeated; the session is there in
-    /// any case.
+    /// Asks for a session of this node's in public, if it is to be listed. That can be repeated; the session is there
+    /// in any case.
     pub(super) fn list_request(&mut self, definition: &Arc<Definition>) {
         if definition.is_listed {
             self.discover(|discovery, context| {

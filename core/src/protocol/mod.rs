@@ -72,14 +72,14 @@ pub(crate) enum ProtocolRequest {
 
 impl ProtocolContext {
     /// Sends a message to a signer, now or when it can be reached, signed with this node's key. It may be lost: only an
-    /// answer is proof that it has arrived. At most [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes; a longer one is not
-    /// sent.
+    /// answer is proof that it has arrived. At most [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD) bytes; a longer one is
+    /// not sent.
     pub fn send(&mut self, to: PublicKey, payload: Vec<u8>) {
         self.requests.push(ProtocolRequest::Send { to, payload });
     }
 
-    /// Announces a resource of the protocol's kind, or announces it anew; without data it is withdrawn. Over the limits of
-    /// [`Command::AnnounceResource`](crate::api::Command::AnnounceResource) nothing is announced.
+    /// Announces a resource of the protocol's kind, or announces it anew; without data it is withdrawn. Over the limits
+    /// of [`Command::AnnounceResource`](crate::api::Command::AnnounceResource) nothing is announced.
     pub fn announce(&mut self, name: Label, data: Option<Data>, lifetime: Duration) {
         self.requests.push(ProtocolRequest::Announce { name, data, lifetime });
     }

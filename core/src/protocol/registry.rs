@@ -1,7 +1,7 @@
 //! The other protocols of a node: which there are, and what comes of what they ask for.
 //!
-//! A machine like the session. Invariant: what a protocol asks for while it is told something happens afterwards, in order;
-//! messages that wait for their receivers are bounded, and the oldest makes room. Driven by `Node`.
+//! A machine like the session. Invariant: what a protocol asks for while it is told something happens afterwards, in
+//! order; messages that wait for their receivers are bounded, and the oldest makes room. Driven by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

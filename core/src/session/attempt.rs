@@ -59,7 +59,8 @@ impl<V: Verifier> Attempt<V> {
         self.partials.iter().all(Option::is_some)
     }
 
-    /// Whether the attempt waits for this signer: for its nonce, or once all nonces are here, for its partial signature.
+    /// Whether the attempt waits for this signer: for its nonce, or once all nonces are here, for its partial
+    /// signature.
     pub(super) fn waits_for(&self, index: usize) -> bool {
         self.nonces[index].is_none() || (self.has_all_nonces() && self.partials[index].is_none())
     }

@@ -226,8 +226,8 @@ impl<V: Verifier> Session<V> {
         Some(deadline.saturating_sub(now.since(self.ending.completed_at)))
     }
 
-    /// The word that the signature has been broadcast, for as long as a signer that has not heard it may think that it is
-    /// its turn.
+    /// The word that the signature has been broadcast, for as long as a signer that has not heard it may think that it
+    /// is its turn.
     pub(crate) fn confirmation(&self, now: Mono, timeout: core::time::Duration) -> Option<&Bytes> {
         let signers = u32::try_from(self.definition.keys.len()).expect("the wire bounds the signers");
         let turns = timeout.saturating_mul(signers);

@@ -1,5 +1,5 @@
-//! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input belongs
-//! to, and what the others need not know of it.
+//! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input
+//! belongs to, and what the others need not know of it.
 //!
 //! Invariants: a session is remembered until its announcement has expired by anyone's clock, so that no replay opens it
 //! again; while what it has said waits for the disk, it says nothing more. Driven by `Node`.

@@ -3,7 +3,8 @@
 //! Invariants: only this folder changes a session's phase; the record that an attempt has been opened precedes its
 //! nonce; an attempt is never opened twice; an ended session never signs.
 //!
-//! Driven by `Node`: commands, admitted messages, timers. The numbers S1… name the transitions of `docs/src/machines.md`.
+//! Driven by `Node`: commands, admitted messages, timers. The numbers S1… name the transitions of
+//! `docs/src/machines.md`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

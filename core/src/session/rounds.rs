@@ -1,7 +1,7 @@
 //! From nonces to a signature: the two rounds of one attempt.
 //!
-//! Invariants: a phase is left in the same step in which its condition holds, whatever brought it about; the record that
-//! the nonce is spent precedes the partial signature.
+//! Invariants: a phase is left in the same step in which its condition holds, whatever brought it about; the record
+//! that the nonce is spent precedes the partial signature.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

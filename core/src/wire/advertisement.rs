@@ -158,8 +158,8 @@ impl Offer {
     }
 }
 
-/// Says what the author's key offers and which peer holds it. Signed by that key. Of two of one key the newer holds; one
-/// without an offer withdraws all that were before it.
+/// Says what the author's key offers and which peer holds it. Signed by that key. Of two of one key the newer holds;
+/// one without an offer withdraws all that were before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advertisement {
     /// The peer that holds the key.

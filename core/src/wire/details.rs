@@ -1,5 +1,5 @@
-//! What a session is for, in a form that signers can check: a transaction whose digest each of them computes itself, and
-//! words for people.
+//! What a session is for, in a form that signers can check: a transaction whose digest each of them computes itself,
+//! and words for people.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

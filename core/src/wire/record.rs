@@ -1,8 +1,8 @@
 //! Records in the DHT: what they are called, and the lists that many authors write to.
 //!
-//! A record is one message, or a log: the entries of many authors in one list. A log is merged wherever it is stored, so
-//! that writers who know nothing of each other lose nothing. Invariant: a log is sorted and has one entry for each author
-//! and name; what does not encode back to itself is none.
+//! A record is one message, or a log: the entries of many authors in one list. A log is merged wherever it is stored,
+//! so that writers who know nothing of each other lose nothing. Invariant: a log is sorted and has one entry for each
+//! author and name; what does not encode back to itself is none.
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
@@ -194,8 +194,8 @@ impl MergeSet {
         bytes
     }
 
-    /// Takes an entry, unless a newer one of its author is there. Of two that are equally old one is chosen that does not
-    /// depend on their order, so that merging is the same in any order.
+    /// Takes an entry, unless a newer one of its author is there. Of two that are equally old one is chosen that does
+    /// not depend on their order, so that merging is the same in any order.
     pub(crate) fn insert(&mut self, entry: Entry) {
         let place = (entry.message.unsigned.author, entry.listing.name.clone());
         let age = |entry: &Entry| (entry.listing.issued_at, entry.message.bytes.clone());
@@ -226,9 +226,9 @@ impl MergeSet {
         self.entries.retain(|_, entry| entry.listing.expires_at > now);
     }
 
-    /// Leaves as many entries as a record has room for: those with the lowest ranks. A rank depends on a secret salt and
-    /// on the author alone, so what stays is a fair sample of all authors who ever wrote, whatever their order and however
-    /// often they repeat themselves (min-wise sampling as in Brahms, Bortnikov et al. 2009).
+    /// Leaves as many entries as a record has room for: those with the lowest ranks. A rank depends on a secret salt
+    /// and on the author alone, so what stays is a fair sample of all authors who ever wrote, whatever their order and
+    /// however often they repeat themselves (min-wise sampling as in Brahms, Bortnikov et al. 2009).
     pub(crate) fn trim(&mut self, salt: &[u8; 32]) {
         self.trim_authors();
         let mut ranked: Vec<_> = self

@@ -314,7 +314,8 @@ fn gossip_is_passed_on_only_when_it_is_sound() {
     }
 }
 
-/// Those who are connected to a signer know its presence before gossip brings it; the others hear of it only through them.
+/// Those who are connected to a signer know its presence before gossip brings it; the others hear of it only through
+/// them.
 #[test]
 fn gossip_of_a_presence_that_came_another_way_is_passed_on_once() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));

@@ -155,7 +155,8 @@ fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     assert_eq!(said(&mut node), 0, "withdrawn for good");
 }
 
-/// D8, D13: what was said before there was anybody to hear it is said again, and whoever listens now reads what was said before.
+/// D8, D13: what was said before there was anybody to hear it is said again, and whoever listens now reads what was
+/// said before.
 #[test]
 fn offers_and_subscriptions_wait_for_the_network() {
     let mut node = TestNode::new();

@@ -1,5 +1,6 @@
-//! Whatever a host, an embedder or a peer says, to the ends of the integers: each call returns, nothing is left due, and
-//! the limits hold. Whatever is configured: it is refused, or a node lives with it and wakes no more often than it says.
+//! Whatever a host, an embedder or a peer says, to the ends of the integers: each call returns, nothing is left due,
+//! and the limits hold. Whatever is configured: it is refused, or a node lives with it and wakes no more often than it
+//! says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -302,8 +302,9 @@ fn resource_record(author: &mut ScriptedPeer, number: usize) -> (String, Bytes) 
     (key, author.say_body(Body::Resource(resource)))
 }
 
-/// A few peers that fill all room with valid records, each within its quota: from as many subnets they have what is their
-/// share of the room, and from one they have one share. What others bring is kept, and so is what they have brought.
+/// A few peers that fill all room with valid records, each within its quota: from as many subnets they have what is
+/// their share of the room, and from one they have one share. What others bring is kept, and so is what they have
+/// brought.
 #[test]
 fn peers_that_fill_all_room_make_room_for_others() {
     let one = |_: u8| Some(Subnet::V4([10, 0, 0]));
@@ -350,7 +351,8 @@ fn peers_that_fill_all_room_make_room_for_others() {
     }
 }
 
-/// From more subnets than there is room for, one record each: those that are near stay, and authors whom the node knows.
+/// From more subnets than there is room for, one record each: those that are near stay, and authors whom the node
+/// knows.
 #[test]
 fn against_many_subnets_the_near_and_the_known_stay() {
     let mut config = Config::new(Network::Regtest);

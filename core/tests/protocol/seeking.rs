@@ -7,7 +7,8 @@ use nelumbo_core::wire::{AbortReason, Address, Body, Content, PeerId, Presence};
 
 use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition};
 
-/// What leaves the node to find somebody, since this was last asked: peers that are dialled, and keys that are looked up.
+/// What leaves the node to find somebody, since this was last asked: peers that are dialled, and keys that are looked
+/// up.
 fn sought(node: &mut TestNode) -> (Vec<PeerId>, Vec<String>) {
     let (mut dialled, mut looked_up) = (Vec::new(), Vec::new());
     for output in std::mem::take(&mut node.others) {

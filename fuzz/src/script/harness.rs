@@ -130,8 +130,8 @@ impl<S: Scheme> Harness<S> {
     }
 
     pub(super) fn connect(&mut self, one: usize, other: usize) {
-        let is_up = |participant: &Participant<S>| !matches!(participant, Participant::HonestNode(honest) if honest.node.is_none());
-        if one == other || !is_up(&self.participants[one]) || !is_up(&self.participants[other]) {
+        let is_down = |participant: &Participant<S>| matches!(participant, Participant::HonestNode(honest) if honest.node.is_none());
+        if one == other || is_down(&self.participants[one]) || is_down(&self.participants[other]) {
             return;
         }
         if self.connections.insert((one.min(other), one.max(other))) {

@@ -1,6 +1,7 @@
 //! What scripted peers can be made to do, from honest steps to anything that their keys can sign.
 //!
-//! Driven by the script. Scripted peers know all that has been said, so they can be honest at any point and stop at any other.
+//! Driven by the script. Scripted peers know all that has been said, so they can be honest at any point and stop at any
+//! other.
 
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};

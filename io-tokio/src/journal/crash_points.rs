@@ -1,8 +1,9 @@
-//! A session of three nodes, and a crash at every write to every journal: before it, in every piece of it, and after it.
+//! A session of three nodes, and a crash at every write to every journal: before it, in every piece of it, and after
+//! it.
 //!
 //! The nodes, their cryptography and their journals are the real ones; time and network are virtual, so that every run
-//! is the same. The disk remembers every operation of the journal, and can show itself as it was after any of them, with
-//! the last one half done.
+//! is the same. The disk remembers every operation of the journal, and can show itself as it was after any of them,
+//! with the last one half done.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

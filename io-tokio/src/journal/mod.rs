@@ -5,9 +5,9 @@
 //! and the node must stop. Driven by the runtime, which appends batches and waits for [`Durable`].
 //!
 //! Commits are grouped: while one is on its way to the disk, everything that arrives waits and goes out with the next,
-//! so that a busy node pays for one flush, not for one per record. Measured on a virtual disk of which `fdatasync` takes
-//! 0.16 ms, with records of 400 bytes: 0.2 ms from `append` to durable (99 % within 0.3 ms) one at a time, 2 µs each when
-//! many wait; `cargo run --release -p nelumbo-tokio --example journal_latency` measures again.
+//! so that a busy node pays for one flush, not for one per record. Measured on a virtual disk of which `fdatasync`
+//! takes 0.16 ms, with records of 400 bytes: 0.2 ms from `append` to durable (99 % within 0.3 ms) one at a time, 2 µs
+//! each when many wait; `cargo run --release -p nelumbo-tokio --example journal_latency` measures again.
 
 #[cfg(test)]
 mod crash_points;

@@ -208,8 +208,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Listens on this address too. `/memory/N` is in this process's memory, for tests and for many nodes in one process;
-    /// `/memory/0` takes a number that is free.
+    /// Listens on this address too. `/memory/N` is in this process's memory, for tests and for many nodes in one
+    /// process; `/memory/0` takes a number that is free.
     pub fn listen_on(mut self, address: Multiaddr) -> Self {
         self.listen.push(address);
         self
@@ -275,8 +275,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Ends a DHT query after this time, with what it has found so far. A put has it twice: to find the nodes nearest to the
-    /// key, and to have them store the record.
+    /// Ends a DHT query after this time, with what it has found so far. A put has it twice: to find the nodes nearest
+    /// to the key, and to have them store the record.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
         self

@@ -1,7 +1,7 @@
 //! Whom the node is connected to, and what it sends to them directly.
 //!
-//! Owns the requests about connections and direct messages. Invariant: a message waits only while a connection exists or
-//! is being made. Driven by the owner of the [`Network`].
+//! Owns the requests about connections and direct messages. Invariant: a message waits only while a connection exists
+//! or is being made. Driven by the owner of the [`Network`].
 
 use libp2p::{
     Multiaddr, PeerId,

@@ -52,8 +52,8 @@ impl Network {
     }
 
     /// Stores a record here and at the nodes nearest to its key, and publishes it again every hour until it expires.
-    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished); when no other node has it then, it is offered again
-    /// after pauses that grow.
+    /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished); when no other node has it then, it is offered
+    /// again after pauses that grow.
     pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
         let key = kad::RecordKey::new(&key);
         let record = kad::Record {
@@ -107,8 +107,8 @@ impl Network {
         took.max().map(|longest| tokio::time::Instant::now() + self.query_timeout.saturating_sub(longest))
     }
 
-    /// Ends queries that have taken their time, with what they have found so far: a put goes on to the near nodes that have
-    /// answered by then, past one that is switched off.
+    /// Ends queries that have taken their time, with what they have found so far: a put goes on to the near nodes that
+    /// have answered by then, past one that is switched off.
     pub(super) fn end_late_queries(&mut self) {
         for mut query in self.swarm.behaviour_mut().kad.iter_queries_mut() {
             if query.stats().duration().is_some_and(|took| took >= self.query_timeout) {
@@ -135,8 +135,8 @@ impl Network {
         self.swarm.behaviour_mut().kad.store_mut().records().count()
     }
 
-    /// Stores a record that another node sent, or what has become of it, for at most `life`. `false` when it was decided
-    /// before, or there is no room.
+    /// Stores a record that another node sent, or what has become of it, for at most `life`. `false` when it was
+    /// decided before, or there is no room.
     pub fn store_inbound(&mut self, id: PutId, value: Vec<u8>, life: Duration) -> bool {
         let Some(mut record) = self.inbound.remove(&id) else {
             return false;

@@ -2,7 +2,8 @@
 //!
 //! Owns the rhythm of the routing table's refresh and of filling up connections. Invariant: a young node looks around
 //! again shortly after it has learned of as many peers as it knew before, so that a small network is complete within a
-//! fraction of a second and a crowd that arrives one by one costs a few looks; an old one does so every few minutes. Pure: it is told the time and what happened. Driven by [`super::Network`].
+//! fraction of a second and a crowd that arrives one by one costs a few looks; an old one does so every few minutes.
+//! Pure: it is told the time and what happened. Driven by [`super::Network`].
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Gossip: topics, messages, verdicts.
 //!
-//! Owns the requests about gossip. Invariant: no message from elsewhere is forwarded before its verdict, and every topic
-//! has scores under which invalid messages cost. Driven by the owner of the [`Network`].
+//! Owns the requests about gossip. Invariant: no message from elsewhere is forwarded before its verdict, and every
+//! topic has scores under which invalid messages cost. Driven by the owner of the [`Network`].
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The peers with a connection.
 //!
-//! Owns who is connected, from where, and when a direct message last went to or came from whom. Invariant: the number of entries is
-//! the number of connected peers, which the connection limits bound. Pure. Driven by [`super::Network`].
+//! Owns who is connected, from where, and when a direct message last went to or came from whom. Invariant: the number
+//! of entries is the number of connected peers, which the connection limits bound. Pure. Driven by [`super::Network`].
 
 use std::{collections::HashMap, time::Duration};
 

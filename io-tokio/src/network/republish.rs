@@ -1,7 +1,7 @@
 //! Records that no other node has acknowledged.
 //!
-//! Owns when each of them is offered again. Invariant: only keys of records that are in this node's own store, whose room
-//! bounds their number; the pauses between two tries grow. Pure: it is told the time and what happened. Driven by
+//! Owns when each of them is offered again. Invariant: only keys of records that are in this node's own store, whose
+//! room bounds their number; the pauses between two tries grow. Pure: it is told the time and what happened. Driven by
 //! [`super::Network`].
 
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! How gossip neighbours are scored.
 //!
-//! Owns the numbers of gossipsub's peer scores. Invariant: time spent in the mesh and messages delivered first can never
-//! outweigh invalid messages: four rejected messages within the half-life put a neighbour below the graylist, whatever
-//! it did before. Driven by gossipsub.
+//! Owns the numbers of gossipsub's peer scores. Invariant: time spent in the mesh and messages delivered first can
+//! never outweigh invalid messages: four rejected messages within the half-life put a neighbour below the graylist,
+//! whatever it did before. Driven by gossipsub.
 
 use std::{
     collections::HashSet,

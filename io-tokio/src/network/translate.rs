@@ -109,8 +109,8 @@ impl Network {
         }
         self.kept.on_dial_failed(&peer, Instant::now());
         if matches!(error, DialError::Transport(_) | DialError::WrongPeerId { .. }) {
-            // Left in the routing table it would be dialled by every query, and told to those who ask; it is back as soon
-            // as it is met again.
+            // Left in the routing table it would be dialled by every query, and told to those who ask; it is back as
+            // soon as it is met again.
             self.swarm.behaviour_mut().kad.remove_peer(&peer);
             self.update_routing_peers();
         }

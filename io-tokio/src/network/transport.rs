@@ -1,8 +1,8 @@
 //! How connections are made.
 //!
-//! Owns the stack of transports: TCP, WebSocket, QUIC, relayed circuits and this process's memory, names resolved by DNS,
-//! Noise and yamux on everything but QUIC, which brings its own. Invariant: every connection is authenticated, and none
-//! waits for Nagle. Driven by libp2p's swarm.
+//! Owns the stack of transports: TCP, WebSocket, QUIC, relayed circuits and this process's memory, names resolved by
+//! DNS, Noise and yamux on everything but QUIC, which brings its own. Invariant: every connection is authenticated, and
+//! none waits for Nagle. Driven by libp2p's swarm.
 //!
 //! `/memory/N` is for many nodes in one process, and for tests: it takes no port and no socket, and all else is as over
 //! TCP. Nothing outside the process can reach such an address, and other nodes count it as loopback.
@@ -77,8 +77,8 @@ pub(crate) fn build(
         .timeout(config.dial_timeout)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on. Circuits come before
-    // memory, which would dial the relay itself, and memory before names, which are looked for in any address.
+    // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on. Circuits come
+    // before memory, which would dial the relay itself, and memory before names, which are looked for in any address.
     let transport = circuits
         .or_transport(websocket)
         .map(|either, _| either.into_inner())
@@ -104,8 +104,9 @@ fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {
     quic
 }
 
-/// Refuses an address whose TCP port is taken. libp2p's listeners share their ports with others of the same user, so that
-/// without this a second node on a port would start, and each of the two would get some of the other's connections.
+/// Refuses an address whose TCP port is taken. libp2p's listeners share their ports with others of the same user, so
+/// that without this a second node on a port would start, and each of the two would get some of the other's
+/// connections.
 pub(crate) fn check_port(address: &Multiaddr) -> io::Result<()> {
     if address.iter().any(|part| part == Protocol::P2pCircuit) {
         // The port is the relay's.

@@ -1,8 +1,8 @@
 //! Writes a recording while the node lives.
 //!
-//! Owns the file and the thread that writes it. Invariants: the node never waits for the file, and goes on whatever becomes
-//! of it; the file is the owner's alone and never larger than its limit; what the node was given has left the process
-//! as soon as the thread has caught up, so that a crash loses little. Driven by the runtime.
+//! Owns the file and the thread that writes it. Invariants: the node never waits for the file, and goes on whatever
+//! becomes of it; the file is the owner's alone and never larger than its limit; what the node was given has left the
+//! process as soon as the thread has caught up, so that a crash loses little. Driven by the runtime.
 
 use std::{
     ffi::OsString,

@@ -1,6 +1,6 @@
-//! The workload in a bare loop, as fast as we can make one: the same windows and blocks, chunks that are used again while
-//! they are in the cache, and keys sorted by buckets; and nothing that the workload does not need. Records have one size,
-//! a node has one timer, nothing is lost, late or traced, and nobody can plug in anything.
+//! The workload in a bare loop, as fast as we can make one: the same windows and blocks, chunks that are used again
+//! while they are in the cache, and keys sorted by buckets; and nothing that the workload does not need. Records have
+//! one size, a node has one timer, nothing is lost, late or traced, and nobody can plug in anything.
 
 use crate::{LATENCY, PAYLOAD, PERIOD};
 

@@ -1,12 +1,13 @@
 //! What the simulator costs, side by side in one run.
 //!
-//! The message workload: N nodes send 64 bytes to a random neighbour each 100 ms, a message takes 10–50 ms, and receivers
-//! answer. It runs through the engine with its network model and all fault paths, in a bare loop that does nothing else,
-//! and, with `--features madsim` and `RUSTFLAGS="--cfg madsim"`, in madsim. Then sessions of three signers with real
-//! cryptography, beside their cryptographic operations alone and what the stand-in's table charges for those.
+//! The message workload: N nodes send 64 bytes to a random neighbour each 100 ms, a message takes 10–50 ms, and
+//! receivers answer. It runs through the engine with its network model and all fault paths, in a bare loop that does
+//! nothing else, and, with `--features madsim` and `RUSTFLAGS="--cfg madsim"`, in madsim. Then sessions of three
+//! signers with real cryptography, beside their cryptographic operations alone and what the stand-in's table charges
+//! for those.
 //!
-//! All take turns in each round, time is that on the processor where one thread runs, and what is shown is the median over
-//! the rounds. Prints a table with the targets beside the results.
+//! All take turns in each round, time is that on the processor where one thread runs, and what is shown is the median
+//! over the rounds. Prints a table with the targets beside the results.
 //!
 //! Usage: `nelumbo-simulator-compare [NODES]… [--rounds N] [--threads N] [--json FILE]`
 

@@ -1,5 +1,5 @@
-//! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone. What a
-//! world without sessions does is taken off, in operations and in time.
+//! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone.
+//! What a world without sessions does is taken off, in operations and in time.
 
 #[path = "../../tests/counted/mod.rs"]
 mod counted;

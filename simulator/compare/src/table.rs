@@ -59,7 +59,8 @@ impl Table {
                 }
             };
             format!(
-                "{{\"what\": \"{what}\", \"at\": \"{at}\", \"result\": {result:.4}, \"target\": {bound}, \"holds\": {holds}}}"
+                "{{\"what\": \"{what}\", \"at\": \"{at}\", \"result\": {result:.4}, \"target\": {bound}, \
+                 \"holds\": {holds}}}"
             )
         };
         format!("[\n  {}\n]\n", self.0.iter().map(row).collect::<Vec<_>>().join(",\n  "))

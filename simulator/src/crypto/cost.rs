@@ -1,8 +1,8 @@
 //! What cryptography would have cost: the stand-in charges each node the time of the real operation, so that virtual
 //! time stays honest.
 //!
-//! Owns the table. Invariant: whoever does an operation is charged its price once, and a price follows from the operation
-//! alone. Driven by the stand-in; [`Peer`](crate::peer::Peer) takes what was spent.
+//! Owns the table. Invariant: whoever does an operation is charged its price once, and a price follows from the
+//! operation alone. Driven by the stand-in; [`Peer`](crate::peer::Peer) takes what was spent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,10 +43,10 @@ pub enum Operation {
 impl Operation {
     /// What the real operation takes, in nanoseconds.
     ///
-    /// Medians of 49 rounds of `cargo run --release -p nelumbo-simulator --example costs`, which agreed to 1 % in three runs:
-    /// time of one thread on the processor of a virtual machine (AMD EPYC, x86-64, Rust 1.95). Where
-    /// `cargo bench -p nelumbo-crypto` has the operation too, it says the same. Keys are aggregated for Lotus; BIP340 takes
-    /// 10 µs less. What grows with a number is a line within 8 % of what was measured with 2, 3, 5, 10 and 100.
+    /// Medians of 49 rounds of `cargo run --release -p nelumbo-simulator --example costs`, which agreed to 1 % in three
+    /// runs: time of one thread on the processor of a virtual machine (AMD EPYC, x86-64, Rust 1.95). Where `cargo bench
+    /// -p nelumbo-crypto` has the operation too, it says the same. Keys are aggregated for Lotus; BIP340 takes 10 µs
+    /// less. What grows with a number is a line within 8 % of what was measured with 2, 3, 5, 10 and 100.
     #[must_use]
     pub const fn cost(self) -> Nanos {
         match self {

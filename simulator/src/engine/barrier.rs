@@ -1,4 +1,5 @@
-//! Where threads wait for each other, awake: a window of a small simulation is over before a sleeper is on its feet again.
+//! Where threads wait for each other, awake: a window of a small simulation is over before a sleeper is on its feet
+//! again.
 //!
 //! Invariant: nobody waits for a thread that has panicked. Driven by the windowed engine.
 

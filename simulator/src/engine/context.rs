@@ -1,7 +1,7 @@
 //! What a machine can do while it handles an event: send, set timers, tell.
 //!
-//! Owns the state of a machine's connection to the network. Invariant: everything caused by a machine is numbered in the
-//! order in which the machine caused it, and happens later than now. Both engines drive it.
+//! Owns the state of a machine's connection to the network. Invariant: everything caused by a machine is numbered in
+//! the order in which the machine caused it, and happens later than now. Both engines drive it.
 
 use super::record::{Cause, Header};
 use super::sequential::Queue;

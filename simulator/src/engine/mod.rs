@@ -2,9 +2,10 @@
 //!
 //! An event is a message or a timer. Events happen in the order (time, source, the source's own count), which depends
 //! on nothing but what the machines do: not on queues, blocks or threads. [`Windowed`] is the fast way: it runs windows
-//! of one minimum latency, in which no node can reach another, block by block and on several threads. [`Sequential`] takes
-//! one event after the other, so that it also serves latencies near zero and callers who interfere between two events.
-//! Both give every machine the same events in the same order, and with them the same [trace hash](Stats::trace).
+//! of one minimum latency, in which no node can reach another, block by block and on several threads. [`Sequential`]
+//! takes one event after the other, so that it also serves latencies near zero and callers who interfere between two
+//! events. Both give every machine the same events in the same order, and with them the same [trace
+//! hash](Stats::trace).
 //!
 //! This module knows nothing of nelumbo: what runs on it is anything that is a [`Machine`].
 
@@ -105,9 +106,9 @@ pub struct Stats {
 const START: u64 = 0x5851_f42d_4c95_7f2d;
 
 impl Stats {
-    /// Counts an event that reaches a machine, and adds it to the trace. The sum does not depend on the order in which events
-    /// are added, so that blocks and threads need not agree on one; what the machine had `sent` before, messages and timers,
-    /// shows that in which it ran them.
+    /// Counts an event that reaches a machine, and adds it to the trace. The sum does not depend on the order in which
+    /// events are added, so that blocks and threads need not agree on one; what the machine had `sent` before, messages
+    /// and timers, shows that in which it ran them.
     #[inline]
     fn add_event(&mut self, node: u32, sent: u64, stamp: Stamp, kind: Kind<'_>) {
         let Stamp { at, source, sequence } = stamp;

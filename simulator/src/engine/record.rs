@@ -1,8 +1,8 @@
 //! What is to happen, as bytes: streams of [24-byte header ‖ payload] in chunks from a pool.
 //!
-//! Invariant: a record is never split over two chunks, and begins at a multiple of 8 bytes, so that 32 bits locate it in
-//! a stream; its time is what has passed since the window of its stream began. The chunk that was freed last is used first,
-//! while it is still in the cache. Driven by the windowed engine.
+//! Invariant: a record is never split over two chunks, and begins at a multiple of 8 bytes, so that 32 bits locate it
+//! in a stream; its time is what has passed since the window of its stream began. The chunk that was freed last is used
+//! first, while it is still in the cache. Driven by the windowed engine.
 
 use super::{Kind, Nanos, Stamp};
 
@@ -136,14 +136,15 @@ impl Chunk {
         Record { header, rest }
     }
 
-    /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so memory
-    /// brings them all at once.
+    /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so
+    /// memory brings them all at once.
     #[inline]
     pub(super) fn prefetch(&self) -> u8 {
         self.units[..self.used].iter().step_by(LINE).fold(0, |sum, unit| sum ^ unit[0])
     }
 
-    /// Visits its records: at which unit each begins, how long after the beginning of the window it happens, and to whom.
+    /// Visits its records: at which unit each begins, how long after the beginning of the window it happens, and to
+    /// whom.
     #[inline]
     pub(super) fn for_each(&self, mut visit: impl FnMut(usize, u32, u32)) {
         let mut at = 0;

@@ -1,6 +1,7 @@
 //! Sorts the keys of a window, whose times are spread rather evenly over it.
 //!
-//! Invariant: what comes out is what any sort gives; how the times are spread decides on the speed alone. Driven by workers.
+//! Invariant: what comes out is what any sort gives; how the times are spread decides on the speed alone. Driven by
+//! workers.
 
 /// A sorter of keys, kept for its memory.
 #[derive(Debug, Default)]
@@ -16,8 +17,8 @@ impl Sorter {
         self.pushed.push(key);
     }
 
-    /// Takes what was pushed, keys below 2 to the power of `bits`, and sorts the keys: into about as many buckets as there
-    /// are, and then by insertion. Says whether some keys may be alike in their upper halves.
+    /// Takes what was pushed, keys below 2 to the power of `bits`, and sorts the keys: into about as many buckets as
+    /// there are, and then by insertion. Says whether some keys may be alike in their upper halves.
     pub(super) fn sort(&mut self, bits: u32) -> bool {
         let Self { pushed, counts, keys } = self;
         let size = usize::BITS - pushed.len().leading_zeros();

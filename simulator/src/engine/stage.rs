@@ -1,8 +1,8 @@
 //! What one thread's machines have caused and what has not happened yet: a heap for timers inside the window that is
 //! running, a ring of the next windows by block, and rungs, each of as many windows as the ring has, for what is far.
 //!
-//! Invariant: an event is in exactly one of the three, and is handed out in the window in which it happens. Driven by the
-//! windowed engine's workers.
+//! Invariant: an event is in exactly one of the three, and is handed out in the window in which it happens. Driven by
+//! the windowed engine's workers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -34,8 +34,8 @@ pub(super) struct Stage {
     open: u64,
     /// Timers of the running block for the running window.
     soon: BinaryHeap<Reverse<Header>>,
-    /// The next windows, each by block, so that those that are being filled lie together; and a bit for each of them in which
-    /// something happens.
+    /// The next windows, each by block, so that those that are being filled lie together; and a bit for each of them in
+    /// which something happens.
     ring: Vec<Stream>,
     waiting: u64,
     far: BTreeMap<u64, Rung>,
@@ -64,8 +64,8 @@ impl Stage {
         self.block_bits
     }
 
-    /// Enters a window, and says when it begins and how long it is. What happens in it from now on is for machines to set
-    /// themselves alone.
+    /// Enters a window, and says when it begins and how long it is. What happens in it from now on is for machines to
+    /// set themselves alone.
     pub(super) fn enter(&mut self, window: u64) -> (Nanos, Nanos) {
         (self.window, self.start, self.open) = (window, window * self.length, window + 1);
         (self.start, self.length)

@@ -104,8 +104,8 @@ impl<M: Machine + Send> Windowed<M> {
 /// The longest that a window may be: a time in it fits into the half of a sorted key.
 const LONGEST: Nanos = u32::MAX as Nanos;
 
-/// A power of 2 that is the number of machines in a block. A block fits into a core's second cache with what happens to it,
-/// and each of several threads has a few to itself.
+/// A power of 2 that is the number of machines in a block. A block fits into a core's second cache with what happens to
+/// it, and each of several threads has a few to itself.
 fn fitting<M>(machines: usize, threads: usize) -> u32 {
     const BYTES: usize = 1 << 18;
     const LEAST: u32 = 10;
@@ -165,8 +165,8 @@ impl<N: Send> WindowSync<N> {
         }
     }
 
-    /// One worker's way through all windows, unless another's ends in a panic. The one who observes leads: between windows the
-    /// others wait for it.
+    /// One worker's way through all windows, unless another's ends in a panic. The one who observes leads: between
+    /// windows the others wait for it.
     fn guard<M: Machine<Observation = N>>(
         &self,
         me: usize,

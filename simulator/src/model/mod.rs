@@ -1,14 +1,14 @@
 //! Everything that can happen in a small world, tried: every order of delivery, of timers, crashes and restarts.
 //!
-//! The nodes are the core's own, with stand-in cryptography. A world's state is what its nodes would do next, what is in
-//! flight, and what has been shown so far; different orders that lead to the same state meet there, which is what keeps
-//! the number of states finite and small. From every state the fair continuation is followed to its end: everything in
-//! flight arrives, the crashed come back if they may, and time passes.
+//! The nodes are the core's own, with stand-in cryptography. A world's state is what its nodes would do next, what is
+//! in flight, and what has been shown so far; different orders that lead to the same state meet there, which is what
+//! keeps the number of states finite and small. From every state the fair continuation is followed to its end:
+//! everything in flight arrives, the crashed come back if they may, and time passes.
 //!
 //! What is left out, because it makes no difference to what is checked: a message that is in flight twice is in flight
-//! once; a nonce or partial signature that its receiver has is dropped; sequence numbers are given on delivery, so that no
-//! copy is stopped by replay protection; clocks stand still but when a timer fires, so that a node's timers fire in their
-//! order, and between nodes in any.
+//! once; a nonce or partial signature that its receiver has is dropped; sequence numbers are given on delivery, so that
+//! no copy is stopped by replay protection; clocks stand still but when a timer fires, so that a node's timers fire in
+//! their order, and between nodes in any.
 //!
 //! Reading order: `state` is one node, `system` is all of them, `search` goes through what is reachable.
 

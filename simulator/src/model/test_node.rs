@@ -1,4 +1,5 @@
-//! A node with its host, driven by hand: what it writes is durable at once, what it is asked to sign is approved at once.
+//! A node with its host, driven by hand: what it writes is durable at once, what it is asked to sign is approved at
+//! once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

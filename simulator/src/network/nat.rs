@@ -1,7 +1,7 @@
 //! Who can dial whom: what stands between a machine and the network, and the way around it.
 //!
-//! The classes are those of RFC 3489, section 5. Invariant: which way two machines reach each other is the same seen from
-//! both, and follows from their classes alone. Driven by the transports of peers.
+//! The classes are those of RFC 3489, section 5. Invariant: which way two machines reach each other is the same seen
+//! from both, and follows from their classes alone. Driven by the transports of peers.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,8 @@ impl Nat {
         matches!(self, Self::Public | Self::FullCone)
     }
 
-    /// Whether two machines get a direct connection when a relay tells both to begin at the same moment: each must let in
-    /// what comes from a port that it knows, and a symmetric one's port is known to nobody before.
+    /// Whether two machines get a direct connection when a relay tells both to begin at the same moment: each must let
+    /// in what comes from a port that it knows, and a symmetric one's port is known to nobody before.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         !matches!(

@@ -1,7 +1,7 @@
 //! Distributions as tables of quantiles, made with additions, multiplications, divisions and roots alone.
 //!
-//! Those are exact to the last bit on every machine, unlike the logarithms and exponentials of a mathematics library, so
-//! the same seed gives the same delays everywhere.
+//! Those are exact to the last bit on every machine, unlike the logarithms and exponentials of a mathematics library,
+//! so the same seed gives the same delays everywhere.
 
 /// How many pieces a table has.
 pub(super) const PIECES: usize = 1024;

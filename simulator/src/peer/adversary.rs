@@ -1,4 +1,5 @@
-//! What a node does that it should not: an adversary's deeds, done to what an honest node says, with the node's own key.
+//! What a node does that it should not: an adversary's deeds, done to what an honest node says, with the node's own
+//! key.
 //!
 //! Invariant: deeds touch what leaves the machine and its owner's wishes, never the node within. Each is counted.
 

@@ -1,9 +1,9 @@
 //! Who a peer is connected to.
 //!
-//! A connection is greeted, welcomed and thanked for, so that both ends know of it. Invariant: a connection is up in one
-//! life of the peer at its other end, a message reaches a node only over a connection that both ends know, in the life it
-//! was sent to, and a connection comes back by itself to those whom this machine wants to be connected to. Does no I/O:
-//! it is told which frames arrive. Driven by `Peer`.
+//! A connection is greeted, welcomed and thanked for, so that both ends know of it. Invariant: a connection is up in
+//! one life of the peer at its other end, a message reaches a node only over a connection that both ends know, in the
+//! life it was sent to, and a connection comes back by itself to those whom this machine wants to be connected to. Does
+//! no I/O: it is told which frames arrive. Driven by `Peer`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
 //! One machine's disk.
 //!
-//! Invariant: what was reported as durable is there after a crash. What was not may be there too, up to any point of its
-//! order, because a write can reach the disk and the report can fail to reach the node. A torn record is one that its
-//! checksum gives away, so it counts as not written.
+//! Invariant: what was reported as durable is there after a crash. What was not may be there too, up to any point of
+//! its order, because a write can reach the disk and the report can fail to reach the node. A torn record is one that
+//! its checksum gives away, so it counts as not written.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -95,8 +95,8 @@ impl<C: Crypto> Peer<C> {
             }
             Output::RejectRecord { id, .. } => self.answer_put(context, id, None),
             Output::Event(event) => self.on_event(context, event),
-            // The table of a simulated peer has a limit of its own. Simulated peers leave no topic, prune no connection, and leave it to the node to refuse whom it has
-            // banned.
+            // The table of a simulated peer has a limit of its own. Simulated peers leave no topic, prune no
+            // connection, and leave it to the node to refuse whom it has banned.
             Output::RemoveRecord { .. }
             | Output::Unsubscribe(_)
             | Output::Release(_)

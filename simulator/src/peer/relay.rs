@@ -1,7 +1,8 @@
 //! A relay's circuits: how two machines talk that cannot reach each other.
 //!
-//! Invariant: a circuit carries no more bytes, and stays no longer, than relays of libp2p allow by default; then it is cut,
-//! both ends are told, and what is under way on it is lost. Driven by the frames that arrive at a relay, and by its timer.
+//! Invariant: a circuit carries no more bytes, and stays no longer, than relays of libp2p allow by default; then it is
+//! cut, both ends are told, and what is under way on it is lost. Driven by the frames that arrive at a relay, and by
+//! its timer.
 
 use std::collections::BTreeMap;
 

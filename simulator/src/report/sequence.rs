@@ -190,7 +190,8 @@ pub(super) fn diagram(course: &Course) -> String {
                 let (label_x, label_y) = (from + (to - from) * 0.62, top + (end - top) * 0.62 - 3.0);
                 let _ = write!(
                     svg,
-                    "<g class=\"message {kind}\"><line x1=\"{from:.1}\" y1=\"{top:.1}\" x2=\"{to:.1}\" y2=\"{end:.1}\"/>\
+                    "<g class=\"message {kind}\">\
+                     <line x1=\"{from:.1}\" y1=\"{top:.1}\" x2=\"{to:.1}\" y2=\"{end:.1}\"/>\
                      <path d=\"M{to:.1} {end:.1}L{back:.1} {up:.1}L{back:.1} {down:.1}Z\"/>\
                      <text text-anchor=\"middle\" x=\"{label_x:.1}\" y=\"{label_y:.1}\">{kind}</text></g>"
                 );

@@ -1,7 +1,7 @@
 //! How a seed draws a schedule from a scenario.
 //!
-//! Invariant: each group of draws that was added later has a random stream of its own, so that a seed keeps what it drew
-//! before.
+//! Invariant: each group of draws that was added later has a random stream of its own, so that a seed keeps what it
+//! drew before.
 
 use super::{AdversaryParams, FaultParams, LinkParams, Scenario, WARM_UP_MS};
 use crate::network::{Direction, Nat};

@@ -46,7 +46,8 @@ pub struct Schedule {
     /// The cryptography.
     #[serde(default)]
     pub crypto: CryptoChoice,
-    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, where they are charged.
+    /// How many times as slow the nodes' devices are as the one whose cryptography was measured, where they are
+    /// charged.
     #[serde(default = "default_slowness", skip_serializing_if = "is_default_slowness")]
     pub crypto_slowness: u32,
     /// How sessions choose who broadcasts.
@@ -67,8 +68,8 @@ pub struct Schedule {
     /// How many sessions a node keeps; without, as many as in production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_limit: Option<u32>,
-    /// Whether bad weather loses presences too, which nodes send once to each connection; without, the transport repeats
-    /// them.
+    /// Whether bad weather loses presences too, which nodes send once to each connection; without, the transport
+    /// repeats them.
     #[serde(default)]
     pub loses_presences: bool,
     /// What the hash table and gossip are.
@@ -77,8 +78,9 @@ pub struct Schedule {
     /// Whether signers know nobody: they find each other through the services.
     #[serde(default)]
     pub discovery: bool,
-    /// How many nodes, those with the lowest numbers, the others know when they start, where the hash table is Kademlia.
-    /// They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and free dials.
+    /// How many nodes, those with the lowest numbers, the others know when they start, where the hash table is
+    /// Kademlia. They look for everyone else, and dial whom they ask. 0 gives them tables as after a long time, and
+    /// free dials.
     #[serde(default)]
     pub bootstrap: u32,
     /// What stands between each node and the network; without, nothing stands before any.

@@ -19,8 +19,8 @@ use serde_json::Value;
 use crate::engine::{Nanos, Observed};
 use crate::peer::{Observation, kind_of};
 
-/// Something that happened. Several rows with the same time, source and sequence belong to one event: what arrived, then
-/// what the node did about it.
+/// Something that happened. Several rows with the same time, source and sequence belong to one event: what arrived,
+/// then what the node did about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row<'a> {
     /// When, in nanoseconds.

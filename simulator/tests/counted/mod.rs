@@ -1,7 +1,7 @@
 //! Any cryptography, with each operation counted, apart from any meter.
 //!
-//! Owns the counts, one for each thread. Invariant: everything is passed on as it came; what checkers verify is no node's work
-//! and is not counted.
+//! Owns the counts, one for each thread. Invariant: everything is passed on as it came; what checkers verify is no
+//! node's work and is not counted.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Holds the simulator's models of Kademlia and gossipsub against the real ones: a hundred libp2p peers on loopback, then
-//! as many modelled ones with the same connections, the same number of lookups and messages.
+//! Holds the simulator's models of Kademlia and gossipsub against the real ones: a hundred libp2p peers on loopback,
+//! then as many modelled ones with the same connections, the same number of lookups and messages.
 //!
 //! Usage: `cargo run --release -p nelumbo-tests --example calibrate -- [PEERS] [LOOKUPS] [MESSAGES]`
 #![allow(clippy::print_stdout)]

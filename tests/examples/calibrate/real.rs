@@ -1,5 +1,5 @@
-//! The real network: libp2p with the settings of our nodes, over TCP on loopback, all peers in one process. What arrives is
-//! held back, because loopback takes no time and a hundred peers on one machine take all of its processor.
+//! The real network: libp2p with the settings of our nodes, over TCP on loopback, all peers in one process. What
+//! arrives is held back, because loopback takes no time and a hundred peers on one machine take all of its processor.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -118,7 +118,8 @@ async fn peer(
                         let peers = found.peers.into_iter().map(|info| info.peer_id).collect();
                         if let Some((known, done)) = lookups.remove(&id) {
                             let done: oneshot::Sender<LookupResult> = done;
-                            let _gone = done.send(LookupResult { peers, known, requests: stats.num_requests() }).is_err();
+                            let result = LookupResult { peers, known, requests: stats.num_requests() };
+                            let _gone = done.send(result).is_err();
                         }
                     }
                     _ => {}

@@ -1,8 +1,8 @@
 //! Running the real `nelumbo` binary.
 //!
 //! Owns how the binary is found and what a run of it came to. Invariant: the binary is the one of this build folder and
-//! profile. `cargo test --workspace` has built it before any test runs, because its package has a test of its own; where
-//! only this package is tested, it is built here.
+//! profile. `cargo test --workspace` has built it before any test runs, because its package has a test of its own;
+//! where only this package is tested, it is built here.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part it needs")]
 
 #[cfg(unix)]

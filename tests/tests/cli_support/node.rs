@@ -1,7 +1,7 @@
 //! Nodes as processes, driven by nothing but the command line.
 //!
-//! Owns their folders and processes. Invariant: no process outlives its [`Node`]. What a test waits for is an event; time
-//! only bounds the waiting.
+//! Owns their folders and processes. Invariant: no process outlives its [`Node`]. What a test waits for is an event;
+//! time only bounds the waiting.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,8 @@ use nelumbo_core::wire::{MAX_DIRECT, PeerId};
 
 use crate::nodes::{Nodes, Shape, Wire};
 
-/// `dial` connects; both ends are told with the other's name. The addresses that a host tells its node lead others to it.
+/// `dial` connects; both ends are told with the other's name. The addresses that a host tells its node lead others to
+/// it.
 pub(crate) fn who_is_dialled_is_connected_at_both_ends<W: Wire>() {
     let mut nodes = Nodes::<W>::strangers(Shape::Line, 2);
     nodes.dial(0, 1);

@@ -1,11 +1,12 @@
 //! What a host promises to the core, and that those promises are kept wherever a core runs here.
 //!
-//! A promise is one function, named as the promise. It speaks to nodes in the core's own words: it asks them for things as
-//! [`Host`](nelumbo_core::host::Host)s and hears [`Input`](nelumbo_core::api::Input)s. The same functions run on libp2p, in
-//! this process's memory and over TCP, and in the simulator, with its ideal services and with its models of Kademlia and
-//! gossipsub. The book says the same in words: "What a host promises", in the chapter on embedding.
+//! A promise is one function, named as the promise. It speaks to nodes in the core's own words: it asks them for things
+//! as [`Host`](nelumbo_core::host::Host)s and hears [`Input`](nelumbo_core::api::Input)s. The same functions run on
+//! libp2p, in this process's memory and over TCP, and in the simulator, with its ideal services and with its models of
+//! Kademlia and gossipsub. The book says the same in words: "What a host promises", in the chapter on embedding.
 //!
-//! What is no promise is in no test: that a message arrives, that it arrives once, that what was stored is found at once.
+//! What is no promise is in no test: that a message arrives, that it arrives once, that what was stored is found at
+//! once.
 
 mod connections;
 mod gossip;

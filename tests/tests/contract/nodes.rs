@@ -1,7 +1,7 @@
 //! Some nodes on a network, each with a desk in place of its core.
 //!
-//! Owns what nodes have been told and how they judge. Invariant: waiting ends, when something has happened or when nothing
-//! happens for longer than anything may take. Driven by the promises.
+//! Owns what nodes have been told and how they judge. Invariant: waiting ends, when something has happened or when
+//! nothing happens for longer than anything may take. Driven by the promises.
 
 use std::time::Duration;
 

@@ -74,8 +74,8 @@ pub(crate) fn a_lookup_tells_every_version<W: Wire>() {
     });
 }
 
-/// What is found is what some node shows. That it belongs under the key, is signed, or is the newest, is for the core to
-/// see: a record that was never stored by anyone is found like any other.
+/// What is found is what some node shows. That it belongs under the key, is signed, or is the newest, is for the core
+/// to see: a record that was never stored by anyone is found like any other.
 pub(crate) fn what_is_found_is_what_somebody_keeps_and_nobody_vouches_for_it<W: Wire>() {
     let mut nodes = Nodes::<W>::crowd(NODES);
     nodes.keep = Box::new(|_, _, _| Some(value("another record")));

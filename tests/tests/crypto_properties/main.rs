@@ -1,7 +1,7 @@
 //! What must hold for every input: properties of the cryptography, and agreement with libsecp256k1.
 //!
-//! Owns the random inputs and one whole signing round that the properties share. Random cases come from quickcheck; each
-//! property runs a fixed number of them and discards none.
+//! Owns the random inputs and one whole signing round that the properties share. Random cases come from quickcheck;
+//! each property runs a fixed number of them and discards none.
 
 mod encodings;
 mod sessions;

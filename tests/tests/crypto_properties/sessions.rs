@@ -80,7 +80,8 @@ fn a_flipped_bit_is_caught_and_attributed() {
     QuickCheck::new().tests(16).quickcheck(property as fn(Seed, u8) -> bool);
 }
 
-/// Lotus sorts: every order of the keys gives one aggregate. BIP340 does not, and the sessions' verifier takes one order.
+/// Lotus sorts: every order of the keys gives one aggregate. BIP340 does not, and the sessions' verifier takes one
+/// order.
 #[test]
 fn key_order() {
     fn property(seed: Seed) -> bool {

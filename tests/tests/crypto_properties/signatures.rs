@@ -150,8 +150,8 @@ fn secret_keys_are_in_range() {
     assert_eq!(SecretKey::from_bytes(&[0; 32]).unwrap_err(), SecretKeyError::Zero);
 }
 
-/// Rounds in which every other signer is libsecp256k1: each side accepts the other's nonces and partial signatures, both
-/// sum up to the same signature.
+/// Rounds in which every other signer is libsecp256k1: each side accepts the other's nonces and partial signatures,
+/// both sum up to the same signature.
 #[test]
 fn rounds_with_libsecp256k1() {
     use secp256k1::musig;

@@ -1,7 +1,7 @@
 //! A peer on js-libp2p in a process of its own, and networks of ours to talk to it.
 //!
-//! Owns how both are driven. Invariant: each side runs by itself, so that nothing here happens only because a test looks
-//! at it; a test waits for what it looks for, and fails when that does not happen within [`PATIENCE`].
+//! Owns how both are driven. Invariant: each side runs by itself, so that nothing here happens only because a test
+//! looks at it; a test waits for what it looks for, and fails when that does not happen within [`PATIENCE`].
 
 use std::collections::HashMap;
 use std::path::Path;

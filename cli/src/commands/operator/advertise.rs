@@ -15,8 +15,8 @@ Examples:
 
 /// Offers to sign, in public: everyone can find this node's key and what it signs for
 ///
-/// The offer holds over restarts, is renewed before it expires, and replaces the one before. All of it is signed. Nobody is
-/// obliged by it: every session still has to be approved.
+/// The offer holds over restarts, is renewed before it expires, and replaces the one before. All of it is signed.
+/// Nobody is obliged by it: every session still has to be approved.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Advertise {

@@ -37,8 +37,8 @@ Without a transaction a bare message is signed, which the others have to allow a
 
 /// Creates a session among signers with these keys, and announces it to them
 ///
-/// The node's own key is one of the signers and need not be given. The node takes part at once; the others are asked, and
-/// there is a signature when all of them have joined.
+/// The node's own key is one of the signers and need not be given. The node takes part at once; the others are asked,
+/// and there is a signature when all of them have joined.
 #[derive(Args, Debug)]
 #[command(visible_alias = "request", after_help = EXAMPLES, after_long_help = format!("{TRANSACTION}\n\n{EXAMPLES}"))]
 pub(crate) struct Create {

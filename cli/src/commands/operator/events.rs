@@ -8,9 +8,9 @@ use crate::node::missed_line;
 use crate::output;
 
 const EXAMPLES: &str = "\
-Events are numbered from 1 at each start of the node, which keeps the last 1024 of them. With --json each line is an object
-with `number`, `time` in milliseconds since 1970, and `event`; a line {\"missed\":N} says that N events are no longer there,
-because they are too old or were not read in time.
+Events are numbered from 1 at each start of the node, which keeps the last 1024 of them. With --json each line is an
+object with `number`, `time` in milliseconds since 1970, and `event`; a line {\"missed\":N} says that N events are no
+longer there, because they are too old or were not read in time.
 
 Examples:
   nelumbo events

@@ -22,8 +22,9 @@ Examples:
 
 /// Makes the data folder of a new node
 ///
-/// Draws a signing key and seals it with a passphrase, draws the node's identity on the network, and writes a config.toml
-/// with comments, for you to change. Back up signer.key and remember the passphrase: there is no other way to the key.
+/// Draws a signing key and seals it with a passphrase, draws the node's identity on the network, and writes a
+/// config.toml with comments, for you to change. Back up signer.key and remember the passphrase: there is no other way
+/// to the key.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{}\n\n{EXAMPLES}", key_file::FORMAT))]
 pub(crate) struct Init {

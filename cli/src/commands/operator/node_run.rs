@@ -18,13 +18,15 @@ pub(crate) struct Run {
     data: DataFolder,
     #[command(flatten)]
     passphrase: PassphraseSource,
-    /// Records everything that enters the node, for `nelumbo simulate replay`; no secrets, but much that is nobody's business
+    /// Records everything that enters the node, for `nelumbo simulate replay`; no secrets, but much that is nobody's
+    /// business
     ///
     /// A recording that is there already is kept with .1 behind its name.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// How large the recording may become, in MiB; then it ends, and the node goes on
-    #[arg(long, value_name = "MIB", default_value_t = 256, requires = "record", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "MIB", default_value_t = 256, requires = "record")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     record_limit: u32,
     /// Prints events as JSON lines: `number`, `time` in milliseconds since 1970, `event`
     #[arg(long)]

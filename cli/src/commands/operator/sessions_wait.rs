@@ -12,8 +12,8 @@ use crate::{link, output, values};
 
 /// Waits until a session has its signature, and prints it
 ///
-/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when there will be none, or
-/// none came in time.
+/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when there will be none,
+/// or none came in time.
 #[derive(Args, Debug)]
 pub(crate) struct Wait {
     /// The session's id, or a link to it

@@ -17,8 +17,8 @@ Examples:
 
 /// Finds signers: among those that the node knows, then in the network, for at most five seconds
 ///
-/// What signers say about themselves is signed by them, and not checked by anyone. A reputation is what this node itself has
-/// seen of a signer: 50 for whom it never signed with, more for sessions that completed, less for faults.
+/// What signers say about themselves is signed by them, and not checked by anyone. A reputation is what this node
+/// itself has seen of a signer: 50 for whom it never signed with, more for sessions that completed, less for faults.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Signers {

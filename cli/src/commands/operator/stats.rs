@@ -13,8 +13,8 @@ Examples:
 
 /// Says how the node is doing: addresses, peers, DHT, sessions, and what it has refused
 ///
-/// What came from outside and was not taken is counted by the check that refused it and by reason. Most of it happens among
-/// honest nodes too: duplicates, for example.
+/// What came from outside and was not taken is counted by the check that refused it and by reason. Most of it happens
+/// among honest nodes too: duplicates, for example.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Stats {

@@ -92,8 +92,8 @@ enum Action {
 /// Runs again what a file has: a schedule, or what a live node was given
 ///
 /// A schedule is what `--save` has written; it runs with all checkers. A recording is what `nelumbo node --record` has
-/// written: a node is given the same once more, its events are told with their times, and what it wants is compared step by
-/// step with what the recorded one wanted. Of a recording there are --trace FILE.jsonl and --json alone.
+/// written: a node is given the same once more, its events are told with their times, and what it wants is compared
+/// step by step with what the recorded one wanted. Of a recording there are --trace FILE.jsonl and --json alone.
 #[derive(Args, Debug)]
 struct Replay {
     /// The file

@@ -1,7 +1,7 @@
 //! `nelumbo simulate replay` of a live node's recording: the same node, given the same again.
 //!
-//! Owns what is told of it: a timeline of events, rows of a trace, and the end: identical, or the first step that comes out
-//! otherwise. `replay` drives it when the file is a recording.
+//! Owns what is told of it: a timeline of events, rows of a trace, and the end: identical, or the first step that comes
+//! out otherwise. `replay` drives it when the file is a recording.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};

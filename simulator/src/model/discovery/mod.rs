@@ -1,13 +1,13 @@
 //! Everything that can happen while a few nodes announce themselves and look for each other.
 //!
 //! The first node announces: it offers to sign, changes or withdraws its offer, moves to other addresses. The last one
-//! searches, or wants a session with the first. What is announced goes by gossip to every node, over connections, and into
-//! a DHT in which every node keeps what it accepts; a lookup is answered by any of them, in any order, with old or new
-//! records, and ends at any time. From every state the fair continuation is followed: what is in flight arrives, lookups
-//! are answered and end, dials succeed, and time passes.
+//! searches, or wants a session with the first. What is announced goes by gossip to every node, over connections, and
+//! into a DHT in which every node keeps what it accepts; a lookup is answered by any of them, in any order, with old or
+//! new records, and ends at any time. From every state the fair continuation is followed: what is in flight arrives,
+//! lookups are answered and end, dials succeed, and time passes.
 //!
-//! What is left out: renewals after half a lifetime, steps of sessions, crashes, and lookups of names that nobody stores,
-//! which end at once.
+//! What is left out: renewals after half a lifetime, steps of sessions, crashes, and lookups of names that nobody
+//! stores, which end at once.
 
 mod nodes;
 mod test_node;

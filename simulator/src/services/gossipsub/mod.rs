@@ -2,8 +2,8 @@
 //!
 //! A model of what libp2p does, with its numbers and the scores that our nodes give it. Own messages go to every
 //! neighbour in the topic (flood publishing), others' along the mesh, once the node accepts them. Invariant: a message
-//! is delivered once within its memory, and who sends invalid ones leaves the mesh for good. Connections are those it is
-//! given: gossip opens none.
+//! is delivered once within its memory, and who sends invalid ones leaves the mesh for good. Connections are those it
+//! is given: gossip opens none.
 
 mod message;
 mod score;

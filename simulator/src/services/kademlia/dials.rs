@@ -52,8 +52,8 @@ impl Dials {
         self.connected.keys().copied()
     }
 
-    /// What to send now, so that a peer gets this message, which it answers or not: the message, a greeting before it, or
-    /// nothing yet.
+    /// What to send now, so that a peer gets this message, which it answers or not: the message, a greeting before it,
+    /// or nothing yet.
     pub(super) fn send(&mut self, now: Nanos, to: u32, message: Vec<u8>, is_answered: bool) -> Option<Vec<u8>> {
         if let Some(owes) = self.connected.get_mut(&to) {
             if is_answered {

@@ -1,7 +1,7 @@
 //! What a peer does by itself to know others and to be known: it refreshes its table, and offers again what nobody has.
 //!
-//! Owns the rhythm of both, which is that of our nodes. Invariant: one refresh is under way at a time, pauses grow, and a
-//! young table brings the next refresh forward. Driven by [`Kademlia`](super::Kademlia).
+//! Owns the rhythm of both, which is that of our nodes. Invariant: one refresh is under way at a time, pauses grow, and
+//! a young table brings the next refresh forward. Driven by [`Kademlia`](super::Kademlia).
 
 use std::collections::BTreeMap;
 

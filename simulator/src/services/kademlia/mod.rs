@@ -2,8 +2,8 @@
 //!
 //! A model of what libp2p does, with its numbers: k = 20, α = 3, records at the k nearest peers, published again each
 //! hour. Names are simpler: they have 64 bits instead of 256. A peer of an old network has its table full and needs no
-//! connections; a newcomer knows a few contacts, looks for others itself, and dials whom it asks. Invariant: every lookup
-//! ends, after its time at the latest; what is not asked for is not taken as an answer.
+//! connections; a newcomer knows a few contacts, looks for others itself, and dials whom it asks. Invariant: every
+//! lookup ends, after its time at the latest; what is not asked for is not taken as an answer.
 
 mod dials;
 mod maintenance;
@@ -133,8 +133,8 @@ impl Kademlia {
         }
     }
 
-    /// A peer that has just started and knows these contacts. It dials whom it asks, and looks for others on its own from
-    /// the first [`on_tick`](Self::on_tick) on.
+    /// A peer that has just started and knows these contacts. It dials whom it asks, and looks for others on its own
+    /// from the first [`on_tick`](Self::on_tick) on.
     #[must_use]
     pub fn bootstrap(mut self, now: Nanos, contacts: Vec<u32>, dial_settings: DialSettings, random: Random) -> Self {
         self.bootstrap = Some(Box::new((Dials::new(dial_settings), Maintenance::new(now, contacts, random))));

@@ -1,8 +1,9 @@
 //! One lookup: from the nearest peers that are known to the nearest that there are.
 //!
-//! It goes as libp2p's goes on disjoint paths: each begins with all who are known and has its own requests under way, and
-//! whoever answers answers all of them, but tells of others on the path alone that asked. Invariant: a peer is asked at most
-//! once; a path is over when its k nearest have answered or nobody is left to ask, a lookup when all paths or its time are.
+//! It goes as libp2p's goes on disjoint paths: each begins with all who are known and has its own requests under way,
+//! and whoever answers answers all of them, but tells of others on the path alone that asked. Invariant: a peer is
+//! asked at most once; a path is over when its k nearest have answered or nobody is left to ask, a lookup when all
+//! paths or its time are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
