@@ -53,11 +53,11 @@ pub(crate) struct Catalogue<K, T> {
     by_name: BTreeMap<K, Admitted<T>>,
     ranked: BTreeSet<(u64, K)>,
     capacity: usize,
-    salt: [u8; 32],
+    salt: [u8; 16],
 }
 
 impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
-    pub(crate) const fn new(capacity: usize, salt: [u8; 32]) -> Self {
+    pub(crate) const fn new(capacity: usize, salt: [u8; 16]) -> Self {
         Self { by_name: BTreeMap::new(), ranked: BTreeSet::new(), capacity, salt }
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_newest_holds_whatever_the_order() {
-        let mut catalogue = Catalogue::new(4, [1; 32]);
+        let mut catalogue = Catalogue::new(4, [1; 16]);
         let (key, now) = (key(1), Wall::from_millis(0));
         assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), now), InsertOutcome::New);
         assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), now), InsertOutcome::Old);
@@ -157,7 +157,7 @@ mod tests {
         let now = Wall::from_millis(0);
         let (honest, crowd): (Vec<_>, Vec<_>) = ((0..100).map(key).collect(), (100..1_000).map(key).collect());
         let fill = |order: &mut dyn Iterator<Item = &PublicKey>| {
-            let mut catalogue = Catalogue::new(50, [9; 32]);
+            let mut catalogue = Catalogue::new(50, [9; 16]);
             for key in order {
                 catalogue.insert(*key, resource(*key, 1, b"x"), now);
             }

@@ -22,12 +22,11 @@ pub(crate) struct Lookups {
     capacity: usize,
     room: usize,
     pub(super) begun: Bucket,
-    rate: Quota,
 }
 
 impl Lookups {
-    /// Runs `capacity` lookups at once, and keeps `room` more in line. They begin no faster than at this rate.
-    pub(crate) const fn new(capacity: usize, room: usize, rate: Quota) -> Self {
+    /// Runs `capacity` lookups at once, and keeps `room` more in line.
+    pub(crate) const fn new(capacity: usize, room: usize) -> Self {
         Self {
             under_way: Map::new(),
             waiting: VecDeque::new(),
@@ -36,7 +35,6 @@ impl Lookups {
             capacity,
             room,
             begun: Bucket::FULL,
-            rate,
         }
     }
 
@@ -56,9 +54,9 @@ impl Lookups {
         true
     }
 
-    /// The next lookup to begin, if another may run.
-    pub(crate) fn begin(&mut self, now: Mono) -> Option<(OperationId, RecordKey)> {
-        if self.under_way.len() >= self.capacity || self.waiting.is_empty() || !self.begun.take(self.rate, 1, now) {
+    /// The next lookup to begin, if another may run; they begin no faster than at this rate.
+    pub(crate) fn begin(&mut self, rate: Quota, now: Mono) -> Option<(OperationId, RecordKey)> {
+        if self.under_way.len() >= self.capacity || self.waiting.is_empty() || !self.begun.take(rate, 1, now) {
             return None;
         }
         let key = self.waiting.pop_front()?;
@@ -69,9 +67,9 @@ impl Lookups {
     }
 
     /// How long it takes until time alone lets the next one begin.
-    pub(crate) fn wait(&self, now: Mono) -> Option<Duration> {
+    pub(crate) fn wait(&self, rate: Quota, now: Mono) -> Option<Duration> {
         let is_ready = !self.waiting.is_empty() && self.under_way.len() < self.capacity;
-        self.begun.wait(self.rate, now).filter(|_| is_ready)
+        self.begun.wait(rate, now).filter(|_| is_ready)
     }
 
     /// What a lookup is for.

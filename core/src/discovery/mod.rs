@@ -55,11 +55,11 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new(config: &Config, salt: [u8; 32]) -> Self {
+    pub(crate) fn new(config: &Config, salt: [u8; 16]) -> Self {
         let limits = &config.limits;
         Self {
             peers: Peers::new(limits, salt),
-            publisher: Publisher::new(limits),
+            publisher: Publisher::new(),
             search: Search::new(limits, salt),
             reputations: Reputations::new(limits.reputations),
         }

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::Discovery;
 use super::routes::Routes;
-use crate::api::{CommandError, Event, Limits, Output, Quota, TimerReason, Topic};
+use crate::api::{CommandError, Event, Output, Quota, TimerReason, Topic};
 use crate::base::{Bytes, Map, Now, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::effect::{Context, Effect};
@@ -58,13 +58,11 @@ pub(super) struct Publisher {
     /// By the record's name in the DHT.
     pub(super) records: Map<RecordKey, PublishedRecord>,
     pub(super) presences: Bucket,
-    presence_quota: Quota,
     pub(super) advertisements: Bucket,
-    advertisement_quota: Quota,
 }
 
 impl Publisher {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             addresses: Vec::new(),
             presence: None,
@@ -75,9 +73,7 @@ impl Publisher {
             issued_at: Wall::default(),
             records: Map::new(),
             presences: Bucket::default(),
-            presence_quota: own_quota(limits.presences_per_key),
             advertisements: Bucket::default(),
-            advertisement_quota: own_quota(limits.advertisements_per_key),
         }
     }
 
@@ -128,7 +124,8 @@ impl Discovery {
     /// D9: signs this node's presence, at the latest after half its lifetime, and tells everyone who can be told.
     /// Faster than others allow, it waits: the last change is made up for.
     pub(super) fn announce_presence<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
-        let (now, lifetime, quota) = (context.now, context.config.presence_lifetime, self.publisher.presence_quota);
+        let (now, lifetime) = (context.now, context.config.presence_lifetime);
+        let quota = own_quota(context.config.limits.presences_per_key);
         if let Some(wait) = self.publisher.presences.wait(quota, now.mono) {
             return context.timer(TimerReason::Presence, wait);
         }
@@ -183,7 +180,7 @@ impl Discovery {
     fn publish_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
         let publisher = &mut self.publisher;
         let offer = publisher.offer.as_deref().cloned();
-        let (now, quota) = (context.now, publisher.advertisement_quota);
+        let (now, quota) = (context.now, own_quota(context.config.limits.advertisements_per_key));
         if let Some(wait) = publisher.advertisements.wait(quota, now.mono) {
             context.timer(TimerReason::Advertisement, wait);
             return Ok(());

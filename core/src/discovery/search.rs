@@ -34,11 +34,11 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) const fn new(limits: &Limits, salt: [u8; 32]) -> Self {
+    pub(super) const fn new(limits: &Limits, salt: [u8; 16]) -> Self {
         Self {
             advertisements: Catalogue::new(limits.advertisements, salt),
             resources: Catalogue::new(limits.resources, salt),
-            lookups: Lookups::new(limits.lookups, limits.lookups_waiting, limits.lookup_rate),
+            lookups: Lookups::new(limits.lookups, limits.lookups_waiting),
             searches: Searches::new(),
             subscribed: BTreeSet::new(),
         }
@@ -145,12 +145,12 @@ impl Discovery {
     }
 
     pub(super) fn begin_lookups<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
-        let now = context.now.mono;
-        while let Some((operation, key)) = self.search.lookups.begin(now) {
+        let (now, rate) = (context.now.mono, context.config.limits.lookup_rate);
+        while let Some((operation, key)) = self.search.lookups.begin(rate, now) {
             context.timer(TimerReason::Lookup(operation), context.config.lookup_timeout);
             context.output(Output::Lookup { operation, key: key.to_string() });
         }
-        context.timer(TimerReason::NextLookup, self.search.lookups.wait(now));
+        context.timer(TimerReason::NextLookup, self.search.lookups.wait(rate, now));
     }
 
     /// D21: the embedder looks for something. What is known already is told at once.

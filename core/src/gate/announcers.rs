@@ -62,8 +62,9 @@ impl<V: Verifier> Gate<V> {
         now: Now,
     ) -> Result<(), Refusal> {
         let quota = self.config.limits.records_per_peer;
-        let is_within = self.announcers.rates.take(*peer, quota, 1, now.mono)
-            && self.announcers.bring(peer, author, until, keys, now.wall);
+        let announcers = &mut self.exchange().announcers;
+        let is_within =
+            announcers.rates.take(*peer, quota, 1, now.mono) && announcers.bring(peer, author, until, keys, now.wall);
         if is_within { Ok(()) } else { Err(Refusal::PeerQuota) }
     }
 }

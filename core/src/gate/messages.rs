@@ -86,7 +86,7 @@ impl<V: Verifier> Gate<V> {
                         Err(refusal) => return Err(refusal),
                     }
                 };
-                self.requests.insert(id, matches!(channel, Channel::Gossip(_)));
+                self.exchange().requests.insert(id, matches!(channel, Channel::Gossip(_)));
                 Ok(admission)
             }
             Body::Resource(resource) => {
@@ -114,7 +114,8 @@ impl<V: Verifier> Gate<V> {
             Body::Advertisement(advertisement) => is_newer(&RecordKey::Advertisement(author), advertisement.issued_at),
             Body::Request(definition) => {
                 let (id, is_gossip) = (definition.id(), matches!(channel, Channel::Gossip(_)));
-                let is_seen = self.requests.contains(&id, is_gossip);
+                let exchange = self.exchange.as_ref();
+                let is_seen = exchange.is_some_and(|exchange| exchange.requests.contains(&id, is_gossip));
                 let is_known = !matches!(known.session(&id), KnownSession::Not);
                 let is_repeated = match definition.index_of(&self.own_key) {
                     Some(_) => is_known && (is_seen || !is_gossip),

@@ -255,22 +255,31 @@ pub(crate) struct Gate<V: Verifier> {
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
+    own_peer: PeerId,
+    secrets: Secrets,
+    /// Made when it is first needed: a node that nobody speaks to has none.
+    exchange: Option<Box<Exchange>>,
+}
+
+/// What makes the order of tables, and who makes room in them, nobody's choice.
+#[derive(Clone, Copy)]
+pub(crate) struct Secrets {
+    /// Ranks authors when a list is full, so that nobody can choose a key that ranks well.
+    pub(crate) salt: [u8; 16],
+    pub(crate) hash_key: HashKey,
+}
+
+/// What is remembered once peers announce, pass on or store something.
+struct Exchange {
     requests: RecentRequests,
     forwarding: Forwarding,
     announcers: Announcers,
-    record_quotas: RecordQuotas,
-    /// Ranks authors when a list is full; secret, so that nobody can choose a key that ranks well.
-    salt: [u8; 32],
+    records: RecordQuotas,
 }
 
 impl<V: Verifier> Gate<V> {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        (own_key, own_peer): (PublicKey, &PeerId),
-        salt: [u8; 32],
-        hash_key: HashKey,
-    ) -> Self {
-        let limits = &config.limits;
+    pub(crate) fn new(config: Arc<Config>, (own_key, own_peer): (PublicKey, &PeerId), secrets: Secrets) -> Self {
+        let (limits, hash_key) = (&config.limits, secrets.hash_key);
         Self {
             own_key,
             policy: Box::new(NoPolicy),
@@ -282,13 +291,24 @@ impl<V: Verifier> Gate<V> {
             resources: Buckets::new(limits.resources, hash_key),
             announcements: Buckets::new(limits.announcers, hash_key),
             protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
-            requests: RecentRequests::new(limits.requests, hash_key),
-            forwarding: Forwarding::new(limits),
-            announcers: Announcers::new(limits, hash_key),
-            record_quotas: RecordQuotas::new(limits, own_peer, hash_key),
-            salt,
+            own_peer: *own_peer,
+            secrets,
+            exchange: None,
             config,
         }
+    }
+
+    fn exchange(&mut self) -> &mut Exchange {
+        let Self { config, own_peer, secrets: Secrets { hash_key, .. }, exchange, .. } = self;
+        exchange.get_or_insert_with(|| {
+            let limits = &config.limits;
+            Box::new(Exchange {
+                requests: RecentRequests::new(limits.requests, *hash_key),
+                forwarding: Forwarding::new(limits),
+                announcers: Announcers::new(limits, *hash_key),
+                records: RecordQuotas::new(limits, own_peer, *hash_key),
+            })
+        })
     }
 
     /// Lets the embedder's own rules decide too what gets in, from now on.
@@ -353,7 +373,7 @@ impl<V: Verifier> Gate<V> {
 
     /// Whether this neighbour's gossip is passed on, or is more than its share of what this node passes on.
     pub(crate) fn forwards(&mut self, from: &PeerId, size: usize, now: Mono) -> bool {
-        self.forwarding.take(from, size, now)
+        self.exchange().forwarding.take(from, size, now)
     }
 
     /// How many keys a peer may hold.

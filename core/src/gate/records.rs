@@ -93,9 +93,9 @@ impl<V: Verifier> Gate<V> {
         if stored.and_then(|stored| stored.unsigned.body.dates()).is_some_and(|(stored, _)| stored >= issued_at) {
             return Err(Refusal::Duplicate);
         }
-        self.record_quotas.charge(put.from, 1, now.mono)?;
+        self.exchange().records.charge(put.from, 1, now.mono)?;
         let (_, body) = self.authenticate(verifier, message)?;
-        self.record_quotas.charge_author(&author, now.mono)?;
+        self.exchange().records.charge_author(&author, now.mono)?;
         match &body {
             Body::Advertisement(advertisement) if advertisement.offer.as_ref().is_some_and(|o| o.check().is_err()) => {
                 return Err(Refusal::Offer);
@@ -115,7 +115,7 @@ impl<V: Verifier> Gate<V> {
             until: expires_at,
             is_known: known.is_acquainted(&author),
         };
-        let removed = self.record_quotas.kept.note(put.key, kept, now.wall)?;
+        let removed = self.exchange().records.kept.note(put.key, kept, now.wall)?;
         Ok(Admission::Record { value: bytes, lifetime: expires_at.since(now.wall), removed })
     }
 
@@ -132,21 +132,22 @@ impl<V: Verifier> Gate<V> {
         let before = set.encode();
         let new = offered.into_entries().filter(|entry| !set.has(&entry.message.bytes));
         let mut new: Vec<_> = new.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
-        self.record_quotas.charge(put.from, new.len(), now.mono)?;
+        self.exchange().records.charge(put.from, new.len(), now.mono)?;
         for entry in &new {
             self.authenticate(verifier, entry.message.clone())?;
         }
         // Whoever writes too much loses its own entries and nobody else's.
-        new.retain(|entry| self.record_quotas.charge_author(&entry.message.unsigned.author, now.mono).is_ok());
+        let records = &mut self.exchange().records;
+        new.retain(|entry| records.charge_author(&entry.message.unsigned.author, now.mono).is_ok());
         new.into_iter().for_each(|entry| set.insert(entry));
         set.drop_expired(now.wall);
-        set.trim(&self.salt);
+        set.trim(&self.secrets.salt);
         let value = set.encode();
         let until = set.entries().map(|entry| entry.listing.expires_at).max();
         let until = until.filter(|_| value != before).ok_or(Refusal::Duplicate)?;
         let is_known = set.entries().any(|entry| known.is_acquainted(&entry.message.unsigned.author));
         let kept = Kept { bearer: put.bearer(), author: None, kind: None, until, is_known };
-        let removed = self.record_quotas.kept.note(put.key, kept, now.wall)?;
+        let removed = self.exchange().records.kept.note(put.key, kept, now.wall)?;
         Ok(Admission::Record { value: value.into(), lifetime: until.since(now.wall), removed })
     }
 

@@ -11,7 +11,7 @@ use crate::base::{HashKey, Now, Outbox, Timers};
 use crate::crypto::{Entropy, Network, Signer, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
-use crate::gate::Gate;
+use crate::gate::{Gate, Secrets};
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
 use crate::protocol::Protocols;
 use crate::session::Sessions;
@@ -92,7 +92,8 @@ impl<V: Verifier> Node<V> {
         config.check().map_err(BootError::Config)?;
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
-        let salt = entropy.stream("ranks").bytes32();
+        let mut salt = [0; 16];
+        entropy.stream("ranks").fill(&mut salt);
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,
@@ -106,7 +107,7 @@ impl<V: Verifier> Node<V> {
         let mut node = Self {
             environment,
             entropy: entropy.stream("node"),
-            gate: Gate::new(config.clone(), (own_key, &peer), salt, hash_key),
+            gate: Gate::new(config.clone(), (own_key, &peer), Secrets { salt, hash_key }),
             sessions: Sessions::new(),
             discovery: Discovery::new(&config, salt),
             protocols: Protocols::default(),
