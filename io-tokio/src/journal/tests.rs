@@ -81,6 +81,28 @@ async fn a_file_that_is_no_journal_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_journal_of_another_format_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    journal.append(1, vec![set("a", "1")]).expect("room");
+    journal.close().await.expect("a clean end");
+    let write_format = |format| {
+        let database = Database::open(folder.path().join(JOURNAL_FILE)).expect("a journal");
+        let transaction = database.begin_write().expect("nobody else writes");
+        let mut meta = transaction.open_table(META).expect("a table");
+        let before = meta.insert("format", format).expect("it is written").expect("it was there").value();
+        drop(meta);
+        transaction.commit().expect("a disk");
+        before
+    };
+    assert_eq!(write_format(FORMAT + 1), FORMAT);
+    let error = Journal::open(folder.path(), &Metrics::new()).expect_err("a format of the future");
+    assert!(matches!(error, JournalError::Format { found } if found == FORMAT + 1), "{error:?}");
+    assert_eq!(write_format(FORMAT), FORMAT + 1);
+    assert_eq!(open(folder.path()).1, [(b"a".to_vec(), b"1".to_vec())]);
+}
+
+#[tokio::test]
 async fn a_full_disk_ends_it_and_nothing_is_acknowledged() {
     let disk = FullDisk::default();
     let (journal, _) = Journal::open_on(disk.clone(), &Metrics::new()).expect("a journal");
