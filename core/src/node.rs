@@ -1,29 +1,33 @@
 //! The spine: input → gate → one machine → effects → `settle`. It routes and holds no rule of any protocol.
 //!
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle`
-//! for how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once.
+//! for how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once,
+//! `node/knowledge.rs` says to the gate what is known, `node/standing.rs` what becomes of peers that break the rules.
 
 mod batch;
 mod boot;
+mod knowledge;
 mod settle;
+mod standing;
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::api::{
-    Command, CommandError, CommandId, Config, Deadline, Event, GossipId, Input, Output, Refusal, RefusalCounts,
-    Standing, TimerReason, Verdict, View,
+    Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, Output, Refusal, RefusalCounts, TimerReason,
+    Verdict, View,
 };
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
-use crate::crypto::{Entropy, PublicKey, Secp256k1, Verifier};
+use crate::crypto::{Entropy, Secp256k1, Verifier};
 use crate::discovery::Discovery;
 use crate::effect::{Context, Environment};
-use crate::gate::{Admission, Channel, Gate, Known, KnownSession, Penalty, Policy, Put, Request, Review};
+use crate::gate::{Admission, Channel, Gate, Policy, Put, Request, Review};
 use crate::protocol::{Protocol, Protocols};
-use crate::session::{Acquaintance, Sessions};
-use crate::wire::{AbortReason, Label, PeerId, RecordKey, SessionId};
+use crate::session::Sessions;
+use crate::wire::{AbortReason, Label, PeerId};
 
 pub use boot::{Boot, BootError};
+use knowledge::Knowledge;
 
 /// One signer's node, without a network, a disk or a clock.
 pub struct Node<V: Verifier = Secp256k1> {
@@ -44,48 +48,6 @@ impl<V: Verifier> fmt::Debug for Node<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Environment { own_key, own_peer, .. } = &self.environment;
         f.debug_struct("Node").field("key", own_key).field("peer", own_peer).finish_non_exhaustive()
-    }
-}
-
-/// What the gate may ask about what is known.
-struct Knowledge<'a, V: Verifier> {
-    config: &'a Config,
-    sessions: &'a Sessions<V>,
-    discovery: &'a Discovery,
-}
-
-impl<V: Verifier> Knowledge<'_, V> {
-    /// What this node knows of whoever asks it to sign.
-    fn acquaintance(&self, key: &PublicKey) -> Acquaintance {
-        if self.discovery.has_earned(key) || self.sessions.live_with(key).next().is_some() {
-            Acquaintance::CoSigner
-        } else if self.discovery.is_shown(key) {
-            Acquaintance::Connected
-        } else {
-            Acquaintance::Stranger
-        }
-    }
-}
-
-impl<V: Verifier> Known for Knowledge<'_, V> {
-    fn issued_at(&self, record: &RecordKey) -> Option<crate::base::Wall> {
-        self.discovery.issued_at(record)
-    }
-
-    fn session(&self, id: &SessionId) -> KnownSession<'_> {
-        match self.sessions.get(id) {
-            Some(session) => KnownSession::Open(session.definition()),
-            None if self.sessions.is_closed(id) => KnownSession::Closed,
-            None => KnownSession::Not,
-        }
-    }
-
-    fn is_acquainted(&self, author: &PublicKey) -> bool {
-        self.acquaintance(author) != Acquaintance::Stranger
-    }
-
-    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {
-        self.sessions.room_for_request(&self.config.limits, creator, self.acquaintance(creator)).map(drop)
     }
 }
 
@@ -290,7 +252,7 @@ impl<V: Verifier> Node<V> {
                 Verdict::Accept
             }
             Ok(()) => Verdict::Ignore,
-            Err(refusal) if refusal.blame() == crate::api::Blame::Neighbour => Verdict::Reject,
+            Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
         self.outbox.push(Output::Verdict { id, verdict });
@@ -355,61 +317,6 @@ impl<V: Verifier> Node<V> {
             Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
-        Ok(())
-    }
-
-    /// Counts a refusal, and holds it against the neighbour that could have avoided it.
-    fn penalize(&mut self, peer: &PeerId, result: Result<(), Refusal>) {
-        let Err(refusal) = result else { return };
-        tracing::debug!(%peer, ?refusal, "refused");
-        self.refusals.count(refusal);
-        let peer = *peer;
-        match self.gate.penalize(&peer, refusal, self.environment.now.mono) {
-            None => {}
-            Some(Penalty::Graylisted { time }) => {
-                let seconds = time.as_secs();
-                self.outbox.push(Output::Event(Event::PeerGraylisted { peer, seconds, refusal }));
-            }
-            Some(Penalty::Blacklisted { time }) => {
-                self.outbox.push(Output::Event(Event::ShouldBan { peer, refusal }));
-                let (seconds, refusal) = (Some(time.as_secs()), Some(refusal));
-                self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds, refusal }));
-                self.outbox.push(Output::Ban(peer));
-            }
-        }
-    }
-
-    /// Says of whom nothing is held any more that it is listened to again.
-    fn end_standings(&mut self) {
-        while let Some((peer, standing)) = self.gate.pop_ended_standing(self.environment.now.mono) {
-            if standing == Standing::Blacklisted {
-                self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
-                self.outbox.push(Output::Unban(peer));
-            } else {
-                self.outbox.push(Output::Event(Event::PeerUngraylisted { peer }));
-            }
-        }
-        match self.gate.next_standing_end() {
-            Some(at) => self.timers.set(TimerReason::Standing, at),
-            None => self.timers.cancel(&TimerReason::Standing),
-        }
-    }
-
-    fn ban(&mut self, peer: PeerId) -> Result<(), CommandError> {
-        if !self.gate.ban(&peer, self.environment.now.mono) {
-            return Err(CommandError::TooManyPeers);
-        }
-        self.outbox.push(Output::Event(Event::PeerBlacklisted { peer, seconds: None, refusal: None }));
-        self.outbox.push(Output::Ban(peer));
-        Ok(())
-    }
-
-    fn unban(&mut self, peer: PeerId) -> Result<(), CommandError> {
-        if !self.gate.unban(&peer) {
-            return Err(CommandError::NotBanned(peer));
-        }
-        self.outbox.push(Output::Event(Event::PeerUnbanned { peer }));
-        self.outbox.push(Output::Unban(peer));
         Ok(())
     }
 

@@ -1,0 +1,52 @@
+//! What a node knows already, for the gate: repetition of it costs no signature check, and whoever is known has room that
+//! strangers cannot take.
+
+use crate::api::{Config, Refusal};
+use crate::base::Wall;
+use crate::crypto::{PublicKey, Verifier};
+use crate::discovery::Discovery;
+use crate::gate::{Known, KnownSession};
+use crate::session::{Acquaintance, Sessions};
+use crate::wire::{RecordKey, SessionId};
+
+/// What the gate may ask about what is known.
+pub(super) struct Knowledge<'a, V: Verifier> {
+    pub(super) config: &'a Config,
+    pub(super) sessions: &'a Sessions<V>,
+    pub(super) discovery: &'a Discovery,
+}
+
+impl<V: Verifier> Knowledge<'_, V> {
+    /// What this node knows of whoever asks it to sign.
+    pub(super) fn acquaintance(&self, key: &PublicKey) -> Acquaintance {
+        if self.discovery.has_earned(key) || self.sessions.live_with(key).next().is_some() {
+            Acquaintance::CoSigner
+        } else if self.discovery.is_shown(key) {
+            Acquaintance::Connected
+        } else {
+            Acquaintance::Stranger
+        }
+    }
+}
+
+impl<V: Verifier> Known for Knowledge<'_, V> {
+    fn issued_at(&self, record: &RecordKey) -> Option<Wall> {
+        self.discovery.issued_at(record)
+    }
+
+    fn session(&self, id: &SessionId) -> KnownSession<'_> {
+        match self.sessions.get(id) {
+            Some(session) => KnownSession::Open(session.definition()),
+            None if self.sessions.is_closed(id) => KnownSession::Closed,
+            None => KnownSession::Not,
+        }
+    }
+
+    fn is_acquainted(&self, author: &PublicKey) -> bool {
+        self.acquaintance(author) != Acquaintance::Stranger
+    }
+
+    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {
+        self.sessions.room_for_request(&self.config.limits, creator, self.acquaintance(creator)).map(drop)
+    }
+}
