@@ -59,7 +59,7 @@ impl Libp2pHost {
         match (names::to_core(source), String::from_utf8(key)) {
             (Some(from), Ok(key)) => {
                 let subnet = self.network.subnet(source);
-                Some(Input::PutRequested { from, subnet, id: id, key, bytes: value.into(), stored })
+                Some(Input::PutRequested { from, subnet, id, key, bytes: value.into(), stored })
             }
             _ => {
                 self.network.refuse_inbound(id, Refusal::RecordKey);

@@ -53,12 +53,11 @@ pub(crate) struct Catalogue<K, T> {
     by_name: BTreeMap<K, Admitted<T>>,
     ranked: BTreeSet<(u64, K)>,
     capacity: usize,
-    salt: [u8; 16],
 }
 
 impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
-    pub(crate) const fn new(capacity: usize, salt: [u8; 16]) -> Self {
-        Self { by_name: BTreeMap::new(), ranked: BTreeSet::new(), capacity, salt }
+    pub(crate) const fn new(capacity: usize) -> Self {
+        Self { by_name: BTreeMap::new(), ranked: BTreeSet::new(), capacity }
     }
 
     /// When the newest announcement of this name was signed.
@@ -66,8 +65,9 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
         self.by_name.get(name).map(|known| known.value().issued_at())
     }
 
-    /// Takes an announcement, if it is newer than what is here and there is room for it.
-    pub(crate) fn insert(&mut self, name: K, item: Admitted<T>, now: Wall) -> InsertOutcome {
+    /// Takes an announcement, if it is newer than what is here and there is room for it. Authors are ranked with this
+    /// secret, always the same.
+    pub(crate) fn insert(&mut self, name: K, item: Admitted<T>, salt: &[u8; 32], now: Wall) -> InsertOutcome {
         match self.by_name.get_mut(&name) {
             Some(known) if known.value().issued_at() >= item.value().issued_at() => InsertOutcome::Old,
             Some(known) => {
@@ -76,7 +76,7 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
                 seen
             }
             None => {
-                let place = (rank(&self.salt, item.author()), name.clone());
+                let place = (rank(salt, item.author()), name.clone());
                 if self.by_name.len() >= self.capacity {
                     self.drop_expired(now);
                 }
@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn the_newest_holds_whatever_the_order() {
-        let mut catalogue = Catalogue::new(4, [1; 16]);
+        let mut catalogue = Catalogue::new(4);
         let (key, now) = (key(1), Wall::from_millis(0));
-        assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), now), InsertOutcome::New);
-        assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, resource(key, 4, b"b"), now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, resource(key, 6, b"a"), now), InsertOutcome::Renewed);
-        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), now), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), &[1; 32], now), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), &[1; 32], now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 4, b"b"), &[1; 32], now), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 6, b"a"), &[1; 32], now), InsertOutcome::Renewed);
+        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), &[1; 32], now), InsertOutcome::New);
         assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
         assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
     }
@@ -157,9 +157,9 @@ mod tests {
         let now = Wall::from_millis(0);
         let (honest, crowd): (Vec<_>, Vec<_>) = ((0..100).map(key).collect(), (100..1_000).map(key).collect());
         let fill = |order: &mut dyn Iterator<Item = &PublicKey>| {
-            let mut catalogue = Catalogue::new(50, [9; 16]);
+            let mut catalogue = Catalogue::new(50);
             for key in order {
-                catalogue.insert(*key, resource(*key, 1, b"x"), now);
+                catalogue.insert(*key, resource(*key, 1, b"x"), &[1; 32], now);
             }
             catalogue.iter(now).map(|(key, _)| *key).collect::<BTreeSet<_>>()
         };

@@ -55,7 +55,7 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new(config: &Config, salt: [u8; 16]) -> Self {
+    pub(crate) fn new(config: &Config, salt: [u8; 32]) -> Self {
         let limits = &config.limits;
         Self {
             peers: Peers::new(limits, salt),

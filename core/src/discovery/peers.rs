@@ -46,7 +46,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) const fn new(limits: &Limits, salt: [u8; 16]) -> Self {
+    pub(super) const fn new(limits: &Limits, salt: [u8; 32]) -> Self {
         Self {
             connected: BTreeSet::new(),
             presences: Presences::new(limits.presences, salt),

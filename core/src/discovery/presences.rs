@@ -59,13 +59,13 @@ pub(crate) struct Presences {
     in_shared: usize,
     in_wanted: usize,
     capacity: usize,
-    salt: [u8; 16],
+    salt: [u8; 32],
 }
 
 impl Presences {
     /// Room for this many keys that sessions want and for as many that are only told of, beside those of connected
     /// peers.
-    pub(crate) const fn new(capacity: usize, salt: [u8; 16]) -> Self {
+    pub(crate) const fn new(capacity: usize, salt: [u8; 32]) -> Self {
         Self {
             by_key: BTreeMap::new(),
             by_peer: BTreeMap::new(),

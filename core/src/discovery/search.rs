@@ -29,17 +29,20 @@ pub(super) struct Search {
     pub(super) resources: Catalogue<ResourceId, Resource>,
     pub(super) lookups: Lookups,
     pub(super) searches: Searches,
+    /// Ranks authors when a catalogue is full.
+    salt: [u8; 32],
     /// The types for which the embedder wants to hear of signers.
     pub(super) subscribed: BTreeSet<TransactionType>,
 }
 
 impl Search {
-    pub(super) const fn new(limits: &Limits, salt: [u8; 16]) -> Self {
+    pub(super) const fn new(limits: &Limits, salt: [u8; 32]) -> Self {
         Self {
-            advertisements: Catalogue::new(limits.advertisements, salt),
-            resources: Catalogue::new(limits.resources, salt),
+            advertisements: Catalogue::new(limits.advertisements),
+            resources: Catalogue::new(limits.resources),
             lookups: Lookups::new(limits.lookups, limits.lookups_waiting),
             searches: Searches::new(),
+            salt,
             subscribed: BTreeSet::new(),
         }
     }
@@ -57,7 +60,8 @@ impl Discovery {
         // It says where its signer is, too; that may be old.
         let _known = self.on_presence(context, advertisement.presence(), origin);
         let said = advertisement.value().clone();
-        match self.search.advertisements.insert(key, advertisement, context.now.wall) {
+        let Search { advertisements, salt, .. } = &mut self.search;
+        match advertisements.insert(key, advertisement, salt, context.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::Renewed => {}
@@ -81,7 +85,8 @@ impl Discovery {
         if self.search.resources.get(&id, now).is_none() && !self.has_room_for(&id, context) {
             return Err(Refusal::AuthorQuota);
         }
-        match self.search.resources.insert(id.clone(), resource, now) {
+        let Search { resources, salt, .. } = &mut self.search;
+        match resources.insert(id.clone(), resource, salt, now) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::Renewed => {}

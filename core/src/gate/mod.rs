@@ -265,7 +265,7 @@ pub(crate) struct Gate<V: Verifier> {
 #[derive(Clone, Copy)]
 pub(crate) struct Secrets {
     /// Ranks authors when a list is full, so that nobody can choose a key that ranks well.
-    pub(crate) salt: [u8; 16],
+    pub(crate) salt: [u8; 32],
     pub(crate) hash_key: HashKey,
 }
 

@@ -92,8 +92,7 @@ impl<V: Verifier> Node<V> {
         config.check().map_err(BootError::Config)?;
         let Boot { signer, verifier, entropy, peer, records } = boot;
         let own_key = signer.public_key();
-        let mut salt = [0; 16];
-        entropy.stream("ranks").fill(&mut salt);
+        let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,

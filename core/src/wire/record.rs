@@ -229,7 +229,7 @@ impl MergeSet {
     /// Leaves as many entries as a record has room for: those with the lowest ranks. A rank depends on a secret salt
     /// and on the author alone, so what stays is a fair sample of all authors who ever wrote, whatever their order and
     /// however often they repeat themselves (min-wise sampling as in Brahms, Bortnikov et al. 2009).
-    pub(crate) fn trim(&mut self, salt: &[u8; 16]) {
+    pub(crate) fn trim(&mut self, salt: &[u8; 32]) {
         self.trim_authors();
         let mut ranked: Vec<_> = self
             .entries
@@ -264,7 +264,7 @@ impl MergeSet {
 }
 
 /// An author's place in a fair sample.
-pub(crate) fn rank(salt: &[u8; 16], author: &PublicKey) -> u64 {
+pub(crate) fn rank(salt: &[u8; 32], author: &PublicKey) -> u64 {
     let hash = tagged_hash(RANK_TAG, &[salt, &author.to_bytes()]);
     u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
 }
