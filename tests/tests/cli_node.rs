@@ -135,7 +135,7 @@ fn a_signer_that_refuses_ends_the_session() {
 }
 
 #[test]
-fn peers_are_listed_banned_and_pardoned() {
+fn peers_are_listed_banned_and_unbanned() {
     let mut group = Group::start(2);
     let [first, second] = &group.nodes[..] else { panic!("two nodes") };
     let listed = first.json(&["peers"]);

@@ -154,7 +154,7 @@ fn bans_by_hand_stay_and_take_half_of_the_room() {
 }
 
 #[test]
-fn a_peer_is_banned_and_pardoned_by_hand() {
+fn a_peer_is_banned_and_unbanned_by_hand() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     node.meet(&mut alice);
     let peer = alice.peer;

@@ -93,7 +93,7 @@ pub(crate) fn a_lost_connection_is_told_and_comes_back_by_itself<W: Wire>() {
 
 /// `ban` closes the connection and keeps the peer out, `unban` lets it in again. A host need not: the node listens to
 /// nobody whom it has banned.
-pub(crate) fn a_banned_peer_is_out_until_it_is_pardoned<W: Wire>() {
+pub(crate) fn a_banned_peer_is_out_until_it_is_unbanned<W: Wire>() {
     let mut nodes = Nodes::<W>::line(2);
     let peer = nodes.peer(0);
     nodes.act(1, |host| host.ban(peer));

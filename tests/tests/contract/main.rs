@@ -66,7 +66,7 @@ macro_rules! keeps_everything {
 mod on_libp2p_in_memory {
     keeps_everything! { crate::libp2p::Libp2p<true> }
     keeps! { crate::libp2p::Libp2p<true>:
-        connections::{ a_banned_peer_is_out_until_it_is_pardoned },
+        connections::{ a_banned_peer_is_out_until_it_is_unbanned },
         gossip::{ who_has_not_subscribed_is_told_nothing, who_unsubscribes_is_told_nothing_more },
     }
 }
@@ -74,7 +74,7 @@ mod on_libp2p_in_memory {
 mod on_libp2p_over_tcp {
     keeps_everything! { crate::libp2p::Libp2p<false> }
     keeps! { crate::libp2p::Libp2p<false>:
-        connections::{ a_banned_peer_is_out_until_it_is_pardoned },
+        connections::{ a_banned_peer_is_out_until_it_is_unbanned },
         gossip::{ who_has_not_subscribed_is_told_nothing, who_unsubscribes_is_told_nothing_more },
     }
 }
