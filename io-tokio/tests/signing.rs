@@ -139,7 +139,7 @@ async fn one_folder_serves_one_node() {
 }
 
 #[tokio::test]
-async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_pardoned() {
+async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_unbanned() {
     let mut signers = signers(2).await;
     let peer = signers[1].handle.peer();
     signers[0].handle.ban(peer).await.expect("it runs");

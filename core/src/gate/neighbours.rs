@@ -53,7 +53,7 @@ struct Neighbour {
     standing: Standing,
     bans: u32,
     /// When the last ban ended.
-    pardoned_at: Mono,
+    cleared_at: Mono,
     /// When it was heard last.
     heard: Mono,
 }
@@ -71,7 +71,7 @@ impl Neighbour {
             self.penalty_at = now;
         }
         // Who has behaved for as long as it would be banned next begins afresh.
-        if self.standing == Standing::Good && now.since(self.pardoned_at) >= self.next_ban() {
+        if self.standing == Standing::Good && now.since(self.cleared_at) >= self.next_ban() {
             self.bans = 0;
         }
     }
@@ -200,7 +200,7 @@ impl Neighbours {
         }
         let peer = self.ends.pop_due(now)?;
         let neighbour = self.by_peer.get_mut(&peer)?;
-        neighbour.pardoned_at = now;
+        neighbour.cleared_at = now;
         Some((peer, core::mem::take(&mut neighbour.standing)))
     }
 
