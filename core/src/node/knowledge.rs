@@ -1,5 +1,5 @@
-//! What a node knows already, for the gate: repetition of it costs no signature check, and whoever is known has room that
-//! strangers cannot take.
+//! What a node knows already, for the gate: repetition of it costs no signature check, and whoever is known has room
+//! that strangers cannot take.
 
 use crate::api::{Config, Refusal};
 use crate::base::Wall;

@@ -130,8 +130,8 @@ impl<S: Scheme> Harness<S> {
     }
 
     pub(super) fn connect(&mut self, one: usize, other: usize) {
-        let is_down = |participant: &Participant<S>| matches!(participant, Participant::HonestNode(honest) if honest.node.is_none());
-        if one == other || is_down(&self.participants[one]) || is_down(&self.participants[other]) {
+        let is_down = |index: usize| matches!(&self.participants[index], Participant::HonestNode(honest) if honest.node.is_none());
+        if one == other || is_down(one) || is_down(other) {
             return;
         }
         if self.connections.insert((one.min(other), one.max(other))) {
