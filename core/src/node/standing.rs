@@ -1,5 +1,5 @@
-//! What becomes of peers that break the rules, and when that ends: told to the host, which closes and opens connections,
-//! and to the embedder. How much is held against whom is the gate's.
+//! What becomes of peers that break the rules, and when that ends: told to the host, which closes and opens
+//! connections, and to the embedder. How much is held against whom is the gate's.
 
 use super::Node;
 use crate::api::{CommandError, Event, Output, Refusal, Standing, TimerReason};

@@ -130,7 +130,10 @@ impl<S: Scheme> Harness<S> {
     }
 
     pub(super) fn connect(&mut self, one: usize, other: usize) {
-        let is_down = |index: usize| matches!(&self.participants[index], Participant::HonestNode(honest) if honest.node.is_none());
+        let is_down = |index: usize| match &self.participants[index] {
+            Participant::HonestNode(honest) => honest.node.is_none(),
+            _ => false,
+        };
         if one == other || is_down(one) || is_down(other) {
             return;
         }
