@@ -286,6 +286,8 @@ fn what_others_call_themselves_is_harmless_wherever_it_is_shown() {
         asked.wait_for("session-announced", &[("creator", &creator.key)])["session"].as_str().unwrap().to_owned();
     asked.json(&["subscribe", "spend"]);
     asked.wait_for("signer-discovered", &[("key", &creator.key)]);
+    // Without its creator the session does not complete between one approval and the next.
+    assert_eq!(creator.run(&["stop"]).status, 0);
     for command in [
         &["signers", "--type", "spend"][..],
         &["requests"],
