@@ -175,13 +175,10 @@ impl<V: Verifier> Node<V> {
     /// # Errors
     /// Gives it back when there is another one of its name.
     pub fn register(&mut self, protocol: Box<dyn Protocol>) -> Result<(), Box<dyn Protocol>> {
-        let mut context = self.environment.context(self.outbox.durable());
-        let signers = self.discovery.signers();
-        let connected = signers.filter(|(.., is_connected)| *is_connected).map(|(key, peer, _)| (key, peer));
-        let result = self.protocols.register(&mut context, protocol, connected);
-        let effects = context.effects;
-        self.settle(effects);
-        result
+        self.take_step(|_, discovery, protocols, context| {
+            let signers = discovery.signers().filter(|(.., is_connected)| *is_connected);
+            protocols.register(context, protocol, signers.map(|(key, peer, _)| (key, peer)))
+        })
     }
 
     /// Takes a protocol out. Its messages are refused from now on.

@@ -18,13 +18,22 @@ use crate::session::{Session, Sessions};
 use crate::wire::{Definition, SessionId};
 
 impl<V: Verifier> Node<V> {
-    /// Lets sessions take a step.
-    pub(super) fn sign<R>(&mut self, step: impl FnOnce(&mut Sessions<V>, &mut Context<'_, V>) -> R) -> R {
-        let mut context = self.environment.context(self.outbox.durable());
-        let result = step(&mut self.sessions, &mut context);
+    /// Lets machines take a step, and does what comes of it.
+    pub(super) fn take_step<R>(
+        &mut self,
+        step: impl FnOnce(&mut Sessions<V>, &mut Discovery, &mut Protocols, &mut Context<'_, V>) -> R,
+    ) -> R {
+        let Self { environment, sessions, discovery, protocols, outbox, .. } = self;
+        let mut context = environment.context(outbox.durable());
+        let result = step(sessions, discovery, protocols, &mut context);
         let effects = context.effects;
         self.settle(effects);
         result
+    }
+
+    /// Lets sessions take a step.
+    pub(super) fn sign<R>(&mut self, step: impl FnOnce(&mut Sessions<V>, &mut Context<'_, V>) -> R) -> R {
+        self.take_step(|sessions, _, _, context| step(sessions, context))
     }
 
     /// Lets one session take a step that a command asks for.
@@ -38,28 +47,19 @@ impl<V: Verifier> Node<V> {
 
     /// Lets a session begin its next attempt, if it is to.
     pub(super) fn retry(&mut self, id: SessionId) {
-        let mut context = self.environment.context(self.outbox.durable());
-        self.sessions.on_retry(&mut context, id, |key| self.discovery.is_connected(key));
-        let effects = context.effects;
-        self.settle(effects);
+        self.take_step(|sessions, discovery, _, context| {
+            sessions.on_retry(context, id, |key| discovery.is_connected(key));
+        });
     }
 
     /// Lets discovery take a step.
     pub(super) fn discover<R>(&mut self, step: impl FnOnce(&mut Discovery, &mut Context<'_, V>) -> R) -> R {
-        let mut context = self.environment.context(self.outbox.durable());
-        let result = step(&mut self.discovery, &mut context);
-        let effects = context.effects;
-        self.settle(effects);
-        result
+        self.take_step(|_, discovery, _, context| step(discovery, context))
     }
 
     /// Lets the other protocols take a step.
     pub(super) fn talk<R>(&mut self, step: impl FnOnce(&mut Protocols, &mut Context<'_, V>) -> R) -> R {
-        let mut context = self.environment.context(self.outbox.durable());
-        let result = step(&mut self.protocols, &mut context);
-        let effects = context.effects;
-        self.settle(effects);
-        result
+        self.take_step(|_, _, protocols, context| step(protocols, context))
     }
 
     /// Asks for a session of this node's in public, if it is to be listed. That can be repeated; the session is there
@@ -172,9 +172,8 @@ impl<V: Verifier> Node<V> {
     }
 
     fn on_signer_connected(&mut self, key: &PublicKey) {
-        let mut context = self.environment.context(self.outbox.durable());
-        self.sessions.on_signer_connected(&mut context, key, |key| self.discovery.is_connected(key));
-        let effects = context.effects;
-        self.settle(effects);
+        self.take_step(|sessions, discovery, _, context| {
+            sessions.on_signer_connected(context, key, |key| discovery.is_connected(key));
+        });
     }
 }
