@@ -17,16 +17,29 @@ pub(crate) async fn interruption() -> u8 {
     #[cfg(unix)]
     if let Ok(mut hangup) = signal(SignalKind::hangup()) {
         return tokio::select! {
-            signal = termination() => signal,
+            signal = interrupt_or_terminate() => signal,
             _ = hangup.recv() => HANGUP,
         };
     }
-    termination().await
+    interrupt_or_terminate().await
 }
 
-/// The same for what outlives its terminal, if it is started so: a hangup has the effect that `nohup` wants.
+/// The same for what outlives its terminal when it is started so, as by `nohup`.
 #[cfg(unix)]
 pub(crate) async fn termination() -> u8 {
+    if ignores_hangup() { interrupt_or_terminate().await } else { interruption().await }
+}
+
+/// Whether whoever started the program wanted it to go on without its terminal. Where that cannot be told, it ends.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 << (HANGUP - 1) != 0)
+}
+
+#[cfg(unix)]
+async fn interrupt_or_terminate() -> u8 {
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
         // Then the signals have their usual effect.
@@ -39,7 +52,10 @@ pub(crate) async fn termination() -> u8 {
 }
 
 #[cfg(not(unix))]
-pub(crate) async fn termination() -> u8 {
+pub(crate) use interruption as termination;
+
+#[cfg(not(unix))]
+async fn interrupt_or_terminate() -> u8 {
     match tokio::signal::ctrl_c().await {
         Ok(()) => INTERRUPT,
         Err(_) => std::future::pending().await,

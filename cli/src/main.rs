@@ -10,6 +10,7 @@ mod arguments;
 mod commands;
 #[cfg(unix)]
 mod control;
+mod core_dump;
 mod demo;
 mod failure;
 mod interruption;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Arguments::try_parse() {
         Ok(arguments) => {
             logging::start(arguments.verbose);
+            core_dump::forbid();
             commands::run(arguments)
         }
         Err(answer) if failure::is_help(&answer) => return output::help(&answer),

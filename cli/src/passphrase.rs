@@ -1,8 +1,8 @@
 //! Passphrases: where they come from.
 //!
 //! Owns the three sources and their order. Invariants: no argument is a passphrase, because others can read the list of
-//! processes; a passphrase is wiped when it is no longer needed, and never printed. Commands that open or make a sealed
-//! key drive it.
+//! processes; a file that others can read is refused; a passphrase is wiped when it is no longer needed, and never
+//! printed. Commands that open or make a sealed key drive it.
 
 use std::env;
 use std::fmt;
@@ -14,6 +14,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::private_file;
 
 /// The environment variable that holds a passphrase.
 const VARIABLE: &str = "NELUMBO_PASSPHRASE";
@@ -23,7 +24,7 @@ const REMEDY: &str = "give --passphrase-file or set NELUMBO_PASSPHRASE, or run i
 /// Where the passphrase comes from.
 #[derive(Args, Debug)]
 pub(crate) struct PassphraseSource {
-    /// Takes the passphrase from the first line of this file; without it from the environment variable
+    /// Takes the passphrase from the first line of this file, which nobody else may read; without it from the environment variable
     /// NELUMBO_PASSPHRASE, and without both it is asked for
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -98,11 +99,21 @@ fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let unusable = |problem: &dyn fmt::Display| {
         Failure::input(format_args!("cannot take a passphrase from {}: {problem}", path.display()), REMEDY)
     };
+    let (file, metadata) = File::open(path)
+        .and_then(|file| file.metadata().map(|metadata| (file, metadata)))
+        .map_err(|error| unusable(&error))?;
+    // A pipe is of whoever wrote the command.
+    if metadata.is_file()
+        && let Some(mode) = private_file::open_to_others(&metadata)
+    {
+        return Err(Failure::input(
+            format_args!("others may read the passphrase in {} (mode {mode:o})", path.display()),
+            format_args!("run `chmod 600 {}`, and if others have read it, change it", path.display()),
+        ));
+    }
     // In one piece from the start, so that growing leaves no copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SIZE + 1));
-    File::open(path)
-        .and_then(|file| file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| unusable(&error))?;
+    file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).map_err(|error| unusable(&error))?;
     if bytes.len() > MAX_SIZE {
         return Err(unusable(&"it is too large"));
     }

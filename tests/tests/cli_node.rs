@@ -3,8 +3,10 @@
 
 mod cli_support;
 
-use cli_support::node::{Lines, Node};
-use cli_support::{fields, nelumbo};
+use std::process::Command;
+
+use cli_support::node::{Lines, Node, with_passphrase};
+use cli_support::{binary, fields, nelumbo};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -184,4 +186,38 @@ fn a_signal_ends_a_node_well_and_its_followers_hear_of_it() {
         assert!(!node.folder.join("socket").exists(), "nothing is left over");
         node.start();
     }
+}
+
+/// A node ends with its terminal, unless it was started so that it outlives it.
+#[test]
+fn a_hangup_ends_a_node_well_unless_it_is_ignored() {
+    for (disposition, is_the_end) in [("--default-signal=HUP", true), ("--ignore-signal=HUP", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Node::init(&folder.path().join("node"), &[]);
+        let mut command = Command::new("env");
+        command.arg(disposition).arg(binary()).args(["node", "--json", "--data"]).arg(&node.folder);
+        let mut process = Lines::spawn(with_passphrase(&mut command));
+        process.find(|line| (line["event"]["event"] == "listening").then_some(()));
+        process.signal("-HUP");
+        if !is_the_end {
+            assert!(node.json(&["stats"])["started"].is_u64(), "it goes on");
+            process.signal("-TERM");
+        }
+        process.find(|line| (line["event"]["event"] == "stopped").then_some(()));
+        assert_eq!(process.status(), Some(0));
+    }
+}
+
+/// A secret key may be in its memory, and the system writes none of it to the disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_leaves_no_core_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::init(&folder.path().join("node"), &[]);
+    let mut process = Lines::spawn(with_passphrase(&mut node.command(&["node", "--json"])));
+    process.find(|line| (line["event"]["event"] == "listening").then_some(()));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    let numbers: Vec<&str> = core.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["0", "0"], "{core}");
 }

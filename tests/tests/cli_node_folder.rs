@@ -88,6 +88,7 @@ fn the_passphrase() {
     let file = |name: &str, content: &str| {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let [right, wrong] = [file("right", &format!("{PASSPHRASE}\nmore\n")), file("wrong", "Correct horse\n")];
@@ -99,6 +100,9 @@ fn the_passphrase() {
     let node = |passphrase: &str| nelumbo(&["node", "--data", data.to_str().unwrap(), "--passphrase-file", passphrase]);
     node(&wrong).assert_failed(4, &["the passphrase does not open", "signer.key"]);
     node(&empty).assert_refused(&["passphrase is empty"]);
+    fs::set_permissions(&right, Permissions::from_mode(0o640)).unwrap();
+    node(&right).assert_refused(&["others may read", &right, "mode 640", "chmod 600"]);
+    fs::set_permissions(&right, Permissions::from_mode(0o600)).unwrap();
     node(&missing).assert_refused(&["/no/such/file", "NELUMBO_PASSPHRASE"]);
     let from_variable = |passphrase: &str| {
         finish(command(&["node", "--data", data.to_str().unwrap()]).env("NELUMBO_PASSPHRASE", passphrase))

@@ -83,12 +83,27 @@ fn questions_may_come_all_at_once_and_are_answered_in_order() {
 }
 
 #[test]
-fn too_many_connections_are_refused_and_room_is_given_back() {
-    let (node, _folder) = node();
+fn connections_that_ask_for_nothing_give_way() {
+    let (mut node, _folder) = node();
     let stats = r#"{"version":1,"id":1,"request":"stats"}"#;
     let mut sockets: Vec<Socket> = (0..64).map(|_| Socket::connect(&node)).collect();
     for socket in &mut sockets {
         assert!(socket.ask(stats)["result"].is_object());
+    }
+    assert_eq!(node.run(&["stats"]).status, 0);
+    assert_eq!(sockets[0].hear(), None, "the oldest has given way");
+    assert!(sockets[1].ask(stats)["result"].is_object());
+    assert_eq!(node.run(&["stop"]).status, 0);
+    assert_eq!(node.status(), Some(0));
+}
+
+#[test]
+fn too_many_connections_are_refused_and_room_is_given_back() {
+    let (node, _folder) = node();
+    let follow = r#"{"version":1,"id":1,"request":"events","follow":true,"after":0}"#;
+    let mut sockets: Vec<Socket> = (0..64).map(|_| Socket::connect(&node)).collect();
+    for socket in &mut sockets {
+        assert!(socket.ask(follow)["event"].is_object());
     }
     let mut refused = Socket::connect(&node);
     assert_eq!(refused.hear().expect("a word")["error"]["kind"], "refused");

@@ -2,19 +2,21 @@
 //!
 //! Owns the socket file and the connections. Invariants: the file is the owner's alone from the moment it is there, and
 //! what an earlier process left is replaced; lines, connections and what waits in each are bounded; a command that
-//! reads slowly, or says nonsense, harms nobody but itself. The node's life drives it.
+//! reads slowly, says nonsense, or nothing at all, harms nobody but itself. The node's life drives it.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use serde_json::value::to_raw_value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::answers::{Answer, Answers};
@@ -60,19 +62,30 @@ impl Drop for Server {
     }
 }
 
-/// Takes connections for ever, and answers what comes over them.
+/// Takes connections for ever, and answers what comes over them. Where there are too many, the oldest that asks for
+/// nothing gives way.
 pub(crate) async fn serve(server: &Server, answers: &Answers, connections: &mut JoinSet<()>) {
+    let mut open: Vec<(AbortHandle, Arc<AtomicBool>)> = Vec::new();
     loop {
         tokio::select! {
             accepted = server.listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    let answers = answers.clone();
-                    connections.spawn(async move {
+                Ok((stream, _)) => {
+                    open.retain(|(task, _)| !task.is_finished());
+                    if open.len() >= MAX_CONNECTIONS {
+                        let Some(oldest) = open.iter().position(|(_, is_idle)| is_idle.load(Ordering::Relaxed)) else {
+                            refuse(&stream);
+                            continue;
+                        };
+                        open.remove(oldest).0.abort();
+                    }
+                    let (answers, is_idle) = (answers.clone(), Arc::new(AtomicBool::new(false)));
+                    let connection = Connection::new(stream, is_idle.clone());
+                    let task = connections.spawn(async move {
                         // An error says that the other end is gone, and that ends it.
-                        let _ = Connection::new(stream).run(&answers).await;
+                        let _ = connection.run(&answers).await;
                     });
+                    open.push((task, is_idle));
                 }
-                Ok((stream, _)) => refuse(&stream),
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be taken");
                     // Too many open files: some of them may be closed soon.
@@ -95,27 +108,34 @@ struct Connection {
     replies: OwnedWriteHalf,
     /// Who wanted events, and gets them from here.
     following: Option<(u64, Follower)>,
+    /// Whether it neither has a question that is open nor gets events.
+    is_idle: Arc<AtomicBool>,
 }
 
 impl Connection {
-    fn new(stream: UnixStream) -> Self {
+    fn new(stream: UnixStream, is_idle: Arc<AtomicBool>) -> Self {
         let (questions, replies) = stream.into_split();
         let lines = LinesCodec::new_with_max_length(MAX_QUESTION);
-        Self { questions: FramedRead::new(questions, lines), replies, following: None }
+        Self { questions: FramedRead::new(questions, lines), replies, following: None, is_idle }
     }
 
     /// One thing at a time: what is not read yet waits in the socket, and events in the log.
     async fn run(mut self, answers: &Answers) -> io::Result<()> {
         loop {
+            let is_following = self.following.is_some();
             let event = async {
                 match &mut self.following {
                     Some((id, follower)) => (*id, follower.next().await),
                     None => std::future::pending().await,
                 }
             };
+            self.is_idle.store(!is_following, Ordering::Relaxed);
             tokio::select! {
                 question = self.questions.next() => match question {
-                    Some(Ok(line)) => self.on_line(&line, answers).await?,
+                    Some(Ok(line)) => {
+                        self.is_idle.store(false, Ordering::Relaxed);
+                        self.on_line(&line, answers).await?;
+                    }
                     Some(Err(LinesCodecError::MaxLineLengthExceeded)) => {
                         let text = format!("a line has more than {MAX_QUESTION} bytes");
                         self.fail(None, Problem::invalid(text, "ask for less at once")).await?;

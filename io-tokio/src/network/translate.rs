@@ -329,10 +329,52 @@ fn direct_failure(error: &OutboundFailure) -> DirectFailure {
 fn dial_reason(error: &DialError) -> String {
     match error {
         DialError::Transport(failed) => match failed.last() {
-            Some((address, error)) => format!("{address}: {error}"),
+            Some((address, error)) => format!("{address}: {}", causes(error)),
             None => "no address could be dialled".to_owned(),
         },
         DialError::NoAddresses => "no address is known".to_owned(),
-        other => other.to_string(),
+        other => causes(other),
+    }
+}
+
+/// What an error and those behind it say; some say nothing themselves, and some repeat the one behind them.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !text.is_empty() && texts.last().is_none_or(|last| !last.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    if texts.is_empty() { "no reason is given".to_owned() } else { texts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use libp2p::TransportError;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_dial_says_why() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let address = || "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+        // This one's own text is empty.
+        let failed = DialError::Transport(vec![(address(), TransportError::Other(refused()))]);
+        assert_eq!(dial_reason(&failed), "/ip4/127.0.0.1/tcp/1: connection refused");
+        // And this one repeats what is behind it.
+        let wrapped = TransportError::Other(io::Error::other(refused()));
+        assert_eq!(
+            dial_reason(&DialError::Transport(vec![(address(), wrapped)])),
+            "/ip4/127.0.0.1/tcp/1: connection refused"
+        );
+        let unsupported = TransportError::MultiaddrNotSupported(address());
+        let reason = dial_reason(&DialError::Transport(vec![(address(), unsupported)]));
+        assert!(reason.ends_with("not supported: /ip4/127.0.0.1/tcp/1"), "{reason}");
+        assert!(!dial_reason(&DialError::Aborted).is_empty());
     }
 }

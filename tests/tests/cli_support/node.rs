@@ -111,8 +111,7 @@ impl Node {
     /// Sends a signal to the process, and waits until it has ended.
     pub fn signal(&mut self, signal: &str) -> Option<i32> {
         let process = self.process.take().expect("it runs");
-        let sent = Command::new("kill").args([signal, &process.process.id().to_string()]).status();
-        assert!(sent.expect("there is a kill command").success());
+        process.signal(signal);
         process.status()
     }
 
@@ -155,6 +154,16 @@ impl Lines {
             seen.push(line.to_string());
         }
         panic!("waited in vain; there was only\n{}", seen.join("\n"));
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status();
+        assert!(sent.expect("there is a kill command").success());
     }
 
     /// The exit status, once the process has ended.
