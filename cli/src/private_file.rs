@@ -20,6 +20,15 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Puts on the disk what a folder's files are called.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::File::open(path)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// The permissions of a file or folder, if they let others than its owner in.
 #[cfg(unix)]
 pub(crate) fn open_to_others(metadata: &Metadata) -> Option<u32> {

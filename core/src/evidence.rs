@@ -1,9 +1,9 @@
 //! Proofs of misbehaviour that anyone can check, without having been there.
 //!
 //! Evidence consists of messages as their authors signed them. [`verify`] believes nothing else: no claim of the
-//! accuser, no state of a node. Invariant: an honest signer is never convicted, whatever others sign, because it shows
-//! one nonce and one partial signature in an attempt, and its partial signature is valid for the list of nonces that it
-//! names.
+//! accuser, no state of a node. Invariant: a signer that follows the protocol and keeps its journal is never convicted,
+//! whatever others sign, because it shows one nonce and one partial signature in an attempt, and its partial signature
+//! is valid for the list of nonces that it names. One that has lost its journal may show a second nonce, and can be.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use cli_support::node::{Node, PASSPHRASE, with_passphrase};
+use cli_support::node::{Lines, Node, PASSPHRASE, with_passphrase};
 use cli_support::{Run, command, fields, finish, nelumbo};
 
 fn init(folder: &Path, arguments: &[&str]) -> Run {
@@ -47,6 +47,54 @@ fn everything_in_it_is_the_owners_alone() {
     fs::set_permissions(&node.folder, Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(node.folder.join("signer.key"), Permissions::from_mode(0o640)).unwrap();
     start(&node).assert_refused(&["signer.key", "open to others (mode 640)", "chmod 600"]);
+}
+
+/// Killed at any point, or out of disk, it can be run again; and what belongs to a node is never mistaken for its rests.
+#[test]
+fn what_init_has_begun_it_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::init(&folder.path().join("node"), &[]);
+    let (key, identity) = (node.folder.join("signer.key"), node.folder.join("identity"));
+    let kept = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    start(&node).assert_refused(&["signer.key of the node", "missing", "backup"]);
+    init(&node.folder, &[]).assert_refused(&["exists, but no signer.key", "backup", "--data"]);
+
+    let unfinished = node.folder.join("init.unfinished");
+    fs::write(&unfinished, "").unwrap();
+    fs::write(node.folder.join("signer.key.new"), &kept[..40]).unwrap();
+    start(&node).assert_refused(&["there is no node in", "nelumbo node init --data"]);
+    let before = fs::read(&identity).unwrap();
+    assert_eq!(init(&node.folder, &["--network", "regtest"]).status, 0);
+    assert!(!unfinished.exists() && fs::read(&identity).unwrap() != before);
+    // It is a node's as soon as its key is there.
+    fs::write(&unfinished, "").unwrap();
+    init(&node.folder, &[]).assert_refused(&["signer.key exists"]);
+}
+
+#[test]
+fn a_folder_whose_name_is_too_long_for_a_socket_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("x".repeat(100));
+    init(&long, &[]).assert_refused(&["too long a name for a socket", "--data"]);
+    assert!(!long.exists());
+}
+
+/// Others are told the address of a node: it stays.
+#[test]
+fn a_node_listens_at_the_same_port_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("node");
+    assert_eq!(init(&data, &["--network", "regtest"]).status, 0);
+    let port = || {
+        let mut command = command(&["node", "--json", "--data", data.to_str().unwrap()]);
+        let mut node = Lines::spawn(with_passphrase(&mut command));
+        let address = node.find(|line| line["event"]["address"].as_str().map(str::to_owned));
+        address.split('/').nth(4).unwrap().to_owned()
+    };
+    let first = port();
+    assert_ne!(first, "0");
+    assert_eq!(port(), first);
 }
 
 #[test]

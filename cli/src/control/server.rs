@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,7 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use super::answers::{Answer, Answers};
 use super::messages::{self, MAX_QUESTION, Problem, Reply};
 use super::shapes::Done;
+use crate::failure::Failure;
 use crate::node::{Follower, Next};
 
 const MAX_CONNECTIONS: usize = 64;
@@ -39,11 +41,27 @@ impl Server {
         folder.join("socket")
     }
 
+    /// Whether the socket of the node in this folder can have a name: systems allow it about a hundred bytes.
+    pub(crate) fn check_path(folder: &Path) -> Result<(), Failure> {
+        SocketAddr::from_pathname(Self::unfinished(folder)).map(drop).map_err(|_| {
+            let path = Self::path(folder);
+            Failure::input(
+                format_args!("{} is too long a name for a socket", path.display()),
+                "choose a --data that is shorter",
+            )
+        })
+    }
+
+    /// Its name until it has its permissions.
+    fn unfinished(folder: &Path) -> PathBuf {
+        folder.join("socket.new")
+    }
+
     /// Makes the socket. Only whoever has the lock of the folder may do so: what is there is thrown away.
     pub(crate) fn bind(folder: &Path) -> io::Result<Self> {
         let path = Self::path(folder);
         // Renamed when it has its permissions, so that nobody ever sees it with others.
-        let unfinished = folder.join("socket.new");
+        let unfinished = Self::unfinished(folder);
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

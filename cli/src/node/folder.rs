@@ -1,8 +1,9 @@
 //! The data folder of a node.
 //!
 //! Owns what is where, and who may look. Invariants: the folder and everything in it are the owner's alone; a folder
-//! becomes a node's when its key is there, which is written last; one node at a time holds the lock, which the
-//! operating system releases however the process ends. The commands about nodes drive it.
+//! becomes a node's when its key is there, which appears last and whole, so that what was begun and not finished can be
+//! begun again; one process at a time holds the lock, which the operating system releases however the process ends. The
+//! commands about nodes drive it.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -14,6 +15,7 @@ use nelumbo_core::base::Entropy;
 use nelumbo_tokio::identity::Keypair;
 use zeroize::Zeroizing;
 
+use crate::control::Server;
 use crate::failure::Failure;
 use crate::private_file;
 
@@ -36,8 +38,8 @@ impl DataFolder {
         })
     }
 
-    /// A folder for a new node.
-    pub(crate) fn create(&self) -> Result<Folder, Failure> {
+    /// A folder for a new node, which nobody else makes there meanwhile.
+    pub(crate) fn create(&self) -> Result<(Folder, Lock), Failure> {
         Folder::create(self.path()?)
     }
 
@@ -53,7 +55,7 @@ pub(crate) struct Folder {
     path: PathBuf,
 }
 
-/// The right to run a node on a folder, until it is dropped.
+/// The right to run a node on a folder, or to make one in it, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
@@ -61,7 +63,8 @@ pub(crate) struct Lock {
 
 impl Folder {
     /// Makes a folder, or takes one that holds no node yet.
-    fn create(path: PathBuf) -> Result<Self, Failure> {
+    fn create(path: PathBuf) -> Result<(Self, Lock), Failure> {
+        Server::check_path(&path)?;
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -69,14 +72,37 @@ impl Folder {
         builder.create(&path).map_err(|error| cannot("make", &path, &error))?;
         let folder = Self { path };
         folder.check_owner_only()?;
-        let used = [folder.key(), folder.config(), folder.identity()].into_iter().find(|file| file.exists());
-        match used {
-            Some(file) => Err(Failure::input(
-                format_args!("{} exists: the folder is a node's already", file.display()),
-                format_args!("start it with `nelumbo node --data {}`, or choose another --data", folder.path.display()),
-            )),
-            None => Ok(folder),
+        let lock = folder.lock()?;
+        let path = folder.path.display();
+        if folder.key().exists() {
+            return Err(Failure::input(
+                format_args!("{} exists: the folder is a node's already", folder.key().display()),
+                format_args!("start it with `nelumbo node --data {path}`, or choose another --data"),
+            ));
         }
+        for file in [folder.new_key(), folder.config(), folder.identity()].into_iter().filter(|file| file.exists()) {
+            if !folder.unfinished().exists() {
+                return Err(Failure::input(
+                    format_args!(
+                        "{} exists, but no signer.key: the folder is a node's without its key",
+                        file.display()
+                    ),
+                    "restore signer.key from a backup, or choose another --data",
+                ));
+            }
+            fs::remove_file(&file).map_err(|error| cannot("remove", &file, &error))?;
+        }
+        File::create(folder.unfinished()).map_err(|error| cannot("write", &folder.unfinished(), &error))?;
+        Ok((folder, lock))
+    }
+
+    /// The key is written: the folder is a node's from here on.
+    pub(crate) fn finish(&self) -> Result<(), Failure> {
+        fs::rename(self.new_key(), self.key()).map_err(|error| cannot("write", &self.key(), &error))?;
+        private_file::sync_folder(&self.path).map_err(|error| cannot("write", &self.path, &error))?;
+        // It means nothing beside a key.
+        let _ = fs::remove_file(self.unfinished());
+        Ok(())
     }
 
     fn open(path: PathBuf) -> Result<Self, Failure> {
@@ -85,10 +111,15 @@ impl Folder {
             Ok(true) => {}
             Ok(false) => {
                 let path = folder.path.display();
-                return Err(Failure::input(
-                    format_args!("there is no node in {path}"),
-                    format_args!("make one with `nelumbo node init --data {path}`, or choose another --data"),
-                ));
+                let init = format!("make one with `nelumbo node init --data {path}`, or choose another --data");
+                return Err(if folder.identity().exists() && !folder.unfinished().exists() {
+                    Failure::input(
+                        format_args!("the signer.key of the node in {path} is missing"),
+                        "restore it from a backup, or choose another --data",
+                    )
+                } else {
+                    Failure::input(format_args!("there is no node in {path}"), init)
+                });
             }
             Err(error) => return Err(cannot("read", &folder.path, &error)),
         }
@@ -115,6 +146,16 @@ impl Folder {
     /// The signing key, in the format of key files.
     pub(crate) fn key(&self) -> PathBuf {
         self.path.join("signer.key")
+    }
+
+    /// The signing key before the folder is a node's.
+    pub(crate) fn new_key(&self) -> PathBuf {
+        self.path.join("signer.key.new")
+    }
+
+    /// Is there while a node is being made.
+    fn unfinished(&self) -> PathBuf {
+        self.path.join("init.unfinished")
     }
 
     /// What the operator has set.

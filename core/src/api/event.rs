@@ -345,7 +345,7 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// The node has forgotten the session: it was closed, its time is over, or it made room for another.
+    /// The node has forgotten the session but for its id: it was closed, its time is over, or it made room for another.
     SessionClosed {
         /// The session.
         session: SessionId,

@@ -1,5 +1,6 @@
 //! `nelumbo node init`: a data folder with a key and a configuration.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -39,8 +40,9 @@ pub(crate) struct Init {
     /// What the node is for
     #[arg(long, value_enum, default_value_t = Preset::Wallet)]
     preset: Preset,
-    /// Where it listens; may be given several times
-    #[arg(long, value_name = "ADDRESS", default_value = "/ip4/0.0.0.0/tcp/0")]
+    /// Where it listens; may be given several times. By default on all IPv4 addresses, at a TCP port that is free now
+    /// and stays in config.toml: others keep the node's address
+    #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Multiaddr>,
     /// A node that it joins the network through; may be given several times
     #[arg(long, value_name = "ADDRESS", value_parser = bootstrap)]
@@ -62,12 +64,13 @@ impl Init {
             }
             None => (self.network, SecretKey::generate(&mut entropy)),
         };
-        let folder = self.data.create()?;
+        let (folder, _lock) = self.data.create()?;
         let passphrase = self.passphrase.chosen()?;
-        folder.write(&folder.config(), Config::new(self.preset, self.listen, self.bootstrap).to_text().as_bytes())?;
+        let listen = if self.listen.is_empty() { vec![free_address()?] } else { self.listen };
+        folder.write(&folder.config(), Config::new(self.preset, listen, self.bootstrap).to_text().as_bytes())?;
         let identity = folder.create_identity(&mut entropy)?;
-        // The last: with it, the folder is a node's.
-        key_file::create(&folder.key(), network, &key, Some((&passphrase, &mut entropy)))?;
+        key_file::create(&folder.new_key(), network, &key, Some((&passphrase, &mut entropy)))?;
+        folder.finish()?;
         let (key, peer) = (key.public_key(), identity.public().to_peer_id().to_string());
         let data = folder.path().display().to_string();
         if self.json {
@@ -78,6 +81,14 @@ impl Init {
         }
         Ok(Answer::Yes)
     }
+}
+
+/// An address with a port that nobody listens on.
+fn free_address() -> Result<Multiaddr, Failure> {
+    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|listener| listener.local_addr());
+    let free = free
+        .map_err(|error| Failure::input(format_args!("there is no free port: {error}"), "say where with --listen"))?;
+    Ok(format!("/ip4/0.0.0.0/tcp/{}", free.port()).parse().expect("an address"))
 }
 
 /// An address that says whom to expect there.

@@ -12,7 +12,7 @@ Examples:
   nelumbo sessions show ID
   nelumbo approve ID";
 
-/// Finds the requests that need this node's key and wait for its approval, also those made while it was away
+/// Finds the requests that need this node's key and wait for its approval, also listed ones made while it was away
 ///
 /// What signing each does is said in one line: who is paid what, and what is unusual. What its creator says about it is
 /// the last column, and nobody has checked it. A node looks for requests by itself when it comes into the network and

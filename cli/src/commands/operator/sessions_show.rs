@@ -7,12 +7,19 @@ use crate::control::{Request, Running, Session};
 use crate::failure::{Answer, Failure};
 use crate::{link, output, summary};
 
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo sessions show ID
+  nelumbo sessions show lotus://musig2/join/ID
+  nelumbo sessions show ID --json | jq .summary";
+
 /// Shows one session: what is signed, by whom, and where it stands
 ///
 /// First comes what signing it does: warnings, who is paid what, what returns to the group, and what the signature
 /// leaves open. One that the node does not know, because only a link to it is at hand, is looked for in the network
 /// first.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
     /// The session's id, or a link to it
     #[arg(value_name = "ID", value_parser = link::session)]

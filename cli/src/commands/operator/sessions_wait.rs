@@ -10,11 +10,17 @@ use crate::control::{Client, Heard, Request, Running, Session};
 use crate::failure::{Answer, Failure};
 use crate::{link, output, values};
 
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo sessions wait ID
+  nelumbo sessions wait ID --timeout 600 && echo signed";
+
 /// Waits until a session has its signature, and prints it
 ///
 /// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when there will be none,
 /// or none came in time.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Wait {
     /// The session's id, or a link to it
     #[arg(value_name = "ID", value_parser = link::session)]

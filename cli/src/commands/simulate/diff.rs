@@ -11,10 +11,17 @@ use serde::Serialize;
 use crate::failure::{Answer, Failure};
 use crate::output;
 
+const EXAMPLES: &str = "\
+Examples:
+  nelumbo simulate lossy --seed 1 --trace one.jsonl
+  nelumbo simulate lossy --seed 2 --trace other.jsonl
+  nelumbo simulate diff one.jsonl other.jsonl";
+
 /// Shows the first event in which two traces differ
 ///
 /// Both are traces in JSON lines, as `--trace FILE.jsonl` writes them. Exit status 1 when they differ.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Diff {
     /// The one trace
     left: PathBuf,
