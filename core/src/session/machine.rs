@@ -211,7 +211,7 @@ impl<V: Verifier> Session<V> {
             Content::Partial { nonces, partial } => {
                 self.on_partial(context, from, attempt, Partial { nonces, signature: partial }, bytes)
             }
-            Content::Finalized { signature } => self.on_finalized(context, from, attempt, signature, bytes),
+            Content::Finalized { signature } => self.on_finalized(context, from, signature, bytes),
             Content::Abort { reason } => {
                 self.on_abort(context, author, reason, &bytes);
                 Ok(())

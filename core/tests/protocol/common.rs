@@ -298,10 +298,15 @@ pub(crate) struct Signed {
 }
 
 pub(crate) fn all_signed() -> Signed {
+    all_signed_with(Method::Lexicographic)
+}
+
+/// The same, with this way to choose the coordinator.
+pub(crate) fn all_signed_with(election: Method) -> Signed {
     let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
     node.meet(&mut bob);
-    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
+    let definition = Definition { election, ..definition(alice.key(), vec![node.key, alice.key(), bob.key()]) };
     let alice_nonce = alice.nonce(&definition, 1);
     let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);

@@ -298,7 +298,7 @@ impl NodeStates {
                     return Err(format!("node {} gives the broadcast up before everyone's turn", state.node));
                 }
                 Event::FailoverExhausted { .. } => state.summary.exhausted = true,
-                Event::BroadcastConfirmed { .. } => state.summary.confirmed = true,
+                Event::BroadcastClaimed { .. } => state.summary.confirmed = true,
                 Event::SignerMisbehaved { signer, .. } => {
                     return Err(format!("node {} blames the honest signer {signer}", state.node));
                 }
