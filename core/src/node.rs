@@ -14,11 +14,11 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::api::{
-    Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, Output, Refusal, RefusalCounts, TimerReason,
-    Verdict, View,
+    Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, Output, Refusal, RefusalCounts, SignRequest,
+    TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
-use crate::crypto::{Entropy, Secp256k1, Verifier};
+use crate::crypto::{Entropy, Secp256k1, Signer, Verifier};
 use crate::discovery::Discovery;
 use crate::effect::{Context, Environment};
 use crate::gate::{Admission, Channel, Gate, Policy, Put, Request, Review};
@@ -108,6 +108,8 @@ impl<V: Verifier> Node<V> {
                 self.discover(|discovery, context| discovery.on_addresses(context, addresses));
             }
             Input::Persisted(sequence) => self.outbox.persisted(sequence),
+            Input::Signed(reply) => self.sign(|sessions, context| sessions.on_signed(context, reply)),
+            Input::SignerReady => self.sign(|sessions, context| sessions.on_signer_ready(context)),
             Input::Tick => {}
         }
         self.end_standings();
@@ -184,6 +186,14 @@ impl<V: Verifier> Node<V> {
     /// Takes a protocol out. Its messages are refused from now on.
     pub fn unregister(&mut self, name: &Label) -> Option<Box<dyn Protocol>> {
         self.talk(|protocols, context| protocols.unregister(context, name))
+    }
+
+    /// Has a signer in memory do what the node asked it for, and takes its answer. A host that has such a signer calls
+    /// this for each [`Output::Sign`].
+    pub fn answer(&mut self, now: Now, signer: &mut (impl Signer<V> + ?Sized), request: &SignRequest) {
+        if let Some(reply) = self.view().answer(signer, request) {
+            self.handle(now, Input::Signed(reply));
+        }
     }
 
     /// The next thing for the host to do. A pure pop: several inputs may be handled before.
@@ -308,7 +318,7 @@ impl<V: Verifier> Node<V> {
             let result = step.and_then(|step| self.sign(|sessions, context| sessions.on_step(context, step)));
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
-        // A signer that cannot sign, or what is unusual and was not allowed, leaves the session to the embedder.
+        // What is unusual and was not allowed leaves the session to the embedder.
         let _reviewed = match self.gate.review(&definition, &summary) {
             Review::Ask => Ok(()),
             Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),

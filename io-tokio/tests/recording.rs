@@ -26,6 +26,7 @@ struct Events(Vec<Event>);
 impl Host for Events {
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn send(&mut self, _: PeerId, _: Bytes) {}
+    fn sign(&mut self, _: SignRequest) {}
     fn event(&mut self, event: Event) {
         self.0.push(event);
     }

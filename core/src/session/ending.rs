@@ -82,7 +82,7 @@ impl<V: Verifier> Session<V> {
     /// E3: its time is over.
     pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
         if !self.phase.has_ended() {
-            self.forget_nonce(context);
+            self.forget_nonces(context);
             self.live = None;
             self.enter(context, Phase::Expired);
             context.event(Event::SessionExpired { session: self.id });
@@ -96,7 +96,7 @@ impl<V: Verifier> Session<V> {
         final_message: Option<&Bytes>,
         phase: Phase,
     ) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         // A session that was never approved leaves nothing behind, unless this node has refused it: then it has said
         // something, which a restart must not forget.
         let is_ours = matches!(&outcome, Outcome::Aborted { by, .. } if *by == self.definition.keys[self.me]);

@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Acquaintance, Reach, Session, Sessions};
-use crate::api::{CommandError, CommandId, Event, NewSession, Phase, Refusal, TimerReason};
+use crate::api::{
+    CommandError, CommandId, Event, NewSession, Output, Phase, Refusal, SignReply, SignRequest, TimerReason,
+};
 use crate::approval::{Summary, Unusual};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
@@ -282,6 +284,25 @@ impl<V: Verifier> Sessions<V> {
         let connected = others.filter(|key| is_connected(key)).count();
         let reach = Reach { connected, others: session.definition().keys.len() - 1 };
         let _gone = self.run(context, id, |session, context| session.on_retry(context, reach));
+    }
+
+    /// The signer has answered.
+    pub(crate) fn on_signed(&mut self, context: &mut Context<'_, V>, reply: SignReply) {
+        let slot = reply.slot();
+        let is_known = self.run(context, SessionId::from_bytes(slot.session), |session, context| match reply {
+            SignReply::Nonces { slot, nonces } => session.on_nonces(context, slot, nonces),
+            SignReply::Partials { slot, partials } => session.on_partials(context, slot, partials),
+        });
+        if is_known.is_none() {
+            context.output(Output::Sign(SignRequest::Forget(slot)));
+        }
+    }
+
+    /// The signer is back.
+    pub(crate) fn on_signer_ready(&mut self, context: &mut Context<'_, V>) {
+        for id in self.live.iter().copied().collect::<Vec<SessionId>>() {
+            let _gone = self.run(context, id, |session, context| session.on_signer_ready(context));
+        }
     }
 
     /// A coordinator's turn is over.

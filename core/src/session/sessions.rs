@@ -58,7 +58,7 @@ pub(crate) struct Sessions<V: Verifier> {
     by_id: BTreeMap<SessionId, Entry<V>>,
     requests: BTreeMap<SessionId, Request>,
     /// Those that were created or approved and have not ended.
-    live: BTreeSet<SessionId>,
+    pub(super) live: BTreeSet<SessionId>,
     live_by_signer: BTreeSet<(PublicKey, SessionId)>,
     /// Those that were created or approved and have ended, oldest first.
     ended: BTreeMap<u64, SessionId>,

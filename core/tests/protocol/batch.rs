@@ -90,11 +90,14 @@ impl Stage {
 }
 
 /// Everything that a node asks for, while its records become durable.
-fn outputs(node: &mut Node, time: u64) -> Vec<Output> {
+fn outputs(node: &mut Node, signer: &mut SoftwareSigner, time: u64) -> Vec<Output> {
     let mut outputs = Vec::new();
     while let Some(output) = node.poll() {
         if let Output::Persist { sequence, .. } = output {
             node.handle(now(time), Input::Persisted(sequence));
+        }
+        if let Output::Sign(request) = &output {
+            node.answer(now(time), signer, request);
         }
         outputs.push(output);
     }
@@ -120,7 +123,7 @@ fn many_inputs_at_once_make_what_they_make_one_by_one() {
             let [left, right] = [&mut one_by_one, &mut at_once].map(|node| {
                 let joined = node.node.command(now(time), join.clone());
                 let counts: Vec<_> = node.node.view().refusals().iter().collect();
-                (joined, counts, outputs(&mut node.node, time))
+                (joined, counts, outputs(&mut node.node, node.signer.as_mut().expect("it answers"), time))
             });
             assert_eq!(left, right);
             let is_join = |output: &&Output| matches!(output, Output::Event(Event::SignerJoined { .. }));

@@ -20,5 +20,6 @@ mod requests;
 mod resources;
 mod searches;
 mod seeking;
+mod signing;
 mod strangers;
 mod threats;
