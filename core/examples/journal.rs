@@ -13,7 +13,7 @@ use std::mem::take;
 use std::path::Path;
 use std::sync::Arc;
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{

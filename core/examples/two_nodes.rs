@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{

@@ -6,7 +6,7 @@
 use nelumbo_core::api::{Command, Config, Input, NewSession};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
+use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, Suite, Tweak};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Definition, PeerId, SessionId};
 

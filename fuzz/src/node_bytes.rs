@@ -4,11 +4,14 @@
 //! the signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
-    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter, Subnet,
+    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignReply, SignRequest,
+    SignerFilter, Subnet,
 };
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, Network, PartialSignature, PublicKey, Secp256k1, SignerError, SoftwareSigner, Verifier,
+};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
 

@@ -8,7 +8,7 @@ use nelumbo_tokio::{
     NewSession, StartError, Summary, Unusual,
     core::{
         Policy, Review,
-        api::{Event, RecordSequence},
+        api::{Event, RecordSequence, SignRequest},
         base::Bytes,
         crypto::Suite,
         host::Host,

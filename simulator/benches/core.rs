@@ -14,10 +14,10 @@ mod clock;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Suite};
+use nelumbo_core::crypto::{Network, PublicKey, Signer, Suite};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::PeerId;

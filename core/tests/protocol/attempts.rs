@@ -3,15 +3,10 @@
 use std::collections::BTreeSet;
 
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, NewSession, Output, Phase, Refusal};
-use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{
-    MessageKey, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signer,
-    SignerError, SoftwareSigner, Suite, Verifier,
-};
-use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, PeerId, SessionId};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Suite};
+use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, SessionId};
 
-use crate::common::{NODE, ScriptedPeer, Signed, TestNode, all_signed, definition, joined, now, phase};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, definition, joined, phase};
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::common::{ScriptedPeer, TestNode, WALL, approve, definition, now};
 use nelumbo_core::api::{Event, GossipId, Input, Output, Refusal};
 use nelumbo_core::base::Bytes;
+use nelumbo_core::crypto::SoftwareSigner;
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::{AbortReason, Content, Definition};
 use quickcheck::{Arbitrary, Gen, QuickCheck};

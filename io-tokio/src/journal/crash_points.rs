@@ -13,7 +13,7 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence},
+    api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence, SignRequest},
     approval::Unusual,
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use nelumbo_core::{
-    api::{CommandError, CommandId, NewSession, RecordSequence},
+    api::{CommandError, CommandId, NewSession, RecordSequence, SignReply, SignRequest},
     base::{Entropy, Mono, Wall},
     crypto::{
         KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, generate_nonce,

@@ -6,7 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict};
+use nelumbo_core::api::{
+    Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict,
+};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};

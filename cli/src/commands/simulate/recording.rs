@@ -8,7 +8,10 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
+use nelumbo_core::api::{
+    Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignReply, SignRequest, Topic,
+    Verdict,
+};
 use nelumbo_core::base::{Bytes, Now};
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
