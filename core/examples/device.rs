@@ -4,13 +4,16 @@
 //! device, which shows what they would sign, and goes on with everything else until the person has answered. The device has
 //! nothing but the requests to go by, and keeps its nonces in memory.
 #![allow(clippy::print_stdout, reason = "the screen of the device")]
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a host and a device have what the core may not")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a host and a device have what the core may not"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ChildStdin, Command as Process, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -19,8 +22,8 @@ use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Output, SignR
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    EntropyError, EntropySource, MessageKey, Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signature, SignerError,
-    SoftwareSigner, Suite,
+    EntropyError, EntropySource, MessageKey, Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signature,
+    SignerError, SoftwareSigner, Suite,
 };
 use nelumbo_core::device::Device;
 use nelumbo_core::node::{Boot, Node};
@@ -145,7 +148,8 @@ impl Attached {
         let pipe = || if is_piped { Stdio::piped() } else { Stdio::inherit() };
         let own = std::env::current_exe().expect("this program has a path");
         let mut process = Process::new(own);
-        let mut process = process.args(arguments).env(SOCKET, socket).stdin(pipe()).stdout(pipe()).spawn().expect("it starts");
+        let mut process =
+            process.args(arguments).env(SOCKET, socket).stdin(pipe()).stdout(pipe()).spawn().expect("it starts");
         let (stream, _) = listener.accept().expect("the device connects");
         let (tell, heard): (Sender<FromDevice>, _) = channel();
         let mut replies = stream.try_clone().expect("a second handle");
@@ -290,7 +294,8 @@ impl World {
             }
             let next = self.nodes.iter().filter_map(|node| Some(node.deadline()?.at)).min().expect("nodes have timers");
             let passed = next.max(self.now.mono).since(self.now.mono) + Duration::from_nanos(1);
-            self.now = Now { mono: self.now.mono.after(passed), wall: self.now.wall.checked_add(passed).expect("soon") };
+            self.now =
+                Now { mono: self.now.mono.after(passed), wall: self.now.wall.checked_add(passed).expect("soon") };
             [0, 1].into_iter().for_each(|index| self.input(index, Input::Tick));
         }
     }
@@ -339,6 +344,7 @@ fn main() {
         Some(signature) => println!("Both have signed: {signature}"),
         None => println!("The device has declined, and there is no signature."),
     }
+    world.device.take().into_iter().for_each(Attached::kill);
 }
 
 /// The device of the tests: this program again, with a socket to connect to.
