@@ -12,7 +12,7 @@ use nelumbo_core::{
     api::{Event, Refusal},
     base::Wall,
     crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, SoftwareSigner},
-    wire::{Body, Label, ProtocolMessage, seal},
+    wire::{Body, Label, ProtocolMessage, Receiver, seal},
 };
 use nelumbo_tokio::{
     NodeEvent, fresh_entropy,
@@ -105,7 +105,7 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
     let mut take = |number: u64, issued_at: u64, to: PublicKey, protocol: &str| {
         let message = ProtocolMessage {
             protocol: protocol.parse().expect("a label"),
-            to,
+            to: Receiver::Signer(to),
             number,
             issued_at: Wall::from_millis(issued_at),
             payload: b"take apples for pears".to_vec(),

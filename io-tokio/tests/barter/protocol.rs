@@ -35,7 +35,7 @@ impl Protocol for Barter {
             ["take", good, "for", price, "from", key] => {
                 let (Ok(good), Ok(price), Ok(key)) = (good.parse(), price.parse(), key.parse()) else { return };
                 self.asked.insert((key, good, price));
-                self.on_timer(context);
+                self.ask(context);
             }
             _ => context.event(b"say: offer GOOD for PRICE, or: take GOOD for PRICE from KEY".to_vec()),
         }
@@ -79,15 +79,21 @@ impl Protocol for Barter {
     }
 
     /// A message may be lost, and only an answer says that it was not: what has none is asked again.
-    fn on_timer(&mut self, context: &mut ProtocolContext) {
-        for (key, good, price) in &self.asked {
-            context.send(*key, format!("take {good} for {price}").into());
-        }
-        context.timer((!self.asked.is_empty()).then_some(AGAIN));
+    fn on_timer(&mut self, context: &mut ProtocolContext, _: &Label) {
+        self.ask(context);
     }
 }
 
 impl Barter {
+    fn ask(&self, context: &mut ProtocolContext) {
+        for (key, good, price) in &self.asked {
+            context.send(*key, format!("take {good} for {price}").into());
+        }
+        if !self.asked.is_empty() {
+            context.set_timer("again".parse().expect("a label"), AGAIN).expect("one timer has room");
+        }
+    }
+
     /// The same answer to the same buyer, however often it asks.
     fn sell(&mut self, context: &mut ProtocolContext, to: &PublicKey, good: &Label, price: &str) -> &'static str {
         match self.offers.get_mut(good) {
