@@ -213,7 +213,8 @@ impl<V: Verifier> Gate<V> {
         {
             return Err(Refusal::AuthorQuota);
         }
-        self.protocol_messages.take(&message.bytes, account, until, now.wall)?;
+        let until = Now { mono: now.mono.after(skew.saturating_mul(2)), wall: until };
+        self.protocol_messages.take(&message.bytes, account, until, now)?;
         Ok(message.admitted())
     }
 

@@ -28,13 +28,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Config, NewSession, Refusal, Standing};
-use crate::approval::Summary;
+use crate::api::{Config, Refusal, Standing};
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
-    Advertisement, Body, DecodeError, Definition, Label, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId,
-    Presence, ProtocolMessage, Receiver, RecordKey, Resource, SessionId, SessionMessage,
+    Advertisement, Body, DecodeError, Definition, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
+    ProtocolMessage, Receiver, RecordKey, Resource, SessionId, SessionMessage,
 };
 
 use announcers::Announcers;
@@ -320,21 +319,6 @@ impl<V: Verifier> Gate<V> {
     /// Lets the embedder's own rules decide too what gets in, from now on.
     pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
         self.policy = policy;
-    }
-
-    /// The embedder's rules on a session that is asked for.
-    pub(crate) fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
-        self.policy.review(definition, summary)
-    }
-
-    /// The embedder's rules on a session that a protocol wants to create.
-    pub(crate) fn lets_create(&mut self, protocol: &Label, session: &NewSession) -> bool {
-        self.policy.lets_create(protocol, session)
-    }
-
-    /// The embedder's rules on a session that a protocol wants to approve.
-    pub(crate) fn lets_approve(&mut self, protocol: &Label, definition: &Definition, summary: &Summary) -> bool {
-        self.policy.lets_approve(protocol, definition, summary)
     }
 
     /// The one way in for bytes from outside, whatever channel they came by.

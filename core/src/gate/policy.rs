@@ -2,9 +2,10 @@
 
 use alloc::collections::BTreeSet;
 
+use super::Gate;
 use crate::api::NewSession;
 use crate::approval::{Summary, Unusual};
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{Body, Definition, Label, PeerId, SessionMessage};
 
 /// What an embedder lets in, beyond what the protocol does. Each question is asked at the place where its answer is
@@ -79,3 +80,20 @@ pub enum Review {
 pub(crate) struct NoPolicy;
 
 impl Policy for NoPolicy {}
+
+impl<V: Verifier> Gate<V> {
+    /// The embedder's rules on a session that is asked for.
+    pub(crate) fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
+        self.policy.review(definition, summary)
+    }
+
+    /// The embedder's rules on a session that a protocol wants to create.
+    pub(crate) fn lets_create(&mut self, protocol: &Label, session: &NewSession) -> bool {
+        self.policy.lets_create(protocol, session)
+    }
+
+    /// The embedder's rules on a session that a protocol wants to approve.
+    pub(crate) fn lets_approve(&mut self, protocol: &Label, definition: &Definition, summary: &Summary) -> bool {
+        self.policy.lets_approve(protocol, definition, summary)
+    }
+}

@@ -6,7 +6,7 @@ use core::cmp::Reverse;
 use core::hash::BuildHasher;
 
 use crate::api::Refusal;
-use crate::base::{HashKey, HashedMap, HashedSet, Wall};
+use crate::base::{HashKey, HashedMap, HashedSet, Mono, Now, Wall};
 use crate::crypto::{PublicKey, sha256};
 use crate::wire::{PeerId, SessionId};
 
@@ -18,14 +18,14 @@ pub(super) enum Account {
     Neighbour(PeerId),
 }
 
-/// Digests with the time after which their messages are no longer fresh, bounded in number.
+/// Digests with the time after which their messages are no longer fresh by either clock, bounded in number.
 ///
 /// Half of the room is shared out, the same to each account. Whoever needs more may use as much of the rest as is free:
 /// then whoever takes all that it can leaves as much (Choudhury and Hahne, as in `forwarding`), and everybody's share.
 pub(super) struct ReplayCache {
     digests: HashedSet<[u8; 32]>,
     /// With the hash of the account.
-    by_time: BinaryHeap<Reverse<(Wall, [u8; 32], u64)>>,
+    by_time: BinaryHeap<Reverse<(Mono, Wall, [u8; 32], u64)>>,
     /// How many digests each account has here, by its hash.
     counts: HashedMap<u64, usize>,
     /// How many there are beyond shares.
@@ -55,14 +55,14 @@ impl ReplayCache {
     }
 
     /// Takes a message that is fresh until then, the first time. Refused too when its account has no room to remember
-    /// it: what was taken once is never forgotten early.
-    pub(super) fn take(&mut self, bytes: &[u8], account: Account, until: Wall, now: Wall) -> Result<(), Refusal> {
+    /// it: what was taken once is never forgotten early, nor because the wall clock alone says so.
+    pub(super) fn take(&mut self, bytes: &[u8], account: Account, until: Now, now: Now) -> Result<(), Refusal> {
         let (digest, account) = (sha256(&[bytes]), self.hash_key.hash_one(account));
         if self.digests.contains(&digest) {
             return Err(Refusal::Duplicate);
         }
-        while self.by_time.peek().is_some_and(|Reverse((time, ..))| *time < now) {
-            if let Some(Reverse((_, digest, account))) = self.by_time.pop() {
+        while self.by_time.peek().is_some_and(|Reverse((mono, wall, ..))| *mono < now.mono && *wall < now.wall) {
+            if let Some(Reverse((.., digest, account))) = self.by_time.pop() {
                 self.digests.remove(&digest);
                 self.release(account);
             }
@@ -75,7 +75,7 @@ impl ReplayCache {
         self.beyond += usize::from(count >= self.share);
         self.counts.insert(account, count + 1);
         self.digests.insert(digest);
-        self.by_time.push(Reverse((until, digest, account)));
+        self.by_time.push(Reverse((until.mono, until.wall, digest, account)));
         Ok(())
     }
 
@@ -153,12 +153,14 @@ mod tests {
 
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {
-        let at = Wall::from_millis;
+        let both = |mono, wall| Now { mono: Mono::from_nanos(mono), wall: Wall::from_millis(wall) };
+        let at = |time| both(time, time);
         let mut seen = ReplayCache::new(4, 2, HashKey::from_bytes([1; 32]));
         assert_eq!(seen.take(b"a", neighbour(1), at(10), at(0)), Ok(()));
         assert_eq!(seen.take(b"a", neighbour(2), at(10), at(10)), Err(Refusal::Duplicate));
         assert_eq!(seen.take(b"b", neighbour(1), at(20), at(0)), Ok(()));
         assert_eq!(seen.take(b"c", neighbour(1), at(20), at(10)), Err(Refusal::Full), "as much is free, and a fresh");
+        assert_eq!(seen.take(b"c", neighbour(1), at(20), both(9, 90)), Err(Refusal::Full), "the clock may be wrong");
         assert_eq!(seen.take(b"c", neighbour(1), at(20), at(11)), Ok(()));
         assert!(seen.contains(b"b") && !seen.contains(b"a"));
     }
@@ -167,7 +169,8 @@ mod tests {
     fn however_many_take_all_they_can_everybody_has_a_share() {
         let limits = Limits::default();
         let mut seen = ReplayCache::new(limits.protocol_messages, limits.peers, HashKey::from_bytes([1; 32]));
-        let (now, mut taken) = (Wall::from_millis(0), Vec::new());
+        let at = |time| Now { mono: Mono::from_nanos(time), wall: Wall::from_millis(time) };
+        let (now, mut taken) = (at(0), Vec::new());
         for peer in 1..=limits.peers as u16 {
             let messages = (0_u32..).map(|number| [&peer.to_be_bytes()[..], &number.to_be_bytes()].concat());
             let count = messages.take_while(|bytes| seen.take(bytes, neighbour(peer), now, now).is_ok()).count();
@@ -175,7 +178,7 @@ mod tests {
         }
         assert_eq!((taken[0], taken[1], taken.last()), (8 + 4_096, 8 + 2_048, Some(&8)));
         assert!(seen.digests.len() <= limits.protocol_messages && seen.beyond <= limits.protocol_messages / 2);
-        let later = Wall::from_millis(1);
+        let later = at(1);
         assert_eq!(seen.take(b"later", neighbour(1), later, later), Ok(()));
         assert_eq!((seen.digests.len(), seen.counts.len(), seen.beyond), (1, 1, 0), "nothing is left of it");
     }

@@ -72,12 +72,12 @@ pub(crate) struct End {
 pub(crate) enum Outcome {
     Complete {
         signature: Signature,
-        /// The attempt that it came from.
+        /// The attempt that this node was at.
         attempt: u32,
         /// When, by this node's calendar.
         at: Wall,
-        /// Whether somebody is known to have broadcast it.
-        confirmed: bool,
+        /// Who says that it has been broadcast; this node's own key, when its owner does.
+        claimed: Option<PublicKey>,
     },
     Aborted {
         by: PublicKey,

@@ -37,6 +37,8 @@ pub(crate) struct Session<V: Verifier> {
     incarnation: u32,
     /// Whether the journal knows of this life.
     pub(super) is_alive: bool,
+    /// Since when this process has known of it.
+    since: Mono,
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
@@ -89,6 +91,7 @@ impl<V: Verifier> Session<V> {
             sequence: 0,
             incarnation: 0,
             is_alive: true,
+            since: now,
             live: Some(live),
             ending: Ending::default(),
             barrier: RecordSequence::default(),
@@ -125,6 +128,7 @@ impl<V: Verifier> Session<V> {
         session.phase = Phase::Failed;
         match record.end {
             Some(end) => session.resume_end(context, end),
+            None if session.is_overdue(context.now.wall) => session.expire(context),
             None => session.schedule(context, AttemptCause::Restarted, Duration::ZERO),
         }
         session
@@ -132,9 +136,7 @@ impl<V: Verifier> Session<V> {
 
     /// S4: the embedder approves.
     pub(crate) fn join(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
-        if self.phase.has_ended() {
-            return Err(CommandError::Ended(self.id));
-        }
+        self.check_open()?;
         if self.phase == Phase::Announced {
             self.approve(context, allow)?;
             self.advance(context);
@@ -157,8 +159,8 @@ impl<V: Verifier> Session<V> {
 
     /// S5: the embedder wants another attempt, now.
     pub(crate) fn retry(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
+        self.check_open()?;
         match self.phase {
-            phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
             Phase::Failed if self.number < context.config.limits.attempts => {
                 self.next_attempt(context, self.number + 1, AttemptCause::Commanded);
                 Ok(())
@@ -211,7 +213,7 @@ impl<V: Verifier> Session<V> {
             Content::Partial { nonces, partial } => {
                 self.on_partial(context, from, attempt, Partial { nonces, signature: partial }, bytes)
             }
-            Content::Finalized { signature } => self.on_finalized(context, from, attempt, signature, bytes),
+            Content::Finalized { signature } => self.on_finalized(context, from, signature, bytes),
             Content::Abort { reason } => {
                 self.on_abort(context, author, reason, &bytes);
                 Ok(())
@@ -365,6 +367,11 @@ impl<V: Verifier> Session<V> {
     /// Whether this node has created it.
     pub(crate) fn is_own(&self) -> bool {
         self.me == usize::from(self.definition.creator)
+    }
+
+    /// Since when this process has known of it.
+    pub(crate) fn since(&self) -> Mono {
+        self.since
     }
 
     pub(crate) fn phase(&self) -> Phase {

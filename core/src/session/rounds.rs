@@ -99,7 +99,6 @@ impl<V: Verifier> Session<V> {
         &mut self,
         context: &mut Context<'_, V>,
         from: usize,
-        attempt: u32,
         signature: Signature,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
@@ -109,7 +108,7 @@ impl<V: Verifier> Session<V> {
             self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
             return Err(Refusal::FinalSignature);
         }
-        self.complete(context, attempt, signature);
+        self.complete(context, signature);
         Ok(())
     }
 
@@ -170,7 +169,7 @@ impl<V: Verifier> Session<V> {
     fn combine(&mut self, context: &mut Context<'_, V>) {
         let live = self.live_ref();
         match live.attempt.combine(context.verifier, &live.keys) {
-            Ok(signature) => self.complete(context, self.number, signature),
+            Ok(signature) => self.complete(context, signature),
             Err(_) => {
                 let entropy = context.batch_entropy.bytes32();
                 let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys, &entropy);

@@ -5,6 +5,7 @@ mod approval;
 mod attempts;
 mod batch;
 mod byzantine;
+mod clocks;
 mod common;
 mod discovery;
 mod evidence;
