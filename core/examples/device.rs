@@ -1,8 +1,8 @@
 //! A signer in a process of its own, over a Unix socket, which asks its person before it signs.
 //!
-//! `cargo run -p nelumbo-core --example device`. The node of Alice has no key for sessions: it hands its requests to the
-//! device, which shows what they would sign, and goes on with everything else until the person has answered. The device has
-//! nothing but the requests to go by, and keeps its nonces in memory.
+//! `cargo run -p nelumbo-core --example device`. The node of Alice has no key for sessions: it hands its requests to
+//! the device, which shows what they would sign, and goes on with everything else until the person has answered. The
+//! device has nothing but the requests to go by, and keeps its nonces in memory.
 #![allow(clippy::print_stdout, reason = "the screen of the device")]
 #![allow(
     clippy::disallowed_methods,
@@ -180,7 +180,8 @@ impl Attached {
     }
 }
 
-/// Alice, whose key is in the device, and Bob, whose key is in memory, in one process with a clock that goes as they like.
+/// Alice, whose key is in the device, and Bob, whose key is in memory, in one process with a clock that goes as they
+/// like.
 struct World {
     nodes: [Node; 2],
     journals: [BTreeMap<Vec<u8>, Vec<u8>>; 2],

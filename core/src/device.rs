@@ -41,12 +41,12 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
         Self { verifier, signer, drawn: BTreeMap::new(), signed: VecDeque::new() }
     }
 
-    /// What the person is to be asked before [`answer`](Self::answer): what signing the session does. Nothing for requests
-    /// about which nobody is asked, among them one that was answered before.
+    /// What the person is to be asked before [`answer`](Self::answer): what signing the session does. Nothing for
+    /// requests about which nobody is asked, among them one that was answered before.
     ///
     /// # Errors
-    /// Why the request is refused whatever the person says: the session breaks a rule, is another than the slot says, or
-    /// the signer is none of its signers.
+    /// Why the request is refused whatever the person says: the session breaks a rule, is another than the slot says,
+    /// or the signer is none of its signers.
     pub fn summary(&self, request: &SignRequest) -> Result<Option<Summary>, SignerError> {
         let SignRequest::Nonces { slot, definition } = request else { return Ok(None) };
         if self.drawn.get(slot).is_some_and(|drawn| drawn.definition == *definition) {

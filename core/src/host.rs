@@ -13,8 +13,8 @@ use crate::wire::{Address, PeerId};
 /// What a node needs done. Each method is one [`Output`]; what comes of it is reported as an
 /// [`Input`](crate::api::Input).
 ///
-/// Four methods every host writes: without records nothing is ever said, without a signer and messages nobody signs, and
-/// without events nobody hears of it. The others do nothing unless they are written, and each says what that costs.
+/// Four methods every host writes: without records nothing is ever said, without a signer and messages nobody signs,
+/// and without events nobody hears of it. The others do nothing unless they are written, and each says what that costs.
 pub trait Host {
     /// See [`Output::Persist`].
     fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>);

@@ -1,9 +1,9 @@
 //! MuSig2 signing sessions between peers, as a pure state machine.
 //!
-//! A [`Node`](node::Node) takes part in signing sessions for one signer's key, which stays with the signer. It has no I/O, no clock and no
-//! global randomness: its host tells it what has happened ([`Input`](api::Input)) and what its owner wants
-//! ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the same times
-//! give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
+//! A [`Node`](node::Node) takes part in signing sessions for one signer's key, which stays with the signer. It has no
+//! I/O, no clock and no global randomness: its host tells it what has happened ([`Input`](api::Input)) and what its
+//! owner wants ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the
+//! same times give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
 //!
 //! The examples `two_nodes` and `journal` show hosts in full.
 //!

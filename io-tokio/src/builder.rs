@@ -97,10 +97,10 @@ impl Builder {
         Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Here(signer))
     }
 
-    /// The same with a signer that is somewhere else: a device, another process. It gets its requests from the other end
-    /// of this channel, in their order, and what it answers goes to [`Handle::signed`]. A request that finds the channel
-    /// full or closed fails as [`Unavailable`](nelumbo_core::crypto::SignerError::Unavailable); [`Handle::signer_ready`]
-    /// says that the signer is back.
+    /// The same with a signer that is somewhere else: a device, another process. It gets its requests from the other
+    /// end of this channel, in their order, and what it answers goes to [`Handle::signed`]. A request that finds the
+    /// channel full or closed fails as [`Unavailable`](nelumbo_core::crypto::SignerError::Unavailable);
+    /// [`Handle::signer_ready`] says that the signer is back.
     pub fn with_device(
         config: Config,
         network: NetworkConfig,

@@ -1,8 +1,8 @@
 //! What a node asks of the signer that has its key, and what the signer answers.
 //!
 //! The host hands each request to the signer, wherever that is: to one in memory at once, with
-//! [`Node::answer`](crate::node::Node::answer), to a device, to another process. The node never waits. A reply may come at
-//! any time, late, twice or never, and what came too late is wiped.
+//! [`Node::answer`](crate::node::Node::answer), to a device, to another process. The node never waits. A reply may come
+//! at any time, late, twice or never, and what came too late is wiped.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

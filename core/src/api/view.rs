@@ -110,9 +110,9 @@ impl<V: Verifier> View<'_, V> {
         self.node.discovery.own_records()
     }
 
-    /// What a signer in memory answers: it uses the keys and the round that the node has computed already. A signer that
-    /// is somewhere else is a [`Device`](crate::device::Device). Nothing for requests that have no reply, or whose reply
-    /// nobody needs any more.
+    /// What a signer in memory answers: it uses the keys and the round that the node has computed already. A signer
+    /// that is somewhere else is a [`Device`](crate::device::Device). Nothing for requests that have no reply, or whose
+    /// reply nobody needs any more.
     pub fn answer(&self, signer: &mut (impl Signer<V> + ?Sized), request: &SignRequest) -> Option<SignReply> {
         let session = |slot: &NonceSlot| self.node.sessions.get(&SessionId::from_bytes(slot.session));
         match request {
@@ -232,8 +232,8 @@ impl<V: Verifier> View<'_, V> {
         self.node.timers.iter().map(|(at, reason)| Deadline { at: *at, reason: reason.clone() })
     }
 
-    /// How many outputs wait for a record to become durable.
+    /// How many outputs, and requests of protocols, wait for a record to become durable.
     pub fn held(&self) -> usize {
-        self.node.outbox.held()
+        self.node.outbox.held() + self.node.protocols.held()
     }
 }

@@ -77,8 +77,8 @@ impl<V: Verifier> Session<V> {
         context.event(Event::SessionAborted { session: self.id, by, reason });
     }
 
-    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the clock
-    /// may be wrong.
+    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the
+    /// clock may be wrong.
     pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
         self.forget_nonces(context);
         self.live = None;
@@ -99,6 +99,18 @@ impl<V: Verifier> Session<V> {
             Phase::Expired => Err(CommandError::Expired(self.id)),
             phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
             _ => Ok(()),
+        }
+    }
+
+    /// How it ended, or where it stands, for whoever has missed the word about it.
+    pub(crate) fn standing(&self) -> Event {
+        let session = self.id;
+        match self.ending.end().map(|end| &end.outcome) {
+            Some(Outcome::Complete { signature, attempt, .. }) => {
+                Event::SessionCompleted { session, attempt: *attempt, signature: *signature }
+            }
+            Some(Outcome::Aborted { by, reason }) => Event::SessionAborted { session, by: *by, reason: *reason },
+            None => Event::PhaseChanged { session, attempt: self.attempt(), phase: self.phase },
         }
     }
 

@@ -1,10 +1,10 @@
 //! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input
 //! belongs to, and what the others need not know of it.
 //!
-//! Invariants: whether a session's time is over is judged by the wall clock before each of its steps, whatever timers say;
-//! a session is remembered, at least by its id, until its announcement has expired by anyone's clock and so much time has
-//! run that this is so even when the clock is wrong, so that no replay opens it again; while what it has said waits for
-//! the disk, it says nothing more. Driven by `Node`.
+//! Invariants: whether a session's time is over is judged by the wall clock before each of its steps, whatever timers
+//! say; a session is remembered, at least by its id, until its announcement has expired by anyone's clock and so much
+//! time has run that this is so even when the clock is wrong, so that no replay opens it again; while what it has said
+//! waits for the disk, it says nothing more. Driven by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -160,13 +160,15 @@ impl<V: Verifier> Sessions<V> {
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
         if has_expired {
-            // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says so.
+            // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says
+            // so.
             self.retire(context, id);
         }
         Ok(definition)
     }
 
-    /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone says.
+    /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone
+    /// says.
     pub(crate) fn resume_closed(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
         let until = end_of_memory(context.config, until, context.config.session_timeout, context.now.mono);
         self.keep_id(context, id, until);

@@ -279,8 +279,8 @@ impl<V: Verifier> Session<V> {
         context.timer(TimerReason::Retry(self.id), None);
     }
 
-    /// S8: this node takes part in the current attempt. Its signer is asked for the nonces, once the record of the attempt
-    /// is durable.
+    /// S8: this node takes part in the current attempt. Its signer is asked for the nonces, once the record of the
+    /// attempt is durable.
     fn begin(&mut self, context: &mut Context<'_, V>) {
         self.is_alive = true;
         self.record(context);

@@ -128,8 +128,8 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    /// S11: all nonces are here. This node's are spent from here on, whatever happens; its signer is asked for the partial
-    /// signatures once that is durable.
+    /// S11: all nonces are here. This node's are spent from here on, whatever happens; its signer is asked for the
+    /// partial signatures once that is durable.
     fn sign(&mut self, context: &mut Context<'_, V>) {
         let live = self.live.as_mut().expect("a session that exchanges nonces is live");
         if let Err(error) = live.attempt.open_round(context.verifier, &live.keys, &self.definition.message) {

@@ -235,7 +235,8 @@ impl<V: Verifier> Sessions<V> {
         self.ended.values().find(is_over).or_else(|| self.ended.values().next()).copied()
     }
 
-    /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for it.
+    /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for
+    /// it.
     pub(super) fn close_id(&mut self, id: &SessionId, until: Now, now: Now, limits: &Limits) -> Vec<SessionId> {
         // Nobody else can announce what this node has created, and nothing is lost when it is asked again about what
         // it has refused; but a nonce that it has shown must not be followed by another.

@@ -1,8 +1,8 @@
 //! What a session asks of its node's own signer, and what comes of the answers.
 //!
 //! Invariants: a session waits for its signer in two places, and nothing else waits with it; a reply that fits neither
-//! changes nothing, and nonces that it brings are wiped; what the signer is asked stands behind the session's records, so
-//! that the attempt is durable before its nonces are drawn, and that they are spent before they are signed with.
+//! changes nothing, and nonces that it brings are wiped; what the signer is asked stands behind the session's records,
+//! so that the attempt is durable before its nonces are drawn, and that they are spent before they are signed with.
 
 use alloc::vec::Vec;
 
@@ -51,8 +51,8 @@ impl<V: Verifier> Session<V> {
         context.timer(TimerReason::Stalled(self.id), context.config.stall);
     }
 
-    /// R4: the signer has not answered for a while. Nobody else is asked for anything before this node has shown its own
-    /// nonce: that may wait for a person, for as long as the session lives.
+    /// R4: the signer has not answered for a while. Nobody else is asked for anything before this node has shown its
+    /// own nonce: that may wait for a person, for as long as the session lives.
     pub(super) fn tell_awaited(&mut self, context: &mut Context<'_, V>, task: SignerTask) {
         if !core::mem::replace(&mut self.live_mut().told_awaited, true) {
             context.event(Event::SignerAwaited { session: self.id, attempt: self.number, task });
@@ -138,8 +138,8 @@ impl<V: Verifier> Session<V> {
         Ok(())
     }
 
-    /// S15: the signer is back. It is asked again for what it owes; where its absence has ended an attempt, the next one
-    /// begins.
+    /// S15: the signer is back. It is asked again for what it owes; where its absence has ended an attempt, the next
+    /// one begins.
     pub(crate) fn on_signer_ready(&mut self, context: &mut Context<'_, V>) {
         self.ask_signer(context);
         if self.phase == Phase::Failed && core::mem::take(&mut self.live_mut().lacked_signer) {

@@ -8,32 +8,31 @@ use nelumbo_core::api::{
     SignerTask,
 };
 use nelumbo_core::approval::{Summary, Unusual};
-use nelumbo_core::base::{Entropy, Wall};
+use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
     MessageKey, MessageSigner, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey,
     Signature, SignerError, SoftwareSigner, Suite,
 };
-use nelumbo_core::device::Device;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{AbortReason, Content, Definition, PeerId, SessionId};
 use nelumbo_core::{Policy, Review};
 
-use crate::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, approve, definition, nonce_in, now, partial_in, phase};
+use crate::common::{HOUR, NODE, ScriptedPeer, TestNode, approve, definition, nonce_in, now, partial_in, phase};
 
 const SECOND: u64 = 1000;
 
 /// The node with a signer that answers when the test says so, and two peers; alice has asked for a session.
-struct Scene {
-    node: TestNode,
+pub(crate) struct Scene {
+    pub(crate) node: TestNode,
     signer: SoftwareSigner,
-    alice: ScriptedPeer,
-    bob: ScriptedPeer,
-    definition: Definition,
+    pub(crate) alice: ScriptedPeer,
+    pub(crate) bob: ScriptedPeer,
+    pub(crate) definition: Definition,
     of_alice: PublicNonce,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(TestNode::new())
     }
 
@@ -51,11 +50,11 @@ impl Scene {
         scene
     }
 
-    fn id(&self) -> SessionId {
+    pub(crate) fn id(&self) -> SessionId {
         self.definition.id()
     }
 
-    fn slot(&self, attempt: u32) -> NonceSlot {
+    pub(crate) fn slot(&self, attempt: u32) -> NonceSlot {
         NonceSlot { session: *self.id().as_bytes(), attempt }
     }
 
@@ -64,7 +63,7 @@ impl Scene {
     }
 
     /// The one request that has come since this was last asked.
-    fn request(&mut self) -> SignRequest {
+    pub(crate) fn request(&mut self) -> SignRequest {
         let requests = std::mem::take(&mut self.node.requests);
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests.into_iter().next().expect("one")
@@ -75,7 +74,7 @@ impl Scene {
         self.node.node.view().answer(&mut self.signer, request).expect("it has a reply")
     }
 
-    fn give(&mut self, reply: SignReply) {
+    pub(crate) fn give(&mut self, reply: SignReply) {
         self.node.input(Input::Signed(reply));
     }
 
@@ -86,7 +85,7 @@ impl Scene {
     }
 
     /// Bob joins; alice's nonce is here already, if the attempt is the first.
-    fn others_join(&mut self, attempt: u32) -> Vec<PublicNonce> {
+    pub(crate) fn others_join(&mut self, attempt: u32) -> Vec<PublicNonce> {
         let mut of_others = Vec::new();
         for peer in [&mut self.alice, &mut self.bob] {
             let is_alice = peer.key() == *self.definition.creator_key();
@@ -106,7 +105,7 @@ impl Scene {
     }
 
     /// The others sign over these nonces, and what they make completes the session.
-    fn others_sign(&mut self, attempt: u32, nonces: &[PublicNonce], hash: [u8; 32]) {
+    pub(crate) fn others_sign(&mut self, attempt: u32, nonces: &[PublicNonce], hash: [u8; 32]) {
         for peer in [&mut self.alice, &mut self.bob] {
             let partial = peer.sign(&self.definition, attempt, nonces);
             let content = Content::Partial { nonces: hash, partial };
@@ -359,7 +358,7 @@ fn a_signer_that_never_answers_holds_up_its_session_alone() {
     let waiting = std::mem::replace(&mut scene.definition, other);
     scene.of_alice = scene.alice.nonce(&scene.definition, 1);
     let announce = Content::Announce { definition: scene.definition.clone().into(), nonce: scene.of_alice };
-    let bytes = scene.alice.say(scene.id(), 1, announce);
+    let bytes = scene.alice.say_at(scene.id(), 1, 1, announce);
     scene.node.hear(&scene.alice, bytes);
     scene.node.requests.clear();
     scene.node.command(approve(scene.id())).unwrap();
@@ -452,73 +451,6 @@ fn a_signer_that_comes_back_is_asked_again_and_begins_another_attempt() {
 fn a_node_that_begins_has_the_signer_forget_what_is_open() {
     let mut node = boot(&Arc::default());
     assert_eq!(node.poll(), Some(Output::Sign(SignRequest::ForgetAll)));
-}
-
-/// What has gone through another process.
-fn carried<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
-    postcard::from_bytes(&postcard::to_allocvec(value).unwrap()).unwrap()
-}
-
-#[test]
-fn a_device_signs_with_nothing_but_the_requests() {
-    let mut scene = Scene::new();
-    let secret = SecretKey::from_bytes(&[NODE; 32]).unwrap();
-    let mut device = Device::new(Secp256k1, SoftwareSigner::new(secret, Entropy::new([5; 32]).unwrap()));
-    scene.node.command(approve(scene.id())).unwrap();
-    let request: SignRequest = carried(&scene.request());
-    let summary = device.summary(&request).expect("it is sound").expect("a person is to be asked");
-    let view = scene.node.node.view().session(&scene.id()).unwrap();
-    assert_eq!(summary, view.summary().unwrap(), "what the device shows is what the node has told");
-    let reply = device.answer(&request).expect("it has a reply");
-    assert_eq!(device.answer(&request), Some(reply.clone()), "the same again");
-    assert_eq!(device.summary(&request), Ok(None), "without asking again");
-    scene.give(carried(&reply));
-    let nonces = scene.others_join(1);
-    let request: SignRequest = carried(&scene.request());
-    assert_eq!(device.summary(&request), Ok(None), "nobody is asked");
-    let reply = device.answer(&request).expect("it has a reply");
-    assert_eq!(device.answer(&request), Some(reply.clone()));
-    // Over other nonces it signs nothing.
-    let mut others = nonces.clone();
-    others.reverse();
-    let other = SignRequest::Partials { slot: scene.slot(1), nonces: vec![others] };
-    let refused = SignReply::Partials { slot: scene.slot(1), partials: Err(SignerError::NonceSpent) };
-    assert_eq!(device.answer(&other), Some(refused));
-    scene.give(carried(&reply));
-    let (_, hash) = partial_in(&scene.node.steps_to(&scene.bob));
-    scene.others_sign(1, &nonces, hash);
-}
-
-#[test]
-fn a_device_refuses_what_is_not_what_it_says() {
-    let (alice, bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
-    let secret = || SecretKey::from_bytes(&[NODE; 32]).unwrap();
-    let key = secret().public_key();
-    let mut device = Device::new(Secp256k1, SoftwareSigner::new(secret(), Entropy::new([5; 32]).unwrap()));
-    let sound = definition(alice.key(), vec![key, alice.key()]);
-    let slot = NonceSlot { session: *sound.id().as_bytes(), attempt: 1 };
-    let mut refuses = |slot, definition: Definition, error| {
-        let request = SignRequest::Nonces { slot, definition: Arc::new(definition) };
-        assert_eq!(device.summary(&request), Err(error));
-        assert_eq!(device.answer(&request), request.failed(error));
-    };
-    let other = Definition { message: vec![8; 32], ..sound.clone() };
-    refuses(slot, other, SignerError::RoundMismatch);
-    let foreign = definition(alice.key(), vec![bob.key(), alice.key()]);
-    refuses(NonceSlot { session: *foreign.id().as_bytes(), attempt: 1 }, foreign, SignerError::NotASigner);
-    let expired = Definition { expires_at: Wall::from_millis(WALL - 1), ..sound.clone() };
-    refuses(NonceSlot { session: *expired.id().as_bytes(), attempt: 1 }, expired, SignerError::RoundMismatch);
-    let early = SignRequest::Partials { slot, nonces: vec![Vec::new()] };
-    assert_eq!(device.answer(&early), early.failed(SignerError::NoNonce));
-    let request = SignRequest::Nonces { slot, definition: Arc::new(sound) };
-    assert!(matches!(device.answer(&request), Some(SignReply::Nonces { nonces: Ok(_), .. })));
-    for nonces in [Vec::new(), vec![Vec::new()], vec![Vec::new(); 2]] {
-        let request = SignRequest::Partials { slot, nonces };
-        assert_eq!(device.answer(&request), request.failed(SignerError::RoundMismatch));
-    }
-    assert_eq!(device.answer(&SignRequest::Forget(slot)), None);
-    assert_eq!(device.answer(&request), request.failed(SignerError::SlotServed));
-    assert_eq!(device.answer(&early), early.failed(SignerError::NoNonce));
 }
 
 #[test]

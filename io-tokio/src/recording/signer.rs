@@ -1,7 +1,7 @@
 //! Two message signers for recordings: one records the answers of another, one gives recorded answers.
 //!
-//! Invariant: what is recorded is what the signer has handed out, which is public; its key is never seen here. Driven by
-//! the node.
+//! Invariant: what is recorded is what the signer has handed out, which is public; its key is never seen here. Driven
+//! by the node.
 
 use std::{
     collections::VecDeque,

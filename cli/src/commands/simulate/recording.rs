@@ -128,6 +128,7 @@ fn end_name(end: Option<End>) -> &'static str {
         Some(End::Stopped) => "stopped",
         Some(End::Full) => "full",
         Some(End::Overrun) => "overrun",
+        Some(End::Protocols) => "protocols",
         None => "cut",
     }
 }
@@ -242,7 +243,8 @@ fn input(input: &Input) -> Value {
         Input::Addresses(addresses) => json!({ "input": "addresses", "count": addresses.len() }),
         Input::Signed(reply) => {
             let (SignReply::Nonces { slot, .. } | SignReply::Partials { slot, .. }) = reply;
-            json!({ "input": "signed", "of": name_of(reply), "session": hex::encode(slot.session), "attempt": slot.attempt })
+            let session = hex::encode(slot.session);
+            json!({ "input": "signed", "of": name_of(reply), "session": session, "attempt": slot.attempt })
         }
         Input::SignerReady => json!({ "input": "signer-ready" }),
         Input::Persisted(sequence) => json!({ "input": "persisted", "sequence": sequence.as_u64() }),
