@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
-use crate::base::{Bytes, Now, Wall};
-use crate::crypto::{Entropy, PublicKey, Signer, SignerError, Verifier};
+use crate::base::{Bytes, Now};
+use crate::crypto::{Entropy, MessageSigner, PublicKey, SignerError, Verifier};
 use crate::journal::Record;
-use crate::wire::{Body, Data, Definition, Label, PeerId, ResourceId, SessionId, seal};
+use crate::protocol::{Notice, ProtocolRequest};
+use crate::wire::{Body, Definition, Label, PeerId, ResourceId, SessionId, seal};
 
 /// Something that a machine wants to happen.
 #[derive(Debug)]
@@ -28,8 +29,6 @@ pub(crate) enum Effect {
     PersistOffer(Option<Record>),
     /// Send a message to a signer, if it is connected; otherwise set out to find it.
     ToSigner(PublicKey, Bytes),
-    /// The same, and keep the message until then for when the signer is found.
-    ToSignerUntil(PublicKey, Bytes, Wall),
     /// Call back after this time; `None` takes an earlier request back.
     Timer(TimerReason, Option<Duration>),
     /// Call back after this time, unless it is to be sooner already.
@@ -46,8 +45,14 @@ pub(crate) enum Effect {
     SignerDisconnected(PublicKey, PeerId),
     /// A resource is new, or another than before.
     ResourceChanged(ResourceId),
-    /// A protocol announces a resource of its kind.
-    Announce { kind: Label, name: Label, data: Option<Data>, lifetime: Duration },
+    /// A session belongs to a protocol, which has created it under this name or has approved it. Remember that.
+    PersistOwner { session: SessionId, owner: Label, created: Option<Label> },
+    /// A protocol's search has found a resource.
+    Found(Label, ResourceId),
+    /// A protocol, or all of them, want to know this.
+    Tell(Option<Label>, Notice),
+    /// A protocol asks for something.
+    Protocol(Label, ProtocolRequest),
 }
 
 /// What a machine is given for a step.
@@ -56,7 +61,7 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
-    pub(crate) signer: &'a mut (dyn Signer<V> + Send),
+    pub(crate) message_signer: &'a mut (dyn MessageSigner + Send),
     pub(crate) verifier: &'a V,
     /// For the weights of batches, which nobody else may foresee.
     pub(crate) batch_entropy: &'a mut Entropy,
@@ -86,22 +91,35 @@ impl<V: Verifier> Context<'_, V> {
 
     /// Signs a message with this node's key and encodes it.
     pub(crate) fn seal(&mut self, body: Body) -> Result<Bytes, SignerError> {
-        seal(self.signer, self.config.network, body)
+        seal(self.message_signer, self.config.network, body)
     }
 }
 
-/// What machines share: who this node is, what time it is, and what signs and verifies.
+/// What machines share: who this node is, what time it is, what signs messages and what verifies.
 pub(crate) struct Environment<V: Verifier> {
     pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
-    pub(crate) signer: Box<dyn Signer<V> + Send>,
+    pub(crate) message_signer: Box<dyn MessageSigner + Send>,
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
     pub(crate) now: Now,
+    /// When the clocks were last seen to run together.
+    pub(crate) in_step: Now,
 }
 
 impl<V: Verifier> Environment<V> {
+    /// It is this time now. Clocks that go back stand still instead. True when they have parted by more than the skew:
+    /// what was counted by one of them before is to be counted anew.
+    pub(crate) fn advance_to(&mut self, now: Now) -> bool {
+        self.now = Now { mono: self.now.mono.max(now.mono), wall: now.wall };
+        let have_parted = self.now.parted_since(&self.in_step) > self.config.clock_skew;
+        if have_parted {
+            self.in_step = self.now;
+        }
+        have_parted
+    }
+
     /// For one step of one machine.
     pub(crate) fn context(&mut self, durable: RecordSequence) -> Context<'_, V> {
         Context {
@@ -109,7 +127,7 @@ impl<V: Verifier> Environment<V> {
             config: &self.config,
             own_key: self.own_key,
             own_peer: self.own_peer,
-            signer: self.signer.as_mut(),
+            message_signer: self.message_signer.as_mut(),
             verifier: &self.verifier,
             batch_entropy: &mut self.batch_entropy,
             durable,

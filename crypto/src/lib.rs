@@ -12,22 +12,24 @@
 //!
 //! Above them two traits split all of that along the secret. A [`Verifier`] checks what others send and is pure; a
 //! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are
-//! the real ones. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
+//! the real ones; a [`MessageSigner`] such as [`MessageKey`] signs what is said around a session. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
 //! wraps them in [`scrubbed`].
 //!
-//! [`schnorr`] and [`taproot`] are for one signer alone, [`lotus`] is what that ledger has around its signatures, and
-//! [`group`] is the arithmetic below, for public data.
+//! [`schnorr`] and [`taproot`] are for one signer alone, [`bitcoin`] and [`lotus`] are what those ledgers have around
+//! their signatures, and [`group`] is the arithmetic below, for public data.
 //!
-//! The specifications are BIP327, BIP340, BIP341, and the Lotus scheme that [`lotus`] writes down. Every formula cites
-//! its section.
+//! The specifications are BIP327, BIP340, BIP341, BIP342, and the Lotus scheme that [`lotus`] writes down. Every
+//! formula cites its section.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base58;
 #[cfg(test)]
 mod batch_tests;
+pub mod bitcoin;
 mod comb;
 mod curve;
 mod entropy;
@@ -45,13 +47,15 @@ pub mod schnorr;
 mod scrub;
 mod signer;
 mod signing;
+mod software;
 mod suite;
 pub mod taproot;
 mod text;
+pub mod transaction;
 mod verifier;
 mod weights;
 
-pub use entropy::{Entropy, EntropyError};
+pub use entropy::{Entropy, EntropyError, EntropySource};
 pub use hash::{sha256, sha256d, tagged_hash};
 pub use key_aggregation::{KeyAggContext, KeyAggError, Tweak};
 pub use keys::{PublicKey, PublicKeyError, SecretKey, SecretKeyError, sort_keys};
@@ -62,8 +66,9 @@ pub use order::compare_public;
 pub use partials::{culprits, verify_partial, verify_partials};
 pub use schnorr::Signature;
 pub use scrub::scrubbed;
-pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
+pub use signer::{MessageSigner, NonceSlot, Signer, SignerError};
 pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
+pub use software::{MessageKey, SoftwareSigner};
 pub use suite::{Suite, UnknownSuite};
 pub use text::{HexError, parse_hex};
 pub use verifier::{Secp256k1, Verifier};

@@ -4,14 +4,14 @@
 //! network; then the core with what the journal holds. Invariant: what cannot run does not start. Driven by the
 //! embedder.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
 use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
-    api::{Config, ConfigError},
+    api::{Config, ConfigError, SignRequest},
     base::{Entropy, EntropyError, scrubbed},
-    crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
+    crypto::{EntropySource, MessageKey, MessageSigner, Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
     protocol::Protocol,
 };
@@ -27,8 +27,8 @@ use crate::{
     metrics::Metrics,
     names,
     network::{self, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
-    recording::{Recorder, RecordingSigner, Start},
-    runtime::Runtime,
+    recording::{Recorder, RecordingMessageSigner, Start},
+    runtime::{Runtime, SessionSigner},
 };
 
 const REQUESTS: usize = 64;
@@ -40,7 +40,8 @@ pub struct Builder {
     config: Config,
     network: NetworkConfig,
     folder: PathBuf,
-    signer: Box<dyn Signer<Secp256k1> + Send>,
+    message_signer: Box<dyn MessageSigner + Send>,
+    signer: SessionSigner,
     protocols: Vec<Box<dyn Protocol>>,
     policy: Option<Box<dyn Policy>>,
     recording: Option<(PathBuf, u64)>,
@@ -85,14 +86,39 @@ pub enum StartError {
 }
 
 impl Builder {
-    /// A node with this signer that keeps its journal in this folder. Every key needs a folder of its own.
+    /// A node with these signers of one key that keeps its journal in this folder. Every key needs a folder of its own.
     pub fn new(
         config: Config,
         network: NetworkConfig,
         folder: impl Into<PathBuf>,
+        message_signer: Box<dyn MessageSigner + Send>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self { config, network, folder: folder.into(), signer, protocols: Vec::new(), policy: None, recording: None }
+        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Here(signer))
+    }
+
+    /// The same with a signer that is somewhere else: a device, another process. It gets its requests from the other
+    /// end of this channel, in their order, and what it answers goes to [`Handle::signed`]. A request that finds the
+    /// channel full or closed fails as [`Unavailable`](nelumbo_core::crypto::SignerError::Unavailable);
+    /// [`Handle::signer_ready`] says that the signer is back.
+    pub fn with_device(
+        config: Config,
+        network: NetworkConfig,
+        folder: impl Into<PathBuf>,
+        message_signer: Box<dyn MessageSigner + Send>,
+        requests: mpsc::Sender<SignRequest>,
+    ) -> Self {
+        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Elsewhere(requests))
+    }
+
+    fn with_signer(
+        config: Config,
+        network: NetworkConfig,
+        folder: PathBuf,
+        message_signer: Box<dyn MessageSigner + Send>,
+        signer: SessionSigner,
+    ) -> Self {
+        Self { config, network, folder, message_signer, signer, protocols: Vec::new(), policy: None, recording: None }
     }
 
     /// The same with a key in memory.
@@ -102,8 +128,10 @@ impl Builder {
         folder: impl Into<PathBuf>,
         key: SecretKey,
     ) -> Result<Self, StartError> {
-        let signer = SoftwareSigner::new(key, fresh_entropy()?);
-        Ok(Self::new(config, network, folder, Box::new(signer)))
+        let key = Arc::new(key);
+        let messages = MessageKey::new(key.clone(), fresh_entropy()?);
+        let signer = SoftwareSigner::new(key, SystemEntropy);
+        Ok(Self::new(config, network, folder, Box::new(messages), Box::new(signer)))
     }
 
     /// Lets rules of the embedder's own decide too what gets in, and which requests are approved or declined without
@@ -156,7 +184,7 @@ impl Builder {
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
         let (events, receiver) = broadcast::channel(EVENTS);
-        let Parts { node, network, clock, recorder } = match self.assemble(records, &metrics, &events) {
+        let Parts { node, signer, network, clock, recorder } = match self.assemble(records, &metrics, &events) {
             Ok(parts) => parts,
             Err(error) => {
                 // So that the folder is free when the caller hears of it.
@@ -168,7 +196,7 @@ impl Builder {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let handle = Handle::new(requests, &events, metrics, peer, key);
         let host = Libp2pHost::new(network, journal, events);
-        let runtime = Runtime::new(node, host, clock, asked, recorder);
+        let runtime = Runtime::new((node, signer), host, clock, asked, recorder);
         tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
         Ok((handle, Events::new(receiver)))
     }
@@ -179,9 +207,9 @@ impl Builder {
         metrics: &Metrics,
         events: &broadcast::Sender<NodeEvent>,
     ) -> Result<Parts, StartError> {
-        let Self { config, network, signer, protocols, policy, recording, .. } = self;
+        let Self { config, network, message_signer, signer, protocols, policy, recording, .. } = self;
         let network = Network::new(network, metrics.clone())?;
-        let (peer, key) = (network.local_peer(), signer.public_key());
+        let (peer, key) = (network.local_peer(), message_signer.public_key());
         let clock = Clock::start();
         let now = clock.now();
         // A draw of its own: whoever knows it from a recording knows nothing of what signers draw.
@@ -198,11 +226,12 @@ impl Builder {
             has_custom_code: policy.is_some() || !protocols.is_empty(),
         };
         let recorder = recording.map(|(file, limit)| record(file, limit, start, events)).transpose()?;
-        let signer: Box<dyn Signer<Secp256k1> + Send> = match &recorder {
-            Some(recorder) => Box::new(RecordingSigner { signer, sender: recorder.sender() }),
-            None => signer,
+        let message_signer: Box<dyn MessageSigner + Send> = match &recorder {
+            Some(recorder) => Box::new(RecordingMessageSigner { signer: message_signer, sender: recorder.sender() }),
+            None => message_signer,
         };
-        let boot = Boot { signer, verifier: Secp256k1, entropy: entropy(seed)?, peer: peer_id, records };
+        let entropy = entropy(seed)?;
+        let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer_id, records };
         let mut node = Node::new(config, boot, now).map_err(StartError::Boot)?;
         if let Some(policy) = policy {
             node.set_policy(policy);
@@ -210,13 +239,14 @@ impl Builder {
         for protocol in protocols {
             node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
         }
-        Ok(Parts { node, network, clock, recorder })
+        Ok(Parts { node, signer, network, clock, recorder })
     }
 }
 
 /// What a runtime is made of, beside the journal.
 struct Parts {
     node: Node<Secp256k1>,
+    signer: SessionSigner,
     network: Network,
     clock: Clock,
     recorder: Option<Recorder>,
@@ -244,6 +274,16 @@ fn record(
         }
     };
     Recorder::begin(&file, limit, start, tell).map_err(|error| StartError::Recording { file, error })
+}
+
+/// The operating system's randomness, whenever a signer draws.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl EntropySource for SystemEntropy {
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+        fresh_seed().map_err(|_| EntropyError::Unavailable)
+    }
 }
 
 /// Randomness from the operating system. A failure is an error, never a weaker source.

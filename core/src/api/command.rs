@@ -154,8 +154,10 @@ pub enum CommandError {
     TooManySessions,
     /// No such session.
     UnknownSession(SessionId),
-    /// The session has completed, was aborted, or has expired.
+    /// The session has completed or was aborted.
     Ended(SessionId),
+    /// The session's time is over by this node's clock.
+    Expired(SessionId),
     /// There is no final signature to broadcast.
     NotComplete(SessionId),
     /// The attempt is still running, or this node has not joined: there is nothing to retry.
@@ -182,6 +184,10 @@ pub enum CommandError {
     TooManyPeers,
     /// Nothing is held against this peer.
     NotBanned(PeerId),
+    /// A protocol wants something of a session that does not belong to it.
+    NotOwned(SessionId),
+    /// The embedder's policy does not let a protocol sign this.
+    Policy,
     /// The signer cannot.
     Signer(SignerError),
 }
@@ -201,6 +207,11 @@ impl fmt::Display for CommandError {
             Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
+            Self::Expired(session) => write!(
+                f,
+                "session {session} has expired by this machine's clock; if the clock is right, ask its creator to create \
+                 it again"
+            ),
             Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
@@ -216,6 +227,8 @@ impl fmt::Display for CommandError {
             Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
             Self::TooManyPeers => f.write_str("too many peers are banned; unban some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
+            Self::NotOwned(session) => write!(f, "session {session} does not belong to this protocol"),
+            Self::Policy => f.write_str("the policy of this node does not let a protocol sign this"),
             Self::Signer(error) => error.fmt(f),
         }
     }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::refusal::Refusal;
+use super::signing::SignerTask;
 use crate::approval::Summary;
 use crate::base::Wall;
-use crate::crypto::{PublicKey, Signature};
+use crate::crypto::{PublicKey, Signature, SignerError};
 use crate::evidence::Evidence;
 use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, SessionId};
 
@@ -20,9 +21,9 @@ use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, Session
 pub enum Phase {
     /// Announced by another signer; this node has not approved it.
     Announced,
-    /// This node's nonce is out; others are missing.
+    /// This node takes part; nonces are missing, perhaps its own signer's too.
     NonceExchange,
-    /// This node's partial signature is out; others are missing.
+    /// All nonces are here and this node's is spent; partial signatures are missing, perhaps its own signer's too.
     PartialSignatureExchange,
     /// The last attempt failed; another may follow.
     Failed,
@@ -70,8 +71,8 @@ pub enum AttemptFailure {
     NoncesCancel,
     /// Nothing came from these signers for too long.
     Stuck(Vec<PublicKey>),
-    /// This node's own signer could not sign.
-    Signer,
+    /// This node's own signer has not signed, for this reason.
+    Signer(SignerError),
 }
 
 impl fmt::Display for AttemptFailure {
@@ -99,8 +100,8 @@ impl fmt::Display for AttemptFailure {
                 list(f, keys)?;
                 f.write_str("; see that they are running and connected, then retry")
             }
-            Self::Signer => {
-                f.write_str("this node's own signer did not sign; check the key store or device, then retry")
+            Self::Signer(error) => {
+                write!(f, "this node's own signer did not sign: {error}; check the key store or device, then retry")
             }
         }
     }
@@ -265,6 +266,16 @@ pub enum Event {
         /// Where it stands.
         phase: Phase,
     },
+    /// This node's signer has not answered for a while: it may be away, or wait for a person. The session waits for it,
+    /// and no other session does.
+    SignerAwaited {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: u32,
+        /// For what.
+        task: SignerTask,
+    },
     /// A new attempt has begun, with new nonces.
     AttemptStarted {
         /// The session.
@@ -293,11 +304,11 @@ pub enum Event {
         evidence: Box<Evidence>,
     },
     /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is
-    /// confirmed: the crash may have come before the embedder heard of it.
+    /// claimed: the crash may have come before the embedder heard of it.
     SessionCompleted {
         /// The session.
         session: SessionId,
-        /// The attempt that it came from.
+        /// The attempt that this node was at.
         attempt: u32,
         /// The signature under the session's challenge key.
         signature: Signature,
@@ -308,7 +319,7 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// A coordinator has let its turn pass without a confirmation; the next one takes over.
+    /// A coordinator has let its turn pass and says nothing of a broadcast; the next one takes over.
     CoordinatorFailed {
         /// The session.
         session: SessionId,
@@ -324,11 +335,21 @@ pub enum Event {
         /// How many have failed.
         failures: usize,
     },
-    /// A signer whose turn it was says that the signature has been broadcast.
-    BroadcastConfirmed {
+    /// A signer whose turn it was says that it has broadcast the signature, or this node's owner does. That ends the
+    /// turns. It is this signer's word: nelumbo sees no chain. Whoever can look where the signature belongs should.
+    BroadcastClaimed {
         /// The session.
         session: SessionId,
-        /// Who says so.
+        /// Whose word it is.
+        by: PublicKey,
+    },
+    /// Everyone's turn to broadcast would be over by now, and that it was done rests on this signer's word alone. Look
+    /// where the signature belongs, broadcast it if it is not there, which is harmless if it is, and answer with
+    /// [`Command::ConfirmBroadcast`](super::Command::ConfirmBroadcast). Told again after a restart until then.
+    BroadcastUnconfirmed {
+        /// The session.
+        session: SessionId,
+        /// Whose word it is.
         by: PublicKey,
     },
     /// A signer refused the session.

@@ -1,6 +1,7 @@
 //! What a node asks of its host.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -11,6 +12,7 @@ use super::command::CommandId;
 use super::event::Event;
 use super::input::{GossipId, OperationId, PutId};
 use super::refusal::Refusal;
+use super::signing::SignRequest;
 use crate::base::{Bytes, Mono, shared};
 use crate::wire::{Address, Label, PeerId, SessionId};
 
@@ -44,6 +46,11 @@ impl Topic {
         Self(Cow::Borrowed(name))
     }
 
+    /// A topic of another protocol.
+    pub(crate) fn of_protocol(protocol: &Label, topic: &Label) -> Self {
+        Self(Cow::Owned(format!("protocol:{protocol}:{topic}")))
+    }
+
     /// The topic's name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -75,6 +82,11 @@ pub enum Output {
         /// The record's value.
         value: Option<Vec<u8>>,
     },
+    /// Ask the signer for this, and report its answer as [`Input::Signed`](super::Input::Signed). What is asked for a
+    /// session stands behind the session's records: an attempt and the use of its nonces are durable before the signer
+    /// hears of them. Requests are to reach the signer in their order. Where it cannot be reached,
+    /// [`SignRequest::failed`] is the reply.
+    Sign(SignRequest),
     /// Send these bytes to a connected peer as one direct message.
     Send {
         /// The receiver.
@@ -185,8 +197,10 @@ pub enum TimerReason {
     NextLookup,
     /// A search has taken too long.
     Search(CommandId),
-    /// A protocol has asked to be called back.
-    Protocol(Label),
+    /// A protocol, which is named first, has asked to be called back.
+    Protocol(Label, Label),
+    /// Protocols have more to do than is done at once.
+    ProtocolWork,
     /// Forget early messages whose session never came.
     PendingMessages,
     /// A DHT lookup has taken too long.

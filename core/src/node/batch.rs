@@ -27,9 +27,9 @@ impl<V: Verifier> Node<V> {
                 _ => None,
             })
             .collect();
-        let Self { environment, gate, sessions, discovery, .. } = self;
+        let Self { environment, gate, sessions, discovery, protocols, .. } = self;
         let Environment { config, verifier, batch_entropy, now: before, .. } = environment;
-        let known = Knowledge { config, sessions, discovery };
+        let known = Knowledge { config, sessions, discovery, protocols };
         let entropy = || batch_entropy.bytes32();
         gate.verify_ahead(verifier, &messages, &known, entropy, before.mono.max(now.mono));
         inputs.into_iter().for_each(|input| self.handle(now, input));
@@ -44,21 +44,25 @@ mod tests {
     use super::*;
     use crate::api::{Config, Quota};
     use crate::base::{Mono, Wall};
-    use crate::crypto::{Entropy, Network, Secp256k1, SecretKey, SoftwareSigner};
+    use crate::crypto::{Entropy, MessageKey, Network, Secp256k1, SecretKey};
     use crate::node::Boot;
     use crate::wire::{Body, PeerId, Presence, seal};
 
     const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000) };
 
-    fn signer(number: u8) -> SoftwareSigner {
-        let entropy = Entropy::new([number; 32]).expect("not all zero");
-        SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
+    fn secret(number: u8) -> SecretKey {
+        SecretKey::from_bytes(&[number; 32]).expect("a key")
+    }
+
+    fn author(number: u8) -> MessageKey {
+        MessageKey::new(secret(number), Entropy::new([number; 32]).expect("not all zero"))
     }
 
     fn node(config: Config) -> Node<Secp256k1> {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let peer = PeerId::from_bytes(&[9]).expect("a name");
-        let boot = Boot { signer: Box::new(signer(9)), verifier: Secp256k1, entropy, peer, records: Vec::new() };
+        let boot =
+            Boot { message_signer: Box::new(author(9)), verifier: Secp256k1, entropy, peer, records: Vec::new() };
         Node::new(config, boot, NOW).expect("an empty journal")
     }
 
@@ -69,7 +73,7 @@ mod tests {
         let presence = Presence { peer: from, addresses: Vec::new(), issued_at, expires_at };
         let one = |number| {
             let body = Body::Presence(presence.clone());
-            let bytes = seal::<Secp256k1>(&mut signer(number), Network::Regtest, body).expect("software signs");
+            let bytes = seal(&mut author(number), Network::Regtest, body).expect("software signs");
             Input::Received { from, bytes }
         };
         (1..=count).map(one).collect()
@@ -84,8 +88,8 @@ mod tests {
                 _ => unreachable!("presences are received"),
             })
             .collect();
-        let Node { environment, gate, sessions, discovery, .. } = node;
-        let known = Knowledge { config: &environment.config, sessions, discovery };
+        let Node { environment, gate, sessions, discovery, protocols, .. } = node;
+        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
         gate.claims(&messages, &known, Mono::ZERO)
     }
 

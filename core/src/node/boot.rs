@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
-use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
+use crate::api::{Config, ConfigError, Output, RefusalCounts, SignRequest, TimerReason, Topic};
 use crate::base::{HashKey, Now, Outbox, Timers};
-use crate::crypto::{Entropy, Network, Signer, Verifier};
+use crate::crypto::{Entropy, MessageSigner, Network, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::{Gate, Secrets};
@@ -19,8 +19,9 @@ use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
-    /// The key and the nonces.
-    pub signer: Box<dyn Signer<V> + Send>,
+    /// Signs what this node says, under its signing key. What makes the sessions' signatures is asked through the host:
+    /// [`Output::Sign`].
+    pub message_signer: Box<dyn MessageSigner + Send>,
     /// What checks others' contributions.
     pub verifier: V,
     /// Fresh for every boot, from the operating system. Two boots with the same entropy would be told apart by
@@ -90,17 +91,18 @@ impl<V: Verifier> Node<V> {
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
         config.check().map_err(BootError::Config)?;
-        let Boot { signer, verifier, entropy, peer, records } = boot;
-        let own_key = signer.public_key();
+        let Boot { message_signer, verifier, entropy, peer, records } = boot;
+        let own_key = message_signer.public_key();
         let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,
             own_peer: peer,
-            signer,
+            message_signer,
             verifier,
             batch_entropy: entropy.stream("weights"),
             now,
+            in_step: now,
             config: config.clone(),
         };
         let mut node = Self {
@@ -115,6 +117,8 @@ impl<V: Verifier> Node<V> {
             refusals: RefusalCounts::default(),
             commands: 0,
         };
+        // Whatever a signer that has lived longer still holds open, nothing will be signed with it.
+        node.outbox.push(Output::Sign(SignRequest::ForgetAll));
         node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
         node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
         // Even a node that nobody can dial tells its peers which key it holds.
@@ -129,19 +133,28 @@ impl<V: Verifier> Node<V> {
                 Remembered::Closed(id, until) => {
                     node.sign(|sessions, context| sessions.resume_closed(context, id, until));
                 }
+                Remembered::Protocol { protocol, name, value } => node.protocols.resume_record(protocol, name, value),
+                Remembered::Owner(id, protocol) => node.protocols.own(id, protocol),
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }
             }
         }
         node.sign(|sessions, context| sessions.make_room(context));
+        // A session that a protocol was about to create or approve when the node stopped.
+        for id in node.protocols.owned() {
+            if node.sessions.get(&id).is_none() {
+                node.disown(&id);
+            }
+        }
         Ok(node)
     }
 
     fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
         let definition = self.sign(|sessions, context| sessions.resume(context, id, record))?;
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let is_open = !session.phase().has_ended();
         self.gate.watch(&definition, None);
-        let is_open = self.sessions.get(&id).is_some_and(|session| !session.phase().has_ended());
         if is_open && *definition.creator_key() == self.environment.own_key {
             self.list_request(&definition);
         }

@@ -7,7 +7,7 @@ use core::fmt;
 use super::fingerprint::origin;
 use super::machine::Session;
 use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
-use crate::base::{Bytes, Mono};
+use crate::base::{Bytes, Mono, Wall};
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::effect::Context;
 use crate::election::{Election, Failover, Turn};
@@ -21,9 +21,9 @@ pub(super) struct Ending {
     failover: Option<Failover>,
     /// The moment of completion on this node's clock; before the clock's origin after a restart, so counted from it.
     completed_at: Mono,
-    /// Signers that have confirmed the broadcast before this node had the signature.
+    /// Signers that said they had broadcast before this node had the signature.
     early_claims: alloc::vec::Vec<usize>,
-    /// The first confirmation, for those who have missed it.
+    /// The first word that the signature has been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
 }
 
@@ -32,8 +32,8 @@ impl Ending {
     pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
         if let Some(End { outcome, final_message }) = &self.end {
             match outcome {
-                Outcome::Complete { signature, attempt, confirmed, .. } => {
-                    write!(text, " complete {signature} {attempt} {confirmed}")?;
+                Outcome::Complete { signature, attempt, claimed, .. } => {
+                    write!(text, " complete {signature} {attempt} {claimed:?}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
             }
@@ -51,20 +51,19 @@ impl Ending {
 }
 
 impl<V: Verifier> Session<V> {
-    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, attempt: u32, signature: Signature) {
+    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, signature: Signature) {
+        let attempt = self.number;
         // Without a last word the others find the signature by themselves or from someone else.
         let bytes = self.seal(context, Content::Finalized { signature }).ok();
-        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, confirmed: false };
+        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, claimed: None };
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
         context.event(Event::SessionCompleted { session: self.id, attempt, signature });
-        self.start_failover(context, attempt, core::time::Duration::ZERO);
+        self.start_failover(context, signature, core::time::Duration::ZERO, None);
     }
 
     /// E1: the embedder refuses, and everyone is told.
     pub(crate) fn abort(&mut self, context: &mut Context<'_, V>, reason: AbortReason) -> Result<(), CommandError> {
-        if self.phase.has_ended() {
-            return Err(CommandError::Ended(self.id));
-        }
+        self.check_open()?;
         let bytes = self.seal(context, Content::Abort { reason }).map_err(CommandError::Signer)?;
         let by = self.definition.keys[self.me];
         self.on_abort(context, by, reason, &bytes);
@@ -78,13 +77,40 @@ impl<V: Verifier> Session<V> {
         context.event(Event::SessionAborted { session: self.id, by, reason });
     }
 
-    /// E3: its time is over.
-    pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
-        if !self.phase.has_ended() {
-            self.forget_nonce(context);
-            self.live = None;
-            self.enter(context, Phase::Expired);
-            context.event(Event::SessionExpired { session: self.id });
+    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the
+    /// clock may be wrong.
+    pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
+        self.forget_nonces(context);
+        self.live = None;
+        context.timer(TimerReason::Stalled(self.id), None);
+        context.timer(TimerReason::Retry(self.id), None);
+        self.enter(context, Phase::Expired);
+        context.event(Event::SessionExpired { session: self.id });
+    }
+
+    /// Whether its time is over before it has ended.
+    pub(super) fn is_overdue(&self, now: Wall) -> bool {
+        !self.phase.has_ended() && self.definition.expires_at <= now
+    }
+
+    /// That something can still be done.
+    pub(super) fn check_open(&self) -> Result<(), CommandError> {
+        match self.phase {
+            Phase::Expired => Err(CommandError::Expired(self.id)),
+            phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How it ended, or where it stands, for whoever has missed the word about it.
+    pub(crate) fn standing(&self) -> Event {
+        let session = self.id;
+        match self.ending.end().map(|end| &end.outcome) {
+            Some(Outcome::Complete { signature, attempt, .. }) => {
+                Event::SessionCompleted { session, attempt: *attempt, signature: *signature }
+            }
+            Some(Outcome::Aborted { by, reason }) => Event::SessionAborted { session, by: *by, reason: *reason },
+            None => Event::PhaseChanged { session, attempt: self.attempt(), phase: self.phase },
         }
     }
 
@@ -95,7 +121,7 @@ impl<V: Verifier> Session<V> {
         final_message: Option<&Bytes>,
         phase: Phase,
     ) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         // A session that was never approved leaves nothing behind, unless this node has refused it: then it has said
         // something, which a restart must not forget.
         let is_ours = matches!(&outcome, Outcome::Aborted { by, .. } if *by == self.definition.keys[self.me]);
@@ -121,26 +147,30 @@ impl<V: Verifier> Session<V> {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
         };
-        let open = match end.outcome {
-            Outcome::Complete { signature, attempt, at, confirmed: false } => {
-                Some((signature, attempt, context.now.wall.since(at)))
-            }
-            Outcome::Complete { .. } | Outcome::Aborted { .. } => None,
-        };
+        let outcome = end.outcome.clone();
         self.ending.end = Some(end);
-        if let Some((signature, attempt, elapsed)) = open {
-            // The crash may have come between the record and the word about it.
-            context.event(Event::SessionCompleted { session: self.id, attempt, signature });
-            self.start_failover(context, attempt, elapsed);
+        if let Outcome::Complete { signature, attempt, at, claimed } = outcome {
+            if claimed.is_none() {
+                // The crash may have come between the record and the word about it.
+                context.event(Event::SessionCompleted { session: self.id, attempt, signature });
+            }
+            let claimed = claimed.and_then(|by| self.definition.index_of(&by));
+            self.start_failover(context, signature, context.now.wall.since(at), claimed);
         }
     }
 
-    fn start_failover(&mut self, context: &mut Context<'_, V>, attempt: u32, elapsed: core::time::Duration) {
+    fn start_failover(
+        &mut self,
+        context: &mut Context<'_, V>,
+        signature: Signature,
+        elapsed: core::time::Duration,
+        claimed: Option<usize>,
+    ) {
         let Self { definition, id, me, ending, .. } = self;
-        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), attempt)
+        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), &[signature])
             .expect("a session's keys are sorted and distinct");
         let timeout = context.config.broadcast_timeout;
-        let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed);
+        let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed, claimed);
         for signer in core::mem::take(&mut ending.early_claims) {
             failover.claim(signer);
         }
@@ -152,7 +182,7 @@ impl<V: Verifier> Session<V> {
         self.on_turn(context);
     }
 
-    /// T1: the embedder knows that the signature has been broadcast.
+    /// T1: the embedder says that the signature has been broadcast.
     pub(crate) fn confirm(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
         let Some(failover) = self.ending.failover.as_mut() else { return Err(CommandError::NotComplete(self.id)) };
         if let Some(turn) = failover.confirm() {
@@ -210,13 +240,14 @@ impl<V: Verifier> Session<V> {
                 context.event(Event::CoordinatorFailed { session, coordinator: key(coordinator), failures });
             }
             Some(Turn::Exhausted { failures }) => context.event(Event::FailoverExhausted { session, failures }),
-            Some(Turn::Confirmed { by }) => {
-                if let Some(End { outcome: Outcome::Complete { confirmed, .. }, .. }) = &mut self.ending.end {
-                    *confirmed = true;
+            Some(Turn::Claimed { by }) => {
+                if let Some(End { outcome: Outcome::Complete { claimed, .. }, .. }) = &mut self.ending.end {
+                    *claimed = Some(key(by));
                 }
                 self.record(context);
-                context.event(Event::BroadcastConfirmed { session, by: key(by) });
+                context.event(Event::BroadcastClaimed { session, by: key(by) });
             }
+            Some(Turn::Unconfirmed { by }) => context.event(Event::BroadcastUnconfirmed { session, by: key(by) }),
         }
     }
 
@@ -258,7 +289,7 @@ impl<V: Verifier> Session<V> {
 
     /// Whose turn it is to broadcast, while that is open.
     pub(crate) fn coordinator(&self) -> Option<PublicKey> {
-        let index = self.ending.failover.as_ref().filter(|failover| failover.deadline().is_some())?.coordinator()?;
+        let index = self.ending.failover.as_ref()?.coordinator()?;
         Some(self.definition.keys[index])
     }
 }

@@ -1,16 +1,19 @@
 //! One honest node, and scripted peers: signers whose every message the test writes.
 
-use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
+use std::sync::Arc;
+
+use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
+    MessageKey, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
     SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::protocol::Protocol;
 use nelumbo_core::wire::{
-    Body, Content, Definition, Details, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+    Body, Content, Definition, Details, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
@@ -20,9 +23,16 @@ pub(crate) fn now(nanos: u64) -> Now {
     Now { mono: Mono::from_nanos(nanos), wall: Wall::from_millis(WALL + nanos / 1_000_000) }
 }
 
+/// The same, with the wall clock ahead by so many milliseconds.
+fn ahead(nanos: u64, millis: i64) -> Now {
+    let Now { mono, wall } = now(nanos);
+    Now { mono, wall: Wall::from_millis(wall.as_millis().saturating_add_signed(millis)) }
+}
+
 /// A signer that says whatever the test wants.
 pub(crate) struct ScriptedPeer {
     pub(crate) peer: PeerId,
+    author: MessageKey,
     signer: SoftwareSigner,
     sequence: u64,
 }
@@ -31,11 +41,7 @@ impl ScriptedPeer {
     pub(crate) fn new(number: u8) -> Self {
         let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let entropy = Entropy::new([number; 32]).expect("not all zero");
-        Self {
-            peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
-            signer: SoftwareSigner::new(secret, entropy),
-            sequence: 0,
-        }
+        Self::with(PeerId::from_bytes(&[number]).expect("one byte names a peer"), secret, entropy)
     }
 
     /// One of many, for whom a byte is not enough.
@@ -44,15 +50,21 @@ impl ScriptedPeer {
         bytes[..2].copy_from_slice(&number.to_be_bytes());
         let secret = SecretKey::from_bytes(&bytes).expect("below the order");
         let peer = PeerId::from_bytes(&number.to_be_bytes()).expect("two bytes name a peer");
-        Self { peer, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
+        Self::with(peer, secret, entropy)
+    }
+
+    fn with(peer: PeerId, secret: SecretKey, entropy: Entropy) -> Self {
+        let (secret, stream) = (Arc::new(secret), entropy.stream("messages"));
+        let author = MessageKey::new(secret.clone(), stream);
+        Self { peer, author, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
     }
 
     pub(crate) fn key(&self) -> PublicKey {
-        Signer::<Secp256k1>::public_key(&self.signer)
+        self.signer.public_key()
     }
 
     pub(crate) fn say_body(&mut self, body: Body) -> Bytes {
-        seal::<Secp256k1>(&mut self.signer, Network::Regtest, body).expect("software signs")
+        seal(&mut self.author, Network::Regtest, body).expect("software signs")
     }
 
     pub(crate) fn say(&mut self, session: SessionId, attempt: u32, content: Content) -> Bytes {
@@ -98,8 +110,14 @@ pub(crate) fn approve(session: SessionId) -> Command {
 /// The honest node.
 pub(crate) struct TestNode {
     pub(crate) node: Node,
+    /// Answers at once, unless the test does.
+    pub(crate) signer: Option<SoftwareSigner>,
+    /// What it was asked for, when the test answers.
+    pub(crate) requests: Vec<SignRequest>,
     pub(crate) key: PublicKey,
     pub(crate) time: u64,
+    /// By how much the wall clock is ahead of what it would show, in milliseconds.
+    pub(crate) wall_ahead: i64,
     /// Whether records become durable at once.
     pub(crate) syncs: bool,
     pub(crate) last_record: RecordSequence,
@@ -120,22 +138,42 @@ impl TestNode {
         Self::of(NODE, config, records, life)
     }
 
+    /// A node that starts at this time by its wall clock.
+    pub(crate) fn at(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8, wall: u64) -> Self {
+        Self::start(NODE, config, records, life, (0, wall as i64 - WALL as i64))
+    }
+
     /// A node with the key and peer of this number.
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
+        Self::start(number, config, records, life, (0, 0))
+    }
+
+    /// The same, that starts at this time with a wall clock that is ahead by so many milliseconds.
+    pub(crate) fn start(
+        number: u8,
+        config: Config,
+        records: Vec<(Vec<u8>, Vec<u8>)>,
+        life: u8,
+        (time, wall_ahead): (u64, i64),
+    ) -> Self {
+        let secret = Arc::new(SecretKey::from_bytes(&[number; 32]).expect("a small number is a key"));
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
+        let signer = SoftwareSigner::new(secret.clone(), entropy.stream("signer"));
         let boot = Boot {
-            signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
+            message_signer: Box::new(MessageKey::new(secret, entropy.stream("messages"))),
             verifier: Secp256k1,
             entropy,
             peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
             records: records.clone(),
         };
         let mut node = Self {
-            node: Node::new(config, boot, now(0)).expect("the records are sound"),
+            node: Node::new(config, boot, ahead(time, wall_ahead)).expect("the records are sound"),
+            signer: Some(signer),
+            requests: Vec::new(),
             key,
-            time: 0,
+            time,
+            wall_ahead,
             syncs: true,
             last_record: RecordSequence::default(),
             records: records.into_iter().collect(),
@@ -156,7 +194,7 @@ impl TestNode {
 
     pub(crate) fn input(&mut self, input: Input) {
         self.time += 1;
-        self.node.handle(now(self.time), input);
+        self.node.handle(self.now(), input);
         self.drain();
     }
 
@@ -169,15 +207,41 @@ impl TestNode {
         self.input(Input::Tick);
     }
 
+    /// The machine sleeps: its monotonic clock stands still.
+    pub(crate) fn sleep(&mut self, millis: u64) {
+        self.wall_ahead += millis as i64;
+        self.input(Input::Tick);
+    }
+
+    fn now(&self) -> Now {
+        ahead(self.time, self.wall_ahead)
+    }
+
     pub(crate) fn command(&mut self, command: Command) -> Result<(), nelumbo_core::api::CommandError> {
-        let result = self.node.command(now(self.time), command).map(|_| ());
+        let result = self.node.command(self.now(), command).map(|_| ());
         self.drain();
         result
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn register(&mut self, protocol: Box<dyn Protocol>) {
+        self.node.register(protocol).ok().expect("the first of its name");
+        self.drain();
+    }
+
+    /// Takes a protocol out. False when there was none of this name.
+    pub(crate) fn unregister(&mut self, name: &Label) -> bool {
+        let protocol = self.node.unregister(name);
+        self.drain();
+        protocol.is_some()
+    }
+
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.node.poll() {
             match output {
+                Output::Sign(request) => match &mut self.signer {
+                    Some(signer) => self.node.answer(ahead(self.time, self.wall_ahead), signer, &request),
+                    None => self.requests.push(request),
+                },
                 Output::Persist { sequence, key, value } => {
                     self.last_record = sequence;
                     match value {
@@ -185,7 +249,7 @@ impl TestNode {
                         None => self.records.remove(&key),
                     };
                     if self.syncs {
-                        self.node.handle(now(self.time), Input::Persisted(sequence));
+                        self.node.handle(self.now(), Input::Persisted(sequence));
                     }
                 }
                 Output::Send { to, bytes } => {
@@ -292,10 +356,15 @@ pub(crate) struct Signed {
 }
 
 pub(crate) fn all_signed() -> Signed {
+    all_signed_with(Method::Lexicographic)
+}
+
+/// The same, with this way to choose the coordinator.
+pub(crate) fn all_signed_with(election: Method) -> Signed {
     let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
     node.meet(&mut bob);
-    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
+    let definition = Definition { election, ..definition(alice.key(), vec![node.key, alice.key(), bob.key()]) };
     let alice_nonce = alice.nonce(&definition, 1);
     let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
     let bytes = alice.say(definition.id(), 1, announce);

@@ -9,7 +9,7 @@ use nelumbo_core::wire::Address;
 
 use super::application::Application;
 use super::observation::{NodeFault, Observation};
-use super::{Peer, PeerContext, peer_id};
+use super::{MakeSoftware, Peer, PeerContext, Software, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Path;
@@ -85,14 +85,31 @@ impl<C: Crypto> Peer<C> {
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
         let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
-        let (signer, verifier) = C::boot(&self.secret, entropy.stream("signer"), &self.meter);
-        let boot = Boot { signer, verifier, entropy, peer: peer_id(self.index), records: self.disk.records() };
+        self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
+        let boot = Boot {
+            message_signer: C::message_signer(&self.secret, entropy.stream("messages"), &self.meter),
+            verifier: C::verifier(&self.meter),
+            entropy,
+            peer: peer_id(self.index),
+            records: self.disk.records(),
+        };
         let exceeds_limits =
             self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
         match Node::new(self.environment.config(exceeds_limits), boot, self.clock.read(context.now())) {
             Ok(node) => self.node = Some(Box::new(node)),
             Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
         }
+        let software = self.environment.software.as_ref().map(|MakeSoftware(make)| make(self.index));
+        let Software { protocols, policy, mut embedder } = software.unwrap_or_default();
+        if let Some(node) = &mut self.node {
+            policy.into_iter().for_each(|policy| node.set_policy(policy));
+            for protocol in protocols {
+                let name = protocol.name();
+                assert!(node.register(protocol).is_ok(), "two protocols are called {name}");
+            }
+        }
+        self.application.at_once.extend(embedder.as_mut().map(|embedder| embedder.on_start()).unwrap_or_default());
+        self.embedder = embedder;
         self.services =
             self.environment.services(self.index, self.incarnation, context.now(), self.adversary.as_deref());
         let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
@@ -130,7 +147,9 @@ impl<C: Crypto> Peer<C> {
         }
         self.drop_circuits(context, silent);
         self.services = None;
+        self.signer = None;
         self.application = Application::default();
+        self.embedder = None;
         self.last_sent = None;
         // What is under way belongs to a life that has ended.
         self.incarnation += 1;

@@ -15,12 +15,13 @@ mod names;
 mod observation;
 mod outputs;
 mod relay;
+mod software;
 mod transport;
 
 use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::crypto::{PublicKey, Signer};
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::Body;
 
@@ -41,6 +42,8 @@ use relay::Circuits;
 pub(crate) use environment::Environment;
 pub use names::{node_of, peer_id};
 pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
+pub(crate) use software::MakeSoftware;
+pub use software::{Embedder, Software};
 
 type PeerContext<'a, 'b> = &'a mut Context<'b, Observation>;
 
@@ -51,6 +54,8 @@ pub struct Peer<C: Crypto> {
     secret: [u8; 32],
     key: PublicKey,
     node: Option<Box<Node<C::V>>>,
+    /// What has its key, while it is running.
+    signer: Option<Box<dyn Signer<C::V> + Send>>,
     incarnation: u32,
     /// When the earliest tick that is under way is due.
     armed: Nanos,
@@ -66,6 +71,7 @@ pub struct Peer<C: Crypto> {
     /// The network's services, while the node is running.
     services: Option<Box<Services>>,
     application: Application,
+    embedder: Option<Box<dyn Embedder>>,
     adversary: Option<Box<Adversary>>,
     random: Random,
     meter: Meter,
@@ -96,6 +102,7 @@ impl<C: Crypto> Peer<C> {
             secret,
             key,
             node: None,
+            signer: None,
             incarnation: 0,
             armed: Nanos::MAX,
             busy_until: 0,
@@ -106,6 +113,7 @@ impl<C: Crypto> Peer<C> {
             circuits: None,
             services: None,
             application: Application::default(),
+            embedder: None,
             adversary: None,
             last_sent: None,
         }
