@@ -28,7 +28,9 @@ pub(crate) enum Effect {
     PersistOffer(Option<Record>),
     /// Send a message to a signer, if it is connected; otherwise set out to find it.
     ToSigner(PublicKey, Bytes),
-    /// The same, and keep the message until then for when the signer is found.
+    /// Send a message to a signer, if it is connected.
+    ToConnected(PublicKey, Bytes),
+    /// As [`ToSigner`](Self::ToSigner), and keep the message until then for when the signer is found.
     ToSignerUntil(PublicKey, Bytes, Wall),
     /// Call back after this time; `None` takes an earlier request back.
     Timer(TimerReason, Option<Duration>),

@@ -69,7 +69,7 @@ async fn a_policy_approves_and_declines_without_anybody_being_asked() {
     let declined = node.create(NewSession::new(Suite::Lotus, keys, vec![8; 32])).await.expect("a session");
     assert!(timeout(PATIENCE, node.signature(approved)).await.expect("in time").is_ok());
     let refused = timeout(PATIENCE, node.signature(declined)).await.expect("in time");
-    assert_eq!(refused, Err(crate::NoSignature::Aborted));
+    assert_eq!(refused, Err(crate::NoSignature::Aborted { may_complete: false }));
 }
 
 #[tokio::test]

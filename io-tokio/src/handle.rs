@@ -80,7 +80,16 @@ pub enum HandleError {
     Stopped,
 }
 
-/// Why there will be no signature.
+/// How a session was ended by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Whether a signature may still appear: this node's partial signature may have left before. If one does,
+    /// [`Event::SessionCompleted`](api::Event::SessionCompleted) tells it.
+    pub may_complete: bool,
+}
+
+/// Why there is no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoSignature {
@@ -88,14 +97,24 @@ pub enum NoSignature {
     #[error("there is no such session")]
     Unknown,
     /// A signer refused.
-    #[error("a signer has aborted the session")]
-    Aborted,
+    #[error("a signer has aborted the session{}", still(*.may_complete))]
+    Aborted {
+        /// Whether a signature may still appear: this node had signed before.
+        may_complete: bool,
+    },
     /// Its time is over.
-    #[error("the session has expired")]
-    Expired,
+    #[error("the session has expired{}", still(*.may_complete))]
+    Expired {
+        /// The same.
+        may_complete: bool,
+    },
     /// The node has stopped. The session goes on when it is started again.
     #[error("the node has stopped")]
     Stopped,
+}
+
+fn still(may_complete: bool) -> &'static str {
+    if may_complete { "; this node had signed before, and a signature may still appear" } else { "" }
 }
 
 type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
@@ -150,8 +169,9 @@ impl Handle {
     }
 
     /// Refuses a session, or stops one that has not completed.
-    pub async fn abort(&self, session: SessionId, reason: AbortReason) -> Result<(), HandleError> {
-        self.command(Command::Abort(session, reason)).await
+    pub async fn abort(&self, session: SessionId, reason: AbortReason) -> Result<Ended, HandleError> {
+        self.command(Command::Abort(session, reason)).await?;
+        self.ended(session).await
     }
 
     /// Makes a new attempt at a session whose last one failed.
@@ -165,8 +185,14 @@ impl Handle {
     }
 
     /// Forgets a session; one that has not ended is aborted first.
-    pub async fn close(&self, session: SessionId) -> Result<(), HandleError> {
-        self.command(Command::Close(session)).await
+    pub async fn close(&self, session: SessionId) -> Result<Ended, HandleError> {
+        self.command(Command::Close(session)).await?;
+        self.ended(session).await
+    }
+
+    async fn ended(&self, session: SessionId) -> Result<Ended, HandleError> {
+        let may_complete = self.with_view(move |view| view.may_complete(&session)).await?;
+        Ok(Ended { may_complete })
     }
 
     /// One session, or `None` if there is no such session.
@@ -198,7 +224,7 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Waits until a session has its signature, or will never have one. A failed attempt is not the end: another may
+    /// Waits until a session has its signature, or has ended without one. A failed attempt is not the end: another may
     /// follow.
     pub async fn signature(&self, session: SessionId) -> Result<Signature, NoSignature> {
         let mut events = self.events().map_err(|_| NoSignature::Stopped)?;
@@ -206,8 +232,8 @@ impl Handle {
             let seen = self.session(session).await.map_err(|_| NoSignature::Stopped)?.ok_or(NoSignature::Unknown)?;
             match (seen.phase, seen.signature) {
                 (Phase::Complete, Some(signature)) => return Ok(signature),
-                (Phase::Aborted, _) => return Err(NoSignature::Aborted),
-                (Phase::Expired, _) => return Err(NoSignature::Expired),
+                (Phase::Aborted, _) => return Err(NoSignature::Aborted { may_complete: seen.may_complete }),
+                (Phase::Expired, _) => return Err(NoSignature::Expired { may_complete: seen.may_complete }),
                 _ => {}
             }
             loop {
@@ -219,7 +245,7 @@ impl Handle {
                     }
                     Ok(NodeEvent::Core(
                         api::Event::SessionAborted { session: id, .. }
-                        | api::Event::SessionExpired { session: id }
+                        | api::Event::SessionExpired { session: id, .. }
                         | api::Event::SessionClosed { session: id },
                     )) if id == session => break,
                     Ok(_) => {}

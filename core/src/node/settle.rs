@@ -111,6 +111,9 @@ impl<V: Verifier> Node<V> {
                         self.discover(|discovery, context| discovery.seek(context, &key));
                     }
                 }
+                Effect::ToConnected(key, bytes) => {
+                    self.send(&key, &bytes, barrier);
+                }
                 Effect::ToSignerUntil(key, bytes, until) => {
                     if !self.send(&key, &bytes, barrier) {
                         self.protocols.keep(key, bytes, until, self.environment.config.limits.protocol_waiting);

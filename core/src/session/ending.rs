@@ -1,18 +1,23 @@
 //! How a session ends: with a signature and somebody to broadcast it, with a refusal, or by running out of time.
 //!
-//! Invariant: a session ends once. The record of the end precedes every word about it, the embedder's event included.
+//! Invariants: the record of an end precedes every word about it, the embedder's event included. A signature is final. A
+//! refusal and the end of the time are not, once a nonce of this node has signed: others may have made a signature of
+//! it, which is asked for, taken and told.
 
 use core::fmt;
 
 use super::fingerprint::origin;
 use super::machine::Session;
 use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
-use crate::base::{Bytes, Mono};
+use crate::base::{Bytes, Mono, Wall};
 use crate::crypto::{PublicKey, Signature, Verifier};
-use crate::effect::Context;
+use crate::effect::{Context, Effect};
 use crate::election::{Election, Failover, Turn};
 use crate::journal::{End, Outcome};
-use crate::wire::{AbortReason, Content};
+use crate::wire::{AbortReason, Bits, Content, Definition};
+
+/// How long after its expiry a signature of a session is taken and given.
+const REMEMBERED: core::time::Duration = core::time::Duration::from_secs(24 * 60 * 60);
 
 /// What remains of a session that has ended, and what arrived about its end before.
 #[derive(Debug, Default)]
@@ -25,6 +30,8 @@ pub(super) struct Ending {
     early_claims: alloc::vec::Vec<usize>,
     /// The first word that the signature has been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
+    /// How often the others were asked for a signature after the end.
+    asked: u32,
 }
 
 impl Ending {
@@ -36,13 +43,14 @@ impl Ending {
                     write!(text, " complete {signature} {attempt} {claimed:?}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
+                Outcome::Expired => text.write_str(" expired")?,
             }
             write!(text, " {:?}", final_message.as_ref().map(|bytes| origin(&bytes.as_slice().into())))?;
         }
         if let Some(failover) = &self.failover {
             write!(text, " {failover:?} {:?}", now.since(self.completed_at))?;
         }
-        write!(text, " {:?} {:?}", self.early_claims, self.confirmation.as_ref().map(origin))
+        write!(text, " {:?} {:?} {}", self.early_claims, self.confirmation.as_ref().map(origin), self.asked)
     }
 
     pub(super) fn end(&self) -> Option<&End> {
@@ -55,10 +63,23 @@ impl<V: Verifier> Session<V> {
         let attempt = self.number;
         // Without a last word the others find the signature by themselves or from someone else.
         let bytes = self.seal(context, Content::Finalized { signature }).ok();
-        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, claimed: None };
+        let own_key = self.definition.keys[self.me];
+        let was_refused = self.ending.end().is_some_and(|end| end.is_refusal_of(&own_key));
+        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, claimed: None, was_refused };
+        self.is_closed = false;
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
         context.event(Event::SessionCompleted { session: self.id, attempt, signature });
         self.start_failover(context, signature, core::time::Duration::ZERO, None);
+    }
+
+    /// Whether a signature may still appear although this node does nothing more for it.
+    pub(crate) fn may_complete(&self) -> bool {
+        self.spent && matches!(self.phase, Phase::Aborted | Phase::Expired)
+    }
+
+    /// Whether its owner has closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// E1: the embedder refuses, and everyone is told.
@@ -76,16 +97,97 @@ impl<V: Verifier> Session<V> {
     /// E2: a signer refuses. Without it there is no signature.
     pub(super) fn on_abort(&mut self, context: &mut Context<'_, V>, by: PublicKey, reason: AbortReason, bytes: &Bytes) {
         self.end_with(context, Outcome::Aborted { by, reason }, Some(bytes), Phase::Aborted);
-        context.event(Event::SessionAborted { session: self.id, by, reason });
+        context.event(Event::SessionAborted { session: self.id, by, reason, may_complete: self.spent });
+        self.ask_later(context);
     }
 
     /// E3: its time is over.
     pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
-        if !self.phase.has_ended() {
+        if self.phase.has_ended() {
+            return;
+        }
+        if self.spent {
+            self.end_with(context, Outcome::Expired, None, Phase::Expired);
+        } else {
             self.forget_nonce(context);
             self.live = None;
             self.enter(context, Phase::Expired);
-            context.event(Event::SessionExpired { session: self.id });
+        }
+        context.event(Event::SessionExpired { session: self.id, may_complete: self.spent });
+        self.ask_later(context);
+    }
+
+    /// E6: its owner closes it, and is to hear of it only if there is a signature all the same.
+    pub(crate) fn close(&mut self, context: &mut Context<'_, V>) {
+        self.is_closed = true;
+        self.record(context);
+        context.event(Event::SessionClosed { session: self.id });
+    }
+
+    /// What comes after the end.
+    pub(super) fn on_late_message(
+        &mut self,
+        context: &mut Context<'_, V>,
+        from: usize,
+        content: &Content,
+        bytes: Bytes,
+    ) -> Result<(), Refusal> {
+        match content {
+            // E4, E5: a signature has come of what this node has signed before it gave up.
+            Content::Finalized { signature } if self.may_complete() => {
+                return self.on_finalized(context, from, *signature, bytes);
+            }
+            Content::Finalized { .. } | Content::Abort { .. } => {}
+            // Whoever still works on the session has missed how it ended.
+            _ => self.send_final_message(context, from),
+        }
+        Err(Refusal::Ended)
+    }
+
+    /// Whether this is a final signature of the session, whatever its phase.
+    pub(super) fn is_final(&self, verifier: &V, signature: &Signature) -> bool {
+        let Definition { suite, keys, tweak, message, .. } = &*self.definition;
+        match &self.live {
+            Some(live) => verifier.verify_final(&live.keys, message, signature),
+            None => {
+                let keys = verifier.aggregate_keys(*suite, keys, tweak);
+                keys.is_ok_and(|keys| verifier.verify_final(&keys, message, signature))
+            }
+        }
+    }
+
+    /// Until when it is remembered that the session has ended: beyond its expiry if others may need the signature, or
+    /// this node may.
+    pub(crate) fn remembered_until(&self) -> Option<Wall> {
+        self.definition.expires_at.checked_add(REMEMBERED).filter(|_| self.spent)
+    }
+
+    /// Whoever has signed and has ended without a signature asks the others for it, after pauses that double as long as
+    /// an attempt may stand still; later whenever one of them comes within reach.
+    fn ask_later(&self, context: &mut Context<'_, V>) {
+        let pause = context.config.stall.saturating_mul(1 << self.ending.asked.min(16));
+        if self.may_complete() && pause <= context.config.stuck_timeout {
+            context.timer(TimerReason::Stalled(self.id), pause);
+        }
+    }
+
+    /// R4: it asks now.
+    pub(super) fn ask_for_signature(&mut self, context: &mut Context<'_, V>, of: Option<usize>) {
+        if !self.may_complete() {
+            return;
+        }
+        let nothing = || Bits::collect([false; 0].into_iter());
+        let content = Content::Status { nonces: nothing(), partials: nothing() };
+        let Ok(bytes) = self.seal(context, content) else { return };
+        for index in (0..self.definition.keys.len()).filter(|index| *index != self.me) {
+            if of.is_none_or(|of| of == index) {
+                // Nobody is sought for it.
+                context.push(Effect::ToConnected(self.definition.keys[index], bytes.clone()));
+            }
+        }
+        if of.is_none() {
+            self.ending.asked += 1;
+            self.ask_later(context);
         }
     }
 
@@ -121,10 +223,12 @@ impl<V: Verifier> Session<V> {
         self.phase = match end.outcome {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
+            Outcome::Expired => Phase::Expired,
         };
         let outcome = end.outcome.clone();
         self.ending.end = Some(end);
-        if let Outcome::Complete { signature, attempt, at, claimed } = outcome {
+        self.ask_later(context);
+        if let Outcome::Complete { signature, attempt, at, claimed, .. } = outcome {
             if claimed.is_none() {
                 // The crash may have come between the record and the word about it.
                 context.event(Event::SessionCompleted { session: self.id, attempt, signature });
@@ -210,6 +314,8 @@ impl<V: Verifier> Session<V> {
         let key = |index: usize| keys.keys[index];
         match turn {
             None => {}
+            // Whoever has refused the session lets its turn pass.
+            Some(Turn::ShouldBroadcast) if self.was_refused() => {}
             Some(Turn::ShouldBroadcast) => context.event(Event::ShouldBroadcast { session }),
             Some(Turn::CoordinatorFailed { coordinator, failures }) => {
                 context.event(Event::CoordinatorFailed { session, coordinator: key(coordinator), failures });
@@ -224,6 +330,10 @@ impl<V: Verifier> Session<V> {
             }
             Some(Turn::Unconfirmed { by }) => context.event(Event::BroadcastUnconfirmed { session, by: key(by) }),
         }
+    }
+
+    fn was_refused(&self) -> bool {
+        matches!(self.ending.end, Some(End { outcome: Outcome::Complete { was_refused: true, .. }, .. }))
     }
 
     /// For how long the session must be remembered because somebody may still have to broadcast.

@@ -45,6 +45,9 @@ impl<V: Verifier> Sessions<V> {
         id: SessionId,
         step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
+        if self.get(&id).is_some_and(Session::is_closed) {
+            return Err(CommandError::UnknownSession(id));
+        }
         self.run(context, id, step).ok_or(CommandError::UnknownSession(id))?
     }
 
@@ -183,11 +186,15 @@ impl<V: Verifier> Sessions<V> {
     /// The embedder wants to forget a session. Its id stays known for as long as its announcement could be shown again,
     /// also after a restart.
     pub(crate) fn close(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
-        let session = self.get(&id).ok_or(CommandError::UnknownSession(id))?;
-        if !session.phase().has_ended() {
+        let open = self.get(&id).filter(|session| !session.is_closed());
+        if !open.ok_or(CommandError::UnknownSession(id))?.phase().has_ended() {
             self.command(context, id, |session, context| session.abort(context, AbortReason::Closed))?;
         }
-        self.retire(context, id);
+        if self.get(&id).is_some_and(Session::may_complete) {
+            let _closed = self.run(context, id, |session, context| session.close(context));
+        } else {
+            self.retire(context, id);
+        }
         Ok(())
     }
 
@@ -242,17 +249,22 @@ impl<V: Verifier> Sessions<V> {
         if let Some(wait) = self.get(&id).and_then(|session| session.broadcasting_for(now)) {
             return context.timer(TimerReason::Expired(id), wait.max(Duration::from_secs(1)));
         }
-        if self.run(context, id, |session, context| session.expire(context)).is_some() {
-            self.remove(&id);
-            self.forget(context, id, None);
+        let _gone = self.run(context, id, |session, context| session.expire(context));
+        let Some(session) = self.get(&id) else { return };
+        if let Some(until) = session.remembered_until().filter(|until| context.now.wall < *until) {
+            return context.timer(TimerReason::Expired(id), expiry(context, until));
         }
+        self.forget(context, id, None);
+        self.remove(&id);
     }
 
     /// The session is gone, and so is all that is known of it but what this record says.
     fn forget(&self, context: &mut Context<'_, V>, id: SessionId, record: Option<Record>) {
         let outer = context.session.replace(id);
         context.push(Effect::Persist(record));
-        context.event(Event::SessionClosed { session: id });
+        if !self.get(&id).is_some_and(Session::is_closed) {
+            context.event(Event::SessionClosed { session: id });
+        }
         for reason in
             [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id), TimerReason::Expired(id)]
         {
@@ -296,8 +308,8 @@ impl<V: Verifier> Sessions<V> {
         key: &PublicKey,
         is_connected: impl Fn(&PublicKey) -> bool,
     ) {
-        let confirmed = self.confirmed_with(key, context.now.mono, context.config.broadcast_timeout);
-        for id in self.live_with(key).chain(confirmed).collect::<Vec<SessionId>>() {
+        let ended = self.ended_with(key, context.now.mono, context.config.broadcast_timeout);
+        for id in self.live_with(key).chain(ended).collect::<Vec<SessionId>>() {
             if self.awaits_journal(context, &id) {
                 // What waits for the disk will reach it, and the next stall asks for the rest.
                 continue;

@@ -32,7 +32,10 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) me: usize,
     pub(super) number: u32,
     pub(super) phase: Phase,
+    /// Whether one of its nonces has signed, in any attempt.
     pub(super) spent: bool,
+    /// Whether its owner has closed it, and it is kept only for a signature that may still appear.
+    pub(super) is_closed: bool,
     sequence: u64,
     incarnation: u32,
     /// Whether the journal knows of this life.
@@ -86,6 +89,7 @@ impl<V: Verifier> Session<V> {
             number,
             phase: Phase::Announced,
             spent: false,
+            is_closed: false,
             sequence: 0,
             incarnation: 0,
             is_alive: true,
@@ -119,6 +123,7 @@ impl<V: Verifier> Session<V> {
         let now = context.now.mono;
         let mut session = Self::new(context.verifier, record.definition, keys, me, record.attempt, now);
         session.spent = record.spent;
+        session.is_closed = record.is_closed;
         session.incarnation = record.incarnation.saturating_add(1);
         session.is_alive = false;
         session.sequence = u64::from(session.incarnation) << 32;
@@ -196,11 +201,7 @@ impl<V: Verifier> Session<V> {
             return self.on_confirmed(context, from, bytes);
         }
         if self.phase.has_ended() {
-            // Whoever still works on the session has missed how it ended.
-            if !matches!(content, Content::Finalized { .. } | Content::Abort { .. }) {
-                self.send_final_message(context, from);
-            }
-            return Err(Refusal::Ended);
+            return self.on_late_message(context, from, &content, bytes);
         }
         match content {
             Content::Announce { nonce, .. } => {
@@ -261,7 +262,6 @@ impl<V: Verifier> Session<V> {
         self.forget_nonce(context);
         self.number = number;
         self.sequence = 0;
-        self.spent = false;
         let signers = self.definition.keys.len();
         let live = self.live_mut();
         live.attempt = Attempt::new(signers);
@@ -312,6 +312,7 @@ impl<V: Verifier> Session<V> {
             spent: self.spent,
             incarnation: self.incarnation,
             end: self.ending.end().cloned(),
+            is_closed: self.is_closed,
         })))));
     }
 

@@ -17,7 +17,7 @@ impl<V: Verifier> Session<V> {
     /// the attempt is given up.
     pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>) {
         if !self.is_exchanging() {
-            return;
+            return self.ask_for_signature(context, None);
         }
         let signers = 0..self.definition.keys.len();
         let live = self.live_mut();
@@ -48,6 +48,7 @@ impl<V: Verifier> Session<V> {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
         }
+        self.ask_for_signature(context, Some(index));
         if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
             self.send(context, index, bytes.clone());
         }

@@ -102,8 +102,7 @@ impl<V: Verifier> Session<V> {
         signature: Signature,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        let keys = &self.live_ref().keys;
-        if !context.verifier.verify_final(keys, &self.definition.message, &signature) {
+        if !self.is_final(context.verifier, &signature) {
             let definition = (*self.definition).clone();
             self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
             return Err(Refusal::FinalSignature);

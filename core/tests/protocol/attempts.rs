@@ -356,8 +356,10 @@ fn a_session_is_remembered_until_everyone_has_had_its_turn_to_broadcast() {
     assert_eq!(phase(&node, session), Phase::Complete, "its time was over, but the third turn is not");
     sleep_until(&mut node, 75 * MINUTE);
     assert!(node.events.contains(&Event::FailoverExhausted { session, failures: 3 }));
-    sleep_until(&mut node, 80 * MINUTE);
-    assert_eq!(node.node.view().sessions().len(), 0);
+    sleep_until(&mut node, 25 * 60 * MINUTE);
+    assert_eq!(phase(&node, session), Phase::Complete, "until a day after its expiry others may ask for the signature");
+    sleep_until(&mut node, 25 * 60 * MINUTE + 11 * MINUTE);
+    assert_eq!((node.node.view().sessions().len(), node.records.len()), (0, 0));
 }
 
 #[test]

@@ -12,7 +12,8 @@ Examples:
 
 /// Refuses a session, or leaves one that has no signature yet
 ///
-/// Nothing follows: all signers are needed, and all of them are told.
+/// All signers are needed, and all of them are told. When this node had signed before, the others may have the signature
+/// already: the answer says so (`may_complete` with --json), and a signature that appears is taken and told.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Abort {
@@ -22,6 +23,6 @@ pub(crate) struct Abort {
 
 impl Abort {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.about.tell(|session| Request::Abort { session })
+        self.about.end(|session| Request::Abort { session })
     }
 }

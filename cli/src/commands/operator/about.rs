@@ -5,9 +5,9 @@
 use clap::Args;
 use nelumbo_core::wire::SessionId;
 
-use crate::control::{Done, Request, Running};
+use crate::control::{Done, Ended, Request, Running};
 use crate::failure::{Answer, Failure};
-use crate::link;
+use crate::{link, output};
 
 /// Which session, and which node is told.
 #[derive(Args, Debug)]
@@ -22,6 +22,17 @@ pub(super) struct AboutSession {
 impl AboutSession {
     pub(super) fn tell(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
         self.node.ask(&request(self.session), |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+
+    /// The same, for what ends the session.
+    pub(super) fn end(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
+        self.node.ask(&request(self.session), |Ended { may_complete }| match may_complete {
+            true => output::line(
+                "a signature may still appear: this node had signed before; if one does, session-completed tells it",
+            ),
+            false => Ok(()),
+        })?;
         Ok(Answer::Yes)
     }
 }

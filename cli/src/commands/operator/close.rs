@@ -13,7 +13,8 @@ Examples:
 
 /// Forgets a session
 ///
-/// One that has no signature yet is aborted first.
+/// One that has no signature yet is aborted first; when this node had signed before, a signature may still appear, and
+/// then the session comes back with it.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Close {
@@ -23,6 +24,6 @@ pub(crate) struct Close {
 
 impl Close {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.about.tell(|session| Request::Close { session })
+        self.about.end(|session| Request::Close { session })
     }
 }
