@@ -191,7 +191,8 @@ pub struct Limits {
     /// Signers whose keys are prepared for faster verification once they have signed some messages in sessions, 16 KiB
     /// each. When there are more, those who have been silent the longest are verified as anyone is.
     pub prepared_keys: usize,
-    /// How far a message's number may be behind the newest of its author, in its session and attempt.
+    /// How far a message's number may be behind the newest of its author, in its session and attempt, when it says
+    /// nothing that the session lacks.
     pub sequence_window: u64,
 }
 

@@ -124,7 +124,7 @@ impl<V: Verifier> Gate<V> {
                 if is_repeated { Err(Refusal::Duplicate) } else { Ok(()) }
             }
             Body::Session(step) => {
-                self.watched.peek(&author, step, &self.config.limits)?;
+                self.watched.peek(&author, step, &self.config.limits, |step| known.lacks(&author, step))?;
                 match known.session(&step.session) {
                     KnownSession::Closed => Err(Refusal::Ended),
                     KnownSession::Not | KnownSession::Open(_) => Ok(()),
@@ -226,7 +226,8 @@ impl<V: Verifier> Gate<V> {
         now: Now,
     ) -> Result<Admission, Refusal> {
         if let KnownSession::Open(definition) = known.session(&step.value.session) {
-            return self.watched.take(step, definition).map(Admission::Step);
+            let lacks = |author: &_, step: &_| known.lacks(author, step);
+            return self.watched.take(step, definition, lacks).map(Admission::Step);
         }
         let Content::Announce { definition, .. } = &step.value.content else {
             self.watched.keep(step, now.mono)?;

@@ -7,7 +7,7 @@ use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
 use crate::gate::{Known, KnownSession};
 use crate::session::{Acquaintance, Sessions};
-use crate::wire::{RecordKey, SessionId};
+use crate::wire::{RecordKey, SessionId, SessionMessage};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
@@ -40,6 +40,10 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
             None if self.sessions.is_closed(id) => KnownSession::Closed,
             None => KnownSession::Not,
         }
+    }
+
+    fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool {
+        self.sessions.get(&step.session).is_some_and(|session| session.lacks(author, step))
     }
 
     fn is_acquainted(&self, author: &PublicKey) -> bool {

@@ -69,6 +69,10 @@ impl<V: Verifier> Attempt<V> {
         self.nonces[index].is_some()
     }
 
+    pub(super) fn has_partial_of(&self, index: usize) -> bool {
+        self.partials[index].is_some()
+    }
+
     /// Fixes everything that depends on the nonces, and returns the hash of their list.
     pub(super) fn open_round(
         &mut self,

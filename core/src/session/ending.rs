@@ -299,6 +299,14 @@ impl<V: Verifier> Session<V> {
         }
     }
 
+    /// Whether it would be news that this signer says it has broadcast.
+    pub(super) fn lacks_claim_of(&self, from: usize) -> bool {
+        match &self.ending.failover {
+            Some(failover) => !failover.has_claim_of(from),
+            None => !self.phase.has_ended() && !self.ending.early_claims.contains(&from),
+        }
+    }
+
     /// T3: a coordinator's turn may be over.
     pub(crate) fn on_turn(&mut self, context: &mut Context<'_, V>) {
         let elapsed = context.now.mono.since(self.ending.completed_at);

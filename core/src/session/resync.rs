@@ -7,9 +7,9 @@
 use super::machine::Session;
 use crate::api::{AttemptFailure, Phase, TimerReason};
 use crate::base::Bytes;
-use crate::crypto::Verifier;
+use crate::crypto::{PublicKey, Verifier};
 use crate::effect::Context;
-use crate::wire::Bits;
+use crate::wire::{Bits, Content, SessionMessage};
 
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
@@ -88,6 +88,24 @@ impl<V: Verifier> Session<V> {
         } else if attempt == self.number {
             let lacking = live.attempt.lacking(nonces, partials);
             lacking.into_iter().for_each(|bytes| self.send(context, from, bytes));
+        }
+    }
+
+    /// Whether a signer's step says something that is not held here and can still count, however old the step is.
+    pub(crate) fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool {
+        let Some(from) = self.definition.index_of(author) else { return false };
+        let is_open = !self.phase.has_ended();
+        let attempt = self.live.as_ref().map(|live| &live.attempt).filter(|_| step.attempt >= self.number);
+        let is_later = step.attempt > self.number;
+        match &step.content {
+            Content::Announce { .. } | Content::Join { .. } => {
+                attempt.is_some_and(|attempt| is_later || !attempt.has_nonce_of(from))
+            }
+            Content::Partial { .. } => attempt.is_some_and(|attempt| !is_later && !attempt.has_partial_of(from)),
+            Content::Finalized { .. } => is_open || self.may_complete(),
+            Content::Abort { .. } => is_open,
+            Content::Confirmed => self.lacks_claim_of(from),
+            Content::Status { .. } => false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod approval;
+mod arrivals;
 mod attempts;
 mod batch;
 mod byzantine;

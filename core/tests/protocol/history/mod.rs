@@ -29,21 +29,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn new(size: usize) -> Self {
-        let secret = |index: usize| SecretKey::from_bytes(&[index as u8 + 1; 32]).expect("a small number is a key");
-        let node = |index: usize| {
-            let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
-            let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
-            let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
-            Node::new(Config::new(Network::Regtest), boot, now(0)).expect("an empty journal is sound")
-        };
-        let mut group = Self {
-            nodes: (0..size).map(node).collect(),
-            keys: (0..size).map(|index| secret(index).public_key()).collect(),
-            time: 1,
-            flight: Vec::new(),
-            events: Vec::new(),
-            approves: true,
-        };
+        let mut group = Self::apart(size);
         for index in 0..size {
             let others = (0..size).filter(|other| *other != index);
             others.for_each(|other| group.input(index, Input::Connected(peer(other))));
@@ -53,6 +39,31 @@ impl Group {
         assert!(group.nodes.iter().all(|node| node.view().signers().filter(|(_, _, near)| *near).count() + 1 == size));
         group.events.clear();
         group
+    }
+
+    /// The same, when nobody is connected yet.
+    pub(crate) fn apart(size: usize) -> Self {
+        let secret = |index: usize| SecretKey::from_bytes(&[index as u8 + 1; 32]).expect("a small number is a key");
+        let node = |index: usize| {
+            let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
+            let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
+            let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
+            Node::new(Config::new(Network::Regtest), boot, now(0)).expect("an empty journal is sound")
+        };
+        Self {
+            nodes: (0..size).map(node).collect(),
+            keys: (0..size).map(|index| secret(index).public_key()).collect(),
+            time: 1,
+            flight: Vec::new(),
+            events: Vec::new(),
+            approves: true,
+        }
+    }
+
+    /// Two of them are connected.
+    pub(crate) fn connect(&mut self, one: usize, other: usize) {
+        self.input(one, Input::Connected(peer(other)));
+        self.input(other, Input::Connected(peer(one)));
     }
 
     pub(crate) fn input(&mut self, index: usize, input: Input) {
