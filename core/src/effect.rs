@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
 use crate::base::{Bytes, Now, Wall};
-use crate::crypto::{Entropy, PublicKey, Signer, SignerError, Verifier};
+use crate::crypto::{Entropy, MessageSigner, PublicKey, Signer, SignerError, Verifier};
 use crate::journal::Record;
 use crate::wire::{Body, Data, Definition, Label, PeerId, ResourceId, SessionId, seal};
 
@@ -58,6 +58,7 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
+    pub(crate) message_signer: &'a mut (dyn MessageSigner + Send),
     pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
     /// For the weights of batches, which nobody else may foresee.
@@ -88,7 +89,7 @@ impl<V: Verifier> Context<'_, V> {
 
     /// Signs a message with this node's key and encodes it.
     pub(crate) fn seal(&mut self, body: Body) -> Result<Bytes, SignerError> {
-        seal(self.signer, self.config.network, body)
+        seal(self.message_signer, self.config.network, body)
     }
 }
 
@@ -97,13 +98,27 @@ pub(crate) struct Environment<V: Verifier> {
     pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
+    pub(crate) message_signer: Box<dyn MessageSigner + Send>,
     pub(crate) signer: Box<dyn Signer<V> + Send>,
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
     pub(crate) now: Now,
+    /// When the clocks were last seen to run together.
+    pub(crate) in_step: Now,
 }
 
 impl<V: Verifier> Environment<V> {
+    /// It is this time now. Clocks that go back stand still instead. True when they have parted by more than the skew:
+    /// what was counted by one of them before is to be counted anew.
+    pub(crate) fn advance_to(&mut self, now: Now) -> bool {
+        self.now = Now { mono: self.now.mono.max(now.mono), wall: now.wall };
+        let have_parted = self.now.parted_since(&self.in_step) > self.config.clock_skew;
+        if have_parted {
+            self.in_step = self.now;
+        }
+        have_parted
+    }
+
     /// For one step of one machine.
     pub(crate) fn context(&mut self, durable: RecordSequence) -> Context<'_, V> {
         Context {
@@ -111,6 +126,7 @@ impl<V: Verifier> Environment<V> {
             config: &self.config,
             own_key: self.own_key,
             own_peer: self.own_peer,
+            message_signer: self.message_signer.as_mut(),
             signer: self.signer.as_mut(),
             verifier: &self.verifier,
             batch_entropy: &mut self.batch_entropy,

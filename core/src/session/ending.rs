@@ -11,13 +11,10 @@ use super::machine::Session;
 use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
 use crate::base::{Bytes, Mono, Wall};
 use crate::crypto::{PublicKey, Signature, Verifier};
-use crate::effect::{Context, Effect};
+use crate::effect::Context;
 use crate::election::{Election, Failover, Turn};
 use crate::journal::{End, Outcome};
-use crate::wire::{AbortReason, Bits, Content, Definition};
-
-/// How long after its expiry a signature of a session is taken and given.
-const REMEMBERED: core::time::Duration = core::time::Duration::from_secs(24 * 60 * 60);
+use crate::wire::{AbortReason, Content};
 
 /// What remains of a session that has ended, and what arrived about its end before.
 #[derive(Debug, Default)]
@@ -31,7 +28,7 @@ pub(super) struct Ending {
     /// The first word that the signature has been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
     /// How often the others were asked for a signature after the end.
-    asked: u32,
+    pub(super) asked: u32,
 }
 
 impl Ending {
@@ -72,21 +69,9 @@ impl<V: Verifier> Session<V> {
         self.start_failover(context, signature, core::time::Duration::ZERO, None);
     }
 
-    /// Whether a signature may still appear although this node does nothing more for it.
-    pub(crate) fn may_complete(&self) -> bool {
-        self.spent && matches!(self.phase, Phase::Aborted | Phase::Expired)
-    }
-
-    /// Whether its owner has closed it.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed
-    }
-
     /// E1: the embedder refuses, and everyone is told.
     pub(crate) fn abort(&mut self, context: &mut Context<'_, V>, reason: AbortReason) -> Result<(), CommandError> {
-        if self.phase.has_ended() {
-            return Err(CommandError::Ended(self.id));
-        }
+        self.check_open()?;
         let bytes = self.seal(context, Content::Abort { reason }).map_err(CommandError::Signer)?;
         let by = self.definition.keys[self.me];
         self.on_abort(context, by, reason, &bytes);
@@ -101,93 +86,34 @@ impl<V: Verifier> Session<V> {
         self.ask_later(context);
     }
 
-    /// E3: its time is over.
-    pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
-        if self.phase.has_ended() {
-            return;
-        }
+    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the clock
+    /// may be wrong.
+    pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
         if self.spent {
+            // A signature may still appear, over a restart too.
             self.end_with(context, Outcome::Expired, None, Phase::Expired);
         } else {
             self.forget_nonce(context);
             self.live = None;
+            context.timer(TimerReason::Stalled(self.id), None);
+            context.timer(TimerReason::Retry(self.id), None);
             self.enter(context, Phase::Expired);
         }
         context.event(Event::SessionExpired { session: self.id, may_complete: self.spent });
         self.ask_later(context);
     }
 
-    /// E6: its owner closes it, and is to hear of it only if there is a signature all the same.
-    pub(crate) fn close(&mut self, context: &mut Context<'_, V>) {
-        self.is_closed = true;
-        self.record(context);
-        context.event(Event::SessionClosed { session: self.id });
+    /// Whether its time is over before it has ended.
+    pub(super) fn is_overdue(&self, now: Wall) -> bool {
+        !self.phase.has_ended() && self.definition.expires_at <= now
     }
 
-    /// What comes after the end.
-    pub(super) fn on_late_message(
-        &mut self,
-        context: &mut Context<'_, V>,
-        from: usize,
-        content: &Content,
-        bytes: Bytes,
-    ) -> Result<(), Refusal> {
-        match content {
-            // E4, E5: a signature has come of what this node has signed before it gave up.
-            Content::Finalized { signature } if self.may_complete() => {
-                return self.on_finalized(context, from, *signature, bytes);
-            }
-            Content::Finalized { .. } | Content::Abort { .. } => {}
-            // Whoever still works on the session has missed how it ended.
-            _ => self.send_final_message(context, from),
-        }
-        Err(Refusal::Ended)
-    }
-
-    /// Whether this is a final signature of the session, whatever its phase.
-    pub(super) fn is_final(&self, verifier: &V, signature: &Signature) -> bool {
-        let Definition { suite, keys, tweak, message, .. } = &*self.definition;
-        match &self.live {
-            Some(live) => verifier.verify_final(&live.keys, message, signature),
-            None => {
-                let keys = verifier.aggregate_keys(*suite, keys, tweak);
-                keys.is_ok_and(|keys| verifier.verify_final(&keys, message, signature))
-            }
-        }
-    }
-
-    /// Until when it is remembered that the session has ended: beyond its expiry if others may need the signature, or
-    /// this node may.
-    pub(crate) fn remembered_until(&self) -> Option<Wall> {
-        self.definition.expires_at.checked_add(REMEMBERED).filter(|_| self.spent)
-    }
-
-    /// Whoever has signed and has ended without a signature asks the others for it, after pauses that double as long as
-    /// an attempt may stand still; later whenever one of them comes within reach.
-    fn ask_later(&self, context: &mut Context<'_, V>) {
-        let pause = context.config.stall.saturating_mul(1 << self.ending.asked.min(16));
-        if self.may_complete() && pause <= context.config.stuck_timeout {
-            context.timer(TimerReason::Stalled(self.id), pause);
-        }
-    }
-
-    /// R4: it asks now.
-    pub(super) fn ask_for_signature(&mut self, context: &mut Context<'_, V>, of: Option<usize>) {
-        if !self.may_complete() {
-            return;
-        }
-        let nothing = || Bits::collect([false; 0].into_iter());
-        let content = Content::Status { nonces: nothing(), partials: nothing() };
-        let Ok(bytes) = self.seal(context, content) else { return };
-        for index in (0..self.definition.keys.len()).filter(|index| *index != self.me) {
-            if of.is_none_or(|of| of == index) {
-                // Nobody is sought for it.
-                context.push(Effect::ToConnected(self.definition.keys[index], bytes.clone()));
-            }
-        }
-        if of.is_none() {
-            self.ending.asked += 1;
-            self.ask_later(context);
+    /// That something can still be done.
+    pub(super) fn check_open(&self) -> Result<(), CommandError> {
+        match self.phase {
+            Phase::Expired => Err(CommandError::Expired(self.id)),
+            phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
+            _ => Ok(()),
         }
     }
 

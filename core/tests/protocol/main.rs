@@ -6,6 +6,7 @@ mod arrivals;
 mod attempts;
 mod batch;
 mod byzantine;
+mod clocks;
 mod common;
 mod discovery;
 mod endings;

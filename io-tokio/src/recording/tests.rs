@@ -6,7 +6,7 @@ use nelumbo_core::{
     api::{CommandError, CommandId, NewSession, RecordSequence},
     base::{Entropy, Mono, Wall},
     crypto::{
-        KeyAggContext, Network as Chain, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, generate_nonce,
+        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, generate_nonce,
         hazmat::scalars_of_nonce,
     },
     host::drain_watched,
@@ -66,13 +66,14 @@ impl Live {
         let (tell, ended) = std::sync::mpsc::channel();
         let tell = move |reason| tell.send(reason).expect("the test listens");
         let recorder = Recorder::begin(file, limit, start, tell).expect("a new file");
-        let software = SoftwareSigner::new(
-            SecretKey::from_bytes(&KEY).expect("a key"),
-            Entropy::new(SIGNER_SEED).expect("not all zero"),
-        );
+        let signer_entropy = Entropy::new(SIGNER_SEED).expect("not all zero");
+        let key = || SecretKey::from_bytes(&KEY).expect("a key");
+        let messages = Box::new(MessageKey::new(key(), signer_entropy.stream("messages")));
+        let software = SoftwareSigner::new(key(), signer_entropy);
+        let message_signer = Box::new(RecordingMessageSigner { signer: messages, sender: recorder.sender() });
         let signer = Box::new(RecordingSigner { signer: Box::new(software), sender: recorder.sender() });
         let entropy = Entropy::new(seed).expect("not all zero");
-        let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(1), records };
+        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(1), records };
         let node = Node::new(config, boot, now).expect("an empty journal");
         let mut live = Self { node, recorder, ended, now: 0 };
         live.drain();
@@ -422,7 +423,9 @@ async fn neither_the_key_nor_a_nonce_nor_what_it_is_drawn_from_is_in_the_file() 
     let mut keys = vec![public(KEY), public([2; 32])];
     keys.sort_unstable();
     let keys = KeyAggContext::new(Suite::Bip340, &keys).expect("valid keys");
-    let drawn = Entropy::new(SIGNER_SEED).expect("not all zero").stream("signer/nonces").bytes32();
+    let mut source = Entropy::new(SIGNER_SEED).expect("not all zero");
+    let mut pool = Entropy::new(source.bytes32()).expect("not all zero");
+    let drawn = tagged_hash("nelumbo/entropy/draw", &[&pool.bytes32(), &source.bytes32()]);
     let extra = [&slot.session[..], &slot.attempt.to_be_bytes()].concat();
     let (secret_nonce, same) = generate_nonce(drawn, &key, &keys, Some(&MESSAGE), &extra);
     assert_eq!(same, public_nonce, "this is the nonce");

@@ -9,7 +9,7 @@ pub use real::Real;
 pub use toy::{Toy, ToySigner, ToyVerifier};
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{PublicKey, Signature, Signer, Verifier};
+use nelumbo_core::crypto::{MessageSigner, PublicKey, Signature, Signer, Verifier};
 use nelumbo_core::wire::Definition;
 
 /// A kind of cryptography.
@@ -23,12 +23,18 @@ pub trait Crypto: 'static {
     /// The public key of a secret one; nothing for bytes that are no key.
     fn public_key(secret: &[u8; 32]) -> Option<PublicKey>;
 
-    /// What a node boots with.
-    fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<Self::V> + Send>, Self::V);
+    /// What signs a node's messages.
+    fn message_signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send>;
+
+    /// What makes its share of the sessions' signatures.
+    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send>;
+
+    /// What checks others' contributions.
+    fn verifier(meter: &Meter) -> Self::V;
 
     /// Whether a final signature is one of this session, judged apart from any node.
     fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        let (_, verifier) = Self::boot(&[1; 32], Entropy::new([1; 32]).expect("not all zero"), &Meter::default());
+        let verifier = Self::verifier(&Meter::default());
         let keys = verifier.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
         keys.is_ok_and(|keys| verifier.verify_final(&keys, &definition.message, signature))
     }

@@ -225,6 +225,6 @@ fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) 
 
 fn signed<C: Crypto>(secret: &[u8; 32], network: Network, body: Body) -> Bytes {
     let entropy = Entropy::new([7; 32]).expect("not all zero");
-    let (mut signer, _) = C::boot(secret, entropy, &Meter::default());
-    seal::<C::V>(signer.as_mut(), network, body).expect("a software signer always signs")
+    let mut author = C::message_signer(secret, entropy, &Meter::default());
+    seal(author.as_mut(), network, body).expect("a software signer always signs")
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use nelumbo_core::base::{Entropy, EntropyError};
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{
-    KeyAggContext, Network, NonceSlot, Secp256k1, SecretKey, Signer, SignerError, SoftwareSigner, Suite, Tweak,
-    Verifier, generate_nonce, sort_keys,
+    EntropySource, KeyAggContext, MessageKey, MessageSigner, Network, NonceSlot, Secp256k1, SecretKey, Signer,
+    SignerError, SoftwareSigner, Suite, Tweak, Verifier, generate_nonce, sort_keys,
 };
 use quickcheck::QuickCheck;
 
@@ -23,23 +23,27 @@ fn a_slot_is_served_once_and_signed_once() {
     let mut signers: Vec<_> = (0..3)
         .map(|index| SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream(&format!("signer {index}"))))
         .collect();
-    signers.sort_by_key(Signer::public_key);
-    let public: Vec<_> = signers.iter().map(Signer::public_key).collect();
+    signers.sort_by_key(SoftwareSigner::public_key);
+    let public: Vec<_> = signers.iter().map(SoftwareSigner::public_key).collect();
     for suite in SUITES {
         let message = entropy.bytes32();
         let keys = Secp256k1.aggregate_keys(suite, &public, &Tweak::None).expect("sorted and distinct");
         let slot = slot(suite as u8, 0);
         let nonces: Vec<_> = signers.iter_mut().map(|signer| signer.nonce(slot, &keys, &message).unwrap()).collect();
-        assert_eq!(signers[0].nonce(slot, &keys, &message), Err(SignerError::SlotServed));
+        assert_eq!(signers[0].nonce(slot, &keys, &message), Ok(nonces[0]), "the same while it is open");
+        assert_eq!(signers[0].nonce(slot, &keys, &[0; 32]), Err(SignerError::SlotServed), "for nothing else");
         let round = Secp256k1.open_round(&keys, &nonces, &message).expect("honest nonces");
         let partials: Vec<_> = signers.iter_mut().map(|signer| signer.sign(slot, &keys, &round).unwrap()).collect();
         let signature = Secp256k1.combine(&keys, &round, &partials).expect("honest signers");
         assert!(Secp256k1.verify_final(&keys, &message, &signature));
-        for signer in &mut signers {
-            assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
+        let others: Vec<_> = nonces.iter().rev().copied().collect();
+        let other = Secp256k1.open_round(&keys, &[&others[1..], &others[1..2]].concat(), &message).expect("nonces");
+        for (signer, partial) in signers.iter_mut().zip(partials) {
+            assert_eq!(signer.sign(slot, &keys, &round), Ok(partial), "the same again");
+            assert_eq!(signer.sign(slot, &keys, &other), Err(SignerError::NonceSpent));
             assert_eq!(signer.nonce(slot, &keys, &message), Err(SignerError::SlotServed));
             signer.forget(slot);
-            assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
+            assert_eq!(signer.sign(slot, &keys, &other), Err(SignerError::NonceSpent));
             assert_eq!(signer.open_nonces(), 0);
         }
         // The next attempt has other nonces.
@@ -121,24 +125,90 @@ fn closed_slots_are_bounded() {
     assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
 }
 
-/// Two signers with one seed are one; two labels of one seed share nothing; authentication draws from its own stream.
+/// Two message keys with one seed are one, and each signature is hedged anew.
 #[test]
-fn signers_are_deterministic_by_seed() {
+fn message_keys_are_deterministic_by_seed() {
     let make = |label: &str| {
         let mut entropy = Seed([8; 32]).entropy();
-        SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream(label))
+        MessageKey::new(SecretKey::generate(&mut entropy), entropy.stream(label))
     };
     let (mut one, mut same, mut other) = (make("a"), make("a"), make("b"));
-    let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[one.public_key()], &Tweak::None).expect("one key");
     let digest = [9; 32];
-    let signature = one.authenticate(&digest).expect("a software signer");
+    let signature = one.sign(&digest).expect("a key in memory");
     assert!(Secp256k1.verify(&one.public_key(), &digest, &signature));
-    assert_ne!(one.authenticate(&digest), Ok(signature), "each signature is hedged anew");
-    let nonce = one.nonce(slot(0, 0), &keys, &digest);
-    assert_eq!(same.nonce(slot(0, 0), &keys, &digest), nonce);
-    assert_eq!(same.authenticate(&digest), Ok(signature));
-    assert_ne!(other.nonce(slot(0, 0), &keys, &digest), nonce);
-    assert_ne!(other.authenticate(&digest), Ok(signature));
+    assert_ne!(one.sign(&digest), Ok(signature), "each signature is hedged anew");
+    assert_eq!(same.sign(&digest), Ok(signature));
+    assert_ne!(other.sign(&digest), Ok(signature));
+}
+
+/// What a host gives: the same at first, then what it has.
+struct Host {
+    first: Option<[u8; 32]>,
+    then: Result<Entropy, EntropyError>,
+}
+
+impl EntropySource for Host {
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+        match self.first.take() {
+            Some(first) => Ok(first),
+            None => self.then.as_mut().map_err(|error| *error)?.draw(),
+        }
+    }
+}
+
+/// A snapshot of a signer that is resumed three times draws three nonces, because its host gives something else each
+/// time. Were it the same, the nonces would be, and three signatures with them would give the key away.
+#[test]
+fn a_signer_that_is_resumed_several_times_draws_other_nonces() {
+    let resume = |then| {
+        let key = SecretKey::generate(&mut Seed([8; 32]).entropy());
+        let mut signer = SoftwareSigner::new(key, Host { first: Some([3; 32]), then });
+        let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
+        let mut draw = |attempt| signer.nonce(slot(0, attempt), &keys, &[9; 32]);
+        [draw(0), draw(1)]
+    };
+    let nonces = [1, 2, 3].map(|host| resume(Entropy::new([host; 32])));
+    let distinct: BTreeSet<_> = nonces.iter().flatten().map(|nonce| nonce.expect("the host gives entropy")).collect();
+    assert_eq!(distinct.len(), 6);
+    assert_eq!(resume(Entropy::new([1; 32])), nonces[0], "the same state and the same host make the same nonces");
+}
+
+/// Without entropy from the host no nonce is drawn, at the first draw and later, and the slot is free for the next try.
+#[test]
+fn a_source_that_fails_is_a_signer_that_is_unavailable() {
+    struct Failing(u32);
+    impl EntropySource for Failing {
+        fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+            self.0 += 1;
+            match self.0 {
+                1 | 3 => Err(EntropyError::Unavailable),
+                5 => Ok([0; 32]),
+                number => Ok([number as u8; 32]),
+            }
+        }
+    }
+    let mut signer = SoftwareSigner::new(SecretKey::generate(&mut Seed([8; 32]).entropy()), Failing(0));
+    let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
+    for why in ["nothing to begin with", "nothing for this nonce", "zeros for this nonce"] {
+        assert_eq!(signer.nonce(slot(0, 0), &keys, &[1; 32]), Err(SignerError::Unavailable), "{why}");
+        assert_eq!(signer.open_nonces(), 0);
+    }
+    assert!(signer.nonce(slot(0, 0), &keys, &[1; 32]).is_ok());
+}
+
+/// What was open is wiped at once when the node begins anew, and stays served.
+#[test]
+fn all_that_is_open_can_be_forgotten() {
+    let mut entropy = Seed([13; 32]).entropy();
+    let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
+    let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
+    for attempt in 0..3 {
+        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+    }
+    Signer::<Secp256k1>::forget_all(&mut signer);
+    assert_eq!(signer.open_nonces(), 0);
+    assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    assert!(signer.nonce(slot(0, 3), &keys, &[1; 32]).is_ok());
 }
 
 /// Whatever changes, the nonce changes: entropy, key, challenge key, message, extra input, each alone.
