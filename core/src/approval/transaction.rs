@@ -211,7 +211,7 @@ impl TransactionSummary {
         };
         let size = signed_size(&transaction, &spent, (input, path));
         Ok(Self {
-            txid: transaction.txid().to_string(),
+            txid: transaction.txid(Suite::Lotus).to_string(),
             path,
             sighash: Sighash::of(sighash_type, input),
             input: spending.input,
