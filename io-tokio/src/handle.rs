@@ -10,7 +10,8 @@ use nelumbo_core::{
     api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
     approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
-    wire::{AbortReason, SessionId},
+    protocol::Protocol,
+    wire::{AbortReason, Label, SessionId},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -23,7 +24,8 @@ use crate::{
     panics::catch_panic,
 };
 
-/// A handle on a running node.
+/// A handle on a running node. A command is answered when what it promises is on the disk: what was answered as done is
+/// still so after a crash. When the disk fails first, the answer is [`HandleError::NotDurable`].
 #[derive(Clone)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
@@ -72,6 +74,12 @@ pub enum HandleError {
     /// No key that this protocol knows makes such a peer id.
     #[error("no key makes such a peer id")]
     PeerId,
+    /// A protocol of this name is registered already. The one that was to be registered is gone.
+    #[error("a protocol named {0} is registered already")]
+    ProtocolTwice(Label),
+    /// The journal failed before what the command promises was on the disk: it may have happened or not. The node stops.
+    #[error("this may be lost, because it is not on the disk: {0}")]
+    NotDurable(String),
     /// The closure panicked. The node goes on.
     #[error("the closure that was to see the node's state panicked: {0}")]
     Panicked(String),
@@ -119,13 +127,18 @@ fn still(may_complete: bool) -> &'static str {
 
 type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
 
+/// Where the answer to a command goes, once what it promises is durable.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, HandleError>>;
+
 /// What a handle asks of the runtime.
 pub(crate) enum Request {
-    Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
-    Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
+    Create { session: Box<NewSession>, answer: Answer<SessionId> },
+    Command { command: Command, answer: Answer<CommandId> },
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Register { protocol: Box<dyn Protocol>, answer: oneshot::Sender<Result<(), Label>> },
+    Unregister { name: Label, answer: oneshot::Sender<Option<Box<dyn Protocol>>> },
     Stop(oneshot::Sender<Result<(), StopError>>),
 }
 
@@ -152,14 +165,9 @@ impl Handle {
 
     /// Starts a session and announces it to the other signers. Returns once it is durable.
     pub async fn create(&self, session: NewSession) -> Result<SessionId, HandleError> {
-        let (created, session_id) = oneshot::channel();
-        let (refused, refusal) = oneshot::channel();
-        self.request(Request::Create { session: Box::new(session), created, refused }).await?;
-        match session_id.await {
-            Ok(session) => Ok(session),
-            // A refused command drops the other end after saying why.
-            Err(_) => Err(refusal.await.map_or(HandleError::Stopped, HandleError::Refused)),
-        }
+        let (answer, created) = oneshot::channel();
+        self.request(Request::Create { session: Box::new(session), answer }).await?;
+        created.await.unwrap_or(Err(HandleError::Stopped))
     }
 
     /// Takes part in a session that was announced: the approval of what is signed, which [`SessionView::summary`] says.
@@ -271,6 +279,26 @@ impl Handle {
         self.command(Command::Unban(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
     }
 
+    /// Registers another protocol on the running node: it gets its records, is told who is connected and where its
+    /// sessions stand, and then of everything that happens. Its messages are taken on the streams of sessions. A
+    /// recording ends here, because replaying it would need the protocol ([`NodeEvent::RecordingEnded`]).
+    ///
+    /// # Errors
+    /// [`HandleError::ProtocolTwice`] when another one has its name.
+    pub async fn register(&self, protocol: Box<dyn Protocol>) -> Result<(), HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Register { protocol, answer }).await?;
+        answered.await.map_err(|_| HandleError::Stopped)?.map_err(HandleError::ProtocolTwice)
+    }
+
+    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records and
+    /// its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
+    pub async fn unregister(&self, name: Label) -> Result<Option<Box<dyn Protocol>>, HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Unregister { name, answer }).await?;
+        answered.await.map_err(|_| HandleError::Stopped)
+    }
+
     /// Everything that happens from now on.
     pub fn events(&self) -> Result<Events, HandleError> {
         let events = self.events.upgrade().ok_or(HandleError::Stopped)?;
@@ -300,11 +328,7 @@ impl Handle {
     pub(crate) async fn command_id(&self, command: Command) -> Result<CommandId, HandleError> {
         let (answer, answered) = oneshot::channel();
         self.request(Request::Command { command, answer }).await?;
-        match answered.await {
-            Ok(Ok(id)) => Ok(id),
-            Ok(Err(error)) => Err(HandleError::Refused(error)),
-            Err(_) => Err(HandleError::Stopped),
-        }
+        answered.await.unwrap_or(Err(HandleError::Stopped))
     }
 
     async fn request(&self, request: Request) -> Result<(), HandleError> {

@@ -4,7 +4,7 @@
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up,
 //! or once it has failed, no input is taken. Driven by tokio.
 
-use std::{future, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::VecDeque, future, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
@@ -21,12 +21,12 @@ use tokio::{
 use crate::{
     clock::Clock,
     event::NodeEvent,
-    handle::{Request, Status, StopError},
+    handle::{Answer, HandleError, Request, Status, StopError},
     host::Libp2pHost,
     journal::{Durable, JournalError},
     network::{DhtState, NetworkEvent},
     panics,
-    recording::Recorder,
+    recording::{End, Recorder},
 };
 
 /// How long a node that was asked to stop waits for its last records and messages.
@@ -47,6 +47,10 @@ pub(crate) struct Runtime {
     dht: DhtState,
     stopping: Option<Stopping>,
     recorder: Option<Recorder>,
+    /// Commands that were taken just now.
+    taken: Vec<(CommandId, Answer<CommandId>)>,
+    /// Commands that are answered when this record is durable.
+    promised: VecDeque<(u64, CommandId, Answer<CommandId>)>,
 }
 
 struct Stopping {
@@ -72,7 +76,18 @@ impl Runtime {
     ) -> Self {
         let durable = host.journal.durable();
         let dht = host.network.dht_state();
-        Self { node, host, clock, requests, durable, dht, stopping: None, recorder }
+        Self {
+            node,
+            host,
+            clock,
+            requests,
+            durable,
+            dht,
+            stopping: None,
+            recorder,
+            taken: Vec::new(),
+            promised: VecDeque::new(),
+        }
     }
 
     /// Runs until the node is asked to stop, nobody holds a handle any more, the journal fails, or something panics.
@@ -86,6 +101,7 @@ impl Runtime {
     async fn run_until_stopped(&mut self) -> Result<(), StopError> {
         loop {
             self.drain();
+            self.promise();
             self.host.commit()?;
             if self.stopping.as_ref().is_some_and(|stopping| self.is_quiet() || stopping.until <= Instant::now()) {
                 return Ok(());
@@ -131,6 +147,19 @@ impl Runtime {
         });
         if let Some(recorder) = recorder {
             recorder.end_step();
+        }
+    }
+
+    /// Everything that the commands taken just now promise is in the records that were handed out so far: they are
+    /// answered when those are durable.
+    fn promise(&mut self) {
+        let newest = self.host.newest_record();
+        self.promised.extend(self.taken.drain(..).map(|(command, answer)| (newest, command, answer)));
+        let durable = self.durable.borrow().sequence;
+        while self.promised.front().is_some_and(|(record, ..)| *record <= durable) {
+            if let Some((_, command, answer)) = self.promised.pop_front() {
+                let _ = answer.send(Ok(command));
+            }
         }
     }
 
@@ -195,19 +224,38 @@ impl Runtime {
     fn on_request(&mut self, request: Request) {
         // An answer that nobody waits for any more is no error, here and below.
         match request {
-            Request::Create { session, created, refused } => match self.create(session) {
-                Ok(command) => drop(self.host.created.insert(command, created)),
-                Err(error) => drop(refused.send(error)),
+            Request::Create { session, answer } => match self.create(session) {
+                Ok(command) => drop(self.host.created.insert(command, answer)),
+                Err(error) => drop(answer.send(Err(HandleError::Refused(error)))),
             },
-            Request::Command { command, answer } => {
-                let _ = answer.send(self.command(command));
-            }
+            Request::Command { command, answer } => match self.command(command) {
+                Ok(command) => self.taken.push((command, answer)),
+                Err(error) => drop(answer.send(Err(HandleError::Refused(error)))),
+            },
             Request::WithView(closure) => closure(self.node.view()),
             Request::Status(answer) => {
                 let _ = answer.send(self.status());
             }
             Request::Dial { peer, addresses } => self.host.network.dial(peer, addresses),
+            Request::Register { protocol, answer } => {
+                let name = protocol.name();
+                self.change_protocols();
+                let _ = answer.send(self.node.register(protocol).map_err(|_| name));
+            }
+            Request::Unregister { name, answer } => {
+                self.change_protocols();
+                let _ = answer.send(self.node.unregister(&name));
+            }
             Request::Stop(waiting) => self.stop(Some(waiting)),
+        }
+    }
+
+    /// A protocol comes or goes: what it sets a time for counts from now on.
+    fn change_protocols(&mut self) {
+        self.handle(vec![Input::Tick]);
+        self.drain();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end_early(End::Protocols);
         }
     }
 
@@ -249,9 +297,24 @@ impl Runtime {
 
     async fn end(mut self, ended: Result<(), StopError>) {
         self.requests.close();
-        let Libp2pHost { network, journal, events, .. } = self.host;
+        let durable = self.durable.clone();
+        let Libp2pHost { network, journal, events, created, .. } = self.host;
         let closed = journal.close().await;
         let ended = ended.and(closed.map_err(StopError::Journal));
+        let why = match &ended {
+            Err(failure) => HandleError::NotDurable(failure.to_string()),
+            Ok(()) => HandleError::Stopped,
+        };
+        let durable = durable.borrow().sequence;
+        for (record, command, answer) in self.promised {
+            let _ = answer.send(if record <= durable { Ok(command) } else { Err(why.clone()) });
+        }
+        for (_, answer) in self.taken {
+            let _ = answer.send(Err(why.clone()));
+        }
+        for answer in created.into_values() {
+            let _ = answer.send(Err(why.clone()));
+        }
         if matches!(ended, Err(StopError::Panicked(_))) {
             drop(network);
         } else {

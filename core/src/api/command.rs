@@ -150,8 +150,10 @@ pub enum CommandError {
     Unusual(BTreeSet<Unusual>),
     /// This node's key is none of the signers'.
     NotASigner,
-    /// There are as many sessions as the limits allow.
-    TooManySessions,
+    /// There are as many sessions that have not ended as `limits.sessions` allows.
+    TooManySessions(usize),
+    /// There are as many sessions that have ended and whose ids protect a nonce as `limits.closed` allows.
+    TooManyEnded(usize),
     /// No such session.
     UnknownSession(SessionId),
     /// The session has completed or was aborted.
@@ -184,6 +186,10 @@ pub enum CommandError {
     TooManyPeers,
     /// Nothing is held against this peer.
     NotBanned(PeerId),
+    /// A protocol wants something of a session that does not belong to it.
+    NotOwned(SessionId),
+    /// The embedder's policy does not let a protocol sign this.
+    Policy,
     /// The signer cannot.
     Signer(SignerError),
 }
@@ -200,7 +206,17 @@ impl fmt::Display for CommandError {
                 meanings.try_for_each(|meaning| write!(f, "; {meaning}"))
             }
             Self::NotASigner => f.write_str("this node's own key must be among the signers"),
-            Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
+            Self::TooManySessions(most) => {
+                write!(
+                    f,
+                    "{most} sessions have not ended, and limits.sessions allows no more; abort or close some first"
+                )
+            }
+            Self::TooManyEnded(most) => write!(
+                f,
+                "{most} sessions have ended and are remembered until they expire, and limits.closed allows no more; wait \
+                 until some expire"
+            ),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
             Self::Expired(session) => write!(
@@ -223,6 +239,8 @@ impl fmt::Display for CommandError {
             Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
             Self::TooManyPeers => f.write_str("too many peers are banned; unban some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
+            Self::NotOwned(session) => write!(f, "session {session} does not belong to this protocol"),
+            Self::Policy => f.write_str("the policy of this node does not let a protocol sign this"),
             Self::Signer(error) => error.fmt(f),
         }
     }

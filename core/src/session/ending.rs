@@ -117,6 +117,22 @@ impl<V: Verifier> Session<V> {
         }
     }
 
+    /// How it ended, or where it stands, for whoever has missed the word about it.
+    pub(crate) fn standing(&self) -> Event {
+        let session = self.id;
+        match self.ending.end().map(|end| &end.outcome) {
+            Some(Outcome::Complete { signature, attempt, .. }) => {
+                Event::SessionCompleted { session, attempt: *attempt, signature: *signature }
+            }
+            Some(Outcome::Aborted { by, reason }) => {
+                let may_complete = self.may_complete();
+                Event::SessionAborted { session, by: *by, reason: *reason, may_complete }
+            }
+            Some(Outcome::Expired) => Event::SessionExpired { session, may_complete: self.may_complete() },
+            None => Event::PhaseChanged { session, attempt: self.attempt(), phase: self.phase },
+        }
+    }
+
     fn end_with(
         &mut self,
         context: &mut Context<'_, V>,
@@ -286,6 +302,9 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn send_final_message(&mut self, context: &mut Context<'_, V>, to: usize) {
+        if self.awaits_journal(context) {
+            return;
+        }
         if let Some(End { outcome: Outcome::Complete { signature, .. }, final_message: None }) = self.ending.end {
             let bytes = self.seal(context, Content::Finalized { signature }).ok();
             self.ending.end.as_mut().expect("it has ended").final_message = bytes.map(|bytes| bytes.to_vec());

@@ -92,7 +92,8 @@ impl<V: Verifier> Sessions<V> {
         nonce: [u8; 32],
     ) -> Result<Arc<Definition>, CommandError> {
         let (definition, allow) = define(context, wanted, nonce)?;
-        let gives_way = self.room_for_own(&context.config.limits).ok_or(CommandError::TooManySessions)?;
+        let limits = &context.config.limits;
+        let gives_way = self.room_for_own(limits).ok_or(CommandError::TooManySessions(limits.sessions))?;
         let keys = context
             .verifier
             .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
@@ -181,7 +182,7 @@ impl<V: Verifier> Sessions<V> {
         allow: &BTreeSet<Unusual>,
     ) -> Result<(), CommandError> {
         if !self.may_approve(&id, &context.config.limits) {
-            return Err(CommandError::TooManySessions);
+            return Err(CommandError::TooManyEnded(context.config.limits.closed));
         }
         self.command(context, id, |session, context| session.join(context, allow))
     }
@@ -353,7 +354,7 @@ impl<V: Verifier> Sessions<V> {
 
     /// Whether everything that is said of a session waits for its records: more of it would only pile up.
     fn awaits_journal(&self, context: &Context<'_, V>, id: &SessionId) -> bool {
-        self.get(id).is_some_and(|session| session.barrier > context.durable)
+        self.get(id).is_some_and(|session| session.awaits_journal(context))
     }
 }
 

@@ -15,6 +15,7 @@ use core::time::Duration;
 use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
+use super::rounds::Misdeed;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
@@ -45,6 +46,8 @@ pub(crate) struct Session<V: Verifier> {
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
+    /// Who was accused in which attempt of what.
+    pub(super) accused: BTreeSet<(usize, u32, Misdeed)>,
     /// The session's newest record: nothing said about the session leaves before it is durable.
     pub(crate) barrier: RecordSequence,
 }
@@ -98,6 +101,7 @@ impl<V: Verifier> Session<V> {
             since: now,
             live: Some(live),
             ending: Ending::default(),
+            accused: BTreeSet::new(),
             barrier: RecordSequence::default(),
         }
     }

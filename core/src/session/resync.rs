@@ -79,6 +79,10 @@ impl<V: Verifier> Session<V> {
         nonces: &Bits,
         partials: &Bits,
     ) {
+        if self.awaits_journal(context) {
+            // It asks again; answers would pile up behind the disk.
+            return;
+        }
         let live = self.live_ref();
         if attempt < self.number {
             // It works on a dead attempt, so it has nothing of this one.
@@ -107,6 +111,11 @@ impl<V: Verifier> Session<V> {
             Content::Confirmed => self.lacks_claim_of(from),
             Content::Status { .. } => false,
         }
+    }
+
+    /// Whether everything that is said of the session waits for its records: more of it would only pile up.
+    pub(crate) fn awaits_journal(&self, context: &Context<'_, V>) -> bool {
+        self.barrier > context.durable
     }
 
     pub(super) fn is_exchanging(&self) -> bool {

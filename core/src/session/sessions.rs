@@ -223,8 +223,8 @@ impl<V: Verifier> Sessions<V> {
         true
     }
 
-    /// An ended session that is one too many: the oldest of those that nobody has to broadcast any more, and that have
-    /// or cannot have a signature.
+    /// An ended session that is one too many: the oldest, first of those that nobody has to broadcast any more, last of
+    /// those of which a signature may still appear.
     pub(crate) fn surplus(&self, limits: &Limits, now: Mono) -> Option<SessionId> {
         if self.refused.len() > limits.unapproved {
             return self.refused.values().next().copied();
@@ -235,7 +235,9 @@ impl<V: Verifier> Sessions<V> {
         let is_over = |id: &&SessionId| {
             self.get(id).is_none_or(|session| session.broadcasting_for(now).is_none() && !session.may_complete())
         };
-        self.ended.values().find(is_over).or_else(|| self.ended.values().next()).copied()
+        let is_complete = |id: &&SessionId| self.get(id).is_none_or(|session| !session.may_complete());
+        let ended = || self.ended.values();
+        ended().find(is_over).or_else(|| ended().find(is_complete)).or_else(|| ended().next()).copied()
     }
 
     /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for it.

@@ -296,7 +296,9 @@ fn sessions_that_are_open_are_bounded_and_those_that_have_ended_make_room() {
     let mut config = Config::new(Network::Regtest);
     (config.limits.sessions, config.limits.unapproved, config.limits.unapproved_per_creator) = (1, 1, 1);
     let (mut node, alice, bob, first) = asked(config);
-    assert_eq!(create(&mut node, &[&alice, &bob], 1), Err(CommandError::TooManySessions));
+    let refused = create(&mut node, &[&alice, &bob], 1).unwrap_err();
+    assert_eq!(refused, CommandError::TooManySessions(1));
+    assert!(refused.to_string().contains("limits.sessions"), "{refused}");
     node.others.clear();
     node.command(Command::Abort(first, AbortReason::Left)).unwrap();
     let released: Vec<_> = node.others.iter().filter(|output| matches!(output, Output::Release(_))).collect();

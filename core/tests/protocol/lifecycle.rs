@@ -7,7 +7,9 @@ use nelumbo_core::crypto::{Network, PartialSignature, Suite};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId};
 
-use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, approve, completed, joined, nonce_in, phase};
+use crate::common::{
+    NODE, ScriptedPeer, Signed, TestNode, all_signed, approve, completed, definition, joined, nonce_in, phase,
+};
 
 /// The node asks these peers to sign with it.
 fn create(node: &mut TestNode, peers: &[&ScriptedPeer]) {
@@ -254,6 +256,51 @@ fn questions_do_not_pile_up_behind_a_slow_disk() {
     assert_eq!(node.node.view().held(), 0);
     node.wait(60_000);
     assert!(node.steps_to(&alice).iter().any(|step| matches!(step.content, Content::Status { .. })));
+}
+
+/// A session of 128 signers that the node has joined, when the record of that is not durable.
+#[test]
+fn what_waits_for_a_slow_disk_stays_bounded_whatever_others_ask_and_repeat() {
+    let mut node = TestNode::new();
+    let mut others: Vec<ScriptedPeer> = (1..=128).filter(|number| *number != NODE).map(ScriptedPeer::new).collect();
+    others.truncate(127);
+    let (first, keys) = (others[0].key(), others.iter().map(ScriptedPeer::key).chain([node.key]).collect());
+    let definition = definition(first, keys);
+    let session = definition.id();
+    node.meet(&mut others[0]);
+    for index in 0..others.len() {
+        let nonce = others[index].nonce(&definition, 1);
+        let content = match index {
+            0 => Content::Announce { definition: definition.clone().into(), nonce },
+            // The last one is missing, so that the attempt goes on.
+            126 => continue,
+            _ => Content::Join { nonce },
+        };
+        let bytes = others[index].say(session, 1, content);
+        node.hear(&others[0], bytes);
+    }
+    node.syncs = false;
+    node.command(approve(session)).unwrap();
+    let held = node.node.view().held();
+    assert_eq!(held, 3, "its nonce to who is connected, and what its owner is told");
+    let nothing = || nelumbo_core::wire::Bits::collect([false; 128].into_iter());
+    for number in 0..10_000_u64 {
+        node.wait(1);
+        let content = match number % 100 {
+            0 => Content::Join { nonce: others[1].nonce(&definition, 2 + number as u32) },
+            1 => Content::Finalized { signature: nelumbo_core::crypto::Signature::from_bytes([number as u8; 64]) },
+            _ => Content::Status { nonces: nothing(), partials: nothing() },
+        };
+        let bytes = others[1].say(session, 1, content);
+        node.hear(&others[1], bytes);
+    }
+    assert_eq!(node.node.view().held(), held + 2, "one proof of each misdeed");
+    node.input(Input::Persisted(node.last_record));
+    assert_eq!(node.node.view().held(), 0);
+    node.sent.clear();
+    let bytes = others[0].say(session, 1, Content::Status { nonces: nothing(), partials: nothing() });
+    node.hear(&others[0], bytes);
+    assert_eq!(node.steps_to(&others[0]).len(), 127, "once it is durable, whoever asks is answered");
 }
 
 /// The presences of the node's own that were sent to this peer.
