@@ -273,8 +273,8 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
         TimerReason::Seek => Duration::from_millis(100),
         TimerReason::NextLookup => config.limits.lookup_rate.every,
         TimerReason::Protocol(..) | TimerReason::ProtocolWork => Duration::from_millis(1),
-        // It ends, and is forgotten when it is over by anyone's clock.
-        TimerReason::Expired(_) => config.clock_skew.saturating_mul(2),
+        // A session ends, and later nobody's clock can bring it back.
+        TimerReason::Expired(_) => config.clock_skew,
         TimerReason::Search(_) | TimerReason::Lookup(_) => Duration::MAX,
     }
 }
