@@ -263,8 +263,8 @@ impl Handle {
         answered.await.map_err(|_| HandleError::Stopped)?.map_err(HandleError::ProtocolTwice)
     }
 
-    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records and
-    /// its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
+    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records
+    /// and its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
     pub async fn unregister(&self, name: Label) -> Result<Option<Box<dyn Protocol>>, HandleError> {
         let (answer, answered) = oneshot::channel();
         self.request(Request::Unregister { name, answer }).await?;
