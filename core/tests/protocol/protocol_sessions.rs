@@ -26,7 +26,7 @@ fn met() -> (TestNode, ScriptedPeer, Script) {
 }
 
 /// Whether a record says which protocol a session belongs to.
-fn is_owner(key: &Vec<u8>) -> bool {
+fn is_owner(key: &[u8]) -> bool {
     key.starts_with(b"q")
 }
 
@@ -80,7 +80,7 @@ fn it_creates_a_session_and_follows_it_to_its_signature() {
     assert_eq!(script.told().last().map(String::as_str), Some("session session-closed"));
     script.act(&mut node, move |context| context.close(id));
     assert_eq!(script.told(), [format!("refused session {id} does not belong to this protocol")], "no more");
-    assert!(!node.records.keys().any(is_owner), "nothing is kept of it");
+    assert!(!node.records.keys().any(|key| is_owner(key)), "nothing is kept of it");
 }
 
 /// What its wish for a session that cannot be comes to.
@@ -165,7 +165,7 @@ fn the_policy_has_the_last_word() {
     script.act(&mut node, move |context| context.join(id, opaque()));
     assert_eq!(script.told(), [format!("refused {no}")]);
     assert_eq!(phase(&node, id), Phase::Announced);
-    assert!(!node.records.keys().any(is_owner), "it may belong to nobody after a restart");
+    assert!(!node.records.keys().any(|key| is_owner(key)), "it may belong to nobody after a restart");
     node.command(approve(id)).expect("the embedder itself may");
     assert!(script.told().contains(&"session session-approved".to_owned()));
     // Whoever approves it, it stays the protocol's own; so it does when the policy approves.
@@ -232,5 +232,5 @@ fn it_hears_that_a_session_of_its_own_has_expired_and_is_gone() {
     let told = script.told();
     assert!(told.contains(&"session session-expired".to_owned()), "{told:?}");
     assert_eq!(told.last().map(String::as_str), Some("session session-closed"));
-    assert!(!node.records.keys().any(is_owner));
+    assert!(!node.records.keys().any(|key| is_owner(key)));
 }
