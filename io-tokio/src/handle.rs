@@ -7,7 +7,7 @@ use std::fmt;
 
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
-    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
+    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, SignReply, View},
     approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
     protocol::Protocol,
@@ -108,6 +108,8 @@ type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
 pub(crate) enum Request {
     Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
     Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
+    Signed(SignReply),
+    SignerReady,
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
@@ -135,6 +137,16 @@ impl Handle {
     /// The node's signing key.
     pub fn key(&self) -> PublicKey {
         self.key
+    }
+
+    /// Takes the answer of a signer that is somewhere else: [`Builder::with_device`](crate::Builder::with_device).
+    pub async fn signed(&self, reply: SignReply) -> Result<(), HandleError> {
+        self.request(Request::Signed(reply)).await
+    }
+
+    /// Says that such a signer can be reached again: what waits for it is asked again.
+    pub async fn signer_ready(&self) -> Result<(), HandleError> {
+        self.request(Request::SignerReady).await
     }
 
     /// Starts a session and announces it to the other signers. Returns once it is durable.
