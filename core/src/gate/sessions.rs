@@ -44,10 +44,10 @@ impl Watched {
         &self,
         author: &PublicKey,
         step: &SessionMessage,
-        limits: &Limits,
+        last_attempt: u32,
         is_lacking: impl FnOnce(&SessionMessage) -> bool,
     ) -> Result<(), Refusal> {
-        if step.attempt == 0 || step.attempt > limits.attempts {
+        if step.attempt == 0 || step.attempt > last_attempt {
             return Err(Refusal::Attempt);
         }
         match self.by_id.get(&step.session) {
@@ -115,7 +115,8 @@ impl<V: Verifier> Gate<V> {
         self.watched.by_id.insert(id, Signers(signers));
         let pending = self.watched.pending.take(&id);
         // The session is new: it lacks everything that can count.
-        let is_lacking = |_: &_, step: &SessionMessage| !matches!(step.content, Content::Status { .. });
+        let is_lacking =
+            |_: &_, step: &SessionMessage| !matches!(step.content, Content::Status { .. } | Content::Waiting);
         let announcement = request.and_then(|request| request.announcement);
         pending.into_iter().chain(announcement).map(|step| self.watched.take(step, definition, is_lacking)).collect()
     }

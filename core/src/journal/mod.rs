@@ -29,6 +29,8 @@ pub(crate) struct SessionRecord {
     /// Whether a nonce of this session has signed, in any attempt: then there may be a final signature, whatever this
     /// node does.
     pub(crate) spent: bool,
+    /// How many of the attempts have lapsed here, so that nothing had failed.
+    pub(crate) lapsed: u32,
     /// In how many incarnation this node has said something in the session. Sequence numbers of each begin above all
     /// others.
     pub(crate) incarnation: u32,

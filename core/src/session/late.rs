@@ -80,7 +80,7 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    /// R5: it asks now.
+    /// R6: it asks now.
     pub(super) fn ask_for_signature(&mut self, context: &mut Context<'_, V>, of: Option<usize>) {
         if !self.may_complete() {
             return;

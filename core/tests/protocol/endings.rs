@@ -146,7 +146,7 @@ fn a_signature_that_comes_after_the_time_is_taken_and_told_until_a_day_later() {
 
 #[test]
 fn whoever_has_signed_and_given_up_asks_for_the_signature() {
-    // R5
+    // R6
     let mut signing = signing();
     let session = signing.session();
     signing.node.command(Command::Abort(session, AbortReason::Left)).unwrap();
