@@ -1,5 +1,5 @@
 //! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone.
-//! What a world without sessions does is taken off, in operations and in time.
+//! What a run without sessions does is taken off, in operations and in time.
 
 #[path = "../../tests/counted/mod.rs"]
 mod counted;
@@ -21,7 +21,7 @@ use crate::clock;
 const SIGNERS: u32 = 3;
 const SESSIONS: u64 = 40;
 
-/// A quiet world in which three signers sign this many times.
+/// A run without faults in which three signers sign this many times.
 fn schedule(sessions: u64) -> Schedule {
     let mut schedule = Schedule::new(1, SIGNERS);
     schedule.crypto = CryptoChoice::Real;
