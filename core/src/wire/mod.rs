@@ -32,7 +32,7 @@ pub use details::{Details, MAX_DETAILS, SpendPath, Spending, SpendingError, Spen
 pub use harmless::Harmless;
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
-pub use protocol::{MAX_PAYLOAD, ProtocolMessage};
+pub use protocol::{MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver};
 pub(crate) use record::{Entry, Listed, MergeSet, rank};
 pub use record::{RecordKey, SHARDS, merge_own};
 pub use resource::{Data, List, Listing, MAX_RESOURCE, Resource, ResourceId};
@@ -43,7 +43,7 @@ use crate::base::{Bytes, Wall};
 use crate::crypto::{MessageSigner, Network, PublicKey, Signature, SignerError, sha256};
 
 /// The protocol version that this crate speaks.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The most bytes that a message has when it travels directly from peer to peer.
 pub const MAX_DIRECT: usize = 100_000;
 /// The most bytes that a message has in gossip or in a DHT record.

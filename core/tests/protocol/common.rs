@@ -11,8 +11,9 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::protocol::Protocol;
 use nelumbo_core::wire::{
-    Body, Content, Definition, Details, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+    Body, Content, Definition, Details, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
@@ -214,6 +215,18 @@ impl TestNode {
         let result = self.node.command(self.now(), command).map(|_| ());
         self.drain();
         result
+    }
+
+    pub(crate) fn register(&mut self, protocol: Box<dyn Protocol>) {
+        self.node.register(protocol).ok().expect("the first of its name");
+        self.drain();
+    }
+
+    /// Takes a protocol out. False when there was none of this name.
+    pub(crate) fn unregister(&mut self, name: &Label) -> bool {
+        let protocol = self.node.unregister(name);
+        self.drain();
+        protocol.is_some()
     }
 
     fn drain(&mut self) {
