@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak,
+    Verifier,
 };
 use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
-use nelumbo_simulator::schedule::{CryptoChoice, ScheduledEvent, LatencyChoice, Schedule, SuiteChoice};
+use nelumbo_simulator::schedule::{CryptoChoice, LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 
 use counted::{Counted, Counts, take_counts};
 

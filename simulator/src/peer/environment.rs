@@ -85,7 +85,8 @@ impl Environment {
             all.collect()
         };
         let beside = by_misbehaviour(&[Misbehaviour::Eclipse, Misbehaviour::Poison]);
-        // Adversaries that send messages of their own accord are connected to all signers, however many nodes there are.
+        // Adversaries that send messages of their own accord are connected to all signers, however many nodes there
+        // are.
         let signers: BTreeSet<u32> = contacts.keys().copied().collect();
         for node in
             by_misbehaviour(&[Misbehaviour::Replay, Misbehaviour::Flood, Misbehaviour::Tamper, Misbehaviour::Sybils])
