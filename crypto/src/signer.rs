@@ -1,9 +1,9 @@
 //! What is asked of whoever holds a secret key.
 //!
 //! Owns the two traits: a [`MessageSigner`] says that a message is its author's, at once; a [`Signer`] makes one
-//! signer's share of the sessions' signatures, and can be a device. Invariants of every signer: a slot yields one public
-//! nonce and at most one partial signature, ever; a secret nonce never leaves the signer. `software` has both for a key
-//! in memory.
+//! signer's share of the sessions' signatures, and can be a device. Invariants of every signer: a slot yields one
+//! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer. `software` has both
+//! for a key in memory.
 
 use core::fmt;
 
@@ -104,8 +104,8 @@ pub trait Signer<V: Verifier> {
     /// [`SignerError::NotASigner`], and what a device may say.
     fn nonce(&mut self, slot: NonceSlot, keys: &V::Keys, message: &[u8]) -> Result<PublicNonce, SignerError>;
 
-    /// Signs with the nonce of a slot, and spends it whatever the outcome. Asked again for the same round it returns the
-    /// same partial signature, while the slot is remembered.
+    /// Signs with the nonce of a slot, and spends it whatever the outcome. Asked again for the same round it returns
+    /// the same partial signature, while the slot is remembered.
     ///
     /// # Errors
     ///

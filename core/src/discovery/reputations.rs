@@ -43,7 +43,7 @@ impl Reputations {
                 AttemptFailure::InvalidPartial(keys) => keys.iter().for_each(|key| self.lower(*key, FAULT)),
                 AttemptFailure::InvalidNonce(key) => self.lower(*key, FAULT),
                 AttemptFailure::Stuck(keys) => keys.iter().for_each(|key| self.lower(*key, ABSENCE)),
-                AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer => {}
+                AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer(_) => {}
             },
             Event::SignerMisbehaved { signer, .. } => self.lower(*signer, FAULT),
             _ => {}

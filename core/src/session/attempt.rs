@@ -69,18 +69,31 @@ impl<V: Verifier> Attempt<V> {
         self.nonces[index].is_some()
     }
 
-    /// Fixes everything that depends on the nonces, and returns the hash of their list.
-    pub(super) fn open_round(
-        &mut self,
-        verifier: &V,
-        keys: &V::Keys,
-        message: &[u8],
-    ) -> Result<(&V::Round, [u8; 32]), NonceError> {
+    pub(super) fn has_partial_of(&self, index: usize) -> bool {
+        self.partials[index].is_some()
+    }
+
+    /// The nonces that are here, in key order.
+    pub(super) fn nonces(&self) -> Vec<PublicNonce> {
+        self.nonces.iter().flatten().map(|held| held.value).collect()
+    }
+
+    /// The round, once it is open.
+    pub(super) fn round(&self) -> Option<&V::Round> {
+        self.round.as_ref().map(|(round, _)| round)
+    }
+
+    /// The hash of the list of nonces, once the round is open.
+    pub(super) fn nonces_hash(&self) -> Option<[u8; 32]> {
+        self.round.as_ref().map(|(_, hash)| *hash)
+    }
+
+    /// Fixes everything that depends on the nonces.
+    pub(super) fn open_round(&mut self, verifier: &V, keys: &V::Keys, message: &[u8]) -> Result<(), NonceError> {
         assert!(self.round.is_none(), "a nonce would sign twice if a round were opened twice");
-        let nonces: Vec<PublicNonce> = self.nonces.iter().flatten().map(|held| held.value).collect();
-        let round = verifier.open_round(keys, &nonces, message)?;
-        let (round, hash) = self.round.insert((round, nonces_hash(&nonces)));
-        Ok((round, *hash))
+        let nonces = self.nonces();
+        self.round = Some((verifier.open_round(keys, &nonces, message)?, nonces_hash(&nonces)));
+        Ok(())
     }
 
     /// Adds the partial signatures up and verifies the result once.
@@ -95,7 +108,7 @@ impl<V: Verifier> Attempt<V> {
     /// `entropy` is as in [`Verifier::culprits`].
     pub(super) fn culprits(&self, verifier: &V, keys: &V::Keys, entropy: &[u8; 32]) -> Culprits {
         let (round, hash) = self.round.as_ref().expect("culprits are sought in an open round");
-        let nonces: Vec<PublicNonce> = self.nonces.iter().flatten().map(|held| held.value).collect();
+        let nonces = self.nonces();
         let partials: Vec<Partial> = self.partials.iter().flatten().map(|held| held.value).collect();
         let signatures: Vec<PartialSignature> = partials.iter().map(|partial| partial.signature).collect();
         let is_over_others = |index: &usize| partials[*index].nonces != *hash;

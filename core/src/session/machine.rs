@@ -18,7 +18,7 @@ use super::ending::Ending;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
-use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
+use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
@@ -59,6 +59,10 @@ pub(super) struct Live<V: Verifier> {
     pub(super) retry: Option<Retry>,
     /// How often this node has retried by itself.
     pub(super) retries: u32,
+    /// Whether the last attempt failed because the signer could not be reached or had forgotten it.
+    pub(super) lacked_signer: bool,
+    /// Whether the embedder has been told that the signer is awaited.
+    pub(super) told_awaited: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +83,8 @@ impl<V: Verifier> Session<V> {
             stalls: 0,
             retry: None,
             retries: 0,
+            lacked_signer: false,
+            told_awaited: false,
         };
         Self {
             id: definition.id(),
@@ -139,7 +145,6 @@ impl<V: Verifier> Session<V> {
         self.check_open()?;
         if self.phase == Phase::Announced {
             self.approve(context, allow)?;
-            self.advance(context);
         }
         Ok(())
     }
@@ -152,12 +157,12 @@ impl<V: Verifier> Session<V> {
         if !missing.is_empty() {
             return Err(CommandError::Unusual(missing));
         }
-        self.begin(context).map_err(CommandError::Signer)?;
+        self.begin(context);
         context.event(Event::SessionApproved { session: self.id, summary });
         Ok(())
     }
 
-    /// S5: the embedder wants another attempt, now.
+    /// S5: the embedder wants another attempt, now. While the signer has not answered, it is asked again instead.
     pub(crate) fn retry(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
         self.check_open()?;
         match self.phase {
@@ -166,6 +171,10 @@ impl<V: Verifier> Session<V> {
                 Ok(())
             }
             Phase::Failed => Err(CommandError::NoAttemptsLeft(self.id)),
+            _ if self.signer_owes().is_some() => {
+                self.ask_signer(context);
+                Ok(())
+            }
             _ => Err(CommandError::NothingToRetry(self.id)),
         }
     }
@@ -228,12 +237,14 @@ impl<V: Verifier> Session<V> {
 
     /// S7: the attempt has failed. Most failures are worth another attempt, after a pause that doubles.
     pub(super) fn fail(&mut self, context: &mut Context<'_, V>, failure: AttemptFailure) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         self.enter(context, Phase::Failed);
-        let is_worth_it = failure != AttemptFailure::Signer;
+        let is_worth_it = !matches!(failure, AttemptFailure::Signer(error) if !error.may_pass());
+        let lacked_signer = is_worth_it && matches!(failure, AttemptFailure::Signer(_));
         context.event(Event::AttemptFailed { session: self.id, attempt: self.number, failure });
         context.timer(TimerReason::Stalled(self.id), None);
         let live = self.live_mut();
+        live.lacked_signer = lacked_signer;
         if is_worth_it && live.retries < context.config.retries {
             live.retries += 1;
             let pause = context.config.stall.saturating_mul(1 << live.retries.min(16));
@@ -241,7 +252,7 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
+    pub(super) fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
         if self.number < context.config.limits.attempts {
             self.live_mut().retry = Some(Retry { cause, not_before: context.now.mono.after(pause) });
             context.timer(TimerReason::Retry(self.id), pause);
@@ -252,15 +263,12 @@ impl<V: Verifier> Session<V> {
     pub(super) fn next_attempt(&mut self, context: &mut Context<'_, V>, number: u32, cause: AttemptCause) {
         self.reset_attempt(context, number);
         context.event(Event::AttemptStarted { session: self.id, attempt: number, cause });
-        if self.begin(context).is_err() {
-            return self.fail(context, AttemptFailure::Signer);
-        }
-        self.advance(context);
+        self.begin(context);
     }
 
     pub(super) fn reset_attempt(&mut self, context: &mut Context<'_, V>, number: u32) {
         assert!(number > self.number, "an attempt is never opened twice: it would show two nonces");
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         self.number = number;
         self.sequence = 0;
         self.spent = false;
@@ -271,30 +279,13 @@ impl<V: Verifier> Session<V> {
         context.timer(TimerReason::Retry(self.id), None);
     }
 
-    /// S8: draws this node's nonce for the current attempt and sends it to all, once the record of the attempt is
-    /// durable.
-    fn begin(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
-        let slot = self.slot();
-        let nonce = context.signer.nonce(slot, &self.live_ref().keys, &self.definition.message)?;
-        let is_creator = self.me == usize::from(self.definition.creator);
-        let content = if is_creator {
-            Content::Announce { definition: self.definition.clone(), nonce }
-        } else {
-            Content::Join { nonce }
-        };
-        let bytes = self.seal(context, content).inspect_err(|_| context.signer.forget(slot))?;
-        let me = self.me;
-        let live = self.live_mut();
-        if is_creator {
-            live.announcement = Some(bytes.clone());
-        }
-        let stored = live.attempt.store_nonce(me, nonce, bytes.clone());
-        assert_eq!(stored, Ok(true), "a signer shows one nonce in an attempt");
+    /// S8: this node takes part in the current attempt. Its signer is asked for the nonces, once the record of the
+    /// attempt is durable.
+    fn begin(&mut self, context: &mut Context<'_, V>) {
+        self.is_alive = true;
         self.record(context);
         self.enter(context, Phase::NonceExchange);
-        self.broadcast(context, &bytes);
-        self.progress(context);
-        Ok(())
+        self.ask_signer(context);
     }
 
     pub(super) fn seal(&mut self, context: &mut Context<'_, V>, content: Content) -> Result<Bytes, SignerError> {
@@ -338,14 +329,6 @@ impl<V: Verifier> Session<V> {
         live.progress_at = context.now.mono;
         live.stalls = 0;
         context.timer(TimerReason::Stalled(self.id), context.config.stall);
-    }
-
-    pub(super) fn forget_nonce(&mut self, context: &mut Context<'_, V>) {
-        context.signer.forget(self.slot());
-    }
-
-    pub(super) fn slot(&self) -> NonceSlot {
-        NonceSlot { session: *self.id.as_bytes(), attempt: self.number }
     }
 
     pub(super) fn live_ref(&self) -> &Live<V> {
