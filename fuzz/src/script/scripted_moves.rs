@@ -138,6 +138,7 @@ impl<S: Scheme> Step<'_, '_, '_, S> {
             }
             4 => Content::Abort { reason: values::reason(self.source) },
             5 => Content::Confirmed,
+            7 => Content::Waiting,
             6 => Content::Status { nonces: values::bits(self.source), partials: values::bits(self.source) },
             _ => values::content(self.source),
         })
