@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak,
+    Verifier,
 };
 use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
