@@ -239,7 +239,7 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
             &[op::ADVANCE_TIME, 7, op::DELIVER_ALL],
         ],
         0,
-        3,
+        0,
     ),
     (
         "connections-come-and-go",
@@ -334,6 +334,7 @@ fn kind_of(bytes: &Bytes) -> &'static str {
             Content::Abort { .. } => "abort",
             Content::Confirmed => "confirmed",
             Content::Status { .. } => "status",
+            Content::Waiting => "waiting",
             #[allow(unreachable_patterns, reason = "steps may be added")]
             _ => "other",
         },

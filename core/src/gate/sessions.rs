@@ -40,8 +40,8 @@ impl Watched {
     }
 
     /// Whether a step could still be admitted, so that duplicates cost no signature check.
-    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, limits: &Limits) -> Result<(), Refusal> {
-        if step.attempt == 0 || step.attempt > limits.attempts {
+    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, last_attempt: u32) -> Result<(), Refusal> {
+        if step.attempt == 0 || step.attempt > last_attempt {
             return Err(Refusal::Attempt);
         }
         match self.by_id.get(&step.session) {

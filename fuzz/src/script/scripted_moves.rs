@@ -135,6 +135,7 @@ fn content<S: Scheme>(
         }
         4 => Content::Abort { reason: values::reason(source) },
         5 => Content::Confirmed,
+        7 => Content::Waiting,
         6 => Content::Status { nonces: values::bits(source), partials: values::bits(source) },
         _ => values::content(source),
     })

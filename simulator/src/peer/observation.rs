@@ -121,6 +121,7 @@ pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
         Content::Abort { .. } => "abort",
         Content::Confirmed => "confirmed",
         Content::Status { .. } => "status",
+        Content::Waiting => "waiting",
     };
     (kind, Some(step.session))
 }

@@ -123,6 +123,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
         Event::SessionAborted { session, .. } => (session, "aborted".to_owned(), "bad"),
         Event::SessionExpired { session } => (session, "expired".to_owned(), "bad"),
         Event::AttemptStarted { session, attempt, .. } => (session, format!("attempt {attempt}"), "mark"),
+        Event::AttemptLapsed { session, .. } => (session, "waits".to_owned(), "mark"),
         Event::AttemptFailed { session, failure, .. } => {
             let why = match failure {
                 AttemptFailure::InvalidPartial(_) => "invalid partial signature",
