@@ -14,6 +14,15 @@ use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
 
+/// What a signer can do again and again in one attempt, and is told of once: one proof is enough, and whoever repeats it
+/// fills nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misdeed {
+    TwoNonces,
+    TwoPartials,
+    FalseSignature,
+}
+
 impl<V: Verifier> Session<V> {
     pub(super) fn on_nonce(
         &mut self,
@@ -40,7 +49,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_nonce(from, nonce, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.nonce_exhibit(from), bytes);
+            let first = self.live_ref().attempt.nonce_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoNonces), first, bytes);
         }
         if stored? {
             let signer = self.definition.keys[from];
@@ -65,7 +75,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.partial_exhibit(from), bytes);
+            let first = self.live_ref().attempt.partial_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoPartials), first, bytes);
         }
         if stored? {
             self.arrived(context);
@@ -83,13 +94,15 @@ impl<V: Verifier> Session<V> {
     }
 
     fn accuse_of_equivocation(
-        &self,
+        &mut self,
         context: &mut Context<'_, V>,
-        signer: usize,
+        (signer, misdeed): (usize, Misdeed),
         first: Option<Exhibit>,
         second: Bytes,
     ) {
-        if let Some(first) = first {
+        if let Some(first) = first
+            && self.accused.insert((signer, self.number, misdeed))
+        {
             self.accuse(context, signer, Evidence::Equivocation { first, second: Exhibit(second) });
         }
     }
@@ -107,10 +120,11 @@ impl<V: Verifier> Session<V> {
         signature: Signature,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        let keys = &self.live_ref().keys;
-        if !context.verifier.verify_final(keys, &self.definition.message, &signature) {
-            let definition = (*self.definition).clone();
-            self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
+        if !self.is_final(context.verifier, &signature) {
+            if self.accused.insert((from, self.number, Misdeed::FalseSignature)) {
+                let definition = (*self.definition).clone();
+                self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
+            }
             return Err(Refusal::FinalSignature);
         }
         self.complete(context, signature);

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod approval;
+mod arrivals;
 mod attempts;
 mod batch;
 mod byzantine;
@@ -9,6 +10,7 @@ mod clocks;
 mod common;
 mod devices;
 mod discovery;
+mod endings;
 mod evidence;
 mod extremes;
 mod gate;
@@ -31,4 +33,5 @@ mod seeking;
 mod signing;
 mod strangers;
 mod threats;
+mod turns;
 mod waiting;
