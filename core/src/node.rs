@@ -13,12 +13,14 @@ mod settle;
 mod standing;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use core::fmt;
 
 use crate::api::{
     Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, NewSession, Output, Refusal, RefusalCounts,
     SignRequest, TimerReason, Verdict, View,
 };
+use crate::approval::Unusual;
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
 use crate::crypto::{Entropy, Secp256k1, Signer, Verifier};
 use crate::discovery::Discovery;
@@ -26,7 +28,7 @@ use crate::effect::{Context, Effect, Environment};
 use crate::gate::{Admission, Channel, Gate, Policy, Put, Request, Review};
 use crate::protocol::Protocols;
 use crate::session::Sessions;
-use crate::wire::{AbortReason, Label, PeerId};
+use crate::wire::{AbortReason, Label, PeerId, SessionId};
 
 pub use boot::{Boot, BootError};
 use knowledge::Knowledge;
@@ -197,10 +199,22 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
+    /// Approves a session, for whoever may. Whose it is, is durable before anything of that.
+    fn join(&mut self, session: SessionId, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
+        let owner = self.protocols.owner(&session).cloned();
+        self.sign(|sessions, context| {
+            sessions.join(context, session, allow)?;
+            if let Some(owner) = owner {
+                context.effects.insert(0, (None, Effect::PersistOwner { session, owner, created: None }));
+            }
+            Ok(())
+        })
+    }
+
     /// What is wanted of one session.
     fn command_session(&mut self, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Join { session, allow } => self.sign(|sessions, context| sessions.join(context, session, &allow)),
+            Command::Join { session, allow } => self.join(session, &allow),
             Command::Abort(session, reason) => self.step(session, |session, context| session.abort(context, reason)),
             Command::Retry(session) => self.step(session, |session, context| session.retry(context)),
             Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context)),
@@ -241,6 +255,7 @@ impl<V: Verifier> Node<V> {
     fn advance_to(&mut self, now: Now) {
         if self.environment.advance_to(now) {
             self.sign(|sessions, context| sessions.on_clocks_parted(context));
+            self.discover(|discovery, context| discovery.on_clocks_parted(context));
         }
         let mono = self.environment.now.mono;
         while let Some(reason) = self.timers.pop_due(mono) {
@@ -357,7 +372,7 @@ impl<V: Verifier> Node<V> {
         }
         let _reviewed = match review {
             Review::Ask => Ok(()),
-            Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),
+            Review::Approve { allow } => self.join(id, &allow),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())

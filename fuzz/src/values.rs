@@ -193,13 +193,14 @@ fn discovery(source: &mut Source<'_>) -> Body {
 }
 
 pub(crate) fn content(source: &mut Source<'_>) -> Content {
-    match source.below(7) {
+    match source.below(8) {
         0 => Content::Announce { definition: definition(source).into(), nonce: nonce(source) },
         1 => Content::Join { nonce: nonce(source) },
         2 => Content::Partial { nonces: source.array(), partial: PartialSignature::from_bytes(source.array()) },
         3 => Content::Finalized { signature: Signature::from_bytes(source.array()) },
         4 => Content::Abort { reason: reason(source) },
         5 => Content::Confirmed,
+        6 => Content::Waiting,
         _ => Content::Status { nonces: bits(source), partials: bits(source) },
     }
 }

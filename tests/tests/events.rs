@@ -122,6 +122,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
         Event::SignerAwaited { session, attempt, task: SignerTask::Nonces },
         Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },
+        Event::AttemptLapsed { session, attempt, missing: vec![key] },
         Event::AttemptFailed { session, attempt, failure: AttemptFailure::Stuck(vec![key]) },
         Event::SignerMisbehaved { session, signer: key, evidence },
         Event::SessionCompleted { session, attempt, signature },
@@ -130,8 +131,9 @@ fn examples() -> Vec<NodeEvent> {
         Event::FailoverExhausted { session, failures: 3 },
         Event::BroadcastClaimed { session, by: key },
         Event::BroadcastUnconfirmed { session, by: key },
-        Event::SessionAborted { session, by: key, reason: AbortReason::Declined },
-        Event::SessionExpired { session },
+        Event::SessionAborted { session, by: key, reason: AbortReason::Declined, may_complete: false },
+        Event::SessionMisdated { session },
+        Event::SessionExpired { session, may_complete: true },
         Event::SessionClosed { session },
     ];
     let address = || ADDRESS.parse().expect("an address");

@@ -19,6 +19,13 @@ use crate::spending::SpendingFile;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Done {}
 
+/// A session was ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// Whether a signature may still appear: this node's partial signature may have left before.
+    pub(crate) may_complete: bool,
+}
+
 /// The session that was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Created {
@@ -161,6 +168,8 @@ pub(crate) struct Session {
     /// The key that the signature verifies under.
     pub(crate) challenge_key: PublicKey,
     pub(crate) signature: Option<Signature>,
+    /// Whether a signature may still appear although the session was aborted or has expired.
+    pub(crate) may_complete: bool,
     /// Whose turn it is to broadcast.
     pub(crate) coordinator: Option<PublicKey>,
 }
@@ -215,6 +224,7 @@ impl Session {
             signers: definition.keys.iter().enumerate().map(signer).collect(),
             challenge_key: view.challenge_key,
             signature: view.signature,
+            may_complete: view.may_complete,
             coordinator: view.coordinator,
         }
     }

@@ -223,9 +223,9 @@ impl<R: Fn(Report)> Signer<R> {
     }
 
     async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, message: &str) -> Result<(), Trouble> {
-        let message = hex::decode(message).map_err(Trouble::of)?;
-        let session = NewSession::new(suite, keys, message);
-        self.handle.create(session).await.map_err(Trouble::of)?;
+        let bytes = hex::decode(message).map_err(Trouble::of)?;
+        let session = self.handle.create(NewSession::new(suite, keys, bytes)).await.map_err(Trouble::of)?;
+        (self.report)(Report::Created { session, message: message.to_owned() });
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::ConfigError;
 
+use crate::base::Wall;
 use crate::crypto::Network;
 use crate::wire::{
     MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS,
@@ -23,7 +24,8 @@ use crate::wire::{
 pub struct Config {
     /// The network that the keys belong to. Messages, sessions and journals of another one are refused.
     pub network: Network,
-    /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has ended
+    /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has
+    /// ended
     /// is remembered for twice `clock_skew` longer. Announcements of sessions that last longer are refused.
     pub session_timeout: Duration,
     /// After how long without progress a session asks the others for what is missing; doubles each time up to
@@ -31,7 +33,9 @@ pub struct Config {
     pub stall: Duration,
     /// The longest pause between two questions of a session for what is missing.
     pub stall_max: Duration,
-    /// After how long without progress an attempt is given up.
+    /// After how long without progress an attempt ends: while nonces are missing it lapses, and whoever approves later,
+    /// or
+    /// is back, begins the next one; once this node has signed it has failed.
     pub stuck_timeout: Duration,
     /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Not more
     /// than `limits.attempts` in any case.
@@ -74,6 +78,21 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What is dated later is no date of anyone's whose clock is right enough.
+    pub(crate) fn latest(&self, now: Wall) -> Wall {
+        now.checked_add(self.clock_skew).unwrap_or(Wall::from_millis(u64::MAX))
+    }
+
+    /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made,
+    /// and
+    /// as many as may have lapsed since.
+    pub(crate) fn last_attempt(&self, age: Duration) -> u32 {
+        let lapses = age.min(self.session_timeout).as_nanos() / self.stuck_timeout.as_nanos().max(1);
+        self.limits.attempts.saturating_add(u32::try_from(lapses).unwrap_or(u32::MAX))
+    }
+}
+
 /// How much of something is allowed over time: a bucket that holds `burst` tokens and gets one back after each `every`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
@@ -110,14 +129,15 @@ pub struct Limits {
     pub unapproved: usize,
     /// Announced sessions that await this node's approval, of one creator.
     pub unapproved_per_creator: usize,
-    /// Sessions that have ended and can be looked at until they expire. The oldest make room, and only their ids are
-    /// kept.
+    /// Sessions that have ended and can be looked at until they expire, and for a day longer when this node has signed
+    /// in them. The oldest make room, and only their ids are kept.
     pub ended: usize,
-    /// Ids of sessions that were closed or made room, so that late messages mean nothing.
+    /// Ids of sessions that were closed or made room, so that late messages mean nothing; at most 100 bytes each.
     pub closed: usize,
     /// Signing requests, whomever they are for, whose repetition is noticed.
     pub requests: usize,
-    /// Attempts at one session, whoever begins them.
+    /// Attempts at one session, whoever begins them, without those that have lapsed. Of these there are no more than
+    /// `stuck_timeout` fits into the time since its creation.
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
     pub peers: usize,
@@ -202,7 +222,8 @@ pub struct Limits {
     /// Signers whose keys are prepared for faster verification once they have signed some messages in sessions, 16 KiB
     /// each. When there are more, those who have been silent the longest are verified as anyone is.
     pub prepared_keys: usize,
-    /// How far a message's number may be behind the newest of its author, in its session and attempt.
+    /// How far a message's number may be behind the newest of its author, in its session and attempt, when it says
+    /// nothing that the session lacks.
     pub sequence_window: u64,
 }
 
@@ -212,8 +233,8 @@ impl Default for Limits {
             sessions: 512,
             unapproved: 256,
             unapproved_per_creator: 64,
-            ended: 4_096,
-            closed: 65_536,
+            ended: 1_024,
+            closed: 1_000_000,
             requests: 4_096,
             attempts: 16,
             peers: 1_024,

@@ -9,17 +9,20 @@ use alloc::vec::Vec;
 use super::machine::Session;
 use crate::api::{AttemptFailure, Phase, SignerTask, TimerReason};
 use crate::base::Bytes;
-use crate::crypto::{SignerError, Verifier};
+use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::Context;
-use crate::wire::Bits;
+use crate::wire::{Bits, Content, SessionMessage};
 
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
     /// everyone is, because somebody else may have what the one who owes it cannot send any more. After a long time
-    /// the attempt is given up.
+    /// the attempt lapses, or fails if this node has signed; whoever waits says so again.
     pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>) {
-        if !self.is_exchanging() {
-            return;
+        let signers = 0..self.definition.keys.len();
+        match self.phase {
+            Phase::NonceExchange | Phase::PartialSignatureExchange => {}
+            Phase::Waiting => return self.tell_of_waiting(context, signers),
+            _ => return self.ask_for_signature(context, None),
         }
         let owed = self.signer_owes();
         if let Some(task) = owed {
@@ -28,9 +31,11 @@ impl<V: Verifier> Session<V> {
                 return;
             }
         }
-        let signers = 0..self.definition.keys.len();
         let live = self.live_mut();
         if context.now.mono.since(live.progress_at) >= context.config.stuck_timeout {
+            if self.phase == Phase::NonceExchange {
+                return self.lapse(context);
+            }
             let attempt = &self.live_ref().attempt;
             let missing = signers.filter(|index| *index != self.me && attempt.waits_for(*index));
             let missing: Vec<_> = missing.map(|index| self.definition.keys[index]).collect();
@@ -57,10 +62,15 @@ impl<V: Verifier> Session<V> {
         if index == self.me {
             return;
         }
+        if self.phase == Phase::Waiting {
+            self.tell_of_waiting(context, index..index + 1);
+            self.on_gathered(context);
+        }
         if self.is_exchanging() && self.signer_owes() != Some(SignerTask::Nonces) {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
         }
+        self.ask_for_signature(context, Some(index));
         if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
             self.send(context, index, bytes.clone());
         }
@@ -91,16 +101,42 @@ impl<V: Verifier> Session<V> {
         nonces: &Bits,
         partials: &Bits,
     ) {
+        if self.awaits_journal(context) {
+            // It asks again; answers would pile up behind the disk.
+            return;
+        }
         let live = self.live_ref();
         if attempt < self.number {
             // It works on a dead attempt, so it has nothing of this one.
-            let nothing = Bits::collect([false; 0].into_iter());
-            let all = live.attempt.lacking(&nothing, &nothing);
+            let all = live.attempt.lacking(&Bits::none(), &Bits::none());
             all.into_iter().for_each(|bytes| self.send(context, from, bytes));
         } else if attempt == self.number {
             let lacking = live.attempt.lacking(nonces, partials);
             lacking.into_iter().for_each(|bytes| self.send(context, from, bytes));
         }
+    }
+
+    /// Whether a signer's step says something that is not held here and can still count, however old the step is.
+    pub(crate) fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool {
+        let Some(from) = self.definition.index_of(author) else { return false };
+        let is_open = !self.phase.has_ended();
+        let attempt = self.live.as_ref().map(|live| &live.attempt).filter(|_| step.attempt >= self.number);
+        let is_later = step.attempt > self.number;
+        match &step.content {
+            Content::Announce { .. } | Content::Join { .. } => {
+                attempt.is_some_and(|attempt| is_later || !attempt.has_nonce_of(from))
+            }
+            Content::Partial { .. } => attempt.is_some_and(|attempt| !is_later && !attempt.has_partial_of(from)),
+            Content::Finalized { .. } => is_open || self.may_complete(),
+            Content::Abort { .. } => is_open,
+            Content::Confirmed => self.lacks_claim_of(from),
+            Content::Status { .. } | Content::Waiting => false,
+        }
+    }
+
+    /// Whether everything that is said of the session waits for its records: more of it would only pile up.
+    pub(crate) fn awaits_journal(&self, context: &Context<'_, V>) -> bool {
+        self.barrier > context.durable
     }
 
     pub(super) fn is_exchanging(&self) -> bool {

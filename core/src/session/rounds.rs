@@ -14,6 +14,16 @@ use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
 
+/// What a signer can do again and again in one attempt, and is told of once: one proof is enough, and whoever repeats
+/// it
+/// fills nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misdeed {
+    TwoNonces,
+    TwoPartials,
+    FalseSignature,
+}
+
 impl<V: Verifier> Session<V> {
     pub(super) fn on_nonce(
         &mut self,
@@ -23,6 +33,11 @@ impl<V: Verifier> Session<V> {
         nonce: PublicNonce,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
+        if self.phase == Phase::Waiting && attempt <= self.number {
+            // Its approval counts; that this attempt has lapsed here it does not know.
+            self.tell_of_waiting(context, from..from + 1);
+            return Ok(());
+        }
         self.check_attempt(attempt)?;
         if attempt > self.number {
             // S9: another signer has begun a new attempt; the old one is dead, and so is this node's nonce in it.
@@ -35,7 +50,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_nonce(from, nonce, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.nonce_exhibit(from), bytes);
+            let first = self.live_ref().attempt.nonce_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoNonces), first, bytes);
         }
         if stored? {
             let signer = self.definition.keys[from];
@@ -60,7 +76,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.partial_exhibit(from), bytes);
+            let first = self.live_ref().attempt.partial_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoPartials), first, bytes);
         }
         if stored? {
             self.arrived(context);
@@ -70,20 +87,23 @@ impl<V: Verifier> Session<V> {
 
     /// Whether a contribution to this attempt can still count.
     fn check_attempt(&self, attempt: u32) -> Result<(), Refusal> {
-        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
+        let is_over = matches!(self.phase, Phase::Failed | Phase::Waiting);
+        if attempt < self.number || (attempt == self.number && is_over) {
             return Err(Refusal::StaleAttempt);
         }
         Ok(())
     }
 
     fn accuse_of_equivocation(
-        &self,
+        &mut self,
         context: &mut Context<'_, V>,
-        signer: usize,
+        (signer, misdeed): (usize, Misdeed),
         first: Option<Exhibit>,
         second: Bytes,
     ) {
-        if let Some(first) = first {
+        if let Some(first) = first
+            && self.accused.insert((signer, self.number, misdeed))
+        {
             self.accuse(context, signer, Evidence::Equivocation { first, second: Exhibit(second) });
         }
     }
@@ -101,10 +121,11 @@ impl<V: Verifier> Session<V> {
         signature: Signature,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        let keys = &self.live_ref().keys;
-        if !context.verifier.verify_final(keys, &self.definition.message, &signature) {
-            let definition = (*self.definition).clone();
-            self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
+        if !self.is_final(context.verifier, &signature) {
+            if self.accused.insert((from, self.number, Misdeed::FalseSignature)) {
+                let definition = (*self.definition).clone();
+                self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
+            }
             return Err(Refusal::FinalSignature);
         }
         self.complete(context, signature);

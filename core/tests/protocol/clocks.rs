@@ -3,7 +3,7 @@
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, Phase, Refusal};
 use nelumbo_core::base::{Bytes, Mono, Now, Wall};
 use nelumbo_core::crypto::Network;
-use nelumbo_core::wire::{AbortReason, Content, Definition, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
 
 use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition, joined, nonce_in, phase};
 
@@ -30,7 +30,11 @@ fn announcement(definition: &Definition) -> Bytes {
 
 /// What the node has said in a session, to anyone.
 fn said(node: &TestNode, session: SessionId) -> usize {
-    node.sent.iter().filter(|(_, message)| matches!(&message.unsigned.body, nelumbo_core::wire::Body::Session(step) if step.session == session)).count()
+    let steps = node.sent.iter().filter_map(|(_, message)| match &message.unsigned.body {
+        Body::Session(step) => Some(step.session),
+        _ => None,
+    });
+    steps.filter(|of| *of == session).count()
 }
 
 /// The node after a restart, at this time by its wall clock.
@@ -48,7 +52,7 @@ fn what_has_expired_while_the_machine_slept_is_not_approved() {
     let error = node.command(approve(session)).unwrap_err();
     assert_eq!(error, CommandError::Expired(session));
     assert!(error.to_string().contains("ask its creator"), "{error}");
-    assert!(node.events.contains(&Event::SessionExpired { session }));
+    assert!(node.events.contains(&Event::SessionExpired { session, may_complete: false }));
     assert_eq!((said(&node, session), node.records.len()), (0, 0), "no nonce was shown");
     assert_eq!(node.command(Command::Retry(session)), Err(CommandError::Expired(session)));
     assert_eq!(node.command(Command::Abort(session, AbortReason::Left)), Err(CommandError::Expired(session)));
@@ -83,7 +87,7 @@ fn what_has_expired_while_the_process_was_down_is_not_taken_up_again() {
     let (node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let mut node = restart(&node, WALL + 71 * HOUR, 2);
-    assert!(node.events.contains(&Event::SessionExpired { session }));
+    assert!(node.events.contains(&Event::SessionExpired { session, may_complete: false }));
     node.meet(&mut alice);
     node.meet(&mut bob);
     for _ in 0..60 {
@@ -93,7 +97,7 @@ fn what_has_expired_while_the_process_was_down_is_not_taken_up_again() {
     assert_eq!(node.node.view().sessions().len(), 0, "it is over at once");
     // That is told once.
     let node = restart(&node, WALL + 72 * HOUR, 3);
-    assert!(!node.events.contains(&Event::SessionExpired { session }));
+    assert!(!node.events.contains(&Event::SessionExpired { session, may_complete: false }));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! All who finish a session have the same signature.
+//! Checks that all nodes that complete a session have the same signature.
 
 use std::collections::BTreeMap;
 

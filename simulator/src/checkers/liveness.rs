@@ -1,5 +1,5 @@
-//! Once the network has healed, everything honest comes to its end: each session among honest signers that its creator
-//! was told of completes at every signer, unless somebody refused it.
+//! Checks that once the last fault has ended, each session among honest signers whose creation was reported completes
+//! at every signer, unless one of them refused it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ impl Checker for Liveness {
             Observation::Down => {
                 self.down.insert(node);
             }
-            Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
+            Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session, .. }) => {
                 self.given_up.insert(*session);
             }
             // A crash between the record and the event leaves the record.

@@ -1,6 +1,6 @@
-//! Every signature that a node tells its owner verifies.
+//! Checks that every final signature that a node reports verifies.
 //!
-//! Owns which one has been verified of each session, so that another signer's word of the same costs nothing.
+//! Owns which signature of each session has been verified, so that a second report of the same one costs nothing.
 
 use std::collections::BTreeMap;
 

@@ -216,7 +216,7 @@ impl MessageSigner for ToyMessageKey {
     }
 }
 
-/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature.
+/// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature.
 pub struct ToySigner {
     key: PublicKey,
     entropy: Entropy,

@@ -1,17 +1,18 @@
-//! What commands that tell the node one thing about a session or a peer have in common.
+//! The commands that tell the node one thing about a session or a peer: `abort`, `retry`, `confirm`, `close`, `ban` and
+//! `unban`.
 //!
-//! Owns their arguments. Commands drive it.
+//! Owns their arguments and how the node is told. Driven by the list of commands, which has what each says of itself.
 
 use clap::Args;
 use nelumbo_core::wire::SessionId;
 
-use crate::control::{Done, Request, Running};
+use crate::control::{Done, Ended, Request, Running};
 use crate::failure::{Answer, Failure};
-use crate::link;
+use crate::{link, output};
 
-/// Which session, and which node is told.
+// Without documentation, which clap would take for that of each command.
 #[derive(Args, Debug)]
-pub(super) struct AboutSession {
+pub(crate) struct AboutSession {
     /// The session's id, or a link to it
     #[arg(value_name = "ID", value_parser = link::session)]
     session: SessionId,
@@ -24,11 +25,21 @@ impl AboutSession {
         self.node.ask(&request(self.session), |Done {}| Ok(()))?;
         Ok(Answer::Yes)
     }
+
+    /// The same, for what ends the session.
+    pub(super) fn end(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
+        self.node.ask(&request(self.session), |Ended { may_complete }| match may_complete {
+            true => output::line(
+                "a signature may still appear: this node had signed before; if one does, session-completed tells it",
+            ),
+            false => Ok(()),
+        })?;
+        Ok(Answer::Yes)
+    }
 }
 
-/// Which peer, and which node is told.
 #[derive(Args, Debug)]
-pub(super) struct AboutPeer {
+pub(crate) struct AboutPeer {
     /// The peer id, as `nelumbo peers` shows it
     #[arg(value_name = "PEER")]
     peer: String,

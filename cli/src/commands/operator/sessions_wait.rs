@@ -17,7 +17,8 @@ Examples:
 
 /// Waits until a session has its signature, and prints it
 ///
-/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when there will be none,
+/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when it has ended without
+/// one,
 /// or none came in time.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -47,10 +48,13 @@ impl Wait {
                 }
                 (_, Some(signature)) => return output::line(signature).map(|()| Answer::Yes),
                 (phase @ (Phase::Aborted | Phase::Expired), None) => {
-                    return Err(Failure::unmet(
-                        format_args!("session {} is {}", self.session, output::name(&phase)),
-                        "create a new one",
-                    ));
+                    let remedy = if session.may_complete {
+                        "a signature may still appear, because this node had signed before: follow events"
+                    } else {
+                        "create a new one"
+                    };
+                    let ended = format_args!("session {} is {}", self.session, output::name(&phase)).to_string();
+                    return Err(Failure::unmet(ended, remedy));
                 }
                 _ => self.wait_for_news(&mut client, until)?,
             }
