@@ -24,8 +24,8 @@ const REMEDY: &str = "give --passphrase-file or set NELUMBO_PASSPHRASE, or run i
 /// Where the passphrase comes from.
 #[derive(Args, Debug)]
 pub(crate) struct PassphraseSource {
-    /// Takes the passphrase from the first line of this file, which nobody else may read; without it from the environment variable
-    /// NELUMBO_PASSPHRASE, and without both it is asked for
+    /// Takes the passphrase from the first line of this file, which nobody else may read; without it from the
+    /// environment variable NELUMBO_PASSPHRASE, and without both it is asked for
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

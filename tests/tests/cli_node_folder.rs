@@ -49,7 +49,7 @@ fn everything_in_it_is_the_owners_alone() {
     start(&node).assert_refused(&["signer.key", "open to others (mode 640)", "chmod 600"]);
 }
 
-/// Killed at any point, or out of disk, it can be run again; and what belongs to a node is never mistaken for its rests.
+/// Killed at any point, or out of disk, it can be run again; and what belongs to a node is never mistaken for rests.
 #[test]
 fn what_init_has_begun_it_begins_again() {
     let folder = tempfile::tempdir().unwrap();

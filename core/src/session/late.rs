@@ -49,7 +49,8 @@ impl<V: Verifier> Session<V> {
         bytes: Bytes,
     ) -> Result<(), Refusal> {
         match content {
-            // E4, E5: a signature has come of what this node has signed before it gave up.
+            // E4: a signature has come of what this node had signed before somebody refused.
+            // E5: the same, before its time was over.
             Content::Finalized { signature } if self.may_complete() => {
                 return self.on_finalized(context, from, *signature, bytes);
             }
