@@ -63,7 +63,7 @@ pub use partials::{culprits, verify_partial, verify_partials};
 pub use schnorr::Signature;
 pub use scrub::scrubbed;
 pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
-pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
+pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, combine_many, partial_sign};
 pub use suite::{Suite, UnknownSuite};
 pub use text::{HexError, parse_hex};
 pub use verifier::{Secp256k1, Verifier};

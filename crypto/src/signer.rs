@@ -1,7 +1,7 @@
 //! What the machines ask of whoever holds the secret key.
 //!
 //! Owns the trait, so that a hardware wallet can be a signer, and the signer in software. Invariants: a slot yields one
-//! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer; what is open is
+//! public nonce and at most one partial signature for each item, ever; a secret nonce never leaves the signer; what is open is
 //! bounded. The session machine drives it.
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -79,23 +79,24 @@ pub trait Signer<V: Verifier> {
     /// [`SignerError::Declined`] and [`SignerError::Unavailable`].
     fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError>;
 
-    /// Draws the nonce of a slot and returns its public half.
+    /// Draws the nonces of a slot, one for each item, which is keys and a message, and returns their public halves.
     ///
     /// # Errors
     ///
-    /// [`SignerError::SlotServed`] for a slot that has had one, [`SignerError::TooManyNonces`],
+    /// [`SignerError::SlotServed`] for a slot that has had its nonces, [`SignerError::TooManyNonces`],
     /// [`SignerError::NotASigner`], and what a device may say.
-    fn nonce(&mut self, slot: NonceSlot, keys: &V::Keys, message: &[u8]) -> Result<PublicNonce, SignerError>;
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&V::Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError>;
 
-    /// Signs with the nonce of a slot, and spends it whatever the outcome.
+    /// Signs every item with its nonce of a slot, and spends them all whatever the outcome.
     ///
     /// # Errors
     ///
-    /// [`SignerError::NonceSpent`] for the second call, [`SignerError::NoNonce`] if there is none,
-    /// [`SignerError::RoundMismatch`] for a round of other keys or another message, and what a device may say.
-    fn sign(&mut self, slot: NonceSlot, keys: &V::Keys, round: &V::Round) -> Result<PartialSignature, SignerError>;
+    /// [`SignerError::NonceSpent`] for the second call, [`SignerError::NoNonce`] if there are none,
+    /// [`SignerError::RoundMismatch`] for rounds of other keys, other messages or another number of items, and what a
+    /// device may say.
+    fn sign(&mut self, slot: NonceSlot, items: &[(&V::Keys, &V::Round)]) -> Result<Vec<PartialSignature>, SignerError>;
 
-    /// Wipes the nonce of a slot that will not be signed. The slot stays served.
+    /// Wipes the nonces of a slot that will not be signed. The slot stays served.
     fn forget(&mut self, slot: NonceSlot);
 }
 
@@ -104,7 +105,8 @@ pub struct SoftwareSigner {
     key: SecretKey,
     nonces: Entropy,
     hedges: Entropy,
-    open: BTreeMap<NonceSlot, OpenNonce>,
+    open: BTreeMap<NonceSlot, Vec<OpenNonce>>,
+    open_nonces: usize,
     closed: BTreeMap<NonceSlot, Closed>,
     /// The closed slots, oldest first.
     order: VecDeque<NonceSlot>,
@@ -127,7 +129,7 @@ struct OpenNonce {
 
 impl SoftwareSigner {
     /// How many nonces may be open at once.
-    pub const MAX_OPEN_NONCES: usize = 4096;
+    pub const MAX_OPEN_NONCES: usize = 32_768;
 
     /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new
     /// nonce that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
@@ -141,6 +143,7 @@ impl SoftwareSigner {
             nonces: entropy.stream("signer/nonces"),
             hedges: entropy.stream("signer/hedges"),
             open: BTreeMap::new(),
+            open_nonces: 0,
             closed: BTreeMap::new(),
             order: VecDeque::new(),
         }
@@ -149,7 +152,14 @@ impl SoftwareSigner {
     /// How many nonces are open.
     #[must_use]
     pub fn open_nonces(&self) -> usize {
-        self.open.len()
+        self.open_nonces
+    }
+
+    /// Takes the open nonces of a slot out.
+    fn take(&mut self, slot: &NonceSlot) -> Option<Vec<OpenNonce>> {
+        let open = self.open.remove(slot)?;
+        self.open_nonces -= open.len();
+        Some(open)
     }
 
     fn close(&mut self, slot: NonceSlot, how: Closed) {
@@ -174,49 +184,63 @@ impl Signer<Secp256k1> for SoftwareSigner {
         Ok(signature.expect("a digest has the 32 bytes that Lotus signs"))
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&KeyAggContext, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
         if self.open.contains_key(&slot) || self.closed.contains_key(&slot) {
             return Err(SignerError::SlotServed);
         }
-        if keys.index_of(&self.key.public_key()).is_none() {
+        let own = self.key.public_key();
+        if items.iter().any(|(keys, _)| keys.index_of(&own).is_none()) {
             return Err(SignerError::NotASigner);
         }
-        if self.open.len() >= Self::MAX_OPEN_NONCES {
+        if items.len() > Self::MAX_OPEN_NONCES - self.open_nonces {
             return Err(SignerError::TooManyNonces);
         }
-        let mut extra = [0; 36];
+        let mut extra = [0; 40];
         extra[..32].copy_from_slice(&slot.session);
-        extra[32..].copy_from_slice(&slot.attempt.to_be_bytes());
-        let (nonce, public_nonce) =
-            scrubbed(|| generate_nonce(self.nonces.bytes32(), &self.key, keys, Some(message), &extra));
-        let open = OpenNonce { nonce, challenge_key: keys.challenge_key(), message: message.to_vec() };
+        extra[32..36].copy_from_slice(&slot.attempt.to_be_bytes());
+        let (mut open, mut public_nonces) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        scrubbed(|| {
+            for (item, (keys, message)) in (0_u32..).zip(items) {
+                extra[36..].copy_from_slice(&item.to_be_bytes());
+                let (nonce, public_nonce) =
+                    generate_nonce(self.nonces.bytes32(), &self.key, keys, Some(message), &extra);
+                open.push(OpenNonce { nonce, challenge_key: keys.challenge_key(), message: message.to_vec() });
+                public_nonces.push(public_nonce);
+            }
+        });
+        self.open_nonces += open.len();
         self.open.insert(slot, open);
-        Ok(public_nonce)
+        Ok(public_nonces)
     }
 
     fn sign(
         &mut self,
         slot: NonceSlot,
-        keys: &KeyAggContext,
-        round: &SigningContext,
-    ) -> Result<PartialSignature, SignerError> {
+        items: &[(&KeyAggContext, &SigningContext)],
+    ) -> Result<Vec<PartialSignature>, SignerError> {
         if self.closed.get(&slot) == Some(&Closed::Spent) {
             return Err(SignerError::NonceSpent);
         }
-        // Taken out before any other check, so that no way out of this function leaves it usable.
-        let OpenNonce { nonce, challenge_key, message } = self.open.remove(&slot).ok_or(SignerError::NoNonce)?;
+        // Taken out before any other check, so that no way out of this function leaves them usable.
+        let open = self.take(&slot).ok_or(SignerError::NoNonce)?;
         self.close(slot, Closed::Spent);
-        if challenge_key != keys.challenge_key() || message != round.message() {
+        let is_other = |(open, (keys, round)): (&OpenNonce, &(&KeyAggContext, &SigningContext))| {
+            open.challenge_key != keys.challenge_key() || open.message != round.message()
+        };
+        if open.len() != items.len() || open.iter().zip(items).any(is_other) {
             return Err(SignerError::RoundMismatch);
         }
-        scrubbed(|| partial_sign(nonce, &self.key, keys, round)).map_err(|error| match error {
-            SignError::NotASigner => SignerError::NotASigner,
-            SignError::NonceOfAnotherKey | SignError::RoundOfOtherKeys => SignerError::RoundMismatch,
-        })
+        let sign = |(OpenNonce { nonce, .. }, (keys, round)): (OpenNonce, &(&KeyAggContext, &SigningContext))| {
+            partial_sign(nonce, &self.key, keys, round).map_err(|error| match error {
+                SignError::NotASigner => SignerError::NotASigner,
+                SignError::NonceOfAnotherKey | SignError::RoundOfOtherKeys => SignerError::RoundMismatch,
+            })
+        };
+        scrubbed(|| open.into_iter().zip(items).map(sign).collect())
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        if self.open.remove(&slot).is_some() {
+        if self.take(&slot).is_some() {
             self.close(slot, Closed::Forgotten);
         }
     }
@@ -226,7 +250,7 @@ impl fmt::Debug for SoftwareSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SoftwareSigner")
             .field("public_key", &self.key.public_key())
-            .field("open_nonces", &self.open.len())
+            .field("open_nonces", &self.open_nonces)
             .finish_non_exhaustive()
     }
 }

@@ -73,7 +73,7 @@ impl Stage for Meeting {
 pub(super) struct Signing {
     pub(super) exchanged: Vec<Option<Instant>>,
     pub(super) signed: Vec<Option<Instant>>,
-    pub(super) signatures: BTreeSet<(SessionId, Signature)>,
+    pub(super) signatures: BTreeSet<(SessionId, Vec<Signature>)>,
     /// Sessions before this one, whose late reports mean nothing.
     pub(super) before: BTreeSet<SessionId>,
 }
@@ -84,11 +84,11 @@ impl Stage for Signing {
             Report::NoncesExchanged { session } if !self.before.contains(&session) => {
                 self.exchanged[node].get_or_insert(at);
             }
-            Report::Signed { session, signature } if !self.before.contains(&session) => {
+            Report::Signed { session, signatures } if !self.before.contains(&session) => {
                 // Whoever was handed the signature has not seen the nonces.
                 self.exchanged[node].get_or_insert(at);
                 self.signed[node].get_or_insert(at);
-                self.signatures.insert((session, signature));
+                self.signatures.insert((session, signatures));
             }
             _ => {}
         }
@@ -141,19 +141,19 @@ mod tests {
     fn a_session_is_over_when_everyone_has_the_signature_and_late_news_of_another_mean_nothing() {
         let now = Instant::now();
         let [old, new] = [SessionId::from_bytes([1; 32]), SessionId::from_bytes([2; 32])];
-        let signature = Signature::from_bytes([3; 64]);
+        let signatures = vec![Signature::from_bytes([3; 64])];
         let mut signing = Signing {
             exchanged: vec![None; 2],
             signed: vec![None; 2],
             signatures: BTreeSet::new(),
             before: BTreeSet::from([old]),
         };
-        signing.take(0, now, Report::Signed { session: old, signature });
+        signing.take(0, now, Report::Signed { session: old, signatures: signatures.clone() });
         assert_eq!(signing.missing().as_deref(), Some("nodes 1 and 2 did not get the nonces of all signers"));
         signing.take(0, now, Report::NoncesExchanged { session: new });
-        signing.take(1, now, Report::Signed { session: new, signature });
+        signing.take(1, now, Report::Signed { session: new, signatures: signatures.clone() });
         assert_eq!((signing.done(), signing.missing().as_deref()), (1, Some("node 1 did not get the signature")));
-        signing.take(0, now, Report::Signed { session: new, signature });
+        signing.take(0, now, Report::Signed { session: new, signatures });
         assert_eq!((signing.done(), signing.missing(), signing.signatures.len()), (2, None, 1));
     }
 }

@@ -15,7 +15,7 @@ use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::node::Node;
 use crate::session::Session;
 use crate::wire::{
-    Advertisement, Definition, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId, SpendingError,
+    Advertisement, Definition, DefinitionError, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId,
 };
 
 /// A read-only look at a node.
@@ -37,12 +37,12 @@ pub struct SessionView {
     pub attempt: u32,
     /// Whose nonces of the current attempt are here, in key order; empty once the session has ended.
     pub joined: Vec<bool>,
-    /// The final signature, once it is known.
-    pub signature: Option<Signature>,
+    /// The final signature of each item, once they are known; empty before.
+    pub signatures: Vec<Signature>,
     /// Whose turn it is to broadcast, from completion until somebody has or nobody is left.
     pub coordinator: Option<PublicKey>,
-    /// The key that the final signature verifies under.
-    pub challenge_key: PublicKey,
+    /// The key that the final signature of each item verifies under.
+    pub challenge_keys: Vec<PublicKey>,
 }
 
 impl SessionView {
@@ -51,8 +51,8 @@ impl SessionView {
     /// # Errors
     /// Never for a session that this node has created, heard of or joined: one without a summary is refused. What an
     /// older version has approved may have none.
-    pub fn summary(&self) -> Result<Summary, SpendingError> {
-        Summary::of(&self.definition, &self.challenge_key)
+    pub fn summary(&self) -> Result<Summary, DefinitionError> {
+        Summary::of(&self.definition, &self.challenge_keys)
     }
 }
 
@@ -118,9 +118,9 @@ impl<V: Verifier> View<'_, V> {
             phase: session.phase(),
             attempt: session.attempt(),
             joined: session.joined(),
-            signature: session.signature().copied(),
+            signatures: session.signatures().unwrap_or_default().to_vec(),
             coordinator: session.coordinator(),
-            challenge_key: *session.challenge_key(),
+            challenge_keys: session.challenge_keys().to_vec(),
         }
     }
 

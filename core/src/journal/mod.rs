@@ -63,12 +63,13 @@ pub(crate) struct End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     Complete {
-        signature: Signature,
-        /// The attempt that it came from.
+        /// One for each item.
+        signatures: Vec<Signature>,
+        /// The attempt that they came from.
         attempt: u32,
         /// When, by this node's calendar.
         at: Wall,
-        /// Whether somebody is known to have broadcast it.
+        /// Whether somebody is known to have broadcast them.
         confirmed: bool,
     },
     Aborted {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a session ends once. The record of the end precedes every word about it, the embedder's event included.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::fingerprint::origin;
@@ -22,7 +23,7 @@ pub(super) struct Ending {
     /// The moment of completion on this node's clock; before the clock's origin after a restart, so counted from it.
     completed_at: Mono,
     /// Signers that have confirmed the broadcast before this node had the signature.
-    early_claims: alloc::vec::Vec<usize>,
+    early_claims: Vec<usize>,
     /// The first confirmation, for those who have missed it.
     confirmation: Option<Bytes>,
 }
@@ -32,8 +33,8 @@ impl Ending {
     pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
         if let Some(End { outcome, final_message }) = &self.end {
             match outcome {
-                Outcome::Complete { signature, attempt, confirmed, .. } => {
-                    write!(text, " complete {signature} {attempt} {confirmed}")?;
+                Outcome::Complete { signatures, attempt, confirmed, .. } => {
+                    write!(text, " complete {signatures:?} {attempt} {confirmed}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
             }
@@ -51,12 +52,13 @@ impl Ending {
 }
 
 impl<V: Verifier> Session<V> {
-    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, attempt: u32, signature: Signature) {
-        // Without a last word the others find the signature by themselves or from someone else.
-        let bytes = self.seal(context, Content::Finalized { signature }).ok();
-        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, confirmed: false };
+    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, attempt: u32, signatures: Vec<Signature>) {
+        // Without a last word the others find the signatures by themselves or from someone else.
+        let bytes = self.seal(context, Content::Finalized { signatures: signatures.clone() }).ok();
+        let outcome =
+            Outcome::Complete { signatures: signatures.clone(), attempt, at: context.now.wall, confirmed: false };
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
-        context.event(Event::SessionCompleted { session: self.id, attempt, signature });
+        context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
         self.start_failover(context, attempt, core::time::Duration::ZERO);
     }
 
@@ -121,16 +123,16 @@ impl<V: Verifier> Session<V> {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
         };
-        let open = match end.outcome {
-            Outcome::Complete { signature, attempt, at, confirmed: false } => {
-                Some((signature, attempt, context.now.wall.since(at)))
+        let open = match &end.outcome {
+            Outcome::Complete { signatures, attempt, at, confirmed: false } => {
+                Some((signatures.clone(), *attempt, context.now.wall.since(*at)))
             }
             Outcome::Complete { .. } | Outcome::Aborted { .. } => None,
         };
         self.ending.end = Some(end);
-        if let Some((signature, attempt, elapsed)) = open {
+        if let Some((signatures, attempt, elapsed)) = open {
             // The crash may have come between the record and the word about it.
-            context.event(Event::SessionCompleted { session: self.id, attempt, signature });
+            context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
             self.start_failover(context, attempt, elapsed);
         }
     }
@@ -236,8 +238,9 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn send_final_message(&mut self, context: &mut Context<'_, V>, to: usize) {
-        if let Some(End { outcome: Outcome::Complete { signature, .. }, final_message: None }) = self.ending.end {
-            let bytes = self.seal(context, Content::Finalized { signature }).ok();
+        if let Some(End { outcome: Outcome::Complete { signatures, .. }, final_message: None }) = &self.ending.end {
+            let signatures = signatures.clone();
+            let bytes = self.seal(context, Content::Finalized { signatures }).ok();
             self.ending.end.as_mut().expect("it has ended").final_message = bytes.map(|bytes| bytes.to_vec());
         }
         if let Some(End { final_message: Some(bytes), .. }) = &self.ending.end {
@@ -248,10 +251,10 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    /// The final signature, once it is known.
-    pub(crate) fn signature(&self) -> Option<&Signature> {
+    /// The final signatures, once they are known.
+    pub(crate) fn signatures(&self) -> Option<&[Signature]> {
         match &self.ending.end {
-            Some(End { outcome: Outcome::Complete { signature, .. }, .. }) => Some(signature),
+            Some(End { outcome: Outcome::Complete { signatures, .. }, .. }) => Some(signatures),
             _ => None,
         }
     }

@@ -15,20 +15,22 @@ use core::time::Duration;
 use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
+use super::items::Items;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
-use crate::crypto::{NonceSlot, PublicKey, SignerError, Verifier};
+use crate::crypto::{NonceSlot, PublicKey, PublicNonce, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
-use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage, SpendingError};
+use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
     pub(super) id: SessionId,
     pub(super) definition: Arc<Definition>,
-    challenge_key: PublicKey,
+    /// Of each item.
+    challenge_keys: Vec<PublicKey>,
     pub(super) me: usize,
     pub(super) number: u32,
     pub(super) phase: Phase,
@@ -46,7 +48,7 @@ pub(crate) struct Session<V: Verifier> {
 
 /// What a session needs that has not ended.
 pub(super) struct Live<V: Verifier> {
-    pub(super) keys: V::Keys,
+    pub(super) items: Items<V>,
     pub(super) attempt: Attempt<V>,
     /// The creator's newest announcement, for signers who do not know the session.
     pub(super) announcement: Option<Bytes>,
@@ -66,11 +68,11 @@ pub(super) struct Retry {
 }
 
 impl<V: Verifier> Session<V> {
-    fn new(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
+    fn new(verifier: &V, definition: Arc<Definition>, items: Items<V>, me: usize, number: u32, now: Mono) -> Self {
         let signers = definition.keys.len();
-        let challenge_key = verifier.challenge_key(&keys);
+        let challenge_keys = items.challenge_keys(verifier);
         let live = Live {
-            keys,
+            items,
             attempt: Attempt::new(signers),
             announcement: None,
             progress_at: now,
@@ -81,7 +83,7 @@ impl<V: Verifier> Session<V> {
         Self {
             id: definition.id(),
             definition,
-            challenge_key,
+            challenge_keys,
             me,
             number,
             phase: Phase::Announced,
@@ -99,25 +101,25 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn create(
         context: &mut Context<'_, V>,
         definition: Arc<Definition>,
-        keys: V::Keys,
+        items: Items<V>,
         allow: &BTreeSet<Unusual>,
     ) -> Result<Self, CommandError> {
         let me = usize::from(definition.creator);
-        let mut session = Self::new(context.verifier, definition, keys, me, 1, context.now.mono);
+        let mut session = Self::new(context.verifier, definition, items, me, 1, context.now.mono);
         session.approve(context, allow)?;
         Ok(session)
     }
 
     /// S2: another signer has announced a session; this node waits for approval.
-    pub(crate) fn announced(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, now: Mono) -> Self {
-        Self::new(verifier, definition, keys, me, 1, now)
+    pub(crate) fn announced(verifier: &V, definition: Arc<Definition>, items: Items<V>, me: usize, now: Mono) -> Self {
+        Self::new(verifier, definition, items, me, 1, now)
     }
 
     /// S3: after a restart, an ended session is remembered, and one that had not ended goes on with a new attempt as
     /// soon as there is somebody to sign with. The nonces of the attempt before died with the process.
-    pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, keys: V::Keys, me: usize) -> Self {
+    pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, items: Items<V>, me: usize) -> Self {
         let now = context.now.mono;
-        let mut session = Self::new(context.verifier, record.definition, keys, me, record.attempt, now);
+        let mut session = Self::new(context.verifier, record.definition, items, me, record.attempt, now);
         session.spent = record.spent;
         session.incarnation = record.incarnation.saturating_add(1);
         session.is_alive = false;
@@ -144,8 +146,7 @@ impl<V: Verifier> Session<V> {
 
     /// Begins what this node's owner has approved, unless it is something else than the owner has allowed.
     fn approve(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
-        let of = |error| CommandError::Definition(DefinitionError::Spending(error));
-        let summary = Box::new(self.summary().map_err(of)?);
+        let summary = Box::new(self.summary().map_err(CommandError::Definition)?);
         let missing = summary.missing(allow);
         if !missing.is_empty() {
             return Err(CommandError::Unusual(missing));
@@ -203,15 +204,16 @@ impl<V: Verifier> Session<V> {
             return Err(Refusal::Ended);
         }
         match content {
-            Content::Announce { nonce, .. } => {
+            Content::Announce { nonces, .. } => {
                 self.live_mut().announcement = Some(bytes.clone());
-                self.on_nonce(context, from, attempt, nonce, bytes)
+                // Where they do not come along, they follow.
+                if nonces.is_empty() { Ok(()) } else { self.on_nonces(context, from, attempt, nonces, bytes) }
             }
-            Content::Join { nonce } => self.on_nonce(context, from, attempt, nonce, bytes),
-            Content::Partial { nonces, partial } => {
-                self.on_partial(context, from, attempt, Partial { nonces, signature: partial }, bytes)
+            Content::Join { nonces } => self.on_nonces(context, from, attempt, nonces, bytes),
+            Content::Partial { nonces, partials } => {
+                self.on_partial(context, from, attempt, Partial { nonces, signatures: partials }, bytes)
             }
-            Content::Finalized { signature } => self.on_finalized(context, from, attempt, signature, bytes),
+            Content::Finalized { signatures } => self.on_finalized(context, from, attempt, signatures, bytes),
             Content::Abort { reason } => {
                 self.on_abort(context, author, reason, &bytes);
                 Ok(())
@@ -269,30 +271,43 @@ impl<V: Verifier> Session<V> {
         context.timer(TimerReason::Retry(self.id), None);
     }
 
-    /// S8: draws this node's nonce for the current attempt and sends it to all, once the record of the attempt is
+    /// S8: draws this node's nonces for the current attempt and sends them to all, once the record of the attempt is
     /// durable.
     fn begin(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
         let slot = self.slot();
-        let nonce = context.signer.nonce(slot, &self.live_ref().keys, &self.definition.message)?;
-        let is_creator = self.me == usize::from(self.definition.creator);
-        let content = if is_creator {
-            Content::Announce { definition: self.definition.clone(), nonce }
-        } else {
-            Content::Join { nonce }
-        };
-        let bytes = self.seal(context, content).inspect_err(|_| context.signer.forget(slot))?;
+        let items: Vec<_> = self.live_ref().items.iter(&self.definition).collect();
+        let nonces = context.signer.nonces(slot, &items)?;
+        let (announcement, bytes) = self.seal_nonces(context, &nonces).inspect_err(|_| context.signer.forget(slot))?;
         let me = self.me;
         let live = self.live_mut();
-        if is_creator {
-            live.announcement = Some(bytes.clone());
-        }
-        let stored = live.attempt.store_nonce(me, nonce, bytes.clone());
-        assert_eq!(stored, Ok(true), "a signer shows one nonce in an attempt");
+        live.announcement = announcement.clone().or(live.announcement.take());
+        let stored = live.attempt.store_nonces(me, nonces, bytes.clone());
+        assert_eq!(stored, Ok(true), "a signer shows its nonces once in an attempt");
         self.record(context);
         self.enter(context, Phase::NonceExchange);
+        announcement.filter(|announcement| *announcement != bytes).iter().for_each(|own| self.broadcast(context, own));
         self.broadcast(context, &bytes);
         self.progress(context);
         Ok(())
+    }
+
+    /// The announcement, if this node has created the session, and the message with the nonces, which may be the same.
+    fn seal_nonces(
+        &mut self,
+        context: &mut Context<'_, V>,
+        nonces: &[PublicNonce],
+    ) -> Result<(Option<Bytes>, Bytes), SignerError> {
+        let announces_nonces = self.definition.announces_nonces();
+        let announcement = if self.is_own() {
+            let nonces = if announces_nonces { nonces.to_vec() } else { Vec::new() };
+            Some(self.seal(context, Content::Announce { definition: self.definition.clone(), nonces })?)
+        } else {
+            None
+        };
+        match announcement {
+            Some(bytes) if announces_nonces => Ok((Some(bytes.clone()), bytes)),
+            announcement => Ok((announcement, self.seal(context, Content::Join { nonces: nonces.to_vec() })?)),
+        }
     }
 
     pub(super) fn seal(&mut self, context: &mut Context<'_, V>, content: Content) -> Result<Bytes, SignerError> {
@@ -375,13 +390,14 @@ impl<V: Verifier> Session<V> {
         self.number
     }
 
-    pub(crate) fn challenge_key(&self) -> &PublicKey {
-        &self.challenge_key
+    /// The key that the signature of each item verifies under.
+    pub(crate) fn challenge_keys(&self) -> &[PublicKey] {
+        &self.challenge_keys
     }
 
     /// What signing it does.
-    pub(crate) fn summary(&self) -> Result<Summary, SpendingError> {
-        Summary::of(&self.definition, &self.challenge_key)
+    pub(crate) fn summary(&self) -> Result<Summary, DefinitionError> {
+        Summary::of(&self.definition, &self.challenge_keys)
     }
 
     /// Which signers' nonces of the current attempt are here, in key order; empty once the session has ended.

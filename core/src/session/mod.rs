@@ -1,6 +1,6 @@
 //! A signing session, from announcement to signature.
 //!
-//! Reading order: `attempt` holds what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
+//! Reading order: `items` holds what is signed, `attempt` what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
 //! and partial signatures to a signature, `ending` knows how a session ends and whose turn it is to broadcast, `resync`
 //! lets signers who missed something catch up, `sessions` is the table of all of them and `closed` what is left
 //! of them, `lifecycle` what happens to each from its creation to when it is forgotten.
@@ -11,6 +11,7 @@ mod attempt;
 mod closed;
 mod ending;
 mod fingerprint;
+mod items;
 mod lifecycle;
 mod machine;
 mod resync;
@@ -18,6 +19,7 @@ mod rounds;
 mod sessions;
 
 pub(crate) use attempt::nonces_hash;
+pub(crate) use items::{Items, ItemsError};
 pub(crate) use machine::Session;
 pub(crate) use sessions::{Acquaintance, Sessions};
 

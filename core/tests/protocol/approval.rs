@@ -9,7 +9,8 @@ use nelumbo_core::crypto::lotus::{
 };
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, Suite, Tweak, Verifier, taproot};
 use nelumbo_core::wire::{
-    Content, Definition, DefinitionError, Details, SessionId, SpendPath, Spending, SpendingError, Spent,
+    Content, Definition, DefinitionError, Details, Item, SessionId, SignedInput, SpendPath, Spending, SpendingError,
+    Spent,
 };
 use nelumbo_core::{Policy, Review};
 use quickcheck::quickcheck;
@@ -30,8 +31,26 @@ fn own(definition: &Definition) -> Vec<u8> {
     of_key(&Secp256k1.challenge_key(&keys(definition)))
 }
 
+/// A transaction and the input of it that is signed.
+struct Payment {
+    transaction: Vec<u8>,
+    spent: Vec<Spent>,
+    input: u32,
+    sighash_type: u8,
+    path: SpendPath,
+}
+
+impl Payment {
+    fn details(self) -> Details {
+        let Self { transaction, spent, .. } = self;
+        let spending = Spending { transaction, spent, replay_protection: false };
+        let description = "rent, 1,000 satoshi to Bob".parse().expect("a text");
+        Details { description, spending: Some(Box::new(spending)), ..Details::default() }
+    }
+}
+
 /// A transaction in which the group spends `VALUE`.
-fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u8) -> Spending {
+fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u8) -> Payment {
     let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 3 };
     let transaction = Transaction {
         version: 2,
@@ -39,7 +58,7 @@ fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u
         outputs: outputs.iter().cloned().map(|(value, script_pubkey)| TxOutput { value, script_pubkey }).collect(),
         lock_time: 0,
     };
-    Spending {
+    Payment {
         transaction: transaction.to_bytes(),
         spent: vec![Spent { value: VALUE, script: own(definition) }],
         input: 0,
@@ -49,24 +68,29 @@ fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u
 }
 
 /// The same session, for this transaction.
-fn signing(definition: &Definition, spending: Spending) -> Definition {
-    let message = spending.digest().expect("there is something to sign").to_vec();
-    let description = "rent, 1,000 satoshi to Bob".parse().expect("a text");
-    let details = Details { description, spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, ..definition.clone() }
+fn signing(definition: &Definition, payment: Payment) -> Definition {
+    let Payment { input, sighash_type, path, .. } = payment;
+    let item = Item::input(SignedInput { input, sighash_type, path }, definition.items[0].tweak);
+    Definition { items: vec![item], details: payment.details(), ..definition.clone() }
+}
+
+/// The same session with this tweak.
+fn tweaked(definition: &Definition, tweak: Tweak) -> Definition {
+    let item = Item { tweak, ..definition.items[0].clone() };
+    Definition { items: vec![item], ..definition.clone() }
 }
 
 /// A session of node and alice under a Taproot output.
 fn session(node: &TestNode, alice: &ScriptedPeer) -> Definition {
-    Definition { tweak: TAPROOT, ..definition(alice.key(), vec![node.key, alice.key()]) }
+    tweaked(&definition(alice.key(), vec![node.key, alice.key()]), TAPROOT)
 }
 
 fn rent(definition: &Definition) -> [(u64, Vec<u8>); 2] {
     [(1_000, p2pkh_script(&BOB).to_vec()), (99_998_000, own(definition))]
 }
 
-fn summary(definition: &Definition) -> Result<Summary, SpendingError> {
-    Summary::of(definition, &Secp256k1.challenge_key(&keys(definition)))
+fn summary(definition: &Definition) -> Result<Summary, DefinitionError> {
+    Summary::of(definition, &[Secp256k1.challenge_key(&keys(definition))])
 }
 
 fn transaction(summary: &Summary) -> &TransactionSummary {
@@ -76,7 +100,7 @@ fn transaction(summary: &Summary) -> &TransactionSummary {
 
 fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definition) -> SessionId {
     let nonce = alice.nonce(definition, 1);
-    let content = Content::Announce { definition: definition.clone().into(), nonce };
+    let content = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
     let bytes = alice.say(definition.id(), 1, content);
     node.hear(alice, bytes);
     definition.id()
@@ -84,10 +108,10 @@ fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definiti
 
 fn new_session(definition: &Definition, allow: &[Unusual]) -> Command {
     Command::Create(Box::new(NewSession {
-        tweak: definition.tweak,
+        items: definition.items.clone(),
         details: definition.details.clone(),
         allow: allow.iter().copied().collect(),
-        ..NewSession::new(Suite::Lotus, definition.keys.clone(), definition.message.clone())
+        ..NewSession::new(Suite::Lotus, definition.keys.clone(), Vec::new())
     }))
 }
 
@@ -126,8 +150,9 @@ fn a_summary_says_who_gets_what() {
     assert_eq!((spends.total_in, spends.total_out, spends.fee), (VALUE, 99_999_500, 500));
     assert_eq!((spends.from_group, spends.to_group), (VALUE, 99_998_000));
     assert_eq!(spends.inputs[0].outpoint, format!("{}:3", "11".repeat(32)));
-    assert!(spends.inputs[0].is_group && spends.input == 0 && spends.path == Path::Key);
-    assert_eq!(spends.sighash.leaves_open, "nothing: exactly these inputs and these outputs");
+    assert!(spends.inputs[0].is_group && spends.signed.len() == 1);
+    assert_eq!((&spends.signed[0].inputs[..], spends.signed[0].path), (&[0][..], Path::Key));
+    assert_eq!(spends.signed[0].sighash.leaves_open, "nothing: exactly these inputs and these outputs");
     // 4 + 1 + (36 + 1 + 66 + 4) + 1 + outputs of 34, 45, 10, 16 and 19 bytes + 4, and 500 satoshi for them.
     assert_eq!((spends.size, spends.fee_rate.as_str()), (241, "2.074"));
     let line = summary.to_string();
@@ -155,19 +180,20 @@ fn what_a_signature_leaves_open_is_said_and_named() {
     ] {
         let summary = summary(&signing(&session, spending(&session, &rent(&session), byte))).expect("it is sound");
         let spends = transaction(&summary);
-        assert_eq!((spends.sighash.byte, spends.sighash.name.as_str()), (byte, name));
+        let sighash = &spends.signed[0].sighash;
+        assert_eq!((sighash.byte, sighash.name.as_str()), (byte, name));
         assert_eq!(summary.unusual, unusual.iter().copied().collect());
         let meanings: Vec<&str> = unusual.iter().map(|unusual| unusual.meaning()).collect();
         assert_eq!(summary.warnings, meanings);
         assert_eq!([spends.outputs[0].is_covered, spends.outputs[1].is_covered], covered, "{name}");
-        assert_eq!(spends.sighash.leaves_open.starts_with("nothing"), byte == 0x61, "{name}");
+        assert_eq!(sighash.leaves_open.starts_with("nothing"), byte == 0x61, "{name}");
         let line = summary.to_string();
         assert_eq!(line.starts_with("UNUSUAL"), byte != 0x61, "{line}");
         assert_eq!(line.contains("leaves open all outputs"), covered != [true, true], "{line}");
         assert_eq!(line.starts_with("pays 1,000"), byte == 0x61, "{line}");
     }
     let by_script = SpendPath::Script { executed_script_hash: [5; 32], code_separator: u32::MAX };
-    let by_script = Spending { path: by_script, ..spending(&session, &rent(&session), 0x61) };
+    let by_script = Payment { path: by_script, ..spending(&session, &rent(&session), 0x61) };
     let summary = summary(&signing(&session, by_script)).expect("it is sound");
     assert_eq!(summary.unusual, [Unusual::ScriptPath].into());
     for unusual in Unusual::ALL {
@@ -229,9 +255,14 @@ fn a_message_is_shown_as_text_and_bytes_and_is_opaque() {
         (&[0xff, 0xfe], None),
         (&[], None),
     ] {
-        let summary = summary(&Definition { suite: Suite::Bip340, message: message.to_vec(), ..session.clone() });
+        let summary = summary(&Definition {
+            suite: Suite::Bip340,
+            items: vec![Item::message(message.to_vec(), Tweak::None)],
+            ..session.clone()
+        });
         let summary = summary.expect("every message has one");
-        let Signs::Message(shown) = &summary.signs else { panic!("{summary}") };
+        let Signs::Messages(shown) = &summary.signs else { panic!("{summary}") };
+        let [shown] = &shown[..] else { panic!("{summary}") };
         let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!((shown.text.as_deref(), shown.hex.as_str()), (text, hex.as_str()));
         assert_eq!(summary.unusual, [Unusual::Opaque].into());
@@ -243,11 +274,11 @@ fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
     let own_key = Secp256k1.challenge_key(&keys(session));
     let foreign = |script: Vec<u8>| {
         let spent = vec![Spent { value: VALUE, script }];
-        signing(session, Spending { spent, ..spending(session, &rent(session), 0x61) })
+        signing(session, Payment { spent, ..spending(session, &rent(session), 0x61) })
     };
-    let plain = Secp256k1.challenge_key(&keys(&Definition { tweak: Tweak::None, ..session.clone() }));
+    let plain = Secp256k1.challenge_key(&keys(&tweaked(session, Tweak::None)));
     let above = [(1, vec![0x51]), (VALUE, own(session))];
-    let error = |fits| SpendingError::ForeignOutput { own: own_key, fits };
+    let error = |fits| SpendingError::ForeignOutput { input: 0, own: own_key, fits };
     vec![
         (
             signing(session, spending(session, &above, 0x61)),
@@ -269,18 +300,18 @@ fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
 fn what_cannot_be_what_it_says_is_refused_when_it_is_created_and_when_it_is_announced() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let session = session(&node, &alice);
-    let untweaked = Definition { tweak: Tweak::None, ..session.clone() };
+    let untweaked = tweaked(&session, Tweak::None);
     let mut cases = unsound(&session);
     let taproot_key = Secp256k1.challenge_key(&keys(&session));
     let own_key = Secp256k1.challenge_key(&keys(&untweaked));
     // The output key of the group, and a session that signs without the tweak.
     let spent = vec![Spent { value: VALUE, script: of_key(&taproot_key) }];
-    let forgot = signing(&untweaked, Spending { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
-    cases.push((forgot, SpendingError::ForeignOutput { own: own_key, fits: Some(TAPROOT) }));
+    let forgot = signing(&untweaked, Payment { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
+    cases.push((forgot, SpendingError::ForeignOutput { input: 0, own: own_key, fits: Some(TAPROOT) }));
     let help = cases.last().map(|(_, error)| error.to_string()).expect("it is there");
     assert!(help.contains("--taproot") && help.contains(&format!("625121{own_key}")), "{help}");
     for (number, (definition, error)) in cases.into_iter().enumerate() {
-        assert_eq!(summary(&definition), Err(error));
+        assert_eq!(summary(&definition), Err(DefinitionError::Spending(error)));
         let refused = node.command(new_session(&definition, &Unusual::ALL));
         assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Spending(error))), "{error}");
         let definition = Definition { nonce: [number as u8; 32], ..definition };
@@ -300,7 +331,7 @@ fn an_output_with_state_is_the_group_s_as_well() {
     let script = TaprootOutput { commitment, state: Some([7; 32]) }.script_pubkey();
     let spent = vec![Spent { value: VALUE, script: script.clone() }];
     let outputs = [(VALUE, script)];
-    let summary = summary(&signing(&session, Spending { spent, ..spending(&session, &outputs, 0x61) }));
+    let summary = summary(&signing(&session, Payment { spent, ..spending(&session, &outputs, 0x61) }));
     assert_eq!(transaction(&summary.expect("it is sound")).to_group, VALUE);
 }
 
@@ -440,8 +471,7 @@ quickcheck! {
             spending.spent.iter().map(|spent| spent.value).sum(),
             outputs.iter().map(|(value, _)| value).sum(),
         );
-        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
-        match summary(&Definition { details, ..session.clone() }) {
+        match summary(&signing(&session, spending)) {
             Ok(summary) => {
                 let seen = transaction(&summary);
                 let to_others = seen.outputs.iter().filter(|output| output.to != Recipient::Group);
@@ -449,11 +479,11 @@ quickcheck! {
                     && seen.total_out + seen.fee == seen.total_in
                     && seen.to_group + to_others.map(|output| output.value).sum::<u64>() == seen.total_out
             }
-            Err(SpendingError::Overspent { inputs, outputs }) => {
+            Err(DefinitionError::Spending(SpendingError::Overspent { inputs, outputs })) => {
                 (inputs, outputs) == (total_in, total_out) && outputs > inputs
             }
             // SINGLE without an output at the input's place.
-            Err(SpendingError::Sighash(_)) => outputs.is_empty(),
+            Err(DefinitionError::Spending(SpendingError::Sighash(_))) => outputs.is_empty(),
             Err(_) => false,
         }
     }
@@ -472,10 +502,18 @@ quickcheck! {
         if by {
             spending.path = SpendPath::Script { executed_script_hash: [byte; 32], code_separator: input };
         }
-        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
-        let keys = if byte & 4 == 0 { Vec::new() } else { session.keys.clone() };
-        let odd = Definition { keys, message: bytes, details, creator: input as u16, ..session };
-        [alice.key(), node.key].iter().all(|key| match Summary::of(&odd, key) {
+        let mut odd = signing(&session, spending);
+        if byte & 8 == 0 {
+            odd.items.push(Item::message(bytes, Tweak::None));
+        }
+        if byte & 16 == 0 {
+            odd.items.push(odd.items[0].clone());
+        }
+        if byte & 4 == 0 {
+            odd.keys.clear();
+        }
+        odd.creator = input as u16;
+        [alice.key(), node.key].iter().all(|key| match Summary::of(&odd, &vec![*key; odd.items.len()]) {
             Ok(summary) => !summary.to_string().chars().any(char::is_control),
             Err(error) => !error.to_string().is_empty(),
         })

@@ -16,9 +16,9 @@ const TURN: u64 = 5 * 60 * 1000;
 /// A session that has completed at the node.
 fn completed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition) {
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
-    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
-    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, definition.id()), Phase::Complete);
     (node, alice, bob, definition)
@@ -155,9 +155,9 @@ fn a_confirmation_that_overtakes_the_signature_is_kept() {
         node.hear(scripted, bytes);
     }
     assert_eq!(node.command(Command::ConfirmBroadcast(session)), Err(CommandError::NotComplete(session)));
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     node.wait(TURN);
     let confirmed = turns(&mut node).into_iter().filter(|event| matches!(event, Event::BroadcastConfirmed { .. }));
@@ -191,9 +191,9 @@ fn a_failed_attempt_is_followed_by_others_with_growing_pauses_until_the_limit() 
     let session = definition.id();
     let mut bytes = *of_bob.as_bytes();
     bytes[31] ^= 1;
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(bytes)] });
     node.hear(&bob, bytes);
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     let attempt = |node: &TestNode| node.node.view().session(&session).unwrap().attempt;
     assert_eq!((phase(&node, session), attempt(&node)), (Phase::Failed, 1));
@@ -255,7 +255,8 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     let (mut node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes =
+        alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
@@ -263,7 +264,7 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     assert_eq!(of_node.attempt, 2);
     node.refuses(Refusal::StaleAttempt, |node| {
         let nonce = bob.nonce(&definition, 1);
-        let bytes = bob.say(session, 1, Content::Join { nonce });
+        let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
         node.hear(&bob, bytes);
     });
 }
@@ -275,10 +276,10 @@ fn a_signature_from_elsewhere_ends_the_session() {
     let signature = signed.combine();
     let Signed { mut node, mut alice, definition, .. } = signed;
     let session = definition.id();
-    let bytes = alice.say(session, 1, Content::Finalized { signature });
+    let bytes = alice.say(session, 1, Content::Finalized { signatures: vec![signature] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Complete);
-    assert_eq!(node.node.view().session(&session).unwrap().signature, Some(signature));
+    assert_eq!(node.node.view().session(&session).unwrap().signatures, [signature]);
 }
 
 #[test]
@@ -341,7 +342,8 @@ fn a_closed_session_stays_closed_over_a_restart() {
     // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes =
+            alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
         node.hear(&alice, bytes);
     });
     node.wait(3 * 60 * 60 * 1000);

@@ -20,7 +20,9 @@ pub mod wif;
 pub use address::{Address, AddressError, Payload};
 pub use network::{Network, UnknownNetwork};
 pub use output::{ControlBlock, ControlBlockError, TaprootOutput, key_path_script_sig, p2pkh_script, p2sh_script};
-pub use sighash::{InvalidSighashType, Outputs, SighashError, SighashType, Spend, sighash, sighash_preimage};
+pub use sighash::{
+    InvalidSighashType, Outputs, SighashError, SighashType, Sighasher, Spend, sighash, sighash_preimage,
+};
 pub use transaction::{OutPoint, Transaction, TransactionError, TxInput, TxOutput, Txid};
 
 /// Writes the variable-length integer of Bitcoin-like serialisations and returns the bytes that are used.

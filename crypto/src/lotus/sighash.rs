@@ -4,6 +4,7 @@
 //! is an error and never a digest. A signer that knows the transaction drives it, to compare the result with what it is
 //! asked to sign.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -164,7 +165,7 @@ impl fmt::Display for SighashError {
 impl core::error::Error for SighashError {}
 
 /// The digest of one input: what a Lotus session signs. `spent_outputs` are the outputs that the inputs spend, in
-/// order.
+/// order. For several inputs of one transaction a [`Sighasher`] costs less.
 ///
 /// # Errors
 ///
@@ -179,7 +180,7 @@ pub fn sighash(
     sighash_preimage(transaction, spent_outputs, input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
 }
 
-/// What [`sighash`] hashes, for devices that want to see it. The numbers are those of the Lotus scheme, section 7.
+/// What [`sighash`] hashes, for devices that want to see it.
 ///
 /// # Errors
 ///
@@ -191,56 +192,117 @@ pub fn sighash_preimage(
     sighash_type: SighashType,
     spend: Spend,
 ) -> Result<Vec<u8>, SighashError> {
-    let own = transaction.inputs.get(input).ok_or(SighashError::NoSuchInput(input))?;
-    if spent_outputs.len() != transaction.inputs.len() {
-        return Err(SighashError::SpentOutputs { expected: transaction.inputs.len(), found: spent_outputs.len() });
+    if input >= transaction.inputs.len() {
+        return Err(SighashError::NoSuchInput(input));
     }
-    let spent = &spent_outputs[input];
-    let mut preimage = Vec::with_capacity(256);
-    preimage.extend_from_slice(&sighash_type.preimage()); // 1
-    let mut length = [0; 9];
-    preimage.extend_from_slice(&sha256d(&[
-        &[if spend == Spend::KeyPath { 0 } else { 2 }],
-        &own.outpoint.to_bytes(),
-        &own.sequence.to_le_bytes(),
-        &spent.value.to_le_bytes(),
-        compact_size(&mut length, spent.script_pubkey.len() as u64),
-        &spent.script_pubkey,
-    ])); // 2
-    if let Spend::Script { executed_script_hash, code_separator } = spend {
-        preimage.extend_from_slice(&code_separator.to_le_bytes());
-        preimage.extend_from_slice(&executed_script_hash); // 3
-    }
-    if !sighash_type.anyone_can_pay {
-        // The index fits: a transaction has fewer inputs than bytes.
-        let index = u32::try_from(input).map_err(|_| SighashError::NoSuchInput(input))?;
-        preimage.extend_from_slice(&index.to_le_bytes());
-        preimage.extend_from_slice(&merkle_root(spent_outputs.iter().map(TxOutput::leaf)).0);
-        preimage.extend_from_slice(&total(spent_outputs)?.to_le_bytes()); // 4
-    }
-    if sighash_type.outputs == Outputs::All {
-        preimage.extend_from_slice(&total(&transaction.outputs)?.to_le_bytes()); // 5
-    }
-    preimage.extend_from_slice(&transaction.version.to_le_bytes()); // 6
-    if !sighash_type.anyone_can_pay {
-        let (root, height) = transaction.inputs_root();
-        preimage.extend_from_slice(&root);
-        preimage.push(height); // 7
-    }
-    match sighash_type.outputs {
-        Outputs::None => {}
-        Outputs::Single => {
-            let output = transaction.outputs.get(input).ok_or(SighashError::NoMatchingOutput)?;
-            preimage.extend_from_slice(&output.leaf()); // 8
+    Sighasher::new(Cow::Borrowed(transaction), Cow::Borrowed(spent_outputs))?.preimage(input, sighash_type, spend)
+}
+
+/// A transaction with the outputs that it spends, and everything that the digests of its inputs share, hashed once.
+#[derive(Clone, Debug)]
+pub struct Sighasher<'a> {
+    transaction: Cow<'a, Transaction>,
+    spent_outputs: Cow<'a, [TxOutput]>,
+    spent_root: [u8; 32],
+    inputs_root: ([u8; 32], u8),
+    outputs_root: ([u8; 32], u8),
+}
+
+impl<'a> Sighasher<'a> {
+    /// Hashes what all inputs share. `spent_outputs` are the outputs that the inputs spend, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`SighashError::SpentOutputs`].
+    pub fn new(transaction: Cow<'a, Transaction>, spent_outputs: Cow<'a, [TxOutput]>) -> Result<Self, SighashError> {
+        if spent_outputs.len() != transaction.inputs.len() {
+            return Err(SighashError::SpentOutputs { expected: transaction.inputs.len(), found: spent_outputs.len() });
         }
-        Outputs::All => {
-            let (root, height) = transaction.outputs_root();
+        Ok(Self {
+            spent_root: merkle_root(spent_outputs.iter().map(TxOutput::leaf)).0,
+            inputs_root: transaction.inputs_root(),
+            outputs_root: transaction.outputs_root(),
+            transaction,
+            spent_outputs,
+        })
+    }
+
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// The outputs that it spends, in the order of its inputs.
+    #[must_use]
+    pub fn spent_outputs(&self) -> &[TxOutput] {
+        &self.spent_outputs
+    }
+
+    /// The digest of one input.
+    ///
+    /// # Errors
+    ///
+    /// [`SighashError`].
+    pub fn sighash(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<[u8; 32], SighashError> {
+        self.preimage(input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
+    }
+
+    /// What [`sighash`](Self::sighash) hashes. The numbers are those of the Lotus scheme, section 7.
+    ///
+    /// # Errors
+    ///
+    /// [`SighashError`].
+    pub fn preimage(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<Vec<u8>, SighashError> {
+        let Self { transaction, spent_outputs, .. } = self;
+        let own = transaction.inputs.get(input).ok_or(SighashError::NoSuchInput(input))?;
+        let spent = &spent_outputs[input];
+        let mut preimage = Vec::with_capacity(256);
+        preimage.extend_from_slice(&sighash_type.preimage()); // 1
+        let mut length = [0; 9];
+        preimage.extend_from_slice(&sha256d(&[
+            &[if spend == Spend::KeyPath { 0 } else { 2 }],
+            &own.outpoint.to_bytes(),
+            &own.sequence.to_le_bytes(),
+            &spent.value.to_le_bytes(),
+            compact_size(&mut length, spent.script_pubkey.len() as u64),
+            &spent.script_pubkey,
+        ])); // 2
+        if let Spend::Script { executed_script_hash, code_separator } = spend {
+            preimage.extend_from_slice(&code_separator.to_le_bytes());
+            preimage.extend_from_slice(&executed_script_hash); // 3
+        }
+        if !sighash_type.anyone_can_pay {
+            // The index fits: a transaction has fewer inputs than bytes.
+            let index = u32::try_from(input).map_err(|_| SighashError::NoSuchInput(input))?;
+            preimage.extend_from_slice(&index.to_le_bytes());
+            preimage.extend_from_slice(&self.spent_root);
+            preimage.extend_from_slice(&total(spent_outputs)?.to_le_bytes()); // 4
+        }
+        if sighash_type.outputs == Outputs::All {
+            preimage.extend_from_slice(&total(&transaction.outputs)?.to_le_bytes()); // 5
+        }
+        preimage.extend_from_slice(&transaction.version.to_le_bytes()); // 6
+        if !sighash_type.anyone_can_pay {
+            let (root, height) = self.inputs_root;
             preimage.extend_from_slice(&root);
-            preimage.push(height); // 9
+            preimage.push(height); // 7
         }
+        match sighash_type.outputs {
+            Outputs::None => {}
+            Outputs::Single => {
+                let output = transaction.outputs.get(input).ok_or(SighashError::NoMatchingOutput)?;
+                preimage.extend_from_slice(&output.leaf()); // 8
+            }
+            Outputs::All => {
+                let (root, height) = self.outputs_root;
+                preimage.extend_from_slice(&root);
+                preimage.push(height); // 9
+            }
+        }
+        preimage.extend_from_slice(&transaction.lock_time.to_le_bytes()); // 10
+        Ok(preimage)
     }
-    preimage.extend_from_slice(&transaction.lock_time.to_le_bytes()); // 10
-    Ok(preimage)
 }
 
 fn total(outputs: &[TxOutput]) -> Result<u64, SighashError> {

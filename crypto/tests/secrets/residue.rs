@@ -31,9 +31,9 @@ pub(super) fn hold(key: &str, seed: &str) {
     let mut signer = plant(key, seed);
     pause("planted");
     let keys = keys(&signer);
-    let nonce = signer.nonce(SLOT, &keys, &MESSAGE).expect("a nonce");
+    let nonce = signer.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
     pause("drawn");
-    signer.sign(SLOT, &keys, &round(&keys, nonce)).expect("a partial signature");
+    signer.sign(SLOT, &[(&keys, &round(&keys, nonce))]).expect("a partial signature");
     signer.authenticate(&MESSAGE).expect("software signs");
     pause("signed");
     drop(signer);
@@ -97,9 +97,10 @@ fn secrets() -> Vec<Secret> {
 
     let mut twin = signer();
     let keys = keys(&twin);
-    let public_nonce = twin.nonce(SLOT, &keys, &MESSAGE).expect("a nonce");
+    let public_nonce = twin.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
     let randomness = Entropy::new(SEED).expect("not zero").stream("signer/nonces").bytes32();
-    let extra = [&SLOT.session[..], &SLOT.attempt.to_be_bytes()].concat();
+    let item = 0_u32;
+    let extra = [&SLOT.session[..], &SLOT.attempt.to_be_bytes(), &item.to_be_bytes()].concat();
     let key = SecretKey::from_bytes(&KEY).expect("below the order");
     let (nonce, same) = generate_nonce(randomness, &key, &keys, Some(&MESSAGE), &extra);
     assert_eq!(same, public_nonce, "the searcher draws the nonce that it searches for");

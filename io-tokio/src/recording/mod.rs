@@ -80,8 +80,8 @@ pub enum StepInput<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Answer {
     Authenticated { digest: [u8; 32], answer: Result<Signature, SignerError> },
-    Nonce { slot: NonceSlot, answer: Result<PublicNonce, SignerError> },
-    Signed { slot: NonceSlot, answer: Result<PartialSignature, SignerError> },
+    Nonces { slot: NonceSlot, answer: Result<Vec<PublicNonce>, SignerError> },
+    Signed { slot: NonceSlot, answer: Result<Vec<PartialSignature>, SignerError> },
     Forgotten { slot: NonceSlot },
 }
 

@@ -34,15 +34,15 @@ impl Signer<Secp256k1> for RecordingSigner {
         answer
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &Keys, message: &[u8]) -> Result<PublicNonce, SignerError> {
-        let answer = self.signer.nonce(slot, keys, message);
-        self.sender.answer(Answer::Nonce { slot, answer });
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        let answer = self.signer.nonces(slot, items);
+        self.sender.answer(Answer::Nonces { slot, answer: answer.clone() });
         answer
     }
 
-    fn sign(&mut self, slot: NonceSlot, keys: &Keys, round: &Round) -> Result<PartialSignature, SignerError> {
-        let answer = self.signer.sign(slot, keys, round);
-        self.sender.answer(Answer::Signed { slot, answer });
+    fn sign(&mut self, slot: NonceSlot, items: &[(&Keys, &Round)]) -> Result<Vec<PartialSignature>, SignerError> {
+        let answer = self.signer.sign(slot, items);
+        self.sender.answer(Answer::Signed { slot, answer: answer.clone() });
         answer
     }
 
@@ -101,8 +101,8 @@ fn asked(answer: &Answer) -> String {
     let of = |slot: &NonceSlot| format!("attempt {} of session {}", slot.attempt, hex::encode(slot.session));
     match answer {
         Answer::Authenticated { digest, .. } => format!("a signature of {}", hex::encode(digest)),
-        Answer::Nonce { slot, .. } => format!("the nonce of {}", of(slot)),
-        Answer::Signed { slot, .. } => format!("the partial signature of {}", of(slot)),
+        Answer::Nonces { slot, .. } => format!("the nonces of {}", of(slot)),
+        Answer::Signed { slot, .. } => format!("the partial signatures of {}", of(slot)),
         Answer::Forgotten { slot } => format!("the end of {}", of(slot)),
     }
 }
@@ -126,18 +126,18 @@ impl Signer<Secp256k1> for ReplaySigner {
         })
     }
 
-    fn nonce(&mut self, slot: NonceSlot, _: &Keys, _: &[u8]) -> Result<PublicNonce, SignerError> {
-        let question = asked(&Answer::Nonce { slot, answer: Err(SignerError::Unavailable) });
+    fn nonces(&mut self, slot: NonceSlot, _: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        let question = asked(&Answer::Nonces { slot, answer: Err(SignerError::Unavailable) });
         self.answers.answer(&question, |next| match next {
-            Answer::Nonce { slot: recorded, answer } if *recorded == slot => Some(*answer),
+            Answer::Nonces { slot: recorded, answer } if *recorded == slot => Some(answer.clone()),
             _ => None,
         })
     }
 
-    fn sign(&mut self, slot: NonceSlot, _: &Keys, _: &Round) -> Result<PartialSignature, SignerError> {
+    fn sign(&mut self, slot: NonceSlot, _: &[(&Keys, &Round)]) -> Result<Vec<PartialSignature>, SignerError> {
         let question = asked(&Answer::Signed { slot, answer: Err(SignerError::Unavailable) });
         self.answers.answer(&question, |next| match next {
-            Answer::Signed { slot: recorded, answer } if *recorded == slot => Some(*answer),
+            Answer::Signed { slot: recorded, answer } if *recorded == slot => Some(answer.clone()),
             _ => None,
         })
     }

@@ -6,11 +6,12 @@ use nelumbo_core::{
     api::{CommandError, CommandId, NewSession, RecordSequence},
     base::{Entropy, Mono, Wall},
     crypto::{
-        KeyAggContext, Network as Chain, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, generate_nonce,
+        KeyAggContext, Network as Chain, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, generate_nonce,
         hazmat::scalars_of_nonce,
     },
     host::drain_watched,
     node::{Boot, Node},
+    wire::Item,
 };
 
 use super::*;
@@ -235,7 +236,7 @@ async fn what_was_rewritten_with_care_comes_out_otherwise() {
         if let Frame::Step { input: StepInput::Command(command), .. } = frame
             && let Command::Create(session) = command.to_mut()
         {
-            session.message[0] ^= 1;
+            session.items[0] = Item::message(vec![0; 32], Tweak::None);
         }
     });
     assert_eq!((step, matches!(difference, Difference::Signer(_))), (4, true), "{difference}");

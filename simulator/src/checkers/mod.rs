@@ -31,8 +31,8 @@ pub struct GroundTruth {
     pub nodes: BTreeMap<PublicKey, u32>,
     /// What the sessions are that have been announced so far.
     pub sessions: BTreeMap<SessionId, Arc<Definition>>,
-    /// Whether a final signature is one of this session, judged apart from any node.
-    pub is_final: fn(&Definition, &Signature) -> bool,
+    /// Whether these are the final signatures of this session, judged apart from any node.
+    pub is_final: fn(&Definition, &[Signature]) -> bool,
     /// Whether everything has healed long enough before the end for everything to have come to an end.
     pub has_time: bool,
 }

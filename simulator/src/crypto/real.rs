@@ -1,10 +1,10 @@
 //! The cryptography of production.
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner};
 use nelumbo_core::wire::Definition;
 
-use super::{Crypto, Meter};
+use super::{Crypto, Meter, are_final};
 
 /// The curve.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,7 @@ impl Crypto for Real {
         (Box::new(SoftwareSigner::new(key, entropy)), Secp256k1)
     }
 
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        let keys = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
-        keys.is_ok_and(|keys| Secp256k1.verify_final(&keys, &definition.message, signature))
+    fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
+        are_final(&Secp256k1, definition, signatures)
     }
 }

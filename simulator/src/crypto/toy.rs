@@ -3,7 +3,7 @@
 //! It has the interface and the failures of the real thing and none of its strength: a signature is a hash that anyone
 //! can compute. It exists in this crate only, and everything that was made with it says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
@@ -31,7 +31,7 @@ impl Crypto for Toy {
 
     fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<ToyVerifier> + Send>, ToyVerifier) {
         let key = Self::public_key(secret).expect("every 32 bytes are a key");
-        let signer = ToySigner { key, entropy, open: BTreeMap::new(), closed: BTreeSet::new(), meter: meter.clone() };
+        let signer = ToySigner { key, entropy, open: BTreeSet::new(), closed: BTreeSet::new(), meter: meter.clone() };
         (Box::new(signer), ToyVerifier { meter: meter.clone() })
     }
 }
@@ -124,14 +124,23 @@ impl Verifier for ToyVerifier {
             }
         }
         self.meter.charge(Operation::AggregateKeys(keys.len()));
-        if *tweak != Tweak::None {
-            self.meter.charge(Operation::Tweak);
-        }
-        let mut hash = fold(0, format!("{suite:?} {tweak:?}").as_bytes());
+        let mut hash = fold(0, format!("{suite:?}").as_bytes());
         keys.iter().for_each(|key| hash = fold(hash, key.as_bytes()));
         let mut aggregate = [2; 33];
         aggregate[1..].copy_from_slice(&Random::stream(hash, "aggregate", 0).bytes32());
-        Ok(ToyKeys { keys: keys.to_vec(), aggregate: PublicKey::from_bytes(aggregate).expect("02 is a prefix") })
+        let aggregate = PublicKey::from_bytes(aggregate).expect("02 is a prefix");
+        self.tweak_keys(&ToyKeys { keys: keys.to_vec(), aggregate }, tweak)
+    }
+
+    fn tweak_keys(&self, keys: &ToyKeys, tweak: &Tweak) -> Result<ToyKeys, KeyAggError> {
+        if *tweak == Tweak::None {
+            return Ok(keys.clone());
+        }
+        self.meter.charge(Operation::Tweak);
+        let hash = fold(fold(0, format!("{tweak:?}").as_bytes()), keys.aggregate.as_bytes());
+        let mut aggregate = [2; 33];
+        aggregate[1..].copy_from_slice(&Random::stream(hash, "tweak", 0).bytes32());
+        Ok(ToyKeys { aggregate: PublicKey::from_bytes(aggregate).expect("02 is a prefix"), ..keys.clone() })
     }
 
     fn aggregate_key(&self, keys: &ToyKeys) -> PublicKey {
@@ -190,11 +199,11 @@ impl Verifier for ToyVerifier {
     }
 }
 
-/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature.
+/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature for each item.
 pub struct ToySigner {
     key: PublicKey,
     entropy: Entropy,
-    open: BTreeMap<NonceSlot, PublicNonce>,
+    open: BTreeSet<NonceSlot>,
     closed: BTreeSet<NonceSlot>,
     meter: Meter,
 }
@@ -209,34 +218,39 @@ impl Signer<ToyVerifier> for ToySigner {
         Ok(authorship(&self.key, digest))
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &ToyKeys, _: &[u8]) -> Result<PublicNonce, SignerError> {
-        if self.open.contains_key(&slot) || self.closed.contains(&slot) {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        if self.open.contains(&slot) || self.closed.contains(&slot) {
             return Err(SignerError::SlotServed);
         }
-        if keys.keys.binary_search(&self.key).is_err() {
+        if items.iter().any(|(keys, _)| keys.keys.binary_search(&self.key).is_err()) {
             return Err(SignerError::NotASigner);
         }
-        self.meter.charge(Operation::Nonce);
-        let mut bytes = [2; 66];
-        bytes[1..33].copy_from_slice(&self.entropy.bytes32());
-        bytes[34..].copy_from_slice(&self.entropy.bytes32());
-        let nonce = PublicNonce::from_bytes(bytes);
-        self.open.insert(slot, nonce);
-        Ok(nonce)
+        self.open.insert(slot);
+        let draw = |_| {
+            self.meter.charge(Operation::Nonce);
+            let mut bytes = [2; 66];
+            bytes[1..33].copy_from_slice(&self.entropy.bytes32());
+            bytes[34..].copy_from_slice(&self.entropy.bytes32());
+            PublicNonce::from_bytes(bytes)
+        };
+        Ok(items.iter().map(draw).collect())
     }
 
-    fn sign(&mut self, slot: NonceSlot, _: &ToyKeys, round: &ToyRound) -> Result<PartialSignature, SignerError> {
-        if self.open.remove(&slot).is_none() {
+    fn sign(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &ToyRound)]) -> Result<Vec<PartialSignature>, SignerError> {
+        if !self.open.remove(&slot) {
             let spent = self.closed.contains(&slot);
             return Err(if spent { SignerError::NonceSpent } else { SignerError::NoNonce });
         }
         self.closed.insert(slot);
-        self.meter.charge(Operation::Sign);
-        Ok(round.partial(&self.key))
+        let sign = |(_, round): &(&ToyKeys, &ToyRound)| {
+            self.meter.charge(Operation::Sign);
+            round.partial(&self.key)
+        };
+        Ok(items.iter().map(sign).collect())
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        if self.open.remove(&slot).is_some() {
+        if self.open.remove(&slot) {
             self.closed.insert(slot);
         }
     }
@@ -284,13 +298,13 @@ mod tests {
         assert!(verifier.aggregate_keys(Suite::Lotus, &[key, key], &Tweak::None).is_err());
         charged(&[]);
         let (keys, slot) = (tweaked.expect("one key"), NonceSlot { session: [1; 32], attempt: 1 });
-        let nonces = [signer.nonce(slot, &keys, &message).expect("a fresh slot")];
+        let nonces = signer.nonces(slot, &[(&keys, &message)]).expect("a fresh slot");
         charged(&[Operation::Nonce]);
         let round = verifier.open_round(&keys, &nonces, &message).expect("an honest nonce");
         charged(&[Operation::OpenRound(1)]);
-        let partials = [signer.sign(slot, &keys, &round).expect("its nonce")];
+        let partials = signer.sign(slot, &[(&keys, &round)]).expect("its nonce");
         charged(&[Operation::Sign]);
-        assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
+        assert_eq!(signer.sign(slot, &[(&keys, &round)]), Err(SignerError::NonceSpent));
         charged(&[]);
         assert!(verifier.culprits(&keys, &round, &nonces, &partials, &message).is_empty());
         charged(&[Operation::VerifyPartial]);

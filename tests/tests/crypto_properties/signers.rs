@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use nelumbo_core::base::{Entropy, EntropyError};
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{
-    KeyAggContext, Network, NonceSlot, Secp256k1, SecretKey, Signer, SignerError, SoftwareSigner, Suite, Tweak,
-    Verifier, generate_nonce, sort_keys,
+    KeyAggContext, Network, NonceSlot, PartialSignature, PublicNonce, Secp256k1, SecretKey, Signer, SignerError,
+    SigningContext, SoftwareSigner, Suite, Tweak, Verifier, generate_nonce, sort_keys,
 };
 use quickcheck::QuickCheck;
 
@@ -14,6 +14,24 @@ use crate::{SUITES, Seed, tweaks};
 
 fn slot(session: u8, attempt: u32) -> NonceSlot {
     NonceSlot { session: [session; 32], attempt }
+}
+
+fn nonce(
+    signer: &mut SoftwareSigner,
+    slot: NonceSlot,
+    keys: &KeyAggContext,
+    message: &[u8],
+) -> Result<PublicNonce, SignerError> {
+    signer.nonces(slot, &[(keys, message)]).map(|nonces| nonces[0])
+}
+
+fn sign(
+    signer: &mut SoftwareSigner,
+    slot: NonceSlot,
+    keys: &KeyAggContext,
+    round: &SigningContext,
+) -> Result<PartialSignature, SignerError> {
+    signer.sign(slot, &[(keys, round)]).map(|partials| partials[0])
 }
 
 /// The life of a slot in a software signer: one nonce, one signature, and no way back.
@@ -29,28 +47,28 @@ fn a_slot_is_served_once_and_signed_once() {
         let message = entropy.bytes32();
         let keys = Secp256k1.aggregate_keys(suite, &public, &Tweak::None).expect("sorted and distinct");
         let slot = slot(suite as u8, 0);
-        let nonces: Vec<_> = signers.iter_mut().map(|signer| signer.nonce(slot, &keys, &message).unwrap()).collect();
-        assert_eq!(signers[0].nonce(slot, &keys, &message), Err(SignerError::SlotServed));
+        let nonces: Vec<_> = signers.iter_mut().map(|signer| nonce(signer, slot, &keys, &message).unwrap()).collect();
+        assert_eq!(nonce(&mut signers[0], slot, &keys, &message), Err(SignerError::SlotServed));
         let round = Secp256k1.open_round(&keys, &nonces, &message).expect("honest nonces");
-        let partials: Vec<_> = signers.iter_mut().map(|signer| signer.sign(slot, &keys, &round).unwrap()).collect();
+        let partials: Vec<_> = signers.iter_mut().map(|signer| sign(signer, slot, &keys, &round).unwrap()).collect();
         let signature = Secp256k1.combine(&keys, &round, &partials).expect("honest signers");
         assert!(Secp256k1.verify_final(&keys, &message, &signature));
         for signer in &mut signers {
-            assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
-            assert_eq!(signer.nonce(slot, &keys, &message), Err(SignerError::SlotServed));
+            assert_eq!(sign(signer, slot, &keys, &round), Err(SignerError::NonceSpent));
+            assert_eq!(nonce(&mut signer, slot, &keys, &message), Err(SignerError::SlotServed));
             signer.forget(slot);
-            assert_eq!(signer.sign(slot, &keys, &round), Err(SignerError::NonceSpent));
+            assert_eq!(sign(&mut signer, slot, &keys, &round), Err(SignerError::NonceSpent));
             assert_eq!(signer.open_nonces(), 0);
         }
         // The next attempt has other nonces.
         let again = NonceSlot { attempt: 1, ..slot };
-        assert_ne!(signers[0].nonce(again, &keys, &message), Ok(nonces[0]));
+        assert_ne!(nonce(&mut signers[0], again, &keys, &message), Ok(nonces[0]));
         signers[0].forget(again);
         assert_eq!(signers[0].open_nonces(), 0);
-        assert_eq!(signers[0].sign(again, &keys, &round), Err(SignerError::NoNonce));
-        assert_eq!(signers[0].nonce(again, &keys, &message), Err(SignerError::SlotServed));
+        assert_eq!(sign(&mut signers[0], again, &keys, &round), Err(SignerError::NoNonce));
+        assert_eq!(nonce(&mut signers[0], again, &keys, &message), Err(SignerError::SlotServed));
         let never = NonceSlot { attempt: 2, ..slot };
-        assert_eq!(signers[0].sign(never, &keys, &round), Err(SignerError::NoNonce));
+        assert_eq!(sign(&mut signers[0], never, &keys, &round), Err(SignerError::NoNonce));
     }
 }
 
@@ -62,24 +80,24 @@ fn a_wrong_round_spends_the_nonce() {
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let tweak = Tweak::Taproot { merkle_root: None };
     let tweaked = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &tweak).expect("one key");
-    let nonce = signer.nonce(slot(1, 0), &keys, &[1; 32]).expect("a new slot");
+    let nonce = nonce(&mut signer, slot(1, 0), &keys, &[1; 32]).expect("a new slot");
     let other_message = Secp256k1.open_round(&keys, &[nonce], &[2; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 0), &keys, &other_message), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 0), &keys, &other_message), Err(SignerError::RoundMismatch));
     let right = Secp256k1.open_round(&keys, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 0), &keys, &right), Err(SignerError::NonceSpent));
+    assert_eq!(sign(&mut signer, slot(1, 0), &keys, &right), Err(SignerError::NonceSpent));
 
-    let nonce = signer.nonce(slot(1, 1), &keys, &[1; 32]).expect("a new slot");
+    let nonce = nonce(&mut signer, slot(1, 1), &keys, &[1; 32]).expect("a new slot");
     let other_key = Secp256k1.open_round(&tweaked, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 1), &tweaked, &other_key), Err(SignerError::RoundMismatch));
-    assert_eq!(signer.sign(slot(1, 1), &keys, &right), Err(SignerError::NonceSpent));
+    assert_eq!(sign(&mut signer, slot(1, 1), &tweaked, &other_key), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 1), &keys, &right), Err(SignerError::NonceSpent));
 
-    let nonce = signer.nonce(slot(1, 2), &keys, &[1; 32]).expect("a new slot");
+    let nonce = nonce(&mut signer, slot(1, 2), &keys, &[1; 32]).expect("a new slot");
     let round = Secp256k1.open_round(&tweaked, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 2), &keys, &round), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 2), &keys, &round), Err(SignerError::RoundMismatch));
 
     let stranger = SecretKey::generate(&mut entropy).public_key();
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[stranger], &Tweak::None).expect("one key");
-    assert_eq!(signer.nonce(slot(2, 0), &keys, &[1; 32]), Err(SignerError::NotASigner));
+    assert_eq!(nonce(&mut signer, slot(2, 0), &keys, &[1; 32]), Err(SignerError::NotASigner));
     assert_eq!(signer.open_nonces(), 0);
 }
 
@@ -90,14 +108,14 @@ fn open_nonces_are_bounded() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let count = u32::try_from(SoftwareSigner::MAX_OPEN_NONCES).expect("small");
-    let first = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("a new slot");
+    let first = nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("a new slot");
     for attempt in 1..count {
-        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        nonce(&mut signer, slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
     }
-    assert_eq!(signer.nonce(slot(0, count), &keys, &[1; 32]), Err(SignerError::TooManyNonces));
+    assert_eq!(nonce(&mut signer, slot(0, count), &keys, &[1; 32]), Err(SignerError::TooManyNonces));
     let round = Secp256k1.open_round(&keys, &[first], &[1; 32]).expect("one nonce");
-    assert!(signer.sign(slot(0, 0), &keys, &round).is_ok());
-    assert!(signer.nonce(slot(0, count), &keys, &[1; 32]).is_ok());
+    assert!(sign(&mut signer, slot(0, 0), &keys, &round).is_ok());
+    assert!(nonce(&mut signer, slot(0, count), &keys, &[1; 32]).is_ok());
 }
 
 /// Closed slots are remembered up to a bound, the oldest forgotten first; what is served again has another nonce.
@@ -107,18 +125,18 @@ fn closed_slots_are_bounded() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let count = u32::try_from(SoftwareSigner::MAX_CLOSED_SLOTS).expect("small");
-    let first = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("a new slot");
+    let first = nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("a new slot");
     signer.forget(slot(0, 0));
     for attempt in 1..count {
-        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        nonce(&mut signer, slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
         signer.forget(slot(0, attempt));
     }
-    assert_eq!(signer.nonce(slot(0, 0), &keys, &[1; 32]), Err(SignerError::SlotServed));
-    signer.nonce(slot(0, count), &keys, &[1; 32]).expect("a new slot");
+    assert_eq!(nonce(&mut signer, slot(0, 0), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    nonce(&mut signer, slot(0, count), &keys, &[1; 32]).expect("a new slot");
     signer.forget(slot(0, count));
-    let again = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("the oldest slot was forgotten");
+    let again = nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("the oldest slot was forgotten");
     assert_ne!(again, first);
-    assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    assert_eq!(nonce(&mut signer, slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
 }
 
 /// Two signers with one seed are one; two labels of one seed share nothing; authentication draws from its own stream.
@@ -134,10 +152,10 @@ fn signers_are_deterministic_by_seed() {
     let signature = one.authenticate(&digest).expect("a software signer");
     assert!(Secp256k1.verify(&one.public_key(), &digest, &signature));
     assert_ne!(one.authenticate(&digest), Ok(signature), "each signature is hedged anew");
-    let nonce = one.nonce(slot(0, 0), &keys, &digest);
-    assert_eq!(same.nonce(slot(0, 0), &keys, &digest), nonce);
+    let nonce = nonce(&mut one, slot(0, 0), &keys, &digest);
+    assert_eq!(nonce(&mut same, slot(0, 0), &keys, &digest), nonce);
     assert_eq!(same.authenticate(&digest), Ok(signature));
-    assert_ne!(other.nonce(slot(0, 0), &keys, &digest), nonce);
+    assert_ne!(nonce(&mut other, slot(0, 0), &keys, &digest), nonce);
     assert_ne!(other.authenticate(&digest), Ok(signature));
 }
 
