@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use nelumbo_core::api::{Config, Input, Quota};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+};
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, Content, Definition, Item, PeerId, Presence, SessionMessage, seal};
@@ -23,17 +25,24 @@ const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000_000) };
 const UNTIL: Wall = Wall::from_millis(2_000_000);
 const OWN: u8 = 200;
 
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32]).expect("a key")
+}
+
 fn signer(number: u8) -> SoftwareSigner {
-    let entropy = Entropy::new([number; 32]).expect("not all zero");
-    SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
+    SoftwareSigner::new(secret(number), Entropy::new([number; 32]).expect("not all zero"))
+}
+
+fn author(number: u8) -> MessageKey {
+    MessageKey::new(secret(number), Entropy::new([number; 32]).expect("not all zero").stream("messages"))
 }
 
 fn peer(number: u8) -> PeerId {
     PeerId::from_bytes(&[number]).expect("a name")
 }
 
-fn say(signer: &mut SoftwareSigner, body: Body) -> Bytes {
-    seal::<Secp256k1>(signer, Network::Regtest, body).expect("software signs")
+fn say(author: &mut MessageKey, body: Body) -> Bytes {
+    seal(author, Network::Regtest, body).expect("software signs")
 }
 
 fn node(familiar: usize) -> Node {
@@ -43,16 +52,22 @@ fn node(familiar: usize) -> Node {
     (limits.messages_per_peer, limits.bytes_per_peer, limits.messages_reserved_per_peer) = (free, free, free);
     limits.prepared_keys = familiar;
     let entropy = Entropy::new([9; 32]).expect("not all zero");
-    let boot =
-        Boot { signer: Box::new(signer(OWN)), verifier: Secp256k1, entropy, peer: peer(OWN), records: Vec::new() };
+    let boot = Boot {
+        message_signer: Box::new(author(OWN)),
+        signer: Box::new(signer(OWN)),
+        verifier: Secp256k1,
+        entropy,
+        peer: peer(OWN),
+        records: Vec::new(),
+    };
     Node::new(config, boot, NOW).expect("an empty journal")
 }
 
 /// A session that the first signer announces, and many further messages of it.
 fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
-    let mut author = signer(1);
-    let key = Signer::<Secp256k1>::public_key(&author);
-    let mut keys = vec![key, Signer::<Secp256k1>::public_key(&signer(OWN))];
+    let (mut author, mut signer) = (author(1), signer(1));
+    let key = author.public_key();
+    let mut keys = vec![key, secret(OWN).public_key()];
     keys.sort_unstable();
     let definition = Definition {
         network: Network::Regtest,
@@ -72,7 +87,7 @@ fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
         Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak).expect("points");
     let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
     let message = definition.message(0).expect("bare");
-    let nonces = author.nonces(slot, &[(&keys, &message)]).expect("a fresh slot");
+    let nonces = signer.nonces(slot, &[(&keys, &message)]).expect("a fresh slot");
     let mut say =
         |sequence, content| say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content }));
     let mut messages = vec![say(1, Content::Announce { definition: definition.into(), nonces })];
@@ -85,7 +100,7 @@ fn presences(count: u8) -> Vec<Input> {
     let one = |number| {
         let from = peer(number);
         let presence = Presence { peer: from, addresses: Vec::new(), issued_at: NOW.wall, expires_at: UNTIL };
-        Input::Received { from, bytes: say(&mut signer(number), Body::Presence(presence)) }
+        Input::Received { from, bytes: say(&mut author(number), Body::Presence(presence)) }
     };
     (1..=count).map(one).collect()
 }

@@ -11,11 +11,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem::take;
 use std::path::Path;
+use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, Secp256k1, SecretKey, SoftwareSigner, Suite, sha256};
+use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner, Suite, sha256};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::PeerId;
@@ -132,9 +133,10 @@ impl Signer {
         getrandom::fill(&mut seed).expect("the operating system has entropy");
         // Fresh at each start and never stored: nonces of an earlier life are gone, and none of them comes again.
         let entropy = Entropy::new(seed).expect("not all zero");
-        let secret = SecretKey::from_bytes(&[secret; 32]).expect("a key");
+        let secret = Arc::new(SecretKey::from_bytes(&[secret; 32]).expect("a key"));
         let boot = Boot {
             peer: PeerId::from_bytes(&secret.public_key().to_bytes()).expect("33 bytes"),
+            message_signer: Box::new(MessageKey::new(secret.clone(), entropy.stream("messages"))),
             signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,

@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a host has what the core may not")]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequenc
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    KeyAggContext, Network, Secp256k1, SecretKey, Signature, SoftwareSigner, Suite, Tweak, schnorr,
+    KeyAggContext, MessageKey, Network, Secp256k1, SecretKey, Signature, SoftwareSigner, Suite, Tweak, schnorr,
 };
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
@@ -102,8 +103,10 @@ fn fresh() -> [u8; 32] {
 
 fn node(secret: SecretKey, peer: PeerId) -> Node {
     let entropy = Entropy::new(fresh()).expect("not all zero");
+    let secret = Arc::new(secret);
+    let message_signer = Box::new(MessageKey::new(secret.clone(), entropy.stream("messages")));
     let signer = Box::new(SoftwareSigner::new(secret, entropy.stream("signer")));
-    let boot = Boot { signer, verifier: Secp256k1, entropy, peer, records: Vec::new() };
+    let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer, records: Vec::new() };
     Node::new(Config::new(Network::Regtest), boot, Now { mono: Mono::ZERO, wall: wall() }).expect("nothing is wrong")
 }
 

@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
 use crate::base::{Bytes, Now, Wall};
-use crate::crypto::{Entropy, PublicKey, Signer, SignerError, Verifier};
+use crate::crypto::{Entropy, MessageSigner, PublicKey, Signer, SignerError, Verifier};
 use crate::journal::Record;
 use crate::wire::{Body, Data, Definition, Label, PeerId, ResourceId, SessionId, seal};
 
@@ -56,6 +56,7 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
+    pub(crate) message_signer: &'a mut (dyn MessageSigner + Send),
     pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
     /// For the weights of batches, which nobody else may foresee.
@@ -86,7 +87,7 @@ impl<V: Verifier> Context<'_, V> {
 
     /// Signs a message with this node's key and encodes it.
     pub(crate) fn seal(&mut self, body: Body) -> Result<Bytes, SignerError> {
-        seal(self.signer, self.config.network, body)
+        seal(self.message_signer, self.config.network, body)
     }
 }
 
@@ -95,6 +96,7 @@ pub(crate) struct Environment<V: Verifier> {
     pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
+    pub(crate) message_signer: Box<dyn MessageSigner + Send>,
     pub(crate) signer: Box<dyn Signer<V> + Send>,
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
@@ -109,6 +111,7 @@ impl<V: Verifier> Environment<V> {
             config: &self.config,
             own_key: self.own_key,
             own_peer: self.own_peer,
+            message_signer: self.message_signer.as_mut(),
             signer: self.signer.as_mut(),
             verifier: &self.verifier,
             batch_entropy: &mut self.batch_entropy,

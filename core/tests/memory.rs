@@ -1,8 +1,12 @@
 //! Whatever arrives, a node keeps no more than its limits say, measured by a counting allocator.
 
+use std::sync::Arc;
+
 use nelumbo_core::api::{Config, Input, Output, Quota};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+};
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{
@@ -20,21 +24,22 @@ fn now() -> Now {
     Now { mono: Mono::ZERO, wall: Wall::from_millis(WALL) }
 }
 
-fn signer(number: u32) -> SoftwareSigner {
+fn signer(number: u32) -> (MessageKey, SoftwareSigner) {
     let mut bytes = [1; 32];
     bytes[28..].copy_from_slice(&number.to_be_bytes());
     let entropy = Entropy::new(bytes).expect("not all zero");
-    SoftwareSigner::new(SecretKey::from_bytes(&bytes).expect("a small number is a key"), entropy)
+    let secret = Arc::new(SecretKey::from_bytes(&bytes).expect("a small number is a key"));
+    (MessageKey::new(secret.clone(), entropy.stream("messages")), SoftwareSigner::new(secret, entropy))
 }
 
-fn say(signer: &mut SoftwareSigner, body: Body) -> Bytes {
-    seal::<Secp256k1>(signer, Network::Regtest, body).expect("software signs")
+fn say(author: &mut MessageKey, body: Body) -> Bytes {
+    seal(author, Network::Regtest, body).expect("software signs")
 }
 
 /// A flood of valid messages: presences with as many and as long addresses as fit, sessions with many signers and long
 /// messages, steps that make signers familiar, and steps of sessions that do not exist, each from another key and peer.
 fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
-    let mut author = signer(number);
+    let (mut author, mut nonces) = signer(number);
     let presence = Presence {
         peer: PeerId::from_bytes(&number.to_be_bytes()).unwrap(),
         addresses: (0..16).map(|tail| Address::from_bytes(vec![tail; 255]).unwrap()).collect(),
@@ -61,8 +66,8 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         say(&mut author, Body::Advertisement(Box::new(advertisement))),
         say(&mut author, Body::Resource(resource)),
     ];
-    let own = Signer::<Secp256k1>::public_key(&author);
-    let others = (0..10).map(|other| Signer::<Secp256k1>::public_key(&signer(1_000_000 + other)));
+    let own = author.public_key();
+    let others = (0..10).map(|other| signer(1_000_000 + other).0.public_key());
     let mut keys: Vec<_> = others.chain([own, victim]).collect();
     keys.sort_unstable();
     let definition = Definition {
@@ -82,7 +87,7 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak).unwrap();
     let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
     let message = definition.message(0).expect("bare");
-    let nonces = author.nonces(slot, &[(&aggregate, &message)]).unwrap();
+    let nonces = nonces.nonces(slot, &[(&aggregate, &message)]).unwrap();
     let content = Content::Announce { definition: definition.into(), nonces };
     messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
     // Enough of them to make the author familiar; they are refused, because the session is not complete.
@@ -115,10 +120,11 @@ fn a_flood_stays_under_the_ceiling() {
     (limits.records, limits.protocol_messages, limits.protocol_waiting) = (50, 50, 2);
     (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);
     let ceiling = limits.ceiling();
-    let own = signer(u32::MAX);
+    let (author, own) = signer(u32::MAX);
     let victim = Signer::<Secp256k1>::public_key(&own);
     let sample: Vec<Vec<Bytes>> = (0..150).map(|number| flood(number, victim)).collect();
     let boot = Boot {
+        message_signer: Box::new(author),
         signer: Box::new(own),
         verifier: Secp256k1,
         entropy: Entropy::new([9; 32]).unwrap(),

@@ -44,17 +44,37 @@ struct State {
 pub enum EntropyError {
     /// All 32 bytes are zero, which is what a failed entropy source leaves behind.
     AllZero,
+    /// The source has none.
+    Unavailable,
 }
 
 impl fmt::Display for EntropyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AllZero => f.write_str("the entropy seed is all zero: the source failed"),
+            Self::Unavailable => f.write_str("the entropy source has failed"),
         }
     }
 }
 
 impl core::error::Error for EntropyError {}
+
+/// What a host gives entropy from, whenever it is asked.
+pub trait EntropySource {
+    /// 32 bytes that nobody else has or will have.
+    ///
+    /// # Errors
+    ///
+    /// [`EntropyError`]; never bytes from a weaker source.
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError>;
+}
+
+/// For simulations and tests: production draws from the operating system.
+impl EntropySource for Entropy {
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+        Ok(self.bytes32())
+    }
+}
 
 impl Entropy {
     /// A generator from 32 bytes of the operating system's randomness, or of a simulation's seed. The caller wipes its

@@ -12,7 +12,7 @@
 //!
 //! Above them two traits split all of that along the secret. A [`Verifier`] checks what others send and is pure; a
 //! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are
-//! the real ones. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
+//! the real ones; a [`MessageSigner`] such as [`MessageKey`] signs what is said around a session. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
 //! wraps them in [`scrubbed`].
 //!
 //! [`schnorr`] and [`taproot`] are for one signer alone, [`lotus`] is what that ledger has around its signatures, and
@@ -45,13 +45,14 @@ pub mod schnorr;
 mod scrub;
 mod signer;
 mod signing;
+mod software;
 mod suite;
 pub mod taproot;
 mod text;
 mod verifier;
 mod weights;
 
-pub use entropy::{Entropy, EntropyError};
+pub use entropy::{Entropy, EntropyError, EntropySource};
 pub use hash::{sha256, sha256d, tagged_hash};
 pub use key_aggregation::{KeyAggContext, KeyAggError, Tweak};
 pub use keys::{PublicKey, PublicKeyError, SecretKey, SecretKeyError, sort_keys};
@@ -62,8 +63,9 @@ pub use order::compare_public;
 pub use partials::{culprits, verify_partial, verify_partials};
 pub use schnorr::Signature;
 pub use scrub::scrubbed;
-pub use signer::{NonceSlot, Signer, SignerError, SoftwareSigner};
+pub use signer::{MessageSigner, NonceSlot, Signer, SignerError};
 pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, combine_many, partial_sign};
+pub use software::{MessageKey, SoftwareSigner};
 pub use suite::{Suite, UnknownSuite};
 pub use text::{HexError, parse_hex};
 pub use verifier::{Secp256k1, Verifier};

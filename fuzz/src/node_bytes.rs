@@ -8,7 +8,7 @@ use nelumbo_core::api::{
 };
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
 
@@ -25,7 +25,7 @@ const MAX_OUTPUTS: usize = 20_000;
 struct TestNode {
     node: Node,
     own: PublicKey,
-    stranger: SoftwareSigner,
+    stranger: MessageKey,
     stranger_key: PublicKey,
     nanos: u64,
     wall: u64,
@@ -92,6 +92,7 @@ impl TestNode {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let own = secret(OWN).public_key();
         let boot = Boot {
+            message_signer: Box::new(MessageKey::new(secret(OWN), entropy.stream("messages"))),
             signer: Box::new(SoftwareSigner::new(secret(OWN), entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
@@ -100,7 +101,7 @@ impl TestNode {
         };
         let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(WALL) };
         let node = Node::new(Config::new(Network::Regtest), boot, now).expect("an empty journal is sound");
-        let stranger = SoftwareSigner::new(secret(2), Entropy::new([2; 32]).expect("not all zero"));
+        let stranger = MessageKey::new(secret(2), Entropy::new([2; 32]).expect("not all zero"));
         Self {
             node,
             own,
@@ -238,7 +239,7 @@ impl TestNode {
         {
             step.session = session.id;
         }
-        seal::<Secp256k1>(&mut self.stranger, Network::Regtest, body).expect("software signs")
+        seal(&mut self.stranger, Network::Regtest, body).expect("software signs")
     }
 
     fn advance_time(&mut self, source: &mut Source<'_>) {

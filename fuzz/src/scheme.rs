@@ -4,13 +4,18 @@
 //! keeps its rules, and the same scripts can be played on the curve. Driven by `script`.
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Verifier,
+};
 
 pub(crate) trait Scheme {
     type Verifier: Verifier + Copy + Default;
 
     /// The signer with this number, from 1.
     fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Self::Verifier> + Send>;
+
+    /// What signs its messages.
+    fn author(number: u8, entropy: Entropy) -> Box<dyn MessageSigner + Send>;
 
     /// Its key.
     fn key(number: u8) -> PublicKey {
@@ -26,6 +31,10 @@ impl Scheme for Curve {
 
     fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Secp256k1> + Send> {
         Box::new(SoftwareSigner::new(secret(number), entropy))
+    }
+
+    fn author(number: u8, entropy: Entropy) -> Box<dyn MessageSigner + Send> {
+        Box::new(MessageKey::new(secret(number), entropy))
     }
 }
 

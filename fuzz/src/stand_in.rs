@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer,
-    SignerError, Suite, Tweak, Verifier, sha256,
+    CombineError, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
+    Signature, Signer, SignerError, Suite, Tweak, Verifier, sha256,
 };
 
 use super::scheme::Scheme;
@@ -21,11 +21,18 @@ impl Scheme for StandIn {
     type Verifier = Self;
 
     fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Self> + Send> {
-        let mut key = [number; 33];
-        key[0] = 2 | number & 1;
-        let key = PublicKey::from_bytes(key).expect("the prefix is 2 or 3");
-        Box::new(StandInSigner { key, entropy, slots: BTreeMap::new() })
+        Box::new(StandInSigner { key: key_of(number), entropy, slots: BTreeMap::new() })
     }
+
+    fn author(number: u8, _: Entropy) -> Box<dyn MessageSigner + Send> {
+        Box::new(StandInAuthor(key_of(number)))
+    }
+}
+
+fn key_of(number: u8) -> PublicKey {
+    let mut key = [number; 33];
+    key[0] = 2 | number & 1;
+    PublicKey::from_bytes(key).expect("the prefix is 2 or 3")
 }
 
 /// Aggregated keys: the keys and a hash of all that went in.
@@ -169,6 +176,19 @@ enum Slot {
     },
 }
 
+struct StandInAuthor(PublicKey);
+
+impl MessageSigner for StandInAuthor {
+    fn public_key(&self) -> PublicKey {
+        self.0
+    }
+
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        // Without randomness, so that one message has one signature and duplicates are recognised as such.
+        Ok(signed(b"author", &self.0, digest, *digest))
+    }
+}
+
 struct StandInSigner {
     key: PublicKey,
     entropy: Entropy,
@@ -178,11 +198,6 @@ struct StandInSigner {
 impl Signer<StandIn> for StandInSigner {
     fn public_key(&self) -> PublicKey {
         self.key
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        // Without randomness, so that one message has one signature and duplicates are recognised as such.
-        Ok(signed(b"author", &self.key, digest, *digest))
     }
 
     fn nonces(&mut self, slot: NonceSlot, items: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
@@ -225,5 +240,10 @@ impl Signer<StandIn> for StandInSigner {
         if let Some(Slot::Open(_)) = self.slots.get(&slot) {
             self.slots.insert(slot, Slot::Closed { is_signed: false });
         }
+    }
+
+    fn forget_all(&mut self) {
+        let slots: Vec<_> = self.slots.keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.forget(slot));
     }
 }

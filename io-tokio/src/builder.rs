@@ -4,14 +4,14 @@
 //! network; then the core with what the journal holds. Invariant: what cannot run does not start. Driven by the
 //! embedder.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
 use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
     api::{Config, ConfigError},
     base::{Entropy, EntropyError, scrubbed},
-    crypto::{Secp256k1, SecretKey, Signer, SoftwareSigner},
+    crypto::{EntropySource, MessageKey, MessageSigner, Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
     protocol::Protocol,
 };
@@ -27,7 +27,7 @@ use crate::{
     metrics::Metrics,
     names,
     network::{self, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
-    recording::{Recorder, RecordingSigner, Start},
+    recording::{Recorder, RecordingMessageSigner, RecordingSigner, Start},
     runtime::Runtime,
 };
 
@@ -40,6 +40,7 @@ pub struct Builder {
     config: Config,
     network: NetworkConfig,
     folder: PathBuf,
+    message_signer: Box<dyn MessageSigner + Send>,
     signer: Box<dyn Signer<Secp256k1> + Send>,
     protocols: Vec<Box<dyn Protocol>>,
     policy: Option<Box<dyn Policy>>,
@@ -85,14 +86,16 @@ pub enum StartError {
 }
 
 impl Builder {
-    /// A node with this signer that keeps its journal in this folder. Every key needs a folder of its own.
+    /// A node with these signers of one key that keeps its journal in this folder. Every key needs a folder of its own.
     pub fn new(
         config: Config,
         network: NetworkConfig,
         folder: impl Into<PathBuf>,
+        message_signer: Box<dyn MessageSigner + Send>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self { config, network, folder: folder.into(), signer, protocols: Vec::new(), policy: None, recording: None }
+        let folder = folder.into();
+        Self { config, network, folder, message_signer, signer, protocols: Vec::new(), policy: None, recording: None }
     }
 
     /// The same with a key in memory.
@@ -102,8 +105,10 @@ impl Builder {
         folder: impl Into<PathBuf>,
         key: SecretKey,
     ) -> Result<Self, StartError> {
-        let signer = SoftwareSigner::new(key, fresh_entropy()?);
-        Ok(Self::new(config, network, folder, Box::new(signer)))
+        let key = Arc::new(key);
+        let messages = MessageKey::new(key.clone(), fresh_entropy()?);
+        let signer = SoftwareSigner::new(key, SystemEntropy);
+        Ok(Self::new(config, network, folder, Box::new(messages), Box::new(signer)))
     }
 
     /// Lets rules of the embedder's own decide too what gets in, and which requests are approved or declined without
@@ -179,9 +184,9 @@ impl Builder {
         metrics: &Metrics,
         events: &broadcast::Sender<NodeEvent>,
     ) -> Result<Parts, StartError> {
-        let Self { config, network, signer, protocols, policy, recording, .. } = self;
+        let Self { config, network, message_signer, signer, protocols, policy, recording, .. } = self;
         let network = Network::new(network, metrics.clone())?;
-        let (peer, key) = (network.local_peer(), signer.public_key());
+        let (peer, key) = (network.local_peer(), message_signer.public_key());
         let clock = Clock::start();
         let now = clock.now();
         // A draw of its own: whoever knows it from a recording knows nothing of what signers draw.
@@ -202,7 +207,12 @@ impl Builder {
             Some(recorder) => Box::new(RecordingSigner { signer, sender: recorder.sender() }),
             None => signer,
         };
-        let boot = Boot { signer, verifier: Secp256k1, entropy: entropy(seed)?, peer: peer_id, records };
+        let message_signer: Box<dyn MessageSigner + Send> = match &recorder {
+            Some(recorder) => Box::new(RecordingMessageSigner { signer: message_signer, sender: recorder.sender() }),
+            None => message_signer,
+        };
+        let entropy = entropy(seed)?;
+        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer_id, records };
         let mut node = Node::new(config, boot, now).map_err(StartError::Boot)?;
         if let Some(policy) = policy {
             node.set_policy(policy);
@@ -244,6 +254,16 @@ fn record(
         }
     };
     Recorder::begin(&file, limit, start, tell).map_err(|error| StartError::Recording { file, error })
+}
+
+/// The operating system's randomness, whenever a signer draws.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl EntropySource for SystemEntropy {
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+        fresh_seed().map_err(|_| EntropyError::Unavailable)
+    }
 }
 
 /// Randomness from the operating system. A failure is an error, never a weaker source.

@@ -66,7 +66,7 @@ pub mod recording;
 mod runtime;
 
 pub use self::{
-    builder::{Builder, StartError, fresh_entropy},
+    builder::{Builder, StartError, SystemEntropy, fresh_entropy},
     event::{Events, EventsError, NodeEvent},
     handle::{Handle, HandleError, NoSignature, Status, StopError},
     host::Libp2pHost,

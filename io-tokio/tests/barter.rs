@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use nelumbo_core::{
     api::{Event, Refusal},
     base::Wall,
-    crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, SoftwareSigner},
+    crypto::{MessageKey, Network as Chain, PublicKey, SecretKey},
     wire::{Body, Label, ProtocolMessage, seal},
 };
 use nelumbo_tokio::{
@@ -99,8 +99,7 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
     let mut alice = open(Home::new(NetworkConfig::full())).await;
     let key = alice.key();
     tell(&alice, "offer apples for pears".to_owned()).await;
-    let mut buyer =
-        SoftwareSigner::new(SecretKey::from_bytes(&[5; 32]).expect("a key"), fresh_entropy().expect("some"));
+    let mut buyer = MessageKey::new(SecretKey::from_bytes(&[5; 32]).expect("a key"), fresh_entropy().expect("some"));
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is past 1970").as_millis() as u64;
     let mut take = |number: u64, issued_at: u64, to: PublicKey, protocol: &str| {
         let message = ProtocolMessage {
@@ -110,7 +109,7 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
             issued_at: Wall::from_millis(issued_at),
             payload: b"take apples for pears".to_vec(),
         };
-        seal::<Secp256k1>(&mut buyer, Chain::Regtest, Body::Protocol(message)).expect("software signs").to_vec()
+        seal(&mut buyer, Chain::Regtest, Body::Protocol(message)).expect("software signs").to_vec()
     };
     let other = SecretKey::from_bytes(&[6; 32]).expect("a key").public_key();
     let hour = 3_600_000;

@@ -83,8 +83,17 @@ impl Cluster {
         let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_767_225_600_000) };
         let node = |number: u32| {
             let entropy = Entropy::new([number as u8 + 1; 32]).expect("not all zero");
-            let (signer, verifier) = Toy::boot(&[number as u8; 32], entropy.stream("signer"), &Meter::default());
-            let boot = Boot { signer, verifier, entropy, peer: peer_id(number), records: Vec::new() };
+            let meter = Meter::default();
+            let message_signer = Toy::message_signer(&[number as u8; 32], entropy.stream("messages"), &meter);
+            let signer = Toy::signer(&[number as u8; 32], entropy.stream("signer"), &meter);
+            let boot = Boot {
+                message_signer,
+                signer,
+                verifier: Toy::verifier(&meter),
+                entropy,
+                peer: peer_id(number),
+                records: Vec::new(),
+            };
             Node::new(Config::new(Network::Regtest), boot, now).expect("an empty journal")
         };
         let nodes: Vec<_> = (0..signers).map(node).collect();

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    KeyAggContext, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
-    SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
+    KeyAggContext, MessageKey, MessageSigner, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1,
+    SecretKey, Signature, Signer, SigningContext, SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_simulator::crypto::Operation;
 
@@ -29,6 +29,7 @@ const ENTROPY: [u8; 32] = [5; 32];
 
 /// Signers of one key, who have opened a round.
 struct Group {
+    authors: Vec<MessageKey>,
     signers: Vec<SoftwareSigner>,
     public: Vec<PublicKey>,
     keys: KeyAggContext,
@@ -39,12 +40,8 @@ struct Group {
     attempt: u32,
 }
 
-fn key_of(signer: &SoftwareSigner) -> PublicKey {
-    Signer::<Secp256k1>::public_key(signer)
-}
-
-fn authenticate(signer: &mut SoftwareSigner) -> Signature {
-    Signer::<Secp256k1>::authenticate(signer, &MESSAGE).expect("software signs")
+fn authenticate(author: &mut MessageKey) -> Signature {
+    author.sign(&MESSAGE).expect("software signs")
 }
 
 const fn slot(attempt: u32) -> NonceSlot {
@@ -53,33 +50,34 @@ const fn slot(attempt: u32) -> NonceSlot {
 
 impl Group {
     fn new(count: usize) -> Self {
-        let signer = |number: usize| {
-            let secret = [number as u8; 32];
-            let key = SecretKey::from_bytes(&secret).expect("a key");
-            SoftwareSigner::new(key, Entropy::new(secret).expect("not all zero"))
-        };
-        let mut signers: Vec<_> = (1..=count).map(signer).collect();
-        signers.sort_by_key(key_of);
-        let public: Vec<_> = signers.iter().map(key_of).collect();
+        let secret = |number: usize| SecretKey::from_bytes(&[number as u8; 32]).expect("a key");
+        let entropy = |number: usize| Entropy::new([number as u8; 32]).expect("not all zero");
+        let mut numbers: Vec<_> = (1..=count).collect();
+        numbers.sort_by_key(|number| secret(*number).public_key());
+        let author = |number: &usize| MessageKey::new(secret(*number), entropy(*number).stream("messages"));
+        let mut authors: Vec<_> = numbers.iter().map(author).collect();
+        let signer = |number: &usize| SoftwareSigner::new(secret(*number), entropy(*number));
+        let mut signers: Vec<_> = numbers.iter().map(signer).collect();
+        let public: Vec<_> = signers.iter().map(SoftwareSigner::public_key).collect();
         let keys = Secp256k1.aggregate_keys(Suite::Lotus, &public, &Tweak::None).expect("distinct keys");
-        let claims = signers.iter_mut().map(|signer| (key_of(signer), MESSAGE, authenticate(signer))).collect();
+        let claims = authors.iter_mut().map(|author| (author.public_key(), MESSAGE, authenticate(author))).collect();
         let draw = |signer: &mut SoftwareSigner| signer.nonces(slot(0), &[(&keys, &MESSAGE)]).expect("a fresh slot")[0];
         let nonces: Vec<_> = signers.iter_mut().map(draw).collect();
         let round = Secp256k1.open_round(&keys, &nonces, &MESSAGE).expect("honest nonces");
         let sign = |signer: &mut SoftwareSigner| signer.sign(slot(0), &[(&keys, &round)]).expect("its nonce")[0];
         let partials = signers.iter_mut().map(sign).collect();
-        Self { signers, public, keys, nonces, round, partials, claims, attempt: 0 }
+        Self { authors, signers, public, keys, nonces, round, partials, claims, attempt: 0 }
     }
 
     /// How long an operation takes this many times.
     fn time(&mut self, operation: Operation, times: u32) -> Duration {
-        let Self { signers, public, keys, nonces, round, partials, claims, attempt } = self;
+        let Self { authors, signers, public, keys, nonces, round, partials, claims, attempt } = self;
         let (author, digest, signature) = &claims[0];
         let prepared = Secp256k1.prepare(author).expect("a key");
         let r#final = Secp256k1.combine(keys, round, partials).expect("honest signers");
         let slots: Vec<_> = (*attempt + 1..=*attempt + times).map(slot).collect();
         *attempt += times;
-        let signer = &mut signers[0];
+        let (own, signer) = (&mut authors[0], &mut signers[0]);
         let draw = |signer: &mut SoftwareSigner, slot| signer.nonces(slot, &[(keys, &MESSAGE)]).expect("a fresh slot");
         if operation == Operation::Sign {
             slots.iter().for_each(|slot| _ = draw(signer, *slot));
@@ -88,7 +86,7 @@ impl Group {
         let start = clock::now();
         for slot in slots.iter().copied() {
             match operation {
-                Operation::Authenticate => drop(black_box(authenticate(signer))),
+                Operation::Authenticate => drop(black_box(authenticate(own))),
                 Operation::Verify => assert!(Secp256k1.verify(author, digest, signature)),
                 Operation::Prepare => drop(black_box(Secp256k1.prepare(author))),
                 Operation::VerifyPrepared => assert!(Secp256k1.verify_prepared(&prepared, digest, signature)),

@@ -41,7 +41,7 @@ fn measure(schedule: &Schedule) -> (usize, u64, u64) {
         let ms = observed.stamp.at / 1_000_000;
         match &observed.observation {
             Observation::Event(Event::SessionCompleted { session, .. }) => drop(signed.entry(*session).or_insert(ms)),
-            Observation::Event(Event::BroadcastConfirmed { session, .. }) => {
+            Observation::Event(Event::BroadcastClaimed { session, .. }) => {
                 broadcast.entry(*session).or_insert(ms);
             }
             Observation::Event(Event::CoordinatorFailed { session, coordinator, .. }) => {

@@ -4,7 +4,9 @@ mod cli_support;
 
 use cli_support::nelumbo;
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+};
 use nelumbo_core::evidence::{Evidence, Exhibit};
 use nelumbo_core::wire::{Body, Content, SessionId, SessionMessage, seal};
 use serde_json::Value;
@@ -13,7 +15,9 @@ use serde_json::Value;
 fn evidence(slots: [u32; 2]) -> String {
     let key = SecretKey::from_bytes(&[5; 32]).unwrap();
     let keys = [key.public_key()];
-    let mut signer = SoftwareSigner::new(key, Entropy::new([1; 32]).unwrap());
+    let (key, entropy) = (std::sync::Arc::new(key), Entropy::new([1; 32]).unwrap());
+    let mut author = MessageKey::new(key.clone(), entropy.stream("messages"));
+    let mut signer = SoftwareSigner::new(key, entropy);
     let aggregate = Secp256k1.aggregate_keys(Suite::Lotus, &keys, &Tweak::None).unwrap();
     let mut nonces = std::collections::BTreeMap::new();
     let mut sequence = 0;
@@ -28,7 +32,7 @@ fn evidence(slots: [u32; 2]) -> String {
             sequence,
             content: Content::Join { nonces: vec![nonce] },
         };
-        Exhibit(seal::<Secp256k1>(&mut signer, Network::Mainnet, Body::Session(step)).unwrap())
+        Exhibit(seal(&mut author, Network::Mainnet, Body::Session(step)).unwrap())
     });
     let [first, second] = exhibits;
     serde_json::to_string(&Evidence::Equivocation { first, second }).unwrap()

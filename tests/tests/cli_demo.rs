@@ -126,7 +126,7 @@ fn coordinators_that_are_killed_are_followed_by_the_next_ones() {
         let asked = witnesses(&demo, "should-broadcast");
         assert_eq!((asked.len(), &asked[..kill]), (kill + 1, &killed[..]), "each in its turn, and nobody else");
         assert_eq!(witnesses(&demo, "session-completed").len(), 5);
-        let confirmed = witnesses(&demo, "broadcast-confirmed");
+        let confirmed = witnesses(&demo, "broadcast-claimed");
         assert_eq!(confirmed.len(), 5 - kill, "everyone who is left knows: {demo}");
         assert!(!confirmed.iter().any(|node| killed.contains(node)), "{demo}");
     }

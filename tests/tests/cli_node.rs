@@ -101,7 +101,7 @@ fn three_nodes_sign_although_one_is_killed() {
     coordinator.wait_for("should-broadcast", &[("session", &session)]);
     coordinator.json(&["confirm", &session]);
     for node in &group.nodes {
-        node.wait_for("broadcast-confirmed", &[("session", &session), ("by", &coordinator.key)]);
+        node.wait_for("broadcast-claimed", &[("session", &session), ("by", &coordinator.key)]);
         assert_eq!(node.json(&["sessions", "show", &session])["coordinator"], Value::Null);
         assert_eq!(node.json(&["stats"])["sessions"]["by_phase"], serde_json::json!({ "complete": 1 }));
     }

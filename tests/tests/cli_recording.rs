@@ -63,7 +63,7 @@ fn recorded_nodes_are_lived_through_again_whether_they_were_stopped_or_killed() 
     // The next life takes the same file, and is ended without a word.
     recorded.start_with(&["--record", &file]);
     recorded.json(&["confirm", &session]);
-    recorded.wait_for("broadcast-confirmed", &[("session", &session)]);
+    recorded.wait_for("broadcast-claimed", &[("session", &session)]);
     recorded.kill();
     let told = replay(&file, &["--json"]).json();
     assert_eq!((&told["identical"], &told["end"]), (&true.into(), &"cut".into()), "{told}");

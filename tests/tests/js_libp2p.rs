@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use js_support::{JsPeer, Plain, TCP, WEBSOCKET, is_websocket, until};
 use nelumbo_tokio::core::api::{Config, NewSession, Refusal};
 use nelumbo_tokio::core::base::Wall;
-use nelumbo_tokio::core::crypto::{Network as Chain, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite};
+use nelumbo_tokio::core::crypto::{MessageKey, Network as Chain, PublicKey, SecretKey, Suite};
 use nelumbo_tokio::core::wire::{
     self, Advertisement, Body, MAX_GOSSIP, Message, Offer, RecordKey, TransactionType, seal,
 };
@@ -60,7 +60,8 @@ impl Node {
         let network = NetworkConfig::full()
             .listen_on(TCP.parse().expect("an address"))
             .listen_on(WEBSOCKET.parse().expect("an address"));
-        let builder = Builder::new(Config::new(Chain::Regtest), network, folder.path(), Box::new(software()));
+        let builder =
+            Builder::with_key(Config::new(Chain::Regtest), network, folder.path(), fresh_key()).expect("entropy");
         let (handle, _) = builder.start().expect("the node starts");
         until("both listeners", async || handle.status().await.expect("it runs").listening.len() == 2).await;
         let listening = handle.status().await.expect("it runs").listening;
@@ -110,11 +111,8 @@ impl Node {
     }
 }
 
-fn software() -> SoftwareSigner {
-    let mut bytes = [0; 32];
-    fresh_entropy().expect("entropy").fill(&mut bytes);
-    let key = SecretKey::from_bytes(&bytes).expect("almost every number is a key");
-    SoftwareSigner::new(key, fresh_entropy().expect("entropy"))
+fn fresh_key() -> SecretKey {
+    SecretKey::generate(&mut fresh_entropy().expect("entropy"))
 }
 
 /// Where a signer at this peer is to be found: its key, and what it has signed.
@@ -139,9 +137,9 @@ fn offer() -> Offer {
 }
 
 fn signed(body: Body) -> (PublicKey, Vec<u8>) {
-    let mut signer = software();
-    let bytes = seal::<Secp256k1>(&mut signer, Chain::Regtest, body).expect("a signature");
-    (Signer::<Secp256k1>::public_key(&signer), bytes.to_vec())
+    let mut author = MessageKey::new(fresh_key(), fresh_entropy().expect("entropy"));
+    let bytes = seal(&mut author, Chain::Regtest, body).expect("a signature");
+    (author.public_key(), bytes.to_vec())
 }
 
 fn name_of(peer: PeerId) -> wire::PeerId {

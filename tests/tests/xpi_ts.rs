@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nelumbo_tokio::core::api::{Config, Event};
 use nelumbo_tokio::core::crypto::{
-    KeyAggContext, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature,
-    Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, schnorr,
+    KeyAggContext, MessageKey, MessageSigner, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1,
+    SecretKey, Signature, Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, schnorr,
 };
 use nelumbo_tokio::network::NetworkConfig;
-use nelumbo_tokio::{Builder, Events, Handle, Multiaddr, NewSession, NodeEvent, Unusual, fresh_entropy};
+use nelumbo_tokio::{Builder, Events, Handle, Multiaddr, NewSession, NodeEvent, SystemEntropy, Unusual, fresh_entropy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -63,8 +64,9 @@ impl Drop for Sdk {
 }
 
 /// A signer whose key and nonces live in the SDK's process.
+#[derive(Clone)]
 struct SdkSigner {
-    sdk: Sdk,
+    sdk: Arc<Mutex<Sdk>>,
     key: PublicKey,
     taproot: Value,
     nonces: BTreeMap<NonceSlot, String>,
@@ -75,12 +77,13 @@ impl SdkSigner {
         let mut sdk = Sdk::start();
         let answer = sdk.ask(&json!({"op": "keygen"})).expect("the SDK makes a key");
         let key = text(&answer, "public_key").parse().expect("the SDK's key is one");
-        Self { sdk, key, taproot, nonces: BTreeMap::new() }
+        Self { sdk: Arc::new(Mutex::new(sdk)), key, taproot, nonces: BTreeMap::new() }
     }
 
     fn request(&mut self, request: &Value) -> Result<Value, SignerError> {
         // The protocol has no room for a device's own words, and here it must not refuse anything.
-        Ok(self.sdk.ask(request).unwrap_or_else(|error| panic!("the SDK refuses {request}: {error}")))
+        let mut sdk = self.sdk.lock().expect("nobody panics with it");
+        Ok(sdk.ask(request).unwrap_or_else(|error| panic!("the SDK refuses {request}: {error}")))
     }
 }
 
@@ -92,15 +95,21 @@ fn keys_of(keys: &KeyAggContext) -> Vec<String> {
     keys.keys().iter().map(ToString::to_string).collect()
 }
 
-impl Signer<Secp256k1> for SdkSigner {
+impl MessageSigner for SdkSigner {
     fn public_key(&self) -> PublicKey {
         self.key
     }
 
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
         let request = json!({"op": "sign_digest", "public_key": self.key.to_string(), "message": hex::encode(digest)});
         let answer = self.request(&request)?;
         Ok(text(&answer, "signature").parse().expect("the SDK's signature has 64 bytes"))
+    }
+}
+
+impl Signer<Secp256k1> for SdkSigner {
+    fn public_key(&self) -> PublicKey {
+        self.key
     }
 
     fn nonces(&mut self, slot: NonceSlot, items: &[(&KeyAggContext, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
@@ -135,6 +144,11 @@ impl Signer<Secp256k1> for SdkSigner {
             let _unused = self.request(&json!({"op": "forget", "nonce_id": nonce_id}));
         }
     }
+
+    fn forget_all(&mut self) {
+        let slots: Vec<_> = self.nonces.keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.forget(slot));
+    }
 }
 
 struct Node {
@@ -156,13 +170,15 @@ async fn find<T>(events: &mut Events, mut look: impl FnMut(&NodeEvent) -> Option
     timeout(PATIENCE, search).await.expect("it happens in time")
 }
 
-async fn start(signer: Box<dyn Signer<Secp256k1> + Send>, through: Option<&Multiaddr>) -> Node {
+type Signers = (Box<dyn MessageSigner + Send>, Box<dyn Signer<Secp256k1> + Send>);
+
+async fn start((messages, signer): Signers, through: Option<&Multiaddr>) -> Node {
     let folder = tempfile::tempdir().expect("a folder");
     let mut network = NetworkConfig::full().listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
     if let Some(through) = through {
         network = network.join_through(through.clone()).expect("a peer id");
     }
-    let builder = Builder::new(Config::new(Network::Regtest), network, folder.path(), signer);
+    let builder = Builder::new(Config::new(Network::Regtest), network, folder.path(), messages, signer);
     let (handle, mut events) = builder.start().expect("the node starts");
     let address = find(&mut events, |event| match event {
         NodeEvent::Listening { address } => Some(address.clone()),
@@ -172,18 +188,20 @@ async fn start(signer: Box<dyn Signer<Secp256k1> + Send>, through: Option<&Multi
     Node { handle, events, address, _folder: folder }
 }
 
-fn software() -> Box<dyn Signer<Secp256k1> + Send> {
+fn software() -> Signers {
     let mut bytes = [0; 32];
     fresh_entropy().expect("entropy").fill(&mut bytes);
-    let key = SecretKey::from_bytes(&bytes).expect("almost every number is a key");
-    Box::new(SoftwareSigner::new(key, fresh_entropy().expect("entropy")))
+    let key = Arc::new(SecretKey::from_bytes(&bytes).expect("almost every number is a key"));
+    let messages = MessageKey::new(key.clone(), fresh_entropy().expect("entropy"));
+    (Box::new(messages), Box::new(SoftwareSigner::new(key, SystemEntropy)))
 }
 
 /// One session in which `creator` (0 and 1 are ours, 2 is the SDK's) announces.
 async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
     let first = start(software(), None).await;
     let address = first.address.clone();
-    let sdk = Box::new(SdkSigner::new(taproot.clone()));
+    let sdk = SdkSigner::new(taproot.clone());
+    let sdk: Signers = (Box::new(sdk.clone()), Box::new(sdk));
     let mut nodes = vec![first, start(software(), Some(&address)).await, start(sdk, Some(&address)).await];
     let keys: Vec<PublicKey> = nodes.iter().map(|node| node.handle.key()).collect();
     for node in &mut nodes {
@@ -222,8 +240,8 @@ async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
     };
     let mut signatures = Vec::new();
     for node in &nodes {
-        let signature =
-            timeout(PATIENCE, node.handle.signatures(session)).await.expect("in time").expect("a signature");
+        let signed = timeout(PATIENCE, node.handle.signatures(session)).await.expect("in time");
+        let signature = signed.expect("a signature")[0];
         assert!(schnorr::verify(Suite::Lotus, &challenge_key, &message, &signature));
         signatures.push(signature);
     }

@@ -1,7 +1,7 @@
 //! `nelumbo elect`: who coordinates a session.
 
 use clap::Args;
-use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::crypto::{PublicKey, Signature};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::SessionId;
 use serde::Serialize;
@@ -15,17 +15,17 @@ Methods:
   hash-based     a key that a hash of all keys points at, then upwards and around
   first-signer   the first of the sorted keys, then upwards
   last-signer    the last of the sorted keys, then downwards
-  rotating       an order drawn for each attempt at a session; needs --session
+  rotating       an order drawn when a session is signed; needs --session and --signature
 
 Examples:
   nelumbo elect KEY KEY KEY
   nelumbo elect --method hash-based --json KEY KEY KEY
-  nelumbo elect --method rotating --session ID --attempt 2 KEY KEY KEY";
+  nelumbo elect --method rotating --session ID --signature SIGNATURE KEY KEY KEY";
 
 /// Elects the coordinator among signers: who publishes the result, and who takes over in turn
 ///
-/// Every signer computes the same outcome from the keys alone. Signers are numbered by their place among the sorted
-/// keys, from 0. The proof is a checksum of the set of keys, by which signers notice that theirs differ.
+/// Every signer computes the same outcome from the keys, and with the rotating method from the signed session. Signers
+/// are numbered by their place among the sorted keys, from 0. The proof is a checksum of the set of keys, by which signers notice that theirs differ.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Elect {
@@ -36,11 +36,11 @@ pub(crate) struct Elect {
     #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
     method: Method,
     /// The session, for the rotating method
-    #[arg(long, value_name = "ID", required_if_eq("method", "rotating"))]
+    #[arg(long, value_name = "ID", required_if_eq("method", "rotating"), requires = "signature")]
     session: Option<SessionId>,
-    /// The attempt at the session, for the rotating method
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
-    attempt: u32,
+    /// The session's final signature, for the rotating method; once for each, in their order
+    #[arg(long, value_name = "SIGNATURE", value_parser = values::signature, requires = "session")]
+    signature: Vec<Signature>,
     /// Prints one JSON object: `coordinator`, `coordinator_index`, `priority`, `proof`
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ impl Elect {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let keys = values::sorted(self.keys)?;
         let elected = match self.session {
-            Some(session) => Election::in_session(self.method, &keys, session.as_bytes(), self.attempt),
+            Some(session) => Election::in_session(self.method, &keys, session.as_bytes(), &self.signature),
             None => Election::new(self.method, &keys),
         };
         let election =

@@ -56,7 +56,7 @@ enum Moment {
     ShouldBroadcast,
     CoordinatorFailed { coordinator: PublicKey },
     FailoverExhausted,
-    BroadcastConfirmed { by: PublicKey },
+    BroadcastClaimed { by: PublicKey },
     Killed,
 }
 
@@ -66,7 +66,7 @@ impl From<Turn> for Moment {
             Turn::ShouldBroadcast => Self::ShouldBroadcast,
             Turn::CoordinatorFailed { coordinator } => Self::CoordinatorFailed { coordinator },
             Turn::FailoverExhausted => Self::FailoverExhausted,
-            Turn::BroadcastConfirmed { by } => Self::BroadcastConfirmed { by },
+            Turn::BroadcastClaimed { by } => Self::BroadcastClaimed { by },
         }
     }
 }
@@ -119,7 +119,7 @@ impl Course<'_> {
                     _ => {}
                 }
             }
-            let heard = self.timeline.nodes_with(|moment| matches!(moment, Moment::BroadcastConfirmed { .. }));
+            let heard = self.timeline.nodes_with(|moment| matches!(moment, Moment::BroadcastClaimed { .. }));
             self.progress.at(heard.len());
             let is_waiting = |node: usize| !doomed.contains(&nodes[node]) && !heard.contains(&node);
             let waiting: Vec<bool> = (0..nodes.len()).map(is_waiting).collect();
@@ -135,7 +135,7 @@ impl Course<'_> {
     fn judge(&self, commanded: Instant, nodes: &[PublicKey], took: Duration) -> Result<Failover, Failure> {
         let moments = &self.timeline.0;
         let broadcast_by = moments.iter().find_map(|(_, _, moment)| match moment {
-            Moment::BroadcastConfirmed { by } => Some(*by),
+            Moment::BroadcastClaimed { by } => Some(*by),
             _ => None,
         });
         let broadcast_by =
@@ -184,7 +184,7 @@ impl Failover {
             Moment::ShouldBroadcast => "should-broadcast".to_owned(),
             Moment::CoordinatorFailed { coordinator } => format!("coordinator-failed: node {}", node(coordinator)),
             Moment::FailoverExhausted => "failover-exhausted".to_owned(),
-            Moment::BroadcastConfirmed { by } => format!("broadcast-confirmed: by node {}", node(by)),
+            Moment::BroadcastClaimed { by } => format!("broadcast-claimed: by node {}", node(by)),
             Moment::Killed => "killed".to_owned(),
         }
     }

@@ -119,7 +119,7 @@ pub(crate) enum Turn {
     /// Everyone's turn is over.
     FailoverExhausted,
     /// This signer says that it has broadcast the signature.
-    BroadcastConfirmed {
+    BroadcastClaimed {
         /// The signer.
         by: PublicKey,
     },

@@ -171,7 +171,7 @@ impl<R: Fn(Report)> Signer<R> {
                 self.turn(session, Turn::CoordinatorFailed { coordinator });
             }
             Event::FailoverExhausted { session, .. } => self.turn(session, Turn::FailoverExhausted),
-            Event::BroadcastConfirmed { session, by } => self.turn(session, Turn::BroadcastConfirmed { by }),
+            Event::BroadcastClaimed { session, by } => self.turn(session, Turn::BroadcastClaimed { by }),
             Event::SessionExpired { .. } => return Err(Trouble::of("the session has expired")),
             _ => {}
         }

@@ -307,11 +307,11 @@ pub enum Event {
         evidence: Box<Evidence>,
     },
     /// The final signatures are known, verified and durable. Told again after a restart, until the broadcast is
-    /// confirmed: the crash may have come before the embedder heard of it.
+    /// claimed: the crash may have come before the embedder heard of it.
     SessionCompleted {
         /// The session.
         session: SessionId,
-        /// The attempt that they came from.
+        /// The attempt that this node was at.
         attempt: u32,
         /// The signature of each item, under the item's challenge key.
         signatures: Vec<Signature>,
@@ -322,7 +322,7 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// A coordinator has let its turn pass without a confirmation; the next one takes over.
+    /// A coordinator has let its turn pass and says nothing of a broadcast; the next one takes over.
     CoordinatorFailed {
         /// The session.
         session: SessionId,
@@ -338,11 +338,21 @@ pub enum Event {
         /// How many have failed.
         failures: usize,
     },
-    /// A signer whose turn it was says that the signature has been broadcast.
-    BroadcastConfirmed {
+    /// A signer whose turn it was says that it has broadcast the signature, or this node's owner does. That ends the
+    /// turns. It is this signer's word: nelumbo sees no chain. Whoever can look where the signature belongs should.
+    BroadcastClaimed {
         /// The session.
         session: SessionId,
-        /// Who says so.
+        /// Whose word it is.
+        by: PublicKey,
+    },
+    /// Everyone's turn to broadcast would be over by now, and that it was done rests on this signer's word alone. Look
+    /// where the signature belongs, broadcast it if it is not there, which is harmless if it is, and answer with
+    /// [`Command::ConfirmBroadcast`](super::Command::ConfirmBroadcast). Told again after a restart until then.
+    BroadcastUnconfirmed {
+        /// The session.
+        session: SessionId,
+        /// Whose word it is.
         by: PublicKey,
     },
     /// A signer refused the session.

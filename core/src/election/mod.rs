@@ -1,8 +1,8 @@
 //! Who publishes the result: the coordinator and, should it fail, everyone else in turn.
 //!
 //! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the
-//! sorted keys and, for one method, the session and attempt; and the priority list names each signer exactly once.
-//! Sessions drive it; the result gives no power but to be late.
+//! sorted keys and, for one method, the session and its final signatures; nothing that a single message says moves it; and
+//! the priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
 
 mod failover;
 
@@ -12,11 +12,11 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{PublicKey, sha256, tagged_hash};
+use crate::crypto::{PublicKey, Signature, sha256, tagged_hash};
 
 pub(crate) use failover::{Failover, Turn};
 
-const ROTATION_TAG: &str = "nelumbo/rotation/1";
+const ROTATION_TAG: &str = "nelumbo/rotation/2";
 
 /// How a coordinator is chosen among the signers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,8 +31,8 @@ pub enum Method {
     FirstSigner,
     /// The last signer, then downwards.
     LastSigner,
-    /// An order drawn from the session and the attempt. A leader who is always away delays one session in n, and
-    /// whoever grinds keys gains nothing, because the session's id comes after the keys.
+    /// An order drawn from the session and its final signatures. A leader who is always away delays one session in n,
+    /// and whoever grinds keys gains nothing, because the session's id and the signatures come after the keys.
     Rotating,
 }
 
@@ -84,7 +84,7 @@ pub enum ElectionError {
     Empty,
     /// The key at this position is not greater than the one before it: the keys are unsorted, or one occurs twice.
     NotAscending(usize),
-    /// [`Method::Rotating`] has an order only within an attempt of a session.
+    /// [`Method::Rotating`] has an order only for a session that is signed.
     NoSession,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for ElectionError {
         match self {
             Self::Empty => f.write_str("there is nobody to elect"),
             Self::NotAscending(position) => write!(f, "key {position} is not greater than the one before it"),
-            Self::NoSession => f.write_str("the rotating method elects within a session; name the session and attempt"),
+            Self::NoSession => f.write_str("the rotating method elects in a signed session; name it and its signature"),
         }
     }
 }
@@ -129,25 +129,27 @@ impl Election {
         Ok(Self { method, priority, proof })
     }
 
-    /// Elects for one attempt at a session. Only [`Method::Rotating`] looks at the session and the attempt: it orders
-    /// the signers by a tagged hash of session, attempt and key.
+    /// Elects for a session that is signed. Only [`Method::Rotating`] looks at the session and its final signatures: it
+    /// orders the signers by a tagged hash of the session's id, the signatures in their order, and the signer's key.
     ///
     /// # Errors
     ///
-    /// [`ElectionError`] for no keys and for keys that do not ascend.
+    /// [`ElectionError`] for no keys, for keys that do not ascend, and for [`Method::Rotating`] without a signature.
     pub fn in_session(
         method: Method,
         keys: &[PublicKey],
         session: &[u8; 32],
-        attempt: u32,
+        signatures: &[Signature],
     ) -> Result<Self, ElectionError> {
         if method != Method::Rotating {
             return Self::new(method, keys);
         }
         let mut priority: Vec<usize> = (0..check(keys)?).collect();
-        priority.sort_by_key(|index| {
-            tagged_hash(ROTATION_TAG, &[session, &attempt.to_be_bytes(), &keys[*index].to_bytes()])
-        });
+        if signatures.is_empty() {
+            return Err(ElectionError::NoSession);
+        }
+        let signatures: Vec<u8> = signatures.iter().flat_map(|signature| *signature.as_bytes()).collect();
+        priority.sort_by_key(|index| tagged_hash(ROTATION_TAG, &[session, &signatures, &keys[*index].to_bytes()]));
         Ok(Self { method, priority, proof: proof(keys) })
     }
 

@@ -65,12 +65,12 @@ pub(crate) enum Outcome {
     Complete {
         /// One for each item.
         signatures: Vec<Signature>,
-        /// The attempt that they came from.
+        /// The attempt that this node was at.
         attempt: u32,
         /// When, by this node's calendar.
         at: Wall,
-        /// Whether somebody is known to have broadcast them.
-        confirmed: bool,
+        /// Who says that they have been broadcast; this node's own key, when its owner does.
+        claimed: Option<PublicKey>,
     },
     Aborted {
         by: PublicKey,

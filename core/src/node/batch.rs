@@ -44,21 +44,31 @@ mod tests {
     use super::*;
     use crate::api::{Config, Quota};
     use crate::base::{Mono, Wall};
-    use crate::crypto::{Entropy, Network, Secp256k1, SecretKey, SoftwareSigner};
+    use crate::crypto::{Entropy, MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner};
     use crate::node::Boot;
     use crate::wire::{Body, PeerId, Presence, seal};
 
     const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000) };
 
-    fn signer(number: u8) -> SoftwareSigner {
-        let entropy = Entropy::new([number; 32]).expect("not all zero");
-        SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
+    fn secret(number: u8) -> SecretKey {
+        SecretKey::from_bytes(&[number; 32]).expect("a key")
+    }
+
+    fn author(number: u8) -> MessageKey {
+        MessageKey::new(secret(number), Entropy::new([number; 32]).expect("not all zero"))
     }
 
     fn node(config: Config) -> Node<Secp256k1> {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let peer = PeerId::from_bytes(&[9]).expect("a name");
-        let boot = Boot { signer: Box::new(signer(9)), verifier: Secp256k1, entropy, peer, records: Vec::new() };
+        let boot = Boot {
+            message_signer: Box::new(author(9)),
+            signer: Box::new(SoftwareSigner::new(secret(9), entropy.stream("signer"))),
+            verifier: Secp256k1,
+            entropy,
+            peer,
+            records: Vec::new(),
+        };
         Node::new(config, boot, NOW).expect("an empty journal")
     }
 
@@ -69,7 +79,7 @@ mod tests {
         let presence = Presence { peer: from, addresses: Vec::new(), issued_at, expires_at };
         let one = |number| {
             let body = Body::Presence(presence.clone());
-            let bytes = seal::<Secp256k1>(&mut signer(number), Network::Regtest, body).expect("software signs");
+            let bytes = seal(&mut author(number), Network::Regtest, body).expect("software signs");
             Input::Received { from, bytes }
         };
         (1..=count).map(one).collect()

@@ -8,7 +8,7 @@ use core::fmt;
 use super::Node;
 use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
 use crate::base::{HashKey, Now, Outbox, Timers};
-use crate::crypto::{Entropy, Network, Signer, Verifier};
+use crate::crypto::{Entropy, MessageSigner, Network, Signer, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::{Gate, Secrets};
@@ -19,6 +19,8 @@ use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
+    /// Signs what this node says, under its signing key.
+    pub message_signer: Box<dyn MessageSigner + Send>,
     /// The key and the nonces.
     pub signer: Box<dyn Signer<V> + Send>,
     /// What checks others' contributions.
@@ -90,13 +92,14 @@ impl<V: Verifier> Node<V> {
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
         config.check().map_err(BootError::Config)?;
-        let Boot { signer, verifier, entropy, peer, records } = boot;
-        let own_key = signer.public_key();
+        let Boot { message_signer, signer, verifier, entropy, peer, records } = boot;
+        let own_key = message_signer.public_key();
         let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,
             own_peer: peer,
+            message_signer,
             signer,
             verifier,
             batch_entropy: entropy.stream("weights"),

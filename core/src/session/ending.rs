@@ -22,9 +22,9 @@ pub(super) struct Ending {
     failover: Option<Failover>,
     /// The moment of completion on this node's clock; before the clock's origin after a restart, so counted from it.
     completed_at: Mono,
-    /// Signers that have confirmed the broadcast before this node had the signature.
+    /// Signers that said they had broadcast before this node had the signatures.
     early_claims: Vec<usize>,
-    /// The first confirmation, for those who have missed it.
+    /// The first word that the signatures have been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
 }
 
@@ -33,8 +33,8 @@ impl Ending {
     pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
         if let Some(End { outcome, final_message }) = &self.end {
             match outcome {
-                Outcome::Complete { signatures, attempt, confirmed, .. } => {
-                    write!(text, " complete {signatures:?} {attempt} {confirmed}")?;
+                Outcome::Complete { signatures, attempt, claimed, .. } => {
+                    write!(text, " complete {signatures:?} {attempt} {claimed:?}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
             }
@@ -52,14 +52,15 @@ impl Ending {
 }
 
 impl<V: Verifier> Session<V> {
-    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, attempt: u32, signatures: Vec<Signature>) {
+    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, signatures: Vec<Signature>) {
+        let attempt = self.number;
         // Without a last word the others find the signatures by themselves or from someone else.
         let bytes = self.seal(context, Content::Finalized { signatures: signatures.clone() }).ok();
         let outcome =
-            Outcome::Complete { signatures: signatures.clone(), attempt, at: context.now.wall, confirmed: false };
+            Outcome::Complete { signatures: signatures.clone(), attempt, at: context.now.wall, claimed: None };
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
-        context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
-        self.start_failover(context, attempt, core::time::Duration::ZERO);
+        context.event(Event::SessionCompleted { session: self.id, attempt, signatures: signatures.clone() });
+        self.start_failover(context, &signatures, core::time::Duration::ZERO, None);
     }
 
     /// E1: the embedder refuses, and everyone is told.
@@ -123,26 +124,31 @@ impl<V: Verifier> Session<V> {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
         };
-        let open = match &end.outcome {
-            Outcome::Complete { signatures, attempt, at, confirmed: false } => {
-                Some((signatures.clone(), *attempt, context.now.wall.since(*at)))
-            }
-            Outcome::Complete { .. } | Outcome::Aborted { .. } => None,
-        };
+        let outcome = end.outcome.clone();
         self.ending.end = Some(end);
-        if let Some((signatures, attempt, elapsed)) = open {
-            // The crash may have come between the record and the word about it.
-            context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
-            self.start_failover(context, attempt, elapsed);
+        if let Outcome::Complete { signatures, attempt, at, claimed } = outcome {
+            if claimed.is_none() {
+                // The crash may have come between the record and the word about it.
+                let signatures = signatures.clone();
+                context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
+            }
+            let claimed = claimed.and_then(|by| self.definition.index_of(&by));
+            self.start_failover(context, &signatures, context.now.wall.since(at), claimed);
         }
     }
 
-    fn start_failover(&mut self, context: &mut Context<'_, V>, attempt: u32, elapsed: core::time::Duration) {
+    fn start_failover(
+        &mut self,
+        context: &mut Context<'_, V>,
+        signatures: &[Signature],
+        elapsed: core::time::Duration,
+        claimed: Option<usize>,
+    ) {
         let Self { definition, id, me, ending, .. } = self;
-        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), attempt)
+        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), signatures)
             .expect("a session's keys are sorted and distinct");
         let timeout = context.config.broadcast_timeout;
-        let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed);
+        let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed, claimed);
         for signer in core::mem::take(&mut ending.early_claims) {
             failover.claim(signer);
         }
@@ -154,7 +160,7 @@ impl<V: Verifier> Session<V> {
         self.on_turn(context);
     }
 
-    /// T1: the embedder knows that the signature has been broadcast.
+    /// T1: the embedder says that the signature has been broadcast.
     pub(crate) fn confirm(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
         let Some(failover) = self.ending.failover.as_mut() else { return Err(CommandError::NotComplete(self.id)) };
         if let Some(turn) = failover.confirm() {
@@ -212,13 +218,14 @@ impl<V: Verifier> Session<V> {
                 context.event(Event::CoordinatorFailed { session, coordinator: key(coordinator), failures });
             }
             Some(Turn::Exhausted { failures }) => context.event(Event::FailoverExhausted { session, failures }),
-            Some(Turn::Confirmed { by }) => {
-                if let Some(End { outcome: Outcome::Complete { confirmed, .. }, .. }) = &mut self.ending.end {
-                    *confirmed = true;
+            Some(Turn::Claimed { by }) => {
+                if let Some(End { outcome: Outcome::Complete { claimed, .. }, .. }) = &mut self.ending.end {
+                    *claimed = Some(key(by));
                 }
                 self.record(context);
-                context.event(Event::BroadcastConfirmed { session, by: key(by) });
+                context.event(Event::BroadcastClaimed { session, by: key(by) });
             }
+            Some(Turn::Unconfirmed { by }) => context.event(Event::BroadcastUnconfirmed { session, by: key(by) }),
         }
     }
 
@@ -261,7 +268,7 @@ impl<V: Verifier> Session<V> {
 
     /// Whose turn it is to broadcast, while that is open.
     pub(crate) fn coordinator(&self) -> Option<PublicKey> {
-        let index = self.ending.failover.as_ref().filter(|failover| failover.deadline().is_some())?.coordinator()?;
+        let index = self.ending.failover.as_ref()?.coordinator()?;
         Some(self.definition.keys[index])
     }
 }

@@ -213,7 +213,7 @@ impl<V: Verifier> Session<V> {
             Content::Partial { nonces, partials } => {
                 self.on_partial(context, from, attempt, Partial { nonces, signatures: partials }, bytes)
             }
-            Content::Finalized { signatures } => self.on_finalized(context, from, attempt, signatures, bytes),
+            Content::Finalized { signatures } => self.on_finalized(context, from, signatures, bytes),
             Content::Abort { reason } => {
                 self.on_abort(context, author, reason, &bytes);
                 Ok(())

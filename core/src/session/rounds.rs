@@ -99,7 +99,6 @@ impl<V: Verifier> Session<V> {
         &mut self,
         context: &mut Context<'_, V>,
         from: usize,
-        attempt: u32,
         signatures: Vec<Signature>,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
@@ -111,7 +110,7 @@ impl<V: Verifier> Session<V> {
             self.accuse(context, from, Evidence::InvalidSignature { definition, item, finalized: Exhibit(bytes) });
             return Err(Refusal::FinalSignature);
         }
-        self.complete(context, attempt, signatures);
+        self.complete(context, signatures);
         Ok(())
     }
 
@@ -175,7 +174,7 @@ impl<V: Verifier> Session<V> {
         let live = self.live_ref();
         let entropy = context.batch_entropy.bytes32();
         let wrong = match live.attempt.combine(context.verifier, &live.items, &entropy) {
-            Ok(signatures) => return self.complete(context, self.number, signatures),
+            Ok(signatures) => return self.complete(context, signatures),
             Err(wrong) => wrong,
         };
         let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.items, &wrong, &entropy);

@@ -44,7 +44,7 @@ pub use session::{AbortReason, Bits, Content, SessionMessage};
 pub use text::{Label, Text, TextError};
 
 use crate::base::{Bytes, Wall};
-use crate::crypto::{Network, PublicKey, Signature, Signer, SignerError, Verifier, sha256};
+use crate::crypto::{MessageSigner, Network, PublicKey, Signature, SignerError, sha256};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u8 = 2;
@@ -160,13 +160,13 @@ impl Message {
     }
 }
 
-/// Signs a message with the signer's key and encodes it.
+/// Signs a message and encodes it.
 ///
 /// # Errors
 /// What the signer says when it cannot sign.
-pub fn seal<V: Verifier>(signer: &mut dyn Signer<V>, network: Network, body: Body) -> Result<Bytes, SignerError> {
+pub fn seal(signer: &mut dyn MessageSigner, network: Network, body: Body) -> Result<Bytes, SignerError> {
     let mut bytes = encode(&Unsigned { version: VERSION, network, author: signer.public_key(), body });
-    let signature = signer.authenticate(&digest(&bytes))?;
+    let signature = signer.sign(&digest(&bytes))?;
     bytes.extend_from_slice(signature.as_bytes());
     Ok(bytes.into())
 }

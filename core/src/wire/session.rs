@@ -60,7 +60,7 @@ pub enum Content {
         /// Why.
         reason: AbortReason,
     },
-    /// I have broadcast the final signature, or seen it where it belongs.
+    /// I say that I have broadcast the final signature, or seen it where it belongs.
     Confirmed,
     /// What I have of this attempt: send me the rest.
     Status {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, NewSession, Output, Phase, Refusal};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer, SignerError,
-    SoftwareSigner, Suite, Verifier,
+    MessageKey, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signer,
+    SignerError, SoftwareSigner, Suite, Verifier,
 };
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, PeerId, SessionId};
@@ -224,11 +224,7 @@ struct Careful {
 
 impl Signer<Secp256k1> for Careful {
     fn public_key(&self) -> PublicKey {
-        Signer::<Secp256k1>::public_key(&self.signer)
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        Signer::<Secp256k1>::authenticate(&mut self.signer, digest)
+        self.signer.public_key()
     }
 
     fn nonces(
@@ -253,16 +249,22 @@ impl Signer<Secp256k1> for Careful {
         self.open.fetch_and(!(1 << slot.attempt), Relaxed);
         Signer::<Secp256k1>::forget(&mut self.signer, slot);
     }
+
+    fn forget_all(&mut self) {
+        self.open.store(0, Relaxed);
+        Signer::<Secp256k1>::forget_all(&mut self.signer);
+    }
 }
 
 #[test]
 fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
     let open = Arc::new(AtomicU32::new(0));
     let entropy = Entropy::new([1; 32]).unwrap();
-    let secret = SecretKey::from_bytes(&[NODE; 32]).unwrap();
+    let secret = Arc::new(SecretKey::from_bytes(&[NODE; 32]).unwrap());
+    let message_signer = Box::new(MessageKey::new(secret.clone(), entropy.stream("messages")));
     let signer = Careful { signer: SoftwareSigner::new(secret, entropy.stream("signer")), open: open.clone() };
     let (peer, records) = (PeerId::from_bytes(&[NODE]).unwrap(), Vec::new());
-    let boot = Boot { signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
+    let boot = Boot { message_signer, signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
     let mut node = TestNode::new();
     let mut config = Config::new(Network::Regtest);
     config.retries = 0;

@@ -1,10 +1,12 @@
 //! One honest node, and scripted peers: signers whose every message the test writes.
 
+use std::sync::Arc;
+
 use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
+    MessageKey, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signature, Signer,
     SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::election::Method;
@@ -23,6 +25,7 @@ pub(crate) fn now(nanos: u64) -> Now {
 /// A signer that says whatever the test wants.
 pub(crate) struct ScriptedPeer {
     pub(crate) peer: PeerId,
+    author: MessageKey,
     signer: SoftwareSigner,
     sequence: u64,
 }
@@ -31,11 +34,7 @@ impl ScriptedPeer {
     pub(crate) fn new(number: u8) -> Self {
         let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
         let entropy = Entropy::new([number; 32]).expect("not all zero");
-        Self {
-            peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
-            signer: SoftwareSigner::new(secret, entropy),
-            sequence: 0,
-        }
+        Self::with(PeerId::from_bytes(&[number]).expect("one byte names a peer"), secret, entropy)
     }
 
     /// One of many, for whom a byte is not enough.
@@ -44,15 +43,21 @@ impl ScriptedPeer {
         bytes[..2].copy_from_slice(&number.to_be_bytes());
         let secret = SecretKey::from_bytes(&bytes).expect("below the order");
         let peer = PeerId::from_bytes(&number.to_be_bytes()).expect("two bytes name a peer");
-        Self { peer, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
+        Self::with(peer, secret, entropy)
+    }
+
+    fn with(peer: PeerId, secret: SecretKey, entropy: Entropy) -> Self {
+        let (secret, stream) = (Arc::new(secret), entropy.stream("messages"));
+        let author = MessageKey::new(secret.clone(), stream);
+        Self { peer, author, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
     }
 
     pub(crate) fn key(&self) -> PublicKey {
-        Signer::<Secp256k1>::public_key(&self.signer)
+        self.signer.public_key()
     }
 
     pub(crate) fn say_body(&mut self, body: Body) -> Bytes {
-        seal::<Secp256k1>(&mut self.signer, Network::Regtest, body).expect("software signs")
+        seal(&mut self.author, Network::Regtest, body).expect("software signs")
     }
 
     pub(crate) fn say(&mut self, session: SessionId, attempt: u32, content: Content) -> Bytes {
@@ -166,10 +171,11 @@ impl TestNode {
 
     /// A node with the key and peer of this number.
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
-        let secret = SecretKey::from_bytes(&[number; 32]).expect("a small number is a key");
+        let secret = Arc::new(SecretKey::from_bytes(&[number; 32]).expect("a small number is a key"));
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
         let boot = Boot {
+            message_signer: Box::new(MessageKey::new(secret.clone(), entropy.stream("messages"))),
             signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
@@ -330,10 +336,15 @@ pub(crate) struct Signed {
 }
 
 pub(crate) fn all_signed() -> Signed {
+    all_signed_with(Method::Lexicographic)
+}
+
+/// The same, with this way to choose the coordinator.
+pub(crate) fn all_signed_with(election: Method) -> Signed {
     let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
     node.meet(&mut bob);
-    let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
+    let definition = Definition { election, ..definition(alice.key(), vec![node.key, alice.key(), bob.key()]) };
     let alice_nonce = alice.nonce(&definition, 1);
     let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![alice_nonce] };
     let bytes = alice.say(definition.id(), 1, announce);

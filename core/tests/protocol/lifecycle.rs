@@ -9,7 +9,7 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
-use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, approve, joined, nonce_in, phase};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, all_signed_with, approve, joined, nonce_in, phase};
 
 const TURN: u64 = 5 * 60 * 1000;
 
@@ -39,7 +39,8 @@ fn turns(node: &mut TestNode) -> Vec<Event> {
             Event::ShouldBroadcast { .. }
                 | Event::CoordinatorFailed { .. }
                 | Event::FailoverExhausted { .. }
-                | Event::BroadcastConfirmed { .. }
+                | Event::BroadcastClaimed { .. }
+                | Event::BroadcastUnconfirmed { .. }
         )
     };
     std::mem::take(&mut node.events).into_iter().filter(is_turn).collect()
@@ -75,17 +76,44 @@ fn every_signer_has_its_turn_without_a_message() {
 }
 
 #[test]
-fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
-    // T2, F4
+fn the_order_of_coordinators_is_not_what_the_sender_of_the_signature_says() {
+    for election in [Method::Lexicographic, Method::Rotating] {
+        let told = (1..=9).map(|attempt| {
+            let signed = all_signed_with(election);
+            let signature = signed.combine();
+            let Signed { mut node, mut alice, definition, .. } = signed;
+            let bytes = alice.say(definition.id(), attempt, Content::Finalized { signatures: vec![signature] });
+            node.hear(&alice, bytes);
+            assert_eq!(phase(&node, definition.id()), Phase::Complete);
+            let elected =
+                Election::in_session(election, &definition.keys, definition.id().as_bytes(), &[signature]).unwrap();
+            let coordinator = node.node.view().session(&definition.id()).unwrap().coordinator;
+            assert_eq!(coordinator, Some(definition.keys[elected.coordinator()]));
+            node.wait(3 * TURN);
+            turns(&mut node)
+        });
+        let told: Vec<_> = told.collect();
+        assert!(told.iter().all(|one| *one == told[0]), "{election}: {told:?}");
+    }
+}
+
+/// Alice and bob, whoever's turn comes first.
+fn in_turn<'a>(
+    priority: &[PublicKey],
+    alice: &'a mut ScriptedPeer,
+    bob: &'a mut ScriptedPeer,
+) -> (&'a mut ScriptedPeer, &'a mut ScriptedPeer) {
+    let place = |key: PublicKey| priority.iter().position(|other| *other == key);
+    if place(alice.key()) < place(bob.key()) { (alice, bob) } else { (bob, alice) }
+}
+
+#[test]
+fn a_claim_by_whose_turn_it_is_ends_the_turns_and_is_told_as_its_word() {
+    // T2, F4, F5
     let (mut node, mut alice, mut bob, definition) = completed();
     let (session, priority) = (definition.id(), priority(&definition));
     turns(&mut node);
-    let (coordinator, later) =
-        if priority.iter().position(|key| *key == alice.key()) < priority.iter().position(|key| *key == bob.key()) {
-            (&mut alice, &mut bob)
-        } else {
-            (&mut bob, &mut alice)
-        };
+    let (coordinator, later) = in_turn(&priority, &mut alice, &mut bob);
     // Whoever is not due yet is believed when its turn comes.
     let bytes = later.say(session, 1, Content::Confirmed);
     node.hear(later, bytes);
@@ -96,11 +124,41 @@ fn a_confirmation_by_whose_turn_it_is_ends_the_turns_everywhere() {
     let by = coordinator.key();
     let bytes = coordinator.say(session, 1, Content::Confirmed);
     node.hear(coordinator, bytes);
-    assert_eq!(turns(&mut node), [Event::BroadcastConfirmed { session, by }]);
+    assert_eq!(turns(&mut node), [Event::BroadcastClaimed { session, by }]);
+    assert_eq!(node.node.view().session(&session).unwrap().coordinator, None);
     let again = coordinator.say(session, 1, Content::Confirmed);
     node.hear(coordinator, again);
+    node.wait(TURN * (3 - due as u64) - 60_000);
+    assert_eq!(turns(&mut node), [], "late and repeated claims do nothing");
+    node.wait(60_000);
+    assert_eq!(turns(&mut node), [Event::BroadcastUnconfirmed { session, by }], "it may have lied");
     node.wait(9 * TURN);
-    assert_eq!(turns(&mut node), [], "late and repeated confirmations, and time, do nothing");
+    assert_eq!(turns(&mut node), []);
+}
+
+#[test]
+fn what_rests_on_another_s_word_is_told_after_a_restart_until_the_owner_says_so_itself() {
+    // S3, F5, T1
+    let (mut node, mut alice, mut bob, definition) = completed();
+    let (session, priority) = (definition.id(), priority(&definition));
+    let (coordinator, _) = in_turn(&priority, &mut alice, &mut bob);
+    node.wait(TURN);
+    let bytes = coordinator.say(session, 1, Content::Confirmed);
+    node.hear(coordinator, bytes);
+    let by = coordinator.key();
+    turns(&mut node);
+    let restart = |node: &TestNode| {
+        let mut node = TestNode::with(Config::new(Network::Regtest), node.records.clone().into_iter().collect(), 2);
+        node.wait(3 * TURN);
+        turns(&mut node)
+    };
+    assert_eq!(restart(&node), [Event::BroadcastUnconfirmed { session, by }]);
+    node.wait(3 * TURN);
+    assert_eq!(turns(&mut node), [Event::BroadcastUnconfirmed { session, by }]);
+    assert_eq!(restart(&node), [Event::BroadcastUnconfirmed { session, by }], "until it is answered");
+    node.command(Command::ConfirmBroadcast(session)).unwrap();
+    assert_eq!(turns(&mut node), [Event::BroadcastClaimed { session, by: node.key }]);
+    assert_eq!(restart(&node), []);
 }
 
 #[test]
@@ -131,13 +189,13 @@ fn a_signer_that_was_away_hears_of_the_broadcast_when_it_returns() {
 
 #[test]
 fn the_embedder_s_word_ends_the_turns_and_is_passed_on() {
-    // T1, E1 is refused afterwards
+    // T1, F4, E1 is refused afterwards
     let (mut node, alice, _, definition) = completed();
     let session = definition.id();
     node.steps_to(&alice);
     turns(&mut node);
     node.command(Command::ConfirmBroadcast(session)).unwrap();
-    assert_eq!(turns(&mut node), [Event::BroadcastConfirmed { session, by: node.key }]);
+    assert_eq!(turns(&mut node), [Event::BroadcastClaimed { session, by: node.key }]);
     let steps = node.steps_to(&alice);
     assert!(matches!(steps[..], [ref step] if step.content == Content::Confirmed), "{steps:?}");
     node.command(Command::ConfirmBroadcast(session)).unwrap();
@@ -160,7 +218,7 @@ fn a_confirmation_that_overtakes_the_signature_is_kept() {
     let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     node.wait(TURN);
-    let confirmed = turns(&mut node).into_iter().filter(|event| matches!(event, Event::BroadcastConfirmed { .. }));
+    let confirmed = turns(&mut node).into_iter().filter(|event| matches!(event, Event::BroadcastClaimed { .. }));
     assert_eq!(confirmed.count(), 1);
 }
 

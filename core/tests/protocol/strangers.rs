@@ -1,8 +1,12 @@
 //! What strangers can fill, at the limits that users have: never the room of those who are known, connected or wanted.
 
+use std::sync::Arc;
+
 use nelumbo_core::api::{Command, Event, GossipId, Input, NewSession, Output, Phase, Refusal, Standing, Verdict};
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite};
+use nelumbo_core::crypto::{
+    MessageKey, Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite,
+};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, Presence, SessionId, SessionMessage, seal};
 
 use super::common::{
@@ -12,6 +16,7 @@ use super::common::{
 /// One of as many signers as a test needs.
 struct Stranger {
     key: PublicKey,
+    author: MessageKey,
     signer: SoftwareSigner,
 }
 
@@ -19,13 +24,14 @@ impl Stranger {
     fn new(number: u32) -> Self {
         let mut bytes = [5; 32];
         bytes[28..].copy_from_slice(&number.to_be_bytes());
-        let secret = SecretKey::from_bytes(&bytes).expect("a small number is a key");
-        let key = secret.public_key();
-        Self { key, signer: SoftwareSigner::new(secret, Entropy::new(bytes).expect("not all zero")) }
+        let secret = Arc::new(SecretKey::from_bytes(&bytes).expect("a small number is a key"));
+        let entropy = Entropy::new(bytes).expect("not all zero");
+        let author = MessageKey::new(secret.clone(), entropy.stream("messages"));
+        Self { key: secret.public_key(), author, signer: SoftwareSigner::new(secret, entropy) }
     }
 
     fn say(&mut self, body: Body) -> Bytes {
-        seal::<Secp256k1>(&mut self.signer, Network::Regtest, body).expect("software signs")
+        seal(&mut self.author, Network::Regtest, body).expect("software signs")
     }
 
     fn presence(&mut self, peer: PeerId, lifetime: u64) -> Bytes {

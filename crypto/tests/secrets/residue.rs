@@ -9,13 +9,14 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use nelumbo_crypto::group::PublicScalar;
 use nelumbo_crypto::hazmat::scalars_of_nonce;
 use nelumbo_crypto::{Entropy, scrubbed};
 use nelumbo_crypto::{
-    KeyAggContext, NonceSlot, PublicNonce, SecretKey, Signer, SigningContext, SoftwareSigner, Suite, generate_nonce,
-    sha256, sort_keys, tagged_hash,
+    KeyAggContext, MessageKey, MessageSigner, NonceSlot, PublicNonce, SecretKey, Signer, SigningContext,
+    SoftwareSigner, Suite, generate_nonce, sha256, sort_keys, tagged_hash,
 };
 use zeroize::Zeroizing;
 
@@ -28,19 +29,19 @@ const MASK: u8 = 0xa5;
 
 /// A process that holds the secrets: plants them, signs, and waits at each stage to be searched.
 pub(super) fn hold(key: &str, seed: &str) {
-    let mut signer = plant(key, seed);
+    let (mut author, mut signer) = plant(key, seed);
     pause("planted");
     let keys = keys(&signer);
     let nonce = signer.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
     pause("drawn");
     signer.sign(SLOT, &[(&keys, &round(&keys, nonce))]).expect("a partial signature");
-    signer.authenticate(&MESSAGE).expect("software signs");
+    author.sign(&MESSAGE).expect("software signs");
     pause("signed");
-    drop(signer);
+    drop((author, signer));
     pause("dropped");
 }
 
-fn plant(key: &str, seed: &str) -> SoftwareSigner {
+fn plant(key: &str, seed: &str) -> (MessageKey, SoftwareSigner) {
     scrubbed(|| {
         let [key, seed] = [key, seed].map(|hex| {
             let mut bytes = Zeroizing::new([0; 32]);
@@ -49,9 +50,14 @@ fn plant(key: &str, seed: &str) -> SoftwareSigner {
             }
             bytes
         });
-        let key = SecretKey::from_bytes(&key).expect("below the order");
-        SoftwareSigner::new(key, Entropy::new(*seed).expect("not zero"))
+        let key = Arc::new(SecretKey::from_bytes(&key).expect("below the order"));
+        let entropy = Entropy::new(*seed).expect("not zero");
+        (MessageKey::new(key.clone(), entropy.stream("messages")), SoftwareSigner::new(key, entropy.stream("signer")))
     })
+}
+
+fn masked() -> [String; 2] {
+    [KEY, SEED].map(|secret| secret.map(|byte| format!("{:02x}", byte ^ MASK)).concat())
 }
 
 fn pause(stage: &str) {
@@ -87,18 +93,19 @@ struct Secret {
 
 /// What the process plants and computes, by making the same signature here.
 fn secrets() -> Vec<Secret> {
-    let signer = || {
-        let key = SecretKey::from_bytes(&KEY).expect("below the order");
-        SoftwareSigner::new(key, Entropy::new(SEED).expect("not zero"))
-    };
     let root = tagged_hash("nelumbo/entropy/seed", &[&SEED]);
-    let streams = ["signer/nonces", "signer/hedges"];
+    let streams = ["messages", "signer"];
     let streams = streams.map(|label| tagged_hash("nelumbo/entropy/stream", &[&root, label.as_bytes()])).to_vec();
 
-    let mut twin = signer();
+    let [key, seed] = masked();
+    let (mut author, mut twin) = plant(&key, &seed);
     let keys = keys(&twin);
     let public_nonce = twin.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
-    let randomness = Entropy::new(SEED).expect("not zero").stream("signer/nonces").bytes32();
+    let mut source = Entropy::new(SEED).expect("not zero").stream("signer");
+    let pool_seed = source.bytes32();
+    let pool = tagged_hash("nelumbo/entropy/seed", &[&pool_seed]);
+    let parts = [Entropy::new(pool_seed).expect("not zero").bytes32(), source.bytes32()];
+    let randomness = tagged_hash("nelumbo/entropy/draw", &[&parts[0], &parts[1]]);
     let item = 0_u32;
     let extra = [&SLOT.session[..], &SLOT.attempt.to_be_bytes(), &item.to_be_bytes()].concat();
     let key = SecretKey::from_bytes(&KEY).expect("below the order");
@@ -109,7 +116,7 @@ fn secrets() -> Vec<Secret> {
     let bound = scalar(round(&keys, public_nonce).nonce_coefficient()) * k2;
 
     let d = scalar(KEY);
-    let signature = twin.authenticate(&MESSAGE).expect("software signs").to_bytes();
+    let signature = author.sign(&MESSAGE).expect("software signs").to_bytes();
     let [r, s] = [&signature[..32], &signature[32..]].map(|half| <[u8; 32]>::try_from(half).expect("32 bytes"));
     let ed = PublicScalar::reduce(sha256(&[&r, twin.public_key().as_bytes(), &MESSAGE])) * d;
     let k = scalar(s) - ed;
@@ -121,8 +128,10 @@ fn secrets() -> Vec<Secret> {
     vec![
         secret("the key", both_signs(&[d]), &["planted", "drawn", "signed"], &["dropped"]),
         secret("the streams of entropy", streams, &["planted", "drawn", "signed"], &["dropped"]),
+        secret("the pool of entropy", vec![pool], &["drawn", "signed"], &["dropped"]),
+        secret("what began it", vec![pool_seed], &[], &["drawn", "signed", "dropped"]),
         secret("the seed", vec![SEED, root], &[], &["planted", "drawn", "signed", "dropped"]),
-        secret("the nonce's randomness", vec![randomness], &[], &["drawn", "signed", "dropped"]),
+        secret("the nonce's randomness", vec![randomness, parts[0], parts[1]], &[], &["drawn", "signed", "dropped"]),
         secret("the nonce", both_signs(&[k1, k2]), &["drawn"], &["signed", "dropped"]),
         secret("what the nonce becomes", both_signs(&[bound, k1 + bound]), &[], &["signed", "dropped"]),
         secret("the author's nonce", both_signs(&[k, ed]), &[], &["signed", "dropped"]),
@@ -130,9 +139,8 @@ fn secrets() -> Vec<Secret> {
 }
 
 pub(super) fn no_secret_outlives_its_use() {
-    let masked = [KEY, SEED].map(|secret| secret.map(|byte| format!("{:02x}", byte ^ MASK)).concat());
     let own = env::current_exe().expect("this program has a path");
-    let child = Command::new(own).arg("--hold").args(masked).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let child = Command::new(own).arg("--hold").args(masked()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("this program starts");
     let mut input: ChildStdin = child.stdin.take().expect("it is piped");
     let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().expect("it is piped"));

@@ -54,7 +54,7 @@ impl Checks {
                 let is_theirs = !self.honest.contains_key(by) || self.aborted.contains(&(*session, *by));
                 assert!(is_theirs, "an honest signer is said to have aborted a session and has not");
             }
-            Event::BroadcastConfirmed { session, by } => {
+            Event::BroadcastClaimed { session, by } => {
                 let is_theirs = !self.honest.contains_key(by) || self.confirmed.contains(&(*session, *by));
                 assert!(is_theirs, "an honest signer is said to have confirmed a broadcast and has not");
             }

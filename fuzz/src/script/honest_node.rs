@@ -54,6 +54,7 @@ impl<S: Scheme> HonestNode<S> {
         seed[1] = self.incarnation;
         let entropy = Entropy::new(seed).expect("not all zero");
         let boot = Boot {
+            message_signer: S::author(self.number, entropy.stream("messages")),
             signer: S::signer(self.number, entropy.stream("signer")),
             verifier: S::Verifier::default(),
             entropy,

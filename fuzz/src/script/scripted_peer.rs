@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use nelumbo_core::base::{Bytes, Entropy};
 use nelumbo_core::crypto::{
-    Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer, Verifier, tagged_hash,
+    MessageSigner, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer, Verifier,
+    tagged_hash,
 };
 use nelumbo_core::wire::{Body, Content, Definition, Item, Message, SessionId, SessionMessage, seal};
 
@@ -105,6 +106,7 @@ pub(super) fn hash_of(nonces: &[Vec<PublicNonce>]) -> [u8; 32] {
 
 pub(super) struct ScriptedPeer<S: Scheme> {
     pub(super) key: PublicKey,
+    author: Box<dyn MessageSigner + Send>,
     /// One key in two places with different entropy, for a second nonce in one attempt.
     signers: [Box<dyn Signer<S::Verifier> + Send>; 2],
     drawn: BTreeMap<(usize, NonceSlot), Option<Vec<PublicNonce>>>,
@@ -115,11 +117,12 @@ impl<S: Scheme> ScriptedPeer<S> {
     pub(super) fn new(number: u8) -> Self {
         let signer = |life: u8| S::signer(number, Entropy::new([life; 32]).expect("not all zero"));
         let signers = [signer(number), signer(number + 100)];
-        Self { key: signers[0].public_key(), signers, drawn: BTreeMap::new(), sequences: BTreeMap::new() }
+        let author = S::author(number, Entropy::new([number; 32]).expect("not all zero").stream("messages"));
+        Self { key: author.public_key(), author, signers, drawn: BTreeMap::new(), sequences: BTreeMap::new() }
     }
 
     pub(super) fn seal(&mut self, body: Body) -> Bytes {
-        seal(self.signers[0].as_mut(), Network::Regtest, body).expect("a scripted peer's signer signs")
+        seal(self.author.as_mut(), Network::Regtest, body).expect("a scripted peer's signer signs")
     }
 
     /// A step with the next sequence number, moved by `skip`.

@@ -16,7 +16,10 @@ use nelumbo_core::{
     api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence},
     approval::Unusual,
     base::{Bytes, Entropy, Mono, Now, Wall},
-    crypto::{KeyAggContext, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, schnorr},
+    crypto::{
+        KeyAggContext, MessageKey, Network, PublicKey, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite,
+        schnorr,
+    },
     host::{Host, drain},
     node::{Boot, Node},
     wire::{Body, Content, Message, PeerId, SessionId},
@@ -200,8 +203,9 @@ impl Simulation {
         let (journal, records) =
             Journal::open_on(machine.disk.clone(), &Metrics::new()).expect("a crash damages no journal");
         let entropy = Entropy::new([16 * (index as u8 + 1) + machine.incarnation; 32]).expect("not all zero");
+        let message_signer = Box::new(MessageKey::new(secret(index), entropy.stream("messages")));
         let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
-        let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(index), records };
+        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(index), records };
         let node = Node::new(Config::new(Network::Regtest), boot, now(self.time)).expect("a node reads what it wrote");
         (machine.node, machine.journal) = (Some(node), Some(journal));
         for other in (0..SIGNERS).filter(|other| *other != index) {

@@ -37,7 +37,7 @@ pub const JOURNAL_FILE: &str = "journal.redb";
 const MAX_WAITING: usize = 1024;
 /// Everything a node keeps is read once, at start; a cache would only cost memory.
 const CACHE_BYTES: usize = 512 * 1024;
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");

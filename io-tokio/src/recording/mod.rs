@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use self::replay::{Difference, Replay, ReplayError, Step};
 pub(crate) use self::{
     recorder::{FrameSender, Recorder},
-    signer::RecordingSigner,
+    signer::{RecordingMessageSigner, RecordingSigner},
 };
 
 /// How a recording begins; the number is the format's version.

@@ -113,8 +113,9 @@ impl<R: Read> Replay<R> {
         let (expected, end) = read_outcome(&mut frames, &answers, 0)?;
         let entropy = Entropy::new(start.seed).map_err(|error| ReplayError::Boot(error.to_string()))?;
         let signer = Box::new(ReplaySigner { key: start.key, answers: answers.clone() });
+        let message_signer = signer.clone();
         let records = start.records.to_vec();
-        let boot = Boot { signer, verifier: Secp256k1, entropy, peer: start.peer, records };
+        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: start.peer, records };
         let config = start.config.clone().into_owned();
         let node = catch_panic(|| Node::new(config, boot, start.now)).map_err(ReplayError::Boot)?;
         let node = node.map_err(|error| ReplayError::Boot(error.to_string()))?;

@@ -9,13 +9,32 @@ use std::{
 };
 
 use nelumbo_core::crypto::{
-    NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, Signature, Signer, SignerError, Verifier,
+    MessageSigner, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, Signature, Signer, SignerError,
+    Verifier,
 };
 
 use super::{Answer, FrameSender};
 
 type Keys = <Secp256k1 as Verifier>::Keys;
 type Round = <Secp256k1 as Verifier>::Round;
+
+/// A message signer whose answers are recorded.
+pub(crate) struct RecordingMessageSigner {
+    pub(crate) signer: Box<dyn MessageSigner + Send>,
+    pub(crate) sender: FrameSender,
+}
+
+impl MessageSigner for RecordingMessageSigner {
+    fn public_key(&self) -> PublicKey {
+        self.signer.public_key()
+    }
+
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        let answer = self.signer.sign(digest);
+        self.sender.answer(Answer::Authenticated { digest: *digest, answer });
+        answer
+    }
+}
 
 /// A signer whose answers are recorded.
 pub(crate) struct RecordingSigner {
@@ -26,12 +45,6 @@ pub(crate) struct RecordingSigner {
 impl Signer<Secp256k1> for RecordingSigner {
     fn public_key(&self) -> PublicKey {
         self.signer.public_key()
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        let answer = self.signer.authenticate(digest);
-        self.sender.answer(Answer::Authenticated { digest: *digest, answer });
-        answer
     }
 
     fn nonces(&mut self, slot: NonceSlot, items: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
@@ -49,6 +62,10 @@ impl Signer<Secp256k1> for RecordingSigner {
     fn forget(&mut self, slot: NonceSlot) {
         self.signer.forget(slot);
         self.sender.answer(Answer::Forgotten { slot });
+    }
+
+    fn forget_all(&mut self) {
+        self.signer.forget_all();
     }
 }
 
@@ -107,23 +124,30 @@ fn asked(answer: &Answer) -> String {
     }
 }
 
-/// A signer without a secret key, which gives the recorded answers.
+/// Both signers, without a secret key, which give the recorded answers.
+#[derive(Clone)]
 pub(super) struct ReplaySigner {
     pub(super) key: PublicKey,
     pub(super) answers: RecordedAnswers,
 }
 
-impl Signer<Secp256k1> for ReplaySigner {
+impl MessageSigner for ReplaySigner {
     fn public_key(&self) -> PublicKey {
         self.key
     }
 
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
         let question = asked(&Answer::Authenticated { digest: *digest, answer: Err(SignerError::Unavailable) });
         self.answers.answer(&question, |next| match next {
             Answer::Authenticated { digest: recorded, answer } if recorded == digest => Some(*answer),
             _ => None,
         })
+    }
+}
+
+impl Signer<Secp256k1> for ReplaySigner {
+    fn public_key(&self) -> PublicKey {
+        self.key
     }
 
     fn nonces(&mut self, slot: NonceSlot, _: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
@@ -148,4 +172,6 @@ impl Signer<Secp256k1> for ReplaySigner {
             (*next == Answer::Forgotten { slot }).then_some(Ok(()))
         });
     }
+
+    fn forget_all(&mut self) {}
 }

@@ -6,7 +6,7 @@ use nelumbo_core::{
     api::{CommandError, CommandId, NewSession, RecordSequence},
     base::{Entropy, Mono, Wall},
     crypto::{
-        KeyAggContext, Network as Chain, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, generate_nonce,
+        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak, generate_nonce,
         hazmat::scalars_of_nonce,
     },
     host::drain_watched,
@@ -67,13 +67,14 @@ impl Live {
         let (tell, ended) = std::sync::mpsc::channel();
         let tell = move |reason| tell.send(reason).expect("the test listens");
         let recorder = Recorder::begin(file, limit, start, tell).expect("a new file");
-        let software = SoftwareSigner::new(
-            SecretKey::from_bytes(&KEY).expect("a key"),
-            Entropy::new(SIGNER_SEED).expect("not all zero"),
-        );
+        let signer_entropy = Entropy::new(SIGNER_SEED).expect("not all zero");
+        let key = || SecretKey::from_bytes(&KEY).expect("a key");
+        let messages = Box::new(MessageKey::new(key(), signer_entropy.stream("messages")));
+        let software = SoftwareSigner::new(key(), signer_entropy);
+        let message_signer = Box::new(RecordingMessageSigner { signer: messages, sender: recorder.sender() });
         let signer = Box::new(RecordingSigner { signer: Box::new(software), sender: recorder.sender() });
         let entropy = Entropy::new(seed).expect("not all zero");
-        let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(1), records };
+        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(1), records };
         let node = Node::new(config, boot, now).expect("an empty journal");
         let mut live = Self { node, recorder, ended, now: 0 };
         live.drain();
@@ -415,7 +416,7 @@ async fn neither_the_key_nor_a_nonce_nor_what_it_is_drawn_from_is_in_the_file() 
     // The nonce of the session's first attempt, drawn as the signer has drawn it.
     let answers = bodies(&bytes);
     let nonce = answers.iter().find_map(|body| match postcard::from_bytes(body) {
-        Ok(Frame::Answer(Answer::Nonce { slot, answer: Ok(nonce) })) => Some((slot, nonce)),
+        Ok(Frame::Answer(Answer::Nonces { slot, answer: Ok(nonces) })) => Some((slot, nonces[0])),
         _ => None,
     });
     let (slot, public_nonce) = nonce.expect("the signer was asked for a nonce");
@@ -423,8 +424,11 @@ async fn neither_the_key_nor_a_nonce_nor_what_it_is_drawn_from_is_in_the_file() 
     let mut keys = vec![public(KEY), public([2; 32])];
     keys.sort_unstable();
     let keys = KeyAggContext::new(Suite::Bip340, &keys).expect("valid keys");
-    let drawn = Entropy::new(SIGNER_SEED).expect("not all zero").stream("signer/nonces").bytes32();
-    let extra = [&slot.session[..], &slot.attempt.to_be_bytes()].concat();
+    let mut source = Entropy::new(SIGNER_SEED).expect("not all zero");
+    let mut pool = Entropy::new(source.bytes32()).expect("not all zero");
+    let drawn = tagged_hash("nelumbo/entropy/draw", &[&pool.bytes32(), &source.bytes32()]);
+    let item = 0_u32;
+    let extra = [&slot.session[..], &slot.attempt.to_be_bytes(), &item.to_be_bytes()].concat();
     let (secret_nonce, same) = generate_nonce(drawn, &key, &keys, Some(&MESSAGE), &extra);
     assert_eq!(same, public_nonce, "this is the nonce");
     assert!(has(public_nonce.as_bytes()), "what is public is found");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
@@ -45,6 +45,7 @@ fn time(schedule: &Schedule) -> Duration {
 
 /// Sessions by hand: their operations, in an order in which they can be done, and nothing else.
 struct Alone {
+    authors: Vec<MessageKey>,
     signers: Vec<SoftwareSigner>,
     keys: Vec<PublicKey>,
     attempt: u32,
@@ -57,17 +58,22 @@ impl Alone {
             SoftwareSigner::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy)
         };
         let mut signers: Vec<_> = (1..=SIGNERS as u8).map(signer).collect();
-        signers.sort_by_key(Signer::<Secp256k1>::public_key);
-        let keys = signers.iter().map(Signer::<Secp256k1>::public_key).collect();
-        Self { signers, keys, attempt: 0 }
+        signers.sort_by_key(SoftwareSigner::public_key);
+        let keys = signers.iter().map(SoftwareSigner::public_key).collect();
+        let author = |number: u8| {
+            let entropy = Entropy::new([number; 32]).expect("not all zero");
+            MessageKey::new(SecretKey::from_bytes(&[number; 32]).expect("a key"), entropy.stream("messages"))
+        };
+        let mut authors: Vec<_> = (1..=SIGNERS as u8).map(author).collect();
+        authors.sort_by_key(MessageKey::public_key);
+        Self { authors, signers, keys, attempt: 0 }
     }
 
     fn run(&mut self, counts: &Counts) -> Duration {
         let of = |operation| counts.get(&operation).copied().unwrap_or_default();
         let message = [7; 32];
-        let sign =
-            |signer: &mut SoftwareSigner| Signer::<Secp256k1>::authenticate(signer, &message).expect("software signs");
-        let signatures: Vec<_> = self.signers.iter_mut().map(sign).collect();
+        let sign = |author: &mut MessageKey| author.sign(&message).expect("software signs");
+        let signatures: Vec<_> = self.authors.iter_mut().map(sign).collect();
         let prepared: Vec<_> = self.keys.iter().map(|key| Secp256k1.prepare(key).expect("a key")).collect();
         // Signers take turns.
         let turn = |at: u64| (at % u64::from(SIGNERS)) as usize;
@@ -100,7 +106,7 @@ impl Alone {
             assert!(Secp256k1.verify_final(&keys, &message, &last.expect("a session")));
         }
         for at in 0..of(Operation::Authenticate) {
-            std::hint::black_box(sign(&mut self.signers[turn(at)]));
+            std::hint::black_box(sign(&mut self.authors[turn(at)]));
         }
         for at in 0..of(Operation::Verify) {
             assert!(Secp256k1.verify(&self.keys[turn(at)], &message, &signatures[turn(at)]));

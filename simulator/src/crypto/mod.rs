@@ -11,7 +11,7 @@ pub use toy::{Toy, ToySigner, ToyVerifier};
 use std::borrow::Cow;
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{PublicKey, Signature, Signer, Verifier};
+use nelumbo_core::crypto::{MessageSigner, PublicKey, Signature, Signer, Verifier};
 use nelumbo_core::wire::{Definition, Item};
 
 /// A kind of cryptography.
@@ -25,13 +25,18 @@ pub trait Crypto: 'static {
     /// The public key of a secret one; nothing for bytes that are no key.
     fn public_key(secret: &[u8; 32]) -> Option<PublicKey>;
 
-    /// What a node boots with.
-    fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<Self::V> + Send>, Self::V);
+    /// What signs a node's messages.
+    fn message_signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send>;
+
+    /// What makes its share of the sessions' signatures.
+    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send>;
+
+    /// What checks others' contributions.
+    fn verifier(meter: &Meter) -> Self::V;
 
     /// Whether these are the final signatures of this session, judged apart from any node.
     fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
-        let (_, verifier) = Self::boot(&[1; 32], Entropy::new([1; 32]).expect("not all zero"), &Meter::default());
-        are_final(&verifier, definition, signatures)
+        are_final(&Self::verifier(&Meter::default()), definition, signatures)
     }
 }
 

@@ -3,12 +3,12 @@
 //! It has the interface and the failures of the real thing and none of its strength: a signature is a hash that anyone
 //! can compute. It exists in this crate only, and everything that was made with it says so.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer,
-    SignerError, Suite, Tweak, Verifier,
+    CombineError, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
+    Signature, Signer, SignerError, Suite, Tweak, Verifier,
 };
 
 use super::{Crypto, Meter, Operation};
@@ -29,10 +29,19 @@ impl Crypto for Toy {
         PublicKey::from_bytes(bytes).ok()
     }
 
-    fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<ToyVerifier> + Send>, ToyVerifier) {
+    fn message_signer(secret: &[u8; 32], _: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send> {
         let key = Self::public_key(secret).expect("every 32 bytes are a key");
-        let signer = ToySigner { key, entropy, open: BTreeSet::new(), closed: BTreeSet::new(), meter: meter.clone() };
-        (Box::new(signer), ToyVerifier { meter: meter.clone() })
+        Box::new(ToyMessageKey { key, meter: meter.clone() })
+    }
+
+    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<ToyVerifier> + Send> {
+        let key = Self::public_key(secret).expect("every 32 bytes are a key");
+        let slots = BTreeMap::new();
+        Box::new(ToySigner { key, entropy, slots, meter: meter.clone() })
+    }
+
+    fn verifier(meter: &Meter) -> ToyVerifier {
+        ToyVerifier { meter: meter.clone() }
     }
 }
 
@@ -199,13 +208,36 @@ impl Verifier for ToyVerifier {
     }
 }
 
-/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature for each item.
+/// Signs messages.
+struct ToyMessageKey {
+    key: PublicKey,
+    meter: Meter,
+}
+
+impl MessageSigner for ToyMessageKey {
+    fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        self.meter.charge(Operation::Authenticate);
+        Ok(authorship(&self.key, digest))
+    }
+}
+
+/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature for each
+/// item.
 pub struct ToySigner {
     key: PublicKey,
     entropy: Entropy,
-    open: BTreeSet<NonceSlot>,
-    closed: BTreeSet<NonceSlot>,
+    slots: BTreeMap<NonceSlot, Slot>,
     meter: Meter,
+}
+
+enum Slot {
+    Open { nonces: Vec<PublicNonce>, items: Vec<(PublicKey, Vec<u8>)> },
+    Signed { partials: Vec<PartialSignature> },
+    Forgotten,
 }
 
 impl Signer<ToyVerifier> for ToySigner {
@@ -213,19 +245,16 @@ impl Signer<ToyVerifier> for ToySigner {
         self.key
     }
 
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        self.meter.charge(Operation::Authenticate);
-        Ok(authorship(&self.key, digest))
-    }
-
     fn nonces(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
-        if self.open.contains(&slot) || self.closed.contains(&slot) {
-            return Err(SignerError::SlotServed);
+        let of: Vec<_> = items.iter().map(|(keys, message)| (keys.aggregate, message.to_vec())).collect();
+        match self.slots.get(&slot) {
+            Some(Slot::Open { nonces, items }) if *items == of => return Ok(nonces.clone()),
+            Some(_) => return Err(SignerError::SlotServed),
+            None if items.iter().any(|(keys, _)| keys.keys.binary_search(&self.key).is_err()) => {
+                return Err(SignerError::NotASigner);
+            }
+            None => {}
         }
-        if items.iter().any(|(keys, _)| keys.keys.binary_search(&self.key).is_err()) {
-            return Err(SignerError::NotASigner);
-        }
-        self.open.insert(slot);
         let draw = |_| {
             self.meter.charge(Operation::Nonce);
             let mut bytes = [2; 66];
@@ -233,26 +262,37 @@ impl Signer<ToyVerifier> for ToySigner {
             bytes[34..].copy_from_slice(&self.entropy.bytes32());
             PublicNonce::from_bytes(bytes)
         };
-        Ok(items.iter().map(draw).collect())
+        let nonces: Vec<_> = items.iter().map(draw).collect();
+        self.slots.insert(slot, Slot::Open { nonces: nonces.clone(), items: of });
+        Ok(nonces)
     }
 
     fn sign(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &ToyRound)]) -> Result<Vec<PartialSignature>, SignerError> {
-        if !self.open.remove(&slot) {
-            let spent = self.closed.contains(&slot);
-            return Err(if spent { SignerError::NonceSpent } else { SignerError::NoNonce });
+        let made = || -> Vec<_> { items.iter().map(|(_, round)| round.partial(&self.key)).collect() };
+        match self.slots.get(&slot) {
+            Some(Slot::Open { .. }) => {}
+            // They are hashes of all that defines the rounds.
+            Some(Slot::Signed { partials }) if *partials == made() => return Ok(partials.clone()),
+            Some(Slot::Signed { .. }) => return Err(SignerError::NonceSpent),
+            Some(Slot::Forgotten) | None => return Err(SignerError::NoNonce),
         }
-        self.closed.insert(slot);
-        let sign = |(_, round): &(&ToyKeys, &ToyRound)| {
-            self.meter.charge(Operation::Sign);
-            round.partial(&self.key)
-        };
-        Ok(items.iter().map(sign).collect())
+        items.iter().for_each(|_| self.meter.charge(Operation::Sign));
+        let partials = made();
+        self.slots.insert(slot, Slot::Signed { partials: partials.clone() });
+        Ok(partials)
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        if self.open.remove(&slot) {
-            self.closed.insert(slot);
+        if let Some(slot @ Slot::Open { .. }) = self.slots.get_mut(&slot) {
+            *slot = Slot::Forgotten;
         }
+    }
+
+    fn forget_all(&mut self) {
+        self.slots
+            .values_mut()
+            .filter(|slot| matches!(slot, Slot::Open { .. }))
+            .for_each(|slot| *slot = Slot::Forgotten);
     }
 }
 
@@ -270,7 +310,8 @@ mod tests {
     fn each_operation_is_charged_what_the_table_says() {
         let meter = Meter::counting();
         let entropy = Entropy::new([3; 32]).expect("not all zero");
-        let (mut signer, verifier) = Toy::boot(&[1; 32], entropy, &meter);
+        let mut author = Toy::message_signer(&[1; 32], entropy.stream("messages"), &meter);
+        let (mut signer, verifier) = (Toy::signer(&[1; 32], entropy, &meter), Toy::verifier(&meter));
         let charged = |operations: &[Operation]| {
             assert_eq!(
                 meter.take(),
@@ -280,7 +321,7 @@ mod tests {
         };
         let (key, message) = (signer.public_key(), [7; 32]);
         charged(&[]);
-        let signature = signer.authenticate(&message).expect("the stand-in signs");
+        let signature = author.sign(&message).expect("the stand-in signs");
         charged(&[Operation::Authenticate]);
         assert!(verifier.verify(&key, &message, &signature) && !verifier.verify(&key, &[8; 32], &signature));
         charged(&[Operation::Verify, Operation::Verify]);
@@ -304,7 +345,10 @@ mod tests {
         charged(&[Operation::OpenRound(1)]);
         let partials = signer.sign(slot, &[(&keys, &round)]).expect("its nonce");
         charged(&[Operation::Sign]);
-        assert_eq!(signer.sign(slot, &[(&keys, &round)]), Err(SignerError::NonceSpent));
+        assert_eq!(signer.sign(slot, &[(&keys, &round)]), Ok(partials.clone()), "the same again");
+        let other = verifier.open_round(&keys, &nonces, &[8; 32]).expect("an honest nonce");
+        charged(&[Operation::OpenRound(1)]);
+        assert_eq!(signer.sign(slot, &[(&keys, &other)]), Err(SignerError::NonceSpent));
         charged(&[]);
         assert!(verifier.culprits(&keys, &round, &nonces, &partials, &message).is_empty());
         charged(&[Operation::VerifyPartial]);

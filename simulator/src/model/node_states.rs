@@ -16,7 +16,7 @@ use nelumbo_core::wire::{AbortReason, Body, Content, Message, Presence, SessionI
 
 use super::test_node::{RecordingHost, Records, TestNode, WALL, now, peer, secret};
 use super::{Fault, Scope};
-use crate::crypto::{Crypto, Meter, Toy, ToyVerifier};
+use crate::crypto::{Crypto, Meter, Toy};
 
 /// A coordinator's turn.
 pub(super) const TURN: Duration = Duration::from_secs(60);
@@ -298,7 +298,7 @@ impl NodeStates {
                     return Err(format!("node {} gives the broadcast up before everyone's turn", state.node));
                 }
                 Event::FailoverExhausted { .. } => state.summary.exhausted = true,
-                Event::BroadcastConfirmed { .. } => state.summary.confirmed = true,
+                Event::BroadcastClaimed { .. } => state.summary.confirmed = true,
                 Event::SignerMisbehaved { signer, .. } => {
                     return Err(format!("node {} blames the honest signer {signer}", state.node));
                 }
@@ -313,9 +313,12 @@ impl NodeStates {
         let NodeState { node, incarnation, clock, connected, before, .. } = state;
         let incarnation = if self.scope.fault == Some(Fault::SameEntropy) { 0 } else { *incarnation };
         let entropy = Entropy::new([1 + 16 * *node + incarnation; 32]).expect("not all zero");
-        let (signer, verifier) = Toy::boot(&secret(*node), entropy.stream("signer"), &Meter::default());
+        let meter = Meter::default();
+        let message_signer = Toy::message_signer(&secret(*node), entropy.stream("messages"), &meter);
+        let signer = Toy::signer(&secret(*node), entropy.stream("signer"), &meter);
         let records: Vec<_> = before.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let boot = Boot { signer, verifier, entropy, peer: peer(*node), records };
+        let boot =
+            Boot { message_signer, signer, verifier: Toy::verifier(&meter), entropy, peer: peer(*node), records };
         let host = RecordingHost { records: (**before).clone(), ..RecordingHost::default() };
         let node_of = Node::new(self.config(), boot, now(*clock)).expect("a node reads what it wrote");
         let mut test_node = TestNode { node: node_of, host, clock: *clock, position: 0 };
@@ -375,8 +378,8 @@ impl NodeStates {
 
     fn seal(&self, author: u8, body: Body) -> Bytes {
         let entropy = Entropy::new([255; 32]).expect("not all zero");
-        let (mut signer, _) = Toy::boot(&secret(author), entropy, &Meter::default());
-        seal::<ToyVerifier>(signer.as_mut(), Network::Regtest, body).expect("the stand-in signs")
+        let mut author = Toy::message_signer(&secret(author), entropy, &Meter::default());
+        seal(author.as_mut(), Network::Regtest, body).expect("the stand-in signs")
     }
 
     /// The message's number, whatever its place in its author's sequence. Presences have none: they arrive at once.

@@ -131,7 +131,7 @@ impl Adversary {
             return Vec::new();
         }
         let Content::Partial { nonces, mut partials } = step.content else { return vec![bytes] };
-        for partial in partials.last_mut() {
+        if let Some(partial) = partials.last_mut() {
             let mut other = *partial.as_bytes();
             other[31] ^= 1;
             *partial = PartialSignature::from_bytes(other);
@@ -180,7 +180,7 @@ impl Adversary {
     pub(super) fn alter_event(&mut self, event: Event) -> Event {
         match event {
             Event::SessionCompleted { session, attempt, mut signatures } if self.does(Misbehaviour::FalseSignature) => {
-                for signature in signatures.last_mut() {
+                if let Some(signature) = signatures.last_mut() {
                     let mut bytes = *signature.as_bytes();
                     bytes[63] ^= 1;
                     *signature = Signature::from_bytes(bytes);
@@ -231,6 +231,6 @@ fn sealed<C: Crypto>(secret: &[u8; 32], network: Network, step: SessionMessage) 
 
 fn signed<C: Crypto>(secret: &[u8; 32], network: Network, body: Body) -> Bytes {
     let entropy = Entropy::new([7; 32]).expect("not all zero");
-    let (mut signer, _) = C::boot(secret, entropy, &Meter::default());
-    seal::<C::V>(signer.as_mut(), network, body).expect("a software signer always signs")
+    let mut author = C::message_signer(secret, entropy, &Meter::default());
+    seal(author.as_mut(), network, body).expect("a software signer always signs")
 }

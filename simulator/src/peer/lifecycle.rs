@@ -85,8 +85,14 @@ impl<C: Crypto> Peer<C> {
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
         let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
-        let (signer, verifier) = C::boot(&self.secret, entropy.stream("signer"), &self.meter);
-        let boot = Boot { signer, verifier, entropy, peer: peer_id(self.index), records: self.disk.records() };
+        let boot = Boot {
+            message_signer: C::message_signer(&self.secret, entropy.stream("messages"), &self.meter),
+            signer: C::signer(&self.secret, entropy.stream("signer"), &self.meter),
+            verifier: C::verifier(&self.meter),
+            entropy,
+            peer: peer_id(self.index),
+            records: self.disk.records(),
+        };
         let exceeds_limits =
             self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
         match Node::new(self.environment.config(exceeds_limits), boot, self.clock.read(context.now())) {

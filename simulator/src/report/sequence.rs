@@ -118,7 +118,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
         Event::SessionCreated { session, .. } => (session, "creates".to_owned(), "mark"),
         Event::SessionCompleted { session, .. } => (session, "has the signature".to_owned(), "good"),
         Event::ShouldBroadcast { session } => (session, "its turn to broadcast".to_owned(), "mark"),
-        Event::BroadcastConfirmed { session, .. } => (session, "broadcast confirmed".to_owned(), "mark"),
+        Event::BroadcastClaimed { session, .. } => (session, "broadcast confirmed".to_owned(), "mark"),
         Event::CoordinatorFailed { session, failures, .. } => (session, format!("turn {failures} passed"), "bad"),
         Event::SessionAborted { session, .. } => (session, "aborted".to_owned(), "bad"),
         Event::SessionExpired { session } => (session, "expired".to_owned(), "bad"),

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggError, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, Signer,
-    SignerError, Suite, Tweak, Verifier,
+    CombineError, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
+    Signature, Signer, SignerError, Suite, Tweak, Verifier,
 };
 use nelumbo_core::wire::Definition;
 use nelumbo_simulator::crypto::{Crypto, Meter, Operation};
@@ -42,13 +42,33 @@ impl<C: Crypto> Crypto for Counted<C> {
         C::public_key(secret)
     }
 
-    fn boot(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> (Box<dyn Signer<Self::V> + Send>, Self::V) {
-        let (signer, verifier) = C::boot(secret, entropy, meter);
-        (Box::new(CountedSigner(signer)), CountedVerifier(verifier))
+    fn message_signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send> {
+        Box::new(CountedMessageSigner(C::message_signer(secret, entropy, meter)))
+    }
+
+    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send> {
+        Box::new(CountedSigner(C::signer(secret, entropy, meter)))
+    }
+
+    fn verifier(meter: &Meter) -> Self::V {
+        CountedVerifier(C::verifier(meter))
     }
 
     fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
         C::is_final(definition, signatures)
+    }
+}
+
+struct CountedMessageSigner(Box<dyn MessageSigner + Send>);
+
+impl MessageSigner for CountedMessageSigner {
+    fn public_key(&self) -> PublicKey {
+        self.0.public_key()
+    }
+
+    fn sign(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
+        count(Operation::Authenticate);
+        self.0.sign(digest)
     }
 }
 
@@ -57,11 +77,6 @@ struct CountedSigner<V: Verifier>(Box<dyn Signer<V> + Send>);
 impl<V: Verifier> Signer<CountedVerifier<V>> for CountedSigner<V> {
     fn public_key(&self) -> PublicKey {
         self.0.public_key()
-    }
-
-    fn authenticate(&mut self, digest: &[u8; 32]) -> Result<Signature, SignerError> {
-        count(Operation::Authenticate);
-        self.0.authenticate(digest)
     }
 
     fn nonces(&mut self, slot: NonceSlot, items: &[(&V::Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
@@ -76,6 +91,10 @@ impl<V: Verifier> Signer<CountedVerifier<V>> for CountedSigner<V> {
 
     fn forget(&mut self, slot: NonceSlot) {
         self.0.forget(slot);
+    }
+
+    fn forget_all(&mut self) {
+        self.0.forget_all();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nelumbo_core::api::Input;
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, SoftwareSigner};
+use nelumbo_core::crypto::{MessageKey, Network, PublicKey, SecretKey};
 use nelumbo_core::wire::{Body, List, Listing, RecordKey, merge_own, seal};
 
 use crate::nodes::{Nodes, Wire};
@@ -151,10 +151,10 @@ fn key(number: u8) -> (SecretKey, PublicKey) {
 
 fn entry(list: &List, author: u8) -> Bytes {
     let entropy = Entropy::new([author; 32]).expect("not zero");
-    let mut signer = SoftwareSigner::new(key(author).0, entropy);
+    let mut signer = MessageKey::new(key(author).0, entropy);
     let (issued_at, expires_at) = (Wall::from_millis(1), Wall::from_millis(2));
     let listing = Listing { list: list.clone(), name: None, digest: [author; 32], issued_at, expires_at };
-    seal::<Secp256k1>(&mut signer, Network::Regtest, Body::Listing(listing)).expect("software signs")
+    seal(&mut signer, Network::Regtest, Body::Listing(listing)).expect("software signs")
 }
 
 /// A list with one entry, as it is stored: a tag, a count, and a length before each.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Output, Phase, SessionView};
 use nelumbo_core::base::{Bytes, Entropy};
-use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, SoftwareSigner, Suite};
+use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SecretKey, SoftwareSigner, Suite};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, Content, Message, PeerId, SessionId, SessionMessage};
 
@@ -32,8 +32,10 @@ impl Group {
         let secret = |index: usize| SecretKey::from_bytes(&[index as u8 + 1; 32]).expect("a small number is a key");
         let node = |index: usize| {
             let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
+            let message_signer = Box::new(MessageKey::new(secret(index), entropy.stream("messages")));
             let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
-            let boot = Boot { signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
+            let boot =
+                Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
             Node::new(Config::new(Network::Regtest), boot, now(0)).expect("an empty journal is sound")
         };
         let mut group = Self {
