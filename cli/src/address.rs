@@ -3,7 +3,7 @@
 //! Owns the choice of the address that belongs to a key: the output that a signature under this very key can spend.
 //! Commands about keys and the demo drive it.
 
-use bech32::{hrp, segwit};
+use nelumbo_core::crypto::bitcoin;
 use nelumbo_core::crypto::lotus::{Address, Payload};
 use nelumbo_core::crypto::{Network, PublicKey, Suite};
 
@@ -12,14 +12,7 @@ use nelumbo_core::crypto::{Network, PublicKey, Suite};
 pub(crate) fn of_output_key(suite: Suite, network: Network, key: &PublicKey) -> String {
     match suite {
         Suite::Lotus => Address { network, payload: Payload::Taproot(*key) }.to_string(),
-        Suite::Bip340 => {
-            let prefix = match network {
-                Network::Mainnet => hrp::BC,
-                Network::Testnet => hrp::TB,
-                Network::Regtest => hrp::BCRT,
-            };
-            segwit::encode_v1(prefix, &key.x_only()).expect("a witness program of 32 bytes is valid in version 1")
-        }
+        Suite::Bip340 => bitcoin::Address::taproot(network, key).to_string(),
     }
 }
 

@@ -101,9 +101,22 @@ pub(crate) struct Environment<V: Verifier> {
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
     pub(crate) now: Now,
+    /// When the clocks were last seen to run together.
+    pub(crate) in_step: Now,
 }
 
 impl<V: Verifier> Environment<V> {
+    /// It is this time now. Clocks that go back stand still instead. True when they have parted by more than the skew:
+    /// what was counted by one of them before is to be counted anew.
+    pub(crate) fn advance_to(&mut self, now: Now) -> bool {
+        self.now = Now { mono: self.now.mono.max(now.mono), wall: now.wall };
+        let have_parted = self.now.parted_since(&self.in_step) > self.config.clock_skew;
+        if have_parted {
+            self.in_step = self.now;
+        }
+        have_parted
+    }
+
     /// For one step of one machine.
     pub(crate) fn context(&mut self, durable: RecordSequence) -> Context<'_, V> {
         Context {

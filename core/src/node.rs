@@ -201,10 +201,12 @@ impl<V: Verifier> Node<V> {
         View { node: self }
     }
 
-    /// Runs every timer that is due. Clocks that go back stand still instead.
+    /// Runs every timer that is due.
     fn advance_to(&mut self, now: Now) {
-        let mono = self.environment.now.mono.max(now.mono);
-        self.environment.now = Now { mono, wall: now.wall };
+        if self.environment.advance_to(now) {
+            self.sign(|sessions, context| sessions.on_clocks_parted(context));
+        }
+        let mono = self.environment.now.mono;
         while let Some(reason) = self.timers.pop_due(mono) {
             match reason {
                 TimerReason::Protocol(name) => self.talk(|protocols, context| protocols.on_timer(context, &name)),

@@ -15,19 +15,21 @@
 //! the real ones; a [`MessageSigner`] such as [`MessageKey`] signs what is said around a session. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
 //! wraps them in [`scrubbed`].
 //!
-//! [`schnorr`] and [`taproot`] are for one signer alone, [`lotus`] is what that ledger has around its signatures, and
-//! [`group`] is the arithmetic below, for public data.
+//! [`schnorr`] and [`taproot`] are for one signer alone, [`bitcoin`] and [`lotus`] are what those ledgers have around
+//! their signatures, and [`group`] is the arithmetic below, for public data.
 //!
-//! The specifications are BIP327, BIP340, BIP341, and the Lotus scheme that [`lotus`] writes down. Every formula cites
-//! its section.
+//! The specifications are BIP327, BIP340, BIP341, BIP342, and the Lotus scheme that [`lotus`] writes down. Every
+//! formula cites its section.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod base58;
 #[cfg(test)]
 mod batch_tests;
+pub mod bitcoin;
 mod comb;
 mod curve;
 mod entropy;
@@ -49,6 +51,7 @@ mod software;
 mod suite;
 pub mod taproot;
 mod text;
+pub mod transaction;
 mod verifier;
 mod weights;
 

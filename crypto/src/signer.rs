@@ -113,11 +113,7 @@ pub trait Signer<V: Verifier> {
     /// [`SignerError::NonceSpent`] for other rounds, [`SignerError::NoNonce`] if there are none,
     /// [`SignerError::RoundMismatch`] for rounds of other keys, other messages or another number of items, and what a
     /// device may say.
-    fn sign(
-        &mut self,
-        slot: NonceSlot,
-        items: &[(&V::Keys, &V::Round)],
-    ) -> Result<Vec<PartialSignature>, SignerError>;
+    fn sign(&mut self, slot: NonceSlot, items: &[(&V::Keys, &V::Round)]) -> Result<Vec<PartialSignature>, SignerError>;
 
     /// Wipes the nonces of a slot that will not be signed. The slot stays served.
     fn forget(&mut self, slot: NonceSlot);

@@ -83,7 +83,10 @@ pub struct SoftwareSigner {
 /// How a slot ended.
 enum Closed {
     /// Its nonces have signed in the rounds with these nonce coefficients.
-    Signed { coefficients: [u8; 32], partials: Vec<PartialSignature> },
+    Signed {
+        coefficients: [u8; 32],
+        partials: Vec<PartialSignature>,
+    },
     /// They have signed too long ago to be answered again, or an attempt to sign with them has failed.
     Spent,
     Forgotten,

@@ -16,6 +16,9 @@ use super::{Suite, curve};
 /// The only leaf version that Lotus consensus and BIP342 know.
 pub const LEAF_VERSION: u8 = 0xc0;
 
+/// The deepest tree that either consensus knows: a control block has at most 128 siblings.
+pub const MAX_DEPTH: usize = 128;
+
 /// Why a key cannot commit to a script tree. The last two cannot be reached by searching for inputs in practice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,10 +45,12 @@ impl core::error::Error for TaprootError {}
 
 /// The hash of one script in the tree: `TH("TapLeaf", version ‖ compactsize(len) ‖ script)` (BIP341; Lotus scheme,
 /// section 6).
+///
+/// It is the root of the tree in which this script is the only one, such as that of a key with one way to recover.
 #[must_use]
 pub fn leaf_hash(version: u8, script: &[u8]) -> [u8; 32] {
     let mut length = [0; 9];
-    let length = super::lotus::compact_size(&mut length, script.len() as u64);
+    let length = super::transaction::compact_size(&mut length, script.len() as u64);
     tagged_hash("TapLeaf", &[&[version], length, script])
 }
 

@@ -7,7 +7,7 @@ use nelumbo_core::crypto::lotus::{
     Address, ControlBlock, OutPoint, SighashType, Spend, TaprootOutput, Transaction, Txid, key_path_script_sig,
     sighash, wif,
 };
-use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, sha256, sha256d};
+use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, bitcoin, sha256, sha256d};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::SessionId;
 
@@ -37,6 +37,11 @@ fn text(text: &str) {
         if let Ok(value) = text.parse::<T>() {
             assert_eq!(value.to_string(), text, "one value has one text");
         }
+    }
+    if let Ok(address) = bitcoin::Address::parse(Network::Regtest, text) {
+        let shown = address.to_string();
+        assert_eq!(bitcoin::Address::parse(Network::Regtest, &shown), Ok(address));
+        assert!(shown == text || shown == text.to_lowercase(), "one address has one text, but for its case");
     }
     comes_back::<PublicKey>(text);
     comes_back::<Signature>(text);
@@ -94,7 +99,8 @@ fn check_key(imported: &wif::ImportedKey) {
 }
 
 fn transaction(source: &mut Source<'_>) {
-    let kind = SighashType::from_byte(source.byte());
+    let byte = source.byte();
+    let kind = SighashType::from_byte(byte);
     let input = source.below(4);
     let spend = match source.below(3) {
         0 => Spend::KeyPath,
@@ -104,23 +110,33 @@ fn transaction(source: &mut Source<'_>) {
     let bytes = source.rest();
     let Ok(transaction) = Transaction::parse(bytes) else { return };
     assert_eq!(transaction.to_bytes(), bytes, "one transaction has one encoding");
-    let (txid, _) = (transaction.txid(), transaction.txhash());
+    let (txid, _) = (transaction.txid(Suite::Lotus), transaction.txhash());
     // The id does not depend on what is filled in when the transaction is signed.
     let mut unsigned = transaction.clone();
     unsigned.inputs.iter_mut().for_each(|input| input.script_sig.clear());
-    assert_eq!(unsigned.txid(), txid);
+    assert_eq!(unsigned.txid(Suite::Lotus), txid);
     let _point = OutPoint { txid, index: 0 };
+    // As if it spent as many of its own outputs as it has inputs; refused when it has fewer.
+    let count = transaction.inputs.len().min(transaction.outputs.len());
+    let spent = &transaction.outputs[..count];
+    if let Ok(kind) = bitcoin::SighashType::from_byte(byte) {
+        assert_eq!(kind.to_byte(), byte);
+        let _digest =
+            bitcoin::SighashCache::new(&transaction, spent).and_then(|cache| cache.sighash(input, kind, spend));
+    }
     let Ok(kind) = kind else { return };
     assert_eq!(SighashType::from_byte(kind.to_byte()), Ok(kind));
     let _script = key_path_script_sig(&Signature::from_bytes([1; 64]), kind);
-    // As if it spent as many of its own outputs as it has inputs; refused when it has fewer.
-    let count = transaction.inputs.len().min(transaction.outputs.len());
-    let _digest = sighash(&transaction, &transaction.outputs[..count], input, kind, spend);
+    let _digest = sighash(&transaction, spent, input, kind, spend);
 }
 
 fn script(bytes: &[u8]) {
     if let Some(output) = TaprootOutput::from_script_pubkey(bytes) {
         assert_eq!(output.script_pubkey(), bytes);
+    }
+    if let Some(address) = bitcoin::Address::from_script_pubkey(Network::Regtest, bytes) {
+        assert_eq!(address.script_pubkey(), bytes);
+        assert_eq!(bitcoin::Address::parse(Network::Regtest, &address.to_string()), Ok(address));
     }
     if let Some(address) = Address::from_script_pubkey(Network::Regtest, bytes) {
         // A commitment off the curve has a script and no readable address.

@@ -143,7 +143,7 @@ const SCRIPTS: &[(&str, &[&[u8]], usize, usize)] = &[
             &[op::DELIVER_ALL, op::ADVANCE_TIME, 9, op::DELIVER_ALL, op::ADVANCE_TIME, 9, op::DELIVER_ALL],
         ],
         0,
-        1,
+        0,
     ),
     (
         "scripted-peer-is-honest",

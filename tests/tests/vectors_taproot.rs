@@ -124,8 +124,8 @@ fn lotusd_commitments() {
     assert_eq!((cases, sums), (7, 2));
 }
 
-/// BIP341's `wallet-test-vectors.json` is not in this repository; this pins the difference to Lotus instead: x-only
-/// keys, no root at all, and agreement of the key path of one signer with its public side, whatever the parity.
+/// The difference between the ledgers: BIP341 has x-only keys and no root at all. The key path of one signer agrees
+/// with its public side, whatever the parity. The vectors of BIP341 are in `vectors_bitcoin`.
 #[test]
 fn bip341_is_not_lotus() {
     let mut odd = 0;

@@ -1,10 +1,10 @@
-//! Digests, transactions and their ids against vectors.
+//! Digests, transactions and their ids of Lotus against vectors.
 
 mod vectors_support;
 
 use nelumbo_core::crypto::lotus::{
-    ControlBlock, SighashError, SighashType, Spend, TaprootOutput, Transaction, TxOutput, key_path_script_sig, sighash,
-    sighash_preimage,
+    ControlBlock, SighashCache, SighashError, SighashType, Spend, TaprootOutput, Transaction, TxOutput,
+    key_path_script_sig, sighash,
 };
 use nelumbo_core::crypto::{
     KeyAggContext, SigningContext, Suite, Tweak, aggregate_nonces, combine, hazmat, partial_sign, schnorr, sha256d,
@@ -95,13 +95,13 @@ fn complete_transactions() {
         let made = combine(&keys, &round, &partials).expect(comment);
         assert_eq!(made, signature(&case["sig64"]), "{comment}");
 
-        let txid = transaction.txid();
+        let txid = transaction.txid(Suite::Lotus);
         assert_eq!(txid.to_string(), text(case, "txid"), "{comment}");
         assert_eq!(text(case, "txid").parse(), Ok(txid), "{comment}");
         transaction.inputs[0].script_sig = key_path_script_sig(&made, sighash_type(case)).to_vec();
         assert_eq!(transaction.inputs[0].script_sig, bytes(case, "script_sig"), "{comment}");
         assert_eq!(transaction.to_bytes(), bytes(case, "signed_tx"), "{comment}");
-        assert_eq!(transaction.txid(), txid, "{comment}: signing does not change the id");
+        assert_eq!(transaction.txid(Suite::Lotus), txid, "{comment}: signing does not change the id");
         assert_eq!(transaction.txhash().to_string(), text(case, "txhash"), "{comment}");
         cases += 1;
     }
@@ -170,10 +170,11 @@ fn lotusd_digests() {
         }
         let code_separator = u32::try_from(number(case, "codeseparator_pos")).expect("32 bits");
         let spend = Spend::Script { executed_script_hash, code_separator };
-        let found = sighash(&transaction, &spent, input(case), sighash_type, spend);
+        let cache = SighashCache::new(&transaction, &spent).expect(comment);
+        let found = cache.sighash(input(case), sighash_type, spend);
         assert_eq!(found, expected(case), "{comment}");
         if found.is_ok() {
-            let preimage = sighash_preimage(&transaction, &spent, input(case), sighash_type, spend).expect(comment);
+            let preimage = cache.preimage(input(case), sighash_type, spend).expect(comment);
             assert_eq!(preimage, bytes(case, "preimage"), "{comment}");
             digests += 1;
         } else {

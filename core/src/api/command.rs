@@ -158,8 +158,10 @@ pub enum CommandError {
     TooManySessions,
     /// No such session.
     UnknownSession(SessionId),
-    /// The session has completed, was aborted, or has expired.
+    /// The session has completed or was aborted.
     Ended(SessionId),
+    /// The session's time is over by this node's clock.
+    Expired(SessionId),
     /// There is no final signature to broadcast.
     NotComplete(SessionId),
     /// The attempt is still running, or this node has not joined: there is nothing to retry.
@@ -205,6 +207,11 @@ impl fmt::Display for CommandError {
             Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
+            Self::Expired(session) => write!(
+                f,
+                "session {session} has expired by this machine's clock; if the clock is right, ask its creator to create \
+                 it again"
+            ),
             Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),

@@ -21,8 +21,8 @@ use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DEFINITION, MAX_GOSSIP, MAX_PA
 pub struct Config {
     /// The network that the keys belong to. Messages, sessions and journals of another one are refused.
     pub network: Network,
-    /// How long a session may take from its creation, and how long one that has ended is remembered. Announcements of
-    /// sessions that last longer are refused.
+    /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has ended
+    /// is remembered for twice `clock_skew` longer. Announcements of sessions that last longer are refused.
     pub session_timeout: Duration,
     /// After how long without progress a session asks the others for what is missing; doubles each time up to
     /// `stall_max`. Also the pause before a failed attempt is followed by another, which doubles too.

@@ -19,7 +19,7 @@ use crate::crypto::lotus::{
 };
 use crate::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, taproot};
 use crate::wire::{
-    Definition, DefinitionError, Digests, Harmless, SignedInput, SpendPath, Spending, SpendingError, Subject,
+    Definition, DefinitionError, Harmless, ParsedSpending, SignedInput, SpendPath, Spending, SpendingError, Subject,
 };
 
 /// From this value on a lock time is a time and not a height.
@@ -195,13 +195,13 @@ impl TransactionSummary {
         spending: &Spending,
         challenge_keys: &[PublicKey],
     ) -> Result<Self, DefinitionError> {
-        let digests = spending.digests().map_err(DefinitionError::Spending)?;
-        let (transaction, spent) = (digests.transaction(), digests.spent_outputs());
+        let parsed = spending.parse().map_err(DefinitionError::Spending)?;
+        let (transaction, spent) = (&parsed.transaction, &parsed.spent[..]);
         let total = |outputs: &[TxOutput]| {
             let sum = outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
             sum.ok_or(DefinitionError::Spending(SpendingError::Sighash(SighashError::AmountOverflow)))
         };
-        let signed = signed_inputs(definition, &digests, challenge_keys)?;
+        let signed = signed_inputs(definition, &parsed, challenge_keys)?;
         let (total_in, total_out) = (total(spent)?, total(&transaction.outputs)?);
         let overspent = SpendingError::Overspent { inputs: total_in, outputs: total_out };
         let fee = total_in.checked_sub(total_out).ok_or(DefinitionError::Spending(overspent))?;
@@ -213,7 +213,7 @@ impl TransactionSummary {
         };
         let size = signed_size(transaction, spent, &signed);
         Ok(Self {
-            txid: transaction.txid().to_string(),
+            txid: transaction.txid(Suite::Lotus).to_string(),
             inputs: inputs(transaction, spent, definition.network, &is_group),
             from_group: of_group(spent),
             to_group: of_group(&transaction.outputs),
@@ -256,16 +256,17 @@ impl TransactionSummary {
 /// own.
 fn signed_inputs(
     definition: &Definition,
-    digests: &Digests,
+    parsed: &ParsedSpending,
     challenge_keys: &[PublicKey],
 ) -> Result<Vec<SignedInputs>, DefinitionError> {
+    let digests = parsed.digests().map_err(DefinitionError::Spending)?;
     let mut by_way = BTreeMap::<(bool, u8), Vec<u32>>::new();
     for (item, own) in definition.items.iter().zip(challenge_keys) {
         let Subject::Input(signed) = item.subject else { return Err(DefinitionError::MixedItems) };
         digests.of(signed).map_err(DefinitionError::Spending)?;
         let SignedInput { input, sighash_type, path } = signed;
         // There is a digest, and so there is an input.
-        let script = &digests.spent_outputs()[input as usize].script_pubkey;
+        let script = &parsed.spent[input as usize].script_pubkey;
         if path == SpendPath::Key && output_key(script) != Some(*own) {
             let foreign = SpendingError::ForeignOutput { input, own: *own, fits: fitting_tweak(definition, script) };
             return Err(DefinitionError::Spending(foreign));

@@ -1,7 +1,8 @@
 //! The two clocks that a host hands in, as integers.
 //!
-//! Timers use [`Mono`] only, freshness on the wire uses [`Wall`] only, and safety uses neither: a wrong clock may
-//! delay a signature but never cause two with one nonce.
+//! Timers use [`Mono`] only, and wake; [`Wall`] decides what is over. What protects a nonce is forgotten when it is over
+//! by both, because either may be wrong: a wrong clock may delay or prevent a signature, but never cause two with one
+//! nonce.
 
 use core::fmt;
 use core::time::Duration;
@@ -87,4 +88,34 @@ pub struct Now {
     pub mono: Mono,
     /// For freshness.
     pub wall: Wall,
+}
+
+impl Now {
+    /// By how much the clocks have parted since then, when one has run further than the other: the machine slept, or the
+    /// wall clock was set.
+    pub(crate) fn parted_since(&self, then: &Self) -> Duration {
+        let run = i128::from(self.mono.0 / 1_000_000) - i128::from(then.mono.0 / 1_000_000);
+        let shown = i128::from(self.wall.0) - i128::from(then.wall.0);
+        Duration::from_millis(u64::try_from(shown.abs_diff(run)).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_part_when_one_runs_further_than_the_other_whichever_it_is() {
+        let at = |seconds: u64, wall: u64| Now {
+            mono: Mono::from_nanos(seconds * 1_000_000_000),
+            wall: Wall::from_millis(wall * 1_000),
+        };
+        let parted = |one: Now, other: Now| other.parted_since(&one).as_secs();
+        assert_eq!(parted(at(5, 1_000), at(65, 1_060)), 0);
+        assert_eq!(parted(at(5, 1_000), at(65, 2_060)), 1_000, "it slept, or the clock was behind");
+        assert_eq!(parted(at(5, 1_000), at(65, 60)), 1_000, "the clock was ahead");
+        assert_eq!(parted(at(5, 1_000), at(65, 1_000)), 60, "the clock stands still");
+        let (first, last) = (Now::default(), Now { mono: Mono::MAX, wall: Wall::from_millis(u64::MAX) });
+        assert!(first.parted_since(&last) == last.parted_since(&first) && last.parted_since(&first) > Duration::ZERO);
+    }
 }

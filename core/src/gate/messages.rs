@@ -188,7 +188,8 @@ impl<V: Verifier> Gate<V> {
         if is_early || until < now.wall {
             return Err(Refusal::NotFresh);
         }
-        self.protocol_messages.take(&message.bytes, until, now.wall)?;
+        let until = Now { mono: now.mono.after(skew.saturating_mul(2)), wall: until };
+        self.protocol_messages.take(&message.bytes, until, now)?;
         Ok(message.admitted())
     }
 

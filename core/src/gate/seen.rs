@@ -5,15 +5,15 @@ use alloc::collections::{BinaryHeap, VecDeque};
 use core::cmp::Reverse;
 
 use crate::api::Refusal;
-use crate::base::{HashKey, HashedMap, HashedSet, Wall};
+use crate::base::{HashKey, HashedMap, HashedSet, Mono, Now, Wall};
 use crate::crypto::sha256;
 use crate::wire::SessionId;
 
-/// Digests with the time after which their messages are no longer fresh, bounded in number.
+/// Digests with the time after which their messages are no longer fresh by either clock, bounded in number.
 #[derive(Debug)]
 pub(super) struct ReplayCache {
     digests: HashedSet<[u8; 32]>,
-    by_time: BinaryHeap<Reverse<(Wall, [u8; 32])>>,
+    by_time: BinaryHeap<Reverse<(Mono, Wall, [u8; 32])>>,
     capacity: usize,
 }
 
@@ -23,14 +23,14 @@ impl ReplayCache {
     }
 
     /// Takes a message that is fresh until then, the first time. Refused too when there is no room to remember it: what
-    /// was taken once is never forgotten early.
-    pub(super) fn take(&mut self, bytes: &[u8], until: Wall, now: Wall) -> Result<(), Refusal> {
+    /// was taken once is never forgotten early, nor because the wall clock alone says so.
+    pub(super) fn take(&mut self, bytes: &[u8], until: Now, now: Now) -> Result<(), Refusal> {
         let digest = sha256(&[bytes]);
         if self.digests.contains(&digest) {
             return Err(Refusal::Duplicate);
         }
-        while self.by_time.peek().is_some_and(|Reverse((time, _))| *time < now) {
-            if let Some(Reverse((_, digest))) = self.by_time.pop() {
+        while self.by_time.peek().is_some_and(|Reverse((mono, wall, _))| *mono < now.mono && *wall < now.wall) {
+            if let Some(Reverse((.., digest))) = self.by_time.pop() {
                 self.digests.remove(&digest);
             }
         }
@@ -38,7 +38,7 @@ impl ReplayCache {
             return Err(Refusal::Full);
         }
         self.digests.insert(digest);
-        self.by_time.push(Reverse((until, digest)));
+        self.by_time.push(Reverse((until.mono, until.wall, digest)));
         Ok(())
     }
 }
@@ -100,12 +100,14 @@ mod tests {
 
     #[test]
     fn each_message_is_taken_once_and_forgotten_when_it_is_stale() {
-        let at = Wall::from_millis;
+        let both = |mono, wall| Now { mono: Mono::from_nanos(mono), wall: Wall::from_millis(wall) };
+        let at = |time| both(time, time);
         let mut seen = ReplayCache::new(2, HashKey::from_bytes([1; 32]));
         assert_eq!(seen.take(b"a", at(10), at(0)), Ok(()));
         assert_eq!(seen.take(b"a", at(10), at(10)), Err(Refusal::Duplicate));
         assert_eq!(seen.take(b"b", at(20), at(0)), Ok(()));
         assert_eq!(seen.take(b"c", at(20), at(10)), Err(Refusal::Full), "a is fresh until 10");
+        assert_eq!(seen.take(b"c", at(20), both(9, 90)), Err(Refusal::Full), "the clock may be wrong");
         assert_eq!(seen.take(b"c", at(20), at(11)), Ok(()));
     }
 }

@@ -104,6 +104,7 @@ impl<V: Verifier> Node<V> {
             verifier,
             batch_entropy: entropy.stream("weights"),
             now,
+            in_step: now,
             config: config.clone(),
         };
         let mut node = Self {
@@ -143,8 +144,9 @@ impl<V: Verifier> Node<V> {
 
     fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
         let definition = self.sign(|sessions, context| sessions.resume(context, id, record))?;
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let is_open = !session.phase().has_ended();
         self.gate.watch(&definition, None);
-        let is_open = self.sessions.get(&id).is_some_and(|session| !session.phase().has_ended());
         if is_open && *definition.creator_key() == self.environment.own_key {
             self.list_request(&definition);
         }

@@ -1,13 +1,14 @@
 //! The ids of sessions that were closed, and nothing else of them: less than a hundred bytes each.
 //!
-//! Invariants: an id that has to be kept is kept until its time is over; the others make room when there are too many.
-//! Driven by `Sessions`.
+//! Invariants: an id that has to be kept is kept until its time is over by both clocks, because the wall clock may be wrong
+//! and a process does not know how long it has been away; the others make room when there are too many. Driven by
+//! `Sessions`.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::base::Mono;
+use crate::base::{Mono, Now};
 use crate::wire::SessionId;
 
 /// The shortest time between two looks at what is over, so that many ids cost little.
@@ -15,7 +16,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 struct Closed {
-    until: Mono,
+    until: Now,
     is_kept: bool,
 }
 
@@ -45,7 +46,14 @@ impl ClosedSessions {
 
     /// Remembers an id until then. Of those that need not be kept the half that ends first makes room when there are as
     /// many as that. Returns what is not remembered any more, the id itself if there is no room for it.
-    pub(super) fn insert(&mut self, id: SessionId, until: Mono, is_kept: bool, capacity: usize) -> Vec<SessionId> {
+    pub(super) fn insert(
+        &mut self,
+        id: SessionId,
+        until: Now,
+        is_kept: bool,
+        now: Now,
+        capacity: usize,
+    ) -> Vec<SessionId> {
         let mut gone = if self.by_id.len() < capacity { Vec::new() } else { self.make_room() };
         if !is_kept && self.by_id.len() >= capacity {
             gone.push(id);
@@ -55,14 +63,14 @@ impl ClosedSessions {
         if self.by_id.insert(id, Closed { until, is_kept }).is_some_and(|before| before.is_kept) {
             self.kept -= 1;
         }
-        let at = until.max(self.swept_until);
+        let at = now.mono.after(time_until(until, now)).max(self.swept_until);
         self.sweep_at = Some(self.sweep_at.map_or(at, |sweep| sweep.min(at)));
         gone
     }
 
     fn make_room(&mut self) -> Vec<SessionId> {
         let others = self.by_id.iter().filter(|(_, closed)| !closed.is_kept);
-        let mut others: Vec<_> = others.map(|(id, closed)| (closed.until, *id)).collect();
+        let mut others: Vec<_> = others.map(|(id, closed)| (closed.until.wall, *id)).collect();
         let half = others.len().div_ceil(2);
         others.sort_unstable();
         others.truncate(half);
@@ -73,24 +81,30 @@ impl ClosedSessions {
     }
 
     /// Forgets the ids whose time is over.
-    pub(super) fn expire(&mut self, now: Mono) -> Vec<SessionId> {
-        if self.sweep_at.is_none_or(|at| at > now) {
+    pub(super) fn expire(&mut self, now: Now) -> Vec<SessionId> {
+        if self.sweep_at.is_none_or(|at| at > now.mono) {
             return Vec::new();
         }
-        let (mut over, mut next, mut kept) = (Vec::new(), None::<Mono>, 0);
+        let (mut over, mut kept) = (Vec::new(), 0);
         self.by_id.retain(|id, closed| {
-            if closed.until <= now {
+            let is_over = time_until(closed.until, now) == Duration::ZERO;
+            if is_over {
                 over.push(*id);
-                return false;
+            } else {
+                kept += usize::from(closed.is_kept);
             }
-            kept += usize::from(closed.is_kept);
-            next = Some(next.map_or(closed.until, |next| next.min(closed.until)));
-            true
+            !is_over
         });
         self.kept = kept;
-        self.swept_until = now.after(SWEEP);
-        self.sweep_at = next.map(|at| at.max(self.swept_until));
+        self.swept_until = now.mono.after(SWEEP);
+        self.recount(now);
         over
+    }
+
+    /// Looks anew at when there is something to forget.
+    pub(super) fn recount(&mut self, now: Now) {
+        let next = self.by_id.values().map(|closed| time_until(closed.until, now)).min();
+        self.sweep_at = next.map(|wait| now.mono.after(wait).max(self.swept_until));
     }
 
     /// When there is something to forget.
@@ -99,30 +113,40 @@ impl ClosedSessions {
     }
 }
 
+/// How long it is until both clocks show that.
+pub(super) fn time_until(until: Now, now: Now) -> Duration {
+    until.mono.since(now.mono).max(until.wall.since(now.wall))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Wall;
 
     fn id(number: u8) -> SessionId {
         SessionId::from_bytes([number; 32])
     }
 
-    fn at(seconds: u64) -> Mono {
-        Mono::ZERO.after(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> Now {
+        both(seconds, seconds)
+    }
+
+    fn both(mono: u64, wall: u64) -> Now {
+        Now { mono: Mono::ZERO.after(Duration::from_secs(mono)), wall: Wall::from_millis(wall * 1_000) }
     }
 
     #[test]
     fn what_has_to_be_kept_is_kept_and_the_rest_makes_room() {
         let mut closed = ClosedSessions::new();
-        assert_eq!(closed.insert(id(1), at(900), true, 4), []);
+        assert_eq!(closed.insert(id(1), at(900), true, at(0), 4), []);
         for number in 2..5 {
-            assert_eq!(closed.insert(id(number), at(100 * u64::from(number)), false, 4), []);
+            assert_eq!(closed.insert(id(number), at(100 * u64::from(number)), false, at(0), 4), []);
         }
-        assert_eq!(closed.insert(id(5), at(500), true, 4), [id(2), id(3)], "those that end first");
-        assert_eq!(closed.insert(id(6), at(600), true, 4), []);
-        assert_eq!(closed.insert(id(7), at(700), true, 4), [id(4)]);
+        assert_eq!(closed.insert(id(5), at(500), true, at(0), 4), [id(2), id(3)], "those that end first");
+        assert_eq!(closed.insert(id(6), at(600), true, at(0), 4), []);
+        assert_eq!(closed.insert(id(7), at(700), true, at(0), 4), [id(4)]);
         assert_eq!((closed.kept(), closed.by_id.len()), (4, 4));
-        assert_eq!(closed.insert(id(8), at(800), false, 4), [id(8)], "there is no room for it");
+        assert_eq!(closed.insert(id(8), at(800), false, at(0), 4), [id(8)], "there is no room for it");
         assert!([1, 5, 6, 7].into_iter().all(|number| closed.contains(&id(number))));
     }
 
@@ -130,11 +154,24 @@ mod tests {
     fn what_is_over_is_forgotten_once_a_minute_at_most() {
         let mut closed = ClosedSessions::new();
         for number in 1..4 {
-            closed.insert(id(number), at(100 + u64::from(number)), true, 9);
+            closed.insert(id(number), at(100 + u64::from(number)), true, at(0), 9);
         }
-        assert_eq!((closed.deadline(), closed.expire(at(100))), (Some(at(101)), Vec::new()));
-        assert_eq!((closed.expire(at(101)), closed.deadline()), (Vec::from([id(1)]), Some(at(161))));
+        assert_eq!((closed.deadline(), closed.expire(at(100))), (Some(at(101).mono), Vec::new()));
+        assert_eq!((closed.expire(at(101)), closed.deadline()), (Vec::from([id(1)]), Some(at(161).mono)));
         assert_eq!((closed.expire(at(160)), closed.kept()), (Vec::new(), 2));
         assert_eq!((closed.expire(at(161)), closed.kept(), closed.deadline()), (Vec::from([id(2), id(3)]), 0, None));
+    }
+    #[test]
+    fn nothing_is_forgotten_by_one_clock_alone() {
+        let mut closed = ClosedSessions::new();
+        assert_eq!(closed.insert(id(1), at(1_000), true, at(0), 9), []);
+        assert_eq!(closed.deadline(), Some(at(1_000).mono));
+        // The wall clock was set, and is set right again.
+        closed.recount(both(10, 90_000));
+        assert_eq!((closed.deadline(), closed.expire(both(999, 90_999))), (Some(at(1_000).mono), Vec::new()));
+        closed.recount(both(1_000, 10));
+        assert_eq!((closed.deadline(), closed.expire(both(1_989, 999))), (Some(at(1_990).mono), Vec::new()));
+        assert!(closed.contains(&id(1)));
+        assert_eq!(closed.expire(both(1_990, 1_000)), [id(1)]);
     }
 }

@@ -8,7 +8,7 @@ use core::fmt;
 use super::fingerprint::origin;
 use super::machine::Session;
 use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
-use crate::base::{Bytes, Mono};
+use crate::base::{Bytes, Mono, Wall};
 use crate::crypto::{PublicKey, Signature, Verifier};
 use crate::effect::Context;
 use crate::election::{Election, Failover, Turn};
@@ -65,9 +65,7 @@ impl<V: Verifier> Session<V> {
 
     /// E1: the embedder refuses, and everyone is told.
     pub(crate) fn abort(&mut self, context: &mut Context<'_, V>, reason: AbortReason) -> Result<(), CommandError> {
-        if self.phase.has_ended() {
-            return Err(CommandError::Ended(self.id));
-        }
+        self.check_open()?;
         let bytes = self.seal(context, Content::Abort { reason }).map_err(CommandError::Signer)?;
         let by = self.definition.keys[self.me];
         self.on_abort(context, by, reason, &bytes);
@@ -81,13 +79,28 @@ impl<V: Verifier> Session<V> {
         context.event(Event::SessionAborted { session: self.id, by, reason });
     }
 
-    /// E3: its time is over.
-    pub(crate) fn expire(&mut self, context: &mut Context<'_, V>) {
-        if !self.phase.has_ended() {
-            self.forget_nonce(context);
-            self.live = None;
-            self.enter(context, Phase::Expired);
-            context.event(Event::SessionExpired { session: self.id });
+    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the clock
+    /// may be wrong.
+    pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
+        self.forget_nonce(context);
+        self.live = None;
+        context.timer(TimerReason::Stalled(self.id), None);
+        context.timer(TimerReason::Retry(self.id), None);
+        self.enter(context, Phase::Expired);
+        context.event(Event::SessionExpired { session: self.id });
+    }
+
+    /// Whether its time is over before it has ended.
+    pub(super) fn is_overdue(&self, now: Wall) -> bool {
+        !self.phase.has_ended() && self.definition.expires_at <= now
+    }
+
+    /// That something can still be done.
+    pub(super) fn check_open(&self) -> Result<(), CommandError> {
+        match self.phase {
+            Phase::Expired => Err(CommandError::Expired(self.id)),
+            phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
+            _ => Ok(()),
         }
     }
 

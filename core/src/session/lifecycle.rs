@@ -1,8 +1,10 @@
 //! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input
 //! belongs to, and what the others need not know of it.
 //!
-//! Invariants: a session is remembered until its announcement has expired by anyone's clock, so that no replay opens it
-//! again; while what it has said waits for the disk, it says nothing more. Driven by `Node`.
+//! Invariants: whether a session's time is over is judged by the wall clock before each of its steps, whatever timers say;
+//! a session is remembered, at least by its id, until its announcement has expired by anyone's clock and so much time has
+//! run that this is so even when the clock is wrong, so that no replay opens it again; while what it has said waits for
+//! the disk, it says nothing more. Driven by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -10,10 +12,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::closed::time_until;
 use super::{Acquaintance, Items, ItemsError, Reach, Session, Sessions};
-use crate::api::{CommandError, CommandId, Event, NewSession, Phase, Refusal, TimerReason};
+use crate::api::{CommandError, CommandId, Config, Event, NewSession, Phase, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
-use crate::base::Wall;
+use crate::base::{Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
@@ -22,7 +25,8 @@ use crate::node::BootError;
 use crate::wire::{AbortReason, Definition, MAX_GOSSIP, SessionId, SessionMessage};
 
 impl<V: Verifier> Sessions<V> {
-    /// Lets a session take a step. `None` when there is no such session.
+    /// Lets a session take a step, unless its time is over: then it has ended before. `None` when there is no such
+    /// session.
     fn run<R>(
         &mut self,
         context: &mut Context<'_, V>,
@@ -32,6 +36,9 @@ impl<V: Verifier> Sessions<V> {
         let before = context.effects.len();
         let session = self.get_mut(&id)?;
         let outer = context.session.replace(id);
+        if session.is_overdue(context.now.wall) {
+            session.expire(context);
+        }
         let result = step(session, context);
         self.take_account(context, id, before);
         context.session = outer;
@@ -66,8 +73,8 @@ impl<V: Verifier> Sessions<V> {
     fn adopt(&mut self, context: &mut Context<'_, V>, session: Session<V>, from: Acquaintance, before: usize) {
         let (id, definition) = (session.id(), session.definition().clone());
         let is_open = !session.phase().has_ended() && session.phase() != Phase::Announced;
+        context.timer(TimerReason::Expired(id), time_left(context, &session));
         self.insert(session, from);
-        context.timer(TimerReason::Expired(id), expiry(context, definition.expires_at));
         if is_open {
             context.effects.insert(before, (Some(id), Effect::Wanted(definition)));
         }
@@ -138,13 +145,19 @@ impl<V: Verifier> Sessions<V> {
         let items = Items::new(context.verifier, &definition).map_err(|_| BootError::Keys(id))?;
         context.session = Some(id);
         let session = Session::resume(context, record, items, me);
+        let has_expired = session.phase() == Phase::Expired;
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
+        if has_expired {
+            // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says so.
+            self.retire(context, id);
+        }
         Ok(definition)
     }
 
-    /// A closed session whose announcement could still be shown again.
+    /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone says.
     pub(crate) fn resume_closed(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
+        let until = end_of_memory(context.config, until, context.config.session_timeout, context.now.mono);
         self.keep_id(context, id, until);
     }
 
@@ -185,9 +198,10 @@ impl<V: Verifier> Sessions<V> {
     /// Forgets a session that has ended, but for its id: as long as its announcement could be shown again, also after a
     /// restart.
     fn retire(&mut self, context: &mut Context<'_, V>, id: SessionId) {
-        if let Some(until) = self.get(&id).map(|session| session.definition().expires_at) {
+        if let Some(session) = self.get(&id) {
+            let (until, end) = (session.definition().expires_at, forgotten_at(context.config, session));
             self.forget(context, id, Some(Record::Closed { until }));
-            self.keep_id(context, id, until);
+            self.keep_id(context, id, end);
         }
     }
 
@@ -204,16 +218,28 @@ impl<V: Verifier> Sessions<V> {
         self.forget(context, id, None);
     }
 
-    fn keep_id(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
-        let until = context.now.mono.after(expiry(context, until));
-        let gone = self.close_id(&id, until, &context.config.limits);
+    fn keep_id(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Now) {
+        let gone = self.close_id(&id, until, context.now, &context.config.limits);
         self.forget_ids(context, gone);
     }
 
     /// The time of some ids is over.
     pub(crate) fn on_closed_expired(&mut self, context: &mut Context<'_, V>) {
-        let gone = self.expire_closed(context.now.mono);
+        let gone = self.expire_closed(context.now);
         self.forget_ids(context, gone);
+    }
+
+    /// The machine has slept, or its wall clock was set: what waits for the wall clock is to wait for another time.
+    pub(crate) fn on_clocks_parted(&mut self, context: &mut Context<'_, V>) {
+        for (id, left) in self.iter().map(|session| (session.id(), time_left(context, session))).collect::<Vec<_>>() {
+            if left == Duration::ZERO {
+                self.on_expired(context, id);
+            } else {
+                context.timer(TimerReason::Expired(id), left);
+            }
+        }
+        self.recount_closed(context.now);
+        self.forget_ids(context, Vec::new());
     }
 
     fn forget_ids(&self, context: &mut Context<'_, V>, gone: Vec<SessionId>) {
@@ -227,16 +253,20 @@ impl<V: Verifier> Sessions<V> {
         context.timer(TimerReason::Closed, self.closed_deadline().map(|at| at.since(now)));
     }
 
-    /// A session's time is over.
+    /// A session's time may be over, or that for which it is remembered.
     pub(crate) fn on_expired(&mut self, context: &mut Context<'_, V>, id: SessionId) {
-        let now = context.now.mono;
-        if let Some(wait) = self.get(&id).and_then(|session| session.broadcasting_for(now)) {
+        // The step itself judges whether its time is over.
+        let Some(()) = self.run(context, id, |_, _| ()) else { return };
+        let Some(session) = self.get(&id) else { return };
+        if let Some(wait) = session.broadcasting_for(context.now.mono) {
             return context.timer(TimerReason::Expired(id), wait.max(Duration::from_secs(1)));
         }
-        if self.run(context, id, |session, context| session.expire(context)).is_some() {
-            self.remove(&id);
-            self.forget(context, id, None);
+        let wait = time_left(context, session);
+        if wait > Duration::ZERO {
+            return context.timer(TimerReason::Expired(id), wait);
         }
+        self.remove(&id);
+        self.forget(context, id, None);
     }
 
     /// The session is gone, and so is all that is known of it but what this record says.
@@ -317,9 +347,29 @@ impl From<ItemsError> for CommandError {
     }
 }
 
-/// How long it is until an announcement has expired by anyone's clock.
-fn expiry<V: Verifier>(context: &Context<'_, V>, until: Wall) -> Duration {
-    until.since(context.now.wall).saturating_add(context.config.clock_skew.saturating_mul(2))
+/// How long it is until a session's time is over, or once it has ended, until it is to be forgotten.
+fn time_left<V: Verifier>(context: &Context<'_, V>, session: &Session<V>) -> Duration {
+    if session.phase().has_ended() {
+        time_until(forgotten_at(context.config, session), context.now)
+    } else {
+        session.definition().expires_at.since(context.now.wall)
+    }
+}
+
+/// Until when a session that has ended is remembered, at least by its id.
+fn forgotten_at<V: Verifier>(config: &Config, session: &Session<V>) -> Now {
+    let Definition { created_at, expires_at, .. } = **session.definition();
+    end_of_memory(config, expires_at, expires_at.since(created_at), session.since())
+}
+
+/// Until when a session is remembered that expires then and that this process has known of since: its announcement has
+/// expired by anyone's clock, and in case that this node's clock is wrong, as much time has run as the session lasts.
+fn end_of_memory(config: &Config, until: Wall, lasts: Duration, since: Mono) -> Now {
+    let skews = config.clock_skew.saturating_mul(2);
+    Now {
+        mono: since.after(lasts.saturating_add(skews)),
+        wall: until.checked_add(skews).unwrap_or(Wall::from_millis(u64::MAX)),
+    }
 }
 
 /// What a new session is, with this node as its creator, and what of it may be unusual.

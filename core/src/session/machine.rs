@@ -39,6 +39,8 @@ pub(crate) struct Session<V: Verifier> {
     incarnation: u32,
     /// Whether the journal knows of this life.
     pub(super) is_alive: bool,
+    /// Since when this process has known of it.
+    since: Mono,
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
@@ -91,6 +93,7 @@ impl<V: Verifier> Session<V> {
             sequence: 0,
             incarnation: 0,
             is_alive: true,
+            since: now,
             live: Some(live),
             ending: Ending::default(),
             barrier: RecordSequence::default(),
@@ -127,6 +130,7 @@ impl<V: Verifier> Session<V> {
         session.phase = Phase::Failed;
         match record.end {
             Some(end) => session.resume_end(context, end),
+            None if session.is_overdue(context.now.wall) => session.expire(context),
             None => session.schedule(context, AttemptCause::Restarted, Duration::ZERO),
         }
         session
@@ -134,9 +138,7 @@ impl<V: Verifier> Session<V> {
 
     /// S4: the embedder approves.
     pub(crate) fn join(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
-        if self.phase.has_ended() {
-            return Err(CommandError::Ended(self.id));
-        }
+        self.check_open()?;
         if self.phase == Phase::Announced {
             self.approve(context, allow)?;
             self.advance(context);
@@ -158,8 +160,8 @@ impl<V: Verifier> Session<V> {
 
     /// S5: the embedder wants another attempt, now.
     pub(crate) fn retry(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
+        self.check_open()?;
         match self.phase {
-            phase if phase.has_ended() => Err(CommandError::Ended(self.id)),
             Phase::Failed if self.number < context.config.limits.attempts => {
                 self.next_attempt(context, self.number + 1, AttemptCause::Commanded);
                 Ok(())
@@ -380,6 +382,11 @@ impl<V: Verifier> Session<V> {
     /// Whether this node has created it.
     pub(crate) fn is_own(&self) -> bool {
         self.me == usize::from(self.definition.creator)
+    }
+
+    /// Since when this process has known of it.
+    pub(crate) fn since(&self) -> Mono {
+        self.since
     }
 
     pub(crate) fn phase(&self) -> Phase {

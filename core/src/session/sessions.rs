@@ -12,7 +12,7 @@ use core::time::Duration;
 use super::closed::ClosedSessions;
 use super::machine::Session;
 use crate::api::{Limits, Phase, Refusal};
-use crate::base::Mono;
+use crate::base::{Mono, Now};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::SessionId;
 
@@ -235,14 +235,14 @@ impl<V: Verifier> Sessions<V> {
         self.ended.values().find(is_over).or_else(|| self.ended.values().next()).copied()
     }
 
-    /// Forgets a session but for its id, until then. Which ids that were kept already make room for it.
-    pub(super) fn close_id(&mut self, id: &SessionId, until: Mono, limits: &Limits) -> Vec<SessionId> {
+    /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for it.
+    pub(super) fn close_id(&mut self, id: &SessionId, until: Now, now: Now, limits: &Limits) -> Vec<SessionId> {
         // Nobody else can announce what this node has created, and nothing is lost when it is asked again about what
         // it has refused; but a nonce that it has shown must not be followed by another.
         let may_go =
             self.by_id.get(id).is_some_and(|entry| entry.session.is_own() || self.refused.contains_key(&entry.number));
         self.remove(id);
-        self.closed.insert(*id, until, !may_go, limits.closed)
+        self.closed.insert(*id, until, !may_go, now, limits.closed)
     }
 
     /// Forgets a session altogether.
@@ -256,8 +256,13 @@ impl<V: Verifier> Sessions<V> {
     }
 
     /// Forgets the ids whose time is over.
-    pub(crate) fn expire_closed(&mut self, now: Mono) -> Vec<SessionId> {
+    pub(crate) fn expire_closed(&mut self, now: Now) -> Vec<SessionId> {
         self.closed.expire(now)
+    }
+
+    /// The clocks have parted: when the first id may be forgotten is another time.
+    pub(crate) fn recount_closed(&mut self, now: Now) {
+        self.closed.recount(now);
     }
 
     /// When the first id may be forgotten.

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::details::Digests;
+use super::details::{Digests, ParsedSpending};
 use super::{Details, Item, MAX_DIRECT, SignedInput, SpendingError, Subject, VERSION, bounded, encode, encoded_length};
 use crate::base::{Wall, compare};
 use crate::crypto::{Network, PublicKey, Suite, tagged_hash};
@@ -241,7 +241,8 @@ impl Definition {
     /// # Errors
     /// Why one of them has none: [`SpendingError`], or that an item and the details do not fit.
     pub fn messages(&self) -> Result<Vec<Cow<'_, [u8]>>, DefinitionError> {
-        let digests = self.digests()?;
+        let parsed = self.parse()?;
+        let digests = digests(parsed.as_ref())?;
         self.items.iter().map(|item| message(item, digests.as_ref())).collect()
     }
 
@@ -253,12 +254,13 @@ impl Definition {
     /// # Panics
     /// When there is no such item.
     pub fn message(&self, item: usize) -> Result<Cow<'_, [u8]>, DefinitionError> {
-        message(&self.items[item], self.digests()?.as_ref())
+        let parsed = self.parse()?;
+        message(&self.items[item], digests(parsed.as_ref())?.as_ref())
     }
 
-    fn digests(&self) -> Result<Option<Digests>, DefinitionError> {
+    fn parse(&self) -> Result<Option<ParsedSpending>, DefinitionError> {
         let spending = self.details.spending.as_ref();
-        spending.map(|spending| spending.digests()).transpose().map_err(DefinitionError::Spending)
+        spending.map(|spending| spending.parse()).transpose().map_err(DefinitionError::Spending)
     }
 
     /// The value of the outputs that are spent, in satoshi, if a transaction is signed.
@@ -342,7 +344,11 @@ impl Definition {
     }
 }
 
-fn message<'a>(item: &'a Item, digests: Option<&Digests>) -> Result<Cow<'a, [u8]>, DefinitionError> {
+fn digests(parsed: Option<&ParsedSpending>) -> Result<Option<Digests<'_>>, DefinitionError> {
+    parsed.map(ParsedSpending::digests).transpose().map_err(DefinitionError::Spending)
+}
+
+fn message<'a>(item: &'a Item, digests: Option<&Digests<'_>>) -> Result<Cow<'a, [u8]>, DefinitionError> {
     match (&item.subject, digests) {
         (Subject::Message(message), None) => Ok(Cow::Borrowed(message)),
         (Subject::Input(input), Some(digests)) => {

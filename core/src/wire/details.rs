@@ -1,7 +1,6 @@
 //! What a session is for, in a form that signers can check: a transaction whose digests each of them computes itself,
 //! and words for people.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{MAX_DEFINITION, SignedInput, Text, TransactionType, bounded};
 use crate::crypto::lotus::{
-    SighashError, SighashType, Sighasher, Spend, TaprootOutput, Transaction, TransactionError, TxOutput,
+    SighashCache, SighashError, SighashType, Spend, TaprootOutput, Transaction, TransactionError, TxOutput,
 };
 use crate::crypto::{PublicKey, Tweak};
 
@@ -129,13 +128,29 @@ impl fmt::Display for SpendingError {
 
 impl core::error::Error for SpendingError {}
 
-/// A [`Spending`] taken apart, with what the digests of its inputs share.
-pub(crate) struct Digests {
-    sighasher: Sighasher<'static>,
+/// A [`Spending`] taken apart.
+pub(crate) struct ParsedSpending {
+    pub(crate) transaction: Transaction,
+    /// In the order of the inputs.
+    pub(crate) spent: Vec<TxOutput>,
     replay_protection: bool,
 }
 
-impl Digests {
+impl ParsedSpending {
+    /// Hashes what the digests of its inputs share.
+    pub(crate) fn digests(&self) -> Result<Digests<'_>, SpendingError> {
+        let cache = SighashCache::new(&self.transaction, &self.spent).map_err(SpendingError::Sighash)?;
+        Ok(Digests { cache, replay_protection: self.replay_protection })
+    }
+}
+
+/// The digests of a transaction's inputs.
+pub(crate) struct Digests<'a> {
+    cache: SighashCache<'a>,
+    replay_protection: bool,
+}
+
+impl Digests<'_> {
     /// The digest of an input: what is signed.
     pub(crate) fn of(&self, signed: SignedInput) -> Result<[u8; 32], SpendingError> {
         let SignedInput { input, sighash_type, path } = signed;
@@ -150,24 +165,17 @@ impl Digests {
             }
         };
         let input = usize::try_from(input).unwrap_or(usize::MAX);
-        self.sighasher.sighash(input, kind, path).map_err(SpendingError::Sighash)
-    }
-
-    pub(crate) fn transaction(&self) -> &Transaction {
-        self.sighasher.transaction()
-    }
-
-    pub(crate) fn spent_outputs(&self) -> &[TxOutput] {
-        self.sighasher.spent_outputs()
+        self.cache.sighash(input, kind, path).map_err(SpendingError::Sighash)
     }
 }
 
 impl Spending {
-    pub(crate) fn digests(&self) -> Result<Digests, SpendingError> {
-        let transaction = Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?;
+    pub(crate) fn parse(&self) -> Result<ParsedSpending, SpendingError> {
         let spent = |spent: &Spent| TxOutput { value: spent.value, script_pubkey: spent.script.clone() };
-        let spent = self.spent.iter().map(spent).collect();
-        let sighasher = Sighasher::new(Cow::Owned(transaction), Cow::Owned(spent)).map_err(SpendingError::Sighash)?;
-        Ok(Digests { sighasher, replay_protection: self.replay_protection })
+        Ok(ParsedSpending {
+            transaction: Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?,
+            spent: self.spent.iter().map(spent).collect(),
+            replay_protection: self.replay_protection,
+        })
     }
 }

@@ -30,7 +30,7 @@ pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, Unkno
 pub use definition::{
     Definition, DefinitionError, MAX_DEFINITION, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, MAX_SLOTS, SessionId,
 };
-pub(crate) use details::Digests;
+pub(crate) use details::ParsedSpending;
 pub use details::{Details, SpendPath, Spending, SpendingError, Spent};
 pub use harmless::Harmless;
 pub use item::{Item, SignedInput, Subject};

@@ -22,6 +22,12 @@ pub(crate) fn now(nanos: u64) -> Now {
     Now { mono: Mono::from_nanos(nanos), wall: Wall::from_millis(WALL + nanos / 1_000_000) }
 }
 
+/// The same, with the wall clock ahead by so many milliseconds.
+fn ahead(nanos: u64, millis: i64) -> Now {
+    let Now { mono, wall } = now(nanos);
+    Now { mono, wall: Wall::from_millis(wall.as_millis().saturating_add_signed(millis)) }
+}
+
 /// A signer that says whatever the test wants.
 pub(crate) struct ScriptedPeer {
     pub(crate) peer: PeerId,
@@ -149,6 +155,8 @@ pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) key: PublicKey,
     pub(crate) time: u64,
+    /// By how much the wall clock is ahead of what it would show, in milliseconds.
+    pub(crate) wall_ahead: i64,
     /// Whether records become durable at once.
     pub(crate) syncs: bool,
     pub(crate) last_record: RecordSequence,
@@ -169,8 +177,24 @@ impl TestNode {
         Self::of(NODE, config, records, life)
     }
 
+    /// A node that starts at this time by its wall clock.
+    pub(crate) fn at(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8, wall: u64) -> Self {
+        Self::start(NODE, config, records, life, (0, wall as i64 - WALL as i64))
+    }
+
     /// A node with the key and peer of this number.
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
+        Self::start(number, config, records, life, (0, 0))
+    }
+
+    /// The same, that starts at this time with a wall clock that is ahead by so many milliseconds.
+    pub(crate) fn start(
+        number: u8,
+        config: Config,
+        records: Vec<(Vec<u8>, Vec<u8>)>,
+        life: u8,
+        (time, wall_ahead): (u64, i64),
+    ) -> Self {
         let secret = Arc::new(SecretKey::from_bytes(&[number; 32]).expect("a small number is a key"));
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
@@ -183,9 +207,10 @@ impl TestNode {
             records: records.clone(),
         };
         let mut node = Self {
-            node: Node::new(config, boot, now(0)).expect("the records are sound"),
+            node: Node::new(config, boot, ahead(time, wall_ahead)).expect("the records are sound"),
             key,
-            time: 0,
+            time,
+            wall_ahead,
             syncs: true,
             last_record: RecordSequence::default(),
             records: records.into_iter().collect(),
@@ -206,7 +231,7 @@ impl TestNode {
 
     pub(crate) fn input(&mut self, input: Input) {
         self.time += 1;
-        self.node.handle(now(self.time), input);
+        self.node.handle(self.now(), input);
         self.drain();
     }
 
@@ -219,8 +244,18 @@ impl TestNode {
         self.input(Input::Tick);
     }
 
+    /// The machine sleeps: its monotonic clock stands still.
+    pub(crate) fn sleep(&mut self, millis: u64) {
+        self.wall_ahead += millis as i64;
+        self.input(Input::Tick);
+    }
+
+    fn now(&self) -> Now {
+        ahead(self.time, self.wall_ahead)
+    }
+
     pub(crate) fn command(&mut self, command: Command) -> Result<(), nelumbo_core::api::CommandError> {
-        let result = self.node.command(now(self.time), command).map(|_| ());
+        let result = self.node.command(self.now(), command).map(|_| ());
         self.drain();
         result
     }
@@ -235,7 +270,7 @@ impl TestNode {
                         None => self.records.remove(&key),
                     };
                     if self.syncs {
-                        self.node.handle(now(self.time), Input::Persisted(sequence));
+                        self.node.handle(self.now(), Input::Persisted(sequence));
                     }
                 }
                 Output::Send { to, bytes } => {

@@ -14,7 +14,7 @@ fn entropy_that_is_none_is_an_error() {
 }
 
 #[test]
-fn a_wall_clock_that_jumps_by_a_day_stops_no_session() {
+fn a_wall_clock_that_goes_back_stops_no_session_and_one_that_is_a_day_ahead_expires_it() {
     for wall in [WALL - 24 * HOUR, WALL + 24 * HOUR, 0, u64::MAX] {
         let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
         for (scripted, partial) in [(&mut alice, of_alice), (&mut bob, of_bob)] {
@@ -23,7 +23,8 @@ fn a_wall_clock_that_jumps_by_a_day_stops_no_session() {
             let now = Now { wall: Wall::from_millis(wall), ..now(node.time) };
             node.node.handle(now, Input::Received { from: scripted.peer, bytes });
         }
-        assert_eq!(phase(&node, definition.id()), Phase::Complete, "at {wall}");
+        let expected = if wall > WALL { Phase::Expired } else { Phase::Complete };
+        assert_eq!(phase(&node, definition.id()), expected, "at {wall}");
     }
 }
 

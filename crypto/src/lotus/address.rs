@@ -10,9 +10,10 @@ use core::str::FromStr;
 
 use super::network::Network;
 use super::output::{TaprootOutput, p2pkh_script, p2sh_script};
-use super::{base58, compact_size};
+use crate::base58;
 use crate::hash::sha256;
 use crate::keys::PublicKey;
+use crate::transaction::compact_size;
 
 const TOKEN: &str = "lotus";
 const TYPE_SCRIPT: u8 = 0;

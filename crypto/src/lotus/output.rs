@@ -114,7 +114,7 @@ impl core::error::Error for ControlBlockError {}
 
 impl ControlBlock {
     /// The deepest tree that consensus knows.
-    pub const MAX_DEPTH: usize = 128;
+    pub const MAX_DEPTH: usize = taproot::MAX_DEPTH;
 
     /// The block of a leaf of the version that can be spent.
     #[must_use]

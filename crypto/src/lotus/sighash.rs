@@ -4,25 +4,12 @@
 //! is an error and never a digest. A signer that knows the transaction drives it, to compare the result with what it is
 //! asked to sign.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::compact_size;
-use super::merkle::merkle_root;
-use super::transaction::{Transaction, TxOutput};
+use super::merkle::{Root, output_leaf};
 use crate::hash::sha256d;
-
-/// Which outputs a signature covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outputs {
-    /// All of them.
-    All,
-    /// None: anyone may send the money anywhere.
-    None,
-    /// The one at the input's position.
-    Single,
-}
+use crate::transaction::{Outputs, SighashError, Spend, Spending, Transaction, TxOutput};
 
 /// A hash type with the Lotus bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +87,10 @@ impl SighashType {
     }
 
     /// The type as nodes without the next upgrade hash it once that is active, so that signatures for one side are void
-    /// on the other (Lotus scheme, section 7).
+    /// on the other: 0xffdead in the upper three bytes (Lotus scheme, section 7). [`Self::to_byte`] stays the same.
+    ///
+    /// lotusd 11.4.14 takes this form alone from a median time past of 1798074180 on, 24 December 2026 01:03 UTC, and
+    /// never before. Which form is right is therefore a matter of the nodes' version and the time.
     #[must_use]
     pub const fn with_replay_protection(self) -> Self {
         Self { replay_protected: true, ..self }
@@ -113,59 +103,114 @@ impl SighashType {
     }
 }
 
-/// How an input is spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spend {
-    /// A Taproot output by its key.
-    KeyPath,
-    /// By running a script.
-    Script {
-        /// For a Taproot leaf its leaf hash; `HH(script)` of the output's or the redeem script otherwise.
-        executed_script_hash: [u8; 32],
-        /// The position of the last code separator, [`Self::NO_CODE_SEPARATOR`] if there is none.
-        code_separator: u32,
-    },
+/// The digests of a transaction's inputs. What they share is hashed once, whatever the number of inputs.
+///
+/// ```
+/// use nelumbo_crypto::lotus::{OutPoint, SighashCache, SighashType, Spend, Transaction, TxInput, TxOutput, Txid};
+///
+/// let input = |index| TxInput {
+///     outpoint: OutPoint { txid: Txid::from_bytes([7; 32]), index },
+///     script_sig: Vec::new(),
+///     sequence: u32::MAX,
+/// };
+/// let output = TxOutput { value: 1_000, script_pubkey: vec![0x51] };
+/// let spent_outputs = [output.clone(), output.clone()];
+/// let inputs = vec![input(0), input(1)];
+/// let transaction = Transaction { version: 2, inputs, outputs: vec![output], lock_time: 0 };
+/// let cache = SighashCache::new(&transaction, &spent_outputs)?;
+/// let digests = [0, 1].map(|input| cache.sighash(input, SighashType::ALL, Spend::KeyPath));
+/// assert_ne!(digests[0]?, digests[1]?);
+/// # Ok::<(), nelumbo_crypto::lotus::SighashError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SighashCache<'a> {
+    spending: Spending<'a>,
+    inputs: Root,
+    spent_outputs: Root,
+    outputs: Root,
+    /// The sums, if they fit. Not every type signs them.
+    spent_total: Option<u64>,
+    output_total: Option<u64>,
 }
 
-impl Spend {
-    /// No code separator was executed.
-    pub const NO_CODE_SEPARATOR: u32 = u32::MAX;
-}
+impl<'a> SighashCache<'a> {
+    /// Hashes what all inputs share. `spent_outputs` are the outputs that the inputs spend, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`SighashError::SpentOutputs`].
+    pub fn new(transaction: &'a Transaction, spent_outputs: &'a [TxOutput]) -> Result<Self, SighashError> {
+        Ok(Self {
+            spending: Spending::new(transaction, spent_outputs)?,
+            inputs: Root::of_inputs(&transaction.inputs),
+            spent_outputs: Root::of_outputs(spent_outputs),
+            outputs: Root::of_outputs(&transaction.outputs),
+            spent_total: total(spent_outputs),
+            output_total: total(&transaction.outputs),
+        })
+    }
 
-/// Why there is nothing to sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SighashError {
-    /// The transaction has no such input.
-    NoSuchInput(usize),
-    /// The number of spent outputs is not the number of inputs.
-    SpentOutputs {
-        /// The number of inputs.
-        expected: usize,
-        /// The number of spent outputs.
-        found: usize,
-    },
-    /// The type covers the output at the input's position, and there is none.
-    NoMatchingOutput,
-    /// The amounts do not fit into 64 bits.
-    AmountOverflow,
-}
+    /// The digest of one input: what a Lotus signature signs.
+    ///
+    /// # Errors
+    ///
+    /// [`SighashError::NoSuchInput`], [`SighashError::NoMatchingOutput`] and [`SighashError::AmountOverflow`].
+    pub fn sighash(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<[u8; 32], SighashError> {
+        self.preimage(input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
+    }
 
-impl fmt::Display for SighashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSuchInput(index) => write!(f, "the transaction has no input {index}"),
-            Self::SpentOutputs { expected, found } => write!(f, "{found} spent outputs for {expected} inputs"),
-            Self::NoMatchingOutput => f.write_str("there is no output at the position of the input"),
-            Self::AmountOverflow => f.write_str("the amounts are too large"),
+    /// What [`Self::sighash`] hashes, for devices that want to see it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::sighash`].
+    pub fn preimage(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<Vec<u8>, SighashError> {
+        let Transaction { version, lock_time, .. } = self.spending.transaction;
+        let (own, index, spent) = self.spending.input(input)?;
+        let mut own_bytes = Vec::with_capacity(96);
+        own_bytes.push(if spend == Spend::KeyPath { 0 } else { 2 });
+        own_bytes.extend_from_slice(&own.outpoint.to_bytes());
+        own_bytes.extend_from_slice(&own.sequence.to_le_bytes());
+        spent.write_to(&mut own_bytes);
+
+        // The numbers are those of the Lotus scheme, section 7.
+        let mut preimage = Vec::with_capacity(256);
+        preimage.extend_from_slice(&sighash_type.preimage()); // 1
+        preimage.extend_from_slice(&sha256d(&[&own_bytes])); // 2
+        if let Spend::Script { executed_script_hash, code_separator } = spend {
+            preimage.extend_from_slice(&code_separator.to_le_bytes());
+            preimage.extend_from_slice(&executed_script_hash); // 3
         }
+        if !sighash_type.anyone_can_pay {
+            let total = self.spent_total.ok_or(SighashError::AmountOverflow)?;
+            preimage.extend_from_slice(&index);
+            preimage.extend_from_slice(&self.spent_outputs.hash);
+            preimage.extend_from_slice(&total.to_le_bytes()); // 4
+        }
+        if sighash_type.outputs == Outputs::All {
+            let total = self.output_total.ok_or(SighashError::AmountOverflow)?;
+            preimage.extend_from_slice(&total.to_le_bytes()); // 5
+        }
+        preimage.extend_from_slice(&version.to_le_bytes()); // 6
+        if !sighash_type.anyone_can_pay {
+            preimage.extend_from_slice(&self.inputs.hash);
+            preimage.push(self.inputs.height); // 7
+        }
+        match sighash_type.outputs {
+            Outputs::None => {}
+            Outputs::Single => preimage.extend_from_slice(&output_leaf(self.spending.matching_output(input)?)), // 8
+            Outputs::All => {
+                preimage.extend_from_slice(&self.outputs.hash);
+                preimage.push(self.outputs.height); // 9
+            }
+        }
+        preimage.extend_from_slice(&lock_time.to_le_bytes()); // 10
+        Ok(preimage)
     }
 }
 
-impl core::error::Error for SighashError {}
-
-/// The digest of one input: what a Lotus session signs. `spent_outputs` are the outputs that the inputs spend, in
-/// order. For several inputs of one transaction a [`Sighasher`] costs less.
+/// The digest of one input alone; for several there is [`SighashCache`]. `spent_outputs` are the outputs that the
+/// inputs spend, in order.
 ///
 /// # Errors
 ///
@@ -177,134 +222,9 @@ pub fn sighash(
     sighash_type: SighashType,
     spend: Spend,
 ) -> Result<[u8; 32], SighashError> {
-    sighash_preimage(transaction, spent_outputs, input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
+    SighashCache::new(transaction, spent_outputs)?.sighash(input, sighash_type, spend)
 }
 
-/// What [`sighash`] hashes, for devices that want to see it.
-///
-/// # Errors
-///
-/// [`SighashError`].
-pub fn sighash_preimage(
-    transaction: &Transaction,
-    spent_outputs: &[TxOutput],
-    input: usize,
-    sighash_type: SighashType,
-    spend: Spend,
-) -> Result<Vec<u8>, SighashError> {
-    if input >= transaction.inputs.len() {
-        return Err(SighashError::NoSuchInput(input));
-    }
-    Sighasher::new(Cow::Borrowed(transaction), Cow::Borrowed(spent_outputs))?.preimage(input, sighash_type, spend)
-}
-
-/// A transaction with the outputs that it spends, and everything that the digests of its inputs share, hashed once.
-#[derive(Clone, Debug)]
-pub struct Sighasher<'a> {
-    transaction: Cow<'a, Transaction>,
-    spent_outputs: Cow<'a, [TxOutput]>,
-    spent_root: [u8; 32],
-    inputs_root: ([u8; 32], u8),
-    outputs_root: ([u8; 32], u8),
-}
-
-impl<'a> Sighasher<'a> {
-    /// Hashes what all inputs share. `spent_outputs` are the outputs that the inputs spend, in order.
-    ///
-    /// # Errors
-    ///
-    /// [`SighashError::SpentOutputs`].
-    pub fn new(transaction: Cow<'a, Transaction>, spent_outputs: Cow<'a, [TxOutput]>) -> Result<Self, SighashError> {
-        if spent_outputs.len() != transaction.inputs.len() {
-            return Err(SighashError::SpentOutputs { expected: transaction.inputs.len(), found: spent_outputs.len() });
-        }
-        Ok(Self {
-            spent_root: merkle_root(spent_outputs.iter().map(TxOutput::leaf)).0,
-            inputs_root: transaction.inputs_root(),
-            outputs_root: transaction.outputs_root(),
-            transaction,
-            spent_outputs,
-        })
-    }
-
-    /// The transaction.
-    #[must_use]
-    pub fn transaction(&self) -> &Transaction {
-        &self.transaction
-    }
-
-    /// The outputs that it spends, in the order of its inputs.
-    #[must_use]
-    pub fn spent_outputs(&self) -> &[TxOutput] {
-        &self.spent_outputs
-    }
-
-    /// The digest of one input.
-    ///
-    /// # Errors
-    ///
-    /// [`SighashError`].
-    pub fn sighash(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<[u8; 32], SighashError> {
-        self.preimage(input, sighash_type, spend).map(|preimage| sha256d(&[&preimage]))
-    }
-
-    /// What [`sighash`](Self::sighash) hashes. The numbers are those of the Lotus scheme, section 7.
-    ///
-    /// # Errors
-    ///
-    /// [`SighashError`].
-    pub fn preimage(&self, input: usize, sighash_type: SighashType, spend: Spend) -> Result<Vec<u8>, SighashError> {
-        let Self { transaction, spent_outputs, .. } = self;
-        let own = transaction.inputs.get(input).ok_or(SighashError::NoSuchInput(input))?;
-        let spent = &spent_outputs[input];
-        let mut preimage = Vec::with_capacity(256);
-        preimage.extend_from_slice(&sighash_type.preimage()); // 1
-        let mut length = [0; 9];
-        preimage.extend_from_slice(&sha256d(&[
-            &[if spend == Spend::KeyPath { 0 } else { 2 }],
-            &own.outpoint.to_bytes(),
-            &own.sequence.to_le_bytes(),
-            &spent.value.to_le_bytes(),
-            compact_size(&mut length, spent.script_pubkey.len() as u64),
-            &spent.script_pubkey,
-        ])); // 2
-        if let Spend::Script { executed_script_hash, code_separator } = spend {
-            preimage.extend_from_slice(&code_separator.to_le_bytes());
-            preimage.extend_from_slice(&executed_script_hash); // 3
-        }
-        if !sighash_type.anyone_can_pay {
-            // The index fits: a transaction has fewer inputs than bytes.
-            let index = u32::try_from(input).map_err(|_| SighashError::NoSuchInput(input))?;
-            preimage.extend_from_slice(&index.to_le_bytes());
-            preimage.extend_from_slice(&self.spent_root);
-            preimage.extend_from_slice(&total(spent_outputs)?.to_le_bytes()); // 4
-        }
-        if sighash_type.outputs == Outputs::All {
-            preimage.extend_from_slice(&total(&transaction.outputs)?.to_le_bytes()); // 5
-        }
-        preimage.extend_from_slice(&transaction.version.to_le_bytes()); // 6
-        if !sighash_type.anyone_can_pay {
-            let (root, height) = self.inputs_root;
-            preimage.extend_from_slice(&root);
-            preimage.push(height); // 7
-        }
-        match sighash_type.outputs {
-            Outputs::None => {}
-            Outputs::Single => {
-                let output = transaction.outputs.get(input).ok_or(SighashError::NoMatchingOutput)?;
-                preimage.extend_from_slice(&output.leaf()); // 8
-            }
-            Outputs::All => {
-                let (root, height) = self.outputs_root;
-                preimage.extend_from_slice(&root);
-                preimage.push(height); // 9
-            }
-        }
-        preimage.extend_from_slice(&transaction.lock_time.to_le_bytes()); // 10
-        Ok(preimage)
-    }
-}
-
-fn total(outputs: &[TxOutput]) -> Result<u64, SighashError> {
-    outputs.iter().try_fold(0u64, |total, output| total.checked_add(output.value)).ok_or(SighashError::AmountOverflow)
+fn total(outputs: &[TxOutput]) -> Option<u64> {
+    outputs.iter().try_fold(0u64, |total, output| total.checked_add(output.value))
 }

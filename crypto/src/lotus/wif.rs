@@ -8,8 +8,8 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use super::base58;
 use super::network::Network;
+use crate::base58;
 use crate::hash::sha256d;
 use crate::keys::{SecretKey, SecretKeyError};
 

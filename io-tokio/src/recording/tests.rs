@@ -6,8 +6,8 @@ use nelumbo_core::{
     api::{CommandError, CommandId, NewSession, RecordSequence},
     base::{Entropy, Mono, Wall},
     crypto::{
-        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak, generate_nonce,
-        hazmat::scalars_of_nonce,
+        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak,
+        generate_nonce, hazmat::scalars_of_nonce,
     },
     host::drain_watched,
     node::{Boot, Node},

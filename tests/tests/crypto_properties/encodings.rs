@@ -4,7 +4,7 @@ use nelumbo_core::crypto::lotus::{
     Address, ControlBlock, OutPoint, Payload, TaprootOutput, Transaction, TransactionError, TxInput, TxOutput, Txid,
     wif,
 };
-use nelumbo_core::crypto::{HexError, Network, PublicKey, PublicKeyError, SecretKey, Signature, Suite};
+use nelumbo_core::crypto::{HexError, Network, PublicKey, PublicKeyError, SecretKey, Signature, Suite, bitcoin};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 use crate::{SUITES, Seed};
@@ -72,11 +72,11 @@ fn addresses_and_key_texts_round_trip() {
 }
 
 #[derive(Clone, Debug)]
-struct AnyTransaction(Transaction);
+pub(crate) struct AnyTransaction(pub(crate) Transaction);
 
 impl Arbitrary for AnyTransaction {
     fn arbitrary(g: &mut Gen) -> Self {
-        let (inputs, outputs) = (usize::arbitrary(g) % 5, usize::arbitrary(g) % 5);
+        let (inputs, outputs) = (1 + usize::arbitrary(g) % 4, usize::arbitrary(g) % 5);
         let script = |g: &mut Gen| {
             let length = *g.choose(&[0, 1, 75, 252, 253, 300]).expect("lengths");
             (0..length).map(|_| u8::arbitrary(g)).collect::<Vec<u8>>()
@@ -93,7 +93,8 @@ impl Arbitrary for AnyTransaction {
     }
 }
 
-/// A transaction is written as it was read, cut at no place, and followed by nothing; its id ignores the scripts.
+/// A transaction is written as it was read, cut at no place, and followed by nothing; its id ignores the scripts on
+/// Lotus and covers them on Bitcoin.
 #[test]
 fn transactions_round_trip() {
     fn property(transaction: AnyTransaction, cut: usize) -> bool {
@@ -103,15 +104,18 @@ fn transactions_round_trip() {
         let cut = cut % bytes.len();
         assert_eq!(Transaction::parse(&bytes[..cut]), Err(TransactionError::Truncated));
         assert_eq!(Transaction::parse(&[&bytes[..], &[0; 3]].concat()), Err(TransactionError::Trailing(3)));
-        let (txid, txhash) = (transaction.txid(), transaction.txhash());
-        assert_eq!(txid.to_string().parse(), Ok(txid));
-        if let Some(input) = transaction.inputs.first_mut() {
-            input.script_sig.push(0);
-            assert_eq!(transaction.txid(), txid);
-            assert_ne!(transaction.txhash(), txhash);
-        }
+        let ids = |transaction: &Transaction| SUITES.map(|suite| transaction.txid(suite));
+        let position = |suite| SUITES.iter().position(|found| *found == suite).expect("both suites");
+        let (lotus, bitcoin) = (position(Suite::Lotus), position(Suite::Bip340));
+        let (before, txhash) = (ids(&transaction), transaction.txhash());
+        assert!(before.iter().all(|txid| txid.to_string().parse() == Ok(*txid)));
+        assert_eq!(before[bitcoin], txhash);
+        transaction.inputs[0].script_sig.push(0);
+        let signed = ids(&transaction);
+        assert_eq!(signed[lotus], before[lotus]);
+        assert_ne!(signed[bitcoin], before[bitcoin]);
         transaction.lock_time ^= 1;
-        assert_ne!(transaction.txid(), txid);
+        assert!(ids(&transaction).iter().zip(signed).all(|(after, before)| *after != before));
         true
     }
     QuickCheck::new().tests(200).quickcheck(property as fn(AnyTransaction, usize) -> bool);
@@ -131,6 +135,25 @@ fn arbitrary_bytes_never_panic() {
             assert_eq!(output.script_pubkey(), bytes);
         }
         let _ = Address::from_script_pubkey(Network::Mainnet, &bytes);
+        for network in [Network::Mainnet, Network::Testnet, Network::Regtest] {
+            let (mut witness_script, length) = (bytes.clone(), bytes.len().saturating_sub(2));
+            if let (Some([version, push]), Ok(length)) = (witness_script.first_chunk_mut(), u8::try_from(length)) {
+                (*version, *push) = (0x50 | *version % 17, length);
+            }
+            for script in [&bytes, &witness_script] {
+                if let Some(address) = bitcoin::Address::from_script_pubkey(network, script) {
+                    assert_eq!(address.script_pubkey(), script);
+                    assert_eq!(bitcoin::Address::parse(network, &address.to_string()), Ok(address));
+                }
+            }
+            for prefix in ["", "bc1", "tb1p", "bcrt1q"] {
+                let text = format!("{prefix}{text}");
+                if let Ok(address) = bitcoin::Address::parse(network, &text) {
+                    let shown = address.to_string();
+                    assert!(shown == text || shown == text.to_lowercase(), "{text}");
+                }
+            }
+        }
         let _ = (text.parse::<Address>(), wif::decode(&text).map(drop), text.parse::<PublicKey>());
         let _ = format!("lotus_{text}").parse::<Address>();
         true
@@ -146,6 +169,11 @@ fn arbitrary_bytes_never_panic() {
         let bytes = [&version, count, &[0; 82]].concat();
         assert_eq!(Transaction::parse(&bytes), Err(TransactionError::NonCanonical));
     }
+    for (count, error) in [([0, 0], TransactionError::NoInputs), ([0, 1], TransactionError::Witness)] {
+        let bytes = [&version[..], &count, &[0; 82]].concat();
+        assert_eq!(Transaction::parse(&bytes), Err(error));
+    }
+    assert_eq!(Transaction::parse(&[&version[..], &[0]].concat()), Err(TransactionError::NoInputs));
     let bytes = vec![0; Transaction::MAX_BYTES + 1];
     assert_eq!(Transaction::parse(&bytes), Err(TransactionError::TooLarge(bytes.len())));
 }

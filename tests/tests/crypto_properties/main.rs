@@ -3,6 +3,7 @@
 //! Owns the random inputs and one whole signing round that the properties share. Random cases come from quickcheck;
 //! each property runs a fixed number of them and discards none.
 
+mod digests;
 mod encodings;
 mod sessions;
 mod signatures;

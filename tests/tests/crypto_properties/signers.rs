@@ -48,9 +48,14 @@ fn a_slot_is_served_once_and_signed_once() {
         let message = entropy.bytes32();
         let keys = Secp256k1.aggregate_keys(suite, &public, &Tweak::None).expect("sorted and distinct");
         let slot = slot(suite as u8, 0);
-        let nonces: Vec<_> = signers.iter_mut().map(|signer| draw_nonce(signer, slot, &keys, &message).unwrap()).collect();
+        let nonces: Vec<_> =
+            signers.iter_mut().map(|signer| draw_nonce(signer, slot, &keys, &message).unwrap()).collect();
         assert_eq!(draw_nonce(&mut signers[0], slot, &keys, &message), Ok(nonces[0]), "the same while it is open");
-        assert_eq!(draw_nonce(&mut signers[0], slot, &keys, &[0; 32]), Err(SignerError::SlotServed), "for nothing else");
+        assert_eq!(
+            draw_nonce(&mut signers[0], slot, &keys, &[0; 32]),
+            Err(SignerError::SlotServed),
+            "for nothing else"
+        );
         let round = Secp256k1.open_round(&keys, &nonces, &message).expect("honest nonces");
         let partials: Vec<_> = signers.iter_mut().map(|signer| sign(signer, slot, &keys, &round).unwrap()).collect();
         let signature = Secp256k1.combine(&keys, &round, &partials).expect("honest signers");

@@ -1,21 +1,26 @@
-//! Transactions of Lotus.
+//! Transactions, which Bitcoin and Lotus serialise alike, and what a signature can cover of them.
 //!
-//! Owns their serialisation and their ids. Invariants: parsing is total, takes memory in proportion to its input and
+//! The ledgers' modules [`bitcoin`](crate::bitcoin) and [`lotus`](crate::lotus) show the same types beside the digest
+//! that each of them signs.
+//!
+//! Owns the serialisation and the ids. Invariants: parsing is total, takes memory in proportion to its input and
 //! accepts one encoding per transaction, so what was parsed is written back byte for byte. Embedders that check what
 //! they are asked to sign drive it.
+
+mod sighash;
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-use super::compact_size;
-use super::merkle::merkle_root;
 use crate::hash::sha256d;
 use crate::text::{self, HexError};
+use crate::{Suite, lotus};
+
+pub(crate) use sighash::Spending;
+pub use sighash::{Outputs, SighashError, Spend};
 
 /// The id of a transaction, in the byte order of serialisations. Shown reversed, as everywhere.
-///
-/// It covers everything but the input scripts, so it is known before the transaction is signed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Txid([u8; 32]);
 
@@ -67,7 +72,8 @@ pub struct OutPoint {
 }
 
 impl OutPoint {
-    pub(super) fn to_bytes(self) -> [u8; 36] {
+    /// The serialisation: the id and the index, little endian.
+    pub(crate) fn to_bytes(self) -> [u8; 36] {
         let mut bytes = [0; 36];
         bytes[..32].copy_from_slice(&self.txid.0);
         bytes[32..].copy_from_slice(&self.index.to_le_bytes());
@@ -89,22 +95,29 @@ pub struct TxInput {
 /// An output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxOutput {
-    /// How much, in satoshi; a million are one XPI.
+    /// How much, in satoshi: 100 million are one bitcoin, a million one XPI.
     pub value: u64,
     /// Who may spend it.
     pub script_pubkey: Vec<u8>,
 }
 
 impl TxOutput {
-    /// `HH(value ‖ compactsize ‖ script)`, the leaf of every tree of outputs.
-    pub(super) fn leaf(&self) -> [u8; 32] {
-        let mut length = [0; 9];
-        let length = compact_size(&mut length, self.script_pubkey.len() as u64);
-        sha256d(&[&self.value.to_le_bytes(), length, &self.script_pubkey])
+    const MIN_BYTES: usize = 8 + 1;
+
+    /// Appends the serialisation: the value, then the script behind its length.
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.value.to_le_bytes());
+        write_script(bytes, &self.script_pubkey);
     }
 }
 
-/// A transaction.
+/// Appends a script behind its length.
+pub(crate) fn write_script(bytes: &mut Vec<u8>, script: &[u8]) {
+    bytes.extend_from_slice(compact_size(&mut [0; 9], script.len() as u64));
+    bytes.extend_from_slice(script);
+}
+
+/// A transaction without witnesses: the part that signatures and ids cover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// The version.
@@ -121,12 +134,16 @@ pub struct Transaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionError {
-    /// More bytes than consensus allows for a transaction.
+    /// More bytes than the consensus of either ledger allows for a transaction without witnesses.
     TooLarge(usize),
     /// The bytes end inside the transaction, or a count or length says more than there is.
     Truncated,
     /// A count or length is not written in its shortest form.
     NonCanonical,
+    /// It is serialised with witnesses (BIP144), of which nothing is signed.
+    Witness,
+    /// It has no inputs, so there is nothing to sign.
+    NoInputs,
     /// There are bytes after the transaction.
     Trailing(usize),
 }
@@ -139,6 +156,8 @@ impl fmt::Display for TransactionError {
             }
             Self::Truncated => f.write_str("the transaction is cut short"),
             Self::NonCanonical => f.write_str("a length in the transaction is not in its shortest form"),
+            Self::Witness => f.write_str("the transaction is serialised with witnesses; what is signed has none"),
+            Self::NoInputs => f.write_str("the transaction has no inputs"),
             Self::Trailing(found) => write!(f, "{found} bytes follow the transaction"),
         }
     }
@@ -147,10 +166,14 @@ impl fmt::Display for TransactionError {
 impl core::error::Error for TransactionError {}
 
 impl Transaction {
-    /// The largest serialisation that consensus accepts (lotusd, `MAX_TX_SIZE`).
+    /// The largest serialisation without witnesses that consensus accepts: lotusd's `MAX_TX_SIZE`, and a quarter of
+    /// Bitcoin's 4,000,000 units of weight (BIP141).
     pub const MAX_BYTES: usize = 1_000_000;
 
-    /// Reads a serialised transaction.
+    /// Reads a transaction as it is serialised without witnesses, signed or not.
+    ///
+    /// One with witnesses (BIP144) is refused rather than stripped of them, so that what several signers agree on has
+    /// one encoding. A PSBT holds its unsigned transaction in the form that is read here.
     ///
     /// # Errors
     ///
@@ -161,6 +184,12 @@ impl Transaction {
         }
         let mut rest = Rest(bytes);
         let version = i32::from_le_bytes(rest.take()?);
+        // Where the number of inputs is, BIP144 has the marker 00 and the flag 01.
+        match rest.0 {
+            [0, 1, ..] => return Err(TransactionError::Witness),
+            [0, ..] => return Err(TransactionError::NoInputs),
+            _ => {}
+        }
         let inputs = rest.list(TxInput::MIN_BYTES, |rest| {
             let outpoint = OutPoint { txid: Txid(rest.take()?), index: u32::from_le_bytes(rest.take()?) };
             Ok(TxInput { outpoint, script_sig: rest.script()?, sequence: u32::from_le_bytes(rest.take()?) })
@@ -175,68 +204,62 @@ impl Transaction {
         Ok(Self { version, inputs, outputs, lock_time })
     }
 
-    /// The serialisation: Bitcoin's, without witnesses.
+    /// The serialisation without witnesses. [`Self::parse`] reads it if there is an input.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut size = [0; 9];
         bytes.extend_from_slice(&self.version.to_le_bytes());
-        bytes.extend_from_slice(compact_size(&mut size, self.inputs.len() as u64));
+        bytes.extend_from_slice(compact_size(&mut [0; 9], self.inputs.len() as u64));
         for input in &self.inputs {
             bytes.extend_from_slice(&input.outpoint.to_bytes());
-            bytes.extend_from_slice(compact_size(&mut size, input.script_sig.len() as u64));
-            bytes.extend_from_slice(&input.script_sig);
+            write_script(&mut bytes, &input.script_sig);
             bytes.extend_from_slice(&input.sequence.to_le_bytes());
         }
-        bytes.extend_from_slice(compact_size(&mut size, self.outputs.len() as u64));
-        for output in &self.outputs {
-            bytes.extend_from_slice(&output.value.to_le_bytes());
-            bytes.extend_from_slice(compact_size(&mut size, output.script_pubkey.len() as u64));
-            bytes.extend_from_slice(&output.script_pubkey);
-        }
+        bytes.extend_from_slice(compact_size(&mut [0; 9], self.outputs.len() as u64));
+        self.outputs.iter().for_each(|output| output.write_to(&mut bytes));
         bytes.extend_from_slice(&self.lock_time.to_le_bytes());
         bytes
     }
 
-    /// The id, which does not depend on the input scripts (Lotus scheme, section 7).
+    /// The id.
+    ///
+    /// On Lotus it leaves the input scripts out (Lotus scheme, section 7), on Bitcoin it covers them. So it is known
+    /// before the transaction is signed on Lotus, and on Bitcoin where only witnesses are still to come (BIP141), as
+    /// they are for every Taproot input.
     #[must_use]
-    pub fn txid(&self) -> Txid {
-        let (inputs, inputs_height) = self.inputs_root();
-        let (outputs, outputs_height) = self.outputs_root();
-        Txid(sha256d(&[
-            &self.version.to_le_bytes(),
-            &inputs,
-            &[inputs_height],
-            &outputs,
-            &[outputs_height],
-            &self.lock_time.to_le_bytes(),
-        ]))
+    pub fn txid(&self, suite: Suite) -> Txid {
+        match suite {
+            Suite::Lotus => lotus::txid(self),
+            Suite::Bip340 => self.txhash(),
+        }
     }
 
-    /// The hash of the whole serialisation, scripts included.
+    /// The hash of the whole serialisation, input scripts included.
     #[must_use]
     pub fn txhash(&self) -> Txid {
         Txid(sha256d(&[&self.to_bytes()]))
     }
+}
 
-    /// The tree of the inputs without their scripts.
-    pub(super) fn inputs_root(&self) -> ([u8; 32], u8) {
-        merkle_root(
-            self.inputs.iter().map(|input| sha256d(&[&input.outpoint.to_bytes(), &input.sequence.to_le_bytes()])),
-        )
-    }
-
-    pub(super) fn outputs_root(&self) -> ([u8; 32], u8) {
-        merkle_root(self.outputs.iter().map(TxOutput::leaf))
-    }
+/// Writes the variable-length integer of serialisations and returns the bytes that are used.
+pub(crate) fn compact_size(buffer: &mut [u8; 9], value: u64) -> &[u8] {
+    let bytes = value.to_le_bytes();
+    let (prefix, size) = match value {
+        0..=0xfc => {
+            buffer[0] = bytes[0];
+            return &buffer[..1];
+        }
+        0xfd..=0xffff => (0xfd, 2),
+        0x1_0000..=0xffff_ffff => (0xfe, 4),
+        _ => (0xff, 8),
+    };
+    buffer[0] = prefix;
+    buffer[1..=size].copy_from_slice(&bytes[..size]);
+    &buffer[..=size]
 }
 
 impl TxInput {
     const MIN_BYTES: usize = 36 + 1 + 4;
-}
-
-impl TxOutput {
-    const MIN_BYTES: usize = 8 + 1;
 }
 
 /// What is left to read.

@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 /// Longer than any address or key that exists.
-pub(super) const MAX_TEXT: usize = 128;
+pub(crate) const MAX_TEXT: usize = 128;
 
 /// The bytes, which may be secret and are wiped; none if the text is too long or not base58.
-pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     if text.len() > MAX_TEXT {
         return None;
     }
