@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
-use crate::base::{Bytes, Now, Wall};
+use crate::base::{Bytes, Now};
 use crate::crypto::{Entropy, MessageSigner, PublicKey, Signer, SignerError, Verifier};
 use crate::journal::Record;
-use crate::wire::{Body, Data, Definition, Label, PeerId, ResourceId, SessionId, seal};
+use crate::protocol::{Notice, ProtocolRequest};
+use crate::wire::{Body, Definition, Label, PeerId, ResourceId, SessionId, seal};
 
 /// Something that a machine wants to happen.
 #[derive(Debug)]
@@ -28,8 +29,6 @@ pub(crate) enum Effect {
     PersistOffer(Option<Record>),
     /// Send a message to a signer, if it is connected; otherwise set out to find it.
     ToSigner(PublicKey, Bytes),
-    /// The same, and keep the message until then for when the signer is found.
-    ToSignerUntil(PublicKey, Bytes, Wall),
     /// Call back after this time; `None` takes an earlier request back.
     Timer(TimerReason, Option<Duration>),
     /// Call back after this time, unless it is to be sooner already.
@@ -46,8 +45,14 @@ pub(crate) enum Effect {
     SignerDisconnected(PublicKey, PeerId),
     /// A resource is new, or another than before.
     ResourceChanged(ResourceId),
-    /// A protocol announces a resource of its kind.
-    Announce { kind: Label, name: Label, data: Option<Data>, lifetime: Duration },
+    /// A session belongs to a protocol, which has created it under this name or has approved it. Remember that.
+    PersistOwner { session: SessionId, owner: Label, created: Option<Label> },
+    /// A protocol's search has found a resource.
+    Found(Label, ResourceId),
+    /// A protocol, or all of them, want to know this.
+    Tell(Option<Label>, Notice),
+    /// A protocol asks for something.
+    Protocol(Label, ProtocolRequest),
 }
 
 /// What a machine is given for a step.

@@ -2,11 +2,13 @@
 //!
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle`
 //! for how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once,
-//! `node/knowledge.rs` says to the gate what is known, `node/standing.rs` what becomes of peers that break the rules.
+//! `node/knowledge.rs` says to the gate what is known, `node/standing.rs` what becomes of peers that break the rules,
+//! `node/protocols.rs` what comes of what other protocols ask for.
 
 mod batch;
 mod boot;
 mod knowledge;
+mod protocols;
 mod settle;
 mod standing;
 
@@ -14,15 +16,15 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::api::{
-    Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, Output, Refusal, RefusalCounts, TimerReason,
-    Verdict, View,
+    Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, NewSession, Output, Refusal, RefusalCounts,
+    TimerReason, Verdict, View,
 };
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
 use crate::crypto::{Entropy, Secp256k1, Verifier};
 use crate::discovery::Discovery;
-use crate::effect::{Context, Environment};
+use crate::effect::{Context, Effect, Environment};
 use crate::gate::{Admission, Channel, Gate, Policy, Put, Request, Review};
-use crate::protocol::{Protocol, Protocols};
+use crate::protocol::Protocols;
 use crate::session::Sessions;
 use crate::wire::{AbortReason, Label, PeerId};
 
@@ -37,7 +39,7 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) gate: Gate<V>,
     pub(crate) sessions: Sessions<V>,
     pub(crate) discovery: Discovery,
-    protocols: Protocols,
+    pub(crate) protocols: Protocols,
     pub(crate) timers: Timers<TimerReason>,
     pub(crate) outbox: Outbox,
     pub(crate) refusals: RefusalCounts,
@@ -55,6 +57,12 @@ impl<V: Verifier> Node<V> {
     /// Takes a fact about the world. It cannot fail: what a peer did wrong is refused and counted.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.advance_to(now);
+        self.take(input);
+        self.run_protocols();
+        self.end_standings();
+    }
+
+    fn take(&mut self, input: Input) {
         match input {
             Input::Received { from, bytes } => {
                 let result = self.admit(Channel::Direct(&from), bytes).and_then(|admission| self.route(admission));
@@ -107,10 +115,12 @@ impl<V: Verifier> Node<V> {
             Input::Addresses(addresses) => {
                 self.discover(|discovery, context| discovery.on_addresses(context, addresses));
             }
-            Input::Persisted(sequence) => self.outbox.persisted(sequence),
+            Input::Persisted(sequence) => {
+                self.outbox.persisted(sequence);
+                self.protocols.release(self.outbox.durable());
+            }
             Input::Tick => {}
         }
-        self.end_standings();
     }
 
     /// Takes a command of the embedder. The effect comes back as events, the one that answers a creation with the
@@ -121,23 +131,22 @@ impl<V: Verifier> Node<V> {
     pub fn command(&mut self, now: Now, command: Command) -> Result<CommandId, CommandError> {
         self.advance_to(now);
         let id = CommandId(self.commands);
+        let done = self.obey(id, command);
+        // A refused command has no id.
+        self.commands += u64::from(done.is_ok());
+        self.run_protocols();
+        self.end_standings();
+        done.map(|()| id)
+    }
+
+    fn obey(&mut self, id: CommandId, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Create(session) => {
-                let nonce = self.entropy.bytes32();
-                let definition = self.sign(|sessions, context| sessions.create(context, id, *session, nonce))?;
-                let pending = self.gate.watch(&definition, None);
-                debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");
-                self.list_request(&definition);
-            }
-            Command::Join { session, allow } => {
-                self.sign(|sessions, context| sessions.join(context, session, &allow))?
-            }
-            Command::Abort(session, reason) => {
-                self.step(session, |session, context| session.abort(context, reason))?;
-            }
-            Command::Retry(session) => self.step(session, |session, context| session.retry(context))?,
-            Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context))?,
-            Command::Close(session) => self.sign(|sessions, context| sessions.close(context, session))?,
+            Command::Create(session) => self.create(id, *session, None)?,
+            Command::Join { .. }
+            | Command::Abort(..)
+            | Command::Retry(_)
+            | Command::ConfirmBroadcast(_)
+            | Command::Close(_) => self.command_session(command)?,
             Command::Ban(peer) => self.ban(peer)?,
             Command::Unban(peer) => self.unban(peer)?,
             Command::ProtocolCommand { protocol, payload } => {
@@ -160,30 +169,47 @@ impl<V: Verifier> Node<V> {
                 self.discover(|discovery, context| discovery.command(context, id, command))?;
             }
         }
-        self.end_standings();
-        self.commands += 1;
-        Ok(id)
+        Ok(())
+    }
+
+    /// Creates a session, for the embedder or for a protocol, which calls it this.
+    fn create(
+        &mut self,
+        id: CommandId,
+        session: NewSession,
+        owner: Option<(&Label, &Label)>,
+    ) -> Result<(), CommandError> {
+        let nonce = self.entropy.bytes32();
+        let definition = self.sign(|sessions, context| {
+            let definition = sessions.create(context, id, session, nonce)?;
+            if let Some((owner, name)) = owner {
+                // Ahead of the session's own records.
+                let (session, owner, created) = (definition.id(), owner.clone(), Some(name.clone()));
+                context.effects.insert(0, (None, Effect::PersistOwner { session, owner, created }));
+            }
+            Ok::<_, CommandError>(definition)
+        })?;
+        let pending = self.gate.watch(&definition, None);
+        debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");
+        self.list_request(&definition);
+        Ok(())
+    }
+
+    /// What is wanted of one session.
+    fn command_session(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Join { session, allow } => self.sign(|sessions, context| sessions.join(context, session, &allow)),
+            Command::Abort(session, reason) => self.step(session, |session, context| session.abort(context, reason)),
+            Command::Retry(session) => self.step(session, |session, context| session.retry(context)),
+            Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context)),
+            Command::Close(session) => self.sign(|sessions, context| sessions.close(context, session)),
+            _ => unreachable!("commands of one session only come here"),
+        }
     }
 
     /// Lets the embedder's own rules decide too what gets in, from now on.
     pub fn set_policy(&mut self, policy: Box<dyn Policy>) {
         self.gate.set_policy(policy);
-    }
-
-    /// Registers a protocol. It is told of everything that happens from now on.
-    ///
-    /// # Errors
-    /// Gives it back when there is another one of its name.
-    pub fn register(&mut self, protocol: Box<dyn Protocol>) -> Result<(), Box<dyn Protocol>> {
-        self.take_step(|_, discovery, protocols, context| {
-            let signers = discovery.signers().filter(|(.., is_connected)| *is_connected);
-            protocols.register(context, protocol, signers.map(|(key, peer, _)| (key, peer)))
-        })
-    }
-
-    /// Takes a protocol out. Its messages are refused from now on.
-    pub fn unregister(&mut self, name: &Label) -> Option<Box<dyn Protocol>> {
-        self.talk(|protocols, context| protocols.unregister(context, name))
     }
 
     /// The next thing for the host to do. A pure pop: several inputs may be handled before.
@@ -209,7 +235,11 @@ impl<V: Verifier> Node<V> {
         let mono = self.environment.now.mono;
         while let Some(reason) = self.timers.pop_due(mono) {
             match reason {
-                TimerReason::Protocol(name) => self.talk(|protocols, context| protocols.on_timer(context, &name)),
+                TimerReason::Protocol(name, timer) => {
+                    self.talk(|protocols, context| protocols.on_timer(context, &name, &timer));
+                }
+                // Once due timers have run.
+                TimerReason::ProtocolWork => {}
                 TimerReason::PendingMessages => {
                     self.gate.expire_pending(mono);
                     self.watch_pending();
@@ -260,8 +290,8 @@ impl<V: Verifier> Node<V> {
 
     /// Lets the gate look at bytes from outside.
     fn admit(&mut self, channel: Channel<'_>, bytes: Bytes) -> Result<Admission, Refusal> {
-        let Self { environment, gate, sessions, discovery, .. } = self;
-        let known = Knowledge { config: &environment.config, sessions, discovery };
+        let Self { environment, gate, sessions, discovery, protocols, .. } = self;
+        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
         gate.admit(channel, bytes, &environment.verifier, &known, environment.now)
     }
 
@@ -301,8 +331,8 @@ impl<V: Verifier> Node<V> {
     fn on_request(&mut self, request: Request) -> Result<(), Refusal> {
         let definition = request.definition.clone();
         let id = definition.id();
-        let known =
-            Knowledge { config: &self.environment.config, sessions: &self.sessions, discovery: &self.discovery };
+        let Self { environment, sessions, discovery, protocols, .. } = self;
+        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
         let from = known.acquaintance(definition.creator_key());
         let summary = self.sign(|sessions, context| sessions.announce(context, &definition, from))?;
         self.discover(|discovery, context| discovery.on_request(context, id));
@@ -311,7 +341,11 @@ impl<V: Verifier> Node<V> {
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
         // A signer that cannot sign, or what is unusual and was not allowed, leaves the session to the embedder.
-        let _reviewed = match self.gate.review(&definition, &summary) {
+        let review = self.gate.review(&definition, &summary);
+        if review != Review::Decline {
+            self.talk(|protocols, context| protocols.on_announced(context, &definition, &summary));
+        }
+        let _reviewed = match review {
             Review::Ask => Ok(()),
             Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),

@@ -8,8 +8,8 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Si
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
     AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
-    Offer, PeerId, Presence, ProtocolMessage, Resource, SessionId, SessionMessage, SignedInput, SpendPath, Spending,
-    Spent, Text, TransactionType,
+    Offer, PeerId, Presence, ProtocolMessage, Receiver, Resource, SessionId, SessionMessage, SignedInput, SpendPath,
+    Spending, Spent, Text, TransactionType,
 };
 
 use super::source::Source;
@@ -198,7 +198,11 @@ fn discovery(source: &mut Source<'_>) -> Body {
         }),
         _ => Body::Protocol(ProtocolMessage {
             protocol: label(source),
-            to: key(source),
+            to: match source.below(3) {
+                0 => Receiver::Signer(key(source)),
+                1 => Receiver::Peer(peer(source)),
+                _ => Receiver::Topic(label(source)),
+            },
             number: source.number(),
             issued_at: wall(source),
             payload: source.bytes(300).to_vec(),

@@ -10,7 +10,8 @@ use nelumbo_core::{
     api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
     approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
-    wire::{AbortReason, SessionId},
+    protocol::Protocol,
+    wire::{AbortReason, Label, SessionId},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -72,6 +73,9 @@ pub enum HandleError {
     /// No key that this protocol knows makes such a peer id.
     #[error("no key makes such a peer id")]
     PeerId,
+    /// A protocol of this name is registered already. The one that was to be registered is gone.
+    #[error("a protocol named {0} is registered already")]
+    ProtocolTwice(Label),
     /// The closure panicked. The node goes on.
     #[error("the closure that was to see the node's state panicked: {0}")]
     Panicked(String),
@@ -107,6 +111,8 @@ pub(crate) enum Request {
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Register { protocol: Box<dyn Protocol>, answer: oneshot::Sender<Result<(), Label>> },
+    Unregister { name: Label, answer: oneshot::Sender<Option<Box<dyn Protocol>>> },
     Stop(oneshot::Sender<Result<(), StopError>>),
 }
 
@@ -243,6 +249,26 @@ impl Handle {
     /// Forgets what is held against a peer, and lets it connect again.
     pub async fn unban(&self, peer: PeerId) -> Result<(), HandleError> {
         self.command(Command::Unban(names::to_core(&peer).ok_or(HandleError::PeerId)?)).await
+    }
+
+    /// Registers another protocol on the running node: it gets its records, is told who is connected and where its
+    /// sessions stand, and then of everything that happens. Its messages are taken on the streams of sessions. A
+    /// recording ends here, because replaying it would need the protocol ([`NodeEvent::RecordingEnded`]).
+    ///
+    /// # Errors
+    /// [`HandleError::ProtocolTwice`] when another one has its name.
+    pub async fn register(&self, protocol: Box<dyn Protocol>) -> Result<(), HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Register { protocol, answer }).await?;
+        answered.await.map_err(|_| HandleError::Stopped)?.map_err(HandleError::ProtocolTwice)
+    }
+
+    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records and
+    /// its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
+    pub async fn unregister(&self, name: Label) -> Result<Option<Box<dyn Protocol>>, HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Unregister { name, answer }).await?;
+        answered.await.map_err(|_| HandleError::Stopped)
     }
 
     /// Everything that happens from now on.

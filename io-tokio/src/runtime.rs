@@ -26,7 +26,7 @@ use crate::{
     journal::{Durable, JournalError},
     network::{DhtState, NetworkEvent},
     panics,
-    recording::Recorder,
+    recording::{End, Recorder},
 };
 
 /// How long a node that was asked to stop waits for its last records and messages.
@@ -207,7 +207,25 @@ impl Runtime {
                 let _ = answer.send(self.status());
             }
             Request::Dial { peer, addresses } => self.host.network.dial(peer, addresses),
+            Request::Register { protocol, answer } => {
+                let name = protocol.name();
+                self.change_protocols();
+                let _ = answer.send(self.node.register(protocol).map_err(|_| name));
+            }
+            Request::Unregister { name, answer } => {
+                self.change_protocols();
+                let _ = answer.send(self.node.unregister(&name));
+            }
             Request::Stop(waiting) => self.stop(Some(waiting)),
+        }
+    }
+
+    /// A protocol comes or goes: what it sets a time for counts from now on.
+    fn change_protocols(&mut self) {
+        self.handle(vec![Input::Tick]);
+        self.drain();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end_early(End::Protocols);
         }
     }
 

@@ -9,13 +9,13 @@ mod protocol;
 use std::time::{Duration, SystemTime};
 
 use nelumbo_core::{
-    api::{Event, Refusal},
+    api::{CommandError, Event, Refusal},
     base::Wall,
     crypto::{MessageKey, Network as Chain, PublicKey, SecretKey},
-    wire::{Body, Label, ProtocolMessage, seal},
+    wire::{Body, Label, ProtocolMessage, Receiver, seal},
 };
 use nelumbo_tokio::{
-    NodeEvent, fresh_entropy,
+    HandleError, NodeEvent, fresh_entropy,
     metrics::Metrics,
     network::{Network, NetworkConfig, NetworkEvent, OperationId},
 };
@@ -104,7 +104,7 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
     let mut take = |number: u64, issued_at: u64, to: PublicKey, protocol: &str| {
         let message = ProtocolMessage {
             protocol: protocol.parse().expect("a label"),
-            to,
+            to: Receiver::Signer(to),
             number,
             issued_at: Wall::from_millis(issued_at),
             payload: b"take apples for pears".to_vec(),
@@ -164,6 +164,29 @@ async fn what_is_forged_repeated_or_stale_does_not_reach_the_protocol() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn it_comes_to_a_running_node_goes_and_comes_back_with_its_records() {
+    let mut alice = Home::new(NetworkConfig::full()).start().await;
+    let (handle, key) = (alice.handle.clone(), alice.key());
+    let mut bob = open(Home::new(through(NetworkConfig::full(), &[&alice.address]))).await;
+    let buyer = bob.key();
+    says(&mut bob, format!("here {key}")).await;
+    let unknown = handle.protocol_command(barter(), Vec::new()).await;
+    assert!(matches!(unknown, Err(HandleError::Refused(CommandError::UnknownProtocol(_)))), "{unknown:?}");
+    handle.register(Box::new(Barter::default())).await.expect("the first");
+    says(&mut alice, format!("here {buyer}")).await;
+    let again = handle.register(Box::new(Barter::default())).await;
+    assert_eq!(again, Err(HandleError::ProtocolTwice(barter())));
+    tell(&alice, "offer apples for pears".to_owned()).await;
+    tell(&bob, format!("take apples for pears from {key}")).await;
+    says(&mut bob, format!("yours apples {key}")).await;
+    assert!(handle.unregister(barter()).await.expect("it runs").is_some());
+    assert!(handle.unregister(barter()).await.expect("it runs").is_none());
+    handle.register(Box::new(Barter::default())).await.expect("none has its name");
+    tell(&alice, "offer apples for pears".to_owned()).await;
+    says(&mut alice, "sold already: apples".to_owned()).await;
 }
 
 #[test]

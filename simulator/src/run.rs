@@ -11,7 +11,7 @@ use nelumbo_core::wire::SessionId;
 use crate::checkers::{Checker, CheckerSet, GroundTruth, all};
 use crate::crypto::{Crypto, Real, Toy};
 use crate::engine::{Nanos, Observed, Progress, Stats};
-use crate::peer::{Environment, Observation, Peer};
+use crate::peer::{Environment, MakeSoftware, Observation, Peer, Software};
 use crate::pending_sessions::PendingSessions;
 use crate::schedule::{CryptoChoice, MILLISECOND, Schedule, ScheduledEvent};
 use crate::simulation::Simulation;
@@ -30,6 +30,7 @@ pub struct Run<'r> {
     engine: Engine,
     checkers: Vec<Box<dyn Checker>>,
     traced: bool,
+    software: Option<MakeSoftware>,
     measures: Vec<Measure<'r>>,
     run_while: Box<dyn FnMut(Progress) -> bool + 'r>,
 }
@@ -45,7 +46,8 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn new(schedule: &'r Schedule) -> Self {
         let (engine, checkers) = (Engine::Windowed(1), all());
-        Self { schedule, engine, checkers, traced: false, measures: Vec::new(), run_while: Box::new(|_| true) }
+        let run_while = Box::new(|_| true);
+        Self { schedule, engine, checkers, traced: false, software: None, measures: Vec::new(), run_while }
     }
 
     /// How to run it.
@@ -59,6 +61,14 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn checker(mut self, checker: Box<dyn Checker>) -> Self {
         self.checkers.push(checker);
+        self
+    }
+
+    /// Lets nodes run something beside signing: other protocols, a policy, an embedder with wishes. It is asked for the
+    /// software of a node, by its number, whenever that boots.
+    #[must_use]
+    pub fn software(mut self, make: impl Fn(u32) -> Software + Send + Sync + 'static) -> Self {
+        self.software = Some(MakeSoftware(Box::new(make)));
         self
     }
 
@@ -95,10 +105,11 @@ impl<'r> Run<'r> {
     /// Runs it with this cryptography, whatever the schedule says.
     #[must_use]
     pub fn summary_with<C: Crypto>(self) -> Summary {
-        let Self { schedule, engine, checkers, traced, mut measures, run_while } = self;
+        let Self { schedule, engine, checkers, traced, software, mut measures, run_while } = self;
         let network = schedule.network();
         let one_way = network.mean_latency();
-        let environment = Arc::new(Environment::new(schedule.clone(), traced).with_node_ids::<C>());
+        let environment = Environment::new(schedule.clone(), traced).with_node_ids::<C>().with_software(software);
+        let environment = Arc::new(environment);
         let builder = Simulation::builder(network).seed(schedule.seed).engine(engine);
         let simulation = builder.machines(|node| Peer::<C>::new(environment.clone(), node)).run_while(run_while);
         let mut record = Record::new(CheckerSet::new(truth::<C>(schedule, simulation.machines()), checkers));

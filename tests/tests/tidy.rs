@@ -46,7 +46,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| {
             let (kind, number) = word.split_at(word.len().min(1));
-            "SRETFD".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
+            "SRETFDP".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
         })
         .map(str::to_owned)
         .collect()
@@ -72,6 +72,8 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     assert!(in_tables.len() >= 20, "{in_tables:?}");
     let mut code = files(&root().join("core/src/session"), ".rs");
     code.extend(files(&root().join("core/src/discovery"), ".rs"));
+    code.extend(files(&root().join("core/src/protocol"), ".rs"));
+    code.push(root().join("core/src/node/protocols.rs"));
     code.push(root().join("core/src/election/failover.rs"));
     let at_code: BTreeSet<String> = code
         .iter()

@@ -188,6 +188,10 @@ pub enum CommandError {
     TooManyPeers,
     /// Nothing is held against this peer.
     NotBanned(PeerId),
+    /// A protocol wants something of a session that does not belong to it.
+    NotOwned(SessionId),
+    /// The embedder's policy does not let a protocol sign this.
+    Policy,
     /// The signer cannot.
     Signer(SignerError),
 }
@@ -227,6 +231,8 @@ impl fmt::Display for CommandError {
             Self::Lifetime => f.write_str("an announcement is valid for a millisecond to seven days"),
             Self::TooManyPeers => f.write_str("too many peers are banned; unban some first"),
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
+            Self::NotOwned(session) => write!(f, "session {session} does not belong to this protocol"),
+            Self::Policy => f.write_str("the policy of this node does not let a protocol sign this"),
             Self::Signer(error) => error.fmt(f),
         }
     }

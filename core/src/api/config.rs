@@ -176,8 +176,19 @@ pub struct Limits {
     /// New DHT records and announcements from one peer, and new records of one author: everything that an honest signer
     /// announces at once, and then one at a time.
     pub records_per_peer: Quota,
-    /// Messages to other protocols whose repetition would be noticed.
+    /// Messages to other protocols whose repetition would be noticed. Half of it is shared out to as many neighbours as
+    /// `peers` says; of the rest whoever needs more may use as much as is free.
     pub protocol_messages: usize,
+    /// Messages of one author to gossip topics of other protocols.
+    pub topic_messages_per_author: Quota,
+    /// Gossip topics of other protocols that this node listens to.
+    pub protocol_topics: usize,
+    /// Timers of other protocols.
+    pub protocol_timers: usize,
+    /// Records of other protocols that outlast a restart.
+    pub protocol_records: usize,
+    /// Bytes of these records.
+    pub protocol_record_bytes: usize,
     /// Messages of other protocols that wait for their receivers to be found.
     pub protocol_waiting: usize,
     /// Messages that wait for the announcements of their sessions, of all signers together.
@@ -230,7 +241,12 @@ impl Default for Limits {
             reputations: 4_096,
             records: 1_024,
             records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
-            protocol_messages: 10_000,
+            protocol_messages: 16_384,
+            topic_messages_per_author: Quota { burst: 60, every: Duration::from_secs(1) },
+            protocol_topics: 64,
+            protocol_timers: 1_024,
+            protocol_records: 4_096,
+            protocol_record_bytes: 4_194_304,
             protocol_waiting: 64,
             early: 1_000,
             early_per_author: 64,
@@ -308,6 +324,14 @@ impl Limits {
             (self.reputations, size::SMALL),
             (self.records, 2 * size::SMALL),
             (self.protocol_messages, size::SMALL),
+            // Signers whose messages to topics are counted.
+            (self.announcers, size::SMALL),
+            (self.protocol_topics, size::SMALL),
+            (self.protocol_timers, 2 * size::SMALL),
+            (self.protocol_records, 2 * size::SMALL),
+            (self.protocol_record_bytes, 1),
+            // Which protocol a session belongs to.
+            (self.sessions.saturating_add(self.ended).saturating_add(self.unapproved), size::SMALL),
         ];
         let (mut sum, mut rest) = (0_usize, parts.as_slice());
         while let [(count, bytes), others @ ..] = rest {

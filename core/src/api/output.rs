@@ -1,6 +1,7 @@
 //! What a node asks of its host.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -42,6 +43,11 @@ impl Topic {
     /// The topic with this name.
     pub const fn from_static(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
+    }
+
+    /// A topic of another protocol.
+    pub(crate) fn of_protocol(protocol: &Label, topic: &Label) -> Self {
+        Self(Cow::Owned(format!("protocol:{protocol}:{topic}")))
     }
 
     /// The topic's name.
@@ -185,8 +191,10 @@ pub enum TimerReason {
     NextLookup,
     /// A search has taken too long.
     Search(CommandId),
-    /// A protocol has asked to be called back.
-    Protocol(Label),
+    /// A protocol, which is named first, has asked to be called back.
+    Protocol(Label, Label),
+    /// Protocols have more to do than is done at once.
+    ProtocolWork,
     /// Forget early messages whose session never came.
     PendingMessages,
     /// A DHT lookup has taken too long.

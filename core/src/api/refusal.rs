@@ -64,7 +64,7 @@ pub enum Refusal {
     PeerQuota,
     /// More than this node takes from everyone together.
     TotalQuota,
-    /// More new presences of a key, or more announced sessions of a signer, than anyone needs.
+    /// More new presences of a key, more announced sessions of a signer, or more messages to topics than anyone needs.
     AuthorQuota,
     /// More new DHT records than one peer may hand over.
     RecordQuota,
@@ -110,7 +110,7 @@ pub enum Refusal {
     Full,
     /// More requests wait for approval than this node keeps, of this creator or of all.
     Requests,
-    /// The embedder's own rules say no.
+    /// The embedder's own rules say no, or a protocol has no use for a message to one of its topics.
     Policy,
     /// An offer that nobody can mean.
     Offer,
@@ -118,8 +118,10 @@ pub enum Refusal {
     RecordKey,
     /// An advertisement or resource that is older than, or other than, what its author's entry in a directory says.
     NotAsListed,
-    /// A protocol that this node does not speak.
+    /// A protocol that this node does not speak, or a topic of it that this node does not listen to.
     Protocol,
+    /// A message to a gossip topic that its protocol finds invalid.
+    Invalid,
     /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
     Unasked,
 }
@@ -135,7 +137,8 @@ impl Refusal {
             | Self::NotCanonical
             | Self::Channel
             | Self::Signature
-            | Self::NotASigner => Blame::Neighbour,
+            | Self::NotASigner
+            | Self::Invalid => Blame::Neighbour,
             Self::AuthorQuota
             | Self::Definition
             | Self::NotTheCreator
@@ -193,6 +196,7 @@ impl Refusal {
             | Self::RecordKey
             | Self::NotAsListed
             | Self::Protocol
+            | Self::Invalid
             | Self::Unasked => Layer::Content,
         }
     }
@@ -202,7 +206,7 @@ impl Refusal {
     pub(crate) const fn penalty(self) -> u32 {
         match self {
             Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => 10,
-            Self::PeerQuota | Self::NotASigner => 5,
+            Self::PeerQuota | Self::NotASigner | Self::Invalid => 5,
             _ => 0,
         }
     }

@@ -201,8 +201,8 @@ impl<V: Verifier> View<'_, V> {
         self.node.timers.iter().map(|(at, reason)| Deadline { at: *at, reason: reason.clone() })
     }
 
-    /// How many outputs wait for a record to become durable.
+    /// How many outputs, and requests of protocols, wait for a record to become durable.
     pub fn held(&self) -> usize {
-        self.node.outbox.held()
+        self.node.outbox.held() + self.node.protocols.held()
     }
 }

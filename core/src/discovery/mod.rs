@@ -25,7 +25,7 @@ use crate::api::{Command, CommandError, CommandId, Config, Event, TimerReason};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::Context;
-use crate::wire::{Advertisement, Offer, PeerId, RecordKey, Resource, ResourceId};
+use crate::wire::{Address, Advertisement, Offer, PeerId, RecordKey, Resource, ResourceId};
 use peers::Peers;
 use publish::Publisher;
 pub(crate) use publish::SETTLE_ADDRESSES;
@@ -89,7 +89,7 @@ impl Discovery {
             Command::AnnounceResource { kind, name, data, lifetime } => {
                 self.announce_resource(context, kind, name, data, lifetime)
             }
-            Command::FindResources(kind) => self.find_resources(context, id, kind),
+            Command::FindResources(kind) => self.find_resources(context, id, kind, None),
             _ => unreachable!("the node hands over commands of discovery only"),
         }
     }
@@ -134,6 +134,11 @@ impl Discovery {
 
     pub(crate) fn offer(&self) -> Option<&Offer> {
         self.publisher.offer.as_deref()
+    }
+
+    /// Where this node can be reached.
+    pub(crate) fn own_addresses(&self) -> &[Address] {
+        &self.publisher.addresses
     }
 
     /// How many records this node announces.

@@ -14,6 +14,7 @@ use crate::base::{Bytes, Map, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::{Admitted, Origin};
+use crate::protocol::{Notice, PeerChange};
 use crate::wire::{Definition, PeerId, Presence, RecordKey};
 
 /// How many signers are sought at one time; the others follow a moment later.
@@ -71,6 +72,7 @@ impl Discovery {
         if self.peers.connected.len() >= context.config.limits.peers || !self.peers.connected.insert(peer) {
             return;
         }
+        context.push(Effect::Tell(None, Notice::Peer(peer, PeerChange::Connected)));
         self.show_presence(context, peer);
         self.peers.presences.on_connected(&peer, most_keys);
         let keys: Vec<PublicKey> = self.peers.presences.keys_of(&peer).copied().collect();
@@ -89,6 +91,7 @@ impl Discovery {
             context.push(Effect::SignerDisconnected(key, peer));
             self.want_again(context, &key);
         }
+        context.push(Effect::Tell(None, Notice::Peer(peer, PeerChange::Disconnected)));
         let Peers { presences, wanted, .. } = &mut self.peers;
         presences.on_disconnected(&peer, |key| wanted.contains_key(key), context.now.wall);
     }
@@ -108,10 +111,21 @@ impl Discovery {
             is_wanted: self.peers.wanted.contains_key(&key),
             keys: most_keys,
         };
+        let is_known = self.peers.presences.get(&key).is_some();
         match self.peers.presences.insert(presence, arrival, context.now.wall) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
-            InsertOutcome::New | InsertOutcome::Renewed => {}
+            InsertOutcome::Renewed => {}
+            InsertOutcome::New => {
+                let known = self.peers.presences.get(&key);
+                let addresses = known.map(|known| known.addresses.clone()).unwrap_or_default();
+                let change = if is_known {
+                    PeerChange::Updated { key, addresses }
+                } else {
+                    PeerChange::Discovered { key, addresses }
+                };
+                context.push(Effect::Tell(None, Notice::Peer(peer, change)));
+            }
         }
         if self.peers.connected.contains(&peer) {
             if before != Some(peer) {

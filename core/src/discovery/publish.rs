@@ -20,6 +20,7 @@ use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::effect::{Context, Effect};
 use crate::gate::{Bucket, MAX_LIFETIME};
 use crate::journal::Record;
+use crate::protocol::Notice;
 use crate::wire::{
     Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Offer,
     PRESENCE_TOPIC, Presence, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, merge_own,
@@ -106,6 +107,7 @@ impl Discovery {
         if addresses == self.publisher.addresses {
             return;
         }
+        context.push(Effect::Tell(None, Notice::OwnAddresses(addresses.clone())));
         self.publisher.addresses = addresses;
         context.push(Effect::TimerWithin(TimerReason::Presence, SETTLE_ADDRESSES));
         if self.publisher.offer.is_some() {

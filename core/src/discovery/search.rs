@@ -18,6 +18,7 @@ use crate::api::{
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::{Admitted, Origin};
+use crate::protocol::Notice;
 use crate::wire::{
     Advertisement, Label, List, Listed, Listing, RecordKey, Resource, ResourceId, SessionId, TransactionType,
 };
@@ -165,12 +166,13 @@ impl Discovery {
         id: CommandId,
         goal: Goal,
         records: impl Iterator<Item = RecordKey>,
+        by: Option<Label>,
     ) -> Result<(), CommandError> {
         if self.search.searches.len() >= context.config.limits.searches {
             return Err(CommandError::TooManySearches);
         }
         let open = records.filter(|record| self.search.lookups.ask(record.clone(), None)).collect();
-        self.search.searches.insert(id, PendingSearch { goal, open });
+        self.search.searches.insert(id, PendingSearch { goal, open, by });
         context.timer(TimerReason::Search(id), context.config.lookup_timeout);
         self.begin_lookups(context);
         Ok(())
@@ -183,7 +185,7 @@ impl Discovery {
         filter: SignerFilter,
     ) -> Result<(), CommandError> {
         let list = filter.kind.map_or(List::AllSigners, List::Signers);
-        self.search(context, id, Goal::Signers { filter, found: BTreeSet::new() }, RecordKey::parts(&list))?;
+        self.search(context, id, Goal::Signers { filter, found: BTreeSet::new() }, RecordKey::parts(&list), None)?;
         let known: Vec<PublicKey> = self.search.advertisements.iter(context.now.wall).map(|(key, _)| *key).collect();
         known.iter().for_each(|key| self.tell_of_signer(context, key));
         self.finish_searches(context);
@@ -195,13 +197,24 @@ impl Discovery {
         context: &mut Context<'_, V>,
         id: CommandId,
         kind: Label,
+        by: Option<Label>,
     ) -> Result<(), CommandError> {
         let list = List::Resources(kind.clone());
-        self.search(context, id, Goal::Resources { kind, found: BTreeSet::new() }, RecordKey::parts(&list))?;
+        self.search(context, id, Goal::Resources { kind, found: BTreeSet::new() }, RecordKey::parts(&list), by)?;
         let known: Vec<ResourceId> = self.search.resources.iter(context.now.wall).map(|(id, _)| id.clone()).collect();
         known.iter().for_each(|resource| self.tell_of_resource(context, resource));
         self.finish_searches(context);
         Ok(())
+    }
+
+    /// A protocol looks for resources of its kind.
+    pub(crate) fn search_for<V: Verifier>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        id: CommandId,
+        protocol: Label,
+    ) -> Result<(), CommandError> {
+        self.find_resources(context, id, protocol.clone(), Some(protocol))
     }
 
     pub(super) fn find_requests<V: Verifier>(
@@ -210,7 +223,7 @@ impl Discovery {
         id: CommandId,
     ) -> Result<(), CommandError> {
         let list = List::Requests(context.own_key);
-        self.search(context, id, Goal::Requests { found: BTreeSet::new() }, RecordKey::parts(&list))
+        self.search(context, id, Goal::Requests { found: BTreeSet::new() }, RecordKey::parts(&list), None)
     }
 
     pub(super) fn find_session<V: Verifier>(
@@ -220,7 +233,7 @@ impl Discovery {
         session: SessionId,
     ) -> Result<(), CommandError> {
         let records = [RecordKey::Request(session)].into_iter();
-        self.search(context, id, Goal::Requests { found: BTreeSet::new() }, records)
+        self.search(context, id, Goal::Requests { found: BTreeSet::new() }, records, None)
     }
 
     /// From now on the embedder hears of signers for this type.
@@ -274,7 +287,10 @@ impl Discovery {
         for (command, search) in self.search.searches.iter_mut() {
             let Goal::Resources { kind, found } = &mut search.goal else { continue };
             if *kind == id.kind && found.insert(id.clone()) {
-                context.event(Event::ResourceFound { command, resource: id.clone() });
+                match &search.by {
+                    None => context.event(Event::ResourceFound { command, resource: id.clone() }),
+                    Some(protocol) => context.push(Effect::Found(protocol.clone(), id.clone())),
+                }
             }
         }
     }
@@ -299,7 +315,11 @@ impl Discovery {
     pub(super) fn finish_search<V: Verifier>(&mut self, context: &mut Context<'_, V>, command: CommandId) {
         context.timer(TimerReason::Search(command), None);
         if let Some(search) = self.search.searches.remove(command) {
-            context.event(Event::SearchFinished { command, found: search.goal.count() });
+            let found = search.goal.count();
+            match search.by {
+                None => context.event(Event::SearchFinished { command, found }),
+                Some(protocol) => context.push(Effect::Tell(Some(protocol), Notice::SearchFinished(Ok(found)))),
+            }
         }
     }
 }

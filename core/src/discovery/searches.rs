@@ -38,6 +38,8 @@ impl Goal {
 #[derive(Clone, Debug)]
 pub(crate) struct PendingSearch {
     pub(crate) goal: Goal,
+    /// The protocol that searches; without one it is the embedder.
+    pub(crate) by: Option<Label>,
     /// The records that may still have something.
     pub(crate) open: BTreeSet<RecordKey>,
 }

@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 
+use super::seen::Account;
 use super::{Admission, Admitted, Authentic, Channel, Gate, Known, KnownSession, Origin, Request};
 use crate::api::Refusal;
 use crate::base::{Now, Wall};
 use crate::crypto::Verifier;
 use crate::gate::MAX_LIFETIME;
 use crate::wire::{
-    Advertisement, Body, Content, Definition, Message, PeerId, Presence, ProtocolMessage, RecordKey, Resource,
+    Advertisement, Body, Content, Definition, Message, PeerId, Presence, ProtocolMessage, Receiver, RecordKey, Resource,
 };
 
 impl<V: Verifier> Gate<V> {
@@ -93,7 +94,11 @@ impl<V: Verifier> Gate<V> {
                 self.admit_resource(authentic.with(resource), now).map(Admission::Resource).map_err(excess)
             }
             Body::Protocol(message) => {
-                self.admit_protocol_message(authentic.with(message), now).map(Admission::Protocol)
+                let Some(carrier) = channel.neighbour() else { return Err(Refusal::Channel) };
+                let is_co_signer = known.is_co_signer(&authentic.author);
+                let account =
+                    if is_co_signer { Account::Author(authentic.author) } else { Account::Neighbour(*carrier) };
+                self.admit_protocol_message(authentic.with(message), account, now).map(Admission::Protocol)
             }
             Body::Listing(_) => Err(Refusal::Channel),
         }
@@ -130,7 +135,23 @@ impl<V: Verifier> Gate<V> {
                     KnownSession::Not | KnownSession::Open(_) => Ok(()),
                 }
             }
-            Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => Ok(()),
+            Body::Protocol(protocol) => {
+                let is_for_me = match &protocol.to {
+                    Receiver::Signer(key) => *key == self.own_key,
+                    Receiver::Peer(peer) => *peer == self.own_peer,
+                    Receiver::Topic(_) => true,
+                };
+                if !is_for_me {
+                    Err(Refusal::NotForMe)
+                } else if !known.hears(protocol) {
+                    Err(Refusal::Protocol)
+                } else if self.protocol_messages.contains(&message.bytes) {
+                    Err(Refusal::Duplicate)
+                } else {
+                    Ok(())
+                }
+            }
+            Body::Resource(_) | Body::Listing(_) => Ok(()),
         }
     }
 
@@ -177,19 +198,23 @@ impl<V: Verifier> Gate<V> {
     fn admit_protocol_message(
         &mut self,
         message: Authentic<ProtocolMessage>,
+        account: Account,
         now: Now,
     ) -> Result<Admitted<ProtocolMessage>, Refusal> {
-        if message.value.to != self.own_key {
-            return Err(Refusal::NotForMe);
-        }
         let (issued_at, skew): (Wall, Duration) = (message.value.issued_at, self.config.clock_skew);
         let until = issued_at.checked_add(skew).ok_or(Refusal::NotFresh)?;
         let is_early = now.wall.checked_add(skew).is_none_or(|latest| issued_at > latest);
         if is_early || until < now.wall {
             return Err(Refusal::NotFresh);
         }
+        let quota = self.config.limits.topic_messages_per_author;
+        if matches!(message.value.to, Receiver::Topic(_))
+            && !self.topic_messages.take(message.author, quota, 1, now.mono)
+        {
+            return Err(Refusal::AuthorQuota);
+        }
         let until = Now { mono: now.mono.after(skew.saturating_mul(2)), wall: until };
-        self.protocol_messages.take(&message.bytes, until, now)?;
+        self.protocol_messages.take(&message.bytes, account, until, now)?;
         Ok(message.admitted())
     }
 

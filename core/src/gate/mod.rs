@@ -29,12 +29,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Refusal, Standing};
-use crate::approval::Summary;
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
     Advertisement, Body, DecodeError, Definition, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
-    ProtocolMessage, RecordKey, Resource, SessionId, SessionMessage,
+    ProtocolMessage, Receiver, RecordKey, Resource, SessionId, SessionMessage,
 };
 
 use announcers::Announcers;
@@ -230,6 +229,10 @@ pub(crate) trait Known {
     fn session(&self, id: &SessionId) -> KnownSession<'_>;
     /// Whether this node knows an author at first hand, or works with it.
     fn is_acquainted(&self, author: &PublicKey) -> bool;
+    /// Whether this node has signed with an author, or is about to.
+    fn is_co_signer(&self, author: &PublicKey) -> bool;
+    /// Whether a protocol of this node's wants a message that is for this node.
+    fn hears(&self, message: &ProtocolMessage) -> bool;
     /// Whether there is room for another session that this creator asks for.
     fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal>;
 }
@@ -255,6 +258,7 @@ pub(crate) struct Gate<V: Verifier> {
     resources: Buckets<PublicKey>,
     announcements: Buckets<PublicKey>,
     protocol_messages: ReplayCache,
+    topic_messages: Buckets<PublicKey>,
     own_peer: PeerId,
     secrets: Secrets,
     /// Made when it is first needed: a node that nobody speaks to has none.
@@ -290,7 +294,8 @@ impl<V: Verifier> Gate<V> {
             advertisements: Buckets::new(limits.advertisements, hash_key),
             resources: Buckets::new(limits.resources, hash_key),
             announcements: Buckets::new(limits.announcers, hash_key),
-            protocol_messages: ReplayCache::new(limits.protocol_messages, hash_key),
+            protocol_messages: ReplayCache::new(limits.protocol_messages, limits.peers, hash_key),
+            topic_messages: Buckets::new(limits.announcers, hash_key),
             own_peer: *own_peer,
             secrets,
             exchange: None,
@@ -314,11 +319,6 @@ impl<V: Verifier> Gate<V> {
     /// Lets the embedder's own rules decide too what gets in, from now on.
     pub(crate) fn set_policy(&mut self, policy: Box<dyn Policy>) {
         self.policy = policy;
-    }
-
-    /// The embedder's rules on a session that is asked for.
-    pub(crate) fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
-        self.policy.review(definition, summary)
     }
 
     /// The one way in for bytes from outside, whatever channel they came by.
@@ -418,6 +418,7 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::Echo);
         }
         let travels = match &message.unsigned.body {
+            Body::Protocol(ProtocolMessage { to: Receiver::Topic(_), .. }) => matches!(channel, Channel::Gossip(_)),
             Body::Session(_) | Body::Protocol(_) => matches!(channel, Channel::Direct(_)),
             Body::Resource(_) => !matches!(channel, Channel::Gossip(_)),
             Body::Listing(_) => false,

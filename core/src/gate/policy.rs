@@ -2,9 +2,11 @@
 
 use alloc::collections::BTreeSet;
 
+use super::Gate;
+use crate::api::NewSession;
 use crate::approval::{Summary, Unusual};
-use crate::crypto::PublicKey;
-use crate::wire::{Body, Definition, PeerId, SessionMessage};
+use crate::crypto::{PublicKey, Verifier};
+use crate::wire::{Body, Definition, Label, PeerId, SessionMessage};
 
 /// What an embedder lets in, beyond what the protocol does. Each question is asked at the place where its answer is
 /// cheapest; a no is [`Refusal::Policy`](crate::api::Refusal::Policy) and blames nobody.
@@ -37,6 +39,19 @@ pub trait Policy: Send {
         true
     }
 
+    /// May a protocol of this node's create this session, and so approve it?
+    fn lets_create(&mut self, protocol: &Label, session: &NewSession) -> bool {
+        let _ = (protocol, session);
+        true
+    }
+
+    /// May a protocol of this node's approve this session of another signer's, which the protocol says belongs to it?
+    /// `summary` says what signing does.
+    fn lets_approve(&mut self, protocol: &Label, definition: &Definition, summary: &Summary) -> bool {
+        let _ = (protocol, definition, summary);
+        true
+    }
+
     /// What is to be done about a session that another signer asks for? Asked once, when it becomes known; its details
     /// have been checked against what is signed, and `summary` says what signing does.
     fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
@@ -48,7 +63,7 @@ pub trait Policy: Send {
 /// An answer to a signing request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Review {
-    /// Ask the embedder, who joins or aborts.
+    /// Ask the protocol that it belongs to, if it belongs to one, and the embedder: who joins or aborts.
     #[default]
     Ask,
     /// Join.
@@ -65,3 +80,20 @@ pub enum Review {
 pub(crate) struct NoPolicy;
 
 impl Policy for NoPolicy {}
+
+impl<V: Verifier> Gate<V> {
+    /// The embedder's rules on a session that is asked for.
+    pub(crate) fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
+        self.policy.review(definition, summary)
+    }
+
+    /// The embedder's rules on a session that a protocol wants to create.
+    pub(crate) fn lets_create(&mut self, protocol: &Label, session: &NewSession) -> bool {
+        self.policy.lets_create(protocol, session)
+    }
+
+    /// The embedder's rules on a session that a protocol wants to approve.
+    pub(crate) fn lets_approve(&mut self, protocol: &Label, definition: &Definition, summary: &Summary) -> bool {
+        self.policy.lets_approve(protocol, definition, summary)
+    }
+}

@@ -12,9 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
-use crate::wire::{AbortReason, Definition, Offer, SessionId, encode, encodes_to};
+use crate::wire::{AbortReason, Definition, Label, Offer, SessionId, encode, encodes_to};
 
 const SESSION: u8 = b's';
+const PROTOCOL: u8 = b'p';
+const OWNER: u8 = b'q';
 /// The key of what this node offers to sign.
 pub(crate) const OFFER_KEY: &[u8] = b"o";
 
@@ -42,6 +44,10 @@ pub(crate) enum Record {
     },
     /// What this node offers to sign, until it is withdrawn.
     Offer(Box<Offer>),
+    /// A record of another protocol.
+    Protocol(Vec<u8>),
+    /// Which protocol a session belongs to.
+    Owner(Label),
 }
 
 /// A record that has been read back.
@@ -50,6 +56,8 @@ pub(crate) enum Remembered {
     Session(SessionId, Box<SessionRecord>),
     Closed(SessionId, Wall),
     Offer(Box<Offer>),
+    Protocol { protocol: Label, name: Label, value: Vec<u8> },
+    Owner(SessionId, Label),
 }
 
 /// How a session ended.
@@ -103,6 +111,16 @@ impl Record {
         key
     }
 
+    /// The key of a protocol's record. Labels have no slash.
+    pub(crate) fn protocol_key(protocol: &Label, name: &Label) -> Vec<u8> {
+        [&[PROTOCOL], protocol.as_str().as_bytes(), b"/", name.as_str().as_bytes()].concat()
+    }
+
+    /// The key of the record that says which protocol a session belongs to.
+    pub(crate) fn owner_key(session: &SessionId) -> Vec<u8> {
+        [&[OWNER], &session.as_bytes()[..]].concat()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode(self)
     }
@@ -113,6 +131,17 @@ impl Record {
         let record: Self = postcard::from_bytes(value).map_err(|_| corrupt())?;
         if !encodes_to(&record, value) {
             return Err(corrupt());
+        }
+        match (&record, key) {
+            (Self::Protocol(value), [PROTOCOL, names @ ..]) => {
+                let (protocol, name) = protocol_record(names).ok_or_else(corrupt)?;
+                return Ok(Remembered::Protocol { protocol, name, value: value.clone() });
+            }
+            (Self::Owner(protocol), [OWNER, id @ ..]) => {
+                let id = id.try_into().map_err(|_| corrupt())?;
+                return Ok(Remembered::Owner(SessionId::from_bytes(id), protocol.clone()));
+            }
+            _ => {}
         }
         let id = match key {
             [SESSION, id @ ..] => Some(SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?)),
@@ -127,4 +156,10 @@ impl Record {
             _ => Err(corrupt()),
         }
     }
+}
+
+/// The names in the key of a protocol's record.
+fn protocol_record(names: &[u8]) -> Option<(Label, Label)> {
+    let (protocol, name) = core::str::from_utf8(names).ok()?.split_once('/')?;
+    Some((protocol.parse().ok()?, name.parse().ok()?))
 }

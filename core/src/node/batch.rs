@@ -27,9 +27,9 @@ impl<V: Verifier> Node<V> {
                 _ => None,
             })
             .collect();
-        let Self { environment, gate, sessions, discovery, .. } = self;
+        let Self { environment, gate, sessions, discovery, protocols, .. } = self;
         let Environment { config, verifier, batch_entropy, now: before, .. } = environment;
-        let known = Knowledge { config, sessions, discovery };
+        let known = Knowledge { config, sessions, discovery, protocols };
         let entropy = || batch_entropy.bytes32();
         gate.verify_ahead(verifier, &messages, &known, entropy, before.mono.max(now.mono));
         inputs.into_iter().for_each(|input| self.handle(now, input));
@@ -94,8 +94,8 @@ mod tests {
                 _ => unreachable!("presences are received"),
             })
             .collect();
-        let Node { environment, gate, sessions, discovery, .. } = node;
-        let known = Knowledge { config: &environment.config, sessions, discovery };
+        let Node { environment, gate, sessions, discovery, protocols, .. } = node;
+        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
         gate.claims(&messages, &known, Mono::ZERO)
     }
 

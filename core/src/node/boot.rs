@@ -133,12 +133,20 @@ impl<V: Verifier> Node<V> {
                 Remembered::Closed(id, until) => {
                     node.sign(|sessions, context| sessions.resume_closed(context, id, until));
                 }
+                Remembered::Protocol { protocol, name, value } => node.protocols.resume_record(protocol, name, value),
+                Remembered::Owner(id, protocol) => node.protocols.own(id, protocol),
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }
             }
         }
         node.sign(|sessions, context| sessions.make_room(context));
+        // A session that a protocol was about to create or approve when the node stopped.
+        for id in node.protocols.owned() {
+            if node.sessions.get(&id).is_none() {
+                node.disown(&id);
+            }
+        }
         Ok(node)
     }
 

@@ -6,14 +6,16 @@ use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
 use crate::gate::{Known, KnownSession};
+use crate::protocol::Protocols;
 use crate::session::{Acquaintance, Sessions};
-use crate::wire::{RecordKey, SessionId};
+use crate::wire::{ProtocolMessage, RecordKey, SessionId};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
     pub(super) config: &'a Config,
     pub(super) sessions: &'a Sessions<V>,
     pub(super) discovery: &'a Discovery,
+    pub(super) protocols: &'a Protocols,
 }
 
 impl<V: Verifier> Knowledge<'_, V> {
@@ -44,6 +46,14 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
 
     fn is_acquainted(&self, author: &PublicKey) -> bool {
         self.acquaintance(author) != Acquaintance::Stranger
+    }
+
+    fn is_co_signer(&self, author: &PublicKey) -> bool {
+        self.acquaintance(author) == Acquaintance::CoSigner
+    }
+
+    fn hears(&self, message: &ProtocolMessage) -> bool {
+        self.protocols.hears(message)
     }
 
     fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
 use crate::effect::Effect;
 use crate::journal::{self, Record};
-use crate::protocol::Protocols;
+use crate::protocol::{Notice, Protocols};
 use crate::session::{Session, Sessions};
 use crate::wire::{Definition, SessionId};
 
@@ -87,6 +87,7 @@ impl<V: Verifier> Node<V> {
                 Effect::Output(output) => self.outbox.push_after(barrier, output),
                 Effect::Event(event) => {
                     tracing::debug!(?event, "event");
+                    self.tell_owner(session, barrier, &event);
                     if let Some(session) = session.and_then(|id| self.sessions.get(&id)) {
                         let own_key = self.environment.own_key;
                         let others = session.definition().keys.iter().copied().filter(|key| *key != own_key);
@@ -104,16 +105,17 @@ impl<V: Verifier> Node<V> {
                 Effect::PersistOffer(record) => {
                     self.outbox.persist(journal::OFFER_KEY.to_vec(), record.map(|record| record.encode()));
                 }
+                Effect::PersistOwner { session, owner, created } => {
+                    self.outbox.persist(Record::owner_key(&session), Some(Record::Owner(owner.clone()).encode()));
+                    self.protocols.own(session, owner.clone());
+                    if let Some(name) = created {
+                        self.protocols.notify(Some(owner), Notice::Created(name, Ok(session)));
+                    }
+                }
                 Effect::ToSigner(key, bytes) => {
                     // Whoever asks for a signature does not choose whom this node calls.
                     let may_seek = |node: &Self| session.is_some_and(|id| node.sessions.is_approved(&id));
                     if !self.send(&key, &bytes, barrier) && may_seek(self) {
-                        self.discover(|discovery, context| discovery.seek(context, &key));
-                    }
-                }
-                Effect::ToSignerUntil(key, bytes, until) => {
-                    if !self.send(&key, &bytes, barrier) {
-                        self.protocols.keep(key, bytes, until, self.environment.config.limits.protocol_waiting);
                         self.discover(|discovery, context| discovery.seek(context, &key));
                     }
                 }
@@ -129,34 +131,40 @@ impl<V: Verifier> Node<V> {
                 }
                 Effect::Wanted(definition) => self.discover(|discovery, context| discovery.want(context, &definition)),
                 Effect::Released(definition) => self.release(&definition),
-                Effect::Forgotten => session.iter().for_each(|id| self.gate.unwatch(id)),
+                Effect::Forgotten => {
+                    if let Some(id) = session {
+                        self.gate.unwatch(&id);
+                        self.disown(&id);
+                    }
+                }
                 Effect::SignerConnected(key, peer) => {
-                    self.talk(|protocols, context| protocols.on_signer_connected(context, &key, &peer));
+                    for bytes in self.protocols.kept_for(&key, self.environment.now.wall) {
+                        self.outbox.push(Output::Send { to: peer, bytes });
+                    }
+                    self.protocols.notify(None, Notice::SignerConnected(key, peer));
                     self.on_signer_connected(&key);
                 }
                 Effect::SignerDisconnected(key, peer) => {
-                    self.talk(|protocols, context| protocols.on_signer_disconnected(context, &key, &peer));
+                    self.protocols.notify(None, Notice::SignerDisconnected(key, peer));
                 }
                 Effect::ResourceChanged(id) => {
-                    let now = self.environment.now.wall;
-                    if let Some(resource) = self.discovery.resource(&id, now).cloned() {
-                        self.talk(|protocols, context| protocols.on_resource(context, &id, &resource));
+                    if let Some(resource) = self.discovery.resource(&id, self.environment.now.wall).cloned() {
+                        self.protocols.notify(Some(id.kind.clone()), Notice::Resource(id, resource));
                     }
                 }
-                Effect::Announce { kind, name, data, lifetime } => {
-                    let announced = self.discover(|discovery, context| {
-                        discovery.announce_resource(context, kind.clone(), name, data, lifetime)
-                    });
-                    if let Err(error) = announced {
-                        tracing::warn!(protocol = %kind, %error, "not announced");
+                Effect::Found(protocol, id) => {
+                    if let Some(resource) = self.discovery.resource(&id, self.environment.now.wall).cloned() {
+                        self.protocols.notify(Some(protocol), Notice::Found(id, resource));
                     }
                 }
+                Effect::Tell(protocol, notice) => self.protocols.notify(protocol, notice),
+                Effect::Protocol(name, request) => self.protocols.request(name, request),
             }
         }
     }
 
     /// Sends a signer a message once that record is durable. False when it is not connected.
-    fn send(&mut self, key: &PublicKey, bytes: &Bytes, after: RecordSequence) -> bool {
+    pub(super) fn send(&mut self, key: &PublicKey, bytes: &Bytes, after: RecordSequence) -> bool {
         let peer = self.discovery.route(key);
         if let Some(to) = peer {
             self.outbox.push_after(after, Output::Send { to, bytes: bytes.clone() });

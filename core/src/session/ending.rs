@@ -104,6 +104,18 @@ impl<V: Verifier> Session<V> {
         }
     }
 
+    /// How it ended, or where it stands, for whoever has missed the word about it.
+    pub(crate) fn standing(&self) -> Event {
+        let session = self.id;
+        match self.ending.end().map(|end| &end.outcome) {
+            Some(Outcome::Complete { signatures, attempt, .. }) => {
+                Event::SessionCompleted { session, attempt: *attempt, signatures: signatures.clone() }
+            }
+            Some(Outcome::Aborted { by, reason }) => Event::SessionAborted { session, by: *by, reason: *reason },
+            None => Event::PhaseChanged { session, attempt: self.attempt(), phase: self.phase },
+        }
+    }
+
     fn end_with(
         &mut self,
         context: &mut Context<'_, V>,

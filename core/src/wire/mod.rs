@@ -36,7 +36,7 @@ pub use harmless::Harmless;
 pub use item::{Item, SignedInput, Subject};
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
-pub use protocol::{MAX_PAYLOAD, ProtocolMessage};
+pub use protocol::{MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver};
 pub(crate) use record::{Entry, Listed, MergeSet, rank};
 pub use record::{RecordKey, SHARDS, merge_own};
 pub use resource::{Data, List, Listing, MAX_RESOURCE, Resource, ResourceId};

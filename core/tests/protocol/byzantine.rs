@@ -2,8 +2,8 @@
 //! and what is refused is refused for the right reason.
 
 use crate::common::{
-    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, joined, nonce_in, partial_in,
-    phase,
+    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, announcement, approve, definition, joined, nonce_in,
+    partial_in, phase,
 };
 use nelumbo_core::api::{
     AttemptFailure, Blame, Command, Config, Event, Input, ItemFault, Output, Phase, Refusal, Verdict,
@@ -55,7 +55,7 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
     let contributions: Vec<PublicNonce> = peers.iter_mut().map(|scripted| scripted.nonce(&definition, 1)).collect();
     for (index, scripted) in peers.iter_mut().enumerate() {
         let nonce = contributions[index];
-        let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
+        let announce = announcement(&definition, nonce);
         let content = if index == 0 { announce } else { Content::Join { nonces: vec![nonce] } };
         let bytes = scripted.say(session, 1, content);
         node.hear(scripted, bytes);
@@ -352,7 +352,7 @@ fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     node.hear(&bob, bytes.clone());
     node.refuses(Refusal::Duplicate, |node| node.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
+    let bytes = alice.say(session, 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Announced);
     node.command(approve(session)).unwrap();
@@ -397,8 +397,7 @@ fn nothing_is_said_before_the_record_is_durable() {
     node.syncs = false;
     let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes =
-        alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
+    let bytes = alice.say(definition.id(), 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     node.command(approve(definition.id())).unwrap();
     assert!(node.sent.is_empty(), "the nonce waits for the record of its attempt");
@@ -454,24 +453,14 @@ fn attempts_are_bounded_for_whoever_asks_for_them() {
     let session = definition.id();
     for attempt in 2..=16 {
         let nonce = alice.nonce(&definition, attempt);
-        let bytes = alice.say_at(
-            session,
-            attempt,
-            1,
-            Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
-        );
+        let bytes = alice.say_at(session, attempt, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
         assert_eq!(node.node.view().session(&session).unwrap().attempt, attempt);
     }
     let nonce = nonce_in(&node.steps_to(&alice));
     for attempt in [0, 17, u32::MAX] {
         node.refuses(Refusal::Attempt, |node| {
-            let bytes = alice.say_at(
-                session,
-                attempt,
-                1,
-                Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
-            );
+            let bytes = alice.say_at(session, attempt, 1, announcement(&definition, nonce));
             node.hear(&alice, bytes);
         });
     }
@@ -488,12 +477,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     node.steps_to(&bob);
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say_at(
-            session,
-            2,
-            1,
-            Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
-        );
+        let bytes = alice.say_at(session, 2, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
     let steps = node.steps_to(&alice);
@@ -503,12 +487,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     assert_eq!(node.records.len(), 1, "that it was closed is remembered");
     let nonce = alice.nonce(&definition, 3);
     node.refuses(Refusal::Ended, |node| {
-        let bytes = alice.say_at(
-            session,
-            1,
-            9,
-            Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
-        );
+        let bytes = alice.say_at(session, 1, 9, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
 }

@@ -11,8 +11,9 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::protocol::Protocol;
 use nelumbo_core::wire::{
-    Body, Content, Definition, Details, Item, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+    Body, Content, Definition, Details, Item, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
@@ -260,6 +261,18 @@ impl TestNode {
         result
     }
 
+    pub(crate) fn register(&mut self, protocol: Box<dyn Protocol>) {
+        self.node.register(protocol).ok().expect("the first of its name");
+        self.drain();
+    }
+
+    /// Takes a protocol out. False when there was none of this name.
+    pub(crate) fn unregister(&mut self, name: &Label) -> bool {
+        let protocol = self.node.unregister(name);
+        self.drain();
+        protocol.is_some()
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.node.poll() {
             match output {
@@ -335,6 +348,11 @@ pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec
     node.command(approve(definition.id())).unwrap();
     let steps = node.steps_to(&alice);
     (node, alice, bob, definition, steps)
+}
+
+/// The announcement of a session with one item.
+pub(crate) fn announcement(definition: &Definition, nonce: PublicNonce) -> Content {
+    Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] }
 }
 
 pub(crate) fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {

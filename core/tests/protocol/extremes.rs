@@ -11,7 +11,7 @@ use nelumbo_core::api::{
 use nelumbo_core::base::{Bytes, Mono, Wall};
 use nelumbo_core::crypto::{Network, Suite};
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Offer, PeerId, Presence, ProtocolMessage,
+    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Offer, PeerId, Presence, ProtocolMessage, Receiver,
     RecordKey, Resource, SessionId, SessionMessage, TransactionType,
 };
 use quickcheck::{QuickCheck, TestResult};
@@ -69,7 +69,8 @@ fn bytes(peer: &mut ScriptedPeer, own: nelumbo_core::crypto::PublicKey, kind: u6
         }
         7 => {
             let (protocol, payload) = (label("none"), Vec::new());
-            Body::Protocol(ProtocolMessage { protocol, to: own, number: number(two), issued_at, payload })
+            let to = Receiver::Signer(own);
+            Body::Protocol(ProtocolMessage { protocol, to, number: number(two), issued_at, payload })
         }
         8 => Body::Request(asked.into()),
         9 => {
@@ -271,7 +272,7 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
         TimerReason::Closed => Duration::from_secs(60),
         TimerReason::Seek => Duration::from_millis(100),
         TimerReason::NextLookup => config.limits.lookup_rate.every,
-        TimerReason::Protocol(_) => Duration::from_millis(1),
+        TimerReason::Protocol(..) | TimerReason::ProtocolWork => Duration::from_millis(1),
         TimerReason::Search(_) | TimerReason::Lookup(_) | TimerReason::Expired(_) => Duration::MAX,
     }
 }

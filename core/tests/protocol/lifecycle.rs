@@ -9,7 +9,9 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, SessionId};
 
-use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, all_signed_with, approve, joined, nonce_in, phase};
+use crate::common::{
+    ScriptedPeer, Signed, TestNode, all_signed, all_signed_with, announcement, approve, joined, nonce_in, phase,
+};
 
 const TURN: u64 = 5 * 60 * 1000;
 
@@ -313,8 +315,7 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     let (mut node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = alice.nonce(&definition, 2);
-    let bytes =
-        alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
+    let bytes = alice.say_at(session, 2, 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
@@ -400,8 +401,7 @@ fn a_closed_session_stays_closed_over_a_restart() {
     // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes =
-            alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
+        let bytes = alice.say(session, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
     node.wait(3 * 60 * 60 * 1000);

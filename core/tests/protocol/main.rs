@@ -2,6 +2,7 @@
 
 mod announcements;
 mod approval;
+mod approval_laws;
 mod attempts;
 mod batch;
 mod byzantine;
@@ -15,11 +16,15 @@ mod history;
 mod items;
 mod lifecycle;
 mod limits;
+mod protocol_records;
+mod protocol_sessions;
+mod protocol_topics;
 mod protocols;
 mod records;
 mod relay;
 mod requests;
 mod resources;
+mod scripted_protocol;
 mod searches;
 mod seeking;
 mod strangers;

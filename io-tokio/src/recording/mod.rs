@@ -101,6 +101,8 @@ pub enum End {
     Full,
     /// The disk was too slow for what happened.
     Overrun,
+    /// A protocol was registered on the running node, or taken out.
+    Protocols,
 }
 
 impl OutputDigest {

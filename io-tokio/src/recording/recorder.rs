@@ -146,6 +146,11 @@ impl Recorder {
         let _ = self.written.await;
     }
 
+    /// Ends the recording while the node goes on.
+    pub(crate) fn end_early(self, why: End) {
+        self.sender.write(&Frame::End(why));
+    }
+
     /// Goes without an end, as in a crash, and waits until everything is on the disk.
     #[cfg(test)]
     pub(super) async fn abandoned(self) {
@@ -176,6 +181,7 @@ impl Writer {
         match ended {
             Ok(Some(End::Stopped)) => None,
             Ok(Some(End::Full)) => Some(format!("it has reached its limit of {} bytes", self.limit)),
+            Ok(Some(End::Protocols)) => Some("a protocol was registered or taken out".to_owned()),
             Ok(Some(End::Overrun)) => Some("the disk is too slow for it".to_owned()),
             Ok(None) => Some("nobody ended it".to_owned()),
             Err(error) => Some(format!("it cannot be written any more: {error}")),

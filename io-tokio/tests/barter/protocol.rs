@@ -1,4 +1,5 @@
-//! Goods are offered as resources and swapped by messages. Invariant: an offer goes to one taker. Its node drives it.
+//! Goods are offered as resources and swapped by messages. Invariant: an offer goes to one taker, whatever crashes,
+//! because who has got it is durable before anybody is told. Its node drives it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,18 +25,36 @@ impl Protocol for Barter {
         "barter".parse().expect("a label")
     }
 
+    /// What it has offered before: the record of a good is its price, and who has got it.
+    fn on_registered(&mut self, context: &mut ProtocolContext) {
+        for (good, record) in context.records() {
+            let (price, buyer) = match words(record)[..] {
+                [price] => (price.parse(), None),
+                [price, buyer] => (price.parse(), buyer.parse().ok()),
+                _ => continue,
+            };
+            self.offers.extend(price.map(|price| (good.clone(), (price, buyer))));
+        }
+    }
+
     /// The embedder's wishes: `offer apples for pears`, or `take apples for pears from <key>`.
     fn on_command(&mut self, context: &mut ProtocolContext, payload: &[u8]) {
         match words(payload)[..] {
             ["offer", good, "for", price] => {
                 let (Ok(good), Ok(price)) = (good.parse::<Label>(), price.parse::<Label>()) else { return };
+                if self.offers.get(&good).is_some_and(|(_, buyer)| buyer.is_some()) {
+                    return context.event(format!("sold already: {good}").into());
+                }
+                if context.persist(good.clone(), price.as_str().into()).is_err() {
+                    return context.event(format!("no room: {good}").into());
+                }
                 context.announce(good.clone(), Data::new(price.as_str().into()), HOUR);
                 self.offers.insert(good, (price, None));
             }
             ["take", good, "for", price, "from", key] => {
                 let (Ok(good), Ok(price), Ok(key)) = (good.parse(), price.parse(), key.parse()) else { return };
                 self.asked.insert((key, good, price));
-                self.on_timer(context);
+                self.ask(context);
             }
             _ => context.event(b"say: offer GOOD for PRICE, or: take GOOD for PRICE from KEY".to_vec()),
         }
@@ -79,23 +98,32 @@ impl Protocol for Barter {
     }
 
     /// A message may be lost, and only an answer says that it was not: what has none is asked again.
-    fn on_timer(&mut self, context: &mut ProtocolContext) {
-        for (key, good, price) in &self.asked {
-            context.send(*key, format!("take {good} for {price}").into());
-        }
-        context.timer((!self.asked.is_empty()).then_some(AGAIN));
+    fn on_timer(&mut self, context: &mut ProtocolContext, _: &Label) {
+        self.ask(context);
     }
 }
 
 impl Barter {
-    /// The same answer to the same buyer, however often it asks.
+    fn ask(&self, context: &mut ProtocolContext) {
+        for (key, good, price) in &self.asked {
+            context.send(*key, format!("take {good} for {price}").into());
+        }
+        if !self.asked.is_empty() {
+            context.set_timer("again".parse().expect("a label"), AGAIN).expect("one timer has room");
+        }
+    }
+
+    /// The same answer to the same buyer, however often it asks. A new buyer is told once the record of it is durable.
     fn sell(&mut self, context: &mut ProtocolContext, to: &PublicKey, good: &Label, price: &str) -> &'static str {
         match self.offers.get_mut(good) {
-            Some((wanted, buyer)) if wanted.as_str() == price && buyer.is_none_or(|buyer| buyer == *to) => {
-                if buyer.replace(*to).is_none() {
-                    context.announce(good.clone(), None, HOUR);
-                    context.event(format!("sold {good} {to}").into());
+            Some((wanted, Some(buyer))) if wanted.as_str() == price && buyer == to => "yours",
+            Some((wanted, buyer @ None)) if wanted.as_str() == price => {
+                if context.persist(good.clone(), format!("{price} {to}").into()).is_err() {
+                    return "gone";
                 }
+                *buyer = Some(*to);
+                context.announce(good.clone(), None, HOUR);
+                context.event(format!("sold {good} {to}").into());
                 "yours"
             }
             _ => "gone",

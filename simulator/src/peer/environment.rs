@@ -9,7 +9,7 @@ use nelumbo_core::wire::RecordKey;
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::lifecycle::{INJECTION_INTERVAL, TimerKind};
-use super::{Adversary, Observation, Peer, PeerContext, Services};
+use super::{Adversary, MakeSoftware, Observation, Peer, PeerContext, Services};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
 use crate::random::Random;
@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) schedule: Schedule,
     /// Whether peers tell of each event that arrives.
     pub(super) traced: bool,
+    /// What nodes run beside signing.
+    pub(super) software: Option<MakeSoftware>,
     /// The names of all peers in the hash table, where it is Kademlia.
     node_ids: Arc<NodeIds>,
     /// Adversaries that stand beside a signer's record there.
@@ -96,6 +98,7 @@ impl Environment {
         Self {
             schedule,
             traced,
+            software: None,
             node_ids: Arc::default(),
             beside: beside.into_iter().collect(),
             retransmits_presences,
@@ -107,6 +110,11 @@ impl Environment {
             contacts,
             copies,
         }
+    }
+
+    /// Lets nodes run this beside signing.
+    pub(crate) fn with_software(self, software: Option<MakeSoftware>) -> Self {
+        Self { software, ..self }
     }
 
     /// Gives the peers their names in the hash table. Adversaries choose theirs, beside the records of the first

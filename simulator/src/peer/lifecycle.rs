@@ -9,7 +9,7 @@ use nelumbo_core::wire::Address;
 
 use super::application::Application;
 use super::observation::{NodeFault, Observation};
-use super::{Peer, PeerContext, peer_id};
+use super::{MakeSoftware, Peer, PeerContext, Software, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Path;
@@ -99,6 +99,17 @@ impl<C: Crypto> Peer<C> {
             Ok(node) => self.node = Some(Box::new(node)),
             Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
         }
+        let software = self.environment.software.as_ref().map(|MakeSoftware(make)| make(self.index));
+        let Software { protocols, policy, mut embedder } = software.unwrap_or_default();
+        if let Some(node) = &mut self.node {
+            policy.into_iter().for_each(|policy| node.set_policy(policy));
+            for protocol in protocols {
+                let name = protocol.name();
+                assert!(node.register(protocol).is_ok(), "two protocols are called {name}");
+            }
+        }
+        self.application.at_once.extend(embedder.as_mut().map(|embedder| embedder.on_start()).unwrap_or_default());
+        self.embedder = embedder;
         self.services =
             self.environment.services(self.index, self.incarnation, context.now(), self.adversary.as_deref());
         let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
@@ -137,6 +148,7 @@ impl<C: Crypto> Peer<C> {
         self.drop_circuits(context, silent);
         self.services = None;
         self.application = Application::default();
+        self.embedder = None;
         self.last_sent = None;
         // What is under way belongs to a life that has ended.
         self.incarnation += 1;

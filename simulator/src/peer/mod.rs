@@ -15,6 +15,7 @@ mod names;
 mod observation;
 mod outputs;
 mod relay;
+mod software;
 mod transport;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ use relay::Circuits;
 pub(crate) use environment::Environment;
 pub use names::{node_of, peer_id};
 pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
+pub(crate) use software::MakeSoftware;
+pub use software::{Embedder, Software};
 
 type PeerContext<'a, 'b> = &'a mut Context<'b, Observation>;
 
@@ -66,6 +69,7 @@ pub struct Peer<C: Crypto> {
     /// The network's services, while the node is running.
     services: Option<Box<Services>>,
     application: Application,
+    embedder: Option<Box<dyn Embedder>>,
     adversary: Option<Box<Adversary>>,
     random: Random,
     meter: Meter,
@@ -106,6 +110,7 @@ impl<C: Crypto> Peer<C> {
             circuits: None,
             services: None,
             application: Application::default(),
+            embedder: None,
             adversary: None,
             last_sent: None,
         }

@@ -125,6 +125,8 @@ impl<C: Crypto> Peer<C> {
             event = adversary.alter_event(event);
         }
         self.application_hears(context, &event);
+        let wishes = self.embedder.as_mut().map(|embedder| embedder.on_event(&event));
+        self.application.at_once.extend(wishes.unwrap_or_default());
         context.emit(Observation::Event(event));
     }
 

@@ -125,6 +125,7 @@ fn end_name(end: Option<End>) -> &'static str {
         Some(End::Stopped) => "stopped",
         Some(End::Full) => "full",
         Some(End::Overrun) => "overrun",
+        Some(End::Protocols) => "protocols",
         None => "cut",
     }
 }

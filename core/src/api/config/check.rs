@@ -123,6 +123,12 @@ impl Limits {
             records_per_peer,
             // Without it a node takes no messages to other protocols.
             protocol_messages: _,
+            topic_messages_per_author,
+            // Without these protocols have none.
+            protocol_topics: _,
+            protocol_timers: _,
+            protocol_records: _,
+            protocol_record_bytes: _,
             protocol_waiting,
             early: all_early,
             early_per_author,
@@ -160,6 +166,7 @@ impl Limits {
         quota("limits.announcements_per_author", announcements_per_author, 0)?;
         count("limits.reputations", reputations, 1, None)?;
         quota("limits.records_per_peer", records_per_peer, 0)?;
+        quota("limits.topic_messages_per_author", topic_messages_per_author, 0)?;
         count("limits.protocol_waiting", protocol_waiting, 1, None)?;
         count("limits.early_per_author", early_per_author, 0, Some((all_early, "limits.early")))?;
         time("limits.early_lifetime", early_lifetime, MOMENT, WEEK)?;
