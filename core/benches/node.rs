@@ -54,7 +54,6 @@ fn node(familiar: usize) -> Node {
     let entropy = Entropy::new([9; 32]).expect("not all zero");
     let boot = Boot {
         message_signer: Box::new(author(OWN)),
-        signer: Box::new(signer(OWN)),
         verifier: Secp256k1,
         entropy,
         peer: peer(OWN),

@@ -13,10 +13,12 @@ use std::mem::take;
 use std::path::Path;
 use std::sync::Arc;
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner, Suite, sha256};
+use nelumbo_core::crypto::{
+    EntropyError, EntropySource, MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner, Suite, sha256,
+};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::PeerId;
@@ -99,13 +101,26 @@ fn read(mut bytes: &[u8]) -> io::Result<Records> {
 /// A node with its journal and a clock of its own. What it sends waits here until somebody carries it over.
 struct Signer {
     node: Node,
+    signer: SoftwareSigner,
     now: Now,
     world: World,
+}
+
+/// Asks the operating system for each nonce, so that no copy of this process draws the same.
+struct Fresh;
+
+impl EntropySource for Fresh {
+    fn draw(&mut self) -> Result<[u8; 32], EntropyError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| EntropyError::Unavailable)?;
+        Ok(bytes)
+    }
 }
 
 struct World {
     journal: Journal,
     durable: Option<RecordSequence>,
+    requests: VecDeque<SignRequest>,
     sent: VecDeque<Bytes>,
     events: VecDeque<Event>,
 }
@@ -118,6 +133,10 @@ impl Host for World {
 
     fn send(&mut self, _to: PeerId, bytes: Bytes) {
         self.sent.push_back(bytes);
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push_back(request);
     }
 
     fn event(&mut self, event: Event) {
@@ -134,17 +153,18 @@ impl Signer {
         // Fresh at each start and never stored: nonces of an earlier life are gone, and none of them comes again.
         let entropy = Entropy::new(seed).expect("not all zero");
         let secret = Arc::new(SecretKey::from_bytes(&[secret; 32]).expect("a key"));
+        let signer = SoftwareSigner::new(secret.clone(), Fresh);
         let boot = Boot {
             peer: PeerId::from_bytes(&secret.public_key().to_bytes()).expect("33 bytes"),
             message_signer: Box::new(MessageKey::new(secret.clone(), entropy.stream("messages"))),
-            signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
             records: records.into_iter().collect(),
         };
         let now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_800_000_000_000) };
         let node = Node::new(Config::new(Network::Regtest), boot, now).expect("its own records");
-        Self { node, now, world: World { journal, durable: None, sent: VecDeque::new(), events: VecDeque::new() } }
+        let (requests, sent, events) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { node, signer, now, world: World { journal, durable: None, requests, sent, events } }
     }
 
     fn peer(&self) -> PeerId {
@@ -155,10 +175,15 @@ impl Signer {
     /// more.
     fn handle(&mut self, input: Input) {
         self.node.handle(self.now, input);
-        drain(&mut self.node, &mut self.world);
-        while let Some(sequence) = self.world.durable.take() {
-            self.node.handle(self.now, Input::Persisted(sequence));
+        loop {
             drain(&mut self.node, &mut self.world);
+            if let Some(sequence) = self.world.durable.take() {
+                self.node.handle(self.now, Input::Persisted(sequence));
+            } else if let Some(request) = self.world.requests.pop_front() {
+                self.node.answer(self.now, &mut self.signer, &request);
+            } else {
+                break;
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
@@ -25,6 +25,7 @@ use nelumbo_core::wire::{Item, PeerId};
 struct Link {
     to_the_other: Sender<Bytes>,
     durable: Option<RecordSequence>,
+    requests: VecDeque<SignRequest>,
     events: VecDeque<Event>,
 }
 
@@ -39,6 +40,10 @@ impl Host for Link {
         let _lost = self.to_the_other.send(bytes);
     }
 
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push_back(request);
+    }
+
     fn event(&mut self, event: Event) {
         self.events.push_back(event);
     }
@@ -46,7 +51,7 @@ impl Host for Link {
 
 /// Runs a node until it has a signature of this message.
 fn sign(
-    mut node: Node,
+    (mut node, mut signer): (Node, SoftwareSigner),
     mut link: Link,
     from_the_other: Receiver<Bytes>,
     other: PeerId,
@@ -63,6 +68,11 @@ fn sign(
         drain(&mut node, &mut link);
         if let Some(sequence) = link.durable.take() {
             node.handle(now(), Input::Persisted(sequence));
+            continue;
+        }
+        if let Some(request) = link.requests.pop_front() {
+            // The key is in memory. A device would get the request, and its answer would come as `Input::Signed`.
+            node.answer(now(), &mut signer, &request);
             continue;
         }
         if let Some(event) = link.events.pop_front() {
@@ -101,13 +111,15 @@ fn fresh() -> [u8; 32] {
     bytes
 }
 
-fn node(secret: SecretKey, peer: PeerId) -> Node {
+fn node(secret: SecretKey, peer: PeerId) -> (Node, SoftwareSigner) {
     let entropy = Entropy::new(fresh()).expect("not all zero");
     let secret = Arc::new(secret);
     let message_signer = Box::new(MessageKey::new(secret.clone(), entropy.stream("messages")));
-    let signer = Box::new(SoftwareSigner::new(secret, entropy.stream("signer")));
-    let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer, records: Vec::new() };
-    Node::new(Config::new(Network::Regtest), boot, Now { mono: Mono::ZERO, wall: wall() }).expect("nothing is wrong")
+    // Here the entropy of each nonce is from a stream; a program that lives long asks the operating system each time.
+    let signer = SoftwareSigner::new(secret, entropy.stream("signer"));
+    let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer, records: Vec::new() };
+    let now = Now { mono: Mono::ZERO, wall: wall() };
+    (Node::new(Config::new(Network::Regtest), boot, now).expect("nothing is wrong"), signer)
 }
 
 fn main() {
@@ -119,7 +131,7 @@ fn main() {
     let [secret_of_alice, secret_of_bob] = secrets;
     let (to_bob, from_alice) = channel();
     let (to_alice, from_bob) = channel();
-    let link = |to_the_other| Link { to_the_other, durable: None, events: VecDeque::new() };
+    let link = |to_the_other| Link { to_the_other, durable: None, requests: VecDeque::new(), events: VecDeque::new() };
     let (at_alice, at_bob) = (link(to_bob), link(to_alice));
 
     let ask = NewSession::new(Suite::Bip340, keys.to_vec(), message.to_vec());

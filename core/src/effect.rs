@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
 use crate::base::{Bytes, Now};
-use crate::crypto::{Entropy, MessageSigner, PublicKey, Signer, SignerError, Verifier};
+use crate::crypto::{Entropy, MessageSigner, PublicKey, SignerError, Verifier};
 use crate::journal::Record;
 use crate::protocol::{Notice, ProtocolRequest};
 use crate::wire::{Body, Definition, Label, PeerId, ResourceId, SessionId, seal};
@@ -62,7 +62,6 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
     pub(crate) message_signer: &'a mut (dyn MessageSigner + Send),
-    pub(crate) signer: &'a mut (dyn Signer<V> + Send),
     pub(crate) verifier: &'a V,
     /// For the weights of batches, which nobody else may foresee.
     pub(crate) batch_entropy: &'a mut Entropy,
@@ -96,13 +95,12 @@ impl<V: Verifier> Context<'_, V> {
     }
 }
 
-/// What machines share: who this node is, what time it is, and what signs and verifies.
+/// What machines share: who this node is, what time it is, what signs messages and what verifies.
 pub(crate) struct Environment<V: Verifier> {
     pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
     pub(crate) message_signer: Box<dyn MessageSigner + Send>,
-    pub(crate) signer: Box<dyn Signer<V> + Send>,
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
     pub(crate) now: Now,
@@ -130,7 +128,6 @@ impl<V: Verifier> Environment<V> {
             own_key: self.own_key,
             own_peer: self.own_peer,
             message_signer: self.message_signer.as_mut(),
-            signer: self.signer.as_mut(),
             verifier: &self.verifier,
             batch_entropy: &mut self.batch_entropy,
             durable,

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Event, GossipId, OperationId, Output, PutId, RecordSequence, Refusal, Topic, Verdict};
+use crate::api::{Event, GossipId, OperationId, Output, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict};
 use crate::base::Bytes;
 use crate::crypto::Verifier;
 use crate::node::Node;
@@ -13,13 +13,15 @@ use crate::wire::{Address, PeerId};
 /// What a node needs done. Each method is one [`Output`]; what comes of it is reported as an
 /// [`Input`](crate::api::Input).
 ///
-/// Three methods every host writes: without records nothing is ever said, without messages nobody signs, and without
-/// events nobody hears of it. The others do nothing unless they are written, and each says what that costs.
+/// Four methods every host writes: without records nothing is ever said, without a signer and messages nobody signs,
+/// and without events nobody hears of it. The others do nothing unless they are written, and each says what that costs.
 pub trait Host {
     /// See [`Output::Persist`].
     fn persist(&mut self, sequence: RecordSequence, key: Vec<u8>, value: Option<Vec<u8>>);
     /// See [`Output::Send`].
     fn send(&mut self, to: PeerId, bytes: Bytes);
+    /// See [`Output::Sign`]. A signer in memory answers with [`Node::answer`], once the node is drained.
+    fn sign(&mut self, request: SignRequest);
     /// See [`Output::Event`].
     fn event(&mut self, event: Event);
 
@@ -92,6 +94,7 @@ pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut impl Host, mut 
         watch(&output);
         match output {
             Output::Persist { sequence, key, value } => host.persist(sequence, key, value),
+            Output::Sign(request) => host.sign(request),
             Output::Send { to, bytes } => host.send(to, bytes),
             Output::Subscribe(topic) => host.subscribe(topic),
             Output::Unsubscribe(topic) => host.unsubscribe(topic),

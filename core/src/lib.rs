@@ -1,13 +1,14 @@
 //! MuSig2 signing sessions between peers, as a pure state machine.
 //!
-//! A [`Node`](node::Node) holds one signer's key and takes part in signing sessions. It has no I/O, no clock and no
-//! global randomness: its host tells it what has happened ([`Input`](api::Input)) and what its owner wants
-//! ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the same times
-//! give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
+//! A [`Node`](node::Node) takes part in signing sessions for one signer's key, which stays with the signer. It has no
+//! I/O, no clock and no global randomness: its host tells it what has happened ([`Input`](api::Input)) and what its
+//! owner wants ([`Command`](api::Command)), and does what it asks ([`Output`](api::Output)). The same inputs at the
+//! same times give the same outputs, byte for byte, so what runs in a simulator is what runs in production.
 //!
 //! The examples `two_nodes` and `journal` show hosts in full.
 //!
-//! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`node`] for the way between,
+//! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`device`] for a signer that is
+//! somewhere else, [`node`] for the way between,
 //! [`approval`] for what an owner sees before it approves, then `wire`, `gate`, `session` and `discovery`; [`crypto`]
 //! and [`election`] stand on their own.
 #![no_std]
@@ -19,6 +20,7 @@ extern crate std;
 pub mod api;
 pub mod approval;
 pub mod base;
+pub mod device;
 mod discovery;
 mod effect;
 pub mod election;

@@ -13,20 +13,22 @@ mod settle;
 mod standing;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use core::fmt;
 
 use crate::api::{
     Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, NewSession, Output, Refusal, RefusalCounts,
-    TimerReason, Verdict, View,
+    SignRequest, TimerReason, Verdict, View,
 };
+use crate::approval::Unusual;
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
-use crate::crypto::{Entropy, Secp256k1, Verifier};
+use crate::crypto::{Entropy, Secp256k1, Signer, Verifier};
 use crate::discovery::Discovery;
 use crate::effect::{Context, Effect, Environment};
 use crate::gate::{Admission, Channel, Gate, Policy, Put, Request, Review};
 use crate::protocol::Protocols;
 use crate::session::Sessions;
-use crate::wire::{AbortReason, Label, PeerId};
+use crate::wire::{AbortReason, Label, PeerId, SessionId};
 
 pub use boot::{Boot, BootError};
 use knowledge::Knowledge;
@@ -119,6 +121,8 @@ impl<V: Verifier> Node<V> {
                 self.outbox.persisted(sequence);
                 self.protocols.release(self.outbox.durable());
             }
+            Input::Signed(reply) => self.sign(|sessions, context| sessions.on_signed(context, reply)),
+            Input::SignerReady => self.sign(|sessions, context| sessions.on_signer_ready(context)),
             Input::Tick => {}
         }
     }
@@ -195,10 +199,22 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
+    /// Approves a session, for whoever may. Whose it is, is durable before anything of that.
+    fn join(&mut self, session: SessionId, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
+        let owner = self.protocols.owner(&session).cloned();
+        self.sign(|sessions, context| {
+            sessions.join(context, session, allow)?;
+            if let Some(owner) = owner {
+                context.effects.insert(0, (None, Effect::PersistOwner { session, owner, created: None }));
+            }
+            Ok(())
+        })
+    }
+
     /// What is wanted of one session.
     fn command_session(&mut self, command: Command) -> Result<(), CommandError> {
         match command {
-            Command::Join { session, allow } => self.sign(|sessions, context| sessions.join(context, session, &allow)),
+            Command::Join { session, allow } => self.join(session, &allow),
             Command::Abort(session, reason) => self.step(session, |session, context| session.abort(context, reason)),
             Command::Retry(session) => self.step(session, |session, context| session.retry(context)),
             Command::ConfirmBroadcast(session) => self.step(session, |session, context| session.confirm(context)),
@@ -210,6 +226,14 @@ impl<V: Verifier> Node<V> {
     /// Lets the embedder's own rules decide too what gets in, from now on.
     pub fn set_policy(&mut self, policy: Box<dyn Policy>) {
         self.gate.set_policy(policy);
+    }
+
+    /// Has a signer in memory do what the node asked it for, and takes its answer. A host that has such a signer calls
+    /// this for each [`Output::Sign`].
+    pub fn answer(&mut self, now: Now, signer: &mut (impl Signer<V> + ?Sized), request: &SignRequest) {
+        if let Some(reply) = self.view().answer(signer, request) {
+            self.handle(now, Input::Signed(reply));
+        }
     }
 
     /// The next thing for the host to do. A pure pop: several inputs may be handled before.
@@ -340,14 +364,14 @@ impl<V: Verifier> Node<V> {
             let result = step.and_then(|step| self.sign(|sessions, context| sessions.on_step(context, step)));
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
-        // A signer that cannot sign, or what is unusual and was not allowed, leaves the session to the embedder.
+        // What is unusual and was not allowed leaves the session to the embedder.
         let review = self.gate.review(&definition, &summary);
         if review != Review::Decline {
             self.talk(|protocols, context| protocols.on_announced(context, &definition, &summary));
         }
         let _reviewed = match review {
             Review::Ask => Ok(()),
-            Review::Approve { allow } => self.sign(|sessions, context| sessions.join(context, id, &allow)),
+            Review::Approve { allow } => self.join(id, &allow),
             Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
         };
         Ok(())

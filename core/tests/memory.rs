@@ -120,12 +120,11 @@ fn a_flood_stays_under_the_ceiling() {
     (limits.records, limits.protocol_messages, limits.protocol_waiting) = (50, 50, 2);
     (limits.messages, limits.bytes, limits.announced_keys) = (free, free, free);
     let ceiling = limits.ceiling();
-    let (author, own) = signer(u32::MAX);
-    let victim = Signer::<Secp256k1>::public_key(&own);
+    let (author, mut own) = signer(u32::MAX);
+    let victim = own.public_key();
     let sample: Vec<Vec<Bytes>> = (0..150).map(|number| flood(number, victim)).collect();
     let boot = Boot {
         message_signer: Box::new(author),
-        signer: Box::new(own),
         verifier: Secp256k1,
         entropy: Entropy::new([9; 32]).unwrap(),
         peer: PeerId::from_bytes(b"victim").unwrap(),
@@ -133,10 +132,12 @@ fn a_flood_stays_under_the_ceiling() {
     };
     let before = ALLOCATOR.current_usage();
     let mut node = Node::new(config, boot, now()).unwrap();
-    let drain = |node: &mut Node| {
+    let mut drain = |node: &mut Node| {
         while let Some(output) = node.poll() {
-            if let Output::Persist { sequence, .. } = output {
-                node.handle(now(), Input::Persisted(sequence));
+            match output {
+                Output::Persist { sequence, .. } => node.handle(now(), Input::Persisted(sequence)),
+                Output::Sign(request) => node.answer(now(), &mut own, &request),
+                _ => {}
             }
         }
     };

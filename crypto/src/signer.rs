@@ -1,9 +1,9 @@
 //! What is asked of whoever holds a secret key.
 //!
 //! Owns the two traits: a [`MessageSigner`] says that a message is its author's, at once; a [`Signer`] makes one
-//! signer's share of the sessions' signatures, and can be a device. Invariants of every signer: a slot yields one public
-//! nonce and at most one partial signature for each item, ever; a secret nonce never leaves the signer. `software` has both for a key
-//! in memory.
+//! signer's share of the sessions' signatures, and can be a device. Invariants of every signer: a slot yields one
+//! public nonce and at most one partial signature for each item, ever; a secret nonce never leaves the signer.
+//! `software` has both for a key in memory.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,9 +1,9 @@
 //! Signers whose key is in memory.
 //!
 //! Owns the life of nonces in such a signer. Invariants: a slot yields one public nonce and at most one partial
-//! signature for each item, for as long as it is remembered; each nonce is drawn from what the host gives for it alone, mixed with what
-//! the signer has, so that neither a copy of the signer nor a source that repeats itself draws a nonce twice; what is
-//! open is bounded. Hosts drive it.
+//! signature for each item, for as long as it is remembered; each nonce is drawn from what the host gives for it alone,
+//! mixed with what the signer has, so that neither a copy of the signer nor a source that repeats itself draws a nonce
+//! twice; what is open is bounded. Hosts drive it.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

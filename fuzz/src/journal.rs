@@ -6,7 +6,7 @@
 use nelumbo_core::api::{Command, Config, Input, NewSession};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SoftwareSigner, Suite, Tweak};
+use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, Suite, Tweak};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Definition, PeerId, SessionId};
 
@@ -30,7 +30,6 @@ pub(crate) fn run(data: &[u8]) {
     let entropy = Entropy::new([9; 32]).expect("not all zero");
     let boot = Boot {
         message_signer: Box::new(MessageKey::new(secret(OWN), entropy.stream("messages"))),
-        signer: Box::new(SoftwareSigner::new(secret(OWN), entropy.stream("signer"))),
         verifier: Secp256k1,
         entropy,
         peer: PeerId::from_bytes(&[OWN]).expect("one byte names a peer"),

@@ -4,11 +4,14 @@
 //! the signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
 
 use nelumbo_core::api::{
-    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignerFilter, Subnet,
+    Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignReply, SignRequest,
+    SignerFilter, Subnet,
 };
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, SoftwareSigner, Verifier};
+use nelumbo_core::crypto::{
+    MessageKey, Network, PartialSignature, PublicKey, Secp256k1, SignerError, SoftwareSigner, Verifier,
+};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
 
@@ -24,6 +27,10 @@ const MAX_OUTPUTS: usize = 20_000;
 
 struct TestNode {
     node: Node,
+    signer: SoftwareSigner,
+    /// What waits for the signer, and what it has answered.
+    requests: Vec<SignRequest>,
+    replies: Vec<SignReply>,
     own: PublicKey,
     stranger: MessageKey,
     stranger_key: PublicKey,
@@ -91,9 +98,9 @@ impl TestNode {
     fn new() -> Self {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let own = secret(OWN).public_key();
+        let signer = SoftwareSigner::new(secret(OWN), entropy.stream("signer"));
         let boot = Boot {
             message_signer: Box::new(MessageKey::new(secret(OWN), entropy.stream("messages"))),
-            signer: Box::new(SoftwareSigner::new(secret(OWN), entropy.stream("signer"))),
             verifier: Secp256k1,
             entropy,
             peer: PeerId::from_bytes(&[OWN]).expect("one byte names a peer"),
@@ -104,6 +111,9 @@ impl TestNode {
         let stranger = MessageKey::new(secret(2), Entropy::new([2; 32]).expect("not all zero"));
         Self {
             node,
+            signer,
+            requests: Vec::new(),
+            replies: Vec::new(),
             own,
             stranger,
             stranger_key: secret(2).public_key(),
@@ -194,8 +204,42 @@ impl TestNode {
                 let command = discovery(source);
                 self.command(command);
             }
+            21 => self.answer(source),
+            22 => {
+                if let Some(reply) = self.replies.get(source.below(16)).cloned() {
+                    self.input(Input::Signed(reply));
+                }
+            }
+            23 => self.input(Input::SignerReady),
             _ => self.deadline(),
         }
+    }
+
+    /// The signer answers one of the requests that wait, with what is right, with something else, or not at all.
+    fn answer(&mut self, source: &mut Source<'_>) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let request = self.requests.remove(source.below(self.requests.len()));
+        let reply = match source.below(6) {
+            0 => request.failed(SignerError::Unavailable),
+            1 => request.failed(SignerError::Declined),
+            2 => None,
+            _ => self.node.view().answer(&mut self.signer, &request),
+        };
+        let Some(mut reply) = reply else { return };
+        if source.byte() > 240 {
+            match &mut reply {
+                SignReply::Nonces { nonces: Ok(nonces), .. } => drop(nonces.pop()),
+                SignReply::Partials { partials: Ok(partials), .. } => {
+                    partials.push(PartialSignature::from_bytes(source.array()));
+                }
+                _ => {}
+            }
+        }
+        self.replies.insert(0, reply.clone());
+        self.replies.truncate(16);
+        self.input(Input::Signed(reply));
     }
 
     /// A record: a message of the stranger's, a list with one, or anything.
@@ -296,6 +340,7 @@ impl TestNode {
             assert!(outputs < MAX_OUTPUTS, "one input brings about {outputs} outputs");
             match output {
                 Output::Persist { sequence, key, value } => self.disk.push(sequence, key, value),
+                Output::Sign(request) => self.requests.push(request),
                 Output::Send { to, bytes } => self.on_sent(Some(to), bytes),
                 Output::Publish { bytes, .. } => self.on_sent(None, bytes),
                 _ => {}

@@ -9,7 +9,7 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use libp2p::StreamProtocol;
 use nelumbo_core::{
     Policy,
-    api::{Config, ConfigError},
+    api::{Config, ConfigError, SignRequest},
     base::{Entropy, EntropyError, scrubbed},
     crypto::{EntropySource, MessageKey, MessageSigner, Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
@@ -27,8 +27,8 @@ use crate::{
     metrics::Metrics,
     names,
     network::{self, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
-    recording::{Recorder, RecordingMessageSigner, RecordingSigner, Start},
-    runtime::Runtime,
+    recording::{Recorder, RecordingMessageSigner, Start},
+    runtime::{Runtime, SessionSigner},
 };
 
 const REQUESTS: usize = 64;
@@ -41,7 +41,7 @@ pub struct Builder {
     network: NetworkConfig,
     folder: PathBuf,
     message_signer: Box<dyn MessageSigner + Send>,
-    signer: Box<dyn Signer<Secp256k1> + Send>,
+    signer: SessionSigner,
     protocols: Vec<Box<dyn Protocol>>,
     policy: Option<Box<dyn Policy>>,
     recording: Option<(PathBuf, u64)>,
@@ -94,7 +94,30 @@ impl Builder {
         message_signer: Box<dyn MessageSigner + Send>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        let folder = folder.into();
+        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Here(signer))
+    }
+
+    /// The same with a signer that is somewhere else: a device, another process. It gets its requests from the other
+    /// end of this channel, in their order, and what it answers goes to [`Handle::signed`]. A request that finds the
+    /// channel full or closed fails as [`Unavailable`](nelumbo_core::crypto::SignerError::Unavailable);
+    /// [`Handle::signer_ready`] says that the signer is back.
+    pub fn with_device(
+        config: Config,
+        network: NetworkConfig,
+        folder: impl Into<PathBuf>,
+        message_signer: Box<dyn MessageSigner + Send>,
+        requests: mpsc::Sender<SignRequest>,
+    ) -> Self {
+        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Elsewhere(requests))
+    }
+
+    fn with_signer(
+        config: Config,
+        network: NetworkConfig,
+        folder: PathBuf,
+        message_signer: Box<dyn MessageSigner + Send>,
+        signer: SessionSigner,
+    ) -> Self {
         Self { config, network, folder, message_signer, signer, protocols: Vec::new(), policy: None, recording: None }
     }
 
@@ -161,7 +184,7 @@ impl Builder {
         metrics: Metrics,
     ) -> Result<(Handle, Events), StartError> {
         let (events, receiver) = broadcast::channel(EVENTS);
-        let Parts { node, network, clock, recorder } = match self.assemble(records, &metrics, &events) {
+        let Parts { node, signer, network, clock, recorder } = match self.assemble(records, &metrics, &events) {
             Ok(parts) => parts,
             Err(error) => {
                 // So that the folder is free when the caller hears of it.
@@ -173,7 +196,7 @@ impl Builder {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let handle = Handle::new(requests, &events, metrics, peer, key);
         let host = Libp2pHost::new(network, journal, events);
-        let runtime = Runtime::new(node, host, clock, asked, recorder);
+        let runtime = Runtime::new((node, signer), host, clock, asked, recorder);
         tokio::spawn(runtime.run().instrument(tracing::info_span!("node", %peer)));
         Ok((handle, Events::new(receiver)))
     }
@@ -203,16 +226,12 @@ impl Builder {
             has_custom_code: policy.is_some() || !protocols.is_empty(),
         };
         let recorder = recording.map(|(file, limit)| record(file, limit, start, events)).transpose()?;
-        let signer: Box<dyn Signer<Secp256k1> + Send> = match &recorder {
-            Some(recorder) => Box::new(RecordingSigner { signer, sender: recorder.sender() }),
-            None => signer,
-        };
         let message_signer: Box<dyn MessageSigner + Send> = match &recorder {
             Some(recorder) => Box::new(RecordingMessageSigner { signer: message_signer, sender: recorder.sender() }),
             None => message_signer,
         };
         let entropy = entropy(seed)?;
-        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer_id, records };
+        let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer_id, records };
         let mut node = Node::new(config, boot, now).map_err(StartError::Boot)?;
         if let Some(policy) = policy {
             node.set_policy(policy);
@@ -220,13 +239,14 @@ impl Builder {
         for protocol in protocols {
             node.register(protocol).map_err(|other| StartError::ProtocolTwice(other.name().to_string()))?;
         }
-        Ok(Parts { node, network, clock, recorder })
+        Ok(Parts { node, signer, network, clock, recorder })
     }
 }
 
 /// What a runtime is made of, beside the journal.
 struct Parts {
     node: Node<Secp256k1>,
+    signer: SessionSigner,
     network: Network,
     clock: Clock,
     recorder: Option<Recorder>,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
-    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, View},
+    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, SignReply, View},
     approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
     protocol::Protocol,
@@ -108,6 +108,8 @@ type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
 pub(crate) enum Request {
     Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
     Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
+    Signed(SignReply),
+    SignerReady,
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
@@ -135,6 +137,16 @@ impl Handle {
     /// The node's signing key.
     pub fn key(&self) -> PublicKey {
         self.key
+    }
+
+    /// Takes the answer of a signer that is somewhere else: [`Builder::with_device`](crate::Builder::with_device).
+    pub async fn signed(&self, reply: SignReply) -> Result<(), HandleError> {
+        self.request(Request::Signed(reply)).await
+    }
+
+    /// Says that such a signer can be reached again: what waits for it is asked again.
+    pub async fn signer_ready(&self) -> Result<(), HandleError> {
+        self.request(Request::SignerReady).await
     }
 
     /// Starts a session and announces it to the other signers. Returns once it is durable.
@@ -263,8 +275,8 @@ impl Handle {
         answered.await.map_err(|_| HandleError::Stopped)?.map_err(HandleError::ProtocolTwice)
     }
 
-    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records and
-    /// its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
+    /// Takes a protocol out of the running node, and returns it; `None` when there is none of this name. Its records
+    /// and its sessions stay, for when it is registered again. A recording ends here, as when one is registered.
     pub async fn unregister(&self, name: Label) -> Result<Option<Box<dyn Protocol>>, HandleError> {
         let (answer, answered) = oneshot::channel();
         self.request(Request::Unregister { name, answer }).await?;

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use nelumbo_core::{
-    api::{CommandId, Event, GossipId, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict},
+    api::{CommandId, Event, GossipId, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict},
     base::Bytes,
     host::Host,
     wire::{Address, PeerId, SessionId, merge_own},
@@ -30,6 +30,8 @@ pub struct Libp2pHost {
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Who waits for the session that a command makes.
     pub(crate) created: HashMap<CommandId, oneshot::Sender<SessionId>>,
+    /// What the signer is asked for, since the core was last drained.
+    pub(crate) requests: Vec<SignRequest>,
     changes: Vec<Change>,
     newest: u64,
     operations: u64,
@@ -38,7 +40,16 @@ pub struct Libp2pHost {
 impl Libp2pHost {
     /// What the core has nothing to do with is told to the listeners of `events`.
     pub fn new(network: Network, journal: Journal, events: broadcast::Sender<NodeEvent>) -> Self {
-        Self { network, journal, events, created: HashMap::new(), changes: Vec::new(), newest: 0, operations: 0 }
+        Self {
+            network,
+            journal,
+            events,
+            created: HashMap::new(),
+            requests: Vec::new(),
+            changes: Vec::new(),
+            newest: 0,
+            operations: 0,
+        }
     }
 
     /// The network.
@@ -52,6 +63,11 @@ impl Libp2pHost {
             return Ok(());
         }
         self.journal.append(self.newest, std::mem::take(&mut self.changes))
+    }
+
+    /// What the signer is asked for, for those who drive a node themselves: hand it over once the node is drained.
+    pub fn take_requests(&mut self) -> Vec<SignRequest> {
+        std::mem::take(&mut self.requests)
     }
 
     /// The sequence number of the newest record that the core has handed out.
@@ -82,6 +98,10 @@ impl Host for Libp2pHost {
             let operation = self.operation();
             self.network.send(peer, operation, bytes.to_vec());
         }
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push(request);
     }
 
     fn subscribe(&mut self, topic: Topic) {

@@ -8,8 +8,8 @@ use std::{future, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
-    api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence},
-    crypto::Secp256k1,
+    api::{Command, CommandError, CommandId, Input, NewSession, RecordSequence, SignReply, SignRequest, View},
+    crypto::{Secp256k1, Signer, SignerError},
     host::drain_watched,
     node::Node,
 };
@@ -40,6 +40,7 @@ const MAX_BATCH: usize = 32;
 /// See the module's documentation.
 pub(crate) struct Runtime {
     node: Node<Secp256k1>,
+    signer: SessionSigner,
     host: Libp2pHost,
     clock: Clock,
     requests: mpsc::Receiver<Request>,
@@ -47,6 +48,27 @@ pub(crate) struct Runtime {
     dht: DhtState,
     stopping: Option<Stopping>,
     recorder: Option<Recorder>,
+}
+
+/// Where the signer of sessions is.
+pub(crate) enum SessionSigner {
+    /// In this process: it answers at once.
+    Here(Box<dyn Signer<Secp256k1> + Send>),
+    /// At the other end of this channel.
+    Elsewhere(mpsc::Sender<SignRequest>),
+}
+
+impl SessionSigner {
+    /// Hands a request over; the reply, if it is known at once.
+    fn ask(&mut self, view: &View<'_, Secp256k1>, request: &SignRequest) -> Option<SignReply> {
+        match self {
+            Self::Here(signer) => view.answer(signer.as_mut(), request),
+            Self::Elsewhere(requests) => match requests.try_send(request.clone()) {
+                Ok(()) => None,
+                Err(_) => request.failed(SignerError::Unavailable),
+            },
+        }
+    }
 }
 
 struct Stopping {
@@ -64,7 +86,7 @@ enum Wakeup {
 
 impl Runtime {
     pub(crate) fn new(
-        node: Node<Secp256k1>,
+        (node, signer): (Node<Secp256k1>, SessionSigner),
         host: Libp2pHost,
         clock: Clock,
         requests: mpsc::Receiver<Request>,
@@ -72,7 +94,7 @@ impl Runtime {
     ) -> Self {
         let durable = host.journal.durable();
         let dht = host.network.dht_state();
-        Self { node, host, clock, requests, durable, dht, stopping: None, recorder }
+        Self { node, signer, host, clock, requests, durable, dht, stopping: None, recorder }
     }
 
     /// Runs until the node is asked to stop, nobody holds a handle any more, the journal fails, or something panics.
@@ -121,8 +143,22 @@ impl Runtime {
         }
     }
 
-    /// Performs the node's outputs.
+    /// Performs the node's outputs, until what the signer answers at once brings about no more.
     fn drain(&mut self) {
+        loop {
+            self.perform_outputs();
+            let requests = self.host.take_requests();
+            let view = self.node.view();
+            let replies = requests.iter().filter_map(|request| self.signer.ask(&view, request));
+            let replies: Vec<_> = replies.map(Input::Signed).collect();
+            if replies.is_empty() {
+                break;
+            }
+            self.handle(replies);
+        }
+    }
+
+    fn perform_outputs(&mut self) {
         let Self { node, host, recorder, .. } = self;
         drain_watched(node, host, |output| {
             if let Some(recorder) = recorder {
@@ -202,6 +238,8 @@ impl Runtime {
             Request::Command { command, answer } => {
                 let _ = answer.send(self.command(command));
             }
+            Request::Signed(reply) => self.handle(vec![Input::Signed(reply)]),
+            Request::SignerReady => self.handle(vec![Input::SignerReady]),
             Request::WithView(closure) => closure(self.node.view()),
             Request::Status(answer) => {
                 let _ = answer.send(self.status());

@@ -8,7 +8,7 @@ use nelumbo_tokio::{
     NewSession, StartError, Summary, Unusual,
     core::{
         Policy, Review,
-        api::{Event, RecordSequence},
+        api::{Event, RecordSequence, SignRequest},
         base::Bytes,
         crypto::Suite,
         host::Host,
@@ -26,6 +26,7 @@ struct Events(Vec<Event>);
 impl Host for Events {
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn send(&mut self, _: PeerId, _: Bytes) {}
+    fn sign(&mut self, _: SignRequest) {}
     fn event(&mut self, event: Event) {
         self.0.push(event);
     }

@@ -14,10 +14,10 @@ mod clock;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence};
+use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequence, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Suite};
+use nelumbo_core::crypto::{Network, PublicKey, Signer, Suite};
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::PeerId;
@@ -42,6 +42,7 @@ struct BenchHost<'a> {
     own: PeerId,
     in_flight: &'a mut VecDeque<Envelope>,
     durable: Option<RecordSequence>,
+    requests: Vec<SignRequest>,
     commands: Vec<Command>,
     completed: u64,
 }
@@ -53,6 +54,10 @@ impl Host for BenchHost<'_> {
 
     fn send(&mut self, to: PeerId, bytes: Bytes) {
         self.in_flight.push_back(Envelope { from: self.own, to: node_of(&to).expect("a node of ours"), bytes });
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push(request);
     }
 
     fn event(&mut self, event: Event) {
@@ -70,6 +75,7 @@ impl Host for BenchHost<'_> {
 /// Nodes that know each other.
 struct Cluster {
     nodes: Vec<Node<ToyVerifier>>,
+    signers: Vec<Box<dyn Signer<ToyVerifier> + Send>>,
     keys: Vec<PublicKey>,
     now: Now,
     in_flight: VecDeque<Envelope>,
@@ -85,10 +91,8 @@ impl Cluster {
             let entropy = Entropy::new([number as u8 + 1; 32]).expect("not all zero");
             let meter = Meter::default();
             let message_signer = Toy::message_signer(&[number as u8; 32], entropy.stream("messages"), &meter);
-            let signer = Toy::signer(&[number as u8; 32], entropy.stream("signer"), &meter);
             let boot = Boot {
                 message_signer,
-                signer,
                 verifier: Toy::verifier(&meter),
                 entropy,
                 peer: peer_id(number),
@@ -96,10 +100,16 @@ impl Cluster {
             };
             Node::new(Config::new(Network::Regtest), boot, now).expect("an empty journal")
         };
+        let signer = |number: u32| {
+            let entropy = Entropy::new([number as u8 + 1; 32]).expect("not all zero");
+            Toy::signer(&[number as u8; 32], entropy.stream("signer"), &Meter::default())
+        };
+        let own_signers = (0..signers).map(signer).collect();
         let nodes: Vec<_> = (0..signers).map(node).collect();
         let keys = nodes.iter().map(|node| node.view().own_key()).collect();
         let in_flight = VecDeque::new();
-        let mut cluster = Self { nodes, keys, now, in_flight, received: 0, sessions: 0, completed: 0 };
+        let mut cluster =
+            Self { nodes, signers: own_signers, keys, now, in_flight, received: 0, sessions: 0, completed: 0 };
         for node in 0..signers {
             (0..signers)
                 .filter(|other| *other != node)
@@ -122,13 +132,24 @@ impl Cluster {
     }
 
     fn settle(&mut self, number: u32) {
-        let node = &mut self.nodes[number as usize];
+        let (node, signer) = (&mut self.nodes[number as usize], &mut self.signers[number as usize]);
         let in_flight = &mut self.in_flight;
-        let mut host = BenchHost { own: peer_id(number), in_flight, durable: None, commands: Vec::new(), completed: 0 };
+        let mut host = BenchHost {
+            own: peer_id(number),
+            in_flight,
+            durable: None,
+            requests: Vec::new(),
+            commands: Vec::new(),
+            completed: 0,
+        };
         loop {
             drain(node, &mut host);
             if let Some(sequence) = host.durable.take() {
                 node.handle(self.now, Input::Persisted(sequence));
+            } else if !host.requests.is_empty() {
+                for request in std::mem::take(&mut host.requests) {
+                    node.answer(self.now, signer.as_mut(), &request);
+                }
             } else if let Some(command) = host.commands.pop() {
                 node.command(self.now, command).expect("what a node asks for can be done");
             } else {

@@ -218,7 +218,7 @@ impl Record {
                     AttemptFailure::SplitView(_) => "split-view",
                     AttemptFailure::NoncesCancel => "nonces-cancel",
                     AttemptFailure::Stuck(_) => "stuck",
-                    AttemptFailure::Signer => "signer",
+                    AttemptFailure::Signer(_) => "signer",
                 };
                 *self.reasons.entry(reason.into()).or_default() += 1;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, Refusal};
+use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, Refusal, SignerTask};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::lotus::{OutPoint, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script};
@@ -118,6 +118,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::SessionApproved { session, summary },
         Event::SignerJoined { session, attempt, signer: key },
         Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
+        Event::SignerAwaited { session, attempt, task: SignerTask::Nonces },
         Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },
         Event::AttemptFailed { session, attempt, failure: AttemptFailure::Stuck(vec![key]) },
         Event::SignerMisbehaved { session, signer: key, evidence },

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
 use super::refusal::Refusal;
+use super::signing::SignerTask;
 use crate::approval::Summary;
 use crate::base::Wall;
-use crate::crypto::{PublicKey, Signature};
+use crate::crypto::{PublicKey, Signature, SignerError};
 use crate::evidence::Evidence;
 use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, SessionId};
 
@@ -20,9 +21,9 @@ use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, Session
 pub enum Phase {
     /// Announced by another signer; this node has not approved it.
     Announced,
-    /// This node's nonce is out; others are missing.
+    /// This node takes part; nonces are missing, perhaps its own signer's too.
     NonceExchange,
-    /// This node's partial signature is out; others are missing.
+    /// All nonces are here and this node's is spent; partial signatures are missing, perhaps its own signer's too.
     PartialSignatureExchange,
     /// The last attempt failed; another may follow.
     Failed,
@@ -70,8 +71,8 @@ pub enum AttemptFailure {
     NoncesCancel,
     /// Nothing came from these signers for too long.
     Stuck(Vec<PublicKey>),
-    /// This node's own signer could not sign.
-    Signer,
+    /// This node's own signer has not signed, for this reason.
+    Signer(SignerError),
 }
 
 /// What a signer has done wrong of which item.
@@ -113,8 +114,8 @@ impl fmt::Display for AttemptFailure {
                 list(f, keys)?;
                 f.write_str("; see that they are running and connected, then retry")
             }
-            Self::Signer => {
-                f.write_str("this node's own signer did not sign; check the key store or device, then retry")
+            Self::Signer(error) => {
+                write!(f, "this node's own signer did not sign: {error}; check the key store or device, then retry")
             }
         }
     }
@@ -278,6 +279,16 @@ pub enum Event {
         attempt: u32,
         /// Where it stands.
         phase: Phase,
+    },
+    /// This node's signer has not answered for a while: it may be away, or wait for a person. The session waits for it,
+    /// and no other session does.
+    SignerAwaited {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: u32,
+        /// For what.
+        task: SignerTask,
     },
     /// A new attempt has begun, with new nonces.
     AttemptStarted {

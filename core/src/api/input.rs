@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::output::RecordSequence;
+use super::signing::SignReply;
 use crate::base::{Bytes, shared};
 use crate::wire::{Address, PeerId};
 
@@ -107,6 +108,12 @@ pub enum Input {
     Addresses(Vec<Address>),
     /// All records up to this one are on the disk.
     Persisted(RecordSequence),
+    /// The signer has answered. It may be late, or come twice: what is of no use any more changes nothing, and its
+    /// nonces are to be wiped.
+    Signed(SignReply),
+    /// The signer can be reached again, having perhaps forgotten everything: what waits for it is asked again, and
+    /// sessions whose last attempt failed for want of it begin another.
+    SignerReady,
     /// Time has passed; due timers run. Any other input runs them too.
     Tick,
 }

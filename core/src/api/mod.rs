@@ -6,6 +6,7 @@ mod event;
 mod input;
 mod output;
 mod refusal;
+mod signing;
 mod view;
 
 pub use command::{Command, CommandError, CommandId, NewSession, SignerFilter};
@@ -14,4 +15,5 @@ pub use event::{AttemptCause, AttemptFailure, Event, ItemFault, Phase};
 pub use input::{GossipId, Input, OperationId, PutId, Subnet};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
 pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};
+pub use signing::{SignReply, SignRequest, SignerTask};
 pub use view::{SessionView, View};

@@ -12,6 +12,7 @@ use super::command::CommandId;
 use super::event::Event;
 use super::input::{GossipId, OperationId, PutId};
 use super::refusal::Refusal;
+use super::signing::SignRequest;
 use crate::base::{Bytes, Mono, shared};
 use crate::wire::{Address, Label, PeerId, SessionId};
 
@@ -81,6 +82,11 @@ pub enum Output {
         /// The record's value.
         value: Option<Vec<u8>>,
     },
+    /// Ask the signer for this, and report its answer as [`Input::Signed`](super::Input::Signed). What is asked for a
+    /// session stands behind the session's records: an attempt and the use of its nonces are durable before the signer
+    /// hears of them. Requests are to reach the signer in their order. Where it cannot be reached,
+    /// [`SignRequest::failed`] is the reply.
+    Sign(SignRequest),
     /// Send these bytes to a connected peer as one direct message.
     Send {
         /// The receiver.

@@ -9,9 +9,10 @@ use core::time::Duration;
 use super::event::Phase;
 use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
+use super::signing::{SignReply, SignRequest, SignerTask};
 use crate::approval::Summary;
 use crate::base::Wall;
-use crate::crypto::{PublicKey, Signature, Verifier};
+use crate::crypto::{NonceSlot, PublicKey, Signature, Signer, Verifier};
 use crate::node::Node;
 use crate::session::Session;
 use crate::wire::{
@@ -35,6 +36,8 @@ pub struct SessionView {
     pub phase: Phase,
     /// The current attempt, from 1.
     pub attempt: u32,
+    /// What it waits for at this node's own signer, if for anything.
+    pub signer_owes: Option<SignerTask>,
     /// Whose nonces of the current attempt are here, in key order; empty once the session has ended.
     pub joined: Vec<bool>,
     /// The final signature of each item, once they are known; empty before.
@@ -107,6 +110,33 @@ impl<V: Verifier> View<'_, V> {
         self.node.discovery.own_records()
     }
 
+    /// What a signer in memory answers: it uses the keys and the round that the node has computed already. A signer
+    /// that is somewhere else is a [`Device`](crate::device::Device). Nothing for requests that have no reply, or whose
+    /// reply nobody needs any more.
+    pub fn answer(&self, signer: &mut (impl Signer<V> + ?Sized), request: &SignRequest) -> Option<SignReply> {
+        let session = |slot: &NonceSlot| self.node.sessions.get(&SessionId::from_bytes(slot.session));
+        match request {
+            SignRequest::Nonces { slot, definition } => {
+                let items: Vec<_> = session(slot).and_then(Session::items)?.iter(definition).collect();
+                let nonces = signer.nonces(*slot, &items);
+                Some(SignReply::Nonces { slot: *slot, nonces })
+            }
+            SignRequest::Partials { slot, .. } => {
+                let rounds = session(slot).and_then(|session| session.rounds(slot.attempt))?;
+                let partials = signer.sign(*slot, &rounds);
+                Some(SignReply::Partials { slot: *slot, partials })
+            }
+            SignRequest::Forget(slot) => {
+                signer.forget(*slot);
+                None
+            }
+            SignRequest::ForgetAll => {
+                signer.forget_all();
+                None
+            }
+        }
+    }
+
     fn wall(&self) -> Wall {
         self.node.environment.now.wall
     }
@@ -117,6 +147,7 @@ impl<V: Verifier> View<'_, V> {
             definition: session.definition().clone(),
             phase: session.phase(),
             attempt: session.attempt(),
+            signer_owes: session.signer_owes(),
             joined: session.joined(),
             signatures: session.signatures().unwrap_or_default().to_vec(),
             coordinator: session.coordinator(),

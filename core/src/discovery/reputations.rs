@@ -45,7 +45,7 @@ impl Reputations {
                 }
                 AttemptFailure::InvalidNonce(fault) => self.lower(fault.signer, FAULT),
                 AttemptFailure::Stuck(keys) => keys.iter().for_each(|key| self.lower(*key, ABSENCE)),
-                AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer => {}
+                AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer(_) => {}
             },
             Event::SignerMisbehaved { signer, .. } => self.lower(*signer, FAULT),
             _ => {}

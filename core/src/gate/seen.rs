@@ -18,14 +18,16 @@ pub(super) enum Account {
     Neighbour(PeerId),
 }
 
+/// The time after which a message is no longer fresh, by both clocks; its digest; the hash of its account.
+type Taken = (Mono, Wall, [u8; 32], u64);
+
 /// Digests with the time after which their messages are no longer fresh by either clock, bounded in number.
 ///
 /// Half of the room is shared out, the same to each account. Whoever needs more may use as much of the rest as is free:
 /// then whoever takes all that it can leaves as much (Choudhury and Hahne, as in `forwarding`), and everybody's share.
 pub(super) struct ReplayCache {
     digests: HashedSet<[u8; 32]>,
-    /// With the hash of the account.
-    by_time: BinaryHeap<Reverse<(Mono, Wall, [u8; 32], u64)>>,
+    by_time: BinaryHeap<Reverse<Taken>>,
     /// How many digests each account has here, by its hash.
     counts: HashedMap<u64, usize>,
     /// How many there are beyond shares.

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::api::{Config, Quota};
     use crate::base::{Mono, Wall};
-    use crate::crypto::{Entropy, MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner};
+    use crate::crypto::{Entropy, MessageKey, Network, Secp256k1, SecretKey};
     use crate::node::Boot;
     use crate::wire::{Body, PeerId, Presence, seal};
 
@@ -61,14 +61,8 @@ mod tests {
     fn node(config: Config) -> Node<Secp256k1> {
         let entropy = Entropy::new([9; 32]).expect("not all zero");
         let peer = PeerId::from_bytes(&[9]).expect("a name");
-        let boot = Boot {
-            message_signer: Box::new(author(9)),
-            signer: Box::new(SoftwareSigner::new(secret(9), entropy.stream("signer"))),
-            verifier: Secp256k1,
-            entropy,
-            peer,
-            records: Vec::new(),
-        };
+        let boot =
+            Boot { message_signer: Box::new(author(9)), verifier: Secp256k1, entropy, peer, records: Vec::new() };
         Node::new(config, boot, NOW).expect("an empty journal")
     }
 

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Node;
-use crate::api::{Config, ConfigError, Output, RefusalCounts, TimerReason, Topic};
+use crate::api::{Config, ConfigError, Output, RefusalCounts, SignRequest, TimerReason, Topic};
 use crate::base::{HashKey, Now, Outbox, Timers};
-use crate::crypto::{Entropy, MessageSigner, Network, Signer, Verifier};
+use crate::crypto::{Entropy, MessageSigner, Network, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::{Gate, Secrets};
@@ -19,10 +19,9 @@ use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
-    /// Signs what this node says, under its signing key.
+    /// Signs what this node says, under its signing key. What makes the sessions' signatures is asked through the host:
+    /// [`Output::Sign`].
     pub message_signer: Box<dyn MessageSigner + Send>,
-    /// The key and the nonces.
-    pub signer: Box<dyn Signer<V> + Send>,
     /// What checks others' contributions.
     pub verifier: V,
     /// Fresh for every boot, from the operating system. Two boots with the same entropy would be told apart by
@@ -92,7 +91,7 @@ impl<V: Verifier> Node<V> {
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
         let config = config.into();
         config.check().map_err(BootError::Config)?;
-        let Boot { message_signer, signer, verifier, entropy, peer, records } = boot;
+        let Boot { message_signer, verifier, entropy, peer, records } = boot;
         let own_key = message_signer.public_key();
         let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
@@ -100,7 +99,6 @@ impl<V: Verifier> Node<V> {
             own_key,
             own_peer: peer,
             message_signer,
-            signer,
             verifier,
             batch_entropy: entropy.stream("weights"),
             now,
@@ -119,6 +117,8 @@ impl<V: Verifier> Node<V> {
             refusals: RefusalCounts::default(),
             commands: 0,
         };
+        // Whatever a signer that has lived longer still holds open, nothing will be signed with it.
+        node.outbox.push(Output::Sign(SignRequest::ForgetAll));
         node.outbox.push(Output::Subscribe(Topic::from_static(PRESENCE_TOPIC)));
         node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
         // Even a node that nobody can dial tells its peers which key it holds.

@@ -12,7 +12,6 @@ use super::Node;
 use crate::api::{Command, CommandError, CommandId, Event, NewSession, Output, RecordSequence, TimerReason, Topic};
 use crate::approval::Unusual;
 use crate::crypto::Verifier;
-use crate::effect::Effect;
 use crate::journal::Record;
 use crate::protocol::{Notice, PeerChange, Protocol, ProtocolRequest, Work};
 use crate::session::Session;
@@ -54,8 +53,8 @@ impl<V: Verifier> Node<V> {
         Ok(())
     }
 
-    /// Takes a protocol out. Its messages are refused from now on. Its records stay, and so do its sessions, for when it
-    /// is registered again; what they lead to meanwhile is the embedder's to do.
+    /// Takes a protocol out. Its messages are refused from now on. Its records and its sessions stay, for when it is
+    /// registered again; what they lead to meanwhile is the embedder's to do.
     pub fn unregister(&mut self, name: &Label) -> Option<Box<dyn Protocol>> {
         let protocol = self.talk(|protocols, context| protocols.unregister(context, name));
         self.run_protocols();
@@ -205,14 +204,7 @@ impl<V: Verifier> Node<V> {
         if !self.gate.lets_approve(owner, &definition, &summary) {
             return Err(CommandError::Policy);
         }
-        self.sign(|sessions, context| {
-            let before = context.effects.len();
-            sessions.join(context, id, allow)?;
-            // Ahead of the session's own records.
-            let effect = Effect::PersistOwner { session: id, owner: owner.clone(), created: None };
-            context.effects.insert(before, (None, effect));
-            Ok(())
-        })
+        self.join(id, allow)
     }
 
     /// P13: tells the protocol that a session belongs to what has happened to it. What the protocol says then waits for

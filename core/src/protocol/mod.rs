@@ -3,9 +3,9 @@
 //! A protocol is a machine like a session: told what has happened, it says what it wants, and does nothing itself. What
 //! reaches it has passed the gate: whoever is said to have signed a message has, it is fresh, and it comes once.
 //!
-//! Reading order: [`Protocol`] is what a protocol is told, [`ProtocolContext`] what it may ask for; `registry` keeps the
-//! protocols of a node and what they have. What comes of a request is done by `node/protocols.rs`. The numbers P1… name
-//! the transitions of `docs/src/machines.md`.
+//! Reading order: [`Protocol`] is what a protocol is told, [`ProtocolContext`] what it may ask for; `registry` keeps
+//! the protocols of a node and what they have. What comes of a request is done by `node/protocols.rs`. The numbers P1…
+//! name the transitions of `docs/src/machines.md`.
 
 mod context;
 mod registry;

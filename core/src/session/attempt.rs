@@ -77,25 +77,39 @@ impl<V: Verifier> Attempt<V> {
         self.nonces[index].is_some()
     }
 
-    /// Fixes everything that depends on the nonces, and returns the hash of their list. An error comes with the item.
+    pub(super) fn has_partial_of(&self, index: usize) -> bool {
+        self.partials[index].is_some()
+    }
+
+    /// The round of each item, once they are open.
+    pub(super) fn rounds(&self) -> Option<&[V::Round]> {
+        self.rounds.as_ref().map(|(rounds, _)| rounds.as_slice())
+    }
+
+    /// The hash of the list of nonces, once the rounds are open.
+    pub(super) fn nonces_hash(&self) -> Option<[u8; 32]> {
+        self.rounds.as_ref().map(|(_, hash)| *hash)
+    }
+
+    /// Fixes everything that depends on the nonces. An error comes with the item.
     pub(super) fn open_rounds(
         &mut self,
         verifier: &V,
         items: &Items<V>,
         definition: &Definition,
-    ) -> Result<(&[V::Round], [u8; 32]), (usize, NonceError)> {
+    ) -> Result<(), (usize, NonceError)> {
         assert!(self.rounds.is_none(), "nonces would sign twice if a round were opened twice");
         let opened = items.iter(definition).enumerate().map(|(item, (keys, message))| {
             verifier.open_round(keys, &self.nonces_of(item), message).map_err(|error| (item, error))
         });
         let rounds = opened.collect::<Result<_, _>>()?;
         let hash = nonces_hash(self.nonces.iter().flatten().map(|held| held.value.as_slice()));
-        let (rounds, hash) = self.rounds.insert((rounds, hash));
-        Ok((rounds, *hash))
+        self.rounds = Some((rounds, hash));
+        Ok(())
     }
 
-    /// All signers' nonces of one item.
-    fn nonces_of(&self, item: usize) -> Vec<PublicNonce> {
+    /// All signers' nonces of one item, in key order.
+    pub(super) fn nonces_of(&self, item: usize) -> Vec<PublicNonce> {
         self.nonces.iter().flatten().map(|held| held.value[item]).collect()
     }
 

@@ -79,10 +79,10 @@ impl<V: Verifier> Session<V> {
         context.event(Event::SessionAborted { session: self.id, by, reason });
     }
 
-    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the clock
-    /// may be wrong.
+    /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the
+    /// clock may be wrong.
     pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         self.live = None;
         context.timer(TimerReason::Stalled(self.id), None);
         context.timer(TimerReason::Retry(self.id), None);
@@ -123,7 +123,7 @@ impl<V: Verifier> Session<V> {
         final_message: Option<&Bytes>,
         phase: Phase,
     ) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         // A session that was never approved leaves nothing behind, unless this node has refused it: then it has said
         // something, which a restart must not forget.
         let is_ours = matches!(&outcome, Outcome::Aborted { by, .. } if *by == self.definition.keys[self.me]);

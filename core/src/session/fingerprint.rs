@@ -31,7 +31,7 @@ impl<V: Verifier> Live<V> {
         // How long it has waited means nothing beyond the longest pause.
         let waited = |since: Mono| now.since(since).min(config.stall_max);
         let retry = self.retry.map(|retry| (retry.cause, retry.not_before.since(now), waited(retry.not_before)));
-        write!(text, " {announced:?} {retry:?} {}", self.retries)
+        write!(text, " {announced:?} {retry:?} {} {} {}", self.retries, self.lacked_signer, self.told_awaited)
     }
 }
 

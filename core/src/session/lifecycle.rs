@@ -1,10 +1,10 @@
 //! What happens to the sessions of a node, from their creation to when they are forgotten: which session an input
 //! belongs to, and what the others need not know of it.
 //!
-//! Invariants: whether a session's time is over is judged by the wall clock before each of its steps, whatever timers say;
-//! a session is remembered, at least by its id, until its announcement has expired by anyone's clock and so much time has
-//! run that this is so even when the clock is wrong, so that no replay opens it again; while what it has said waits for
-//! the disk, it says nothing more. Driven by `Node`.
+//! Invariants: whether a session's time is over is judged by the wall clock before each of its steps, whatever timers
+//! say; a session is remembered, at least by its id, until its announcement has expired by anyone's clock and so much
+//! time has run that this is so even when the clock is wrong, so that no replay opens it again; while what it has said
+//! waits for the disk, it says nothing more. Driven by `Node`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -14,7 +14,9 @@ use core::time::Duration;
 
 use super::closed::time_until;
 use super::{Acquaintance, Items, ItemsError, Reach, Session, Sessions};
-use crate::api::{CommandError, CommandId, Config, Event, NewSession, Phase, Refusal, TimerReason};
+use crate::api::{
+    CommandError, CommandId, Config, Event, NewSession, Output, Phase, Refusal, SignReply, SignRequest, TimerReason,
+};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
@@ -149,13 +151,15 @@ impl<V: Verifier> Sessions<V> {
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
         if has_expired {
-            // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says so.
+            // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says
+            // so.
             self.retire(context, id);
         }
         Ok(definition)
     }
 
-    /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone says.
+    /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone
+    /// says.
     pub(crate) fn resume_closed(&mut self, context: &mut Context<'_, V>, id: SessionId, until: Wall) {
         let until = end_of_memory(context.config, until, context.config.session_timeout, context.now.mono);
         self.keep_id(context, id, until);
@@ -303,6 +307,25 @@ impl<V: Verifier> Sessions<V> {
         let connected = others.filter(|key| is_connected(key)).count();
         let reach = Reach { connected, others: session.definition().keys.len() - 1 };
         let _gone = self.run(context, id, |session, context| session.on_retry(context, reach));
+    }
+
+    /// The signer has answered.
+    pub(crate) fn on_signed(&mut self, context: &mut Context<'_, V>, reply: SignReply) {
+        let slot = reply.slot();
+        let is_known = self.run(context, SessionId::from_bytes(slot.session), |session, context| match reply {
+            SignReply::Nonces { slot, nonces } => session.on_own_nonces(context, slot, nonces),
+            SignReply::Partials { slot, partials } => session.on_partials(context, slot, partials),
+        });
+        if is_known.is_none() {
+            context.output(Output::Sign(SignRequest::Forget(slot)));
+        }
+    }
+
+    /// The signer is back.
+    pub(crate) fn on_signer_ready(&mut self, context: &mut Context<'_, V>) {
+        for id in self.live.iter().copied().collect::<Vec<SessionId>>() {
+            let _gone = self.run(context, id, |session, context| session.on_signer_ready(context));
+        }
     }
 
     /// A coordinator's turn is over.

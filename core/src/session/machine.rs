@@ -19,7 +19,7 @@ use super::items::Items;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
-use crate::crypto::{NonceSlot, PublicKey, PublicNonce, SignerError, Verifier};
+use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
@@ -61,6 +61,10 @@ pub(super) struct Live<V: Verifier> {
     pub(super) retry: Option<Retry>,
     /// How often this node has retried by itself.
     pub(super) retries: u32,
+    /// Whether the last attempt failed because the signer could not be reached or had forgotten it.
+    pub(super) lacked_signer: bool,
+    /// Whether the embedder has been told that the signer is awaited.
+    pub(super) told_awaited: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +85,8 @@ impl<V: Verifier> Session<V> {
             stalls: 0,
             retry: None,
             retries: 0,
+            lacked_signer: false,
+            told_awaited: false,
         };
         Self {
             id: definition.id(),
@@ -141,7 +147,6 @@ impl<V: Verifier> Session<V> {
         self.check_open()?;
         if self.phase == Phase::Announced {
             self.approve(context, allow)?;
-            self.advance(context);
         }
         Ok(())
     }
@@ -153,12 +158,12 @@ impl<V: Verifier> Session<V> {
         if !missing.is_empty() {
             return Err(CommandError::Unusual(missing));
         }
-        self.begin(context).map_err(CommandError::Signer)?;
+        self.begin(context);
         context.event(Event::SessionApproved { session: self.id, summary });
         Ok(())
     }
 
-    /// S5: the embedder wants another attempt, now.
+    /// S5: the embedder wants another attempt, now. While the signer has not answered, it is asked again instead.
     pub(crate) fn retry(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
         self.check_open()?;
         match self.phase {
@@ -167,6 +172,10 @@ impl<V: Verifier> Session<V> {
                 Ok(())
             }
             Phase::Failed => Err(CommandError::NoAttemptsLeft(self.id)),
+            _ if self.signer_owes().is_some() => {
+                self.ask_signer(context);
+                Ok(())
+            }
             _ => Err(CommandError::NothingToRetry(self.id)),
         }
     }
@@ -230,12 +239,14 @@ impl<V: Verifier> Session<V> {
 
     /// S7: the attempt has failed. Most failures are worth another attempt, after a pause that doubles.
     pub(super) fn fail(&mut self, context: &mut Context<'_, V>, failure: AttemptFailure) {
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         self.enter(context, Phase::Failed);
-        let is_worth_it = failure != AttemptFailure::Signer;
+        let is_worth_it = !matches!(failure, AttemptFailure::Signer(error) if !error.may_pass());
+        let lacked_signer = is_worth_it && matches!(failure, AttemptFailure::Signer(_));
         context.event(Event::AttemptFailed { session: self.id, attempt: self.number, failure });
         context.timer(TimerReason::Stalled(self.id), None);
         let live = self.live_mut();
+        live.lacked_signer = lacked_signer;
         if is_worth_it && live.retries < context.config.retries {
             live.retries += 1;
             let pause = context.config.stall.saturating_mul(1 << live.retries.min(16));
@@ -243,7 +254,7 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
+    pub(super) fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
         if self.number < context.config.limits.attempts {
             self.live_mut().retry = Some(Retry { cause, not_before: context.now.mono.after(pause) });
             context.timer(TimerReason::Retry(self.id), pause);
@@ -254,15 +265,12 @@ impl<V: Verifier> Session<V> {
     pub(super) fn next_attempt(&mut self, context: &mut Context<'_, V>, number: u32, cause: AttemptCause) {
         self.reset_attempt(context, number);
         context.event(Event::AttemptStarted { session: self.id, attempt: number, cause });
-        if self.begin(context).is_err() {
-            return self.fail(context, AttemptFailure::Signer);
-        }
-        self.advance(context);
+        self.begin(context);
     }
 
     pub(super) fn reset_attempt(&mut self, context: &mut Context<'_, V>, number: u32) {
         assert!(number > self.number, "an attempt is never opened twice: it would show two nonces");
-        self.forget_nonce(context);
+        self.forget_nonces(context);
         self.number = number;
         self.sequence = 0;
         self.spent = false;
@@ -273,43 +281,13 @@ impl<V: Verifier> Session<V> {
         context.timer(TimerReason::Retry(self.id), None);
     }
 
-    /// S8: draws this node's nonces for the current attempt and sends them to all, once the record of the attempt is
-    /// durable.
-    fn begin(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
-        let slot = self.slot();
-        let items: Vec<_> = self.live_ref().items.iter(&self.definition).collect();
-        let nonces = context.signer.nonces(slot, &items)?;
-        let (announcement, bytes) = self.seal_nonces(context, &nonces).inspect_err(|_| context.signer.forget(slot))?;
-        let me = self.me;
-        let live = self.live_mut();
-        live.announcement = announcement.clone().or(live.announcement.take());
-        let stored = live.attempt.store_nonces(me, nonces, bytes.clone());
-        assert_eq!(stored, Ok(true), "a signer shows its nonces once in an attempt");
+    /// S8: this node takes part in the current attempt. Its signer is asked for the nonces, once the record of the
+    /// attempt is durable.
+    fn begin(&mut self, context: &mut Context<'_, V>) {
+        self.is_alive = true;
         self.record(context);
         self.enter(context, Phase::NonceExchange);
-        announcement.filter(|announcement| *announcement != bytes).iter().for_each(|own| self.broadcast(context, own));
-        self.broadcast(context, &bytes);
-        self.progress(context);
-        Ok(())
-    }
-
-    /// The announcement, if this node has created the session, and the message with the nonces, which may be the same.
-    fn seal_nonces(
-        &mut self,
-        context: &mut Context<'_, V>,
-        nonces: &[PublicNonce],
-    ) -> Result<(Option<Bytes>, Bytes), SignerError> {
-        let announces_nonces = self.definition.announces_nonces();
-        let announcement = if self.is_own() {
-            let nonces = if announces_nonces { nonces.to_vec() } else { Vec::new() };
-            Some(self.seal(context, Content::Announce { definition: self.definition.clone(), nonces })?)
-        } else {
-            None
-        };
-        match announcement {
-            Some(bytes) if announces_nonces => Ok((Some(bytes.clone()), bytes)),
-            announcement => Ok((announcement, self.seal(context, Content::Join { nonces: nonces.to_vec() })?)),
-        }
+        self.ask_signer(context);
     }
 
     pub(super) fn seal(&mut self, context: &mut Context<'_, V>, content: Content) -> Result<Bytes, SignerError> {
@@ -353,14 +331,6 @@ impl<V: Verifier> Session<V> {
         live.progress_at = context.now.mono;
         live.stalls = 0;
         context.timer(TimerReason::Stalled(self.id), context.config.stall);
-    }
-
-    pub(super) fn forget_nonce(&mut self, context: &mut Context<'_, V>) {
-        context.signer.forget(self.slot());
-    }
-
-    pub(super) fn slot(&self) -> NonceSlot {
-        NonceSlot { session: *self.id.as_bytes(), attempt: self.number }
     }
 
     pub(super) fn live_ref(&self) -> &Live<V> {

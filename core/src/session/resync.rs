@@ -4,10 +4,12 @@
 //! signers' alike, since each carries its author's signature. There are no acknowledgements: having something is shown
 //! by using it. Everything is sent in its first, signed form, so that a duplicate costs the receiver next to nothing.
 
+use alloc::vec::Vec;
+
 use super::machine::Session;
-use crate::api::{AttemptFailure, Phase, TimerReason};
+use crate::api::{AttemptFailure, Phase, SignerTask, TimerReason};
 use crate::base::Bytes;
-use crate::crypto::Verifier;
+use crate::crypto::{SignerError, Verifier};
 use crate::effect::Context;
 use crate::wire::Bits;
 
@@ -19,12 +21,23 @@ impl<V: Verifier> Session<V> {
         if !self.is_exchanging() {
             return;
         }
+        let owed = self.signer_owes();
+        if let Some(task) = owed {
+            self.tell_awaited(context, task);
+            if task == SignerTask::Nonces {
+                return;
+            }
+        }
         let signers = 0..self.definition.keys.len();
         let live = self.live_mut();
         if context.now.mono.since(live.progress_at) >= context.config.stuck_timeout {
             let attempt = &self.live_ref().attempt;
-            let missing = signers.filter(|index| attempt.waits_for(*index)).map(|index| self.definition.keys[index]);
-            return self.fail(context, AttemptFailure::Stuck(missing.collect()));
+            let missing = signers.filter(|index| *index != self.me && attempt.waits_for(*index));
+            let missing: Vec<_> = missing.map(|index| self.definition.keys[index]).collect();
+            let is_ours = owed.is_some() && missing.is_empty();
+            let failure =
+                if is_ours { AttemptFailure::Signer(SignerError::Unavailable) } else { AttemptFailure::Stuck(missing) };
+            return self.fail(context, failure);
         }
         live.stalls += 1;
         let stalls = live.stalls;
@@ -44,7 +57,7 @@ impl<V: Verifier> Session<V> {
         if index == self.me {
             return;
         }
-        if self.is_exchanging() {
+        if self.is_exchanging() && self.signer_owes() != Some(SignerTask::Nonces) {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
         }

@@ -1,7 +1,7 @@
 //! From nonces to a signature: the two rounds of one attempt.
 //!
 //! Invariants: a phase is left in the same step in which its condition holds, whatever brought it about; the record
-//! that the nonce is spent precedes the partial signature.
+//! that the nonce is spent precedes the request for the partial signature.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,7 +13,6 @@ use crate::base::Bytes;
 use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
-use crate::wire::Content;
 
 impl<V: Verifier> Session<V> {
     pub(super) fn on_nonces(
@@ -131,42 +130,26 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    /// S11: all nonces are here: sign. The nonces are spent from here on, whatever happens.
+    /// S11: all nonces are here. This node's are spent from here on, whatever happens; its signer is asked for the
+    /// partial signatures once that is durable.
     fn sign(&mut self, context: &mut Context<'_, V>) {
-        let slot = self.slot();
         let live = self.live.as_mut().expect("a session that exchanges nonces is live");
-        let (rounds, nonces) = match live.attempt.open_rounds(context.verifier, &live.items, &self.definition) {
-            Ok(opened) => opened,
-            Err((item, error)) => {
-                let nonces = live.attempt.nonce_exhibits();
-                let failure = match error.culprit() {
-                    Some(signer) => {
-                        let (definition, item) = ((*self.definition).clone(), index(item));
-                        self.accuse(context, signer, Evidence::InvalidNonce { definition, item, nonces });
-                        AttemptFailure::InvalidNonce(ItemFault { signer: self.definition.keys[signer], item })
-                    }
-                    None => AttemptFailure::NoncesCancel,
-                };
-                return self.fail(context, failure);
-            }
-        };
-        let rounds: Vec<_> = rounds.iter().enumerate().map(|(item, round)| (live.items.keys(item), round)).collect();
-        let signed = context.signer.sign(slot, &rounds);
+        if let Err((item, error)) = live.attempt.open_rounds(context.verifier, &live.items, &self.definition) {
+            let nonces = live.attempt.nonce_exhibits();
+            let failure = match error.culprit() {
+                Some(signer) => {
+                    let (definition, item) = ((*self.definition).clone(), index(item));
+                    self.accuse(context, signer, Evidence::InvalidNonce { definition, item, nonces });
+                    AttemptFailure::InvalidNonce(ItemFault { signer: self.definition.keys[signer], item })
+                }
+                None => AttemptFailure::NoncesCancel,
+            };
+            return self.fail(context, failure);
+        }
         self.spent = true;
         self.record(context);
-        let sealed = signed.and_then(|partials| {
-            let content = Content::Partial { nonces, partials: partials.clone() };
-            let bytes = self.seal(context, content)?;
-            Ok((Partial { nonces, signatures: partials }, bytes))
-        });
-        let Ok((partial, bytes)) = sealed else {
-            return self.fail(context, AttemptFailure::Signer);
-        };
-        let me = self.me;
-        let stored = self.live_mut().attempt.store_partial(me, partial, bytes.clone());
-        assert_eq!(stored, Ok(true), "a signer signs once in an attempt");
         self.enter(context, Phase::PartialSignatureExchange);
-        self.broadcast(context, &bytes);
+        self.ask_signer(context);
     }
 
     /// S12: all partial signatures are here: add them up, and look for a culprit only when that fails.

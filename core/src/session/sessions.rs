@@ -58,7 +58,7 @@ pub(crate) struct Sessions<V: Verifier> {
     by_id: BTreeMap<SessionId, Entry<V>>,
     requests: BTreeMap<SessionId, Request>,
     /// Those that were created or approved and have not ended.
-    live: BTreeSet<SessionId>,
+    pub(super) live: BTreeSet<SessionId>,
     live_by_signer: BTreeSet<(PublicKey, SessionId)>,
     /// Those that were created or approved and have ended, oldest first.
     ended: BTreeMap<u64, SessionId>,
@@ -235,7 +235,8 @@ impl<V: Verifier> Sessions<V> {
         self.ended.values().find(is_over).or_else(|| self.ended.values().next()).copied()
     }
 
-    /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for it.
+    /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for
+    /// it.
     pub(super) fn close_id(&mut self, id: &SessionId, until: Now, now: Now, limits: &Limits) -> Vec<SessionId> {
         // Nobody else can announce what this node has created, and nothing is lost when it is asked again about what
         // it has refused; but a nonce that it has shown must not be followed by another.

@@ -1,19 +1,12 @@
 //! What becomes of attempts: when they are repeated, what is asked of whom, what is wiped, how many there may be.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, NewSession, Output, Phase, Refusal};
-use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{
-    MessageKey, Network, NonceSlot, PartialSignature, PublicKey, PublicNonce, Secp256k1, SecretKey, Signer,
-    SignerError, SoftwareSigner, Suite, Verifier,
-};
-use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, PeerId, SessionId};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Suite};
+use nelumbo_core::wire::{AbortReason, Bits, Content, Definition, SessionId};
 
-use crate::common::{NODE, ScriptedPeer, Signed, TestNode, all_signed, definition, joined, now, phase};
+use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, definition, joined, phase};
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -216,79 +209,32 @@ fn who_says_what_it_has_is_sent_the_rest() {
     assert!(node.steps_to(&bob).is_empty());
 }
 
-/// A signer that keeps account of the attempts whose nonces are still to be signed with: a bit for each.
-struct Careful {
-    signer: SoftwareSigner,
-    open: Arc<AtomicU32>,
-}
-
-impl Signer<Secp256k1> for Careful {
-    fn public_key(&self) -> PublicKey {
-        self.signer.public_key()
-    }
-
-    fn nonces(
-        &mut self,
-        slot: NonceSlot,
-        items: &[(&<Secp256k1 as Verifier>::Keys, &[u8])],
-    ) -> Result<Vec<PublicNonce>, SignerError> {
-        self.open.fetch_or(1 << slot.attempt, Relaxed);
-        self.signer.nonces(slot, items)
-    }
-
-    fn sign(
-        &mut self,
-        slot: NonceSlot,
-        items: &[(&<Secp256k1 as Verifier>::Keys, &<Secp256k1 as Verifier>::Round)],
-    ) -> Result<Vec<PartialSignature>, SignerError> {
-        self.open.fetch_and(!(1 << slot.attempt), Relaxed);
-        self.signer.sign(slot, items)
-    }
-
-    fn forget(&mut self, slot: NonceSlot) {
-        self.open.fetch_and(!(1 << slot.attempt), Relaxed);
-        Signer::<Secp256k1>::forget(&mut self.signer, slot);
-    }
-
-    fn forget_all(&mut self) {
-        self.open.store(0, Relaxed);
-        Signer::<Secp256k1>::forget_all(&mut self.signer);
-    }
-}
-
 #[test]
 fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
-    let open = Arc::new(AtomicU32::new(0));
-    let entropy = Entropy::new([1; 32]).unwrap();
-    let secret = Arc::new(SecretKey::from_bytes(&[NODE; 32]).unwrap());
-    let message_signer = Box::new(MessageKey::new(secret.clone(), entropy.stream("messages")));
-    let signer = Careful { signer: SoftwareSigner::new(secret, entropy.stream("signer")), open: open.clone() };
-    let (peer, records) = (PeerId::from_bytes(&[NODE]).unwrap(), Vec::new());
-    let boot = Boot { message_signer, signer: Box::new(signer), verifier: Secp256k1, entropy, peer, records };
-    let mut node = TestNode::new();
     let mut config = Config::new(Network::Regtest);
     config.retries = 0;
-    node.node = Node::new(config, boot, now(0)).unwrap();
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let open = |node: &TestNode| node.signer.as_ref().unwrap().open_nonces();
     let (mut alice, bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
     node.meet(&mut alice);
     let first = create(&mut node, &[&alice, &bob], 1).unwrap();
-    assert_eq!(open.load(Relaxed), 1 << 1);
+    assert_eq!(open(&node), 1);
     // Given up, and tried again by hand.
     sleep_until(&mut node, 15 * MINUTE);
-    assert_eq!((phase(&node, first), open.load(Relaxed)), (Phase::Failed, 0));
+    assert_eq!((phase(&node, first), open(&node)), (Phase::Failed, 0));
     node.command(Command::Retry(first)).unwrap();
-    assert_eq!(open.load(Relaxed), 1 << 2);
+    assert_eq!(open(&node), 1);
     let definition = node.node.view().session(&first).unwrap().definition.clone();
     let nonce = alice.nonce(&definition, 3);
     let bytes = alice.say_at(first, 3, 1, Content::Join { nonces: vec![nonce] });
     node.hear(&alice, bytes);
-    assert_eq!(open.load(Relaxed), 1 << 3, "followed");
+    assert_eq!(open(&node), 1, "followed: the one of attempt 2 is gone");
     node.command(Command::Abort(first, AbortReason::Left)).unwrap();
-    assert_eq!(open.load(Relaxed), 0);
+    assert_eq!(open(&node), 0);
     create(&mut node, &[&alice, &bob], 2).unwrap();
-    assert_eq!(open.load(Relaxed), 1 << 1);
+    assert_eq!(open(&node), 1);
     node.wait(3 * 60 * 60 * 1000);
-    assert_eq!(open.load(Relaxed), 0, "expired");
+    assert_eq!(open(&node), 0, "expired");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::common::{ScriptedPeer, TestNode, WALL, approve, definition, now};
 use nelumbo_core::api::{Event, GossipId, Input, Output, Refusal};
 use nelumbo_core::base::Bytes;
+use nelumbo_core::crypto::SoftwareSigner;
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::{AbortReason, Content, Definition};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
@@ -94,11 +95,14 @@ impl Stage {
 }
 
 /// Everything that a node asks for, while its records become durable.
-fn outputs(node: &mut Node, time: u64) -> Vec<Output> {
+fn outputs(node: &mut Node, signer: &mut SoftwareSigner, time: u64) -> Vec<Output> {
     let mut outputs = Vec::new();
     while let Some(output) = node.poll() {
         if let Output::Persist { sequence, .. } = output {
             node.handle(now(time), Input::Persisted(sequence));
+        }
+        if let Output::Sign(request) = &output {
+            node.answer(now(time), signer, request);
         }
         outputs.push(output);
     }
@@ -124,7 +128,7 @@ fn many_inputs_at_once_make_what_they_make_one_by_one() {
             let [left, right] = [&mut one_by_one, &mut at_once].map(|node| {
                 let joined = node.node.command(now(time), join.clone());
                 let counts: Vec<_> = node.node.view().refusals().iter().collect();
-                (joined, counts, outputs(&mut node.node, time))
+                (joined, counts, outputs(&mut node.node, node.signer.as_mut().expect("it answers"), time))
             });
             assert_eq!(left, right);
             let is_join = |output: &&Output| matches!(output, Output::Event(Event::SignerJoined { .. }));

@@ -405,11 +405,12 @@ fn nothing_is_said_before_the_record_is_durable() {
     let nonce = bob.nonce(&definition, 1);
     let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes);
-    assert!(node.last_record > opened && node.sent.is_empty());
-    let spent = node.last_record;
+    assert!(node.last_record == opened && node.sent.is_empty(), "it has not even been drawn");
     node.input(Input::Persisted(opened));
     let steps = node.steps_to(&alice);
     assert!(matches!(steps[..], [SessionMessage { content: Content::Join { .. }, .. }]), "{steps:?}");
+    let spent = node.last_record;
+    assert!(spent > opened, "all nonces are here, so that it is spent");
     node.input(Input::Persisted(spent));
     let steps = node.steps_to(&alice);
     assert!(matches!(steps[..], [SessionMessage { content: Content::Partial { .. }, .. }]), "{steps:?}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal};
+use nelumbo_core::api::{Command, Config, Event, Input, Output, Phase, RecordSequence, Refusal, SignRequest};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
@@ -154,6 +154,10 @@ pub(crate) fn approve(session: SessionId) -> Command {
 /// The honest node.
 pub(crate) struct TestNode {
     pub(crate) node: Node,
+    /// Answers at once, unless the test does.
+    pub(crate) signer: Option<SoftwareSigner>,
+    /// What it was asked for, when the test answers.
+    pub(crate) requests: Vec<SignRequest>,
     pub(crate) key: PublicKey,
     pub(crate) time: u64,
     /// By how much the wall clock is ahead of what it would show, in milliseconds.
@@ -199,9 +203,9 @@ impl TestNode {
         let secret = Arc::new(SecretKey::from_bytes(&[number; 32]).expect("a small number is a key"));
         let key = secret.public_key();
         let entropy = Entropy::new([life; 32]).expect("not all zero");
+        let signer = SoftwareSigner::new(secret.clone(), entropy.stream("signer"));
         let boot = Boot {
-            message_signer: Box::new(MessageKey::new(secret.clone(), entropy.stream("messages"))),
-            signer: Box::new(SoftwareSigner::new(secret, entropy.stream("signer"))),
+            message_signer: Box::new(MessageKey::new(secret, entropy.stream("messages"))),
             verifier: Secp256k1,
             entropy,
             peer: PeerId::from_bytes(&[number]).expect("one byte names a peer"),
@@ -209,6 +213,8 @@ impl TestNode {
         };
         let mut node = Self {
             node: Node::new(config, boot, ahead(time, wall_ahead)).expect("the records are sound"),
+            signer: Some(signer),
+            requests: Vec::new(),
             key,
             time,
             wall_ahead,
@@ -273,9 +279,13 @@ impl TestNode {
         protocol.is_some()
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.node.poll() {
             match output {
+                Output::Sign(request) => match &mut self.signer {
+                    Some(signer) => self.node.answer(ahead(self.time, self.wall_ahead), signer, &request),
+                    None => self.requests.push(request),
+                },
                 Output::Persist { sequence, key, value } => {
                     self.last_record = sequence;
                     match value {

@@ -273,7 +273,9 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
         TimerReason::Seek => Duration::from_millis(100),
         TimerReason::NextLookup => config.limits.lookup_rate.every,
         TimerReason::Protocol(..) | TimerReason::ProtocolWork => Duration::from_millis(1),
-        TimerReason::Search(_) | TimerReason::Lookup(_) | TimerReason::Expired(_) => Duration::MAX,
+        // A session ends, and later nobody's clock can bring it back.
+        TimerReason::Expired(_) => config.clock_skew,
+        TimerReason::Search(_) | TimerReason::Lookup(_) => Duration::MAX,
     }
 }
 

@@ -6,7 +6,7 @@ use nelumbo_core::api::{
     Command, Config, ConfigError, Event, GossipId, Input, NewSession, Phase, Quota, Refusal, Standing,
 };
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, SoftwareSigner, Suite};
+use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, Suite};
 use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, Presence, SessionId};
 
@@ -151,11 +151,10 @@ fn who_fills_the_early_messages_loses_its_own_and_nobody_else_s() {
 /// Boots a node with this configuration, and says why it does not.
 fn boots(config: Config, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), BootError> {
     let entropy = Entropy::new([1; 32]).unwrap();
-    let secret = std::sync::Arc::new(SecretKey::from_bytes(&[NODE; 32]).unwrap());
-    let message_signer = Box::new(MessageKey::new(secret.clone(), entropy.stream("messages")));
-    let signer = Box::new(SoftwareSigner::new(secret, entropy.stream("signer")));
+    let secret = SecretKey::from_bytes(&[NODE; 32]).unwrap();
+    let message_signer = Box::new(MessageKey::new(secret, entropy.stream("messages")));
     let peer = PeerId::from_bytes(&[NODE]).unwrap();
-    let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer, records };
+    let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer, records };
     Node::new(config, boot, now(0)).map(drop)
 }
 

@@ -25,6 +25,11 @@ fn met() -> (TestNode, ScriptedPeer, Script) {
     (node, alice, script)
 }
 
+/// Whether a record says which protocol a session belongs to.
+fn is_owner(key: &[u8]) -> bool {
+    key.starts_with(b"q")
+}
+
 fn session_of(node: &TestNode) -> SessionId {
     node.node.view().sessions().next().expect("there is one").id
 }
@@ -75,8 +80,7 @@ fn it_creates_a_session_and_follows_it_to_its_signature() {
     assert_eq!(script.told().last().map(String::as_str), Some("session session-closed"));
     script.act(&mut node, move |context| context.close(id));
     assert_eq!(script.told(), [format!("refused session {id} does not belong to this protocol")], "no more");
-    let is_owner = |key: &Vec<u8>| key.starts_with(b"q");
-    assert!(!node.records.keys().any(is_owner), "nothing is kept of it");
+    assert!(!node.records.keys().any(|key| is_owner(key)), "nothing is kept of it");
 }
 
 /// What its wish for a session that cannot be comes to.
@@ -161,8 +165,15 @@ fn the_policy_has_the_last_word() {
     script.act(&mut node, move |context| context.join(id, opaque()));
     assert_eq!(script.told(), [format!("refused {no}")]);
     assert_eq!(phase(&node, id), Phase::Announced);
+    assert!(!node.records.keys().any(|key| is_owner(key)), "it may belong to nobody after a restart");
     node.command(approve(id)).expect("the embedder itself may");
     assert!(script.told().contains(&"session session-approved".to_owned()));
+    // Whoever approves it, it stays the protocol's own; so it does when the policy approves.
+    assert_eq!(node.records.keys().filter(|key| is_owner(key)).count(), 1);
+    node.node.set_policy(Box::new(Never(Review::Approve { allow: opaque() })));
+    announce(&mut node, &mut alice, 3);
+    assert_eq!(node.records.keys().filter(|key| is_owner(key)).count(), 2);
+    script.told();
     // What the policy declines, no protocol is asked about.
     node.node.set_policy(Box::new(Never(Review::Decline)));
     announce(&mut node, &mut alice, 2);
@@ -208,4 +219,18 @@ fn what_it_says_of_a_session_waits_for_the_sessions_records() {
     node.input(nelumbo_core::api::Input::Persisted(last));
     let is_said = |event: &Event| matches!(event, Event::ProtocolEvent { .. });
     assert!(node.events.iter().any(is_said));
+}
+
+/// P13.
+#[test]
+fn it_hears_that_a_session_of_its_own_has_expired_and_is_gone() {
+    let (mut node, alice, script) = met();
+    create(&mut node, &alice, &script);
+    script.told();
+    let day = 24 * 60 * 60 * 1_000;
+    node.wait(day);
+    let told = script.told();
+    assert!(told.contains(&"session session-expired".to_owned()), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("session session-closed"));
+    assert!(!node.records.keys().any(|key| is_owner(key)));
 }

@@ -1,4 +1,5 @@
 //! A protocol that does what the test writes, and keeps what it was told.
+#![expect(clippy::disallowed_types, reason = "the test looks into what the node owns")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

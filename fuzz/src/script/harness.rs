@@ -274,6 +274,7 @@ impl<S: Scheme> Harness<S> {
                     honest.sync(time, usize::MAX);
                 }
             }
+            Output::Sign(request) => self.honest(index).expect("only nodes have outputs").answer(time, &request),
             Output::Send { to, bytes } => {
                 self.on_sent(index, Some(to), &bytes);
                 if let Some(to) = self.index_of(&to) {

@@ -2,9 +2,9 @@
 //!
 //! Owns the node, its disk and its monitor. Driven by the script's world.
 
-use nelumbo_core::api::{Config, Input};
+use nelumbo_core::api::{Config, Input, SignRequest};
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{Network, PublicKey};
+use nelumbo_core::crypto::{Network, PublicKey, Signer};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Address, PeerId};
 
@@ -19,6 +19,7 @@ pub(super) struct HonestNode<S: Scheme> {
     pub(super) key: PublicKey,
     /// None while it is down.
     pub(super) node: Option<Node<S::Verifier>>,
+    signer: Option<Box<dyn Signer<S::Verifier> + Send>>,
     pub(super) disk: Disk,
     pub(super) monitor: SafetyMonitor,
     /// Whether records become durable as soon as they are written.
@@ -36,6 +37,7 @@ impl<S: Scheme> HonestNode<S> {
             peer,
             key: S::key(number),
             node: None,
+            signer: None,
             disk: Disk::default(),
             monitor: SafetyMonitor::default(),
             syncs_at_once: true,
@@ -53,9 +55,9 @@ impl<S: Scheme> HonestNode<S> {
         let mut seed = [self.number; 32];
         seed[1] = self.incarnation;
         let entropy = Entropy::new(seed).expect("not all zero");
+        self.signer = Some(S::signer(self.number, entropy.stream("signer")));
         let boot = Boot {
             message_signer: S::author(self.number, entropy.stream("messages")),
-            signer: S::signer(self.number, entropy.stream("signer")),
             verifier: S::Verifier::default(),
             entropy,
             peer: self.peer,
@@ -78,6 +80,14 @@ impl<S: Scheme> HonestNode<S> {
         let now = self.now(time);
         if let Some(node) = &mut self.node {
             node.handle(now, input);
+        }
+    }
+
+    /// Does what the node asks its signer for.
+    pub(super) fn answer(&mut self, time: u64, request: &SignRequest) {
+        let now = self.now(time);
+        if let (Some(node), Some(signer)) = (&mut self.node, &mut self.signer) {
+            node.answer(now, signer.as_mut(), request);
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nelumbo_core::{
-    api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence},
+    api::{Command, Config, Event, Input, NewSession, OperationId, Phase, RecordSequence, SignRequest},
     approval::Unusual,
     base::{Bytes, Entropy, Mono, Now, Wall},
     crypto::{
@@ -143,6 +143,7 @@ struct Crash {
 
 struct Machine {
     node: Option<Node<Secp256k1>>,
+    signer: Option<SoftwareSigner>,
     journal: Option<Journal>,
     disk: Disk,
     incarnation: u8,
@@ -174,14 +175,21 @@ struct Outputs {
     changes: Vec<Change>,
     sequence: u64,
     sends: Vec<(usize, Bytes)>,
+    requests: Vec<SignRequest>,
     lookups: Vec<OperationId>,
     announced: Vec<SessionId>,
 }
 
 impl Simulation {
     fn new(crash: Option<Crash>) -> Self {
-        let machine =
-            |_| Machine { node: None, journal: None, disk: Disk::default(), incarnation: 0, writes: Vec::new() };
+        let machine = |_| Machine {
+            node: None,
+            signer: None,
+            journal: None,
+            disk: Disk::default(),
+            incarnation: 0,
+            writes: Vec::new(),
+        };
         let mut simulation = Self {
             machines: (0..SIGNERS).map(machine).collect(),
             keys: (0..SIGNERS).map(|node| secret(node).public_key()).collect(),
@@ -204,10 +212,10 @@ impl Simulation {
             Journal::open_on(machine.disk.clone(), &Metrics::new()).expect("a crash damages no journal");
         let entropy = Entropy::new([16 * (index as u8 + 1) + machine.incarnation; 32]).expect("not all zero");
         let message_signer = Box::new(MessageKey::new(secret(index), entropy.stream("messages")));
-        let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
-        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(index), records };
+        let signer = SoftwareSigner::new(secret(index), entropy.stream("signer"));
+        let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer(index), records };
         let node = Node::new(Config::new(Network::Regtest), boot, now(self.time)).expect("a node reads what it wrote");
-        (machine.node, machine.journal) = (Some(node), Some(journal));
+        (machine.node, machine.signer, machine.journal) = (Some(node), Some(signer), Some(journal));
         for other in (0..SIGNERS).filter(|other| *other != index) {
             if self.machines[other].node.is_some() {
                 self.input(index, Input::Connected(peer(other)));
@@ -253,7 +261,13 @@ impl Simulation {
                 let durable = Input::Persisted(RecordSequence::from_u64(outputs.sequence));
                 self.machines[index].node.as_mut().expect("it runs").handle(now(self.time), durable);
             }
-            if !wrote && outputs.lookups.is_empty() && outputs.announced.is_empty() {
+            let asked = !outputs.requests.is_empty();
+            for request in outputs.requests {
+                let machine = &mut self.machines[index];
+                let signer = machine.signer.as_mut().expect("it runs");
+                machine.node.as_mut().expect("it runs").answer(now(self.time), signer, &request);
+            }
+            if !wrote && !asked && outputs.lookups.is_empty() && outputs.announced.is_empty() {
                 return;
             }
             outputs.lookups.into_iter().for_each(|operation| self.input(index, Input::LookupFinished(operation)));
@@ -400,6 +414,10 @@ impl Host for Outputs {
 
     fn lookup(&mut self, operation: OperationId, _: String) {
         self.lookups.push(operation);
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push(request);
     }
 
     fn event(&mut self, event: Event) {

@@ -2,7 +2,7 @@
 //!
 //! Owns the format. A recording is [`MAGIC`], then frames: a length (four bytes, little-endian), sixteen bytes of a
 //! hash over everything before and the body, and the body, in postcard. It begins with what the node was started with;
-//! then comes each step: the node's input, the answers of its signer meanwhile, and a digest of each output.
+//! then comes each step: the node's input, the answers of its message signer meanwhile, and a digest of each output.
 //! Invariants: what was altered is noticed at its step; a cut end is an end; neither the secret key, nor a secret
 //! nonce, nor what they are drawn from is ever in it, because the signer's answers are recorded in its place.
 //!
@@ -17,7 +17,7 @@ use std::{borrow::Cow, fmt::Write as _, io::Read};
 use nelumbo_core::{
     api::{Command, Config, Input, Output},
     base::Now,
-    crypto::{NonceSlot, PartialSignature, PublicKey, PublicNonce, Signature, SignerError, tagged_hash},
+    crypto::{PublicKey, Signature, SignerError, tagged_hash},
     wire::PeerId,
 };
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,11 @@ use serde::{Deserialize, Serialize};
 pub use self::replay::{Difference, Replay, ReplayError, Step};
 pub(crate) use self::{
     recorder::{FrameSender, Recorder},
-    signer::{RecordingMessageSigner, RecordingSigner},
+    signer::RecordingMessageSigner,
 };
 
 /// How a recording begins; the number is the format's version.
-pub const MAGIC: &[u8; 20] = b"nelumbo recording 2\n";
+pub const MAGIC: &[u8; 20] = b"nelumbo recording 3\n";
 /// How large a recording may become, if nobody says otherwise: 256 MiB.
 pub const DEFAULT_LIMIT: u64 = 256 << 20;
 
@@ -43,7 +43,7 @@ enum Frame<'a> {
     Start(Box<Start<'a>>),
     /// The node is about to be given an input.
     Step { now: Now, input: StepInput<'a> },
-    /// The signer was asked for something, and answered.
+    /// The message signer was asked, and answered.
     Answer(Answer),
     /// The node has taken the step, with these outputs.
     Done(Vec<OutputDigest>),
@@ -76,13 +76,10 @@ pub enum StepInput<'a> {
     Command(Cow<'a, Command>),
 }
 
-/// What a signer was asked for, and what it answered.
+/// What a message signer was asked for, and what it answered. What the signer of sessions answers is an input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Answer {
     Authenticated { digest: [u8; 32], answer: Result<Signature, SignerError> },
-    Nonces { slot: NonceSlot, answer: Result<Vec<PublicNonce>, SignerError> },
-    Signed { slot: NonceSlot, answer: Result<Vec<PartialSignature>, SignerError> },
-    Forgotten { slot: NonceSlot },
 }
 
 /// An output, or the answer to a command: the variant's name, and a hash of the whole.

@@ -67,7 +67,7 @@ pub enum Difference {
         /// What it is called now.
         got: String,
     },
-    /// The node asks its signer for something else.
+    /// The node asks its message signer for something else.
     #[error("the signer {0}")]
     Signer(String),
     /// The node panics.
@@ -112,10 +112,9 @@ impl<R: Read> Replay<R> {
         let answers = RecordedAnswers::default();
         let (expected, end) = read_outcome(&mut frames, &answers, 0)?;
         let entropy = Entropy::new(start.seed).map_err(|error| ReplayError::Boot(error.to_string()))?;
-        let signer = Box::new(ReplaySigner { key: start.key, answers: answers.clone() });
-        let message_signer = signer.clone();
+        let message_signer = Box::new(ReplaySigner { key: start.key, answers: answers.clone() });
         let records = start.records.to_vec();
-        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: start.peer, records };
+        let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: start.peer, records };
         let config = start.config.clone().into_owned();
         let node = catch_panic(|| Node::new(config, boot, start.now)).map_err(ReplayError::Boot)?;
         let node = node.map_err(|error| ReplayError::Boot(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use nelumbo_core::{
-    api::{CommandError, CommandId, NewSession, RecordSequence},
+    api::{CommandError, CommandId, NewSession, RecordSequence, SignReply, SignRequest},
     base::{Entropy, Mono, Wall},
     crypto::{
         KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak,
@@ -22,11 +22,14 @@ const MESSAGE: [u8; 32] = [3; 32];
 
 /// Keeps the events alone.
 #[derive(Default)]
-struct EventLog(Vec<nelumbo_core::api::Event>);
+struct EventLog(Vec<nelumbo_core::api::Event>, Vec<SignRequest>);
 
 impl nelumbo_core::host::Host for EventLog {
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn send(&mut self, _: PeerId, _: nelumbo_core::base::Bytes) {}
+    fn sign(&mut self, request: SignRequest) {
+        self.1.push(request);
+    }
     fn event(&mut self, event: nelumbo_core::api::Event) {
         self.0.push(event);
     }
@@ -35,6 +38,7 @@ impl nelumbo_core::host::Host for EventLog {
 /// A node that is recorded, as the runtime does it.
 struct Live {
     node: Node<Secp256k1>,
+    signer: SoftwareSigner,
     recorder: Recorder,
     /// Why the recording ended before the node.
     ended: std::sync::mpsc::Receiver<String>,
@@ -70,13 +74,12 @@ impl Live {
         let signer_entropy = Entropy::new(SIGNER_SEED).expect("not all zero");
         let key = || SecretKey::from_bytes(&KEY).expect("a key");
         let messages = Box::new(MessageKey::new(key(), signer_entropy.stream("messages")));
-        let software = SoftwareSigner::new(key(), signer_entropy);
+        let signer = SoftwareSigner::new(key(), signer_entropy);
         let message_signer = Box::new(RecordingMessageSigner { signer: messages, sender: recorder.sender() });
-        let signer = Box::new(RecordingSigner { signer: Box::new(software), sender: recorder.sender() });
         let entropy = Entropy::new(seed).expect("not all zero");
-        let boot = Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(1), records };
+        let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer(1), records };
         let node = Node::new(config, boot, now).expect("an empty journal");
-        let mut live = Self { node, recorder, ended, now: 0 };
+        let mut live = Self { node, signer, recorder, ended, now: 0 };
         live.drain();
         live
     }
@@ -87,8 +90,20 @@ impl Live {
     }
 
     fn drain(&mut self) {
-        drain_watched(&mut self.node, &mut EventLog::default(), |output| self.recorder.output(output));
-        self.recorder.end_step();
+        loop {
+            let mut log = EventLog::default();
+            drain_watched(&mut self.node, &mut log, |output| self.recorder.output(output));
+            self.recorder.end_step();
+            let view = self.node.view();
+            let replies = log.1.iter().filter_map(|request| view.answer(&mut self.signer, request));
+            let replies: Vec<_> = replies.map(Input::Signed).collect();
+            if replies.is_empty() {
+                break;
+            }
+            let now = self.tick();
+            self.recorder.inputs(now, &replies);
+            self.node.handle_many(now, replies);
+        }
     }
 
     fn give(&mut self, input: Input) {
@@ -416,7 +431,10 @@ async fn neither_the_key_nor_a_nonce_nor_what_it_is_drawn_from_is_in_the_file() 
     // The nonce of the session's first attempt, drawn as the signer has drawn it.
     let answers = bodies(&bytes);
     let nonce = answers.iter().find_map(|body| match postcard::from_bytes(body) {
-        Ok(Frame::Answer(Answer::Nonces { slot, answer: Ok(nonces) })) => Some((slot, nonces[0])),
+        Ok(Frame::Step { input: StepInput::Inputs(inputs), .. }) => inputs.iter().find_map(|input| match input {
+            Input::Signed(SignReply::Nonces { slot, nonces: Ok(nonces) }) => Some((*slot, nonces[0])),
+            _ => None,
+        }),
         _ => None,
     });
     let (slot, public_nonce) = nonce.expect("the signer was asked for a nonce");

@@ -317,11 +317,10 @@ impl NodeStates {
         let message_signer = Toy::message_signer(&secret(*node), entropy.stream("messages"), &meter);
         let signer = Toy::signer(&secret(*node), entropy.stream("signer"), &meter);
         let records: Vec<_> = before.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let boot =
-            Boot { message_signer, signer, verifier: Toy::verifier(&meter), entropy, peer: peer(*node), records };
+        let boot = Boot { message_signer, verifier: Toy::verifier(&meter), entropy, peer: peer(*node), records };
         let host = RecordingHost { records: (**before).clone(), ..RecordingHost::default() };
         let node_of = Node::new(self.config(), boot, now(*clock)).expect("a node reads what it wrote");
-        let mut test_node = TestNode { node: node_of, host, clock: *clock, position: 0 };
+        let mut test_node = TestNode { node: node_of, signer, host, clock: *clock, position: 0 };
         test_node.settle();
         // The time that a node takes to sign its presence; it shows it to whoever connects.
         test_node.clock += SECOND / 8;

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, RecordSequence, Topic, Verdict};
+use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, RecordSequence, SignRequest, Topic, Verdict};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Mono, Now, Wall};
+use nelumbo_core::crypto::Signer;
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::{Address, PeerId, SessionId};
@@ -22,6 +23,7 @@ pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 /// A node and what is around it.
 pub(super) struct TestNode {
     pub(super) node: Node<ToyVerifier>,
+    pub(super) signer: Box<dyn Signer<ToyVerifier> + Send>,
     pub(super) host: RecordingHost,
     pub(super) clock: u64,
     /// How many messages have arrived in this life.
@@ -53,6 +55,10 @@ impl TestNode {
             drain(&mut self.node, &mut self.host);
             if let Some(sequence) = self.host.written.take() {
                 self.node.handle(now(self.clock), Input::Persisted(sequence));
+            } else if !self.host.requests.is_empty() {
+                for request in std::mem::take(&mut self.host.requests) {
+                    self.node.answer(now(self.clock), self.signer.as_mut(), &request);
+                }
             } else if let Some(operation) = self.host.lookups.pop() {
                 self.node.handle(now(self.clock), Input::LookupFinished(operation));
             } else if let Some(session) = self.host.announced.take() {
@@ -72,6 +78,7 @@ pub(super) struct RecordingHost {
     pub(super) written: Option<RecordSequence>,
     pub(super) sent: Vec<(u8, Bytes)>,
     pub(super) events: Vec<Event>,
+    pub(super) requests: Vec<SignRequest>,
     pub(super) lookups: Vec<OperationId>,
     pub(super) announced: Option<SessionId>,
 }
@@ -88,6 +95,10 @@ impl Host for RecordingHost {
 
     fn send(&mut self, to: PeerId, bytes: Bytes) {
         self.sent.push((to.as_bytes()[0] - 1, bytes));
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.requests.push(request);
     }
 
     fn event(&mut self, event: Event) {

@@ -85,9 +85,9 @@ impl<C: Crypto> Peer<C> {
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
         let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
+        self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
         let boot = Boot {
             message_signer: C::message_signer(&self.secret, entropy.stream("messages"), &self.meter),
-            signer: C::signer(&self.secret, entropy.stream("signer"), &self.meter),
             verifier: C::verifier(&self.meter),
             entropy,
             peer: peer_id(self.index),
@@ -147,6 +147,7 @@ impl<C: Crypto> Peer<C> {
         }
         self.drop_circuits(context, silent);
         self.services = None;
+        self.signer = None;
         self.application = Application::default();
         self.embedder = None;
         self.last_sent = None;

@@ -21,7 +21,7 @@ mod transport;
 use std::sync::Arc;
 
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::crypto::{PublicKey, Signer};
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::Body;
 
@@ -54,6 +54,8 @@ pub struct Peer<C: Crypto> {
     secret: [u8; 32],
     key: PublicKey,
     node: Option<Box<Node<C::V>>>,
+    /// What has its key, while it is running.
+    signer: Option<Box<dyn Signer<C::V> + Send>>,
     incarnation: u32,
     /// When the earliest tick that is under way is due.
     armed: Nanos,
@@ -100,6 +102,7 @@ impl<C: Crypto> Peer<C> {
             secret,
             key,
             node: None,
+            signer: None,
             incarnation: 0,
             armed: Nanos::MAX,
             busy_until: 0,

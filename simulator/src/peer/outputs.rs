@@ -65,6 +65,12 @@ impl<C: Crypto> Peer<C> {
                     self.synced(context, sequence);
                 }
             }
+            Output::Sign(request) => {
+                let now = self.clock.read(context.now());
+                if let (Some(node), Some(signer)) = (&mut self.node, &mut self.signer) {
+                    node.answer(now, signer.as_mut(), &request);
+                }
+            }
             Output::Send { to, bytes } => {
                 if let Some(to) = node_of(&to) {
                     self.send(context, to, bytes);

@@ -130,7 +130,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
                 AttemptFailure::SplitView(_) => "split view",
                 AttemptFailure::NoncesCancel => "nonces cancel",
                 AttemptFailure::Stuck(_) => "stuck",
-                AttemptFailure::Signer => "its signer fails",
+                AttemptFailure::Signer(_) => "its signer fails",
             };
             (session, why.to_owned(), "bad")
         }

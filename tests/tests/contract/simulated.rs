@@ -6,7 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
+use nelumbo_core::api::{
+    Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict,
+};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -221,8 +223,9 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
         });
     }
 
-    // A peer's disk and its owner are not the network's.
+    // A peer's disk, its signer and its owner are not the network's.
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
+    fn sign(&mut self, _: SignRequest) {}
     fn event(&mut self, _: Event) {}
 }
 

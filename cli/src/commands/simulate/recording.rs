@@ -8,7 +8,10 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, Topic, Verdict};
+use nelumbo_core::api::{
+    Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignReply, SignRequest, Topic,
+    Verdict,
+};
 use nelumbo_core::base::{Bytes, Now};
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -238,6 +241,12 @@ fn input(input: &Input) -> Value {
         }
         Input::RoutingTable(peers) => json!({ "input": "routing-table", "peers": peers }),
         Input::Addresses(addresses) => json!({ "input": "addresses", "count": addresses.len() }),
+        Input::Signed(reply) => {
+            let (SignReply::Nonces { slot, .. } | SignReply::Partials { slot, .. }) = reply;
+            let session = hex::encode(slot.session);
+            json!({ "input": "signed", "of": name_of(reply), "session": session, "attempt": slot.attempt })
+        }
+        Input::SignerReady => json!({ "input": "signer-ready" }),
         Input::Persisted(sequence) => json!({ "input": "persisted", "sequence": sequence.as_u64() }),
         Input::Tick => json!({ "input": "tick" }),
     }
@@ -257,7 +266,12 @@ fn wish(command: &Command) -> Value {
 }
 
 fn name(command: &Command) -> String {
-    let text = format!("{command:?}");
+    name_of(command)
+}
+
+/// The name of a variant.
+fn name_of(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
@@ -341,6 +355,10 @@ impl Host for Heard {
 
     fn store(&mut self, key: String, value: Bytes, _: Duration) {
         self.note(json!({ "output": "store", "key": key, "bytes": value.len() }));
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        self.note(json!({ "output": "sign", "of": name_of(&request) }));
     }
 
     fn event(&mut self, event: Event) {

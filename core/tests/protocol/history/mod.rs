@@ -17,6 +17,7 @@ use crate::common::{approve, now};
 /// Honest nodes, all connected, and what is in flight between them: the test says what arrives when.
 pub(crate) struct Group {
     pub(crate) nodes: Vec<Node>,
+    signers: Vec<SoftwareSigner>,
     pub(crate) keys: Vec<PublicKey>,
     pub(crate) time: u64,
     /// From whom, to whom, and what.
@@ -33,12 +34,15 @@ impl Group {
         let node = |index: usize| {
             let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
             let message_signer = Box::new(MessageKey::new(secret(index), entropy.stream("messages")));
-            let signer = Box::new(SoftwareSigner::new(secret(index), entropy.stream("signer")));
-            let boot =
-                Boot { message_signer, signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
+            let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer(index), records: Vec::new() };
             Node::new(Config::new(Network::Regtest), boot, now(0)).expect("an empty journal is sound")
         };
+        let signer = |index: usize| {
+            let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
+            SoftwareSigner::new(secret(index), entropy.stream("signer"))
+        };
         let mut group = Self {
+            signers: (0..size).map(signer).collect(),
             nodes: (0..size).map(node).collect(),
             keys: (0..size).map(|index| secret(index).public_key()).collect(),
             time: 1,
@@ -113,6 +117,7 @@ impl Group {
                 Output::Persist { sequence, .. } => {
                     self.nodes[index].handle(now(self.time), Input::Persisted(sequence))
                 }
+                Output::Sign(request) => self.nodes[index].answer(now(self.time), &mut self.signers[index], &request),
                 Output::Send { to, bytes } => self.flight.push((index, usize::from(to.as_bytes()[0]) - 1, bytes)),
                 Output::Lookup { operation, .. } => {
                     self.nodes[index].handle(now(self.time), Input::LookupFinished(operation));

@@ -214,15 +214,8 @@ impl Nodes {
         let entropy = Entropy::new([1 + node; 32]).expect("not all zero");
         let meter = Meter::default();
         let message_signer = Toy::message_signer(&secret(node), entropy.stream("messages"), &meter);
-        let signer = Toy::signer(&secret(node), entropy.stream("signer"), &meter);
-        let boot = Boot {
-            message_signer,
-            signer,
-            verifier: Toy::verifier(&meter),
-            entropy,
-            peer: peer(node),
-            records: Vec::new(),
-        };
+        let boot =
+            Boot { message_signer, verifier: Toy::verifier(&meter), entropy, peer: peer(node), records: Vec::new() };
         let node = Node::new(self.config(), boot, now(START)).expect("an empty journal");
         let names = self.names.iter().map(ToString::to_string).collect();
         let mut test_node =
