@@ -255,6 +255,7 @@ impl<V: Verifier> Node<V> {
     fn advance_to(&mut self, now: Now) {
         if self.environment.advance_to(now) {
             self.sign(|sessions, context| sessions.on_clocks_parted(context));
+            self.discover(|discovery, context| discovery.on_clocks_parted(context));
         }
         let mono = self.environment.now.mono;
         while let Some(reason) = self.timers.pop_due(mono) {

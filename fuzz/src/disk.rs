@@ -1,6 +1,6 @@
-//! A disk under a node: what was asked to be durable, what is, and what was lost in a crash.
+//! A node's disk: the records that were written, those that are durable, and those that a crash loses.
 //!
-//! Invariant: records become durable in order. Driven by the worlds of `node_bytes` and `script`.
+//! Invariant: records become durable in order. Driven by the targets `node_bytes` and `script`.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -70,7 +70,7 @@ fn remember(points: &mut Vec<(ProjectivePoint, AffinePoint)>, point: ProjectiveP
     }
 }
 
-/// Small, anything, or the negation of either.
+/// A scalar: small, any, or the negation of either.
 fn scalar(source: &mut Source<'_>) -> PublicScalar {
     let kind = source.below(4);
     let scalar = match kind / 2 {

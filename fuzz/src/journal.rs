@@ -84,7 +84,7 @@ fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
-/// The node that came of it lives for half a day and takes a command.
+/// Runs the node that started from the records for half a day, and gives it a command.
 fn live(mut node: Node, own: PublicKey) {
     for step in 0..6 {
         let now = at(step * step * 60 * 20);

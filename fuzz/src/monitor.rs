@@ -1,7 +1,7 @@
-//! What an honest node must never do, whatever is done to it.
+//! Checks what an honest node must never do, whatever is done to it.
 //!
-//! One monitor follows one key over all its lives, because a promise that a restart breaks is none. Invariants: see the
-//! assertions. Driven by the worlds of `node_bytes` and `script` with everything that a node puts out.
+//! One monitor follows one key over all restarts, because what holds must hold across them. Invariants: see the
+//! assertions. Driven by the targets `node_bytes` and `script` with all outputs of a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use super::disk::Disk;
 
 /// How far below an author's newest number a node still takes another, by default.
 const REPLAY_WINDOW: u64 = 100;
-/// How often one input may make a node ask one signer about one session: what a restart and a reunion have in common.
+/// How often one input may make a node ask one signer about one session: after a restart, and when a connection is up
+/// again.
 const MAX_STATUS_REQUESTS: usize = 4;
 
 #[derive(Default)]
@@ -26,7 +27,7 @@ pub(crate) struct SafetyMonitor {
 }
 
 impl SafetyMonitor {
-    /// It is told something.
+    /// The node gets an input.
     pub(crate) fn on_input(&mut self) {
         self.asked.clear();
     }

@@ -242,7 +242,7 @@ impl TestNode {
         self.input(Input::Signed(reply));
     }
 
-    /// A record: a message of the stranger's, a list with one, or anything.
+    /// A record: a message of an unknown author, a list with one, or any bytes.
     fn record(&mut self, source: &mut Source<'_>) -> Bytes {
         let body = values::body(source);
         let message = self.seal(body);
@@ -267,7 +267,7 @@ impl TestNode {
         }
     }
 
-    /// What the stranger would say with these bytes: the same body under its own key.
+    /// The body in these bytes, signed by an unknown author with its own key.
     fn signed(&mut self, bytes: &[u8]) -> Bytes {
         match postcard::from_bytes::<Unsigned>(bytes) {
             Ok(unsigned) => self.seal(unsigned.body),

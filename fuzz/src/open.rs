@@ -1,8 +1,8 @@
 //! Findings that have a cause and no fix yet.
 //!
-//! Each is kept as a file that still fails. A campaign forgives exactly these, so that it finds others behind them; the
-//! stable replay runs each one strictly and sees it fail. Whoever fixes one deletes its variant here: the compiler
-//! shows what was forgiven for it, and from then on its file is a kept test like any other. Driven by the checks.
+//! Each is kept as a file that still fails. Fuzzing tolerates exactly these, so that it finds others behind them; the
+//! stable replay runs each one strictly and expects it to fail. A fix deletes the variant here: the compiler then shows
+//! the checks that tolerated it, and from then on its file is a regression test like any other. Driven by the checks.
 
 use core::cell::Cell;
 
@@ -21,7 +21,7 @@ impl Open {
         match self {}
     }
 
-    /// Whether a check lets it pass.
+    /// Whether a check tolerates it.
     pub fn is_forgiven(self) -> bool {
         COUNTED.get() != Some(self)
     }
@@ -31,7 +31,7 @@ thread_local! {
     static COUNTED: Cell<Option<Open>> = const { Cell::new(None) };
 }
 
-/// Runs an open finding's target on one input without forgiving it.
+/// Runs an open finding's target on one input without tolerating it.
 ///
 /// # Panics
 /// As [`Target::run`], and for this finding.

@@ -1,7 +1,7 @@
-//! Which cryptography a world of nodes runs on.
+//! The cryptography that the nodes of a script use.
 //!
-//! The real curve takes a hundred times as long as the machines around it; most scripts are played with a stand-in that
-//! keeps its rules, and the same scripts can be played on the curve. Driven by `script`.
+//! The real curve takes a hundred times as long as the state machines around it; most scripts are run with a stand-in
+//! that keeps its rules, and the same scripts can be run on the curve. Driven by `script`.
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
@@ -14,16 +14,16 @@ pub(crate) trait Scheme {
     /// The signer with this number, from 1.
     fn signer(number: u8, entropy: Entropy) -> Box<dyn Signer<Self::Verifier> + Send>;
 
-    /// What signs its messages.
+    /// The signer of its messages.
     fn author(number: u8, entropy: Entropy) -> Box<dyn MessageSigner + Send>;
 
-    /// Its key.
+    /// Its public key.
     fn key(number: u8) -> PublicKey {
         Self::signer(number, Entropy::new([1; 32]).expect("not all zero")).public_key()
     }
 }
 
-/// The real thing.
+/// Real signatures on secp256k1.
 pub(crate) struct Curve;
 
 impl Scheme for Curve {

@@ -50,12 +50,12 @@ pub(crate) mod op {
     pub(crate) const CREATE_WITH_ABSENT: u8 = 25;
 }
 
-/// What came of a script.
+/// The outcome of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// How often a node told its owner of a final signature.
+    /// How often a node reported a final signature.
     pub completed: usize,
-    /// How often a node told its owner that an attempt failed.
+    /// How often a node reported that an attempt failed.
     pub failed: usize,
 }
 
@@ -64,11 +64,11 @@ pub(crate) fn run_script<S: Scheme>(data: &[u8]) -> Outcome {
     Outcome { completed: checks.completed, failed: checks.failed }
 }
 
-/// What a script leaves behind, for seeds.
+/// The messages and the journal of a script, from which seeds are made.
 pub(crate) struct Recording {
-    /// Every message that left anyone.
+    /// Every message that was sent.
     pub(crate) said: Vec<Bytes>,
-    /// The journal of the first party.
+    /// The journal of the first participant.
     pub(crate) journal: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -195,7 +195,8 @@ fn sync<S: Scheme>(harness: &mut Harness<S>, index: usize, count: usize) {
     }
 }
 
-/// Something old comes again, from a stranger: connections are authenticated, so it cannot come from an honest peer.
+/// Delivers an old message again, from an unknown peer: connections are authenticated, so it cannot come from an honest
+/// one.
 fn replay<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let (to, participants) = (source.below(harness.participants.len()), harness.participants.len());
     // From the newest backwards, in steps of any size.
@@ -239,7 +240,7 @@ fn create<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     );
 }
 
-/// A session of all parties and of many signers who are never there.
+/// Creates a session of all participants and of many signers that are never connected.
 fn create_with_absent<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let (index, absent) = (source.below(harness.participants.len()), source.byte() % 125);
     // One is enough, and slow enough.

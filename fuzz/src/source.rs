@@ -1,7 +1,7 @@
 //! Reads small decisions from the fuzzer's bytes.
 //!
-//! Invariant: total. Past the end everything is zero, so that every prefix of an input means something, and cutting an
-//! input short cuts the story short. Driven by all targets that draw values.
+//! Invariant: total. Past the end everything is zero, so that every prefix of an input is an input, and a shorter input
+//! makes a shorter run. Driven by all targets that draw values.
 
 pub(crate) struct Source<'a> {
     rest: &'a [u8],
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         usize::from(self.byte()) % limit
     }
 
-    /// A place in a list of this length.
+    /// An index into a list of this length; none if it is empty.
     pub(crate) fn place(&mut self, length: usize) -> Option<usize> {
         let drawn = usize::from(self.byte());
         (length > 0).then(|| drawn % length)

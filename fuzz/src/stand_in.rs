@@ -1,8 +1,8 @@
 //! Cryptography that costs next to nothing and keeps the rules that the machines rely on.
 //!
-//! What replaces a signature is a hash over key and content: nobody in a world computes one for a key that is not
-//! theirs, and no bytes of the fuzzer can spell one. A nonce or key whose second byte is 255 is off the curve.
-//! Invariant asserted here: a nonce signs at most once. Driven by `script`.
+//! In place of a signature is a hash over key and content: no participant of a script computes one for a key that is
+//! not its own, and the fuzzer does not guess one. A nonce or key whose second byte is 255 is off the curve. Invariant
+//! asserted here: a nonce signs at most once. Driven by `script`.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ fn key_of(number: u8) -> PublicKey {
     PublicKey::from_bytes(key).expect("the prefix is 2 or 3")
 }
 
-/// Aggregated keys: the keys and a hash of all that went in.
+/// Aggregated keys: the keys, and a hash of the keys and everything else that they depend on.
 #[derive(Clone)]
 pub(crate) struct Keys {
     keys: Vec<PublicKey>,
@@ -43,7 +43,7 @@ pub(crate) struct Keys {
     challenge: PublicKey,
 }
 
-/// A round: what all partial signatures in it are over.
+/// A round: the hash that all partial signatures in it are over.
 pub(crate) struct Round {
     transcript: [u8; 32],
     challenge: PublicKey,
@@ -167,7 +167,7 @@ impl Verifier for StandIn {
     }
 }
 
-/// What became of a slot.
+/// The state of a nonce's slot.
 enum Slot {
     /// The challenge key and the message of each item.
     Open(Vec<(PublicKey, Vec<u8>)>),

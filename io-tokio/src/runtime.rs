@@ -4,7 +4,7 @@
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up,
 //! or once it has failed, no input is taken. Driven by tokio.
 
-use std::{future, panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long a node that was asked to stop waits for its last records and messages.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long at most until the node sees both clocks again.
+const CLOCKS_SEEN: Duration = Duration::from_secs(60);
 /// How long it waits then for its connections to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -127,12 +129,9 @@ impl Runtime {
         let has_room = self.host.journal.has_room();
         let deadline = self.node.deadline().map(|deadline| self.clock.instant(deadline.at));
         let until = self.stopping.as_ref().map(|stopping| stopping.until);
-        let time = async {
-            match deadline.into_iter().chain(until).min() {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => future::pending().await,
-            }
-        };
+        // A machine that has slept, or whose clock was set, has nothing due; the node is to notice all the same.
+        let look = tokio::time::Instant::now() + CLOCKS_SEEN;
+        let time = tokio::time::sleep_until(deadline.into_iter().chain(until).fold(look, Ord::min));
         tokio::select! {
             // A durable record lets messages go that others wait for, so it comes first.
             biased;

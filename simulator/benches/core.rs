@@ -37,7 +37,7 @@ struct Envelope {
     bytes: Bytes,
 }
 
-/// What a node wants of its host and its owner.
+/// A host that collects what a node sends and answers its events.
 struct BenchHost<'a> {
     own: PeerId,
     in_flight: &'a mut VecDeque<Envelope>,

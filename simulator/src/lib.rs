@@ -6,8 +6,8 @@
 //! node's own count. The same schedule gives the same run, byte for byte.
 //!
 //! Reading order: [`engine`] runs any machines in a [`network`], and [`Simulation`] does so with checks and metrics;
-//! [`peer`] makes a machine of a node; [`schedule`] writes down what happens to nodes, [`run`] runs it and [`checkers`]
-//! watch. [`model`] leaves chance out: it tries everything that can happen in a small world.
+//! [`peer`] makes a machine of a node; [`schedule`] lists what happens to nodes, [`run`] runs it and [`checkers`]
+//! watch. [`model`] leaves chance out: it explores every order of events among a few nodes.
 #![forbid(unsafe_code)]
 
 pub mod checkers;

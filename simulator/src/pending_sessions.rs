@@ -11,7 +11,7 @@ use nelumbo_core::wire::SessionId;
 use crate::engine::{Nanos, Observed};
 use crate::peer::Observation;
 
-/// What was asked for and is not durable yet, by node.
+/// Sessions that were requested and whose creation is not durable yet, by node.
 #[derive(Debug, Default)]
 pub(crate) struct PendingSessions(BTreeMap<u32, VecDeque<PendingSession>>);
 
@@ -23,7 +23,7 @@ pub(crate) struct PendingSession {
 }
 
 impl PendingSessions {
-    /// Takes note of what a peer told: the session, when it is the one in which a creation has become durable.
+    /// Processes an observation of a peer, and returns the session whose creation has become durable with it, if any.
     pub(crate) fn see(&mut self, observed: &Observed<Observation>) -> Option<(SessionId, PendingSession)> {
         match &observed.observation {
             Observation::SessionRequested(Some(signers)) => {

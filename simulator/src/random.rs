@@ -1,7 +1,7 @@
-//! Random numbers that depend on a seed and a label alone: a counter, mixed (SplitMix64, Steele, Lea and Flood 2014).
+//! Random numbers that depend on a seed and a label alone: SplitMix64 (Steele, Lea and Flood 2014), a mixed counter.
 //!
-//! Invariant: a stream is eight bytes and shares nothing with another label or number. Everybody who needs chance has a
-//! stream of their own, so that a draw more in one place changes nothing elsewhere.
+//! Invariant: a stream is eight bytes and shares nothing with another label or number. Each user of randomness has its
+//! own stream, so that one more draw in one place changes nothing elsewhere.
 
 /// A stream of random numbers in eight bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Random {
     }
 }
 
-/// Scatters 64 bits so that each depends on all; a bijection.
+/// Mixes 64 bits so that each depends on all; a bijection.
 #[inline]
 pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

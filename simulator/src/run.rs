@@ -1,4 +1,4 @@
-//! From a schedule to what came of it.
+//! Runs a schedule on simulated nodes and sums up the outcome.
 //!
 //! Invariant: the outcome depends on the schedule alone, not on the engine, the number of threads or who watches.
 
@@ -19,7 +19,7 @@ use crate::summary::{Percentiles, Sessions, Summary};
 
 pub use crate::simulation::Engine;
 
-/// How long after everything has healed everything honest must have come to its end.
+/// How long after the last fault all sessions among honest signers must have ended, in milliseconds.
 pub const SETTLING_MS: u64 = 1_200_000;
 
 type Measure<'r> = Box<dyn FnMut(&Observed<Observation>) + 'r>;
@@ -86,7 +86,7 @@ impl<'r> Run<'r> {
         self.measure(see)
     }
 
-    /// Ends the run early when this, asked now and then, says no.
+    /// Ends the run early when this returns false. It is called now and then.
     #[must_use]
     pub fn run_while(mut self, run_while: impl FnMut(Progress) -> bool + 'r) -> Self {
         self.run_while = Box::new(run_while);
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Run<'_> {
     }
 }
 
-/// What checkers know before anything has happened.
+/// What checkers know at the start of a run.
 fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     let mut honest = vec![true; peers.len()];
     let mut copies = BTreeSet::new();
@@ -154,7 +154,7 @@ fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     GroundTruth { honest, nodes: nodes.collect(), sessions: BTreeMap::new(), is_final: C::is_final, has_time }
 }
 
-/// What is remembered of a run.
+/// What a run records for its summary.
 struct Record {
     checkers: CheckerSet,
     created: BTreeMap<SessionId, Nanos>,

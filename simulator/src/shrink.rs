@@ -1,4 +1,4 @@
-//! From a failing schedule to a small one that fails in the same way.
+//! Reduces a failing schedule to a small one that fails in the same way.
 //!
 //! Invariant: what is returned fails, and by the same checker. Steps are taken away in ever smaller pieces, then nodes
 //! that nothing needs, then whatever else can be made simpler, until nothing more can go.
@@ -9,7 +9,7 @@ use crate::run::{Engine, SETTLING_MS, run};
 use crate::schedule::{LatencyChoice, Schedule, ScheduledEvent};
 use crate::summary::Summary;
 
-/// The names of the checkers that a run has set off.
+/// The names of the checkers that found violations in a run.
 fn fired(summary: &Summary) -> BTreeSet<&str> {
     summary.violations.iter().map(|violation| violation.checker.as_str()).collect()
 }

@@ -1,7 +1,7 @@
-//! Any machines in a world, with whoever checks and measures.
+//! A simulation of any machines on a simulated network, with checks and metrics.
 //!
-//! Invariant: what comes of a simulation depends on the world, the seed and the machines alone, not on the engine, the
-//! number of threads, or who watches. Nodes run through this like a researcher's own machines: see
+//! Invariant: the outcome of a simulation depends on the network, the seed and the machines alone, not on the engine,
+//! the number of threads, or who observes. Nodes run through this like a researcher's own machines: see
 //! [`run`](crate::run).
 
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ pub enum Engine {
     Sequential,
 }
 
-/// How many violations are kept: the first ones tell.
+/// How many violations are kept, the first ones.
 pub(crate) const KEPT: usize = 100;
 
 type Look<'w, N> = Box<dyn FnMut(&Observed<N>) -> Result<(), String> + 'w>;
@@ -43,21 +43,21 @@ pub struct Builder {
     engine: Engine,
 }
 
-/// What came of a simulation.
+/// The outcome of a simulation.
 #[derive(Debug)]
 pub struct Outcome<M> {
     /// The machines as they are at the end; none after a panic.
     pub machines: Vec<M>,
-    /// What has happened, in numbers, with the trace hash.
+    /// Counts of what has happened, and the trace hash.
     pub stats: Stats,
     /// What checks have found. A panic inside a machine is a finding like any other.
     pub violations: Vec<Violation>,
-    /// How much time has passed: as much as was asked for, unless somebody ended it before.
+    /// How much virtual time has passed: as much as was asked for, unless it was ended early.
     pub passed: Nanos,
 }
 
 impl Simulation<'_, ()> {
-    /// A simulation in this world, with seed 0, in windows on one thread.
+    /// A simulation on this network, with seed 0, in windows on one thread.
     #[must_use]
     pub const fn builder(network: NetworkModel) -> Builder {
         Builder { network, seed: 0, engine: Engine::Windowed(1) }
@@ -65,7 +65,7 @@ impl Simulation<'_, ()> {
 }
 
 impl Builder {
-    /// What every random choice of the network follows from.
+    /// The seed of every random choice of the network.
     #[must_use]
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -79,7 +79,7 @@ impl Builder {
         self
     }
 
-    /// Puts a machine at each place of the world.
+    /// Creates the machine of each node of the network, given its number.
     #[must_use]
     pub fn machines<'w, M: Machine>(self, make: impl FnMut(u32) -> M) -> Simulation<'w, M> {
         let Self { network, seed, engine } = self;
@@ -95,14 +95,14 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
         &self.machines
     }
 
-    /// Adds a check: it sees what machines tell, in the order of events, and says in words what is wrong with it.
+    /// Adds a check: it sees the observations of machines in the order of events, and returns in words what is wrong.
     #[must_use]
     pub fn check(mut self, name: &str, see: impl FnMut(&Observed<M::Observation>) -> Result<(), String> + 'w) -> Self {
         self.checks.push((name.to_owned(), Box::new(see)));
         self
     }
 
-    /// Adds a metric: it sees what machines tell, in the order of events.
+    /// Adds a metric: it sees the observations of machines in the order of events.
     #[must_use]
     pub fn measure(self, mut see: impl FnMut(&Observed<M::Observation>) + 'w) -> Self {
         self.check("", move |observed| {
@@ -111,7 +111,7 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
         })
     }
 
-    /// Ends the simulation early when this, asked now and then, says no.
+    /// Ends the simulation early when this returns false. It is called now and then.
     #[must_use]
     pub fn run_while(mut self, run_while: impl FnMut(Progress) -> bool + 'w) -> Self {
         self.run_while = Box::new(run_while);
@@ -120,7 +120,7 @@ impl<'w, M: Machine + Send> Simulation<'w, M> {
 
     /// Runs everything that happens before `until`.
     ///
-    /// A world without a least latency has no windows: it runs in global order in any case.
+    /// A network whose least latency is zero has no windows, and runs in global order whatever the engine.
     #[must_use]
     pub fn run(self, until: Nanos) -> Outcome<M> {
         let Self { network, seed, engine, machines, mut checks, mut run_while } = self;

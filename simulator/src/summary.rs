@@ -1,4 +1,4 @@
-//! What came of a simulation, in numbers: as JSON and as a table.
+//! The outcome of a simulation in numbers, as JSON and as a table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,20 +8,20 @@ use serde::Serialize;
 use crate::checkers::Violation;
 use crate::schedule::Misbehaviour;
 
-/// Where values lie.
+/// The distribution of some values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// How many there are.
+    /// How many values there are.
     pub count: u64,
-    /// The least.
+    /// The smallest value.
     pub min: f64,
     /// The median.
     pub p50: f64,
-    /// Nine tenths are below.
+    /// The 90th percentile.
     pub p90: f64,
-    /// All but a hundredth are below.
+    /// The 99th percentile.
     pub p99: f64,
-    /// The most.
+    /// The largest value.
     pub max: f64,
 }
 
@@ -38,39 +38,39 @@ impl Percentiles {
     }
 }
 
-/// What became of the sessions.
+/// How many sessions ended how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sessions {
-    /// Created, durably.
+    /// Sessions whose creation became durable.
     pub started: u64,
-    /// Completed at every honest signer.
+    /// Sessions that completed at every honest signer.
     pub completed: u64,
-    /// Not completed.
+    /// Sessions that did not.
     pub failed: u64,
-    /// Why: how often each reason was told.
+    /// How often nodes reported each reason for a failed attempt.
     pub by_reason: BTreeMap<String, u64>,
 }
 
-/// What came of a simulation.
+/// The outcome of a simulation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The seed.
     pub seed: u64,
     /// The scenario.
     pub scenario: String,
-    /// The cryptography: anything but `real` is a stand-in.
+    /// The name of the cryptography; anything but `real` is a stand-in.
     pub crypto: String,
     /// The hash over every event.
     pub trace_hash: String,
     /// How many nodes there were.
     pub nodes: u32,
-    /// How many events.
+    /// How many events there were.
     pub events: u64,
-    /// How many messages between machines.
+    /// How many messages machines sent.
     pub messages: u64,
-    /// The bytes in them.
+    /// The bytes in those messages.
     pub bytes: u64,
-    /// Messages that were lost, cut off, and doubled.
+    /// How many messages were lost, stopped by a partition, and duplicated.
     pub faults: BTreeMap<String, u64>,
     /// Dials that NATs refused, dials that relays made direct connections of, circuits that were opened, and cut.
     pub nat: BTreeMap<String, u64>,
@@ -82,11 +82,11 @@ pub struct Summary {
     pub virtual_ms: u64,
     /// What all nodes together were charged for cryptography, in nanoseconds of virtual time.
     pub crypto_ns: u64,
-    /// What became of the sessions.
+    /// How many sessions ended how.
     pub sessions: Sessions,
     /// From the command to the signature at each signer.
     pub latency_ms: Percentiles,
-    /// The same, in mean one-way delays of the network.
+    /// From the command to the signature at each signer, in mean one-way delays of the network.
     pub one_way_delays: Percentiles,
     /// How many hops lookups in the hash table took.
     pub lookup_hops: Percentiles,
@@ -94,11 +94,11 @@ pub struct Summary {
     pub failovers: u64,
     /// How many signatures were confirmed as broadcast, by their broadcaster.
     pub broadcasts: u64,
-    /// What must not have happened.
+    /// The violations that checkers found.
     pub violations: Vec<Violation>,
-    /// How long it took. Zero when nobody measured: this crate reads no clock.
+    /// How long the run took in real time, in milliseconds. Zero when it was not measured: this crate reads no clock.
     pub wall_ms: u64,
-    /// Events a second.
+    /// Events per second of real time.
     pub events_per_second: u64,
     /// Memory per node, where it was measured.
     pub bytes_per_node: u64,
@@ -114,7 +114,7 @@ impl Summary {
         serde_json::to_string_pretty(self).expect("a summary has nothing that JSON lacks")
     }
 
-    /// Fills in how long it took.
+    /// Fills in how long the run took in real time.
     #[must_use]
     pub fn timed(mut self, wall: std::time::Duration) -> Self {
         self.wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);

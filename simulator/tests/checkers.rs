@@ -7,7 +7,7 @@ use nelumbo_simulator::scenario::Scenario;
 use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, SuiteChoice};
 use nelumbo_simulator::shrink::shrink;
 
-/// A busy world with one broken node that checkers take for honest.
+/// A run with many faults and one broken node that checkers take for honest.
 fn broken(misbehaviour: Misbehaviour, sessions_limit: Option<u32>) -> Schedule {
     let settings = ["nodes=5".into(), "sessions=4".into(), "max_signers=4".into()];
     let scenario = Scenario::from_toml(Scenario::text("lossy").unwrap(), &settings).unwrap();

@@ -1,4 +1,4 @@
-//! The same machines in the same world give the same trace, however they are run.
+//! The same machines on the same network give the same trace, however they are run.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! Everything that can happen in small worlds. The numbers stand in `docs/src/machines.md` too.
+//! Everything that can happen among a few nodes. The numbers stand in `docs/src/machines.md` too.
 //!
 //! Larger scopes take minutes: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1
 //! returns=1`

@@ -7,7 +7,7 @@ use nelumbo_simulator::peer::Observation;
 use nelumbo_simulator::run::{Run, SETTLING_MS};
 use nelumbo_simulator::schedule::{LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 
-/// A session among all nodes of a quiet world, created by the last one after two seconds.
+/// A session among all nodes of a network without faults, created by the last one after two seconds.
 fn session(seed: u64, signers: u32, suite: SuiteChoice) -> Schedule {
     let mut schedule = Schedule::new(seed, signers);
     schedule.latency = LatencyChoice::Fixed { ms: 10 };

@@ -120,6 +120,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
         Event::SignerAwaited { session, attempt, task: SignerTask::Nonces },
         Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },
+        Event::AttemptLapsed { session, attempt, missing: vec![key] },
         Event::AttemptFailed { session, attempt, failure: AttemptFailure::Stuck(vec![key]) },
         Event::SignerMisbehaved { session, signer: key, evidence },
         Event::SessionCompleted { session, attempt, signatures: vec![signature] },
@@ -129,6 +130,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::BroadcastClaimed { session, by: key },
         Event::BroadcastUnconfirmed { session, by: key },
         Event::SessionAborted { session, by: key, reason: AbortReason::Declined },
+        Event::SessionMisdated { session },
         Event::SessionExpired { session },
         Event::SessionClosed { session },
     ];

@@ -145,8 +145,10 @@ fn key_path_spends() {
     assert_eq!(types, [0, 1, 2, 3, 0x81, 0x82, 0x83]);
 }
 
-/// The maps of a PSBT (BIP174): for each type of record the data of its key, and its value.
-fn psbt(bytes: &[u8]) -> Vec<BTreeMap<u8, (Vec<u8>, Vec<u8>)>> {
+/// A map of a PSBT (BIP174): for each type of record the data of its key, and its value.
+type PsbtMap = BTreeMap<u8, (Vec<u8>, Vec<u8>)>;
+
+fn psbt(bytes: &[u8]) -> Vec<PsbtMap> {
     let mut rest = bytes.strip_prefix(b"psbt\xff").expect("a PSBT");
     let mut field = || {
         let (&[length], after) = rest.split_first_chunk().expect("a length");
@@ -155,7 +157,7 @@ fn psbt(bytes: &[u8]) -> Vec<BTreeMap<u8, (Vec<u8>, Vec<u8>)>> {
         rest = after;
         (field.to_vec(), rest.is_empty())
     };
-    let (mut maps, mut map) = (Vec::new(), BTreeMap::new());
+    let (mut maps, mut map) = (Vec::new(), PsbtMap::new());
     loop {
         let (key, is_last) = field();
         let Some((kind, data)) = key.split_first() else {
@@ -192,7 +194,7 @@ fn signatures_of_bip373() {
             let (block, script_and_version) = &input[&0x15];
             let (version, script) = script_and_version.split_last().expect("a version");
             let leaf_hash = taproot::leaf_hash(*version, script);
-            assert_eq!((leaf_hash.as_slice(), leaf_hash.as_slice()), (leaf.as_ref(), input[&0x18].1.as_ref()));
+            assert_eq!((leaf_hash.as_slice(), leaf_hash.as_slice()), (leaf, input[&0x18].1.as_slice()));
             let internal = lift(input[&0x17].1.as_slice().try_into().expect("32 bytes"));
             assert_eq!(bitcoin::control_block(&internal, *version, script, &[]).as_ref(), Ok(block));
             let (executed_script_hash, code_separator) = (leaf_hash, Spend::NO_CODE_SEPARATOR);

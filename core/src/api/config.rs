@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::ConfigError;
 
+use crate::base::Wall;
 use crate::crypto::Network;
 use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DEFINITION, MAX_GOSSIP, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS};
 
@@ -29,7 +30,8 @@ pub struct Config {
     pub stall: Duration,
     /// The longest pause between two questions of a session for what is missing.
     pub stall_max: Duration,
-    /// After how long without progress an attempt is given up.
+    /// After how long without progress an attempt ends: while nonces are missing it lapses, and whoever approves later, or
+    /// is back, begins the next one; once this node has signed it has failed.
     pub stuck_timeout: Duration,
     /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Not more
     /// than `limits.attempts` in any case.
@@ -69,6 +71,20 @@ impl Config {
             lookup_timeout: Duration::from_secs(5),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Config {
+    /// What is dated later is no date of anyone's whose clock is right enough.
+    pub(crate) fn latest(&self, now: Wall) -> Wall {
+        now.checked_add(self.clock_skew).unwrap_or(Wall::from_millis(u64::MAX))
+    }
+
+    /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made, and
+    /// as many as may have lapsed since.
+    pub(crate) fn last_attempt(&self, age: Duration) -> u32 {
+        let lapses = age.min(self.session_timeout).as_nanos() / self.stuck_timeout.as_nanos().max(1);
+        self.limits.attempts.saturating_add(u32::try_from(lapses).unwrap_or(u32::MAX))
     }
 }
 
@@ -115,7 +131,8 @@ pub struct Limits {
     pub closed: usize,
     /// Signing requests, whomever they are for, whose repetition is noticed.
     pub requests: usize,
-    /// Attempts at one session, whoever begins them.
+    /// Attempts at one session, whoever begins them, without those that have lapsed. Of these there are no more than
+    /// `stuck_timeout` fits into the time since its creation.
     pub attempts: u32,
     /// Connected peers that the node keeps account of.
     pub peers: usize,

@@ -25,6 +25,9 @@ pub enum Phase {
     NonceExchange,
     /// All nonces are here and this node's is spent; partial signatures are missing, perhaps its own signer's too.
     PartialSignatureExchange,
+    /// Approved by this node. Not all signers have taken part in time, so that no attempt is under way; the next one
+    /// begins when they do.
+    Waiting,
     /// The last attempt failed; another may follow.
     Failed,
     /// The signature is known.
@@ -52,6 +55,10 @@ pub enum AttemptCause {
     Retried,
     /// The embedder asked for it.
     Commanded,
+    /// This node has approved, after the attempt before had lapsed at others.
+    Approved,
+    /// All signers have approved by now, and can be reached.
+    Gathered,
     /// Another signer had begun it.
     Followed(PublicKey),
 }
@@ -69,7 +76,7 @@ pub enum AttemptFailure {
     SplitView(Vec<PublicKey>),
     /// The nonces cancel each other out, which happens only on purpose; nobody can be named.
     NoncesCancel,
-    /// Nothing came from these signers for too long.
+    /// Nothing came from these signers for too long after this node had signed.
     Stuck(Vec<PublicKey>),
     /// This node's own signer has not signed, for this reason.
     Signer(SignerError),
@@ -299,6 +306,16 @@ pub enum Event {
         /// Why.
         cause: AttemptCause,
     },
+    /// Not all signers have taken part in time. The attempt is over and nothing has failed: whoever approves, or is
+    /// back, begins the next one.
+    AttemptLapsed {
+        /// The session.
+        session: SessionId,
+        /// The attempt.
+        attempt: u32,
+        /// Who has not taken part.
+        missing: Vec<PublicKey>,
+    },
     /// An attempt has failed.
     AttemptFailed {
         /// The session.
@@ -374,6 +391,12 @@ pub enum Event {
         by: PublicKey,
         /// Why.
         reason: AbortReason,
+    },
+    /// This node's clock was wrong when it created the session, whose dates are part of its id: other signers refuse it.
+    /// Close it, and create it again.
+    SessionMisdated {
+        /// The session.
+        session: SessionId,
     },
     /// The session's time ended before there was a signature.
     SessionExpired {

@@ -65,11 +65,19 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
         self.by_name.get(name).map(|known| known.value().issued_at())
     }
 
-    /// Takes an announcement, if it is newer than what is here and there is room for it. Authors are ranked with this
-    /// secret, always the same.
-    pub(crate) fn insert(&mut self, name: K, item: Admitted<T>, salt: &[u8; 32], now: Wall) -> InsertOutcome {
+    /// Takes an announcement, if it is newer than what is here and there is room for it. What is dated later than `latest`
+    /// is nobody's newest. Authors are ranked with this secret, always the same.
+    pub(crate) fn insert(
+        &mut self,
+        name: K,
+        item: Admitted<T>,
+        salt: &[u8; 32],
+        (now, latest): (Wall, Wall),
+    ) -> InsertOutcome {
         match self.by_name.get_mut(&name) {
-            Some(known) if known.value().issued_at() >= item.value().issued_at() => InsertOutcome::Old,
+            Some(known) if (item.value().issued_at()..=latest).contains(&known.value().issued_at()) => {
+                InsertOutcome::Old
+            }
             Some(known) => {
                 let seen = if item.value().renews(known.value()) { InsertOutcome::Renewed } else { InsertOutcome::New };
                 *known = item;
@@ -141,12 +149,19 @@ mod tests {
     #[test]
     fn the_newest_holds_whatever_the_order() {
         let mut catalogue = Catalogue::new(4);
-        let (key, now) = (key(1), Wall::from_millis(0));
-        assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), &[1; 32], now), InsertOutcome::New);
-        assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), &[1; 32], now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, resource(key, 4, b"b"), &[1; 32], now), InsertOutcome::Old);
-        assert_eq!(catalogue.insert(key, resource(key, 6, b"a"), &[1; 32], now), InsertOutcome::Renewed);
-        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), &[1; 32], now), InsertOutcome::New);
+        let (key, now, latest) = (key(1), Wall::from_millis(0), Wall::from_millis(9));
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"a"), &[1; 32], (now, latest)), InsertOutcome::New);
+        assert_eq!(catalogue.insert(key, resource(key, 5, b"b"), &[1; 32], (now, latest)), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 4, b"b"), &[1; 32], (now, latest)), InsertOutcome::Old);
+        assert_eq!(catalogue.insert(key, resource(key, 6, b"a"), &[1; 32], (now, latest)), InsertOutcome::Renewed);
+        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), &[1; 32], (now, latest)), InsertOutcome::New);
+        let before = (now, Wall::from_millis(6));
+        assert_eq!(
+            catalogue.insert(key, resource(key, 5, b"a"), &[1; 32], before),
+            InsertOutcome::New,
+            "7 was no date"
+        );
+        assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), &[1; 32], (now, latest)), InsertOutcome::New);
         assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
         assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
     }
@@ -154,12 +169,12 @@ mod tests {
     /// Whoever comes first, the sample is the same; and a crowd gets the share of its number, not of its noise.
     #[test]
     fn a_full_catalogue_is_a_fair_sample() {
-        let now = Wall::from_millis(0);
+        let (now, latest) = (Wall::from_millis(0), Wall::from_millis(9));
         let (honest, crowd): (Vec<_>, Vec<_>) = ((0..100).map(key).collect(), (100..1_000).map(key).collect());
         let fill = |order: &mut dyn Iterator<Item = &PublicKey>| {
             let mut catalogue = Catalogue::new(50);
             for key in order {
-                catalogue.insert(*key, resource(*key, 1, b"x"), &[1; 32], now);
+                catalogue.insert(*key, resource(*key, 1, b"x"), &[1; 32], (now, latest));
             }
             catalogue.iter(now).map(|(key, _)| *key).collect::<BTreeSet<_>>()
         };

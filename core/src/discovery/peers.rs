@@ -111,8 +111,8 @@ impl Discovery {
             is_wanted: self.peers.wanted.contains_key(&key),
             keys: most_keys,
         };
-        let is_known = self.peers.presences.get(&key).is_some();
-        match self.peers.presences.insert(presence, arrival, context.now.wall) {
+        let (now, is_known) = (context.now.wall, self.peers.presences.get(&key).is_some());
+        match self.peers.presences.insert(presence, arrival, (now, context.config.latest(now))) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::Renewed => {}

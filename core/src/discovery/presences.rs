@@ -78,15 +78,17 @@ impl Presences {
         }
     }
 
-    /// Whether a presence of this key and time would change anything.
-    fn is_newer(&self, key: &PublicKey, issued_at: Wall) -> bool {
-        self.get(key).is_none_or(|known| known.issued_at < issued_at)
-    }
-
-    /// Takes a presence, if it is newer than what is here and there is room for it.
-    pub(crate) fn insert(&mut self, presence: Admitted<Presence>, arrival: Arrival, now: Wall) -> InsertOutcome {
+    /// Takes a presence, if it is newer than what is here and there is room for it. What is dated later than `latest` is
+    /// nobody's newest.
+    pub(crate) fn insert(
+        &mut self,
+        presence: Admitted<Presence>,
+        arrival: Arrival,
+        (now, latest): (Wall, Wall),
+    ) -> InsertOutcome {
         let (key, peer) = (*presence.author(), presence.value().peer);
-        if !self.is_newer(&key, presence.value().issued_at) {
+        let is_old = |known: &Presence| (presence.value().issued_at..=latest).contains(&known.issued_at);
+        if self.get(&key).is_some_and(is_old) {
             return InsertOutcome::Old;
         }
         let is_there = self.get(&key).is_some_and(|known| known.peer == peer);

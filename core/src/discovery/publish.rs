@@ -14,15 +14,15 @@ use core::time::Duration;
 
 use super::Discovery;
 use super::routes::Routes;
-use crate::api::{CommandError, Event, Output, Quota, TimerReason, Topic};
-use crate::base::{Bytes, Map, Now, Wall};
+use crate::api::{CommandError, Config, Event, Output, Quota, TimerReason, Topic};
+use crate::base::{Bytes, Map, Mono, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::effect::{Context, Effect};
 use crate::gate::{Bucket, MAX_LIFETIME};
 use crate::journal::Record;
 use crate::protocol::Notice;
 use crate::wire::{
-    Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Offer,
+    Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Message, Offer,
     PRESENCE_TOPIC, Presence, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, merge_own,
 };
 
@@ -34,6 +34,8 @@ pub(crate) const SETTLE_ADDRESSES: Duration = Duration::from_millis(100);
 pub(super) struct PublishedRecord {
     pub(super) value: Bytes,
     expires_at: Wall,
+    /// When that is by the monotonic clock.
+    until: Mono,
 }
 
 impl PublishedRecord {
@@ -78,10 +80,11 @@ impl Publisher {
         }
     }
 
-    /// The time at which an announcement is signed: later than any before it, because the newer holds.
-    fn issue(&mut self, now: Now) -> Wall {
+    /// The time at which an announcement is signed: later than any before it, because the newer holds. What was dated
+    /// further ahead than clocks may differ nobody has taken, or does not let it stand in the way: this clock was wrong.
+    fn issue(&mut self, now: Wall, config: &Config) -> Wall {
         let next = self.issued_at.checked_add(Duration::from_millis(1)).unwrap_or(self.issued_at);
-        self.issued_at = now.wall.max(next);
+        self.issued_at = if next > config.latest(now) { now } else { now.max(next) };
         self.issued_at
     }
 }
@@ -132,7 +135,7 @@ impl Discovery {
             return context.timer(TimerReason::Presence, wait);
         }
         context.timer(TimerReason::Presence, lifetime / 2);
-        let issued_at = self.publisher.issue(now);
+        let issued_at = self.publisher.issue(now.wall, context.config);
         let Some(expires_at) = issued_at.checked_add(lifetime) else { return };
         let addresses = self.publisher.addresses.clone();
         let presence = Presence { peer: context.own_peer, addresses, issued_at, expires_at };
@@ -191,7 +194,7 @@ impl Discovery {
         context.timer(TimerReason::Advertisement, offer.is_some().then_some(lifetime / 2));
         let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
         let shown: BTreeSet<TransactionType> = publisher.advertised.iter().chain(&types).copied().collect();
-        let issued_at = publisher.issue(now);
+        let issued_at = publisher.issue(now.wall, context.config);
         let expires_at = issued_at.checked_add(lifetime).unwrap_or(issued_at);
         let (peer, addresses) = (context.own_peer, publisher.addresses.clone());
         let is_offered = offer.is_some();
@@ -223,7 +226,8 @@ impl Discovery {
 
     /// Puts something into the DHT, now or when there is one, and again from time to time.
     fn announce<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: RecordKey, value: Bytes, expires_at: Wall) {
-        let record = PublishedRecord { value, expires_at };
+        let until = context.now.mono.after(expires_at.since(context.now.wall));
+        let record = PublishedRecord { value, expires_at, until };
         if self.publisher.routes.any() {
             context.output(record.store(&key, context.now.wall));
         }
@@ -253,6 +257,35 @@ impl Discovery {
             gossip(context, &record.value, publisher.advertised.iter().copied());
         }
         self.read_subscribed(context);
+    }
+
+    /// D24: the clocks have parted. Everything that this node announces is dated and signed anew, for as long as it would
+    /// have been announced by the time that has run. A request has its session's dates, which are part of its name.
+    pub(crate) fn on_clocks_parted<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        context.push(Effect::TimerWithin(TimerReason::Presence, SETTLE_ADDRESSES));
+        let mut records = core::mem::replace(&mut self.publisher.records, Map::new());
+        let mut resources = Vec::new();
+        while let Some((key, record)) = records.pop_first() {
+            match &key {
+                RecordKey::Resource(_) => resources.push(record),
+                RecordKey::List(List::Signers(_) | List::AllSigners | List::Resources(_), _) => {}
+                RecordKey::Advertisement(_) => {
+                    context.push(Effect::TimerWithin(TimerReason::Advertisement, SETTLE_ADDRESSES));
+                    self.publisher.records.insert(key, record);
+                }
+                RecordKey::Presence(_) | RecordKey::Request(_) | RecordKey::List(List::Requests(_), _) => {
+                    self.publisher.records.insert(key, record);
+                }
+            }
+        }
+        for PublishedRecord { value, until, .. } in resources {
+            let (left, message) = (until.since(context.now.mono), Message::decode(value));
+            if let Ok(Body::Resource(Resource { kind, name, data, .. })) = message.map(|message| message.unsigned.body)
+            {
+                // A signer that cannot sign now announces it no more; what is over is over.
+                let _announced = self.announce_resource(context, kind, name, data, left);
+            }
+        }
     }
 
     /// D14: asks for a session of this node's in public.
@@ -315,7 +348,7 @@ impl Discovery {
         {
             return Err(CommandError::TooManyResources);
         }
-        let issued_at = self.publisher.issue(context.now);
+        let issued_at = self.publisher.issue(context.now.wall, context.config);
         let expires_at = issued_at.checked_add(lifetime).ok_or(CommandError::Lifetime)?;
         let body = Body::Resource(Resource { kind: kind.clone(), name: name.clone(), data, issued_at, expires_at });
         let bytes = context.seal(body).map_err(CommandError::Signer)?;

@@ -62,7 +62,8 @@ impl Discovery {
         let _known = self.on_presence(context, advertisement.presence(), origin);
         let said = advertisement.value().clone();
         let Search { advertisements, salt, .. } = &mut self.search;
-        match advertisements.insert(key, advertisement, salt, context.now.wall) {
+        let now = context.now.wall;
+        match advertisements.insert(key, advertisement, salt, (now, context.config.latest(now))) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::Renewed => {}
@@ -87,7 +88,7 @@ impl Discovery {
             return Err(Refusal::AuthorQuota);
         }
         let Search { resources, salt, .. } = &mut self.search;
-        match resources.insert(id.clone(), resource, salt, now) {
+        match resources.insert(id.clone(), resource, salt, (now, context.config.latest(now))) {
             InsertOutcome::Old => return Err(Refusal::Duplicate),
             InsertOutcome::Full => return Err(Refusal::Full),
             InsertOutcome::Renewed => {}

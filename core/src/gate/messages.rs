@@ -27,7 +27,7 @@ impl<V: Verifier> Gate<V> {
             _ => None,
         };
         let is_first_hand = |presence: &Presence| direct == Some(presence.peer);
-        match (self.is_news(channel, &message, known), &message.unsigned.body) {
+        match (self.is_news(channel, &message, known, now.wall), &message.unsigned.body) {
             (Ok(()), _) => {}
             (Err(Refusal::Duplicate), Body::Presence(presence)) => {
                 let peer = direct.filter(|_| is_first_hand(presence));
@@ -105,10 +105,16 @@ impl<V: Verifier> Gate<V> {
     }
 
     /// Whether a message could change anything, whoever signed it: what repeats itself costs no signature check.
-    pub(super) fn is_news(&self, channel: Channel<'_>, message: &Message, known: &impl Known) -> Result<(), Refusal> {
+    pub(super) fn is_news(
+        &self,
+        channel: Channel<'_>,
+        message: &Message,
+        known: &impl Known,
+        now: Wall,
+    ) -> Result<(), Refusal> {
         let author = message.unsigned.author;
         let is_newer = |record: &RecordKey, issued_at: Wall| {
-            if known.issued_at(record).is_none_or(|newest| newest < issued_at) {
+            if self.newest(record, known, now).is_none_or(|newest| newest < issued_at) {
                 Ok(())
             } else {
                 Err(Refusal::Duplicate)
@@ -129,8 +135,13 @@ impl<V: Verifier> Gate<V> {
                 if is_repeated { Err(Refusal::Duplicate) } else { Ok(()) }
             }
             Body::Session(step) => {
-                self.watched.peek(&author, step, &self.config.limits)?;
-                match known.session(&step.session) {
+                let session = known.session(&step.session);
+                let age = match session {
+                    KnownSession::Open(definition) => now.since(definition.created_at),
+                    KnownSession::Not | KnownSession::Closed => Duration::MAX,
+                };
+                self.watched.peek(&author, step, self.config.last_attempt(age))?;
+                match session {
                     KnownSession::Closed => Err(Refusal::Ended),
                     KnownSession::Not | KnownSession::Open(_) => Ok(()),
                 }
@@ -153,6 +164,12 @@ impl<V: Verifier> Gate<V> {
             }
             Body::Resource(_) | Body::Listing(_) => Ok(()),
         }
+    }
+
+    /// When the newest announcement of this name was signed. What is dated ahead was taken while this node's clock was
+    /// wrong, and stands in nobody's way.
+    pub(super) fn newest(&self, record: &RecordKey, known: &impl Known, now: Wall) -> Option<Wall> {
+        known.issued_at(record).filter(|newest| *newest <= self.config.latest(now))
     }
 
     fn origin(&mut self, channel: Channel<'_>, presence: &Presence) -> Origin {

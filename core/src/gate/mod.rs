@@ -445,7 +445,7 @@ impl<V: Verifier> Gate<V> {
         messages: &[(Channel<'_>, &Bytes)],
         known: &impl Known,
         entropy: impl FnOnce() -> [u8; 32],
-        now: Mono,
+        now: Now,
     ) {
         let claims = self.find_claims(messages, known, now);
         if claims.len() > 1 {
@@ -455,7 +455,7 @@ impl<V: Verifier> Gate<V> {
 
     /// How many signatures [`verify_ahead`](Self::verify_ahead) would verify together.
     #[cfg(test)]
-    pub(crate) fn claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Mono) -> usize {
+    pub(crate) fn claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Now) -> usize {
         self.find_claims(messages, known, now).len()
     }
 
@@ -465,16 +465,16 @@ impl<V: Verifier> Gate<V> {
     }
 
     /// The signatures that will be looked at, as far as that can be said before.
-    fn find_claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Mono) -> Vec<Claim> {
+    fn find_claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Now) -> Vec<Claim> {
         if messages.len() < 2 {
             return Vec::new();
         }
         let size = messages.iter().map(|(_, bytes)| bytes.len()).sum();
         let mut claims = Vec::new();
         for (channel, bytes) in messages {
-            if channel.neighbour().is_some_and(|peer| self.neighbours.affords(peer, messages.len(), size, now))
+            if channel.neighbour().is_some_and(|peer| self.neighbours.affords(peer, messages.len(), size, now.mono))
                 && let Ok(message) = self.decode(*channel, (*bytes).clone())
-                && self.is_news(*channel, &message, known).is_ok()
+                && self.is_news(*channel, &message, known, now.wall).is_ok()
             {
                 claims.push(message.claim());
             }
@@ -483,10 +483,7 @@ impl<V: Verifier> Gate<V> {
     }
 
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {
-        let is_fresh = until > from
-            && until.since(from) <= longest
-            && until > now
-            && now.checked_add(self.config.clock_skew).is_some_and(|latest| from <= latest);
+        let is_fresh = until > from && until.since(from) <= longest && until > now && from <= self.config.latest(now);
         if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
     }
 }

@@ -90,7 +90,9 @@ impl<V: Verifier> Gate<V> {
         let (issued_at, expires_at) = message.unsigned.body.dates().ok_or(Refusal::RecordKey)?;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
         let stored = put.stored.and_then(|stored| Message::decode(stored.clone()).ok());
-        if stored.and_then(|stored| stored.unsigned.body.dates()).is_some_and(|(stored, _)| stored >= issued_at) {
+        // What was stored while this node's clock was wrong stands in nobody's way.
+        let stored = stored.and_then(|stored| stored.unsigned.body.dates()).map(|(stored, _)| stored);
+        if stored.is_some_and(|stored| stored >= issued_at && stored <= self.config.latest(now.wall)) {
             return Err(Refusal::Duplicate);
         }
         self.exchange().records.charge(put.from, 1, now.mono)?;
@@ -130,6 +132,7 @@ impl<V: Verifier> Gate<V> {
         let offered = MergeSet::decode(put.key, bytes).ok_or(Refusal::Malformed)?;
         let mut set = put.stored.and_then(|stored| MergeSet::decode(put.key, stored)).unwrap_or_default();
         let before = set.encode();
+        set.drop_dated_after(self.config.latest(now.wall));
         let new = offered.into_entries().filter(|entry| !set.has(&entry.message.bytes));
         let mut new: Vec<_> = new.filter(|entry| self.is_entry_valid(entry, now.wall)).collect();
         self.exchange().records.charge(put.from, new.len(), now.mono)?;
@@ -190,7 +193,7 @@ impl<V: Verifier> Gate<V> {
             let Some(target) = entry.listing.target(&author).filter(|_| author != self.own_key) else { continue };
             let is_new = match &target {
                 RecordKey::Request(id) => matches!(known.session(id), KnownSession::Not),
-                target => known.issued_at(target).is_none_or(|newest| newest < entry.listing.issued_at),
+                target => self.newest(target, known, now.wall).is_none_or(|newest| newest < entry.listing.issued_at),
             };
             if is_new && self.is_entry_valid(&entry, now.wall) {
                 let (authentic, _) = self.authenticate(verifier, entry.message)?;

@@ -40,8 +40,8 @@ impl Watched {
     }
 
     /// Whether a step could still be admitted, so that duplicates cost no signature check.
-    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, limits: &Limits) -> Result<(), Refusal> {
-        if step.attempt == 0 || step.attempt > limits.attempts {
+    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, last_attempt: u32) -> Result<(), Refusal> {
+        if step.attempt == 0 || step.attempt > last_attempt {
             return Err(Refusal::Attempt);
         }
         match self.by_id.get(&step.session) {
@@ -70,7 +70,7 @@ impl Watched {
             Content::Join { nonces } => nonces.len() == items && !(is_creator && definition.announces_nonces()),
             Content::Partial { partials, .. } => partials.len() == items,
             Content::Finalized { signatures } => signatures.len() == items,
-            Content::Abort { .. } | Content::Confirmed | Content::Status { .. } => true,
+            Content::Abort { .. } | Content::Confirmed | Content::Waiting | Content::Status { .. } => true,
         };
         if !fits {
             return Err(Refusal::Definition);

@@ -28,6 +28,8 @@ pub(crate) struct SessionRecord {
     pub(crate) attempt: u32,
     /// Whether the nonce of that attempt has signed.
     pub(crate) spent: bool,
+    /// How many of the attempts have lapsed here, so that nothing had failed.
+    pub(crate) lapsed: u32,
     /// In how many incarnation this node has said something in the session. Sequence numbers of each begin above all
     /// others.
     pub(crate) incarnation: u32,

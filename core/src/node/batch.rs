@@ -31,7 +31,7 @@ impl<V: Verifier> Node<V> {
         let Environment { config, verifier, batch_entropy, now: before, .. } = environment;
         let known = Knowledge { config, sessions, discovery, protocols };
         let entropy = || batch_entropy.bytes32();
-        gate.verify_ahead(verifier, &messages, &known, entropy, before.mono.max(now.mono));
+        gate.verify_ahead(verifier, &messages, &known, entropy, Now { mono: before.mono.max(now.mono), ..now });
         inputs.into_iter().for_each(|input| self.handle(now, input));
         self.gate.forget_verdicts();
     }
@@ -90,7 +90,7 @@ mod tests {
             .collect();
         let Node { environment, gate, sessions, discovery, protocols, .. } = node;
         let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
-        gate.claims(&messages, &known, Mono::ZERO)
+        gate.claims(&messages, &known, Now::default())
     }
 
     #[test]

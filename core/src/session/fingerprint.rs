@@ -30,8 +30,12 @@ impl<V: Verifier> Live<V> {
         let announced = self.announcement.as_ref().and_then(origin);
         // How long it has waited means nothing beyond the longest pause.
         let waited = |since: Mono| now.since(since).min(config.stall_max);
-        let retry = self.retry.map(|retry| (retry.cause, retry.not_before.since(now), waited(retry.not_before)));
-        write!(text, " {announced:?} {retry:?} {} {} {}", self.retries, self.lacked_signer, self.told_awaited)
+        let retry = self
+            .retry
+            .map(|retry| (retry.cause, retry.not_before.since(now), waited(retry.not_before), retry.needs_all));
+        // How many attempts have lapsed matters at the limit alone.
+        write!(text, " {announced:?} {retry:?} {} {} {}", self.retries, self.lacked_signer, self.told_awaited)?;
+        write!(text, " {:?} {}", self.approved, self.has_lapsed)
     }
 }
 

@@ -9,6 +9,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) me: usize,
     pub(super) number: u32,
     pub(super) phase: Phase,
+    /// How many of the attempts have lapsed here.
+    pub(super) lapsed: u32,
     pub(super) spent: bool,
     sequence: u64,
     incarnation: u32,
@@ -52,6 +55,10 @@ pub(crate) struct Session<V: Verifier> {
 pub(super) struct Live<V: Verifier> {
     pub(super) items: Items<V>,
     pub(super) attempt: Attempt<V>,
+    /// Who is known to have approved.
+    pub(super) approved: Vec<bool>,
+    /// Whether the attempt has lapsed at another signer, while this node has not approved.
+    pub(super) has_lapsed: bool,
     /// The creator's newest announcement, for signers who do not know the session.
     pub(super) announcement: Option<Bytes>,
     /// When something last arrived or was sent for the first time.
@@ -71,6 +78,8 @@ pub(super) struct Live<V: Verifier> {
 pub(super) struct Retry {
     pub(super) cause: AttemptCause,
     pub(super) not_before: Mono,
+    /// Whether it is in vain before all signers can be reached: those who can were there before.
+    pub(super) needs_all: bool,
 }
 
 impl<V: Verifier> Session<V> {
@@ -80,6 +89,8 @@ impl<V: Verifier> Session<V> {
         let live = Live {
             items,
             attempt: Attempt::new(signers),
+            approved: vec![false; signers],
+            has_lapsed: false,
             announcement: None,
             progress_at: now,
             stalls: 0,
@@ -95,6 +106,7 @@ impl<V: Verifier> Session<V> {
             me,
             number,
             phase: Phase::Announced,
+            lapsed: 0,
             spent: false,
             sequence: 0,
             incarnation: 0,
@@ -130,6 +142,8 @@ impl<V: Verifier> Session<V> {
         let now = context.now.mono;
         let mut session = Self::new(context.verifier, record.definition, items, me, record.attempt, now);
         session.spent = record.spent;
+        session.lapsed = record.lapsed;
+        session.live_mut().approved[me] = true;
         session.incarnation = record.incarnation.saturating_add(1);
         session.is_alive = false;
         session.sequence = u64::from(session.incarnation) << 32;
@@ -158,6 +172,15 @@ impl<V: Verifier> Session<V> {
         if !missing.is_empty() {
             return Err(CommandError::Unusual(missing));
         }
+        if self.live_ref().has_lapsed {
+            // S17: whoever has approved before waits for this, and follows.
+            if self.number >= self.last_attempt(context) {
+                return Err(CommandError::NoAttemptsLeft(self.id));
+            }
+            self.reset_attempt(context, self.number + 1);
+            let (session, attempt, cause) = (self.id, self.number, AttemptCause::Approved);
+            context.event(Event::AttemptStarted { session, attempt, cause });
+        }
         self.begin(context);
         context.event(Event::SessionApproved { session: self.id, summary });
         Ok(())
@@ -167,11 +190,11 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn retry(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
         self.check_open()?;
         match self.phase {
-            Phase::Failed if self.number < context.config.limits.attempts => {
+            Phase::Failed | Phase::Waiting if self.has_attempts_left(context) => {
                 self.next_attempt(context, self.number + 1, AttemptCause::Commanded);
                 Ok(())
             }
-            Phase::Failed => Err(CommandError::NoAttemptsLeft(self.id)),
+            Phase::Failed | Phase::Waiting => Err(CommandError::NoAttemptsLeft(self.id)),
             _ if self.signer_owes().is_some() => {
                 self.ask_signer(context);
                 Ok(())
@@ -184,14 +207,16 @@ impl<V: Verifier> Session<V> {
     /// drawn for nobody; after the longest pause one of them is enough, because messages travel through others too.
     pub(crate) fn on_retry(&mut self, context: &mut Context<'_, V>, reach: Reach) {
         let now = context.now.mono;
-        let Some(Retry { cause, not_before }) = self.live.as_ref().and_then(|live| live.retry) else { return };
+        let Some(Retry { cause, not_before, needs_all }) = self.live.as_ref().and_then(|live| live.retry) else {
+            return;
+        };
         if now < not_before {
             return;
         }
-        let has_waited = now.since(not_before) >= context.config.stall_max;
+        let has_waited = !needs_all && now.since(not_before) >= context.config.stall_max;
         if reach.connected == reach.others || (has_waited && reach.connected > 0) {
             self.next_attempt(context, self.number + 1, cause);
-        } else {
+        } else if !needs_all {
             context.timer(TimerReason::Retry(self.id), context.config.stall);
         }
     }
@@ -214,7 +239,9 @@ impl<V: Verifier> Session<V> {
             }
             return Err(Refusal::Ended);
         }
-        match content {
+        let has_approved = !matches!(content, Content::Finalized { .. } | Content::Abort { .. });
+        let is_approval = has_approved && !core::mem::replace(&mut self.live_mut().approved[from], true);
+        let result = match content {
             Content::Announce { nonces, .. } => {
                 self.live_mut().announcement = Some(bytes.clone());
                 // Where they do not come along, they follow.
@@ -233,8 +260,16 @@ impl<V: Verifier> Session<V> {
                 self.on_status(context, from, attempt, &nonces, &partials);
                 Ok(())
             }
+            Content::Waiting => {
+                self.on_waiting(context, from, attempt);
+                Ok(())
+            }
             Content::Confirmed => unreachable!("handled above, in every phase"),
+        };
+        if is_approval {
+            self.on_gathered(context);
         }
+        result
     }
 
     /// S7: the attempt has failed. Most failures are worth another attempt, after a pause that doubles.
@@ -255,10 +290,21 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn schedule(&mut self, context: &mut Context<'_, V>, cause: AttemptCause, pause: Duration) {
-        if self.number < context.config.limits.attempts {
-            self.live_mut().retry = Some(Retry { cause, not_before: context.now.mono.after(pause) });
+        if self.has_attempts_left(context) {
+            let not_before = context.now.mono.after(pause);
+            self.live_mut().retry = Some(Retry { cause, not_before, needs_all: false });
             context.timer(TimerReason::Retry(self.id), pause);
         }
+    }
+
+    /// Whether this node may begin another attempt.
+    pub(super) fn has_attempts_left(&self, context: &Context<'_, V>) -> bool {
+        self.number.saturating_sub(self.lapsed) < context.config.limits.attempts
+            && self.number < self.last_attempt(context)
+    }
+
+    pub(super) fn last_attempt(&self, context: &Context<'_, V>) -> u32 {
+        context.config.last_attempt(context.now.wall.since(self.definition.created_at))
     }
 
     /// Abandons the current attempt for attempt `number`, and takes part in it.
@@ -272,11 +318,13 @@ impl<V: Verifier> Session<V> {
         assert!(number > self.number, "an attempt is never opened twice: it would show two nonces");
         self.forget_nonces(context);
         self.number = number;
-        self.sequence = 0;
+        // What was said of it before a restart, without taking part, is not said again with the same number.
+        self.sequence = u64::from(self.incarnation) << 32;
         self.spent = false;
         let signers = self.definition.keys.len();
         let live = self.live_mut();
         live.attempt = Attempt::new(signers);
+        live.has_lapsed = false;
         live.retry = None;
         context.timer(TimerReason::Retry(self.id), None);
     }
@@ -285,6 +333,8 @@ impl<V: Verifier> Session<V> {
     /// attempt is durable.
     fn begin(&mut self, context: &mut Context<'_, V>) {
         self.is_alive = true;
+        let me = self.me;
+        self.live_mut().approved[me] = true;
         self.record(context);
         self.enter(context, Phase::NonceExchange);
         self.ask_signer(context);
@@ -304,6 +354,7 @@ impl<V: Verifier> Session<V> {
         context.push(Effect::Persist(Some(Record::Session(Box::new(SessionRecord {
             definition: self.definition.clone(),
             attempt: self.number,
+            lapsed: self.lapsed,
             spent: self.spent,
             incarnation: self.incarnation,
             end: self.ending.end().cloned(),
@@ -377,8 +428,13 @@ impl<V: Verifier> Session<V> {
         Summary::of(&self.definition, &self.challenge_keys)
     }
 
-    /// Which signers' nonces of the current attempt are here, in key order; empty once the session has ended.
+    /// Which signers' nonces of the current attempt are here, in key order, or while it waits, who is known to have
+    /// approved; empty once the session has ended.
     pub(crate) fn joined(&self) -> Vec<bool> {
-        self.live.as_ref().map(|live| live.attempt.joined().collect()).unwrap_or_default()
+        match &self.live {
+            Some(live) if self.phase == Phase::Waiting => live.approved.clone(),
+            Some(live) => live.attempt.joined().collect(),
+            None => Vec::new(),
+        }
     }
 }

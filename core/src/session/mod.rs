@@ -3,8 +3,8 @@
 //! Reading order: `items` holds what is signed, `attempt` what one attempt collects, `machine` begins and fails
 //! attempts, `rounds` takes nonces and partial signatures to a signature, `signing` asks this node's own signer for its
 //! share, `ending` knows how a session ends and whose turn it is to broadcast, `resync` lets signers who missed
-//! something catch up, `sessions` is the table of all of them and `closed` what is left of them, `lifecycle` what
-//! happens to each from its creation to when it is forgotten.
+//! something catch up, `waiting` is for attempts that not all take part in, `sessions` is the table of all of them and
+//! `closed` what is left of them, `lifecycle` what happens to each from its creation to when it is forgotten.
 //!
 //! A machine never touches the network, the journal or the embedder: it returns [`Effect`](crate::effect::Effect)s.
 
@@ -19,6 +19,7 @@ mod resync;
 mod rounds;
 mod sessions;
 mod signing;
+mod waiting;
 
 pub(crate) use attempt::nonces_hash;
 pub(crate) use items::{Items, ItemsError};

@@ -16,10 +16,13 @@ use crate::wire::Bits;
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
     /// everyone is, because somebody else may have what the one who owes it cannot send any more. After a long time
-    /// the attempt is given up.
+    /// the attempt lapses, or fails if this node has signed; whoever waits says so again.
     pub(crate) fn on_stalled(&mut self, context: &mut Context<'_, V>) {
-        if !self.is_exchanging() {
-            return;
+        let signers = 0..self.definition.keys.len();
+        match self.phase {
+            Phase::NonceExchange | Phase::PartialSignatureExchange => {}
+            Phase::Waiting => return self.tell_of_waiting(context, signers),
+            _ => return,
         }
         let owed = self.signer_owes();
         if let Some(task) = owed {
@@ -28,9 +31,11 @@ impl<V: Verifier> Session<V> {
                 return;
             }
         }
-        let signers = 0..self.definition.keys.len();
         let live = self.live_mut();
         if context.now.mono.since(live.progress_at) >= context.config.stuck_timeout {
+            if self.phase == Phase::NonceExchange {
+                return self.lapse(context);
+            }
             let attempt = &self.live_ref().attempt;
             let missing = signers.filter(|index| *index != self.me && attempt.waits_for(*index));
             let missing: Vec<_> = missing.map(|index| self.definition.keys[index]).collect();
@@ -56,6 +61,10 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn on_reachable(&mut self, context: &mut Context<'_, V>, index: usize) {
         if index == self.me {
             return;
+        }
+        if self.phase == Phase::Waiting {
+            self.tell_of_waiting(context, index..index + 1);
+            self.on_gathered(context);
         }
         if self.is_exchanging() && self.signer_owes() != Some(SignerTask::Nonces) {
             let status = self.status(context);
@@ -94,8 +103,7 @@ impl<V: Verifier> Session<V> {
         let live = self.live_ref();
         if attempt < self.number {
             // It works on a dead attempt, so it has nothing of this one.
-            let nothing = Bits::collect([false; 0].into_iter());
-            let all = live.attempt.lacking(&nothing, &nothing);
+            let all = live.attempt.lacking(&Bits::none(), &Bits::none());
             all.into_iter().for_each(|bytes| self.send(context, from, bytes));
         } else if attempt == self.number {
             let lacking = live.attempt.lacking(nonces, partials);

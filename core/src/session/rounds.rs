@@ -23,6 +23,11 @@ impl<V: Verifier> Session<V> {
         nonces: Vec<PublicNonce>,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
+        if self.phase == Phase::Waiting && attempt <= self.number {
+            // Its approval counts; that this attempt has lapsed here it does not know.
+            self.tell_of_waiting(context, from..from + 1);
+            return Ok(());
+        }
         self.check_attempt(attempt)?;
         if attempt > self.number {
             // S9: another signer has begun a new attempt; the old one is dead, and so is this node's nonce in it.
@@ -70,7 +75,8 @@ impl<V: Verifier> Session<V> {
 
     /// Whether a contribution to this attempt can still count.
     fn check_attempt(&self, attempt: u32) -> Result<(), Refusal> {
-        if attempt < self.number || (attempt == self.number && self.phase == Phase::Failed) {
+        let is_over = matches!(self.phase, Phase::Failed | Phase::Waiting);
+        if attempt < self.number || (attempt == self.number && is_over) {
             return Err(Refusal::StaleAttempt);
         }
         Ok(())

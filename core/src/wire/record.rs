@@ -226,6 +226,11 @@ impl MergeSet {
         self.entries.retain(|_, entry| entry.listing.expires_at > now);
     }
 
+    /// Forgets what is dated later.
+    pub(crate) fn drop_dated_after(&mut self, latest: Wall) {
+        self.entries.retain(|_, entry| entry.listing.issued_at <= latest);
+    }
+
     /// Leaves as many entries as a record has room for: those with the lowest ranks. A rank depends on a secret salt
     /// and on the author alone, so what stays is a fair sample of all authors who ever wrote, whatever their order and
     /// however often they repeat themselves (min-wise sampling as in Brahms, Bortnikov et al. 2009).

@@ -69,6 +69,8 @@ pub enum Content {
         /// Whose partial signatures I have.
         partials: Bits,
     },
+    /// I have approved, and wait for all others. In this attempt I sign nothing any more.
+    Waiting,
 }
 
 impl Content {
@@ -115,6 +117,11 @@ impl Bits {
             bytes[index / 8] |= 1 << (index % 8);
         }
         Self(bytes)
+    }
+
+    /// The empty set.
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
     }
 
     /// Whether the set has `index`; false beyond its end.

@@ -1,4 +1,4 @@
-//! What must hold between honest nodes, whatever the others do.
+//! Checks what must hold between honest nodes, whatever the others do.
 //!
 //! Invariants: a signature that completes a session is valid, durable and, among honest signers alone, the only one; no
 //! honest node is blamed for anything that it did not do. Driven by the script's world with every event.
@@ -33,7 +33,7 @@ impl Checks {
         }
     }
 
-    /// What an honest node's owner wanted.
+    /// Notes a command that an honest node's embedder has given.
     pub(super) fn on_command(&mut self, key: PublicKey, command: &Command, is_done: bool) {
         match command {
             Command::Abort(session, _) | Command::Close(session) if is_done => {

@@ -1,4 +1,4 @@
-//! Nodes, scripted peers, and a network that the fuzzer holds in its hands.
+//! Nodes, scripted peers, and a network whose deliveries the fuzzer decides.
 //!
 //! Owns everything that outlives a node. Driven by the script; the invariants over several nodes are in `checks`.
 
@@ -18,13 +18,13 @@ use super::scripted_peer::{ScriptedPeer, Transcript};
 
 /// More outputs than one input has a reason to bring about, with so few peers and sessions.
 const MAX_OUTPUTS: usize = 20_000;
-/// What the network holds; more is lost.
+/// How many messages may be in flight; more are lost.
 const MAX_IN_FLIGHT: usize = 256;
-/// How many sessions a script can speak of.
+/// How many sessions a script can refer to.
 const MAX_SESSIONS: usize = 8;
 const HOUR: u64 = 60 * 60 * 1000;
 
-/// Something on its way.
+/// A message in flight.
 #[derive(Clone)]
 pub(super) enum InFlight {
     Direct { from: PeerId, to: usize, bytes: Bytes },
@@ -42,7 +42,7 @@ pub(super) struct Harness<S: Scheme> {
     pub(super) time: u64,
     pub(super) participants: Vec<Participant<S>>,
     pub(super) in_flight: VecDeque<InFlight>,
-    /// Everything that ever left anyone, for replays.
+    /// All messages that were ever sent, for replays.
     pub(super) sent_messages: Vec<Bytes>,
     pub(super) sessions: Vec<Definition>,
     pub(super) transcript: Transcript,
@@ -51,7 +51,7 @@ pub(super) struct Harness<S: Scheme> {
     records: BTreeMap<String, Bytes>,
     gossip: u64,
     newest: Option<Message>,
-    /// What the whole script may still deliver, so that no input takes long.
+    /// How many messages the script may still deliver, so that no input takes long.
     pub(super) delivery_budget: usize,
 }
 
@@ -218,7 +218,7 @@ impl<S: Scheme> Harness<S> {
         node.map_or(0, |node| node.view().refusals().get(Refusal::SequenceGap))
     }
 
-    /// Delivers everything, oldest first, until nothing is on its way.
+    /// Delivers everything in flight, oldest first, until nothing is left.
     pub(super) fn deliver_all(&mut self) {
         for _ in 0..400 {
             let Some(item) = self.in_flight.pop_front() else { return };
@@ -251,7 +251,7 @@ impl<S: Scheme> Harness<S> {
         (0..self.participants.len()).for_each(|index| self.input(index, Input::Tick));
     }
 
-    /// Takes all that a node has to say.
+    /// Takes all outputs of a node.
     fn drain_outputs(&mut self, index: usize) {
         let mut outputs = 0;
         if let Some(honest) = self.honest(index) {
@@ -315,7 +315,7 @@ impl<S: Scheme> Harness<S> {
         }
     }
 
-    /// What leaves a node: its monitor sees it, and the scripted peers hear it.
+    /// Passes a message that leaves a node to its monitor and to the scripted peers.
     fn on_sent(&mut self, index: usize, to: Option<PeerId>, bytes: &Bytes) {
         // One message to several peers is decoded once.
         let message = match self.newest.take() {
@@ -336,7 +336,7 @@ impl<S: Scheme> Harness<S> {
     }
 }
 
-/// The peer of the party with this index, or of a stranger beyond them.
+/// The peer id of the participant with this index, or of an unknown peer beyond them.
 pub(super) fn peer_of(index: usize) -> PeerId {
     PeerId::from_bytes(&[index as u8 + 1]).expect("one byte names a peer")
 }

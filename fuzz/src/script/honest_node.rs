@@ -1,6 +1,6 @@
-//! An honest node under test, through all its lives.
+//! An honest node under test, over all its restarts.
 //!
-//! Owns the node, its disk and its monitor. Driven by the script's world.
+//! Owns the node, its disk and its monitor. Driven by the script's harness.
 
 use nelumbo_core::api::{Config, Input, SignRequest};
 use nelumbo_core::base::{Entropy, Mono, Now, Wall};
@@ -26,7 +26,7 @@ pub(super) struct HonestNode<S: Scheme> {
     pub(super) syncs_at_once: bool,
     incarnation: u8,
     booted_at: u64,
-    /// By how much its calendar is ahead of `WALL`, in milliseconds.
+    /// By how much its wall clock is ahead of `WALL`, in milliseconds.
     pub(super) wall_offset: u64,
 }
 
@@ -47,7 +47,7 @@ impl<S: Scheme> HonestNode<S> {
         }
     }
 
-    /// A life begins with what is on the disk, fresh entropy and a clock that counts from zero.
+    /// Starts the node with the records on the disk, fresh entropy and a monotonic clock that begins at zero.
     pub(super) fn boot(&mut self, time: u64) {
         self.disk.crash();
         self.incarnation = self.incarnation.wrapping_add(1);
@@ -98,7 +98,7 @@ impl<S: Scheme> HonestNode<S> {
         }
     }
 
-    /// When time alone makes something happen, on the world's clock.
+    /// The node's next deadline, in the script's time.
     pub(super) fn deadline(&self) -> Option<u64> {
         let deadline = self.node.as_ref()?.deadline()?;
         Some(self.booted_at.saturating_add(deadline.at.as_nanos()))

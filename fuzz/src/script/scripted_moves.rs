@@ -1,6 +1,6 @@
-//! What scripted peers can be made to do, from honest steps to anything that their keys can sign.
+//! The moves of scripted peers, from honest steps to anything that their keys can sign.
 //!
-//! Driven by the script. Scripted peers know all that has been said, so they can be honest at any point and stop at any
+//! Driven by the script. Scripted peers see all messages, so they can behave honestly at any point and stop at any
 //! other.
 
 use nelumbo_core::base::{Bytes, Wall};
@@ -14,7 +14,7 @@ use super::super::values;
 use super::harness::{Harness, InFlight, peer_of};
 use super::scripted_peer::hash_of;
 
-/// Sends a scripted peer's words to the parties in `mask`; to all when it is zero.
+/// Sends a scripted peer's message to the participants in `mask`; to all when it is zero.
 fn send<S: Scheme>(harness: &mut Harness<S>, peer: usize, mask: u8, bytes: &Bytes) {
     if let Ok(message) = Message::decode(bytes.clone()) {
         harness.transcript.hear(&message);
@@ -28,7 +28,7 @@ fn session<S: Scheme>(harness: &Harness<S>, source: &mut Source<'_>) -> Option<D
     source.place(harness.sessions.len()).map(|place| harness.sessions[place].clone())
 }
 
-/// A session of the scripted peer's own.
+/// Announces a session of the scripted peer's own.
 pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let index = source.below(harness.participants.len());
     let mask = source.byte();
@@ -58,7 +58,7 @@ pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<
     send(harness, index, mask, &bytes);
 }
 
-/// An honest answer to the newest attempt.
+/// Sends an honest nonce for the newest attempt.
 pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let (index, mask) = (source.below(harness.participants.len()), source.byte());
     let Some(definition) = session(harness, source) else { return };
@@ -74,7 +74,7 @@ pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>)
     send(harness, index, mask, &bytes);
 }
 
-/// An honest partial signature in the newest attempt, if all nonces are known.
+/// Sends an honest partial signature in the newest attempt, if all nonces are known.
 pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let (index, mask) = (source.below(harness.participants.len()), source.byte());
     let Some(definition) = session(harness, source) else { return };
@@ -87,7 +87,7 @@ pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>)
     send(harness, index, mask, &bytes);
 }
 
-/// Anything.
+/// Sends any message about a session, in any attempt and with any sequence number.
 pub(super) fn say<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let (index, mask) = (source.below(harness.participants.len()), source.byte());
     let Some(definition) = session(harness, source) else { return };
@@ -101,96 +101,92 @@ pub(super) fn say<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) 
         1 => u64::from(source.byte()),
         _ => 0,
     };
-    let Some(content) = content(harness, source, index, &definition, attempt) else { return };
+    let Some(content) = (Step { harness, source, index, attempt }).content(&definition) else { return };
     let Some(peer) = harness.scripted(index) else { return };
     let bytes = peer.say(definition.id(), attempt, skip, content);
     send(harness, index, mask, &bytes);
 }
 
-fn content<S: Scheme>(
-    harness: &mut Harness<S>,
-    source: &mut Source<'_>,
+/// A message of the scripted peer with this index in an attempt at a session.
+struct Step<'h, 's, 'd, S: Scheme> {
+    harness: &'h mut Harness<S>,
+    source: &'s mut Source<'d>,
     index: usize,
-    definition: &Definition,
     attempt: u32,
-) -> Option<Content> {
-    Some(match source.below(8) {
-        0 => {
-            let mut definition = definition.clone();
-            if source.flag() {
-                // Almost the same session.
-                definition.items[0] = values::items(source.byte(), Tweak::None)[0].clone();
-                definition.creator = u16::from(source.byte()) % definition.keys.len() as u16;
+}
+
+impl<S: Scheme> Step<'_, '_, '_, S> {
+    fn content(&mut self, definition: &Definition) -> Option<Content> {
+        Some(match self.source.below(8) {
+            0 => {
+                let mut definition = definition.clone();
+                if self.source.flag() {
+                    // Almost the same session.
+                    definition.items[0] = values::items(self.source.byte(), Tweak::None)[0].clone();
+                    definition.creator = u16::from(self.source.byte()) % definition.keys.len() as u16;
+                }
+                let nonces = self.nonces(&definition)?;
+                Content::Announce { definition: definition.into(), nonces }
             }
-            let nonces = nonces(harness, source, index, &definition, attempt)?;
-            Content::Announce { definition: definition.into(), nonces }
-        }
-        1 => Content::Join { nonces: nonces(harness, source, index, definition, attempt)? },
-        2 => partial(harness, source, index, definition, attempt)?,
-        3 => {
-            let combined = harness.transcript.combine::<S::Verifier>(definition, attempt);
-            let signatures = combined.filter(|_| source.flag());
-            let others = |source: &mut Source<'_>| vec![Signature::from_bytes(source.array()); definition.items.len()];
-            Content::Finalized { signatures: signatures.unwrap_or_else(|| others(source)) }
-        }
-        4 => Content::Abort { reason: values::reason(source) },
-        5 => Content::Confirmed,
-        6 => Content::Status { nonces: values::bits(source), partials: values::bits(source) },
-        _ => values::content(source),
-    })
-}
+            1 => Content::Join { nonces: self.nonces(definition)? },
+            2 => self.partial(definition)?,
+            3 => {
+                let combined = self.harness.transcript.combine::<S::Verifier>(definition, self.attempt);
+                let signatures = combined.filter(|_| self.source.flag());
+                let others = || vec![Signature::from_bytes(self.source.array()); definition.items.len()];
+                Content::Finalized { signatures: signatures.unwrap_or_else(others) }
+            }
+            4 => Content::Abort { reason: values::reason(self.source) },
+            5 => Content::Confirmed,
+            7 => Content::Waiting,
+            6 => Content::Status { nonces: values::bits(self.source), partials: values::bits(self.source) },
+            _ => values::content(self.source),
+        })
+    }
 
-/// Nonces: the first ones, others, somebody else's, or none at all.
-fn nonces<S: Scheme>(
-    harness: &mut Harness<S>,
-    source: &mut Source<'_>,
-    index: usize,
-    definition: &Definition,
-    attempt: u32,
-) -> Option<Vec<PublicNonce>> {
-    let count = definition.items.len();
-    match source.below(5) {
-        0 => harness.scripted(index)?.nonces(0, definition, attempt),
-        1 => harness.scripted(index)?.nonces(1, definition, attempt),
-        2 => {
-            let key = definition.keys[source.below(definition.keys.len())];
-            harness.transcript.nonces_of(&definition.id(), attempt, &key)
+    /// Nonces: the first ones, others, somebody else's, or none at all.
+    fn nonces(&mut self, definition: &Definition) -> Option<Vec<PublicNonce>> {
+        let Self { harness, source, index, attempt } = self;
+        match source.below(5) {
+            0 => harness.scripted(*index)?.nonces(0, definition, *attempt),
+            1 => harness.scripted(*index)?.nonces(1, definition, *attempt),
+            2 => {
+                let key = definition.keys[source.below(definition.keys.len())];
+                harness.transcript.nonces_of(&definition.id(), *attempt, &key)
+            }
+            3 => Some(vec![PublicNonce::from_bytes([255; 66]); definition.items.len()]),
+            _ => Some(vec![values::nonce(source); definition.items.len()]),
         }
-        3 => Some(vec![PublicNonce::from_bytes([255; 66]); count]),
-        _ => Some(vec![values::nonce(source); count]),
+    }
+
+    /// A partial signature with the right or a wrong hash of nonces: right, of the other nonce, somebody else's, or
+    /// none.
+    fn partial(&mut self, definition: &Definition) -> Option<Content> {
+        let Self { harness, source, index, attempt } = self;
+        let mut nonces = harness.transcript.nonces(definition, *attempt)?;
+        let kind = source.below(4);
+        if kind == 1 {
+            // As if everyone had seen the scripted peer's other nonce.
+            let own = harness.scripted(*index)?.key;
+            nonces[definition.index_of(&own)?] = harness.scripted(*index)?.nonces(1, definition, *attempt)?;
+        }
+        let partials = match kind {
+            0 | 1 => harness.scripted(*index)?.sign(kind, definition, *attempt, &nonces),
+            2 => {
+                let key = definition.keys[source.below(definition.keys.len())];
+                harness.transcript.partials_of(&definition.id(), *attempt, &key)
+            }
+            _ => None,
+        };
+        let others =
+            |source: &mut Source<'_>| vec![PartialSignature::from_bytes(source.array()); definition.items.len()];
+        let partials = partials.unwrap_or_else(|| others(source));
+        let hash = if source.flag() { source.array() } else { hash_of(&nonces) };
+        Some(Content::Partial { nonces: hash, partials })
     }
 }
 
-/// Partial signatures with the right or a wrong hash of nonces: right, of the other nonces, somebody else's, or none.
-fn partial<S: Scheme>(
-    harness: &mut Harness<S>,
-    source: &mut Source<'_>,
-    index: usize,
-    definition: &Definition,
-    attempt: u32,
-) -> Option<Content> {
-    let mut nonces = harness.transcript.nonces(definition, attempt)?;
-    let kind = source.below(4);
-    if kind == 1 {
-        // As if everyone had seen the scripted peer's other nonces.
-        let own = harness.scripted(index)?.key;
-        nonces[definition.index_of(&own)?] = harness.scripted(index)?.nonces(1, definition, attempt)?;
-    }
-    let partials = match kind {
-        0 | 1 => harness.scripted(index)?.sign(kind, definition, attempt, &nonces),
-        2 => {
-            let key = definition.keys[source.below(definition.keys.len())];
-            harness.transcript.partials_of(&definition.id(), attempt, &key)
-        }
-        _ => None,
-    };
-    let others = |source: &mut Source<'_>| vec![PartialSignature::from_bytes(source.array()); definition.items.len()];
-    let partials = partials.unwrap_or_else(|| others(source));
-    let hash = if source.flag() { source.array() } else { hash_of(&nonces) };
-    Some(Content::Partial { nonces: hash, partials })
-}
-
-/// A presence at any peer and of any time, by gossip or directly.
+/// Sends a presence at any peer and of any time, by gossip or directly.
 pub(super) fn presence<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let index = source.below(harness.participants.len());
     let peer = peer_of(source.below(harness.participants.len() + 1));

@@ -1,6 +1,7 @@
-//! A signer with a valid key that says whatever the fuzzer wants.
+//! A signer with a valid key that sends whatever the fuzzer decides.
 //!
-//! It may also say what an honest signer would, so that sessions get far before it lies. Driven by the script's world.
+//! It can also send what an honest signer would, so that sessions get far before it misbehaves. Driven by the script's
+//! harness.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use nelumbo_core::wire::{Body, Content, Definition, Item, Message, SessionId, Se
 
 use super::super::scheme::Scheme;
 
-/// All nonces and partial signatures that ever left anyone: scripted peers know everything.
+/// All nonces and partial signatures that were ever sent, which scripted peers know.
 #[derive(Default)]
 pub(super) struct Transcript {
     nonces: BTreeMap<(SessionId, u32), BTreeMap<PublicKey, Vec<PublicNonce>>>,
@@ -63,7 +64,7 @@ impl Transcript {
         self.partials.get(&(*session, attempt))?.get(key).cloned()
     }
 
-    /// The final signatures, if everything for them has been said.
+    /// The final signatures, if all partial signatures have been sent.
     pub(super) fn combine<V: Verifier + Default>(
         &self,
         definition: &Definition,
@@ -107,7 +108,7 @@ pub(super) fn hash_of(nonces: &[Vec<PublicNonce>]) -> [u8; 32] {
 pub(super) struct ScriptedPeer<S: Scheme> {
     pub(super) key: PublicKey,
     author: Box<dyn MessageSigner + Send>,
-    /// One key in two places with different entropy, for a second nonce in one attempt.
+    /// Two signers with one key and different entropy, for a second nonce in one attempt.
     signers: [Box<dyn Signer<S::Verifier> + Send>; 2],
     drawn: BTreeMap<(usize, NonceSlot), Option<Vec<PublicNonce>>>,
     sequences: BTreeMap<(SessionId, u32), u64>,
@@ -125,7 +126,7 @@ impl<S: Scheme> ScriptedPeer<S> {
         seal(self.author.as_mut(), Network::Regtest, body).expect("a scripted peer's signer signs")
     }
 
-    /// A step with the next sequence number, moved by `skip`.
+    /// A message of the session with the next sequence number plus `skip`.
     pub(super) fn say(&mut self, session: SessionId, attempt: u32, skip: u64, content: Content) -> Bytes {
         let sequence = self.sequences.entry((session, attempt)).or_default();
         *sequence = sequence.wrapping_add(1).wrapping_add(skip);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use nelumbo_simulator::Random;
 use nelumbo_simulator::engine::{Context, Machine, Windowed};
-use nelumbo_simulator::network::{Latency, NodeSet, Partition, LinkWindow, Direction, LinkConditions, NetworkModel};
+use nelumbo_simulator::network::{Direction, Latency, LinkConditions, LinkWindow, NetworkModel, NodeSet, Partition};
 
 use crate::{LATENCY, PAYLOAD, PERIOD};
 

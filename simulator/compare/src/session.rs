@@ -1,5 +1,5 @@
 //! Sessions of three signers with real cryptography, whole in the simulator and their cryptographic operations alone.
-//! What a world without sessions does is taken off, in operations and in time.
+//! What a run without sessions does is taken off, in operations and in time.
 
 #[path = "../../tests/counted/mod.rs"]
 mod counted;
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
+    MessageKey, MessageSigner, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak,
+    Verifier,
 };
 use nelumbo_simulator::crypto::{Operation, Real};
 use nelumbo_simulator::run::Run;
-use nelumbo_simulator::schedule::{CryptoChoice, ScheduledEvent, LatencyChoice, Schedule, SuiteChoice};
+use nelumbo_simulator::schedule::{CryptoChoice, LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 
 use counted::{Counted, Counts, take_counts};
 
@@ -21,7 +22,7 @@ use crate::clock;
 const SIGNERS: u32 = 3;
 const SESSIONS: u64 = 40;
 
-/// A quiet world in which three signers sign this many times.
+/// A run without faults in which three signers sign this many times.
 fn schedule(sessions: u64) -> Schedule {
     let mut schedule = Schedule::new(1, SIGNERS);
     schedule.crypto = CryptoChoice::Real;

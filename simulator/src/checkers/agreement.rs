@@ -1,4 +1,4 @@
-//! All who finish a session have the same signatures.
+//! Checks that all nodes that complete a session have the same signatures.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! No honest signer is blamed for what only its key can have done, and no honest peer is shut out.
+//! Checks that no honest signer is blamed for something that only its key can have done, and no honest peer is banned.
 
 use nelumbo_core::api::{AttemptFailure, Event};
 

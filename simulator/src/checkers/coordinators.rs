@@ -1,5 +1,5 @@
-//! A node takes its turn to broadcast only after those before it have let theirs pass: no more nodes have been told to
-//! broadcast than one more than have been seen to fail.
+//! Checks that a node takes its turn to broadcast only after the turns before it have passed: the nodes that were told
+//! to broadcast are at most one more than the coordinators that were seen to fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! No node keeps more than its limits allow, and every node can boot from what it wrote. Peers look after every event
-//! and tell.
+//! Checks that no node keeps more than its limits allow, and that every node can start from what it wrote. Peers look
+//! after every event and report both as a [`NodeFault`](crate::peer::NodeFault).
 
 use super::{Checker, GroundTruth, NodeObservation};
 use crate::peer::Observation;

@@ -1,5 +1,5 @@
-//! Once the network has healed, everything honest comes to its end: each session among honest signers that its creator
-//! was told of completes at every signer, unless somebody refused it.
+//! Checks that once the last fault has ended, each session among honest signers whose creation was reported completes
+//! at every signer, unless one of them refused it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
-//! What must never happen, and what must happen in the end, watched from outside.
+//! Checks what must never happen, and what must happen in the end, from the observations of nodes.
 //!
-//! Invariant: a checker sees what nodes tell in the order of events, and nothing else; it changes nothing. Each is in a
-//! file of its own, and a test shows each of them firing.
+//! Invariant: a checker sees the observations of nodes in the order of events, and nothing else; it changes nothing.
+//! Each is in a file of its own, and a test shows each of them firing.
 
 mod agreement;
 mod blame;
@@ -25,15 +25,15 @@ use crate::simulation::KEPT;
 /// What checkers know of the simulation.
 #[derive(Debug)]
 pub struct GroundTruth {
-    /// Which nodes are to be honest, by number.
+    /// Whether each node is to be honest, by number.
     pub honest: Vec<bool>,
-    /// The node with each key. Copies have none of their own.
+    /// The node with each key. A copy of a node has that node's key.
     pub nodes: BTreeMap<PublicKey, u32>,
-    /// What the sessions are that have been announced so far.
+    /// The definitions of the sessions that have been announced so far.
     pub sessions: BTreeMap<SessionId, Arc<Definition>>,
     /// Whether these are the final signatures of this session, judged apart from any node.
     pub is_final: fn(&Definition, &[Signature]) -> bool,
-    /// Whether everything has healed long enough before the end for everything to have come to an end.
+    /// Whether the last fault ends early enough before the end of the run for all sessions to end.
     pub has_time: bool,
 }
 
@@ -45,14 +45,14 @@ impl GroundTruth {
     }
 }
 
-/// What a node has told, with the session's step inside when it is a message of its own.
+/// An observation of a node, with the session's message in it when the node has sent one that it signed itself.
 #[derive(Debug)]
 pub struct NodeObservation<'a> {
-    /// What it has told.
+    /// The observation.
     pub observed: &'a Observed<Observation>,
-    /// Its step of a session, when it has sent one that it signed itself.
+    /// The message of a session, when the node has sent one that it signed itself.
     pub step: Option<&'a SessionMessage>,
-    /// Its key.
+    /// The node's key.
     pub key: PublicKey,
 }
 
@@ -61,13 +61,13 @@ pub trait Checker: Send {
     /// Its name.
     fn name(&self) -> &'static str;
 
-    /// Looks at what an honest node tells.
+    /// Checks an observation of an honest node.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     fn see(&mut self, truth: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String>;
 
-    /// Looks at the whole, at the end.
+    /// Checks the whole run at its end; returns in words what is wrong.
     fn end(&mut self, _: &GroundTruth) -> Vec<String> {
         Vec::new()
     }
@@ -88,23 +88,23 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     ]
 }
 
-/// Something that must not have happened.
+/// Something that a checker found wrong.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Violation {
-    /// Who noticed.
+    /// The name of the checker.
     pub checker: String,
-    /// When, in nanoseconds; the end for what is missing then.
+    /// When, in nanoseconds of virtual time; the end of the run for what is missing then.
     pub at: u64,
-    /// At which node, if at one.
+    /// The node at which it happened, if it is about one.
     pub node: Option<u32>,
-    /// The event: whose, and the how-manieth of that node.
+    /// The event: the machine that caused it, and its number among that machine's events.
     pub event: Option<(u32, u64)>,
-    /// What.
+    /// What is wrong, in words.
     pub what: String,
 }
 
 impl Violation {
-    /// What a checker found at an event.
+    /// A violation that a checker found at an event.
     pub(crate) fn at<N>(checker: &str, observed: &Observed<N>, what: String) -> Self {
         let event = Some((observed.stamp.source, observed.stamp.sequence));
         Self { checker: checker.into(), at: observed.stamp.at, node: Some(observed.node), event, what }

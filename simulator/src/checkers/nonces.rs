@@ -1,6 +1,6 @@
-//! A nonce signs at most once: a signer shows one public nonce for each item in an attempt, and no public nonce in two
-//! places, whatever crashes happened in between. Two partial signatures with one nonce over different challenges reveal the
-//! key.
+//! Checks that a nonce signs at most once: a signer sends one public nonce for each item in an attempt, and no public
+//! nonce in two places, whatever crashes happened in between. Two partial signatures with one nonce over different
+//! challenges reveal the key.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A signer makes at most one partial signature for each item in an attempt, over one list of nonces.
+//! Checks that a signer makes at most one partial signature for each item in an attempt, over one list of nonces.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! All signatures that a node tells its owner verify, one for each item.
+//! Checks that all final signatures that a node reports verify, one for each item.
 //!
-//! Owns which ones have been verified of each session, so that another signer's word of the same costs nothing.
+//! Owns which signatures of each session have been verified, so that a second report of the same ones costs nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! What cryptography would have cost: the stand-in charges each node the time of the real operation, so that virtual
-//! time stays honest.
+//! What the real cryptography would have cost: the stand-in charges each node the time of the real operation, in
+//! virtual time.
 //!
-//! Owns the table. Invariant: whoever does an operation is charged its price once, and a price follows from the
-//! operation alone. Driven by the stand-in; [`Peer`](crate::peer::Peer) takes what was spent.
+//! Owns the table of costs. Invariant: an operation is charged once, to the node that does it, and its cost follows
+//! from the operation alone. Driven by the stand-in; [`Peer`](crate::peer::Peer) takes what was spent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::engine::Nanos;
 /// An operation that takes time, with the number of keys, nonces or signatures where that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// A message of one's own is signed.
+    /// A message of the node's own is signed.
     Authenticate,
     /// A message's signature is verified.
     Verify,
@@ -87,7 +87,7 @@ impl Meter {
         }
     }
 
-    /// What was spent since this was last asked.
+    /// What was spent since this was last called.
     #[must_use]
     pub fn take(&self) -> Nanos {
         self.spent.as_ref().map_or(0, |spent| spent.swap(0, Ordering::Relaxed))

@@ -16,22 +16,22 @@ use nelumbo_core::wire::{Definition, Item};
 
 /// A kind of cryptography.
 pub trait Crypto: 'static {
-    /// Its public half.
+    /// The part that verifies and needs no secrets.
     type V: Verifier<Keys: Send, Round: Send, Prepared: Send> + Send;
 
-    /// What outputs call it.
+    /// Its name in summaries and traces.
     const NAME: &'static str;
 
     /// The public key of a secret one; nothing for bytes that are no key.
     fn public_key(secret: &[u8; 32]) -> Option<PublicKey>;
 
-    /// What signs a node's messages.
+    /// The signer of a node's messages.
     fn message_signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send>;
 
-    /// What makes its share of the sessions' signatures.
+    /// The signer of a node's partial signatures.
     fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send>;
 
-    /// What checks others' contributions.
+    /// The verifier of what others send.
     fn verifier(meter: &Meter) -> Self::V;
 
     /// Whether these are the final signatures of this session, judged apart from any node.

@@ -8,7 +8,7 @@ use nelumbo_core::wire::Definition;
 
 use super::{Crypto, Meter, are_final};
 
-/// The curve.
+/// Signatures and MuSig2 on secp256k1.
 #[derive(Clone, Copy, Debug)]
 pub struct Real;
 

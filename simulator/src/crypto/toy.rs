@@ -225,8 +225,7 @@ impl MessageSigner for ToyMessageKey {
     }
 }
 
-/// A signer with the manners of the real one: a slot yields one nonce and at most one partial signature for each
-/// item.
+/// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature for each item.
 pub struct ToySigner {
     key: PublicKey,
     entropy: Entropy,

@@ -1,5 +1,5 @@
-//! Where threads wait for each other, awake: a window of a small simulation is over before a sleeper is on its feet
-//! again.
+//! A barrier at which threads wait for each other by spinning: a window of a small simulation is over before a sleeping
+//! thread would have woken up.
 //!
 //! Invariant: nobody waits for a thread that has panicked. Driven by the windowed engine.
 
@@ -7,14 +7,14 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{panicking, yield_now};
 
-/// How often a thread looks before it lets others run in between; tens of microseconds.
+/// How often a waiting thread looks before it yields to others; tens of microseconds.
 const LOOKS: u32 = 1 << 10;
 
 #[derive(Debug)]
 pub(super) struct Barrier {
     threads: usize,
     arrived: AtomicUsize,
-    /// How often all have met.
+    /// How many times all threads have met here.
     met: AtomicUsize,
     is_broken: AtomicBool,
 }

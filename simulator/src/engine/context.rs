@@ -1,4 +1,4 @@
-//! What a machine can do while it handles an event: send, set timers, tell.
+//! What a machine can do while it handles an event: send, set timers, emit observations.
 //!
 //! Owns the state of a machine's connection to the network. Invariant: everything caused by a machine is numbered in
 //! the order in which the machine caused it, and happens later than now. Both engines drive it.
@@ -10,7 +10,7 @@ use super::{Nanos, Observed, Stamp, Stats};
 use crate::network::{NetworkModel, Reliability};
 use crate::random::Random;
 
-/// A machine's end of the network.
+/// A machine's connection to the network: its randomness and its counts.
 #[derive(Debug)]
 pub(super) struct Sender {
     random: Random,
@@ -29,7 +29,7 @@ impl Sender {
     }
 }
 
-/// Where an engine keeps what is to happen.
+/// Where an engine keeps events that are still to happen.
 pub(super) enum EventSink<'a> {
     Windowed(&'a mut Stage),
     Sequential(&'a mut Queue),
@@ -50,7 +50,7 @@ pub struct Context<'a, N> {
     pub(super) stamp: Stamp,
     pub(super) node: u32,
     pub(super) sender: &'a mut Sender,
-    /// Until when the machine's uplink is busy with what it has sent already; none in a world of endless bandwidth.
+    /// Until when the machine's uplink is busy with what it has sent already; none where bandwidth is unlimited.
     pub(super) uplink: Option<&'a mut Nanos>,
     pub(super) network: &'a NetworkModel,
     pub(super) sink: EventSink<'a>,
@@ -59,7 +59,7 @@ pub struct Context<'a, N> {
 }
 
 impl<N> Context<'_, N> {
-    /// The time.
+    /// The virtual time.
     #[inline]
     #[must_use]
     pub const fn now(&self) -> Nanos {
@@ -73,19 +73,19 @@ impl<N> Context<'_, N> {
         self.node
     }
 
-    /// The world that the machine lives in.
+    /// The network that the machine is on.
     #[must_use]
     pub const fn network(&self) -> &NetworkModel {
         self.network
     }
 
-    /// Sends a message, which the world may delay, lose or double.
+    /// Sends a message, which the network may delay, lose or duplicate.
     #[inline]
     pub fn send(&mut self, to: u32, payload: &[u8]) {
         self.send_after(0, to, payload, Reliability::BestEffort);
     }
 
-    /// Sends a message after a delay of the machine's own, such as the time that it computes, and with more care.
+    /// Sends a message after a delay of the machine's own, such as the time that it computes, with this reliability.
     #[inline]
     pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8], reliability: Reliability) {
         assert!(to < self.network.nodes(), "there is no machine {to}");
@@ -106,7 +106,7 @@ impl<N> Context<'_, N> {
         self.sink.push(Header { at, sequence: self.sender.next(), node: to, cause }, payload);
     }
 
-    /// What is lost, or arrives twice.
+    /// Counts and sends a message that is lost or arrives twice.
     #[cold]
     fn post_otherwise(&mut self, arrivals: [Option<Nanos>; 2], to: u32, payload: &[u8]) {
         match arrivals {
@@ -117,8 +117,8 @@ impl<N> Context<'_, N> {
         arrivals.into_iter().flatten().for_each(|at| self.post(at, to, payload));
     }
 
-    /// Sets a timer, at least a nanosecond ahead. It cannot be taken back: a machine that has changed its mind ignores
-    /// the tag.
+    /// Sets a timer, at least a nanosecond ahead. It cannot be cancelled: a machine that does not want it any more
+    /// ignores the tag.
     #[inline]
     pub fn set_timer(&mut self, delay: Nanos, tag: u64) {
         let at = self.stamp.at.saturating_add(delay.max(1));
@@ -126,7 +126,7 @@ impl<N> Context<'_, N> {
         self.sink.push(timer, &[]);
     }
 
-    /// Tells whoever observes the simulation.
+    /// Emits an observation to whoever observes the simulation.
     #[inline]
     pub fn emit(&mut self, observation: N) {
         self.observations.push(Observed { stamp: self.stamp, node: self.node, observation });

@@ -28,15 +28,15 @@ use crate::random::{fold_all, fold_pair};
 /// Nanoseconds since the start of a simulation.
 pub type Nanos = u64;
 
-/// Something that runs in a simulation: told what happens, it changes, sends, and sets timers.
+/// Something that runs in a simulation: it handles messages and timers, and sends messages and sets timers in turn.
 pub trait Machine {
-    /// What it tells whoever observes the simulation.
+    /// What it emits to whoever observes the simulation.
     type Observation: Send;
 
     /// The simulation begins.
     fn on_start(&mut self, context: &mut Context<'_, Self::Observation>);
 
-    /// A message arrives. That it comes from `from` is certain; that it comes at all, or once, is not.
+    /// A message arrives. Its sender `from` is authentic; messages may be lost or arrive twice.
     fn on_message(&mut self, context: &mut Context<'_, Self::Observation>, from: u32, payload: &[u8]);
 
     /// A timer that this machine set with this tag is due.
@@ -55,7 +55,7 @@ impl Machine for () {
 /// When an event happens and who caused it: the order of events, and a name for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
-    /// When.
+    /// The virtual time at which the event happens.
     pub at: Nanos,
     /// The machine that caused it.
     pub source: u32,
@@ -63,27 +63,27 @@ pub struct Stamp {
     pub sequence: u64,
 }
 
-/// Something that a machine told, with the event it told it at.
+/// An observation that a machine emitted, with the event that it handled then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed<N> {
     /// The event.
     pub stamp: Stamp,
-    /// The machine that told it.
+    /// The machine that emitted it.
     pub node: u32,
-    /// What it told.
+    /// The observation.
     pub observation: N,
 }
 
-/// How far a simulation has come.
+/// How far a simulation has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The time.
+    /// The virtual time.
     pub at: Nanos,
     /// How many events have happened.
     pub events: u64,
 }
 
-/// What has happened so far, in numbers.
+/// Counts of what has happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Events that reached a machine.
@@ -96,7 +96,7 @@ pub struct Stats {
     pub lost: u64,
     /// Messages that arrived twice.
     pub duplicated: u64,
-    /// Messages that a partition kept from arriving.
+    /// Messages that a partition stopped.
     pub cut: u64,
     /// A hash over every event of every machine, in each machine's order.
     pub trace: u64,
@@ -154,7 +154,7 @@ impl<M> Slot<M> {
         Self { sender: Sender::new(seed, node), machine }
     }
 
-    /// Some of it, to have memory bring it.
+    /// Reads some of it, so that the processor fetches it into its cache.
     #[inline]
     const fn prefetch(&self) -> u64 {
         self.sender.sequence

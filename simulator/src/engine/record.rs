@@ -1,4 +1,4 @@
-//! What is to happen, as bytes: streams of [24-byte header ‖ payload] in chunks from a pool.
+//! Future events as bytes: streams of [24-byte header ‖ payload] in chunks from a pool.
 //!
 //! Invariant: a record is never split over two chunks, and begins at a multiple of 8 bytes, so that 32 bits locate it
 //! in a stream; its time is what has passed since the window of its stream began. The chunk that was freed last is used
@@ -10,7 +10,7 @@ use super::{Kind, Nanos, Stamp};
 const UNIT: usize = 8;
 const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
-/// The bit of a sequence number in a header that says: a timer.
+/// The bit of a header's sequence number that marks a timer.
 const TIMER: u64 = 1 << 63;
 /// Units in a header, and in a cache line.
 const HEADER: usize = 3;
@@ -18,18 +18,18 @@ const LINE: usize = 64 / UNIT;
 
 type Unit = [u8; UNIT];
 
-/// Something that is to happen to a machine.
+/// An event that a machine will handle, without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) at: Nanos,
     /// Which of its source's events it is.
     pub(super) sequence: u64,
-    /// The machine that it happens to.
+    /// The machine that handles it.
     pub(super) node: u32,
     pub(super) cause: Cause,
 }
 
-/// What a header announces.
+/// The cause of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// A message from this machine, with this many bytes.
@@ -57,7 +57,7 @@ impl Header {
         }
     }
 
-    /// The header in the stream of a window, so long after its beginning.
+    /// The header as units, for an event that is `after` nanoseconds after the beginning of its window.
     #[inline]
     fn to_units(self, after: u32) -> [Unit; HEADER] {
         let (detail, timer) = match self.cause {
@@ -99,13 +99,13 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// To whom it happens.
+    /// The machine that handles it.
     #[inline]
     pub(super) const fn node(self) -> u32 {
         u64::from_le_bytes(self.header[0]) as u32
     }
 
-    /// Its header and payload, in a window that began then.
+    /// Its header and payload; `start` is when its window began.
     #[inline]
     pub(super) fn read(self, start: Nanos) -> (Header, &'a [u8]) {
         let header = Header::from_units(self.header, start);
@@ -136,15 +136,15 @@ impl Chunk {
         Record { header, rest }
     }
 
-    /// A glance at each of its cache lines. Where one record begins is known when the one before has been read; so
-    /// memory brings them all at once.
+    /// Reads a byte of each of its cache lines, so that the processor fetches all of them at once. Where a record
+    /// begins is known only when the one before has been read.
     #[inline]
     pub(super) fn prefetch(&self) -> u8 {
         self.units[..self.used].iter().step_by(LINE).fold(0, |sum, unit| sum ^ unit[0])
     }
 
-    /// Visits its records: at which unit each begins, how long after the beginning of the window it happens, and to
-    /// whom.
+    /// Visits its records: the unit at which each begins, how long after the beginning of the window it happens, and
+    /// the machine that handles it.
     #[inline]
     pub(super) fn for_each(&self, mut visit: impl FnMut(usize, u32, u32)) {
         let mut at = 0;
@@ -180,7 +180,7 @@ pub(super) fn locate(chunk: usize, unit: usize) -> u32 {
     u32::try_from(chunk << CHUNK_BITS | unit).expect("a block has less than 32 GiB of messages in one window")
 }
 
-/// What [`locate`] located.
+/// The chunk and the unit that [`locate`] was given.
 #[inline]
 pub(super) const fn place(place: u32) -> (usize, usize) {
     ((place >> CHUNK_BITS) as usize, (place & ((1 << CHUNK_BITS) - 1)) as usize)
@@ -211,7 +211,7 @@ impl Pool {
     }
 }
 
-/// What happens to one block in one window.
+/// The events of one block in one window.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     open: Chunk,
@@ -219,7 +219,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Adds what happens so long after the beginning of the window.
+    /// Adds an event that happens `after` nanoseconds after the beginning of the window.
     #[inline(always)]
     pub(super) fn push(&mut self, pool: &mut Pool, after: u32, header: Header, payload: &[u8]) {
         let units = units(payload.len());

@@ -1,4 +1,4 @@
-//! The engine in global order: one event after the other, whatever the latencies.
+//! The engine that runs one event after the other in global order, whatever the latencies.
 //!
 //! Invariant: the next event is the first of all in the order of stamps. Callers may interfere between two events.
 
@@ -16,7 +16,7 @@ struct Entry {
     payload: Box<[u8]>,
 }
 
-/// Everything that is to happen.
+/// All events that are still to happen.
 #[derive(Debug, Default)]
 pub(super) struct Queue(BinaryHeap<Reverse<Entry>>);
 
@@ -39,13 +39,13 @@ pub struct Sequential<M: Machine> {
 }
 
 impl<M: Machine> Sequential<M> {
-    /// A simulation of these machines in this world.
+    /// A simulation of these machines on this network.
     ///
     /// # Panics
-    /// When the world is not made for as many machines.
+    /// When the network is not made for as many machines.
     #[must_use]
     pub fn new(network: NetworkModel, seed: u64, machines: Vec<M>) -> Self {
-        assert_eq!(network.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        assert_eq!(network.nodes() as usize, machines.len(), "the network is made for as many machines as there are");
         let uplinks = network.uplinks(machines.len());
         let slots = (0..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine)).collect();
         let (queue, observations, stats) = (Queue::default(), Vec::new(), Stats::default());
@@ -58,19 +58,19 @@ impl<M: Machine> Sequential<M> {
         simulation
     }
 
-    /// The time of the last event, or to which the caller has let time pass.
+    /// The time of the last event, or the time up to which the caller has run.
     #[must_use]
     pub const fn now(&self) -> Nanos {
         self.now
     }
 
-    /// What has happened so far.
+    /// Counts of what has happened so far.
     #[must_use]
     pub const fn stats(&self) -> Stats {
         self.stats
     }
 
-    /// How far it has come.
+    /// How far it has run.
     #[must_use]
     pub const fn progress(&self) -> Progress {
         Progress { at: self.now, events: self.stats.events }
@@ -88,7 +88,7 @@ impl<M: Machine> Sequential<M> {
         self.queue.0.peek().map(|Reverse(entry)| entry.header.at)
     }
 
-    /// Takes what machines have told since it was last taken.
+    /// Takes the observations that machines have emitted since this was last called.
     pub fn take_observations(&mut self) -> Vec<Observed<M::Observation>> {
         std::mem::take(&mut self.observations)
     }
@@ -113,7 +113,7 @@ impl<M: Machine> Sequential<M> {
         true
     }
 
-    /// Interferes with a machine, as if by an event of its own that happens now.
+    /// Calls a machine from outside, as if an event of its own happened now.
     pub fn inject<R>(&mut self, node: u32, act: impl FnOnce(&mut M, &mut Context<'_, M::Observation>) -> R) -> R {
         self.with(node, Stamp { at: self.now, source: node, sequence: 0 }, act)
     }

@@ -1,9 +1,8 @@
 //! Sorts the keys of a window, whose times are spread rather evenly over it.
 //!
-//! Invariant: what comes out is what any sort gives; how the times are spread decides on the speed alone. Driven by
-//! workers.
+//! Invariant: the result is that of any sort; how the times are spread decides on the speed alone. Driven by workers.
 
-/// A sorter of keys, kept for its memory.
+/// A sorter of keys, which is kept so that its buffers are used again.
 #[derive(Debug, Default)]
 pub(super) struct Sorter {
     pushed: Vec<u64>,
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// What becomes of keys with these times.
+    /// Checks that keys with these times are sorted, and returns whether some may be alike in their upper halves.
     fn sorted(sorter: &mut Sorter, times: &[u64]) -> bool {
         let keys: Vec<u64> = (0..).zip(times).map(|(place, time): (u64, _)| time << 32 | place).collect();
         keys.iter().for_each(|key| sorter.push(*key));

@@ -1,5 +1,5 @@
-//! What one thread's machines have caused and what has not happened yet: a heap for timers inside the window that is
-//! running, a ring of the next windows by block, and rungs, each of as many windows as the ring has, for what is far.
+//! Future events that one thread's machines have caused: a heap for timers inside the window that is running, a ring of
+//! the next windows by block, and rungs, each of as many windows as the ring has, for events farther ahead.
 //!
 //! Invariant: an event is in exactly one of the three, and is handed out in the window in which it happens. Driven by
 //! the windowed engine's workers.
@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::record::{Cause, Chunk, Header, Pool, Stream};
 use super::{Nanos, Stamp};
 
-/// What happens in as many windows as the ring has, far ahead, with payloads.
+/// The events of as many windows as the ring has, farther ahead than it reaches, with payloads.
 type Rung = Vec<(Header, Box<[u8]>)>;
 
 /// How many windows ahead the ring reaches.
 const RING: u64 = 64;
 
-/// What an idle block takes here.
+/// The bytes that a block without events takes here.
 #[cfg(test)]
 pub(super) const BYTES_PER_BLOCK: usize = RING as usize * size_of::<Stream>();
 
@@ -34,8 +34,8 @@ pub(super) struct Stage {
     open: u64,
     /// Timers of the running block for the running window.
     soon: BinaryHeap<Reverse<Header>>,
-    /// The next windows, each by block, so that those that are being filled lie together; and a bit for each of them in
-    /// which something happens.
+    /// The next windows, each by block, so that those that are being filled lie together; and a bit for each window
+    /// that has events.
     ring: Vec<Stream>,
     waiting: u64,
     far: BTreeMap<u64, Rung>,
@@ -64,14 +64,14 @@ impl Stage {
         self.block_bits
     }
 
-    /// Enters a window, and says when it begins and how long it is. What happens in it from now on is for machines to
-    /// set themselves alone.
+    /// Enters a window, and returns when it begins and how long it is. From now on only timers are added to it, by the
+    /// machines that it runs.
     pub(super) fn enter(&mut self, window: u64) -> (Nanos, Nanos) {
         (self.window, self.start, self.open) = (window, window * self.length, window + 1);
         (self.start, self.length)
     }
 
-    /// How many whole windows fit into a time, and what remains of it.
+    /// How many whole windows a time has, and the remainder.
     #[inline]
     fn windows(&self, time: Nanos) -> (u64, u32) {
         let least = ((u128::from(time) * u128::from(self.inverse)) >> 64) as u64;
@@ -114,7 +114,7 @@ impl Stage {
         self.soon.push(Reverse(header));
     }
 
-    /// Takes what happens in this window, by block.
+    /// Takes the events of this window, by block.
     pub(super) fn take(&mut self, window: u64) -> Option<Vec<Stream>> {
         // The ring has room for a whole rung when the first of its windows comes.
         for (header, payload) in self.far.remove(&(window / RING)).unwrap_or_default() {

@@ -1,7 +1,8 @@
 //! The fast engine: windows of one minimum latency, blocks of machines, one or more threads.
 //!
-//! Invariant: what is sent in a window arrives in a later one, so blocks and threads run a window without seeing each
-//! other, and meet only between windows. Observers get a window's notes at its end, in the order of events.
+//! Invariant: a message that is sent in a window arrives in a later one, so blocks and threads run a window without
+//! seeing each other, and meet only between windows. Observers get a window's observations at its end, in the order of
+//! events.
 
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
@@ -26,13 +27,13 @@ pub struct Windowed<M> {
 }
 
 impl<M: Machine + Send> Windowed<M> {
-    /// A simulation of these machines in this world.
+    /// A simulation of these machines on this network.
     ///
     /// # Panics
-    /// When the world's least latency is zero, or it is not made for as many machines.
+    /// When the network's least latency is zero, or it is not made for as many machines.
     #[must_use]
     pub fn new(network: NetworkModel, seed: u64, machines: Vec<M>) -> Self {
-        assert_eq!(network.nodes() as usize, machines.len(), "the world is made for as many machines as there are");
+        assert_eq!(network.nodes() as usize, machines.len(), "the network is made for as many machines as there are");
         assert!(network.least_latency() > 0, "a world without a least latency runs in global order only");
         Self { network, seed, threads: 1, block_bits: None, machines }
     }
@@ -51,7 +52,7 @@ impl<M: Machine + Send> Windowed<M> {
         self
     }
 
-    /// Runs everything that happens before `until`, shows each window's notes to `observe`, and hands back the
+    /// Runs everything that happens before `until`, passes each window's observations to `observe`, and returns the
     /// machines. An observer that breaks ends the simulation after that window.
     pub fn run(
         self,
@@ -121,7 +122,7 @@ struct WindowSync<N> {
     barrier: Barrier,
     /// Which blocks each worker has.
     shares: Vec<std::ops::Range<usize>>,
-    /// By receiving worker: what arrives for it in the next window.
+    /// By receiving worker: the messages that arrive in the next window.
     mail: Vec<Mutex<Vec<Vec<Stream>>>>,
     observations: Mutex<Vec<Observed<N>>>,
     next: AtomicU64,
@@ -132,7 +133,7 @@ struct WindowSync<N> {
 }
 
 const NEVER: u64 = u64::MAX;
-/// For how many notes room is kept from one window to the next.
+/// For how many observations memory is kept from one window to the next.
 const KEPT: usize = 4096;
 
 impl<N: Send> WindowSync<N> {
@@ -165,7 +166,7 @@ impl<N: Send> WindowSync<N> {
         }
     }
 
-    /// One worker's way through all windows, unless another's ends in a panic. The one who observes leads: between
+    /// Runs one worker through all windows, unless another worker panics. The worker that observes leads: between
     /// windows the others wait for it.
     fn guard<M: Machine<Observation = N>>(
         &self,

@@ -1,7 +1,7 @@
 //! One thread's share of a windowed simulation: its blocks of machines, and the events that they cause.
 //!
-//! Invariant: inside a window a block meets nobody else: it sorts what is to happen to it and runs it to the window's
-//! end. Driven by `Windowed`, which hands each worker the events for its blocks before each window.
+//! Invariant: inside a window a block does not depend on others: it sorts its events and runs them to the window's end.
+//! Driven by `Windowed`, which hands each worker the events for its blocks before each window.
 
 use super::context::EventSink;
 use super::record::{Chunk, Header, Record, Stream, locate, place};
@@ -29,7 +29,7 @@ pub(super) struct Worker<'w, M: Machine> {
     network: &'w NetworkModel,
     blocks: Vec<Block<M>>,
     stage: Stage,
-    /// What the running block needs, kept for its memory.
+    /// Buffers of the running block, which are kept to be used again.
     chunks: Vec<Chunk>,
     sorter: Sorter,
     nodes: Vec<u32>,
@@ -75,7 +75,7 @@ impl<'w, M: Machine> Worker<'w, M> {
         }
     }
 
-    /// Takes what this worker's machines have caused in a window, by block of the whole simulation.
+    /// Takes the events of a window that this worker's machines have caused, by block of the whole simulation.
     pub(super) fn take(&mut self, window: u64) -> Option<Vec<Stream>> {
         self.stage.take(window)
     }

@@ -1,14 +1,14 @@
-//! Everything that can happen in a small world, tried: every order of delivery, of timers, crashes and restarts.
+//! A model checker for sessions among a few nodes: it tries every order of deliveries, timers, crashes and restarts.
 //!
-//! The nodes are the core's own, with stand-in cryptography. A world's state is what its nodes would do next, what is
-//! in flight, and what has been shown so far; different orders that lead to the same state meet there, which is what
-//! keeps the number of states finite and small. From every state the fair continuation is followed to its end:
-//! everything in flight arrives, the crashed come back if they may, and time passes.
+//! The nodes are the core's own, with stand-in cryptography. A state of the system is what its nodes would do next, the
+//! messages in flight, and the nonces and signatures that have been sent so far; different orders that lead to the same
+//! state meet there, which keeps the number of states finite and small. From every state the fair continuation is
+//! followed to its end: everything in flight arrives, crashed nodes restart if they may, and time passes.
 //!
-//! What is left out, because it makes no difference to what is checked: a message that is in flight twice is in flight
-//! once; a nonce or partial signature that its receiver has is dropped; sequence numbers are given on delivery, so that
-//! no copy is stopped by replay protection; clocks stand still but when a timer fires, so that a node's timers fire in
-//! their order, and between nodes in any.
+//! What is left out, because it makes no difference to what is checked: a message that is in flight twice counts once;
+//! a nonce or partial signature that its receiver has is dropped; sequence numbers are given on delivery, so that no
+//! copy is stopped by replay protection; clocks move only when a timer fires, so that a node's timers fire in their
+//! order, and those of different nodes in any.
 //!
 //! Reading order: `state` is one node, `system` is all of them, `search` goes through what is reachable.
 
@@ -24,7 +24,7 @@ pub use discovery::{DiscoveryFault, DiscoveryScope, explore_discovery};
 use node_states::NodeStates;
 use system::SystemState;
 
-/// How far to go.
+/// The bounds of an exploration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// How many signers, from 1 to 8. The first one creates the session; everyone approves it.
@@ -33,7 +33,7 @@ pub struct Scope {
     pub timers: u8,
     /// How many nodes crash, in all: between two steps, or in one, after its records and before its messages.
     pub crashes: u8,
-    /// Whether the crashed come back.
+    /// Whether crashed nodes restart.
     pub returns: bool,
     /// How many messages arrive twice.
     pub duplicates: u8,
@@ -41,11 +41,11 @@ pub struct Scope {
     pub confirmations: u8,
     /// How many owners abort the session.
     pub aborts: u8,
-    /// What is wrong with the nodes, to see that it is found.
+    /// A fault that is put into the nodes on purpose, to test that it is found.
     pub fault: Option<Fault>,
 }
 
-/// Something wrong on purpose.
+/// A fault that is put into the nodes on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Every boot has the same entropy.
@@ -58,30 +58,30 @@ pub enum Fault {
     NoTime,
 }
 
-/// What was found in a scope without a violation.
+/// The size of an exploration that found no violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Different states.
     pub states: usize,
     /// Steps from one to another.
     pub steps: usize,
-    /// The longest shortest way to a state.
+    /// The most steps that the shortest path to a state has.
     pub depth: usize,
     /// Different states of one node.
     pub node_states: usize,
     /// Different ends of fair continuations in which every node that is up has what it wanted: the signature, or in the
     /// model of discovery the newest announcement of everyone.
     pub complete: usize,
-    /// Different ends in which it has not. Of sessions every node that is up says why.
+    /// Different ends in which some node has not. Of sessions every node that is up reports why.
     pub incomplete: usize,
 }
 
-/// What must never happen, and how it came to it.
+/// Something that must never happen, and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// What happened.
     pub what: String,
-    /// The steps that led to it, one of the shortest ways there are.
+    /// The steps that led to it, on one of the shortest paths.
     pub path: Vec<String>,
 }
 
@@ -92,10 +92,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Tries everything that sessions can come to in this scope.
+/// Explores every state that sessions can reach within these bounds.
 ///
 /// # Errors
-/// The first violation, by one of the shortest ways.
+/// The first violation, on one of the shortest paths.
 ///
 /// # Panics
 /// For a scope with no signers or with more than 8.

@@ -1,7 +1,7 @@
-//! One node: its states, numbered, and what each input makes of each of them.
+//! The states of one node, numbered, and the transitions between them by input.
 //!
-//! A node cannot be copied, and need not be: a state is the way that led to it first, and a step is taken by going that
-//! way again and one input further. Every step is taken once. Invariant: two ways to one state have the same future.
+//! A node cannot be copied, and need not be: a state is kept as the inputs that led to it first, and a step replays
+//! those inputs and adds one. Every step is taken once. Invariant: two paths to one state have the same future.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use super::test_node::{RecordingHost, Records, TestNode, WALL, now, peer, secret
 use super::{Fault, Scope};
 use crate::crypto::{Crypto, Meter, Toy};
 
-/// A coordinator's turn.
+/// How long a coordinator's turn lasts.
 pub(super) const TURN: Duration = Duration::from_secs(60);
 
 const SECOND: u64 = 1_000_000_000;
@@ -26,11 +26,11 @@ const START: u64 = 3_600 * SECOND;
 /// Longer than anything takes here.
 const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// A state of one node.
+/// The number of a node's state.
 pub(super) type NodeStateId = u32;
-/// A message, whoever it is for.
+/// The number of a message, whoever its receivers are.
 pub(super) type MessageId = u16;
-/// A set of nodes.
+/// A set of nodes, one bit each.
 pub(super) type NodeSet = u8;
 
 /// What happens to a node.
@@ -40,36 +40,36 @@ pub(super) enum NodeInput {
     Create,
     /// A message arrives.
     Deliver(MessageId),
-    /// Another node is gone.
+    /// The connection to another node is down.
     Disconnected(u8),
-    /// Another node is back.
+    /// The connection to another node is up.
     Connected(u8),
-    /// Its clock goes on by this many nanoseconds.
+    /// Its clock advances by this many nanoseconds.
     Pass(u64),
-    /// Its owner has broadcast.
+    /// Its embedder has broadcast the signature.
     Confirm,
-    /// Its owner refuses.
+    /// Its embedder aborts the session.
     Abort,
-    /// After a crash it boots, and these others are up.
+    /// It starts after a crash, while these other nodes are up.
     Boot(NodeSet),
 }
 
-/// What one step of a node comes to.
+/// The outcome of one step of a node.
 #[derive(Clone, Debug)]
 pub(super) struct Transition {
     pub(super) next: NodeStateId,
-    /// To whom, and what.
+    /// The messages that it sends: receiver and message.
     pub(super) sends: Vec<(u8, MessageId)>,
     /// Whether something was written to the disk.
     pub(super) wrote: bool,
 }
 
-/// What can be seen of a node's state.
+/// The part of a node's state that others can see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct NodeSummary {
     pub(super) phase: Option<Phase>,
     pub(super) signature: Option<Signature>,
-    /// It was told to broadcast, in this life.
+    /// It was told to broadcast, since it started last.
     pub(super) due: bool,
     pub(super) confirmed: bool,
     pub(super) exhausted: bool,
@@ -77,7 +77,7 @@ pub(super) struct NodeSummary {
     pub(super) deadline: Option<u64>,
 }
 
-/// What is said of the session: who says it, in which attempt, and what.
+/// What a message says about the session: its author, the attempt, and the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement {
     pub(super) author: u8,
@@ -89,7 +89,7 @@ struct NodeState {
     node: u8,
     incarnation: u8,
     clock: u64,
-    /// The others that were up at its boot, and the disk as it was then.
+    /// The other nodes that were up when it started, and the disk as it was then.
     connected: NodeSet,
     before: Rc<Records>,
     /// The disk now.
@@ -97,14 +97,14 @@ struct NodeState {
     from: Option<(NodeStateId, NodeInput)>,
     /// Messages that came before the session was known.
     pending: Vec<MessageId>,
-    /// The highest attempt that each author has spoken of, below which replay protection lets nothing in.
+    /// The highest attempt in the messages of each author, below which replay protection lets nothing in.
     highest_attempts: [u32; 8],
-    /// When it completed first, in any life.
+    /// When the session completed here first, before or after a restart.
     completed: Option<u64>,
     summary: NodeSummary,
 }
 
-/// All states of all nodes that were come by, and all messages.
+/// All states of all nodes that were reached, and all messages.
 pub(super) struct NodeStates {
     scope: Scope,
     keys: Vec<PublicKey>,
@@ -139,7 +139,7 @@ impl NodeStates {
         }
     }
 
-    /// A node in its first life, connected to all others.
+    /// A node that has started for the first time, connected to all others.
     pub(super) fn first(&mut self, node: u8) -> Result<NodeStateId, String> {
         let connected = ((1_u16 << self.scope.signers) - 1) as NodeSet;
         Ok(self.boot(node, 0, START, connected, Rc::default(), None)?.next)
@@ -161,7 +161,7 @@ impl NodeStates {
         self.node_states.len()
     }
 
-    /// What comes of this in that state.
+    /// The transition from this state by this input.
     pub(super) fn step(&mut self, state: NodeStateId, input: NodeInput) -> Result<Transition, String> {
         if let Some(known) = self.transitions.get(&(state, input)) {
             return Ok(known.clone());
@@ -237,7 +237,7 @@ impl NodeStates {
         self.settle(next, test_node)
     }
 
-    /// Makes a state of what the node has become, or finds the one that it is.
+    /// Returns the number of the state that the node is in, which may be a new one.
     fn settle(&mut self, mut state: NodeState, mut test_node: TestNode) -> Result<Transition, String> {
         state.clock = test_node.clock;
         self.check_events(&mut state, &test_node)?;
@@ -282,7 +282,7 @@ impl NodeStates {
         Ok(Transition { next, sends, wrote })
     }
 
-    /// What a node has told its owner in this step, and whether it may.
+    /// Checks the events that a node emitted in this step.
     fn check_events(&self, state: &mut NodeState, test_node: &TestNode) -> Result<(), String> {
         let (place, everyone) = (self.places[usize::from(state.node)], u64::from(self.scope.signers));
         for event in &test_node.host.events {
@@ -308,7 +308,7 @@ impl NodeStates {
         Ok(())
     }
 
-    /// A node that has booted and met the others.
+    /// A node that has started and is connected to the others.
     fn boot_node(&self, state: &NodeState) -> TestNode {
         let NodeState { node, incarnation, clock, connected, before, .. } = state;
         let incarnation = if self.scope.fault == Some(Fault::SameEntropy) { 0 } else { *incarnation };

@@ -1,4 +1,4 @@
-//! Breadth first through everything that is reachable, and from everywhere to the fair end.
+//! Breadth-first search through all reachable states, and from each of them the fair continuation to its end.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,26 +9,27 @@ use super::{Counts, Violation};
 /// After how many steps a fair continuation counts as one that does not end.
 const FAIR_STEPS_MAX: usize = 1_000;
 
-/// A state of everything that is explored together. Invariant: equal states have equal futures.
+/// A state of the whole system that is explored. Invariant: equal states have equal futures.
 pub(super) trait State: Clone + Eq + Hash {
     /// What all states share: the states of single nodes, and what messages say.
     type Shared;
-    /// Something that happens.
+    /// A step from one state to the next.
     type Step: Copy;
 
     /// The same state, in which nothing is lost, repeated or disturbed from here on.
     fn without_disturbances(&self) -> Self;
 
-    /// All that can happen next.
+    /// All steps that are possible next.
     fn steps(&self, shared: &Self::Shared) -> Vec<Self::Step>;
 
-    /// What happens when nobody disturbs; `None` at the end.
+    /// The next step of the fair continuation; `None` at its end.
     fn fair_step(&self, shared: &Self::Shared) -> Option<Self::Step>;
 
-    /// The state after a step; `None` for a step that is another one too.
+    /// The state after a step; `None` for a step that is the same as another one.
     fn after(&self, shared: &mut Self::Shared, step: Self::Step) -> Result<Option<Self>, String>;
 
-    /// Where nothing happens any more: whether all has come to its best end, or what is wrong with that end.
+    /// For a state at the end of a fair continuation: whether every node has what it wanted. The error is what is wrong
+    /// with that end.
     fn check_end(&self, shared: &Self::Shared) -> Result<bool, String>;
 
     /// A step in words.
@@ -38,7 +39,7 @@ pub(super) trait State: Clone + Eq + Hash {
     fn node_states(shared: &Self::Shared) -> usize;
 }
 
-/// Tries everything that is reachable from one state.
+/// Explores all states that are reachable from one state.
 pub(super) fn explore<S: State>(start: Result<S, String>, shared: S::Shared) -> Result<Counts, Violation> {
     let start = start.map_err(|what| Violation { what, path: Vec::new() })?;
     let mut search = Search { shared, found: Vec::new(), numbers: HashMap::new(), fair: FairEnds::default() };
@@ -61,7 +62,7 @@ struct Search<S: State> {
 
 /// Where fair continuations end.
 struct FairEnds<S> {
-    /// Each state with the number of the continuation that has come by it.
+    /// Each state with the number of the continuation that reached it first.
     walked: HashMap<S, usize>,
     walks: usize,
     complete: usize,

@@ -1,7 +1,7 @@
-//! All nodes, what is in flight between them, and what they have shown so far.
+//! All nodes, the messages in flight between them, and the nonces and signatures that they have sent so far.
 //!
-//! Owns what may happen next, and what may not have happened. Invariant: a world is a value; equal worlds have equal
-//! futures.
+//! Owns the steps that are possible next, and the checks over all nodes. Invariant: a state of the system is a value,
+//! and equal states have equal futures.
 
 use nelumbo_core::api::Phase;
 use nelumbo_core::crypto::Signature;
@@ -11,16 +11,16 @@ use super::node_states::{MessageId, NodeInput, NodeSet, NodeStateId, NodeStates,
 use super::search::State;
 use super::{Fault, Scope};
 
-/// A state of the whole.
+/// A state of the whole system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SystemState {
     nodes: Vec<NodeSlot>,
-    /// To whom, and what; sorted.
+    /// Messages in flight: receiver and message; sorted.
     in_flight: Vec<(u8, MessageId)>,
     /// The nonces and partial signatures that have left their authors; sorted.
     revealed: Vec<MessageId>,
     signature: Option<Signature>,
-    /// What may still happen.
+    /// How many disturbances may still happen.
     budget: Budget,
 }
 
@@ -39,27 +39,27 @@ struct Budget {
     aborts: u8,
 }
 
-/// Something that happens to the world.
+/// A step of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A message arrives, and with `duplicate` is still in flight.
     Deliver { to: u8, message: MessageId, duplicate: bool, crash: bool },
     /// A node's next timer fires.
     Timer { node: u8, crash: bool },
-    /// A node is gone, with everything in flight to it.
+    /// A node crashes, and everything in flight to it is lost.
     Crash(u8),
-    /// It is back.
+    /// It restarts.
     Restart(u8),
-    /// Its owner has broadcast.
+    /// Its embedder confirms the broadcast.
     Confirm(u8),
-    /// Its owner refuses.
+    /// Its embedder aborts the session.
     Abort(u8),
-    /// As much time passes everywhere.
+    /// This many nanoseconds pass at every node.
     Pass(u64),
 }
 
 impl SystemState {
-    /// The first node has just created the session.
+    /// The state in which the first node has just created the session.
     pub(super) fn start(scope: &Scope, node_states: &mut NodeStates) -> Result<Self, String> {
         let nodes = (0..scope.signers)
             .map(|node| Ok(NodeSlot { state: node_states.first(node)?, is_up: true }))
@@ -108,7 +108,7 @@ impl State for SystemState {
         steps
     }
 
-    /// Everything arrives, then the crashed come back, then time passes.
+    /// Everything in flight arrives, then crashed nodes restart, then time passes.
     fn fair_step(&self, node_states: &NodeStates) -> Option<Step> {
         let scope = node_states.scope();
         if let Some((to, message)) = self.in_flight.first().copied() {
@@ -164,13 +164,13 @@ impl State for SystemState {
         Ok(Some(system))
     }
 
-    /// Whether everyone who is up has the signature.
+    /// Whether every node that is up has the signature.
     fn check_end(&self, node_states: &NodeStates) -> Result<bool, String> {
         let summary: Vec<_> =
             self.nodes.iter().filter(|place| place.is_up).map(|place| node_states.summary(place.state)).collect();
         for (node, summary) in self.up().into_iter().zip(&summary) {
             let Some(phase) = summary.phase else { continue };
-            if !phase.has_ended() && phase != Phase::Failed {
+            if !phase.has_ended() && phase != Phase::Failed && phase != Phase::Waiting {
                 return Err(format!("node {node} waits in phase {phase:?} for what never comes"));
             }
         }
@@ -206,8 +206,8 @@ impl State for SystemState {
 }
 
 impl SystemState {
-    /// Drops from the flight what its receiver has: a nonce or partial signature that means nothing to it now means
-    /// nothing to it for the rest of its life.
+    /// Drops messages in flight that their receiver has: a nonce or partial signature that changes nothing now changes
+    /// nothing until the receiver restarts.
     fn clear(&mut self, node_states: &mut NodeStates) -> Result<(), String> {
         let mut in_flight = Vec::with_capacity(self.in_flight.len());
         for (to, message) in self.in_flight.iter().copied() {
@@ -230,8 +230,8 @@ impl SystemState {
         (0..).zip(&self.nodes).filter(|(_, place)| place.is_up).map(|(node, _)| node).collect()
     }
 
-    /// Something happens to one node. With `crash` it dies after its records and before its messages; false if it wrote
-    /// none.
+    /// Applies an input to one node. With `crash` the node crashes after its records are durable and before its
+    /// messages leave; false if it wrote no record.
     fn apply(&mut self, node_states: &mut NodeStates, node: u8, input: NodeInput, crash: bool) -> Result<bool, String> {
         let Transition { next, sends, wrote } = node_states.step(self.nodes[usize::from(node)].state, input)?;
         self.nodes[usize::from(node)].state = next;
@@ -274,7 +274,8 @@ impl SystemState {
         Ok(())
     }
 
-    /// No nonce is used twice: an author shows one nonce in an attempt, no nonce in two, and signs once with it.
+    /// Checks that no nonce is used twice: an author sends one nonce in an attempt, no nonce in two attempts, and signs
+    /// once with it.
     fn reveal(&mut self, node_states: &NodeStates, message: MessageId) -> Result<(), String> {
         let Err(place) = self.revealed.binary_search(&message) else { return Ok(()) };
         let new = node_states.statement(message);
@@ -298,7 +299,7 @@ impl SystemState {
         Ok(())
     }
 
-    /// There are no two final signatures: not for an attempt, and not for the session either.
+    /// Checks that there are no two final signatures, neither for an attempt nor for the session.
     fn record_signature(&mut self, signature: Option<Signature>) -> Result<(), String> {
         match (self.signature, signature) {
             (Some(before), Some(now)) if before != now => Err("there are two final signatures".to_owned()),

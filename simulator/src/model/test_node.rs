@@ -1,5 +1,4 @@
-//! A node with its host, driven by hand: what it writes is durable at once, what it is asked to sign is approved at
-//! once.
+//! A node with a host that makes its records durable at once and approves what it is asked to sign.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,24 +13,24 @@ use nelumbo_core::wire::{Address, PeerId, SessionId};
 
 use crate::crypto::ToyVerifier;
 
-/// The wall clock when the clock of a world stands at zero.
+/// The wall clock when the monotonic clock of the model is at zero, in milliseconds.
 pub(super) const WALL: u64 = 1_767_225_600_000;
 
 /// A node's journal.
 pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A node and what is around it.
+/// A node and its host.
 pub(super) struct TestNode {
     pub(super) node: Node<ToyVerifier>,
     pub(super) signer: Box<dyn Signer<ToyVerifier> + Send>,
     pub(super) host: RecordingHost,
     pub(super) clock: u64,
-    /// How many messages have arrived in this life.
+    /// How many messages have arrived since the node started.
     pub(super) position: u64,
 }
 
 impl TestNode {
-    /// From here on counts what happens.
+    /// Forgets the outputs so far, so that only those of the next step are seen.
     pub(super) fn begin(&mut self) {
         self.host.sent.clear();
         self.host.events.clear();
@@ -49,7 +48,7 @@ impl TestNode {
         self.settle();
     }
 
-    /// Takes all outputs: what is written is durable at once, and what is announced is approved at once.
+    /// Takes all outputs: records become durable at once, and announced sessions are approved at once.
     pub(super) fn settle(&mut self) {
         loop {
             drain(&mut self.node, &mut self.host);

@@ -23,18 +23,18 @@ const ROUND_TRIPS: [[u16; 8]; 8] = [
 /// How long messages take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// Always as long.
+    /// Every message takes as long.
     Fixed(Nanos),
-    /// Evenly drawn.
+    /// Drawn evenly between two bounds.
     Uniform {
-        /// The least.
+        /// The least latency.
         low: Nanos,
-        /// By how much more at most.
+        /// The difference between the greatest latency and the least.
         span: Nanos,
     },
-    /// Drawn from a table of quantiles, plus a least.
+    /// Drawn from a table of quantiles, and added to a least latency.
     Quantiles {
-        /// What is added to each.
+        /// The latency that is added to each.
         least: Nanos,
         /// The quantiles at equal steps.
         table: Box<[u64]>,

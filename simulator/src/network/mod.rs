@@ -1,8 +1,8 @@
-//! The world between machines: how long messages take, and what befalls them.
+//! The network between machines: how long messages take, and which of them are lost, duplicated, delayed or stopped.
 //!
 //! Invariant: loss and latency are decided when a message is sent, with the sender's own randomness; partitions when it
-//! arrives. Nothing here changes while a simulation runs in windows, so every thread reads the same world: what changes
-//! with time is written down in advance. Driven by the engine.
+//! arrives. Nothing here changes while a simulation runs in windows, so every thread reads the same network: what
+//! changes with time is listed in advance. Driven by the engine.
 
 mod latency;
 mod nat;
@@ -16,7 +16,7 @@ pub use partition::{Direction, NodeSet, Partition};
 use crate::engine::Nanos;
 use crate::random::Random;
 
-/// How unreliable the network is for a while.
+/// How unreliable the network is, for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LinkConditions {
     /// How many messages in a million are lost.
@@ -25,7 +25,7 @@ pub struct LinkConditions {
     pub duplication: u32,
     /// How many messages in a million are held back, so that later ones overtake them.
     pub reordering: u32,
-    /// For how long at most.
+    /// How long a message is held back at most.
     pub reorder_delay: Nanos,
 }
 
@@ -66,22 +66,22 @@ const RETRANSMISSIONS: u64 = 12;
 pub enum Reliability {
     /// Nothing: what is lost is lost.
     BestEffort,
-    /// Sends it again, as transports do: bad weather only delays it, and so does a short partition.
+    /// Sends it again, as transports do: loss and short partitions only delay it.
     Retransmit,
 }
 
-/// A weather with its time. What is in no spell is fair.
+/// The link conditions of some time. At times that no window covers, links are reliable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkWindow {
-    /// From when on.
+    /// When it begins.
     pub from: Nanos,
-    /// Until when.
+    /// When it ends.
     pub until: Nanos,
-    /// What it is like.
+    /// The conditions.
     pub conditions: LinkConditions,
 }
 
-/// Everything between the machines.
+/// The network between the machines.
 #[derive(Clone, Debug)]
 pub struct NetworkModel {
     nodes: u32,
@@ -97,7 +97,7 @@ pub struct NetworkModel {
 }
 
 impl NetworkModel {
-    /// A fair world of this many machines.
+    /// A reliable network of this many machines.
     #[must_use]
     pub const fn new(nodes: u32, latency: Latency) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl NetworkModel {
         self
     }
 
-    /// Adds a spell of bad weather.
+    /// Adds a time in which links are unreliable.
     #[must_use]
     pub fn with_link_window(mut self, window: LinkWindow) -> Self {
         self.link_windows.push(window);
@@ -153,7 +153,7 @@ impl NetworkModel {
         self
     }
 
-    /// Puts NATs before machines.
+    /// Puts machines behind NATs.
     ///
     /// # Panics
     /// When there are not as many classes as machines.
@@ -164,7 +164,7 @@ impl NetworkModel {
         self
     }
 
-    /// The way from one machine to another: of a dial, or of what follows it.
+    /// The path from one machine to another: of a dial, or of the frames that follow it.
     #[inline]
     pub fn path(&self, from: u32, to: u32, is_dial: impl FnOnce() -> bool) -> Path {
         match &self.nats {
@@ -193,7 +193,7 @@ impl NetworkModel {
         self.latency.least()
     }
 
-    /// The mean time that a message takes in fair weather.
+    /// The mean time that a message takes while links are reliable.
     #[must_use]
     pub fn mean_latency(&self) -> Nanos {
         self.latency.mean()
@@ -206,7 +206,7 @@ impl NetworkModel {
         self.regions.as_ref().map_or(0, |regions| regions[node as usize])
     }
 
-    /// What is kept for so many machines' uplinks: until when each is busy. Nothing where bandwidth has no end.
+    /// For each of so many machines, until when its uplink is busy. Empty where bandwidth is unlimited.
     pub(crate) fn uplinks(&self, machines: usize) -> Vec<Nanos> {
         vec![0; if self.bandwidth.is_some() { machines } else { 0 }]
     }
@@ -260,7 +260,7 @@ impl NetworkModel {
         arrivals
     }
 
-    /// What becomes of a message that something befalls.
+    /// Applies link conditions to a message: when it arrives, if it does, and when its duplicate does.
     #[cold]
     fn apply_conditions(
         &self,

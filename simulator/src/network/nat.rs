@@ -1,24 +1,24 @@
-//! Who can dial whom: what stands between a machine and the network, and the way around it.
+//! NATs: which machines can dial which others, and the path through a relay where they cannot.
 //!
-//! The classes are those of RFC 3489, section 5. Invariant: which way two machines reach each other is the same seen
-//! from both, and follows from their classes alone. Driven by the transports of peers.
+//! The classes are those of RFC 3489, section 5. Invariant: the path between two machines is the same in both
+//! directions, and follows from their classes alone. Driven by the transports of peers.
 
 use serde::{Deserialize, Serialize};
 
-/// What stands between a machine and the network.
+/// The kind of NAT that a machine is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nat {
-    /// Nothing: anyone can dial it.
+    /// None: anyone can dial it.
     #[default]
     Public,
     /// One outer address for everything, open to anyone.
     FullCone,
-    /// The same, open to the hosts that the machine has sent to.
+    /// One outer address for everything, open to the hosts that the machine has sent to.
     Restricted,
-    /// The same, open to the ports that the machine has sent to.
+    /// One outer address for everything, open to the ports that the machine has sent to.
     PortRestricted,
-    /// Another outer port for everyone it sends to, open to that one alone.
+    /// Another outer port for each receiver, open to that receiver alone.
     Symmetric,
 }
 
@@ -40,18 +40,18 @@ impl Nat {
     }
 }
 
-/// The way from one machine to another.
+/// The path from one machine to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
-    /// From end to end.
+    /// A direct connection.
     Direct,
-    /// By this relay.
+    /// A circuit over this relay.
     Relayed(u32),
-    /// None.
+    /// There is no path.
     Unreachable,
 }
 
-/// What stands before every machine, and who relays.
+/// The NAT of every machine, and the machines that relay.
 #[derive(Clone, Debug)]
 pub struct Nats {
     classes: Box<[Nat]>,
@@ -79,19 +79,19 @@ impl Nats {
         self.relays.contains(&node)
     }
 
-    /// The way that a dial takes. Whoever is behind a NAT stays connected to all relays.
+    /// The path that a dial takes. Machines behind a NAT stay connected to all relays.
     pub(super) fn dial(&self, from: u32, to: u32) -> Path {
         let is_let_in = self.classes[to as usize].is_dialable() || self.is_relay(from);
         if is_let_in { Path::Direct } else { self.relayed(from, to) }
     }
 
-    /// The way that everything takes which follows the dial.
+    /// The path of all frames that follow the dial.
     pub(super) fn path(&self, from: u32, to: u32) -> Path {
         let (here, there) = (self.classes[from as usize], self.classes[to as usize]);
         if here.meets(there) { Path::Direct } else { self.relayed(from, to) }
     }
 
-    /// Two machines have one relay, whichever of them asks.
+    /// The relay of two machines, which is the same whichever of them asks.
     fn relayed(&self, from: u32, to: u32) -> Path {
         let turn = (from as usize + to as usize).checked_rem(self.relays.len());
         turn.map_or(Path::Unreachable, |turn| Path::Relayed(self.relays[turn]))

@@ -1,4 +1,5 @@
-//! Who cannot reach whom, when: partitions as sets of machines with a time, a direction and perhaps a rhythm.
+//! Partitions: sets of machines that cannot reach the others, with a time, a direction, and a period if they come and
+//! go.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,34 +36,34 @@ impl NodeSet {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
-    /// Both.
+    /// Both directions.
     #[default]
     Both,
-    /// What members send does not leave.
+    /// Messages of members to others do not arrive.
     Outward,
-    /// What others send to members does not arrive.
+    /// Messages of others to members do not arrive.
     Inward,
-    /// Both, and between members too: nobody there has a network.
+    /// Both directions, and messages between members too: no member has a network.
     Everywhere,
 }
 
 /// Members cannot reach the others, for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// From when on.
+    /// When it begins.
     pub from: Nanos,
-    /// Until when.
+    /// When it ends.
     pub until: Nanos,
-    /// Who is on one side.
+    /// The machines that are cut off.
     pub members: NodeSet,
-    /// In which direction.
+    /// In which direction it cuts.
     pub direction: Direction,
-    /// Comes and goes with this half period; 0 stays.
+    /// Half of the period with which it comes and goes; 0 for one that stays.
     pub flapping: Nanos,
 }
 
 impl Partition {
-    /// Since when it has cut without a pause, if it cuts now.
+    /// Since when it has been cutting without a pause, if it is now.
     #[must_use]
     pub fn since(&self, now: Nanos) -> Option<Nanos> {
         if now < self.from || now >= self.until {
@@ -72,7 +73,7 @@ impl Partition {
         phase.is_multiple_of(2).then(|| self.from + phase * self.flapping)
     }
 
-    /// Whether a message that would arrive now does not.
+    /// Whether it stops a message that would arrive now.
     #[inline]
     #[must_use]
     pub fn cuts(&self, now: Nanos, from: u32, to: u32) -> bool {

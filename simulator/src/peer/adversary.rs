@@ -1,7 +1,7 @@
-//! What a node does that it should not: an adversary's deeds, done to what an honest node says, with the node's own
-//! key.
+//! Adversaries: an honest node whose messages are altered, withheld or added to, with the node's own key.
 //!
-//! Invariant: deeds touch what leaves the machine and its owner's wishes, never the node within. Each is counted.
+//! Invariant: misbehaviour touches the messages that leave the machine, the events and the commands of the embedder,
+//! and never the node itself. Each is counted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::schedule::Misbehaviour;
 /// How many messages an adversary remembers.
 const MEMORY: usize = 64;
 
-/// The deeds of one node.
+/// The misbehaviours of one node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Adversary {
     kinds: BTreeSet<Misbehaviour>,
     memory: VecDeque<Bytes>,
-    /// How often each was done since this was last looked at.
+    /// How often each was done since the last call of [`Peer::take_misbehaviours`](super::Peer::take_misbehaviours).
     pub(super) done: BTreeMap<Misbehaviour, u64>,
 }
 
@@ -46,7 +46,7 @@ impl Adversary {
         does
     }
 
-    /// Whether there is something to do from time to time.
+    /// Whether one of its misbehaviours happens from time to time, and not in answer to something.
     pub(super) fn is_active(&self) -> bool {
         [
             Misbehaviour::Replay,
@@ -59,7 +59,7 @@ impl Adversary {
         .any(|misbehaviour| self.kinds.contains(misbehaviour))
     }
 
-    /// Remembers a message to do something with later.
+    /// Remembers a message, to replay it or to tamper with it later.
     pub(super) fn remember(&mut self, bytes: &Bytes) {
         if bytes.is_empty() || !self.is_active() || self.memory.back().is_some_and(|last| Bytes::ptr_eq(last, bytes)) {
             return;
@@ -70,7 +70,7 @@ impl Adversary {
         self.memory.push_back(bytes.clone());
     }
 
-    /// What leaves instead of a message to this receiver.
+    /// The messages that leave instead of this one to this receiver.
     pub(super) fn alter<C: Crypto>(&mut self, secret: &[u8; 32], to: u32, bytes: Bytes) -> Vec<Bytes> {
         self.remember(&bytes);
         let Ok(message) = Message::decode(bytes.clone()) else { return vec![bytes] };
@@ -147,7 +147,7 @@ impl Adversary {
         vec![bytes]
     }
 
-    /// What is sent now and then without the node's doing.
+    /// The messages that are sent from time to time without the node's doing.
     pub(super) fn inject<C: Crypto>(&mut self, secret: &[u8; 32], wall: Wall, random: &mut Random) -> Vec<Bytes> {
         let mut sent = Vec::new();
         let pick = |memory: &VecDeque<Bytes>, random: &mut Random| {
@@ -176,7 +176,7 @@ impl Adversary {
         sent
     }
 
-    /// What the owner gets to hear instead.
+    /// The event that the embedder gets instead of this one.
     pub(super) fn alter_event(&mut self, event: Event) -> Event {
         match event {
             Event::SessionCompleted { session, attempt, mut signatures } if self.does(Misbehaviour::FalseSignature) => {
@@ -195,14 +195,14 @@ impl Adversary {
     }
 }
 
-/// A step of a session that nobody has announced.
+/// A message about a session that nobody has announced.
 fn unheard_of<C: Crypto>(secret: &[u8; 32], random: &mut Random) -> Bytes {
     let session = SessionId::from_bytes(random.bytes32());
     let content = Content::Join { nonces: vec![PublicNonce::from_bytes([2; 66])] };
     sealed::<C>(secret, Network::Regtest, SessionMessage { session, attempt: 1, sequence: 1, content })
 }
 
-/// The presence of a signer that there is not.
+/// The presence of a signer that does not exist.
 fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
     let secret = random.bytes32();
     C::public_key(&secret)?;
@@ -212,7 +212,7 @@ fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
     Some(signed::<C>(&secret, Network::Regtest, Body::Presence(presence)))
 }
 
-/// The announcement of another message.
+/// An announcement of the session with another message to sign.
 fn other_message<C: Crypto>(secret: &[u8; 32], network: Network, mut step: SessionMessage) -> Bytes {
     if let Content::Announce { definition, .. } = &mut step.content {
         for item in &mut Arc::make_mut(definition).items {

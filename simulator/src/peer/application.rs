@@ -1,4 +1,4 @@
-//! A node's owner: approves what is announced, retries what failed, broadcasts when it is its turn.
+//! A node's embedder: approves what is announced, retries what failed, broadcasts when it is its turn.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,12 @@ use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::schedule::{MILLISECOND, Misbehaviour};
 
-/// How long an owner takes to broadcast a signature.
+/// How long an embedder takes to broadcast a signature.
 const BROADCASTING: Nanos = 200 * MILLISECOND;
-/// How long an owner waits before it tries again by hand.
+/// How long an embedder waits before it retries a failed session.
 const PATIENCE: Nanos = 20_000 * MILLISECOND;
 
-/// What an owner is about to do, in the order of time: all of one kind take the same time.
+/// What an embedder is about to do, in the order of time: all actions of one kind take the same time.
 #[derive(Debug, Default)]
 pub(super) struct Application {
     pub(super) at_once: VecDeque<Command>,

@@ -1,4 +1,4 @@
-//! One machine's clocks: how they differ from the world's time.
+//! One machine's clocks, and how they differ from virtual time.
 //!
 //! Invariant: the monotonic clock never goes back, whatever happens to the wall clock.
 
@@ -9,13 +9,13 @@ use crate::engine::Nanos;
 /// When the simulated calendar begins: 2026-01-01 UTC, in milliseconds.
 const WALL_ORIGIN: i64 = 1_767_225_600_000;
 
-/// A pair of clocks.
+/// A monotonic and a wall clock.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clock {
     /// By how much the wall clock is ahead, in milliseconds.
     pub(super) ahead: i64,
     drift: i32,
-    /// When the drift was set, by the world and by the monotonic clock.
+    /// When the drift was set, in virtual time and by the monotonic clock.
     since: (Nanos, Nanos),
 }
 
@@ -38,7 +38,7 @@ impl Clock {
         Now { mono: Mono::from_nanos(mono), wall: Wall::from_millis(u64::try_from(wall).unwrap_or(0)) }
     }
 
-    /// How long the world waits until the monotonic clock shows this.
+    /// How much virtual time passes until the monotonic clock shows this.
     pub(super) fn until(&self, now: Nanos, at: Mono) -> Nanos {
         let left = i128::from(at.as_nanos().saturating_sub(self.mono(now)));
         u64::try_from((left * 1_000_000).div_euclid(1_000_000 + i128::from(self.drift)) + i128::from(self.drift != 0))

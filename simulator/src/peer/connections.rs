@@ -1,9 +1,10 @@
-//! Who a peer is connected to.
+//! The connections of a peer.
 //!
-//! A connection is greeted, welcomed and thanked for, so that both ends know of it. Invariant: a connection is up in
-//! one life of the peer at its other end, a message reaches a node only over a connection that both ends know, in the
-//! life it was sent to, and a connection comes back by itself to those whom this machine wants to be connected to. Does
-//! no I/O: it is told which frames arrive. Driven by `Peer`.
+//! A connection is set up with three frames, hello, welcome and thanks, so that both ends know of it. A peer's
+//! incarnation is the number of times that it has started. Invariant: a connection is to one incarnation of the peer at
+//! its other end, a message reaches a node only over a connection that both ends know, in the incarnation it was sent
+//! to, and connections to those whom this machine wants to be connected to are set up again by themselves. Does no I/O:
+//! it is given the frames that arrive. Driven by `Peer`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,33 +12,33 @@ use nelumbo_core::base::Bytes;
 
 use super::frame::{self, Frame};
 
-/// The transport's state.
+/// The connections of one peer.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// Who this machine wants to be connected to.
+    /// The machines that this one wants to be connected to.
     pub contacts: BTreeSet<u32>,
-    /// Who it is connected to, in which life of theirs.
+    /// The machines that it is connected to, with their incarnation.
     pub(super) up: BTreeMap<u32, u32>,
-    /// Who has greeted in which life, and has not thanked for the welcome yet.
+    /// The machines that have sent a hello, with their incarnation, and no thanks yet.
     greeted: BTreeMap<u32, u32>,
-    /// Whether it is going to greet again those who are lacking.
+    /// Whether a timer is set that sends a hello again to those it is not connected to.
     pub(super) redials: bool,
 }
 
-/// What an arriving frame leads to.
+/// What follows from a frame that has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Send this frame to a peer.
     Send(u32, Vec<u8>),
     /// A peer is connected.
     Up(u32),
-    /// A peer is connected no more.
+    /// A peer is not connected any more.
     Down(u32),
-    /// A message for the node has come from a peer.
+    /// A message for the node has arrived from a peer.
     Received(u32, Bytes),
 }
 
-/// Frames to send, with whom to.
+/// Frames to send, each with its receiver.
 pub(super) type Frames = Vec<(u32, Vec<u8>)>;
 
 impl Connections {
@@ -47,32 +48,33 @@ impl Connections {
         Self { contacts, up: BTreeMap::new(), greeted: BTreeMap::new(), redials: false }
     }
 
-    /// What the process knew is gone; who to connect to is in a file. Whoever should know gets one of these frames.
+    /// Forgets all connections, as a crash does; the contacts stay, as if they were in a file. Returns the frames that
+    /// tell the other ends of it, unless the crash is silent.
     pub fn crash(&mut self) -> Vec<(u32, Vec<u8>)> {
         let byes = self.up.keys().map(|peer| (*peer, Frame::Bye.encode())).collect();
         *self = Self::new(std::mem::take(&mut self.contacts));
         byes
     }
 
-    /// Whether someone is not connected who should be.
+    /// Whether a contact is not connected.
     pub(super) fn is_lacking(&self) -> bool {
         self.contacts.iter().any(|contact| !self.up.contains_key(contact))
     }
 
-    /// Greetings to everyone who should be connected and is not.
+    /// A hello to every contact that is not connected.
     #[must_use]
     pub fn greetings(&self, incarnation: u32) -> Vec<(u32, Vec<u8>)> {
         let lacking = self.contacts.iter().filter(|contact| !self.up.contains_key(contact));
         lacking.map(|contact| (*contact, Frame::Hello { incarnation }.encode())).collect()
     }
 
-    /// A message to a connected peer; to others there is no way.
+    /// The frame of a message to a connected peer; `None` for others.
     #[must_use]
     pub fn direct(&self, to: u32, bytes: &Bytes) -> Option<Vec<u8>> {
         self.up.get(&to).map(|incarnation| Frame::Direct { incarnation: *incarnation, bytes }.encode())
     }
 
-    /// A frame has arrived, in this life of the machine.
+    /// Handles a frame that has arrived in this incarnation of the machine.
     pub fn on_frame(&mut self, own: u32, from: u32, frame: &Frame<'_>) -> Vec<Change> {
         match *frame {
             Frame::Hello { incarnation } => {
@@ -91,7 +93,7 @@ impl Connections {
         }
     }
 
-    /// A connection is given up.
+    /// Gives a connection up.
     pub(super) fn disconnect(&mut self, from: u32) -> Option<Change> {
         self.up.remove(&from).map(|_| Change::Down(from))
     }
@@ -104,7 +106,7 @@ impl Connections {
         }
     }
 
-    /// The greeting has been answered and the answer has arrived: both ends are connected.
+    /// Handles a thanks: both ends are connected.
     fn on_thanks(&mut self, from: u32, incarnation: u32) -> Vec<Change> {
         if self.greeted.get(&from) != Some(&incarnation) {
             return Vec::new();

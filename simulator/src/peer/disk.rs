@@ -13,14 +13,14 @@ use crate::random::Random;
 
 type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 
-/// What is durable, and what is on its way.
+/// The records that are durable, and the writes that are not yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
-    /// How long a record takes.
+    /// How long a record takes to become durable.
     pub(super) delay: Nanos,
-    /// Until when it takes nothing.
+    /// Until when it is full and takes no record.
     pub(super) full_until: Nanos,
 }
 
@@ -33,12 +33,12 @@ impl Disk {
         self.writing.push_back(write);
     }
 
-    /// For how long from now a record is on its way.
+    /// How long from now a record takes to become durable.
     pub(super) fn takes(&self, now: Nanos) -> Nanos {
         self.full_until.saturating_sub(now) + self.delay
     }
 
-    /// The disk takes every write up to this one.
+    /// Makes every write up to this one durable.
     pub(super) fn sync(&mut self, up_to: RecordSequence) {
         while let Some((sequence, ..)) = self.writing.front()
             && *sequence <= up_to
@@ -47,7 +47,7 @@ impl Disk {
         }
     }
 
-    /// The machine stops: some of what was on its way has arrived all the same, unless the disk is full.
+    /// The machine crashes: some of the writes that were not durable become so all the same, unless the disk is full.
     pub(super) fn crash(&mut self, now: Nanos, random: &mut Random) {
         if now >= self.full_until {
             for _ in 0..random.below(self.writing.len() as u64 + 1) {
@@ -61,7 +61,7 @@ impl Disk {
         self.durable.clone().into_iter().collect()
     }
 
-    /// A copy of the disk alone, as a snapshot of the machine takes it.
+    /// Replaces the contents by those of a snapshot of another machine.
     pub(super) fn adopt(&mut self, records: Vec<(Vec<u8>, Vec<u8>)>) {
         self.durable = records.into_iter().collect();
         self.writing.clear();

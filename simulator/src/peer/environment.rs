@@ -18,27 +18,27 @@ use crate::services::gossipsub::{self, Gossipsub};
 use crate::services::kademlia::{self, DialSettings, Kademlia, NodeIds, RoutingBehaviour};
 use crate::services::{self, Dht, PubSub};
 
-/// Up to how many nodes everybody knows everybody.
+/// Up to how many nodes all are connected to all.
 const FULL_MESH_MAX: u32 = 32;
 
 /// What all peers share.
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) schedule: Schedule,
-    /// Whether peers tell of each event that arrives.
+    /// Whether peers emit an observation for each event that arrives.
     pub(super) traced: bool,
     /// What nodes run beside signing.
     pub(super) software: Option<MakeSoftware>,
     /// The names of all peers in the hash table, where it is Kademlia.
     node_ids: Arc<NodeIds>,
-    /// Adversaries that stand beside a signer's record there.
+    /// Adversaries that have chosen names beside the key of a signer's record in the hash table.
     beside: Vec<u32>,
     /// Whether messages are lost, and the transport repeats presences.
     pub(super) retransmits_presences: bool,
     pub(super) limits: Limits,
     /// How many outputs may wait for the disk.
     pub(super) held: usize,
-    /// Until when adversaries strike out of turn: floods have an end, so that runs do too.
+    /// Until when adversaries send messages of their own accord: floods end, so that runs do too.
     pub(super) injects_until: Nanos,
     config: Arc<Config>,
     by_node: BTreeMap<u32, Vec<(Nanos, usize)>>,
@@ -85,7 +85,8 @@ impl Environment {
             all.collect()
         };
         let beside = by_misbehaviour(&[Misbehaviour::Eclipse, Misbehaviour::Poison]);
-        // Who strikes out of turn is connected to all signers, however large the world is.
+        // Adversaries that send messages of their own accord are connected to all signers, however many nodes there
+        // are.
         let signers: BTreeSet<u32> = contacts.keys().copied().collect();
         for node in
             by_misbehaviour(&[Misbehaviour::Replay, Misbehaviour::Flood, Misbehaviour::Tamper, Misbehaviour::Sybils])
@@ -170,8 +171,8 @@ impl Environment {
         self.contacts.get(&node).cloned().unwrap_or_default()
     }
 
-    /// Whom a node passes gossip on to. Presences of very many nodes would drown everything else, so there they travel
-    /// from peer to peer alone; strangers have nobody to pass anything on to.
+    /// The nodes that a node passes gossip on to. Among very many nodes there is no gossip, because their presences
+    /// would outnumber everything else: presences go over connections alone. Nodes that know no others have none.
     fn neighbours(&self, node: u32) -> Vec<u32> {
         let nodes = self.schedule.nodes;
         if nodes > 256 || self.schedule.discovery {
@@ -181,7 +182,7 @@ impl Environment {
         }
     }
 
-    /// A node's part in the services of the network.
+    /// A node's side of the network's services.
     pub(super) fn services(
         &self,
         node: u32,
@@ -199,7 +200,7 @@ impl Environment {
         Some(Box::new(Services { routes: dht.peers(), dht, pubsub, armed: Nanos::MAX }))
     }
 
-    /// Without bootstrap nodes, its routing table is as after a long time: who a node knows is in a file.
+    /// A node's side of Kademlia. Without bootstrap nodes its routing table is as after a long time.
     fn kademlia(&self, node: u32, incarnation: u32, now: Nanos, adversary: Option<&Adversary>) -> Dht {
         let Schedule { seed, bootstrap, .. } = self.schedule;
         let mut kademlia = Kademlia::new(node, self.node_ids.clone(), kademlia::Settings::default());
@@ -228,14 +229,14 @@ impl Environment {
         self.by_node.get(&node).into_iter().flatten().copied()
     }
 
-    /// Whether this machine is there for a copy of another.
+    /// Whether this machine is a place for a copy of another.
     pub(super) fn is_copy(&self, node: u32) -> bool {
         self.copies.contains(&node)
     }
 }
 
 impl<C: Crypto> Peer<C> {
-    /// A step of the schedule happens to this peer.
+    /// Performs a step of the schedule at this peer.
     pub(super) fn on_step(&mut self, context: PeerContext<'_, '_>, step: usize) {
         let environment = self.environment.clone();
         let now = context.now();

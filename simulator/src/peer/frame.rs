@@ -1,4 +1,4 @@
-//! What peers' transports say to each other: connections, messages, and the network services.
+//! The frames that peers' transports exchange: connections, messages, and the network services.
 //!
 //! Invariant: decoding gives back what was encoded. Frames come from this crate alone, so a bad one is a defect of it.
 
@@ -7,24 +7,24 @@ use nelumbo_core::base::Bytes;
 /// One message between transports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// I am up in this life: connect.
+    /// Asks for a connection to this incarnation of the sender.
     Hello {
         /// The sender's.
         incarnation: u32,
     },
-    /// Connected, and this is my life.
+    /// Accepts a connection, with the sender's incarnation.
     Welcome {
         /// The sender's.
         incarnation: u32,
     },
-    /// I have your welcome, in this life of mine: connected.
+    /// Confirms that the welcome has arrived, with the sender's incarnation.
     Thanks {
         /// The sender's.
         incarnation: u32,
     },
     /// The connection is down.
     Bye,
-    /// A message of the node, for the receiver in this life.
+    /// A message of the node, for this incarnation of the receiver.
     Direct {
         /// The receiver's.
         incarnation: u32,
@@ -45,7 +45,7 @@ pub enum Frame<'a> {
     Snapshot {
         /// The machine.
         node: u32,
-        /// What its disk holds.
+        /// The records on its disk.
         records: &'a [u8],
     },
     /// A frame on a circuit, to the relay or from it.
@@ -79,7 +79,7 @@ impl<'a> Frame<'a> {
         bytes
     }
 
-    /// The frame that these bytes are; `None` when they are none.
+    /// Reads a frame; `None` if the bytes are none.
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
@@ -100,7 +100,7 @@ impl<'a> Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// What traces call it; a node's own message has the name of its kind.
+    /// Its name in traces; a node's own message has the name of its kind.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "hello",
@@ -144,7 +144,7 @@ pub(super) fn decode_records(mut bytes: &[u8]) -> Option<Records> {
     Some(records)
 }
 
-/// Bytes that the core shares.
+/// The bytes as the core's shared type.
 pub(super) fn shared(bytes: &[u8]) -> Bytes {
     bytes.into()
 }

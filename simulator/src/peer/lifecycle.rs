@@ -1,15 +1,14 @@
-//! How a peer lives: it boots and crashes, and timers tell it of time.
+//! The life cycle of a peer: it starts, crashes, and handles timers.
 //!
-//! Invariant: a timer that another life has set does nothing. Driven by the engine and by the schedule.
+//! Invariant: a timer that was set before a crash does nothing after it. Driven by the engine and by the schedule.
 
 use nelumbo_core::api::{Input, RecordSequence};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::Address;
 
 use super::application::Application;
 use super::observation::{NodeFault, Observation};
-use super::{MakeSoftware, Peer, PeerContext, Software, peer_id};
+use super::{MakeSoftware, Peer, PeerContext, Software, address_of, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Path;
@@ -17,14 +16,15 @@ use crate::random::Random;
 use crate::schedule::{MILLISECOND, Misbehaviour};
 use crate::services::{Dht, PubSub};
 
-/// How often a peer tries to connect to those it is not connected to, and how often an adversary strikes.
+/// How often a peer tries to connect to those it is not connected to, and how often an adversary sends messages of its
+/// own accord.
 pub(super) const REDIAL: Nanos = 1000 * MILLISECOND;
 pub(super) const INJECTION_INTERVAL: Nanos = 250 * MILLISECOND;
-/// How often connections are looked after, and after how long without a sign of life one is given up.
+/// How often connections are checked, and after how long without a frame one is given up.
 const KEEPALIVE: Nanos = 5000 * MILLISECOND;
 const GIVE_UP: Nanos = 10_000 * MILLISECOND;
 
-/// What a timer is for: a tag's first byte. The two after it are the life that set it.
+/// What a timer is for: the first byte of its tag. The two bytes after it are the incarnation that set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimerKind {
     Tick,
@@ -60,7 +60,7 @@ impl TimerKind {
         (Self::ALL[(tag >> 56) as usize], (tag >> 40 & 0xffff) as u32, tag & ((1 << 40) - 1))
     }
 
-    /// What traces call it.
+    /// Its name in traces.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Tick => "tick",
@@ -120,8 +120,7 @@ impl<C: Crypto> Peer<C> {
         }
         (self.armed, self.busy_until) = (Nanos::MAX, context.now());
         self.settle(context);
-        let address = Address::from_bytes(self.index.to_le_bytes().to_vec()).expect("four bytes are an address");
-        self.input(context, Input::Addresses(vec![address]));
+        self.input(context, Input::Addresses(vec![address_of(self.index)]));
         self.input(context, Input::RoutingTable(routes));
         if self.environment.schedule.bootstrap > 0 {
             self.in_table(context, Dht::on_tick);
@@ -160,7 +159,7 @@ impl<C: Crypto> Peer<C> {
         context.set_timer(delay, kind.tag(self.incarnation, value));
     }
 
-    /// Sees to it that a tick comes when the node wants one.
+    /// Sets a timer for the node's next deadline, unless an earlier one is set.
     pub(super) fn arm(&mut self, context: PeerContext<'_, '_>) {
         let Some(deadline) = self.node.as_ref().and_then(|node| node.deadline()) else { return };
         let delay = self.clock.until(context.now(), deadline.at).max(1);

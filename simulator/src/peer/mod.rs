@@ -1,7 +1,7 @@
-//! One simulated peer: a node of the core with its disk, its clocks, its transport and its owner.
+//! One simulated peer: a node of the core with its disk, its clocks, its transport and its embedder.
 //!
-//! Invariant: the node meets the world through its outputs and its inputs alone, as in production;
-//! what a life of it has not finished when it ends does not reach the next. Driven by the engine.
+//! Invariant: the node is driven through its inputs and outputs alone, as in production; what is unfinished when it
+//! crashes does not reach it after the restart. Driven by the engine.
 
 mod adversary;
 mod application;
@@ -40,7 +40,7 @@ use lifecycle::TimerKind;
 use relay::Circuits;
 
 pub(crate) use environment::Environment;
-pub use names::{node_of, peer_id};
+pub use names::{address_of, node_of, peer_id, subnet_of};
 pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
 pub(crate) use software::MakeSoftware;
 pub use software::{Embedder, Software};
@@ -57,11 +57,11 @@ pub struct Peer<C: Crypto> {
     /// What has its key, while it is running.
     signer: Option<Box<dyn Signer<C::V> + Send>>,
     incarnation: u32,
-    /// When the earliest tick that is under way is due.
+    /// When the earliest timer that is set for the node is due.
     armed: Nanos,
     /// Until when the processor is busy with cryptography.
     busy_until: Nanos,
-    /// What its cryptography was charged, in all its lives.
+    /// The time that its cryptography was charged, over all restarts.
     charged: Nanos,
     disk: Disk,
     clock: Clock,
@@ -78,14 +78,14 @@ pub struct Peer<C: Crypto> {
     last_sent: Option<Bytes>,
 }
 
-/// A peer's part in the network's services.
+/// A peer's side of the network's services.
 #[derive(Debug)]
 struct Services {
     dht: Dht,
-    /// How many peers the node was told that it can route to.
+    /// The size of the routing table that the node was told last.
     routes: usize,
     pubsub: PubSub,
-    /// When the earliest time of theirs that is under way is due.
+    /// When the earliest timer that is set for the services is due.
     armed: Nanos,
 }
 
@@ -131,12 +131,12 @@ impl<C: Crypto> Peer<C> {
         self.node.as_deref()
     }
 
-    /// For how long its processor was busy with cryptography, in all its lives.
+    /// For how long its processor was busy with cryptography, over all restarts.
     pub(crate) const fn charged(&self) -> Nanos {
         self.charged
     }
 
-    /// The deeds that were done since the last look.
+    /// The misbehaviours that were done since this was last called.
     pub(crate) fn take_misbehaviours(&mut self) -> impl Iterator<Item = (Misbehaviour, u64)> {
         let mut done = self.adversary.as_mut().map(|adversary| std::mem::take(&mut adversary.done)).unwrap_or_default();
         if let (Some(adversary), Some(services)) = (&self.adversary, &mut self.services) {
@@ -193,7 +193,7 @@ impl<C: Crypto> Machine for Peer<C> {
     }
 }
 
-/// The author's message inside, if these bytes are one.
+/// The session's message in these bytes with its author, if they are one.
 pub(crate) fn session_step(bytes: &Bytes) -> Option<(PublicKey, nelumbo_core::wire::SessionMessage)> {
     let message = nelumbo_core::wire::Message::decode(bytes.clone()).ok()?;
     match message.unsigned.body {

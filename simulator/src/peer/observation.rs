@@ -1,4 +1,4 @@
-//! What a peer tells those who watch the simulation.
+//! The observations that a peer emits.
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
@@ -8,19 +8,19 @@ use super::frame::Frame;
 use crate::random::fold;
 use crate::services::LookupStats;
 
-/// A kind of trouble that a peer sees by itself.
+/// A fault that a peer finds in its own node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeFault {
-    /// The node cannot boot from its own disk.
+    /// The node cannot start from its own disk.
     Boot,
     /// The node keeps more than its limits allow.
     Limits,
 }
 
-/// What NATs do to a dial, and relays to circuits.
+/// What NATs and relays did to dials and circuits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NatEvent {
-    /// A dial was not let in, and nobody relays.
+    /// A NAT did not let a dial in, and there is no relay.
     DialRefused,
     /// A relay helped two machines to a direct connection.
     DialUpgraded,
@@ -31,7 +31,7 @@ pub enum NatEvent {
 }
 
 impl NatEvent {
-    /// What summaries and traces call it.
+    /// Its name in summaries and traces.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,20 +43,20 @@ impl NatEvent {
     }
 }
 
-/// Something that a peer tells.
+/// An observation of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// The node is running.
     Up,
-    /// The node remembers from before it was started that this session has completed.
+    /// The node knows from its disk, after a start, that this session has completed.
     RestoredCompletion(SessionId),
     /// The node is not running any more.
     Down,
     /// The node was asked for a session among these, or could not make one.
     SessionRequested(Option<Vec<u32>>),
-    /// The node sends a direct message; told once for all its receivers.
+    /// The node sends a direct message; emitted once for all its receivers.
     Sent(Bytes),
-    /// The node tells its owner something.
+    /// The node emits an event.
     Event(Event),
     /// A lookup of the node's has ended.
     LookupFinished(LookupStats),
@@ -64,7 +64,7 @@ pub enum Observation {
     Nat(NatEvent),
     /// Something is wrong with the node.
     Fault(NodeFault, String),
-    /// An event arrives; told in traced runs alone, before everything else that the event leads to.
+    /// An event arrives; emitted in traced runs alone, before everything else that the event leads to.
     Arrived(Arrival),
 }
 
@@ -93,14 +93,14 @@ impl Arrival {
         Self { kind, session, bytes: payload.len() as u32, digest: fold(0, content) }
     }
 
-    /// A timer. One of a life that has ended is stale: it does nothing.
+    /// A timer. One that was set before a crash is stale and does nothing.
     pub(super) const fn timer(kind: &'static str, is_ours: bool) -> Self {
         let kind = if is_ours { kind } else { "stale" };
         Self { kind, session: None, bytes: 0, digest: 0 }
     }
 }
 
-/// What a node's message is, and about which session.
+/// The kind of a node's message, and the session that it is about.
 #[must_use]
 pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
     let Ok(message) = Message::decode(bytes.clone()) else { return ("garbage", None) };
@@ -121,6 +121,7 @@ pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
         Content::Abort { .. } => "abort",
         Content::Confirmed => "confirmed",
         Content::Status { .. } => "status",
+        Content::Waiting => "waiting",
     };
     (kind, Some(step.session))
 }

@@ -13,7 +13,7 @@ use super::connections::Frames;
 use super::frame::Frame;
 use super::lifecycle::TimerKind;
 use super::observation::{NodeFault, Observation};
-use super::{Peer, PeerContext, node_of, peer_id};
+use super::{Peer, PeerContext, node_of, peer_id, subnet_of};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Reliability;
@@ -29,7 +29,7 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    /// Does what the node wants, and what its owner wants of that, until nothing is left.
+    /// Performs the node's outputs, and the commands with which its embedder answers them, until nothing is left.
     pub(super) fn settle(&mut self, context: PeerContext<'_, '_>) {
         loop {
             let Some(node) = &mut self.node else { return };
@@ -41,7 +41,7 @@ impl<C: Crypto> Peer<C> {
                 self.charged += cost;
             }
             if outputs.is_empty() {
-                // What the owner answers on the spot takes no time.
+                // What the embedder answers at once takes no time.
                 let Some(command) = self.application.at_once.pop_front() else { break };
                 let _refused = node.command(self.clock.read(context.now()), command).is_err();
                 continue;
@@ -101,13 +101,14 @@ impl<C: Crypto> Peer<C> {
             }
             Output::RejectRecord { id, .. } => self.answer_put(context, id, None),
             Output::Event(event) => self.on_event(context, event),
-            // The table of a simulated peer has a limit of its own. Simulated peers leave no topic, prune no
-            // connection, and leave it to the node to refuse whom it has banned.
-            Output::RemoveRecord { .. }
-            | Output::Unsubscribe(_)
-            | Output::Release(_)
-            | Output::Ban(_)
-            | Output::Unban(_) => {}
+            Output::RemoveRecord { key } => {
+                if let Some(services) = &mut self.services {
+                    services.dht.remove(&key);
+                }
+            }
+            // Simulated peers leave no topic, prune no connection, and leave it to the node to refuse whom it has
+            // banned.
+            Output::Unsubscribe(_) | Output::Release(_) | Output::Ban(_) | Output::Unban(_) => {}
         }
     }
 
@@ -136,7 +137,7 @@ impl<C: Crypto> Peer<C> {
         context.emit(Observation::Event(event));
     }
 
-    /// How long the processor is still busy.
+    /// How long the processor is still busy with cryptography.
     fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
         self.busy_until.saturating_sub(context.now())
     }
@@ -185,7 +186,7 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    /// Lets the hash table do something, and does what it wants.
+    /// Calls the hash table, and performs the effects that it returns.
     pub(super) fn in_table(&mut self, context: PeerContext<'_, '_>, act: impl FnOnce(&mut Dht, Nanos) -> Vec<Effect>) {
         let Some(services) = &mut self.services else { return };
         for effect in act(&mut services.dht, context.now()) {
@@ -202,7 +203,14 @@ impl<C: Crypto> Peer<C> {
                     let id = PutId(id);
                     self.input(
                         context,
-                        Input::PutRequested { from: peer_id(from), subnet: None, id, key, bytes, stored },
+                        Input::PutRequested {
+                            from: peer_id(from),
+                            subnet: Some(subnet_of(from)),
+                            id,
+                            key,
+                            bytes,
+                            stored,
+                        },
                     );
                 }
                 Effect::MessageReceived { .. } => {}
@@ -222,7 +230,7 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    /// Lets gossip do something, and does what it wants.
+    /// Calls gossip, and performs the effects that it returns.
     pub(super) fn in_gossip(
         &mut self,
         context: PeerContext<'_, '_>,
@@ -241,7 +249,7 @@ impl<C: Crypto> Peer<C> {
         self.arm_services(context);
     }
 
-    /// Sees to it that the services are told the time when they want to.
+    /// Sets a timer for the services' next deadline, unless an earlier one is set.
     fn arm_services(&mut self, context: PeerContext<'_, '_>) {
         let Some(services) = &mut self.services else { return };
         let soonest = services.dht.deadline().into_iter().chain(services.pubsub.deadline()).min();

@@ -1,4 +1,4 @@
-//! A relay's circuits: how two machines talk that cannot reach each other.
+//! The circuits of a relay, over which two machines are connected that cannot reach each other.
 //!
 //! Invariant: a circuit carries no more bytes, and stays no longer, than relays of libp2p allow by default; then it is
 //! cut, both ends are told, and what is under way on it is lost. Driven by the frames that arrive at a relay, and by
@@ -30,16 +30,16 @@ struct Circuit {
     bytes: usize,
 }
 
-/// What becomes of a frame on a circuit.
+/// What a relay does with a frame on a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is passed on; with it a circuit begins.
+    /// It opens a circuit and passes the frame on.
     Opens,
-    /// It is passed on.
+    /// It passes the frame on.
     Passes,
-    /// It is lost, and so is the circuit.
+    /// It drops the frame and cuts the circuit.
     Cut,
-    /// There is no circuit.
+    /// It drops the frame: there is no circuit.
     Unknown,
 }
 
@@ -64,14 +64,14 @@ impl Circuits {
         if is_over { Fate::Cut } else { Fate::Passes }
     }
 
-    /// The circuits whose time is over, which are none any more.
+    /// Removes the circuits whose time is over, and returns them.
     fn expire(&mut self, now: Nanos) -> Vec<(u32, u32)> {
         self.0.extract_if(.., |_, circuit| now - circuit.since >= LONGEST).map(|(ends, _)| ends).collect()
     }
 }
 
 impl<C: Crypto> Peer<C> {
-    /// Sends a frame of a connection the way that NATs leave open: by itself, on a circuit, or not at all.
+    /// Sends a frame of a connection on the path that NATs leave open: directly, on a circuit, or not at all.
     pub(super) fn carry(
         &self,
         context: PeerContext<'_, '_>,
@@ -120,7 +120,7 @@ impl<C: Crypto> Peer<C> {
         expired.into_iter().for_each(|ends| self.cut(context, ends));
     }
 
-    /// The relay is going: all circuits end, and unless the power has failed, both ends of each are told.
+    /// The relay stops: all circuits end, and both ends of each are told, unless it crashes silently.
     pub(super) fn drop_circuits(&mut self, context: PeerContext<'_, '_>, silent: bool) {
         let circuits = self.circuits.take().unwrap_or_default();
         circuits.0.into_keys().filter(|_| !silent).for_each(|ends| self.tell_ends(context, ends));

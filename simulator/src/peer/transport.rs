@@ -1,6 +1,7 @@
-//! What arrives at a peer: connections that come up and go down, messages of nodes and of services.
+//! The frames that arrive at a peer: connections that come up and go down, messages of nodes and of services.
 //!
-//! Invariant: frames are handed to whom they concern, and what comes of them is done in order. Driven by the engine.
+//! Invariant: each frame is handled by the part that it is for, and its effects are performed in order. Driven by the
+//! engine.
 
 use nelumbo_core::api::Input;
 
@@ -16,7 +17,7 @@ impl<C: Crypto> Peer<C> {
         self.on_changes(context, changes);
     }
 
-    /// Greets everyone who should be connected and is not, and does so again until nobody is lacking.
+    /// Sends a hello to every contact that is not connected, and again until all are.
     pub(super) fn dial(&mut self, context: PeerContext<'_, '_>) {
         self.send_frames(context, self.connections.greetings(self.incarnation));
         self.redial(context);

@@ -1,4 +1,4 @@
-//! A run as one page that needs nothing else: numbers, plots, and the course of single sessions.
+//! A report on a run as one self-contained HTML page: numbers, plots, and the course of single sessions.
 //!
 //! Owns what the page shows and gathers it while the run goes on, within bounds. Invariant: the page follows from the
 //! run alone, and nothing in it is loaded from anywhere. Driven by [`Run::trace`](crate::run::Run::trace).
@@ -24,7 +24,7 @@ use timeline::Outages;
 /// How many sessions are followed message by message: the first ones.
 const FOLLOWED: usize = 100;
 
-/// What a page is made of.
+/// A report that is being gathered.
 #[derive(Debug)]
 pub struct Report {
     schedule: Schedule,
@@ -58,7 +58,7 @@ impl Report {
         }
     }
 
-    /// Takes note of what a peer told.
+    /// Adds an observation of a peer.
     pub fn see(&mut self, observed: &Observed<Observation>) {
         let at_ms = milliseconds(observed.stamp.at);
         if let Some((session, pending)) = self.pending.see(observed) {
@@ -95,7 +95,7 @@ const fn milliseconds(at: Nanos) -> f64 {
     at as f64 / MILLISECOND as f64
 }
 
-/// A text as it may stand in HTML.
+/// A text, escaped for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

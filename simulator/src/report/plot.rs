@@ -11,7 +11,7 @@ const RIGHT: f64 = 44.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 
-/// A number without digits that say nothing.
+/// A number in short form, without digits that do not matter.
 pub(super) fn short(number: f64) -> String {
     match number.abs() {
         size if size >= 1e7 => format!("{:.0} M", number / 1e6),

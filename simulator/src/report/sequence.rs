@@ -1,4 +1,4 @@
-//! The course of a session: a line for each signer, an arrow for each message, marks for what happened to whom.
+//! The course of a session as a sequence diagram: a line for each signer, an arrow for each message, marks for events.
 //!
 //! Invariant: a course is bounded; what comes after its bound is counted and not shown.
 
@@ -28,14 +28,14 @@ enum Item {
     Mark { node: u32, at: Nanos, text: String, class: &'static str },
 }
 
-/// What happened in a session.
+/// The messages and events of a session.
 #[derive(Debug)]
 pub(super) struct Course {
     asked: Nanos,
     signers: Vec<u32>,
     items: Vec<Item>,
     left_out: u64,
-    /// When a signer sent what has this hash.
+    /// When a signer sent the message with this hash.
     sent: BTreeMap<(u32, u64), Nanos>,
     completed: usize,
     last: Nanos,
@@ -62,7 +62,7 @@ impl Course {
         self.push(Item::Mark { node, at, text: text.into(), class });
     }
 
-    /// What a list of sessions says about it.
+    /// Its title in the list of sessions.
     pub(super) fn title(&self, session: &SessionId) -> String {
         let (took, signers) = (milliseconds(self.took()), self.signers.len());
         let end = if self.completed == signers {
@@ -84,7 +84,7 @@ impl Course {
     }
 }
 
-/// Takes note of what a peer told, in the sessions that it belongs to.
+/// Adds an observation of a peer to the sessions that it belongs to.
 pub(super) fn follow(courses: &mut BTreeMap<SessionId, Course>, observed: &Observed<Observation>) {
     let (at, node) = (observed.stamp.at, observed.node);
     match &observed.observation {
@@ -123,6 +123,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
         Event::SessionAborted { session, .. } => (session, "aborted".to_owned(), "bad"),
         Event::SessionExpired { session } => (session, "expired".to_owned(), "bad"),
         Event::AttemptStarted { session, attempt, .. } => (session, format!("attempt {attempt}"), "mark"),
+        Event::AttemptLapsed { session, .. } => (session, "waits".to_owned(), "mark"),
         Event::AttemptFailed { session, failure, .. } => {
             let why = match failure {
                 AttemptFailure::InvalidPartial(_) => "invalid partial signature",
@@ -144,7 +145,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
     course.mark(at, node, text, class);
 }
 
-/// The course as a drawing: time downwards, a row for each moment at which something happens.
+/// The diagram as SVG: time goes downwards, with a row for each time at which something happens.
 pub(super) fn diagram(course: &Course) -> String {
     let mut moments: Vec<Nanos> = Vec::new();
     for item in &course.items {

@@ -1,6 +1,6 @@
-//! Who could not be reached when: a row for each node, time from left to right, partitions and crashes as bars.
+//! A timeline of outages: a row for each node, time from left to right, partitions and crashes as bars.
 //!
-//! Invariant: as many rows as there are nodes in trouble, up to a bound.
+//! Invariant: as many rows as there are nodes with an outage, up to a bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -67,7 +67,7 @@ fn partitions(schedule: &Schedule) -> Vec<Bar> {
     bars
 }
 
-/// The map, and how many nodes it leaves out.
+/// The timeline as SVG, with a note of how many nodes it leaves out.
 pub(super) fn map(schedule: &Schedule, outages: &Outages, until: Nanos) -> (String, usize) {
     let mut all = partitions(schedule);
     all.extend(outages.all(until).map(|(node, from, until)| {

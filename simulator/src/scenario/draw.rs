@@ -136,7 +136,7 @@ impl ScheduleBuilder<'_> {
         }
     }
 
-    /// The networks of whole regions, from a stream of their own as well.
+    /// Outages of whole regions, from a stream of their own as well.
     pub(super) fn outages(&mut self) {
         let Scenario { workload_ms, faults: FaultParams { outages, outage_ms, .. }, .. } = *self.scenario;
         let regions: Vec<u8> = self.schedule.regions().collect();

@@ -1,4 +1,4 @@
-//! Scenarios: what kind of world, how many sessions, which faults. A seed makes a schedule of one.
+//! Scenarios: the kind of network, the number of sessions, the faults. A scenario and a seed make a schedule.
 //!
 //! Invariant: a schedule follows from the scenario and the seed alone. Faults begin after the nodes have met and end
 //! before the time of healing, so that everything honest must come to its end.
@@ -30,7 +30,7 @@ pub struct Scenario {
     pub sessions: u32,
     /// How many signers each has, at least.
     pub signers: u32,
-    /// And at most; without, as many.
+    /// How many signers each has at most; 0 for as many as [`signers`](Self::signers).
     #[serde(default)]
     pub max_signers: u32,
     /// For how long sessions are created and faults happen.
@@ -47,10 +47,10 @@ pub struct Scenario {
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
     pub disk_us: u64,
-    /// Each node's uplink in bytes a second; 0 has no end.
+    /// Each node's uplink in bytes per second; 0 is unlimited.
     #[serde(default)]
     pub bandwidth: u64,
-    /// What the hash table and gossip are.
+    /// Whether the hash table and gossip are ideal or modelled.
     #[serde(default)]
     pub services: ServicesChoice,
     /// Whether signers know nobody: they find each other through the services.
@@ -106,7 +106,8 @@ impl Scenario {
         READY.iter().find(|(ready, _)| *ready == name).map(|(_, text)| *text)
     }
 
-    /// From a file, with some of its values replaced: each setting is `key=value`, the key with dots for tables.
+    /// Reads a scenario from TOML, with some of its values replaced: each setting is `key=value`, the key with dots for
+    /// tables.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -148,7 +149,7 @@ impl Scenario {
         self.max_signers.max(self.signers)
     }
 
-    /// The scenario that a seed draws: a small world with any mixture of faults.
+    /// The scenario that a seed draws: a few nodes with any mixture of faults.
     #[must_use]
     pub fn swarm(seed: u64) -> Self {
         let mut random = Random::stream(seed, "swarm", 0);

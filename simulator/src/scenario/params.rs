@@ -6,69 +6,69 @@ use crate::network::Nat;
 use crate::random::Random;
 use crate::schedule::Misbehaviour;
 
-/// Unreliable network, in millionths.
+/// How unreliable links are; shares in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkParams {
-    /// How many messages are lost.
+    /// The share of messages that are lost.
     pub loss: u32,
-    /// How many arrive twice.
+    /// The share of messages that arrive twice.
     pub duplication: u32,
-    /// How many are held back.
+    /// The share of messages that are held back, so that later ones overtake them.
     pub reordering: u32,
-    /// For how long at most.
+    /// How long a message is held back at most, in milliseconds.
     pub reorder_delay_ms: u64,
 }
 
-/// How many of each fault.
+/// How many faults of each kind there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultParams {
     /// Partitions.
     pub partitions: u32,
-    /// How long each lasts at most.
+    /// How long each lasts at most, in milliseconds.
     pub partition_ms: u64,
     /// Whether they may cut one way only, and come and go.
     pub asymmetric_partitions: bool,
     /// Regions in which nobody has a network for a while, where latencies are those between regions.
     pub outages: u32,
-    /// How long each lasts at most.
+    /// How long each lasts at most, in milliseconds.
     pub outage_ms: u64,
     /// Crashes, each followed by a restart.
     pub crashes: u32,
-    /// How long a crashed node stays down at most.
+    /// How long a crashed node stays down at most, in milliseconds.
     pub down_ms: u64,
     /// Disks that fill up for a while.
     pub full_disks: u32,
-    /// Clocks that are set.
+    /// How often a wall clock is set to another time.
     pub jumps: u32,
-    /// By how much at most.
+    /// By how much at most, in milliseconds.
     pub jump_ms: u32,
-    /// Clocks that drift, by how many millionths at most.
+    /// By how many millionths clocks drift at most.
     pub drift_ppm: u32,
     /// Nodes that are copied while they run.
     pub forks: u32,
     /// Slow nodes.
     pub slow: u32,
-    /// By how much.
+    /// By how much, in milliseconds.
     pub slow_ms: u64,
 }
 
-/// Who is dishonest, and how.
+/// Which nodes misbehave, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdversaryParams {
-    /// How many nodes.
+    /// How many nodes misbehave.
     pub nodes: u32,
-    /// What they do: each does some of it.
+    /// The misbehaviours: each of these nodes does some of them.
     pub misbehaviours: Vec<Misbehaviour>,
-    /// How many deeds each does; 0 is all.
+    /// How many of the misbehaviours each does; 0 is all.
     pub per_node: u32,
     /// Whether they take part in no session: they are the nodes with the highest numbers.
     pub non_signers: bool,
 }
 
-/// What stands between nodes and the network: the share that each class has in all nodes.
+/// NATs: the share that each class has in all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatParams {
@@ -76,11 +76,11 @@ pub struct NatParams {
     pub public: u32,
     /// Nodes behind a NAT that is open to anyone.
     pub full_cone: u32,
-    /// Behind one that is open to hosts that the node has sent to.
+    /// Nodes behind a NAT that is open to hosts that the node has sent to.
     pub restricted: u32,
-    /// Behind one that is open to ports that the node has sent to.
+    /// Nodes behind a NAT that is open to ports that the node has sent to.
     pub port_restricted: u32,
-    /// Behind one that has another port for everyone.
+    /// Nodes behind a NAT that has another port for each receiver.
     pub symmetric: u32,
     /// How many nodes there are on top that relay for the others, are public, and sign nothing.
     pub relays: u32,

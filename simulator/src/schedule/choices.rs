@@ -9,17 +9,17 @@ use crate::network::Latency;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CryptoChoice {
-    /// The one of production.
+    /// The cryptography of production.
     #[default]
     Real,
-    /// The stand-in, free of charge.
+    /// The stand-in, which takes no virtual time.
     Toy,
     /// The stand-in, each node charged what the real one costs.
     ToyCharged,
 }
 
 impl CryptoChoice {
-    /// What outputs call it.
+    /// Its name in summaries.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,23 +34,23 @@ impl CryptoChoice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum LatencyChoice {
-    /// Always as long.
+    /// Every message takes as long.
     Fixed {
-        /// How long.
+        /// The latency in milliseconds.
         ms: u64,
     },
-    /// Evenly drawn.
+    /// Drawn evenly between two bounds.
     Uniform {
-        /// The least.
+        /// The least latency, in milliseconds.
         low_ms: u64,
-        /// The most.
+        /// The greatest latency, in milliseconds.
         high_ms: u64,
     },
-    /// Most near the median, a few far above it.
+    /// Log-normal: most near the median, a few far above it.
     LogNormal {
-        /// The least.
+        /// The least latency, in milliseconds.
         least_ms: u64,
-        /// The median of what comes on top.
+        /// The median of the part above the least, in milliseconds.
         median_ms: u64,
         /// The spread of its logarithm.
         sigma: f64,
@@ -88,13 +88,13 @@ pub enum ServicesChoice {
     None,
 }
 
-/// The rules of a session.
+/// The signature suite of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuiteChoice {
     /// Lotus.
     #[default]
     Lotus,
-    /// Bitcoin's.
+    /// BIP340.
     Bip340,
 }

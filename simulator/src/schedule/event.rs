@@ -1,11 +1,11 @@
-//! What happens from outside at a time that a schedule says: sessions, faults, and nodes that begin to misbehave.
+//! The events that a schedule lists: sessions, faults, and nodes that begin to misbehave.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Misbehaviour, SuiteChoice};
 use crate::network::Direction;
 
-/// Something that happens from outside.
+/// An event that a schedule lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum ScheduledEvent {
@@ -15,15 +15,15 @@ pub enum ScheduledEvent {
         node: u32,
         /// All signers, the node among them.
         signers: Vec<u32>,
-        /// The rules.
+        /// The signature suite.
         #[serde(default)]
         suite: SuiteChoice,
     },
-    /// A node stops at once. Its peers see the connections close, unless the power has failed.
+    /// A node stops at once. Its peers see the connections close, unless the crash is silent.
     Crash {
         /// The node.
         node: u32,
-        /// Whether its peers are left to find out.
+        /// Whether its peers are not told, as after a power failure, and have to notice by themselves.
         #[serde(default)]
         silent: bool,
     },
@@ -39,11 +39,11 @@ pub enum ScheduledEvent {
         /// The number that its copy has on the network; nobody else may have it.
         copy: u32,
     },
-    /// A node's clock is set.
+    /// A node's wall clock is set to another time.
     Jump {
         /// The node.
         node: u32,
-        /// By how much.
+        /// By how many milliseconds.
         ms: i64,
     },
     /// A node's clock runs faster or slower from now on.
@@ -53,64 +53,64 @@ pub enum ScheduledEvent {
         /// By how many millionths.
         ppm: i32,
     },
-    /// A node's disk takes this long from now on.
+    /// Records take this long to become durable on a node's disk from now on.
     Disk {
         /// The node.
         node: u32,
         /// How long, in microseconds.
         us: u64,
     },
-    /// A node's disk takes nothing for a while.
+    /// A node's disk is full for some time and takes no record.
     DiskFull {
         /// The node.
         node: u32,
-        /// Until when.
+        /// When it ends, in milliseconds.
         until_ms: u64,
     },
     /// Some nodes cannot reach the others for a while.
     Partition {
-        /// Until when.
+        /// When it ends, in milliseconds.
         until_ms: u64,
-        /// Those nodes.
+        /// The nodes that are cut off.
         members: Vec<u32>,
-        /// In which direction.
+        /// In which direction the partition cuts.
         #[serde(default)]
         direction: Direction,
-        /// Comes and goes with this half period; 0 stays.
+        /// Half of the period with which it comes and goes, in milliseconds; 0 for one that stays.
         #[serde(default)]
         flapping_ms: u64,
     },
     /// The network is unreliable for a while; shares are in millionths.
     LinkConditions {
-        /// Until when.
+        /// When it ends, in milliseconds.
         until_ms: u64,
-        /// How many messages are lost.
+        /// The share of messages that are lost.
         #[serde(default)]
         loss: u32,
-        /// How many arrive twice.
+        /// The share of messages that arrive twice.
         #[serde(default)]
         duplication: u32,
-        /// How many are held back.
+        /// The share of messages that are held back.
         #[serde(default)]
         reordering: u32,
-        /// For how long at most.
+        /// How long a message is held back at most, in milliseconds.
         #[serde(default)]
         reorder_delay_ms: u64,
     },
-    /// A node does from now on what it should not.
+    /// A node misbehaves from now on.
     Misbehaviour {
         /// The node.
         node: u32,
-        /// What.
+        /// How it misbehaves.
         misbehaviour: Misbehaviour,
-        /// Whether checkers take the node for honest all the same: a defect, to see them fire.
+        /// Whether checkers take the node for honest all the same: a defect on purpose, to test that they find it.
         #[serde(default)]
         broken: bool,
     },
 }
 
 impl ScheduledEvent {
-    /// The node that it happens to, where it is one.
+    /// The node that it is about, if it is about one.
     #[must_use]
     pub const fn node(&self) -> Option<u32> {
         match self {

@@ -1,26 +1,26 @@
-//! What adversaries do. How each is done is in `peer/adversary.rs`.
+//! The misbehaviours of adversaries. How each is done is in `peer/adversary.rs`.
 
 use serde::{Deserialize, Serialize};
 
-/// What a node does that it should not.
+/// A way in which a node misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Misbehaviour {
-    /// Keeps its nonces to itself.
+    /// Sends no nonces.
     WithholdNonces,
-    /// Keeps its partial signatures to itself, and the signature that it makes of the others'.
+    /// Sends no partial signatures, and not the final signature that it combines.
     WithholdPartials,
-    /// Sends partial signatures that are none.
+    /// Sends invalid partial signatures.
     InvalidPartials,
-    /// Sends public nonces that are none.
+    /// Sends invalid public nonces.
     InvalidNonces,
-    /// Shows different signers different nonces.
+    /// Sends different nonces to different signers.
     Equivocate,
     /// Signs again with the same nonce: a second partial signature in one attempt.
     SignTwice,
     /// Sends old messages of others and its own again.
     Replay,
-    /// Sends many messages, some of which cost whoever gets them a look at a signature.
+    /// Sends many messages, some of which cost each receiver the verification of a signature.
     Flood,
     /// Passes messages on with one bit changed, in the name of their authors.
     Tamper,
@@ -28,11 +28,11 @@ pub enum Misbehaviour {
     AbortGriefing,
     /// Never broadcasts when it is its turn.
     SilentCoordinator,
-    /// Takes every signature for its own to broadcast.
+    /// Broadcasts every signature, whoever's turn it is.
     BroadcastOutOfTurn,
     /// Sets its clock back and forth by days.
     ClockManipulation,
-    /// Tells its owner a signature that is none.
+    /// Reports an invalid final signature to its embedder.
     FalseSignature,
     /// Keeps more than the limits allow.
     ExceedLimits,
@@ -42,11 +42,11 @@ pub enum Misbehaviour {
     LyingCoordinator,
     /// Announces one session to some signers and another message to the others.
     WrongTransaction,
-    /// Appears as ever more signers, each with a key and a peer of its own.
+    /// Announces ever more signers, each with a key and a peer of its own.
     Sybils,
-    /// Stands beside a signer's record in the hash table, and leads whoever asks to its fellows alone.
+    /// Has chosen a name beside a signer's record in the hash table, and answers lookups with its fellows alone.
     Eclipse,
-    /// Stands beside a signer's record in the hash table, and answers with records that are none.
+    /// Has chosen a name beside a signer's record in the hash table, and answers lookups with invalid records.
     Poison,
 }
 
@@ -78,7 +78,7 @@ impl Misbehaviour {
 }
 
 impl Misbehaviour {
-    /// Whether it harms nobody but the node's own owner, so that only checkers notice it.
+    /// Whether it harms nobody but the node's own embedder, so that only checkers notice it.
     #[must_use]
     pub const fn is_local(self) -> bool {
         matches!(self, Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic)

@@ -1,4 +1,4 @@
-//! A schedule: everything that a simulation's outcome depends on besides the code, written down.
+//! A schedule: everything that a simulation's outcome depends on besides the code.
 //!
 //! Invariant: the same schedule gives the same run, byte for byte. A scenario and a seed make one; a failing one is
 //! saved, shrunk and replayed. Times are milliseconds since the start.
@@ -21,12 +21,12 @@ pub use misbehaviour::Misbehaviour;
 /// Nanoseconds in a millisecond.
 pub const MILLISECOND: Nanos = 1_000_000;
 
-/// Something that happens from outside, and when.
+/// An event, and when it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When.
+    /// The time of the event, in milliseconds.
     pub at_ms: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: ScheduledEvent,
 }
@@ -37,11 +37,11 @@ pub struct Step {
 pub struct Schedule {
     /// The scenario that it was made from.
     pub scenario: String,
-    /// What every random choice in the run follows from.
+    /// The seed of every random choice in the run.
     pub seed: u64,
     /// How many nodes there are.
     pub nodes: u32,
-    /// When it ends.
+    /// When the run ends, in milliseconds.
     pub until_ms: u64,
     /// The cryptography.
     #[serde(default)]
@@ -56,23 +56,23 @@ pub struct Schedule {
     /// How long a record takes to become durable, in microseconds.
     #[serde(default)]
     pub disk_us: u64,
-    /// Each node's uplink in bytes a second; without, it has no end.
+    /// Each node's uplink in bytes per second; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<u64>,
     /// Nodes whose messages take longer.
     #[serde(default)]
     pub slow: Vec<u32>,
-    /// By how much.
+    /// By how much longer, in milliseconds.
     #[serde(default)]
     pub slow_ms: u64,
-    /// How many sessions a node keeps; without, as many as in production.
+    /// How many sessions a node keeps; the default of production if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions_limit: Option<u32>,
-    /// Whether bad weather loses presences too, which nodes send once to each connection; without, the transport
+    /// Whether presences, which nodes send once to each connection, are lost like other messages; if not, the transport
     /// repeats them.
     #[serde(default)]
     pub loses_presences: bool,
-    /// What the hash table and gossip are.
+    /// Whether the hash table and gossip are ideal or modelled.
     #[serde(default)]
     pub services: ServicesChoice,
     /// Whether signers know nobody: they find each other through the services.
@@ -83,7 +83,7 @@ pub struct Schedule {
     /// free dials.
     #[serde(default)]
     pub bootstrap: u32,
-    /// What stands between each node and the network; without, nothing stands before any.
+    /// The NAT of each node; if empty, all nodes are public.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nats: Vec<Nat>,
     /// Nodes that relay for those behind NATs.
@@ -91,7 +91,7 @@ pub struct Schedule {
     pub relays: Vec<u32>,
     /// How long messages take.
     pub latency: LatencyChoice,
-    /// What happens, in any order.
+    /// The events, in any order.
     #[serde(default)]
     pub steps: Vec<Step>,
 }
@@ -104,7 +104,7 @@ const fn is_default_slowness(slowness: &u32) -> bool {
     *slowness == default_slowness()
 }
 
-/// It has the most to go wrong.
+/// The method that depends on most, so that most can go wrong in it.
 const fn default_election() -> Method {
     Method::HashBased
 }
@@ -114,7 +114,7 @@ fn is_default_election(method: &Method) -> bool {
 }
 
 impl Schedule {
-    /// A fair world without anything to do.
+    /// A reliable network without sessions and faults.
     #[must_use]
     pub fn new(seed: u64, nodes: u32) -> Self {
         Self {
@@ -148,13 +148,13 @@ impl Schedule {
         self
     }
 
-    /// Where each node is, in a world of regions.
+    /// The region of each node.
     pub(crate) fn regions(&self) -> impl Iterator<Item = u8> {
         let mut random = Random::stream(self.seed, "regions", 0);
         (0..self.nodes).map(move |_| random.below(REGIONS.len() as u64) as u8)
     }
 
-    /// The world that it describes.
+    /// The network that it describes.
     #[must_use]
     pub fn network(&self) -> NetworkModel {
         let mut network = NetworkModel::new(self.nodes, self.latency.latency());
@@ -195,7 +195,8 @@ impl Schedule {
         network
     }
 
-    /// When the last of all faults has ended. Sessions are no faults, and neither are deeds: those go on.
+    /// When the last fault has ended, in milliseconds. Sessions are no faults, and neither are misbehaviours, which go
+    /// on.
     #[must_use]
     pub fn healed_ms(&self) -> u64 {
         let ends = self.steps.iter().map(|Step { at_ms, event }| match event {
@@ -241,7 +242,7 @@ impl Schedule {
         hidden.map_or(Ok(()), |relay| Err(format!("node {relay} relays, and nobody can dial it")))
     }
 
-    /// As a file.
+    /// The schedule as TOML.
     ///
     /// # Panics
     /// Never: every schedule has a form in TOML.
@@ -250,7 +251,7 @@ impl Schedule {
         toml::to_string(self).expect("a schedule has nothing that TOML lacks")
     }
 
-    /// From a file.
+    /// Reads a schedule from TOML.
     ///
     /// # Errors
     /// What is wrong with the file, in words.

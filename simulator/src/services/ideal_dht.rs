@@ -21,9 +21,9 @@ const LOOKUP_TIMEOUT: Nanos = 2000 * MILLISECOND;
 #[derive(Debug)]
 pub struct IdealDht {
     nodes: u32,
-    /// What this peer holds for others, and until when.
+    /// The records that this peer holds for others, and until when.
     records: BTreeMap<u64, (Bytes, Nanos)>,
-    /// What others ask it to hold, and has not been judged.
+    /// The records that others ask it to hold and that its node has not accepted or rejected yet.
     pending_puts: BTreeMap<u64, u64>,
     put_count: u64,
     /// Lookups under way, with how many were asked and how many have answered.
@@ -69,7 +69,12 @@ impl IdealDht {
         }
     }
 
-    /// What there is under a key and has not expired.
+    /// Removes the record under a key. What this peer has put there itself is at the key's other peers too.
+    pub(super) fn remove(&mut self, key: u64) {
+        self.records.remove(&key);
+    }
+
+    /// The record under a key that has not expired.
     fn held(&self, now: Nanos, key: u64) -> Option<&Bytes> {
         self.records.get(&key).filter(|(_, until)| *until > now).map(|(value, _)| value)
     }

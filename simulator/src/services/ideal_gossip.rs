@@ -1,6 +1,7 @@
-//! Ideal gossip: over a mesh that stands fast, each message passed on once and only when the node accepts it.
+//! Ideal gossip over a fixed mesh: each message is passed on once, and only when the node accepts it.
 //!
-//! Invariant: what has been seen is neither delivered nor passed on again. Driven by [`PubSub`](super::PubSub).
+//! Invariant: a message that has been seen is neither delivered nor passed on again. Driven by
+//! [`PubSub`](super::PubSub).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +21,7 @@ pub struct IdealGossip {
     neighbours: Vec<u32>,
     seen: BTreeSet<u64>,
     seen_in_order: VecDeque<u64>,
-    /// What waits for the node's verdict.
+    /// Messages that wait for the node's verdict.
     pending: BTreeMap<u64, (u32, Bytes)>,
     count: u64,
 }
@@ -72,7 +73,7 @@ impl IdealGossip {
     }
 }
 
-/// Whom a peer passes messages on to.
+/// The peers that a peer passes messages on to.
 #[must_use]
 pub fn neighbours(seed: u64, node: u32, nodes: u32) -> Vec<u32> {
     let mut others: Vec<u32>;

@@ -1,9 +1,9 @@
-//! What a network offers its peers besides connections: a hash table and gossip.
+//! The services of the network besides connections: a hash table and gossip.
 //!
 //! Owns the services, each in two forms: an ideal one, for simulations in which they are not the question, and a model
-//! of the one that production uses. Invariant: a service does no I/O. It is told what arrives and what time it is, and
-//! says what is to be sent and what a node is to hear; messages are bytes that the service alone reads. Driven by
-//! [`Peer`](crate::peer::Peer), or by a researcher's own machine.
+//! of the one that production uses. Invariant: a service does no I/O. It is given the messages that arrive and the
+//! time, and returns the messages to send and the inputs for the node; messages are bytes that the service alone reads.
+//! Driven by [`Peer`](crate::peer::Peer), or by a researcher's own machine.
 
 pub mod gossipsub;
 mod ideal_dht;
@@ -20,10 +20,10 @@ use ideal_gossip::IdealGossip;
 pub use ideal_gossip::neighbours;
 use kademlia::Kademlia;
 
-/// Something that a service wants done.
+/// What a service asks its peer to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send this to a peer's service of the same kind.
+    /// Send this message to a peer's service of the same kind.
     Send(u32, Vec<u8>),
     /// A lookup has found a value.
     RecordFound(u64, Bytes),
@@ -39,10 +39,10 @@ pub enum Effect {
         key: String,
         /// The record's value.
         bytes: Bytes,
-        /// What is stored under this key.
+        /// The value that is stored under this key, if any.
         stored: Option<Bytes>,
     },
-    /// A message has come by gossip and waits for a verdict under this name.
+    /// A message has arrived by gossip; it waits for a verdict under this name.
     MessageReceived {
         /// The service's name for it.
         id: u64,
@@ -53,16 +53,16 @@ pub enum Effect {
     },
 }
 
-/// What a lookup took.
+/// How much work a lookup took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LookupStats {
-    /// How many peers, each told of by the one before, led to the nearest one that answered.
+    /// The number of hops to the nearest peer that answered: each was named by the one before.
     pub hops: u32,
     /// How many peers were asked.
     pub requests: u32,
 }
 
-/// The hash table, as one peer takes part in it.
+/// One peer's side of the hash table.
 #[derive(Debug)]
 pub enum Dht {
     /// Each record is at a few peers that everybody knows, one hop away.
@@ -72,7 +72,7 @@ pub enum Dht {
 }
 
 impl Dht {
-    /// The ideal one, for this many peers.
+    /// The ideal hash table, for this many peers.
     #[must_use]
     pub const fn ideal(nodes: u32) -> Self {
         Self::Ideal(IdealDht::new(nodes))
@@ -95,7 +95,7 @@ impl Dht {
         }
     }
 
-    /// Keeps a record that was offered, or the node's better version of it, or nothing.
+    /// Stores a record that was offered, or the version that the node has made of it, or drops it.
     pub fn resolve_put(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
         match self {
             Self::Ideal(table) => table.resolve_put(id, kept.map(|(value, ttl)| (value, now + ttl))),
@@ -103,7 +103,15 @@ impl Dht {
         }
     }
 
-    /// A message of another peer's service has come.
+    /// Removes a record that was stored for others.
+    pub fn remove(&mut self, key: &str) {
+        match self {
+            Self::Ideal(table) => table.remove(hash(key)),
+            Self::Kademlia(kademlia) => kademlia.remove(key),
+        }
+    }
+
+    /// A message of another peer's service has arrived.
     pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
         match self {
             Self::Ideal(table) => table.on_message(now, from, message),
@@ -119,7 +127,7 @@ impl Dht {
         }
     }
 
-    /// When it wants to be told the time.
+    /// When `on_tick` is to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         match self {
@@ -136,7 +144,7 @@ impl Dht {
         }
     }
 
-    /// How often it has not done as it should since this was last asked.
+    /// How often it has misbehaved since this was last called.
     pub(crate) fn take_misbehaviours(&mut self) -> u64 {
         match self {
             Self::Ideal(_) => 0,
@@ -154,17 +162,17 @@ impl Dht {
     }
 }
 
-/// Gossip, as one peer takes part in it.
+/// One peer's side of gossip.
 #[derive(Debug)]
 pub enum PubSub {
-    /// Over a mesh that stands fast.
+    /// Over a fixed mesh.
     Ideal(IdealGossip),
     /// gossipsub.
     Gossipsub(Box<Gossipsub>),
 }
 
 impl PubSub {
-    /// The ideal one, with these neighbours in the mesh.
+    /// Ideal gossip, with these neighbours in the mesh.
     #[must_use]
     pub fn ideal(neighbours: Vec<u32>) -> Self {
         Self::Ideal(IdealGossip::new(neighbours))
@@ -194,7 +202,7 @@ impl PubSub {
         }
     }
 
-    /// A message of another peer's service has come.
+    /// A message of another peer's service has arrived.
     pub fn on_message(&mut self, now: Nanos, from: u32, message: &[u8]) -> Vec<Effect> {
         match self {
             Self::Ideal(mesh) => mesh.on_message(from, message),
@@ -210,7 +218,7 @@ impl PubSub {
         }
     }
 
-    /// When it wants to be told the time.
+    /// When `on_tick` is to be called next.
     #[must_use]
     pub const fn deadline(&self) -> Option<Nanos> {
         match self {
@@ -220,7 +228,7 @@ impl PubSub {
     }
 }
 
-/// Where a name is among 2⁶⁴ places.
+/// The hash of a name, which is its place among 2⁶⁴.
 #[must_use]
 pub fn hash(name: &str) -> u64 {
     crate::random::mix(crate::random::fold(0, name.as_bytes()))

@@ -1,4 +1,4 @@
-//! Where two traces part.
+//! The first difference between two traces.
 //!
 //! Invariant: both are read once, side by side, in constant memory.
 
@@ -15,9 +15,9 @@ pub struct Difference {
     pub row: u64,
     /// The last rows that they have in common.
     pub before: Vec<String>,
-    /// What the first has there; nothing when it has ended.
+    /// The row of the first trace; none when it has ended.
     pub left: Option<String>,
-    /// What the second has there; nothing when it has ended.
+    /// The row of the second trace; none when it has ended.
     pub right: Option<String>,
 }
 

@@ -23,9 +23,9 @@ use crate::peer::{Observation, kind_of};
 /// then what the node did about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row<'a> {
-    /// When, in nanoseconds.
+    /// The time in nanoseconds.
     pub at: Nanos,
-    /// At which node.
+    /// The node at which it happened.
     pub node: u32,
     /// The node that caused the event.
     pub source: u32,
@@ -33,7 +33,7 @@ pub struct Row<'a> {
     pub sequence: u64,
     /// `arrival`, `timer`, `sent`, `event`, `state` or `trouble`.
     pub kind: &'static str,
-    /// What arrived, was sent, or happened.
+    /// The name of the message, timer or event.
     pub name: Cow<'a, str>,
     /// The session that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,13 +43,13 @@ pub struct Row<'a> {
     /// A hash of the content, so that two messages can be told apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The rest of what there is to say.
+    /// Further details, as JSON or text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl<'a> Row<'a> {
-    /// The row of what a peer told.
+    /// The row of an observation.
     #[must_use]
     pub fn of(observed: &'a Observed<Observation>) -> Self {
         let row = |kind, name: &'static str| Self {
@@ -118,7 +118,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// By a file's name.
+    /// The format by a file's name.
     ///
     /// # Errors
     /// Which endings there are, when it has none of them.

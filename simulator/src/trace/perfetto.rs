@@ -19,7 +19,7 @@ pub(super) struct Perfetto<W> {
     last: u64,
 }
 
-/// What begins a session at a signer, and what ends it.
+/// The events that begin a session at a signer, and those that end it.
 const BEGINS: [&str; 2] = ["session-created", "session-announced"];
 const ENDS: [&str; 3] = ["session-completed", "session-aborted", "session-expired"];
 

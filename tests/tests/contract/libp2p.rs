@@ -2,10 +2,11 @@
 //!
 //! Invariant: nothing happens in any of them but while somebody waits. Driven by the promises.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::future::{FutureExt, select_all};
-use nelumbo_core::api::Input;
+use nelumbo_core::api::{Input, Subnet};
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::PeerId;
 use nelumbo_tokio::identity::Keypair;
@@ -75,6 +76,10 @@ impl<const IN_MEMORY: bool> Wire for Libp2p<IN_MEMORY> {
     fn peer(&self, node: usize) -> PeerId {
         let peer = self.nodes[node].identity.public().to_peer_id();
         PeerId::from_bytes(&peer.to_bytes()).expect("libp2p's names are short enough")
+    }
+
+    fn subnet(&self, _: usize) -> Option<Subnet> {
+        (!IN_MEMORY).then(|| IpAddr::V4(Ipv4Addr::LOCALHOST).into())
     }
 
     fn act(&mut self, node: usize, act: impl FnOnce(&mut dyn Host)) {

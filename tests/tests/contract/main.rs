@@ -56,6 +56,8 @@ macro_rules! keeps_everything {
                 what_is_found_is_what_somebody_keeps_and_nobody_vouches_for_it,
                 an_offer_comes_with_what_is_kept,
                 what_is_discarded_is_not_kept,
+                what_is_removed_is_not_kept,
+                an_offer_says_which_subnet_it_comes_from,
                 own_entries_join_the_list_that_is_kept,
                 a_record_ends_with_its_lifetime,
             },
@@ -68,6 +70,7 @@ mod on_libp2p_in_memory {
     keeps! { crate::libp2p::Libp2p<true>:
         connections::{ a_banned_peer_is_out_until_it_is_unbanned },
         gossip::{ who_has_not_subscribed_is_told_nothing, who_unsubscribes_is_told_nothing_more },
+        records::{ what_a_node_has_stored_itself_is_not_removed },
     }
 }
 
@@ -76,16 +79,21 @@ mod on_libp2p_over_tcp {
     keeps! { crate::libp2p::Libp2p<false>:
         connections::{ a_banned_peer_is_out_until_it_is_unbanned },
         gossip::{ who_has_not_subscribed_is_told_nothing, who_unsubscribes_is_told_nothing_more },
+        records::{ what_a_node_has_stored_itself_is_not_removed },
     }
 }
 
 /// Simulated hosts ban nobody, which a host need not, and their nodes stay in every topic.
 mod in_the_simulator_with_models_of_the_services {
     keeps_everything! { crate::simulated::Simulated<true> }
-    keeps! { crate::simulated::Simulated<true>: gossip::{ who_has_not_subscribed_is_told_nothing } }
+    keeps! { crate::simulated::Simulated<true>:
+        gossip::{ who_has_not_subscribed_is_told_nothing },
+        records::{ what_a_node_has_stored_itself_is_not_removed },
+    }
 }
 
-/// Ideal gossip has one topic, which all are in.
+/// Ideal gossip has one topic, which all are in, and in the ideal hash table a node keeps what it stores itself no
+/// longer than what others store.
 mod in_the_simulator_with_ideal_services {
     keeps_everything! { crate::simulated::Simulated<false> }
 }

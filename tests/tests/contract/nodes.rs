@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{GossipId, Input, OperationId, Refusal, Topic, Verdict};
+use nelumbo_core::api::{GossipId, Input, OperationId, Refusal, Subnet, Topic, Verdict};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
 use nelumbo_core::wire::{Address, PeerId};
@@ -36,6 +36,8 @@ pub(crate) trait Wire {
     fn start(shape: Shape, nodes: usize) -> Self;
     /// A node's name.
     fn peer(&self, node: usize) -> PeerId;
+    /// The subnet that a node's connections come from, if the network has subnets.
+    fn subnet(&self, node: usize) -> Option<Subnet>;
     /// Lets a node ask for something, as its core would.
     fn act(&mut self, node: usize, act: impl FnOnce(&mut dyn Host));
     /// The next thing that a node is told; `None` when for so long there is nothing to tell.

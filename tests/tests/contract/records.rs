@@ -33,6 +33,21 @@ pub(crate) fn what_is_stored_is_offered_and_then_found<W: Wire>() {
     }
 }
 
+/// An offer says which subnet its peer comes from, where the network has subnets.
+pub(crate) fn an_offer_says_which_subnet_it_comes_from<W: Wire>() {
+    let nodes = with_a_record::<W>(KEY, &value("record"));
+    let offers = nodes.told.iter().flatten().filter_map(|input| match input {
+        Input::PutRequested { from, subnet, .. } => Some((from, subnet)),
+        _ => None,
+    });
+    let offers: Vec<_> = offers.collect();
+    assert!(!offers.is_empty());
+    for (from, subnet) in offers {
+        let sender = (0..NODES).find(|node| nodes.peer(*node) == *from).expect("one of the nodes");
+        assert_eq!(*subnet, nodes.wire.subnet(sender));
+    }
+}
+
 /// A lookup ends whatever it finds.
 pub(crate) fn a_lookup_for_nothing_ends<W: Wire>() {
     let mut nodes = Nodes::<W>::crowd(NODES);
@@ -109,6 +124,30 @@ pub(crate) fn what_is_discarded_is_not_kept<W: Wire>() {
     for node in 2..NODES {
         assert!(nodes.offers(node, KEY).all(|(stored, _)| stored.is_none()));
     }
+}
+
+/// What is removed is not kept: the next offer finds nothing there.
+pub(crate) fn what_is_removed_is_not_kept<W: Wire>() {
+    let mut nodes = with_a_record::<W>(KEY, &value("old"));
+    nodes.pass(Duration::from_millis(200));
+    (1..NODES).for_each(|node| nodes.act(node, |host| host.remove_record(KEY.to_owned())));
+    nodes.store(1, KEY, &value("new"));
+    let new = value("new");
+    let is_new = |offer: &(Option<&Bytes>, &Bytes)| *offer.1 == new;
+    nodes.until("the new one is offered", |nodes| {
+        (2..NODES).any(|node| nodes.offers(node, KEY).any(|offer| is_new(&offer)))
+    });
+    for node in 2..NODES {
+        assert!(nodes.offers(node, KEY).filter(is_new).all(|(stored, _)| stored.is_none_or(|stored| *stored == new)));
+    }
+}
+
+/// A record that a node has stored itself stays there when it is to be removed.
+pub(crate) fn what_a_node_has_stored_itself_is_not_removed<W: Wire>() {
+    let mut nodes = with_a_record::<W>(KEY, &value("own"));
+    nodes.pass(Duration::from_millis(200));
+    (0..NODES).for_each(|node| nodes.act(node, |host| host.remove_record(KEY.to_owned())));
+    assert!(nodes.lookup(0, KEY).contains(&value("own")));
 }
 
 /// A node that keeps others' entries of a list and stores its own loses none of them: what is stored is

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nelumbo_core::api::{
-    Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict,
+    Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Subnet, Topic, Verdict,
 };
 use nelumbo_core::base::Bytes;
 use nelumbo_core::host::Host;
@@ -15,7 +15,7 @@ use nelumbo_core::wire::{Address, PeerId};
 use nelumbo_simulator::Random;
 use nelumbo_simulator::engine::{Context, Machine, Nanos, Sequential};
 use nelumbo_simulator::network::{Latency, NetworkModel};
-use nelumbo_simulator::peer::{Change, Connections, Frame, node_of, peer_id};
+use nelumbo_simulator::peer::{Change, Connections, Frame, address_of, node_of, peer_id, subnet_of};
 use nelumbo_simulator::services::gossipsub::{self, Gossipsub};
 use nelumbo_simulator::services::kademlia::{self, Kademlia, NodeIds};
 use nelumbo_simulator::services::{Dht, Effect, PubSub};
@@ -73,7 +73,7 @@ impl<const MODELLED: bool> Station<MODELLED> {
         let routes = dht.peers();
         self.services = Some((dht, pubsub));
         self.armed = Nanos::MAX;
-        context.emit(Input::Addresses(vec![Address::from_bytes(vec![node as u8]).expect("one byte is an address")]));
+        context.emit(Input::Addresses(vec![address_of(node)]));
         context.emit(Input::RoutingTable(routes));
         self.arm(context);
         self.greet(context);
@@ -124,7 +124,8 @@ fn take_effect(context: StationContext<'_, '_>, effect: Effect, frame: fn(&[u8])
         Effect::RecordFound(operation, bytes) => Input::Found { operation: OperationId(operation), bytes },
         Effect::LookupFinished(operation, _) => Input::LookupFinished(OperationId(operation)),
         Effect::PutRequested { id, from, key, bytes, stored } => {
-            Input::PutRequested { id: PutId(id), from: peer_id(from), subnet: None, key, bytes, stored }
+            let subnet = Some(subnet_of(from));
+            Input::PutRequested { id: PutId(id), from: peer_id(from), subnet, key, bytes, stored }
         }
         Effect::MessageReceived { id, from, bytes } => Input::Gossip { id: GossipId(id), from: peer_id(from), bytes },
     });
@@ -223,6 +224,13 @@ impl<const MODELLED: bool> Host for Desk<'_, '_, MODELLED> {
         });
     }
 
+    fn remove_record(&mut self, key: String) {
+        self.0.in_table(self.1, |dht, _| {
+            dht.remove(&key);
+            Vec::new()
+        });
+    }
+
     // A peer's disk, its signer and its owner are not the network's.
     fn persist(&mut self, _: RecordSequence, _: Vec<u8>, _: Option<Vec<u8>>) {}
     fn sign(&mut self, _: SignRequest) {}
@@ -244,6 +252,10 @@ impl<const MODELLED: bool> Wire for Simulated<MODELLED> {
 
     fn peer(&self, node: usize) -> PeerId {
         peer_id(node as u32)
+    }
+
+    fn subnet(&self, node: usize) -> Option<Subnet> {
+        Some(subnet_of(node as u32))
     }
 
     fn act(&mut self, node: usize, act: impl FnOnce(&mut dyn Host)) {

@@ -138,7 +138,7 @@ fn arbitrary_bytes_never_panic() {
         for network in [Network::Mainnet, Network::Testnet, Network::Regtest] {
             let (mut witness_script, length) = (bytes.clone(), bytes.len().saturating_sub(2));
             if let (Some([version, push]), Ok(length)) = (witness_script.first_chunk_mut(), u8::try_from(length)) {
-                (*version, *push) = (0x50 | *version % 17, length);
+                (*version, *push) = (0x50 + *version % 17, length);
             }
             for script in [&bytes, &witness_script] {
                 if let Some(address) = bitcoin::Address::from_script_pubkey(network, script) {

@@ -1,6 +1,7 @@
-//! What commands that tell the node one thing about a session or a peer have in common.
+//! The commands that tell the node one thing about a session or a peer: `abort`, `retry`, `confirm`, `close`, `ban` and
+//! `unban`.
 //!
-//! Owns their arguments. Commands drive it.
+//! Owns their arguments and how the node is told. Driven by the list of commands, which has what each says of itself.
 
 use clap::Args;
 use nelumbo_core::wire::SessionId;
@@ -9,9 +10,9 @@ use crate::control::{Done, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::link;
 
-/// Which session, and which node is told.
+// Without documentation, which clap would take for that of each command.
 #[derive(Args, Debug)]
-pub(super) struct AboutSession {
+pub(crate) struct AboutSession {
     /// The session's id, or a link to it
     #[arg(value_name = "ID", value_parser = link::session)]
     session: SessionId,
@@ -26,9 +27,8 @@ impl AboutSession {
     }
 }
 
-/// Which peer, and which node is told.
 #[derive(Args, Debug)]
-pub(super) struct AboutPeer {
+pub(crate) struct AboutPeer {
     /// The peer id, as `nelumbo peers` shows it
     #[arg(value_name = "PEER")]
     peer: String,

@@ -1,13 +1,10 @@
 //! The commands of a node's operator: the node itself, and those that talk to it while it runs.
 //!
-//! Owns the list of them; each has a file. They need what only Unix has, and are not there elsewhere.
+//! Owns the list of them. Each has a file, but for those that tell the node one thing about a session or a peer. They
+//! need what only Unix has, and are not there elsewhere.
 
-mod abort;
 mod about;
 mod advertise;
-mod ban;
-mod close;
-mod confirm;
 mod create;
 mod events;
 mod join;
@@ -16,7 +13,6 @@ mod node_init;
 mod node_run;
 mod peers;
 mod requests;
-mod retry;
 mod sessions;
 mod sessions_show;
 mod sessions_wait;
@@ -24,11 +20,21 @@ mod signers;
 mod stats;
 mod stop;
 mod subscribe;
-mod unban;
 
 use clap::Subcommand;
 
+use crate::control::Request;
 use crate::failure::{Answer, Failure};
+
+const RETRY: &str = "\
+Examples:
+  nelumbo retry ID
+  nelumbo sessions --phase failed --json | jq -r '.sessions[].session' | xargs -n1 nelumbo retry";
+
+const CLOSE: &str = "\
+Examples:
+  nelumbo close ID
+  nelumbo sessions --phase complete --json | jq -r '.sessions[].session' | xargs -n1 nelumbo close";
 
 /// One command each.
 #[derive(Subcommand, Debug)]
@@ -43,13 +49,37 @@ pub(crate) enum Operator {
     Requests(requests::Requests),
     Sessions(sessions::Sessions),
     Join(join::Join),
-    Abort(abort::Abort),
-    Retry(retry::Retry),
-    Confirm(confirm::Confirm),
-    Close(close::Close),
+    /// Refuses a session, or leaves one that has no signature yet
+    ///
+    /// Nothing follows: all signers are needed, and all of them are told.
+    #[command(after_help = "Examples:\n  nelumbo abort ID")]
+    Abort(about::AboutSession),
+    /// Makes a new attempt at a session whose last one failed
+    ///
+    /// A node makes three by itself. `nelumbo sessions` shows which sessions failed, and `nelumbo events` why.
+    #[command(after_help = RETRY)]
+    Retry(about::AboutSession),
+    /// Says that the signature of a session has been broadcast
+    ///
+    /// The other signers are told, so that nobody else takes a turn.
+    #[command(after_help = "Examples:\n  nelumbo confirm ID")]
+    Confirm(about::AboutSession),
+    /// Forgets a session
+    ///
+    /// One that has no signature yet is aborted first.
+    #[command(after_help = CLOSE)]
+    Close(about::AboutSession),
     Events(events::Events),
-    Ban(ban::Ban),
-    Unban(unban::Unban),
+    /// Closes every connection to a peer and allows none, until it is unbanned
+    ///
+    /// The node remembers it until it is started again.
+    #[command(after_help = "Examples:\n  nelumbo ban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
+    Ban(about::AboutPeer),
+    /// Forgets what is held against a peer, and lets it connect again
+    ///
+    /// Works for peers that were banned by hand, and for those that the node has graylisted or banned by itself.
+    #[command(after_help = "Examples:\n  nelumbo unban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
+    Unban(about::AboutPeer),
     Stop(stop::Stop),
 }
 
@@ -66,13 +96,13 @@ impl Operator {
             Self::Requests(requests) => requests.run(),
             Self::Sessions(sessions) => sessions.run(),
             Self::Join(join) => join.run(),
-            Self::Abort(abort) => abort.run(),
-            Self::Retry(retry) => retry.run(),
-            Self::Confirm(confirm) => confirm.run(),
-            Self::Close(close) => close.run(),
+            Self::Abort(about) => about.tell(|session| Request::Abort { session }),
+            Self::Retry(about) => about.tell(|session| Request::Retry { session }),
+            Self::Confirm(about) => about.tell(|session| Request::Confirm { session }),
+            Self::Close(about) => about.tell(|session| Request::Close { session }),
             Self::Events(events) => events.run(),
-            Self::Ban(ban) => ban.run(),
-            Self::Unban(unban) => unban.run(),
+            Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
+            Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),
         }
     }

@@ -10,14 +10,23 @@ use crate::control::{Request, Running, Sessions as Known};
 use crate::failure::{Answer, Failure};
 use crate::output;
 
-const PHASES: [&str; 7] =
-    ["announced", "nonce-exchange", "partial-signature-exchange", "failed", "complete", "aborted", "expired"];
+const PHASES: [&str; 8] = [
+    "announced",
+    "nonce-exchange",
+    "partial-signature-exchange",
+    "waiting",
+    "failed",
+    "complete",
+    "aborted",
+    "expired",
+];
 
 const EXAMPLES: &str = "\
 Phases:
   announced                   another signer asks; approve it with `nelumbo join`, or refuse it with `nelumbo abort`
   nonce-exchange              waits for others to join
   partial-signature-exchange  waits for the others' partial signatures
+  waiting                     waits for all signers to approve and to be there; goes on by itself
   failed                      the last attempt failed; `nelumbo retry` makes another one
   complete                    the signature is there
   aborted, expired            nothing follows

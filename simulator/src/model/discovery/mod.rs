@@ -1,4 +1,5 @@
-//! Everything that can happen while a few nodes announce themselves and look for each other.
+//! A model checker for discovery: it tries everything that can happen while a few nodes announce themselves and search
+//! for each other.
 //!
 //! The first node announces: it offers to sign, changes or withdraws its offer, moves to other addresses. The last one
 //! searches, or wants a session with the first. What is announced goes by gossip to every node, over connections, and
@@ -18,7 +19,7 @@ use super::search::{self, State};
 use super::{Counts, Violation};
 use nodes::{NameId, NodeInput, NodeStateId, Nodes, Transition, ValueId};
 
-/// How far to go.
+/// The bounds of an exploration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiscoveryScope {
     /// How many nodes, from 2 to 8.
@@ -41,14 +42,14 @@ pub struct DiscoveryScope {
     pub disconnections: u8,
     /// How many timers fire out of turn.
     pub timers: u8,
-    /// What is wrong with the nodes, to see that it is found.
+    /// A fault that is put into the nodes on purpose, to test that it is found.
     pub fault: Option<DiscoveryFault>,
 }
 
-/// Something wrong on purpose.
+/// A fault that is put into the nodes on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiscoveryFault {
-    /// A node forgets what it was told, and takes what is older for new.
+    /// A node forgets the announcements that it knows, and takes older ones for new.
     Forgets,
     /// Nodes sign as many announcements as they want.
     NoQuota,
@@ -56,10 +57,10 @@ pub enum DiscoveryFault {
     NoTime,
 }
 
-/// Tries everything that discovery can come to in this scope.
+/// Explores every state that discovery can reach within these bounds.
 ///
 /// # Errors
-/// The first violation, by one of the shortest ways.
+/// The first violation, on one of the shortest paths.
 ///
 /// # Panics
 /// For a scope with fewer than 2 nodes or more than 8.
@@ -70,7 +71,7 @@ pub fn explore_discovery(scope: &DiscoveryScope) -> Result<Counts, Violation> {
     search::explore(start, nodes)
 }
 
-/// A state of all nodes and of what is between them.
+/// A state of all nodes, their connections and the messages between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct DiscoveryState {
     nodes: Vec<NodeStateId>,
@@ -85,7 +86,7 @@ struct DiscoveryState {
     budget: Budget,
 }
 
-/// Something on its way.
+/// A message or a record in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Item {
     Gossip { from: u8, to: u8, value: ValueId },
@@ -94,7 +95,7 @@ enum Item {
     Dial { from: u8, to: u8 },
 }
 
-/// What may still happen out of turn.
+/// How many disturbances may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Budget {
     offers: u8,
@@ -134,7 +135,7 @@ enum Step {
     Create,
     /// A node's next timer fires.
     Timer(u8),
-    /// As much time passes everywhere.
+    /// This many nanoseconds pass at every node.
     Pass(u64),
     Forget(u8),
 }
@@ -178,7 +179,7 @@ impl DiscoveryState {
         Ok(transition.accepted)
     }
 
-    /// Takes what a node has sent and begun.
+    /// Adds the messages that a node has sent and the lookups that it has begun.
     fn take(&mut self, from: u8, transition: &Transition) {
         let others = (0..self.count()).filter(|to| *to != from);
         let gossip = transition.gossip.iter().flat_map(|value| {
@@ -227,7 +228,7 @@ impl DiscoveryState {
         Ok(())
     }
 
-    /// A record is to be stored. An older one never takes the place of a newer one.
+    /// Asks a node to store a record, and checks that an older one never replaces a newer one.
     fn put(&mut self, nodes: &mut Nodes, from: u8, to: u8, (name, value): (NameId, ValueId)) -> Result<(), String> {
         let at = usize::from(to);
         let stored = self.stored[at].iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
@@ -244,12 +245,12 @@ impl DiscoveryState {
         Ok(())
     }
 
-    /// What a node stores under a name.
+    /// The value that a node stores under a name.
     fn stored_at(&self, holder: u8, name: NameId) -> Option<ValueId> {
         self.stored[usize::from(holder)].iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// The nodes that can answer a lookup and have not.
+    /// The nodes that can answer a lookup and have not done so yet.
     fn holders(&self, (_, name, answered): (u8, NameId, u8)) -> impl Iterator<Item = u8> {
         let is_holder = move |holder: &u8| answered >> holder & 1 == 0 && self.stored_at(*holder, name).is_some();
         (0..self.count()).filter(is_holder)
@@ -379,7 +380,7 @@ impl State for DiscoveryState {
         Ok(Some(next))
     }
 
-    /// Whether everyone knows the first node's newest offer, and nobody lacks a signer.
+    /// Whether every node knows the first node's newest offer, and no session is without one of its signers.
     fn check_end(&self, nodes: &Nodes) -> Result<bool, String> {
         for (node, state) in self.nodes.iter().enumerate() {
             let searching = nodes.summary(*state).searching;

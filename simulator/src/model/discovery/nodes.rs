@@ -1,7 +1,7 @@
-//! One node that finds and is found: its states, numbered, and what each input makes of each of them.
+//! The states of one node in discovery, numbered, and the transitions between them by input.
 //!
-//! As in the model of sessions a state is the shortest way that led to it, and a step goes that way again and one input
-//! further. Invariant: two ways to one state have the same future.
+//! As in the model of sessions a state is kept as the inputs that led to it first, and a step replays those inputs and
+//! adds one. Invariant: two paths to one state have the same future.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::crypto::{Crypto, Meter, Toy};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
-/// How long everything lasts: longer than anything takes here.
+/// The lifetime of every announcement: longer than anything takes here.
 const LONG: Duration = Duration::from_secs(24 * 3_600);
 /// Timers beyond this are renewals, which begin everything anew: they are left out.
 const HORIZON: u64 = 3_600 * SECOND;
@@ -35,12 +35,12 @@ pub(super) type ValueId = u16;
 /// The number of a record's name.
 pub(super) type NameId = u8;
 
-/// What a node is told.
+/// An input of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum NodeInput {
     /// Its embedder offers to sign; each number is another offer.
     Advertise(u8),
-    /// Its embedder offers nothing any more.
+    /// Its embedder withdraws the offer.
     Withdraw,
     /// It has this address.
     Address(u8),
@@ -64,11 +64,11 @@ pub(super) enum NodeInput {
     Disconnected(u8),
     /// So many nanoseconds pass.
     Pass(u64),
-    /// It has forgotten everything: a fault, to see it found.
+    /// It forgets everything: a fault on purpose, to test that it is found.
     Forget,
 }
 
-/// What a step of a node comes to.
+/// The outcome of one step of a node.
 #[derive(Clone, Debug)]
 pub(super) struct Transition {
     pub(super) next: NodeStateId,
@@ -77,11 +77,11 @@ pub(super) struct Transition {
     pub(super) puts: Vec<(NameId, ValueId)>,
     pub(super) dials: Vec<u8>,
     pub(super) lookups: Vec<NameId>,
-    /// What it stores of what it was asked to.
+    /// The value that it stores of a record that it was asked to store.
     pub(super) accepted: Option<ValueId>,
 }
 
-/// What can be seen of a node's state.
+/// The part of a node's state that others can see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeSummary {
     /// After how many nanoseconds the next timer fires.
@@ -92,7 +92,7 @@ pub(super) struct NodeSummary {
     pub(super) searching: usize,
     /// Whether it has a live session with a signer that is out of reach.
     pub(super) is_lacking: bool,
-    /// When the announcements were signed that it knows.
+    /// When each announcement that it knows was signed.
     pub(super) known: BTreeMap<RecordKey, Wall>,
 }
 
@@ -102,11 +102,11 @@ struct NodeState {
     clock: u64,
     from: Option<(NodeStateId, NodeInput)>,
     summary: NodeSummary,
-    /// What each search was told, until it has ended.
+    /// The signers that each search has found, until it has ended.
     searches: BTreeMap<CommandId, BTreeSet<PublicKey>>,
-    /// When it last told of each signer's offer: the time at which that was signed.
+    /// The signing time of the newest offer of each signer that it has reported.
     discovered: BTreeMap<PublicKey, Wall>,
-    /// When it signed announcements, by kind, as long as that counts.
+    /// When it signed announcements, by kind, as long as they count against the quota.
     signed: [Vec<u64>; 2],
 }
 
@@ -161,7 +161,7 @@ impl Nodes {
         issued_at(&self.values[usize::from(value)]).map(|(_, issued_at)| issued_at)
     }
 
-    /// What a value is, in words.
+    /// A value in words.
     pub(super) fn describe(&self, value: ValueId) -> String {
         match issued_at(&self.values[usize::from(value)]) {
             Some((name, issued_at)) => format!("{name} of {}", issued_at.as_millis()),
@@ -188,7 +188,7 @@ impl Nodes {
         self.settle(state, test_node)
     }
 
-    /// What comes of this input in that state.
+    /// The transition from this state by this input.
     pub(super) fn step(&mut self, state: NodeStateId, input: NodeInput) -> Result<Transition, String> {
         if let Some(known) = self.transitions.get(&(state, input)) {
             return Ok(known.clone());
@@ -288,7 +288,7 @@ impl Nodes {
         }
     }
 
-    /// Makes a state of what the node has become, or finds the one that it is.
+    /// Returns the number of the state that the node is in, which may be a new one.
     fn settle(&mut self, mut state: NodeState, test_node: TestNode) -> Result<Transition, String> {
         state.clock = test_node.clock;
         let mut transition = Transition {
@@ -354,7 +354,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// No more announcements of a kind are signed than a key may sign.
+    /// Checks that no more announcements of a kind are signed than a key may sign.
     fn check_quota(&self, state: &mut NodeState, bytes: &Bytes) -> Result<(), String> {
         let Some((name, issued_at)) = issued_at(bytes) else { return Ok(()) };
         let own = self.keys[usize::from(state.node)];
@@ -378,7 +378,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// What is to be seen of the state, and whether it may follow the one before.
+    /// Summarises the state, and checks that it may follow the one before.
     fn summarise(&self, state: &mut NodeState, test_node: &TestNode) -> Result<(), String> {
         let view = test_node.node.view();
         let is_near = |reason: &TimerReason| {
@@ -449,7 +449,8 @@ impl Nodes {
     }
 }
 
-/// What a node tells its embedder is told once, of searches that have not ended, and never of something older.
+/// Checks that a node reports each signer once, to searches that have not ended, and never an older offer after a newer
+/// one.
 fn check_event(state: &mut NodeState, event: &Event) -> Result<(), String> {
     let node = state.node;
     match event {
@@ -476,7 +477,8 @@ fn check_event(state: &mut NodeState, event: &Event) -> Result<(), String> {
     Ok(())
 }
 
-/// What an announcement is called, and when it was signed. `None` for lists, and for what is no announcement.
+/// The key of an announcement's record, and when it was signed. `None` for lists, and for messages that are no
+/// announcement.
 fn issued_at(bytes: &Bytes) -> Option<(RecordKey, Wall)> {
     let message = Message::decode(bytes.clone()).ok()?.unsigned;
     let issued_at = match &message.body {

@@ -1,4 +1,4 @@
-//! A node that finds and is found, driven by hand.
+//! A node with a host that is driven by hand, for the model of discovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use nelumbo_core::node::Node;
 use super::super::test_node::now;
 use crate::crypto::ToyVerifier;
 
-/// A node driven by hand. Its records are durable at once, and lookups of what nobody stores end at once.
+/// A node and its host. Its records are durable at once, and lookups of names that nobody stores end at once.
 pub(super) struct TestNode {
     pub(super) node: Node<ToyVerifier>,
     pub(super) names: BTreeSet<String>,

@@ -1,20 +1,20 @@
-//! What peers' gossip says to each other.
+//! The messages that gossipsub exchanges between peers.
 //!
 //! Invariant: decoding gives back what was encoded.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message<'a> {
-    /// I take part in this topic.
+    /// The sender is subscribed to this topic.
     Subscribe { topic: u64 },
     /// A message.
     Publish { topic: u64, bytes: &'a [u8] },
-    /// You are in my mesh.
+    /// The sender has taken the receiver into its mesh.
     Graft { topic: u64 },
-    /// You are not in my mesh any more.
+    /// The sender has removed the receiver from its mesh.
     Prune { topic: u64 },
-    /// I have these messages.
+    /// The sender has these messages.
     IHave { topic: u64, ids: Vec<u64> },
-    /// Send me these messages.
+    /// The sender asks for these messages.
     IWant { ids: Vec<u64> },
 }
 

@@ -1,9 +1,9 @@
-//! gossipsub: a mesh for each topic that mends itself, lazy gossip to those outside it, and scores.
+//! gossipsub: a mesh for each topic that repairs itself, lazy gossip to peers outside it, and scores.
 //!
-//! A model of what libp2p does, with its numbers and the scores that our nodes give it. Own messages go to every
-//! neighbour in the topic (flood publishing), others' along the mesh, once the node accepts them. Invariant: a message
-//! is delivered once within its memory, and who sends invalid ones leaves the mesh for good. Connections are those it
-//! is given: gossip opens none.
+//! A model of libp2p's, with its parameters and the score parameters of our nodes. Own messages go to every neighbour
+//! in the topic (flood publishing), others' along the mesh, once the node accepts them. Invariant: a message is
+//! delivered once as long as it is remembered, and a peer that sends invalid ones leaves the mesh for good. Connections
+//! are those it is given: gossip opens none.
 
 mod message;
 mod score;
@@ -23,26 +23,26 @@ use topic::Topic;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// How gossip works here. The defaults are libp2p's.
+/// The parameters of gossipsub. The defaults are libp2p's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many neighbours a mesh should have (D), at least and at most.
+    /// How many neighbours a mesh should have (D).
     pub mesh_n: usize,
     /// Below this, neighbours are added.
     pub mesh_n_low: usize,
-    /// Above this, some are let go.
+    /// Above this, some are removed.
     pub mesh_n_high: usize,
     /// To how many outside the mesh lazy gossip goes with each heartbeat.
     pub gossip_lazy: usize,
-    /// How often meshes are looked after.
+    /// How often meshes are maintained.
     pub heartbeat_interval: Nanos,
     /// How many heartbeats long messages are kept for those who ask.
     pub history_length: usize,
-    /// How many heartbeats long they are told of.
+    /// How many heartbeats long they are offered.
     pub history_gossip: usize,
     /// How long a message is remembered as seen.
     pub duplicate_cache_time: Nanos,
-    /// How long a neighbour that was let go is not asked back.
+    /// How long a neighbour that was removed is not grafted again.
     pub prune_backoff: Nanos,
 }
 
@@ -74,7 +74,7 @@ struct CachedMessage {
     bytes: Bytes,
 }
 
-/// One peer's part of the gossip.
+/// One peer's side of gossipsub.
 #[derive(Debug)]
 pub struct Gossipsub {
     settings: Settings,
@@ -83,10 +83,10 @@ pub struct Gossipsub {
     topics: BTreeMap<u64, Topic>,
     seen: BTreeSet<u64>,
     seen_in_order: VecDeque<(Nanos, u64)>,
-    /// What was passed on lately, by heartbeat, the newest first.
+    /// The messages that were passed on lately, by heartbeat, the newest first.
     windows: VecDeque<Vec<u64>>,
     kept: BTreeMap<u64, CachedMessage>,
-    /// What waits for the node's verdict.
+    /// Messages that wait for the node's verdict.
     pending: BTreeMap<u64, (u32, u64, Bytes)>,
     count: u64,
     next_heartbeat: Nanos,
@@ -146,7 +146,7 @@ impl Gossipsub {
         self.take()
     }
 
-    /// The node has judged: what it accepts goes on, and who sent what it rejects pays for it.
+    /// The node's verdict: a message that it accepts is passed on, and the sender of one that it rejects loses score.
     pub fn report_validation(&mut self, id: u64, verdict: Verdict) -> Vec<Effect> {
         let Some((from, topic, bytes)) = self.pending.remove(&id) else { return Vec::new() };
         let neighbour = self.neighbours.get_mut(&from);
@@ -209,7 +209,7 @@ impl Gossipsub {
         self.take()
     }
 
-    /// Time has passed: meshes are mended, others are told what there is, and what is old is forgotten.
+    /// A heartbeat: meshes are repaired, messages are offered to others, and old ones are forgotten.
     pub fn on_tick(&mut self, now: Nanos) -> Vec<Effect> {
         if now < self.next_heartbeat {
             return Vec::new();
@@ -247,14 +247,14 @@ impl Gossipsub {
         self.effects.push(Effect::MessageReceived { id, from, bytes });
     }
 
-    /// Tells a neighbour that has just told of itself which topics this peer is in.
+    /// Sends this peer's subscriptions to a neighbour that has just sent its own.
     fn answer_subscription(&mut self, to: u32) {
         for topic in self.topics.keys() {
             self.effects.push(Effect::Send(to, Message::Subscribe { topic: *topic }.encode()));
         }
     }
 
-    /// Neighbours in a topic that are not in its mesh, and behave.
+    /// Neighbours in a topic that are not in its mesh and have at least this score.
     fn others(&self, now: Nanos, topic: u64, least: f64) -> Vec<u32> {
         let mesh = &self.topics[&topic].mesh;
         let others = self.neighbours.iter().filter(|(node, neighbour)| {

@@ -1,18 +1,18 @@
-//! How a neighbour has behaved, as one number: the scores that our nodes give gossipsub.
+//! The score of a neighbour, with the parameters of our nodes.
 //!
 //! Invariant: four invalid messages within an hour outweigh any credit.
 
 use crate::engine::Nanos;
 
-/// Below which score what is done.
+/// The score thresholds.
 pub(super) struct Thresholds;
 
 impl Thresholds {
-    /// No lazy gossip is exchanged.
+    /// Below this, no lazy gossip is exchanged.
     pub(super) const GOSSIP: f64 = -20.0;
-    /// Own messages are not sent.
+    /// Below this, own messages are not sent to it.
     pub(super) const PUBLISH: f64 = -60.0;
-    /// Nothing is listened to.
+    /// Below this, its messages are ignored.
     pub(super) const GRAYLIST: f64 = -120.0;
 }
 
@@ -22,10 +22,10 @@ const MESH_SECONDS: f64 = 300.0;
 const FIRST_DELIVERY: f64 = 0.1;
 const FIRST_DELIVERIES: f64 = 20.0;
 const INVALID: f64 = -20.0;
-/// What is left of a count after each second: a tenth after ten minutes, and after an hour.
+/// The factor of a count's decay each second: a tenth is left after ten minutes, and after an hour.
 const FIRST_DECAY: f64 = 0.996_169_7;
 const INVALID_DECAY: f64 = 0.999_360_6;
-/// Counts below this are none.
+/// Counts below this are set to zero.
 const NOTHING: f64 = 0.1;
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,4 +1,4 @@
-//! The mesh of one topic: who is in it, and when it takes and lets go.
+//! The mesh of one topic: its members, and when they are added and removed.
 //!
 //! Invariant: after a heartbeat the mesh has as many neighbours as the settings ask for, if there are as many that
 //! behave.
@@ -14,9 +14,9 @@ const BEST: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Topic {
-    /// Since when.
+    /// The neighbours in the mesh, and since when.
     pub(super) mesh: BTreeMap<u32, Nanos>,
-    /// Until when those who were let go are not asked back.
+    /// Until when neighbours that were removed are not grafted again.
     backoff: BTreeMap<u32, Nanos>,
 }
 
@@ -25,7 +25,7 @@ impl Topic {
         self.backoff.get(&node).is_none_or(|until| *until <= now)
     }
 
-    /// A neighbour has taken this peer into its mesh: whether it is taken in turn.
+    /// A neighbour has taken this peer into its mesh. Returns whether it is added to this mesh in turn.
     pub(super) fn on_graft(&mut self, now: Nanos, node: u32, settings: &Settings) -> bool {
         let is_known = self.mesh.contains_key(&node);
         if !is_known && (self.mesh.len() >= settings.mesh_n_high || !self.may_join(now, node)) {
@@ -40,7 +40,7 @@ impl Topic {
         self.backoff.insert(node, now + settings.prune_backoff);
     }
 
-    /// Mends the mesh with these others, and says whom it has taken and whom it has let go.
+    /// Repairs the mesh with these others, and returns which neighbours it has added and which it has removed.
     pub(super) fn maintain_mesh(
         &mut self,
         now: Nanos,

@@ -1,8 +1,8 @@
-//! Connections of the hash table, where they have a price: a request waits until there is one to whom it goes.
+//! Connections of the hash table where dials take time: a request waits until there is a connection to its receiver.
 //!
-//! Owns who is connected, who is being dialled with what waits for that, and what each connection owes. Invariant: a
-//! connection that does not answer in time is closed, and a dial ends after its time at the latest. Driven by
-//! [`Kademlia`](super::Kademlia).
+//! Owns the connected peers, the dials with the messages that wait for them, and since when each connection has owed an
+//! answer. Invariant: a connection that does not answer in time is closed, and a dial ends after its timeout at the
+//! latest. Driven by [`Kademlia`](super::Kademlia).
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::SECOND;
 use super::message::Message;
 use crate::engine::Nanos;
 
-/// How dials go. The default is what our nodes and libp2p over TCP do.
+/// The parameters of dials. The defaults are those of our nodes and of libp2p over TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialSettings {
-    /// How many round trips it takes to be connected: TCP, the choice of Noise, Noise, the choice of Yamux.
+    /// How many round trips a dial takes: TCP, the negotiation of Noise, Noise, the negotiation of Yamux.
     pub round_trips: u8,
     /// After how long a dial to a peer that does not answer fails, and a connection is closed.
     pub timeout: Nanos,
@@ -52,8 +52,8 @@ impl Dials {
         self.connected.keys().copied()
     }
 
-    /// What to send now, so that a peer gets this message, which it answers or not: the message, a greeting before it,
-    /// or nothing yet.
+    /// What to send now so that a peer gets this message: the message, the first step of a handshake before it, or
+    /// nothing yet.
     pub(super) fn send(&mut self, now: Nanos, to: u32, message: Vec<u8>, is_answered: bool) -> Option<Vec<u8>> {
         if let Some(owes) = self.connected.get_mut(&to) {
             if is_answered {
@@ -66,14 +66,14 @@ impl Dials {
         (dial.waiting.len() == 1).then(|| Message::Handshake { left: 2 * self.settings.round_trips - 1 }.encode())
     }
 
-    /// A connected peer is there.
+    /// A connected peer has shown that it is there.
     pub(super) fn on_activity(&mut self, from: u32) {
         if let Some(owes) = self.connected.get_mut(&from) {
             *owes = None;
         }
     }
 
-    /// A step of a handshake has arrived; what to send then.
+    /// A step of a handshake has arrived. Returns what to send then.
     pub(super) fn on_handshake(&mut self, now: Nanos, from: u32, left: u8) -> Vec<Vec<u8>> {
         match left {
             // The dial has come through.
@@ -96,7 +96,7 @@ impl Dials {
         self.connected.remove(&peer);
     }
 
-    /// Closes connections that owe an answer for too long, and names those to whom a dial has failed.
+    /// Closes connections that have owed an answer for too long, and returns the peers to which a dial has failed.
     pub(super) fn fail_timed_out(&mut self, now: Nanos) -> Vec<u32> {
         let is_late = |since: Nanos| since + self.settings.timeout <= now;
         self.connected.retain(|_, owes| !owes.is_some_and(is_late));

@@ -1,7 +1,7 @@
-//! What a peer does by itself to know others and to be known: it refreshes its table, and offers again what nobody has.
+//! The maintenance of a peer: it refreshes its routing table, and offers records again that no peer has stored.
 //!
-//! Owns the rhythm of both, which is that of our nodes. Invariant: one refresh is under way at a time, pauses grow, and
-//! a young table brings the next refresh forward. Driven by [`Kademlia`](super::Kademlia).
+//! Owns the pauses of both, which are those of our nodes. Invariant: one refresh is under way at a time, pauses grow,
+//! and a new peer in a small table brings the next refresh forward. Driven by [`Kademlia`](super::Kademlia).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::random::Random;
 const SHORTEST: Nanos = SECOND / 10;
 const LONGEST: Nanos = 300 * SECOND;
 const SETTLE: Nanos = SECOND / 100;
-/// With this many peers in the table, a new one is no news.
+/// With this many peers in the table, a new one brings no refresh forward.
 const POPULATED: usize = 20;
 /// The pauses between two offers of a record.
 const FIRST_OFFER: Nanos = SECOND;
@@ -21,7 +21,7 @@ const LAST_OFFER: Nanos = 60 * SECOND;
 
 #[derive(Debug)]
 pub(super) struct Maintenance {
-    /// Whom this peer starts from; their addresses are in a file.
+    /// The bootstrap peers.
     contacts: Vec<u32>,
     random: Random,
     refresh_at: Nanos,
@@ -30,7 +30,7 @@ pub(super) struct Maintenance {
     looking: usize,
     /// How many peers the table had when it was last followed up, or has had since, whichever is less.
     seen: usize,
-    /// Records that nobody has, with the next pause and the time after this one.
+    /// Records that no peer has stored, with the next pause and when to offer them again.
     failed: BTreeMap<u64, (Nanos, Nanos)>,
 }
 
@@ -53,7 +53,7 @@ impl Maintenance {
         }
     }
 
-    /// What to look up now, so that the table has neighbours and somebody in each of so many buckets.
+    /// The names to look up now, so that the table has neighbours and a peer in each of so many buckets.
     pub(super) fn refresh(&mut self, now: Nanos, own: u64, buckets: usize) -> Vec<u64> {
         if self.looking > 0 || self.refresh_at > now {
             return Vec::new();
@@ -70,7 +70,7 @@ impl Maintenance {
         self.looking -= 1;
     }
 
-    /// A record has been offered to those nearest to it, and some of them have it or nobody does.
+    /// A record has been offered to the nearest peers, and some of them have stored it or none.
     pub(super) fn on_put_done(&mut self, now: Nanos, key: u64, is_somewhere: bool) {
         if is_somewhere {
             self.failed.remove(&key);
@@ -81,7 +81,7 @@ impl Maintenance {
         }
     }
 
-    /// Records to offer again now; what comes of it is told by [`on_put_done`](Self::on_put_done).
+    /// Records to offer again now; the outcome is passed to [`on_put_done`](Self::on_put_done).
     pub(super) fn due(&mut self, now: Nanos) -> Vec<u64> {
         let due = self.failed.iter_mut().filter(|(_, (_, at))| *at <= now);
         due.map(|(key, (_, at))| {

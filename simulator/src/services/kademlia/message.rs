@@ -1,4 +1,4 @@
-//! What peers' hash tables say to each other.
+//! The messages that Kademlia exchanges between peers.
 //!
 //! Invariant: decoding gives back what was encoded.
 
@@ -6,15 +6,15 @@ use crate::engine::Nanos;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message<'a> {
-    /// Who is nearest to this, and is there a record?
+    /// Asks for the nearest peers to this name, and for the record under it.
     FindNode { query: u32, target: u64 },
-    /// These are, and here it is, or nothing.
+    /// The answer: the nearest peers, and the record or nothing.
     CloserPeers { query: u32, closer: Vec<u32>, value: &'a [u8] },
-    /// Keep this record.
+    /// Asks the receiver to store this record.
     PutValue { name: &'a str, ttl: Nanos, value: &'a [u8] },
     /// A step of the handshake before all that, with how many follow.
     Handshake { left: u8 },
-    /// We are not connected any more; this is what was sent.
+    /// The sender has no connection to the receiver any more; the bytes are the message that was sent over it.
     NotConnected { bytes: &'a [u8] },
     /// The connection is closed.
     Close,

@@ -1,9 +1,9 @@
 //! Kademlia: buckets, iterative lookups, records that are published again and expire.
 //!
-//! A model of what libp2p does, with its numbers: k = 20, α = 3, records at the k nearest peers, published again each
-//! hour. Names are simpler: they have 64 bits instead of 256. A peer of an old network has its table full and needs no
-//! connections; a newcomer knows a few contacts, looks for others itself, and dials whom it asks. Invariant: every
-//! lookup ends, after its time at the latest; what is not asked for is not taken as an answer.
+//! A model of libp2p's, with its parameters: k = 20, α = 3, records at the k nearest peers, published again each hour.
+//! Names are simpler: they have 64 bits instead of 256. A peer starts with a full table and needs no connections, or
+//! with a few bootstrap peers: then it looks for others itself, and dials whom it asks. Invariant: every lookup ends,
+//! after its timeout at the latest; messages that were not asked for are not taken as answers.
 
 mod dials;
 mod maintenance;
@@ -31,14 +31,15 @@ pub use routing::NodeIds;
 
 const SECOND: Nanos = 1_000_000_000;
 
-/// How Kademlia works here. The defaults are libp2p's, with the disjoint paths and the time for a lookup of our nodes.
+/// The parameters of Kademlia. The defaults are libp2p's, with the disjoint paths and the lookup timeout of our nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many peers a bucket holds, and at how many a record is.
+    /// How many peers a bucket holds, and how many peers store a record.
     pub k: usize,
     /// How many requests of each path are under way at once.
     pub alpha: usize,
-    /// On how many disjoint paths a lookup goes: no peer tells two of them of others, so that one liar sees one path.
+    /// On how many disjoint paths a lookup goes: the answer of a peer counts on one of them, so that a lying peer
+    /// misleads one path.
     pub paths: usize,
     /// How long a request waits for its answer.
     pub request: Nanos,
@@ -46,7 +47,7 @@ pub struct Settings {
     pub lookup: Nanos,
     /// How long a record lives.
     pub ttl: Nanos,
-    /// How often a record is published again by those who have it.
+    /// How often a record is published again by the peers that store it.
     pub republish: Nanos,
     /// How many records a peer holds at most.
     pub records: usize,
@@ -67,15 +68,15 @@ impl Default for Settings {
     }
 }
 
-/// How a peer treats those who ask it.
+/// How a peer answers requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RoutingBehaviour {
-    /// As it should.
+    /// Correctly.
     #[default]
     Honest,
-    /// It leads them to its fellows, and holds nothing.
+    /// It names these peers alone, and stores nothing.
     Eclipse(Vec<u32>),
-    /// It answers with records that are none.
+    /// It answers with invalid records.
     Poison,
 }
 
@@ -86,15 +87,17 @@ struct StoredRecord {
     expires: Nanos,
     /// When this peer publishes it again.
     republish: Nanos,
+    /// Whether this peer has put it there itself.
+    is_own: bool,
 }
 
-/// One peer's part of the hash table.
+/// One peer's side of the hash table.
 #[derive(Debug)]
 pub struct Kademlia {
     settings: Settings,
     routing: Routing,
     records: BTreeMap<u64, StoredRecord>,
-    /// What others ask this peer to hold, and has not been judged.
+    /// The records that others ask this peer to store and that its node has not accepted or rejected yet.
     pending_puts: BTreeMap<u64, Arc<str>>,
     put_count: u64,
     queries: BTreeMap<u32, Query>,
@@ -102,17 +105,17 @@ pub struct Kademlia {
     /// No record expires or is published again before this.
     records_at: Nanos,
     behaviour: RoutingBehaviour,
-    /// How often it has not done as it should.
+    /// How often it has misbehaved.
     pub misbehaviours: u64,
-    /// What the lookup that ended last has found.
+    /// The nearest peers that the last lookup found.
     nearest: Vec<u32>,
     effects: Vec<Effect>,
-    /// A newcomer's connections, and what it does to be no newcomer any more.
+    /// The dials and the maintenance of a peer that started with bootstrap peers alone.
     bootstrap: Option<Box<(Dials, Maintenance)>>,
 }
 
 impl Kademlia {
-    /// A peer that knows nobody yet, and needs no connections.
+    /// A peer with an empty routing table that needs no connections.
     #[must_use]
     pub fn new(node: u32, ids: Arc<NodeIds>, settings: Settings) -> Self {
         let routing = Routing::new(node, ids, settings.k);
@@ -133,15 +136,15 @@ impl Kademlia {
         }
     }
 
-    /// A peer that has just started and knows these contacts. It dials whom it asks, and looks for others on its own
-    /// from the first [`on_tick`](Self::on_tick) on.
+    /// Makes it a peer that has just started and knows these bootstrap peers. It dials whom it asks, and looks for
+    /// others on its own from the first [`on_tick`](Self::on_tick) on.
     #[must_use]
     pub fn bootstrap(mut self, now: Nanos, contacts: Vec<u32>, dial_settings: DialSettings, random: Random) -> Self {
         self.bootstrap = Some(Box::new((Dials::new(dial_settings), Maintenance::new(now, contacts, random))));
         self
     }
 
-    /// Closes a newcomer's connections.
+    /// Closes the connections, where dials are modelled.
     pub fn leave(&mut self) -> Vec<Effect> {
         let connected = self.bootstrap.iter().flat_map(|bootstrap| bootstrap.0.connected());
         connected.map(|peer| Effect::Send(peer, Message::Close.encode())).collect()
@@ -152,7 +155,7 @@ impl Kademlia {
         self.routing.fill_table(seed);
     }
 
-    /// Treats those who ask like this from now on.
+    /// Sets how requests are answered from now on.
     pub fn set_behaviour(&mut self, behaviour: RoutingBehaviour) {
         self.behaviour = behaviour;
     }
@@ -174,12 +177,12 @@ impl Kademlia {
         &self.nearest
     }
 
-    /// Learns of a peer.
+    /// Adds a peer to the routing table.
     pub fn add_peer(&mut self, node: u32) {
         self.routing.add_peer(node);
     }
 
-    /// Asks for the way to itself, so that it learns of its neighbours and they of it.
+    /// Looks its own name up, so that it learns of its neighbours and they of it.
     pub fn join(&mut self, now: Nanos) -> Vec<Effect> {
         self.begin(now, self.routing.own(), Goal::Join);
         self.take()
@@ -200,15 +203,23 @@ impl Kademlia {
         // Lists of many authors grow together: what is known of one stays beside the own entry.
         let held = self.records.get(&hash(key));
         let value = held.map_or_else(|| value.clone(), |held| merge_own(&held.value, &value).into());
-        self.hold(now, Arc::clone(&name), value.clone(), ttl);
+        self.hold(now, Arc::clone(&name), value.clone(), ttl, true);
         self.begin(now, hash(key), Goal::PutValue { name, value, ttl });
         self.take()
     }
 
-    /// Keeps a record that was offered, or a better version of it with its life, or nothing.
+    /// Stores a record that was offered, or the version that the node has made of it with its lifetime, or drops it.
     pub fn resolve_put(&mut self, now: Nanos, id: u64, kept: Option<(Bytes, Nanos)>) {
         if let (Some(name), Some((value, ttl))) = (self.pending_puts.remove(&id), kept) {
-            self.hold(now, name, value, ttl.min(self.settings.ttl));
+            self.hold(now, name, value, ttl.min(self.settings.ttl), false);
+        }
+    }
+
+    /// Removes a record that is stored for others; one that this peer has put there itself stays.
+    pub fn remove(&mut self, key: &str) {
+        let key = hash(key);
+        if self.records.get(&key).is_some_and(|held| !held.is_own) {
+            self.records.remove(&key);
         }
     }
 
@@ -268,7 +279,7 @@ impl Kademlia {
         self.effects.extend(message.map(|message| Effect::Send(to, message)));
     }
 
-    /// A newcomer follows up whom it has met.
+    /// Brings the next refresh forward when a peer was added to a small table.
     fn on_table_change(&mut self, now: Nanos, before: usize) {
         let peers = self.routing.len();
         if let Some(bootstrap) = self.bootstrap.as_mut().filter(|_| peers != before) {
@@ -276,7 +287,7 @@ impl Kademlia {
         }
     }
 
-    /// Dials fail, the table is refreshed, and what nobody has is offered again.
+    /// Ends dials that have failed, refreshes the table, and offers records again that no peer has stored.
     fn maintain(&mut self, now: Nanos) {
         let before = self.routing.len();
         let Some(bootstrap) = &mut self.bootstrap else { return };
@@ -330,7 +341,7 @@ impl Kademlia {
         self.take()
     }
 
-    /// When it wants to be told the time.
+    /// When [`on_tick`](Self::on_tick) is to be called next.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
         let queries = self.queries.values().filter_map(|query| query.deadline(self.settings.request));
@@ -358,7 +369,7 @@ impl Kademlia {
         std::mem::take(&mut self.effects)
     }
 
-    /// Whom this peer names and which record it shows to one who asks.
+    /// The peers that this peer names to one that asks, and the record that it returns.
     fn answer(&mut self, now: Nanos, from: u32, target: u64) -> (Vec<u32>, Bytes) {
         let nothing = || Bytes::from(&[][..]);
         self.misbehaviours += u64::from(self.behaviour != RoutingBehaviour::Honest);
@@ -376,7 +387,7 @@ impl Kademlia {
         }
     }
 
-    /// A record is for its node to judge before anybody is shown it.
+    /// Passes a record to the node, which accepts or rejects it before it is stored.
     fn offer(&mut self, now: Nanos, from: u32, name: &str, value: &[u8]) {
         let id = self.put_count;
         self.put_count += 1;
@@ -386,11 +397,13 @@ impl Kademlia {
         self.effects.push(Effect::PutRequested { id, from, key: name.into(), bytes: value.into(), stored });
     }
 
-    fn hold(&mut self, now: Nanos, name: Arc<str>, value: Bytes, ttl: Nanos) {
+    fn hold(&mut self, now: Nanos, name: Arc<str>, value: Bytes, ttl: Nanos, is_own: bool) {
         let key = hash(&name);
-        if self.records.len() < self.settings.records || self.records.contains_key(&key) {
+        let held = self.records.get(&key);
+        if self.records.len() < self.settings.records || held.is_some() {
+            let is_own = is_own || held.is_some_and(|held| held.is_own);
             let (expires, republish) = (now + ttl, now + self.settings.republish);
-            self.records.insert(key, StoredRecord { name, value, expires, republish });
+            self.records.insert(key, StoredRecord { name, value, expires, republish, is_own });
             self.records_at = self.records_at.min(expires).min(republish);
         }
     }

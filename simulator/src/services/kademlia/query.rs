@@ -1,9 +1,9 @@
-//! One lookup: from the nearest peers that are known to the nearest that there are.
+//! One iterative lookup, from the nearest peers that are known to the nearest that there are.
 //!
-//! It goes as libp2p's goes on disjoint paths: each begins with all who are known and has its own requests under way,
-//! and whoever answers answers all of them, but tells of others on the path alone that asked. Invariant: a peer is
-//! asked at most once; a path is over when its k nearest have answered or nobody is left to ask, a lookup when all
-//! paths or its time are.
+//! It works like libp2p's on disjoint paths: each path begins with all peers that are known and has its own requests
+//! under way; an answer counts as one on all paths, but the peers that it names are added to the path alone that asked.
+//! Invariant: a peer is asked at most once; a path is over when its k nearest have answered or no peer is left to ask,
+//! a lookup when all paths are over or its time is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ struct Candidate {
     state: State,
 }
 
-/// One of the disjoint ways of a lookup.
+/// One of the disjoint paths of a lookup.
 #[derive(Clone, Debug)]
 struct Path {
     by_distance: BTreeMap<u64, Candidate>,
     waiting: usize,
-    /// Answers since the last that told of somebody nearer.
+    /// The number of answers since the last one that named a nearer peer.
     without_progress: usize,
     is_over: bool,
 }
@@ -89,7 +89,7 @@ impl Query {
         Self { goal, target, paths, turn: 0, asked: BTreeMap::new(), k: settings.k, alpha: settings.alpha, ends }
     }
 
-    /// An answer, if it was waited for.
+    /// Takes an answer, and returns whether it was waited for.
     pub(super) fn answer(&mut self, from: u32, closer: &[u32], routing: &Routing) -> bool {
         let Some(asked) = self.asked.get_mut(&from).filter(|asked| asked.state == State::Waiting) else { return false };
         asked.state = State::Answered;
@@ -102,7 +102,7 @@ impl Query {
         true
     }
 
-    /// Gives up on those who have not answered in time, and names them.
+    /// Gives up on peers that have not answered in time, and returns them.
     pub(super) fn fail_timed_out(&mut self, now: Nanos, timeout: Nanos) -> Vec<u32> {
         let Self { asked, paths, .. } = self;
         let late = asked.iter_mut().filter(|(_, one)| one.state == State::Waiting && one.since + timeout <= now);
@@ -114,7 +114,7 @@ impl Query {
         .collect()
     }
 
-    /// Gives up on one who cannot be reached.
+    /// Gives up on a peer that cannot be reached.
     pub(super) fn fail(&mut self, node: u32) {
         if let Some(asked) = self.asked.get_mut(&node).filter(|asked| asked.state == State::Waiting) {
             asked.state = State::Failed;
@@ -122,7 +122,7 @@ impl Query {
         }
     }
 
-    /// Whom to ask now.
+    /// The peers to ask now.
     pub(super) fn next(&mut self, now: Nanos) -> Vec<u32> {
         let (mut next, mut in_vain) = (Vec::new(), 0);
         while in_vain < self.paths.len() {
@@ -183,7 +183,7 @@ impl Query {
 }
 
 impl Path {
-    /// Somebody has answered and told of others, by distance.
+    /// A peer has answered and named others, by distance.
     fn answer(&mut self, from: u64, others: &[(u64, u32)], k: usize) {
         let Some(candidate) = self.waiting(from) else { return };
         candidate.state = State::Answered;
@@ -206,14 +206,14 @@ impl Path {
         }
     }
 
-    /// Somebody that is waited for is not any more.
+    /// The peer at this distance, if its answer is waited for; it is not any more.
     fn waiting(&mut self, from: u64) -> Option<&mut Candidate> {
         let candidate = self.by_distance.get_mut(&from).filter(|one| !self.is_over && one.state == State::Waiting)?;
         self.waiting -= 1;
         Some(candidate)
     }
 
-    /// The next to be asked: alpha at once, or k when answers tell of nobody nearer any more.
+    /// The next peer to ask: alpha at once, or k when answers name no nearer peers any more.
     fn next(&mut self, k: usize, alpha: usize) -> Option<(u64, Candidate)> {
         let is_full = self.waiting >= if self.without_progress < alpha { alpha } else { k.max(alpha) };
         let (mut answered, mut is_waiting) = (0, false);

@@ -1,6 +1,6 @@
-//! Who a peer knows, by distance: a bucket for each number of leading bits that a name shares with its own.
+//! The routing table of a peer: a bucket for each number of leading bits that a name shares with its own.
 //!
-//! Invariant: a bucket holds at most k peers, each once; who has answered stays, who has not makes room.
+//! Invariant: a bucket holds at most k peers, each once; peers that answer stay, peers that do not are replaced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::random::{Random, mix};
 /// How often a peer may leave a request unanswered before it is replaced or forgotten.
 const FAILURES: u8 = 2;
 
-/// The names of all peers. A name follows from the number, unless an adversary has chosen its own.
+/// The names of all peers in the hash table. A name follows from the number, unless an adversary has chosen its own.
 #[derive(Clone, Debug, Default)]
 pub struct NodeIds {
     sorted: Vec<(u64, u32)>,
@@ -24,7 +24,7 @@ impl NodeIds {
         Self::with_chosen(nodes, BTreeMap::new())
     }
 
-    /// The same, some of them with names that they have chosen.
+    /// The ids of this many peers, some of which have chosen theirs.
     #[must_use]
     pub fn with_chosen(nodes: u32, chosen: BTreeMap<u32, u64>) -> Self {
         let mut ids = Self { sorted: Vec::new(), chosen };
@@ -40,7 +40,7 @@ impl NodeIds {
         if self.chosen.is_empty() { drawn() } else { self.chosen.get(&node).copied().unwrap_or_else(drawn) }
     }
 
-    /// All whose names begin with the first `bits` bits of `name`.
+    /// All peers whose names begin with the first `bits` bits of `name`.
     fn beginning(&self, name: u64, bits: u32) -> &[(u64, u32)] {
         let rest = u64::MAX.checked_shr(bits).unwrap_or(0);
         let from = self.sorted.partition_point(|(other, _)| *other < name & !rest);
@@ -82,7 +82,7 @@ impl Routing {
         self.buckets.iter().flatten().map(|contact| contact.node)
     }
 
-    /// How far a peer is from a place.
+    /// The distance of a peer from a name.
     pub(super) fn distance(&self, node: u32, target: u64) -> u64 {
         self.ids.id(node) ^ target
     }
@@ -98,7 +98,7 @@ impl Routing {
         Some(&mut self.buckets[index])
     }
 
-    /// A peer was heard of. It takes the place of one that does not answer, if there is none left.
+    /// Adds a peer. In a full bucket it replaces one that does not answer.
     pub(super) fn add_peer(&mut self, node: u32) {
         let k = self.k;
         let Some(bucket) = self.bucket(node) else { return };
@@ -129,12 +129,12 @@ impl Routing {
         }
     }
 
-    /// How many buckets there are, the last of which has somebody or had.
+    /// How many buckets there are, up to the last one that has or had a peer.
     pub(super) const fn buckets(&self) -> usize {
         self.buckets.len()
     }
 
-    /// Those who are nearest to a place, the nearest first.
+    /// The peers that are nearest to a name, the nearest first.
     pub(super) fn nearest(&self, target: u64, count: usize, but: Option<u32>) -> Vec<u32> {
         let all = self.buckets.iter().flatten().filter(|contact| Some(contact.node) != but);
         let mut all: Vec<(u64, u32)> = all.map(|contact| (self.distance(contact.node, target), contact.node)).collect();
