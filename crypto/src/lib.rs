@@ -12,8 +12,8 @@
 //!
 //! Above them two traits split all of that along the secret. A [`Verifier`] checks what others send and is pure; a
 //! [`Signer`] owns one secret key and its secret nonces, and can be a device. [`Secp256k1`] and [`SoftwareSigner`] are
-//! the real ones; a [`MessageSigner`] such as [`MessageKey`] signs what is said around a session. The signer keeps the stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly
-//! wraps them in [`scrubbed`].
+//! the real ones; a [`MessageSigner`] such as [`MessageKey`] signs what is said around a session. The signer keeps the
+//! stack clean as well; whoever calls `generate_nonce` or `partial_sign` directly wraps them in [`scrubbed`].
 //!
 //! [`schnorr`] and [`taproot`] are for one signer alone, [`bitcoin`] and [`lotus`] are what those ledgers have around
 //! their signatures, and [`group`] is the arithmetic below, for public data.
