@@ -29,6 +29,8 @@ pub(crate) enum Effect {
     PersistOffer(Option<Record>),
     /// Send a message to a signer, if it is connected; otherwise set out to find it.
     ToSigner(PublicKey, Bytes),
+    /// Send a message to a signer, if it is connected.
+    ToConnected(PublicKey, Bytes),
     /// Call back after this time; `None` takes an earlier request back.
     Timer(TimerReason, Option<Duration>),
     /// Call back after this time, unless it is to be sooner already.

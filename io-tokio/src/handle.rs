@@ -24,7 +24,8 @@ use crate::{
     panics::catch_panic,
 };
 
-/// A handle on a running node.
+/// A handle on a running node. A command is answered when what it promises is on the disk: what was answered as done is
+/// still so after a crash. When the disk fails first, the answer is [`HandleError::NotDurable`].
 #[derive(Clone)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
@@ -76,6 +77,9 @@ pub enum HandleError {
     /// A protocol of this name is registered already. The one that was to be registered is gone.
     #[error("a protocol named {0} is registered already")]
     ProtocolTwice(Label),
+    /// The journal failed before what the command promises was on the disk: it may have happened or not. The node stops.
+    #[error("this may be lost, because it is not on the disk: {0}")]
+    NotDurable(String),
     /// The closure panicked. The node goes on.
     #[error("the closure that was to see the node's state panicked: {0}")]
     Panicked(String),
@@ -84,7 +88,16 @@ pub enum HandleError {
     Stopped,
 }
 
-/// Why there will be no signature.
+/// How a session was ended by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Whether a signature may still appear: this node's partial signature may have left before. If one does,
+    /// [`Event::SessionCompleted`](api::Event::SessionCompleted) tells it.
+    pub may_complete: bool,
+}
+
+/// Why there is no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoSignature {
@@ -92,22 +105,35 @@ pub enum NoSignature {
     #[error("there is no such session")]
     Unknown,
     /// A signer refused.
-    #[error("a signer has aborted the session")]
-    Aborted,
+    #[error("a signer has aborted the session{}", still(*.may_complete))]
+    Aborted {
+        /// Whether a signature may still appear: this node had signed before.
+        may_complete: bool,
+    },
     /// Its time is over.
-    #[error("the session has expired")]
-    Expired,
+    #[error("the session has expired{}", still(*.may_complete))]
+    Expired {
+        /// The same.
+        may_complete: bool,
+    },
     /// The node has stopped. The session goes on when it is started again.
     #[error("the node has stopped")]
     Stopped,
 }
 
+fn still(may_complete: bool) -> &'static str {
+    if may_complete { "; this node had signed before, and a signature may still appear" } else { "" }
+}
+
 type ViewClosure = Box<dyn FnOnce(View<'_, Secp256k1>) + Send>;
+
+/// Where the answer to a command goes, once what it promises is durable.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, HandleError>>;
 
 /// What a handle asks of the runtime.
 pub(crate) enum Request {
-    Create { session: Box<NewSession>, created: oneshot::Sender<SessionId>, refused: oneshot::Sender<CommandError> },
-    Command { command: Command, answer: oneshot::Sender<Result<CommandId, CommandError>> },
+    Create { session: Box<NewSession>, answer: Answer<SessionId> },
+    Command { command: Command, answer: Answer<CommandId> },
     Signed(SignReply),
     SignerReady,
     WithView(ViewClosure),
@@ -151,14 +177,9 @@ impl Handle {
 
     /// Starts a session and announces it to the other signers. Returns once it is durable.
     pub async fn create(&self, session: NewSession) -> Result<SessionId, HandleError> {
-        let (created, session_id) = oneshot::channel();
-        let (refused, refusal) = oneshot::channel();
-        self.request(Request::Create { session: Box::new(session), created, refused }).await?;
-        match session_id.await {
-            Ok(session) => Ok(session),
-            // A refused command drops the other end after saying why.
-            Err(_) => Err(refusal.await.map_or(HandleError::Stopped, HandleError::Refused)),
-        }
+        let (answer, created) = oneshot::channel();
+        self.request(Request::Create { session: Box::new(session), answer }).await?;
+        created.await.unwrap_or(Err(HandleError::Stopped))
     }
 
     /// Takes part in a session that was announced: the approval of what is signed, which [`SessionView::summary`] says.
@@ -168,8 +189,9 @@ impl Handle {
     }
 
     /// Refuses a session, or stops one that has not completed.
-    pub async fn abort(&self, session: SessionId, reason: AbortReason) -> Result<(), HandleError> {
-        self.command(Command::Abort(session, reason)).await
+    pub async fn abort(&self, session: SessionId, reason: AbortReason) -> Result<Ended, HandleError> {
+        self.command(Command::Abort(session, reason)).await?;
+        self.ended(session).await
     }
 
     /// Makes a new attempt at a session whose last one failed.
@@ -183,8 +205,14 @@ impl Handle {
     }
 
     /// Forgets a session; one that has not ended is aborted first.
-    pub async fn close(&self, session: SessionId) -> Result<(), HandleError> {
-        self.command(Command::Close(session)).await
+    pub async fn close(&self, session: SessionId) -> Result<Ended, HandleError> {
+        self.command(Command::Close(session)).await?;
+        self.ended(session).await
+    }
+
+    async fn ended(&self, session: SessionId) -> Result<Ended, HandleError> {
+        let may_complete = self.with_view(move |view| view.may_complete(&session)).await?;
+        Ok(Ended { may_complete })
     }
 
     /// One session, or `None` if there is no such session.
@@ -216,7 +244,7 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Waits until a session has its signatures, one for each item, or will never have them. A failed attempt is not the
+    /// Waits until a session has its signatures, one for each item, or has ended without any. A failed attempt is not the
     /// end: another may follow.
     pub async fn signatures(&self, session: SessionId) -> Result<Vec<Signature>, NoSignature> {
         let mut events = self.events().map_err(|_| NoSignature::Stopped)?;
@@ -224,8 +252,8 @@ impl Handle {
             let seen = self.session(session).await.map_err(|_| NoSignature::Stopped)?.ok_or(NoSignature::Unknown)?;
             match seen.phase {
                 Phase::Complete => return Ok(seen.signatures),
-                Phase::Aborted => return Err(NoSignature::Aborted),
-                Phase::Expired => return Err(NoSignature::Expired),
+                Phase::Aborted => return Err(NoSignature::Aborted { may_complete: seen.may_complete }),
+                Phase::Expired => return Err(NoSignature::Expired { may_complete: seen.may_complete }),
                 _ => {}
             }
             loop {
@@ -237,7 +265,7 @@ impl Handle {
                     }
                     Ok(NodeEvent::Core(
                         api::Event::SessionAborted { session: id, .. }
-                        | api::Event::SessionExpired { session: id }
+                        | api::Event::SessionExpired { session: id, .. }
                         | api::Event::SessionClosed { session: id },
                     )) if id == session => break,
                     Ok(_) => {}
@@ -312,11 +340,7 @@ impl Handle {
     pub(crate) async fn command_id(&self, command: Command) -> Result<CommandId, HandleError> {
         let (answer, answered) = oneshot::channel();
         self.request(Request::Command { command, answer }).await?;
-        match answered.await {
-            Ok(Ok(id)) => Ok(id),
-            Ok(Err(error)) => Err(HandleError::Refused(error)),
-            Err(_) => Err(HandleError::Stopped),
-        }
+        answered.await.unwrap_or(Err(HandleError::Stopped))
     }
 
     async fn request(&self, request: Request) -> Result<(), HandleError> {

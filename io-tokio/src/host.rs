@@ -12,10 +12,11 @@ use nelumbo_core::{
     host::Host,
     wire::{Address, PeerId, SessionId, merge_own},
 };
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
 use crate::{
     event::NodeEvent,
+    handle::Answer,
     journal::{Change, Journal, JournalError},
     names,
     network::{Network, Published},
@@ -29,7 +30,7 @@ pub struct Libp2pHost {
     pub(crate) journal: Journal,
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Who waits for the session that a command makes.
-    pub(crate) created: HashMap<CommandId, oneshot::Sender<SessionId>>,
+    pub(crate) created: HashMap<CommandId, Answer<SessionId>>,
     /// What the signer is asked for, since the core was last drained.
     pub(crate) requests: Vec<SignRequest>,
     changes: Vec<Change>,
@@ -187,7 +188,7 @@ impl Host for Libp2pHost {
             && let Some(waiting) = self.created.remove(command)
         {
             // Whoever asked may have stopped to wait; the event below tells everyone else.
-            let _ = waiting.send(*session);
+            let _ = waiting.send(Ok(*session));
         }
         self.emit(NodeEvent::Core(event));
     }

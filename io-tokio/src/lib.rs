@@ -68,7 +68,7 @@ mod runtime;
 pub use self::{
     builder::{Builder, StartError, SystemEntropy, fresh_entropy},
     event::{Events, EventsError, NodeEvent},
-    handle::{Handle, HandleError, NoSignature, Status, StopError},
+    handle::{Ended, Handle, HandleError, NoSignature, Status, StopError},
     host::Libp2pHost,
 };
 pub use libp2p::{Multiaddr, PeerId, identity};

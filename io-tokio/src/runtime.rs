@@ -4,7 +4,7 @@
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up,
 //! or once it has failed, no input is taken. Driven by tokio.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     event::NodeEvent,
-    handle::{Request, Status, StopError},
+    handle::{Answer, HandleError, Request, Status, StopError},
     host::Libp2pHost,
     journal::{Durable, JournalError},
     network::{DhtState, NetworkEvent},
@@ -50,6 +50,10 @@ pub(crate) struct Runtime {
     dht: DhtState,
     stopping: Option<Stopping>,
     recorder: Option<Recorder>,
+    /// Commands that were taken just now.
+    taken: Vec<(CommandId, Answer<CommandId>)>,
+    /// Commands that are answered when this record is durable.
+    promised: VecDeque<(u64, CommandId, Answer<CommandId>)>,
 }
 
 /// Where the signer of sessions is.
@@ -96,7 +100,19 @@ impl Runtime {
     ) -> Self {
         let durable = host.journal.durable();
         let dht = host.network.dht_state();
-        Self { node, signer, host, clock, requests, durable, dht, stopping: None, recorder }
+        Self {
+            node,
+            signer,
+            host,
+            clock,
+            requests,
+            durable,
+            dht,
+            stopping: None,
+            recorder,
+            taken: Vec::new(),
+            promised: VecDeque::new(),
+        }
     }
 
     /// Runs until the node is asked to stop, nobody holds a handle any more, the journal fails, or something panics.
@@ -110,6 +126,7 @@ impl Runtime {
     async fn run_until_stopped(&mut self) -> Result<(), StopError> {
         loop {
             self.drain();
+            self.promise();
             self.host.commit()?;
             if self.stopping.as_ref().is_some_and(|stopping| self.is_quiet() || stopping.until <= Instant::now()) {
                 return Ok(());
@@ -166,6 +183,19 @@ impl Runtime {
         });
         if let Some(recorder) = recorder {
             recorder.end_step();
+        }
+    }
+
+    /// Everything that the commands taken just now promise is in the records that were handed out so far: they are
+    /// answered when those are durable.
+    fn promise(&mut self) {
+        let newest = self.host.newest_record();
+        self.promised.extend(self.taken.drain(..).map(|(command, answer)| (newest, command, answer)));
+        let durable = self.durable.borrow().sequence;
+        while self.promised.front().is_some_and(|(record, ..)| *record <= durable) {
+            if let Some((_, command, answer)) = self.promised.pop_front() {
+                let _ = answer.send(Ok(command));
+            }
         }
     }
 
@@ -230,13 +260,14 @@ impl Runtime {
     fn on_request(&mut self, request: Request) {
         // An answer that nobody waits for any more is no error, here and below.
         match request {
-            Request::Create { session, created, refused } => match self.create(session) {
-                Ok(command) => drop(self.host.created.insert(command, created)),
-                Err(error) => drop(refused.send(error)),
+            Request::Create { session, answer } => match self.create(session) {
+                Ok(command) => drop(self.host.created.insert(command, answer)),
+                Err(error) => drop(answer.send(Err(HandleError::Refused(error)))),
             },
-            Request::Command { command, answer } => {
-                let _ = answer.send(self.command(command));
-            }
+            Request::Command { command, answer } => match self.command(command) {
+                Ok(command) => self.taken.push((command, answer)),
+                Err(error) => drop(answer.send(Err(HandleError::Refused(error)))),
+            },
             Request::Signed(reply) => self.handle(vec![Input::Signed(reply)]),
             Request::SignerReady => self.handle(vec![Input::SignerReady]),
             Request::WithView(closure) => closure(self.node.view()),
@@ -304,9 +335,24 @@ impl Runtime {
 
     async fn end(mut self, ended: Result<(), StopError>) {
         self.requests.close();
-        let Libp2pHost { network, journal, events, .. } = self.host;
+        let durable = self.durable.clone();
+        let Libp2pHost { network, journal, events, created, .. } = self.host;
         let closed = journal.close().await;
         let ended = ended.and(closed.map_err(StopError::Journal));
+        let why = match &ended {
+            Err(failure) => HandleError::NotDurable(failure.to_string()),
+            Ok(()) => HandleError::Stopped,
+        };
+        let durable = durable.borrow().sequence;
+        for (record, command, answer) in self.promised {
+            let _ = answer.send(if record <= durable { Ok(command) } else { Err(why.clone()) });
+        }
+        for (_, answer) in self.taken {
+            let _ = answer.send(Err(why.clone()));
+        }
+        for answer in created.into_values() {
+            let _ = answer.send(Err(why.clone()));
+        }
         if matches!(ended, Err(StopError::Panicked(_))) {
             drop(network);
         } else {

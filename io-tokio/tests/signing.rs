@@ -114,7 +114,7 @@ async fn refusals_and_endings_are_told_to_whoever_waits() {
     let waiting = signers[0].handle.clone();
     let waiting = tokio::spawn(async move { waiting.signatures(created).await });
     signers[1].handle.abort(created, AbortReason::Declined).await.expect("it was announced");
-    assert_eq!(within(waiting).await.expect("no panic"), Err(NoSignature::Aborted));
+    assert_eq!(within(waiting).await.expect("no panic"), Err(NoSignature::Aborted { may_complete: false }));
 
     let first = signers.remove(0);
     within(first.handle.stop()).await.expect("a clean end");

@@ -50,10 +50,27 @@ fn every_checker_fires_and_its_schedule_shrinks() {
         assert!(!fired(&small).is_empty());
         seen.extend(all);
     }
+    seen.extend(fired(&late_refusal(true)));
     let names = nelumbo_simulator::checkers::all();
     let mut names: BTreeSet<String> = names.iter().map(|checker| checker.name().to_owned()).collect();
     names.insert("panic".into());
     assert_eq!(seen, names, "every checker has fired");
+}
+
+/// A world in which an honest owner refuses each session when its node has signed, and what it is deaf to.
+fn late_refusal(is_deaf: bool) -> Schedule {
+    let mut schedule = broken(Misbehaviour::LateRefusal, None);
+    if is_deaf {
+        let misbehaviour = Misbehaviour::DeafToSignatures;
+        schedule = schedule.with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
+    }
+    schedule
+}
+
+#[test]
+fn whoever_has_signed_and_refused_is_told_of_the_signature_unless_it_is_deaf() {
+    assert!(!fired(&late_refusal(false)).contains("told"));
+    assert!(fired(&late_refusal(true)).contains("told"));
 }
 
 #[test]

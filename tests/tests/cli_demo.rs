@@ -93,7 +93,7 @@ fn three_nodes_in_one_process_sign_over_every_transport_in_both_suites() {
 
 #[test]
 fn three_processes_sign_one_message_after_another() {
-    let demo = demo(&["--processes", "--repeat", "5", "--suite", "bip340", "--message", "c0ffee"]);
+    let demo = demo(&["--processes", "--repeat", "40", "--parallel", "8", "--suite", "bip340", "--message", "c0ffee"]);
     judge(&demo, "bip340", "tcp", 3);
     assert_eq!((text(&demo, "message"), &demo["processes"]), ("c0ffee", &Value::Bool(true)));
     let mut with_sessions = [&FIELDS[..], &["session_ms"]].concat();
@@ -103,6 +103,7 @@ fn three_processes_sign_one_message_after_another() {
     let [first, median, p99] = ["first", "median", "p99"].map(|rank| time(&demo["session_ms"], rank));
     assert!(0.0 < median && median <= p99 && first <= p99, "{demo}");
     assert!(demo["phases_ms"]["repeats"].is_number());
+    assert!(time(&demo, "sessions_per_second") > 0.0, "{demo}");
     if cfg!(target_os = "linux") {
         let resident = time(&demo, "rss_mib");
         assert!(resident > 1.0 && (cfg!(debug_assertions) || resident <= 30.0), "{resident} MiB");
@@ -219,6 +220,8 @@ fn arguments_that_make_no_demonstration() {
     nelumbo(&["demo", "--text", "a", "--message", "00"]).assert_refused(&["--text", "--message"]);
     nelumbo(&["demo", "--file", "/no/such/file"]).assert_refused(&["/no/such/file", "cannot read"]);
     nelumbo(&["demo", "--repeat", "0"]).assert_refused(&["--repeat"]);
+    nelumbo(&["demo", "--parallel", "2"]).assert_refused(&["--repeat"]);
+    nelumbo(&["demo", "--repeat", "9", "--parallel", "65"]).assert_refused(&["--parallel", "64"]);
     nelumbo(&["demo", "--kill-coordinator", "3"]).assert_refused(&["--kill-coordinator 3", "at most 2"]);
     nelumbo(&["demo", "--kill-coordinator", "0"]).assert_refused(&["--kill-coordinator"]);
     nelumbo(&["demo", "--kill-coordinator", "--repeat", "2"]).assert_refused(&["--kill-coordinator", "--repeat"]);

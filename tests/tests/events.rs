@@ -129,9 +129,9 @@ fn examples() -> Vec<NodeEvent> {
         Event::FailoverExhausted { session, failures: 3 },
         Event::BroadcastClaimed { session, by: key },
         Event::BroadcastUnconfirmed { session, by: key },
-        Event::SessionAborted { session, by: key, reason: AbortReason::Declined },
+        Event::SessionAborted { session, by: key, reason: AbortReason::Declined, may_complete: false },
         Event::SessionMisdated { session },
-        Event::SessionExpired { session },
+        Event::SessionExpired { session, may_complete: true },
         Event::SessionClosed { session },
     ];
     let address = || ADDRESS.parse().expect("an address");

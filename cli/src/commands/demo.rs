@@ -21,6 +21,7 @@ Examples:
   nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
   nelumbo demo --processes --repeat 50 --json
   nelumbo demo --signers 5 --items 100
+  nelumbo demo --processes --repeat 20000 --parallel 16
   nelumbo demo --signers 5 --kill-coordinator 2 --processes
   nelumbo demo --discover --signers 5
   nelumbo demo --record recordings";
@@ -40,6 +41,7 @@ With --json, standard output is one object:
                 repeats             all further sessions; only with --repeat
                 failover            until every node left knows of the broadcast; only with --kill-coordinator
   session_ms    first, median, p99: from the command to the signature at every node; only with --repeat
+  sessions_per_second                             of all sessions after the first; only with --repeat above 1
   broadcast_by, failovers                         who broadcast, and how many coordinators it saw fail
   timeline      ms (since the command), node, event, and the coordinator or signer that the event is about
                 these three only with --kill-coordinator
@@ -86,9 +88,13 @@ pub(crate) struct Demo {
     /// all signers together at most 4096 partial signatures
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1024))]
     items: u16,
-    /// Signs different messages in R sessions one after another, and says how long the first took, the median, and 99 %
+    /// Signs different messages in R sessions, and says how long the first took, the median, and 99 %, and how many a second
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     repeat: Option<u32>,
+    /// Keeps P of these sessions going at once, after the first one
+    #[arg(long, value_name = "P", default_value_t = 1, requires = "repeat",
+        value_parser = value_parser!(u16).range(1..=64))]
+    parallel: u16,
     /// Kills the first K coordinators (1 without a number) after everyone has signed, each when it is to broadcast:
     /// the next one takes over after two seconds
     #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "1", conflicts_with = "repeat",
@@ -178,6 +184,7 @@ impl Demo {
             processes: self.processes,
             port: self.port,
             repeat: self.repeat.map(|repeat| usize::try_from(repeat).unwrap_or(usize::MAX)),
+            parallel: usize::from(self.parallel),
             kill: self.kill_coordinator.map(usize::from),
             discover: self.discover,
             patience: self.timeout,

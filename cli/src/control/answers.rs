@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Approved, Created, Dht, Done, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary,
+    Advertised, Approved, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary,
     Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
@@ -81,11 +81,11 @@ impl Answers {
             Request::Abort { session } => {
                 let joined = self.session(session).await?.phase != Phase::Announced;
                 let reason = if joined { AbortReason::Left } else { AbortReason::Declined };
-                done(self.handle.abort(session, reason).await)
+                ended(self.handle.abort(session, reason).await)
             }
             Request::Retry { session } => done(self.handle.retry(session).await),
             Request::Confirm { session } => done(self.handle.confirm_broadcast(session).await),
-            Request::Close { session } => done(self.handle.close(session).await),
+            Request::Close { session } => ended(self.handle.close(session).await),
             Request::Ban { peer } => done(self.handle.ban(peer_id(&peer)?).await),
             Request::Unban { peer } => done(self.handle.unban(peer_id(&peer)?).await),
             Request::Events { follow, after } => {
@@ -225,6 +225,11 @@ fn result(result: impl Serialize) -> Result<Answer, Problem> {
 fn done(done: Result<(), HandleError>) -> Result<Answer, Problem> {
     done.map_err(problem)?;
     result(Done {})
+}
+
+fn ended(ended: Result<nelumbo_tokio::Ended, HandleError>) -> Result<Answer, Problem> {
+    let may_complete = ended.map_err(problem)?.may_complete;
+    result(Ended { may_complete })
 }
 
 fn problem(error: HandleError) -> Problem {

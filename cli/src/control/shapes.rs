@@ -20,6 +20,13 @@ use crate::spending::SpendingShape;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Done {}
 
+/// A session was ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// Whether a signature may still appear: this node's partial signature may have left before.
+    pub(crate) may_complete: bool,
+}
+
 /// The session that was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Created {
@@ -162,6 +169,8 @@ pub(crate) struct Session {
     pub(crate) signature: Option<Signature>,
     /// The signature of each item, once there are any.
     pub(crate) signatures: Vec<Signature>,
+    /// Whether a signature may still appear although the session was aborted or has expired.
+    pub(crate) may_complete: bool,
     /// Whose turn it is to broadcast.
     pub(crate) coordinator: Option<PublicKey>,
 }
@@ -246,6 +255,7 @@ impl Session {
             signers: definition.keys.iter().enumerate().map(signer).collect(),
             signature: view.signatures.first().filter(|_| definition.items.len() == 1).copied(),
             signatures: view.signatures.clone(),
+            may_complete: view.may_complete,
             coordinator: view.coordinator,
         }
     }

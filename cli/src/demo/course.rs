@@ -23,7 +23,7 @@ use crate::address;
 use crate::failure::Failure;
 
 /// The node that creates the sessions, and whose address the others know.
-const FIRST: usize = 0;
+pub(super) const FIRST: usize = 0;
 
 /// See the module's documentation.
 pub(super) struct Course<'a> {
@@ -33,7 +33,6 @@ pub(super) struct Course<'a> {
     pub(super) progress: Progress,
     /// What the nodes said of whose turn it is to broadcast.
     pub(super) timeline: Timeline,
-    sessions: BTreeSet<SessionId>,
 }
 
 /// One session, when everyone has the signature.
@@ -47,7 +46,7 @@ struct Signed {
 
 impl<'a> Course<'a> {
     pub(super) fn new(plan: &'a Plan, folder: &'a Path, crew: &'a mut Crew, progress: Progress) -> Self {
-        Self { plan, folder, crew, progress, timeline: Timeline::default(), sessions: BTreeSet::new() }
+        Self { plan, folder, crew, progress, timeline: Timeline::default() }
     }
 
     pub(super) async fn run(mut self) -> Result<Outcome, Failure> {
@@ -68,7 +67,7 @@ impl<'a> Course<'a> {
             Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
         })?;
         self.progress.begin("signing", self.plan.signers);
-        let first = self.sign(&context, self.plan.messages(0), true).await?;
+        let first = self.sign(&context, self.plan.messages(0)).await?;
         let (exchange, signatures) = (first.exchanged - first.commanded, first.complete - first.exchanged);
         self.progress.end(&[("nonce exchange", exchange), ("partial signatures", signatures)]);
 
@@ -76,12 +75,9 @@ impl<'a> Course<'a> {
         let mut last = first.complete;
         if let Some(repeat) = self.plan.repeat {
             self.progress.begin("repeating", repeat);
-            for number in 1..repeat {
-                let signed = self.sign(&context, self.plan.messages(number), false).await?;
-                times.push(signed.complete - signed.commanded);
-                last = signed.complete;
-                self.progress.at(number + 1);
-            }
+            let (further, complete) = self.repeat(&context, repeat, self.plan.parallel).await?;
+            times.extend(further);
+            last = complete.max(last);
             self.progress.end(&[("repeats", last - first.complete)]);
         }
 
@@ -106,7 +102,10 @@ impl<'a> Course<'a> {
         let session_ms = self.plan.repeat.map(|_| SessionTimes::of(times));
         let coordinator = keys[election.coordinator()];
         let parts = (context, keys, coordinator, first.signatures, phases);
-        Ok(Outcome { session_ms, failover, ..self.outcome(parts, last - began) })
+        let repeated = (last - first.complete).as_secs_f64();
+        let further = self.plan.repeat.map(|repeat| repeat - 1).filter(|further| *further > 0);
+        let sessions_per_second = further.map(|further| (further as f64 / repeated * 1e3).round() / 1e3);
+        Ok(Outcome { session_ms, sessions_per_second, failover, ..self.outcome(parts, last - began) })
     }
 
     /// What came of it, once the signature has been verified.
@@ -138,6 +137,7 @@ impl<'a> Course<'a> {
             elapsed_ms: millis(elapsed),
             phases_ms,
             session_ms: None,
+            sessions_per_second: None,
             failover: None,
             discovery: None,
             rss_mib: self.crew.largest_resident(),
@@ -186,19 +186,15 @@ impl<'a> Course<'a> {
     }
 
     /// Has these messages signed in one session, and verifies the signatures.
-    async fn sign(&mut self, keys: &KeyAggContext, messages: Vec<Vec<u8>>, shown: bool) -> Result<Signed, Failure> {
+    async fn sign(&mut self, keys: &KeyAggContext, messages: Vec<Vec<u8>>) -> Result<Signed, Failure> {
         let nodes = self.plan.signers;
-        let mut signing = Signing {
-            exchanged: vec![None; nodes],
-            signed: vec![None; nodes],
-            signatures: BTreeSet::new(),
-            before: std::mem::take(&mut self.sessions),
-        };
+        let mut signing =
+            Signing { exchanged: vec![None; nodes], signed: vec![None; nodes], signatures: BTreeSet::new() };
         let hex = messages.iter().map(hex::encode).collect();
         let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), messages: hex };
         let commanded = Instant::now();
         self.crew.order(FIRST, order).await?;
-        self.wait(&mut signing, shown).await?;
+        self.wait_for(&mut signing).await?;
 
         let latest = |times: &[Option<Instant>]| times.iter().flatten().max().copied().unwrap_or(commanded);
         let (exchanged, complete) = (latest(&signing.exchanged), latest(&signing.signed));
@@ -212,24 +208,16 @@ impl<'a> Course<'a> {
         if !are_valid(keys, &messages, &signatures) {
             return Err(Failure::unmet("the signatures do not verify", "this is a bug: report it"));
         }
-        self.sessions = signing.before;
-        self.sessions.insert(session);
         Ok(Signed { session, signatures, commanded, exchanged, complete })
     }
 
-    pub(super) async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
-        self.wait(stage, true).await
-    }
-
     /// Takes reports until nothing is missing.
-    async fn wait(&mut self, stage: &mut impl Stage, shown: bool) -> Result<(), Failure> {
+    pub(super) async fn wait_for(&mut self, stage: &mut impl Stage) -> Result<(), Failure> {
         let until = tokio::time::Instant::now() + self.plan.patience;
         while let Some(missing) = stage.missing() {
             let Arrival { node, at, report } = self.arrival(until, &missing).await?;
             stage.take(node, at, report);
-            if shown {
-                self.progress.at(stage.done());
-            }
+            self.progress.at(stage.done());
         }
         Ok(())
     }
@@ -246,7 +234,9 @@ impl<'a> Course<'a> {
         if let Report::Failed { problem, remedy } = &arrival.report {
             return Err(failed(arrival.node, problem, remedy.as_deref()));
         }
-        self.timeline.take(&arrival);
+        if self.plan.kill.is_some() {
+            self.timeline.take(&arrival);
+        }
         Ok(arrival)
     }
 }

@@ -148,6 +148,13 @@ pub(crate) enum Report {
         /// Their keys.
         keys: Vec<PublicKey>,
     },
+    /// It has created a session.
+    Created {
+        /// Which session.
+        session: SessionId,
+        /// The first message that it signs, in hexadecimal.
+        message: String,
+    },
     /// It is asked to sign.
     Asked {
         /// Which session.

@@ -1,7 +1,7 @@
 //! The demonstration: real nodes on this machine that find each other and sign together.
 //!
 //! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages` for
-//! its parts and `failover` for the part that kills, `discovery` for the one among strangers, `crew` for the nodes as
+//! its parts and `failover` for the part that kills, `repeats` for the one in which session follows session, `discovery` for the one among strangers, `crew` for the nodes as
 //! tasks or processes, `signer` for one node, `messages` for what is said between them, `machine` for what all this
 //! needs, `progress` and `outcome` for what people see. Commands drive it.
 
@@ -13,6 +13,7 @@ mod machine;
 mod messages;
 mod outcome;
 mod progress;
+mod repeats;
 mod signer;
 mod stages;
 
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) port: Option<u16>,
     /// How many sessions, if it was asked for.
     pub(crate) repeat: Option<usize>,
+    /// How many of these are under way at once.
+    pub(crate) parallel: usize,
     /// How many coordinators are killed before they broadcast, if that is to be shown.
     pub(crate) kill: Option<usize>,
     /// Whether the nodes are strangers, who find each other by what they advertise.

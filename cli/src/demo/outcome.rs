@@ -34,6 +34,9 @@ pub(crate) struct Outcome {
     pub(super) phases_ms: Phases,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session_ms: Option<SessionTimes>,
+    /// After the first session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sessions_per_second: Option<f64>,
     #[serde(flatten)]
     pub(super) failover: Option<Failover>,
     #[serde(flatten)]
@@ -112,6 +115,7 @@ impl Outcome {
         if let Some(SessionTimes { first, median, p99 }) = &self.session_ms {
             rows.push(("sessions", format!("first {first:.1} ms, median {median:.1} ms, 99 % within {p99:.1} ms")));
         }
+        rows.extend(self.sessions_per_second.map(|rate| ("sessions per second", format!("{rate:.1}"))));
         rows.extend(self.rss_mib.map(|mib| ("largest process", format!("{mib:.1} MiB"))));
         if let Some(failover) = &self.failover {
             rows.push(("  failover", format!("{:.1} ms", millis(failover.took))));

@@ -222,7 +222,8 @@ impl<R: Fn(Report)> Signer<R> {
     }
 
     async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, messages: &[String]) -> Result<(), Trouble> {
-        self.handle.create(session(suite, keys, messages)?).await.map_err(Trouble::of)?;
+        let session = self.handle.create(session(suite, keys, messages)?).await.map_err(Trouble::of)?;
+        (self.report)(Report::Created { session, message: messages.first().cloned().unwrap_or_default() });
         Ok(())
     }
 }

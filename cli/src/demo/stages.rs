@@ -74,17 +74,15 @@ pub(super) struct Signing {
     pub(super) exchanged: Vec<Option<Instant>>,
     pub(super) signed: Vec<Option<Instant>>,
     pub(super) signatures: BTreeSet<(SessionId, Vec<Signature>)>,
-    /// Sessions before this one, whose late reports mean nothing.
-    pub(super) before: BTreeSet<SessionId>,
 }
 
 impl Stage for Signing {
     fn take(&mut self, node: usize, at: Instant, report: Report) {
         match report {
-            Report::NoncesExchanged { session } if !self.before.contains(&session) => {
+            Report::NoncesExchanged { .. } => {
                 self.exchanged[node].get_or_insert(at);
             }
-            Report::Signed { session, signatures } if !self.before.contains(&session) => {
+            Report::Signed { session, signatures } => {
                 // Whoever was handed the signature has not seen the nonces.
                 self.exchanged[node].get_or_insert(at);
                 self.signed[node].get_or_insert(at);
@@ -138,22 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_over_when_everyone_has_the_signature_and_late_news_of_another_mean_nothing() {
-        let now = Instant::now();
-        let [old, new] = [SessionId::from_bytes([1; 32]), SessionId::from_bytes([2; 32])];
-        let signatures = vec![Signature::from_bytes([3; 64])];
-        let mut signing = Signing {
-            exchanged: vec![None; 2],
-            signed: vec![None; 2],
-            signatures: BTreeSet::new(),
-            before: BTreeSet::from([old]),
-        };
-        signing.take(0, now, Report::Signed { session: old, signatures: signatures.clone() });
+    fn a_session_is_over_when_everyone_has_the_signatures() {
+        let (now, session, signatures) =
+            (Instant::now(), SessionId::from_bytes([2; 32]), vec![Signature::from_bytes([3; 64])]);
+        let mut signing = Signing { exchanged: vec![None; 2], signed: vec![None; 2], signatures: BTreeSet::new() };
         assert_eq!(signing.missing().as_deref(), Some("nodes 1 and 2 did not get the nonces of all signers"));
-        signing.take(0, now, Report::NoncesExchanged { session: new });
-        signing.take(1, now, Report::Signed { session: new, signatures: signatures.clone() });
+        signing.take(0, now, Report::NoncesExchanged { session });
+        signing.take(1, now, Report::Signed { session, signatures: signatures.clone() });
         assert_eq!((signing.done(), signing.missing().as_deref()), (1, Some("node 1 did not get the signature")));
-        signing.take(0, now, Report::Signed { session: new, signatures });
+        signing.take(0, now, Report::Signed { session, signatures });
         assert_eq!((signing.done(), signing.missing(), signing.signatures.len()), (2, None, 1));
     }
 }

@@ -154,8 +154,10 @@ pub enum CommandError {
     Unusual(BTreeSet<Unusual>),
     /// This node's key is none of the signers'.
     NotASigner,
-    /// There are as many sessions as the limits allow.
-    TooManySessions,
+    /// There are as many sessions that have not ended as `limits.sessions` allows.
+    TooManySessions(usize),
+    /// There are as many sessions that have ended and whose ids protect a nonce as `limits.closed` allows.
+    TooManyEnded(usize),
     /// No such session.
     UnknownSession(SessionId),
     /// The session has completed or was aborted.
@@ -208,7 +210,17 @@ impl fmt::Display for CommandError {
                 meanings.try_for_each(|meaning| write!(f, "; {meaning}"))
             }
             Self::NotASigner => f.write_str("this node's own key must be among the signers"),
-            Self::TooManySessions => f.write_str("too many sessions are open; close some first"),
+            Self::TooManySessions(most) => {
+                write!(
+                    f,
+                    "{most} sessions have not ended, and limits.sessions allows no more; abort or close some first"
+                )
+            }
+            Self::TooManyEnded(most) => write!(
+                f,
+                "{most} sessions have ended and are remembered until they expire, and limits.closed allows no more; wait \
+                 until some expire"
+            ),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
             Self::Expired(session) => write!(

@@ -124,10 +124,10 @@ pub struct Limits {
     pub unapproved: usize,
     /// Announced sessions that await this node's approval, of one creator.
     pub unapproved_per_creator: usize,
-    /// Sessions that have ended and can be looked at until they expire. The oldest make room, and only their ids are
-    /// kept.
+    /// Sessions that have ended and can be looked at until they expire, and for a day longer when this node has signed
+    /// in them. The oldest make room, and only their ids are kept.
     pub ended: usize,
-    /// Ids of sessions that were closed or made room, so that late messages mean nothing.
+    /// Ids of sessions that were closed or made room, so that late messages mean nothing; at most 100 bytes each.
     pub closed: usize,
     /// Signing requests, whomever they are for, whose repetition is noticed.
     pub requests: usize,
@@ -217,7 +217,8 @@ pub struct Limits {
     /// Signers whose keys are prepared for faster verification once they have signed some messages in sessions, 16 KiB
     /// each. When there are more, those who have been silent the longest are verified as anyone is.
     pub prepared_keys: usize,
-    /// How far a message's number may be behind the newest of its author, in its session and attempt.
+    /// How far a message's number may be behind the newest of its author, in its session and attempt, when it says
+    /// nothing that the session lacks.
     pub sequence_window: u64,
 }
 
@@ -227,8 +228,8 @@ impl Default for Limits {
             sessions: 512,
             unapproved: 256,
             unapproved_per_creator: 64,
-            ended: 4_096,
-            closed: 65_536,
+            ended: 1_024,
+            closed: 1_000_000,
             requests: 4_096,
             attempts: 16,
             peers: 1_024,

@@ -32,14 +32,14 @@ pub enum Phase {
     Failed,
     /// The signature is known.
     Complete,
-    /// A signer refused. Nothing follows.
+    /// A signer refused. Nothing follows but a signature, if this node had signed before.
     Aborted,
-    /// Its time is over. Nothing follows.
+    /// Its time is over. Nothing follows but a signature, if this node had signed before.
     Expired,
 }
 
 impl Phase {
-    /// Whether nothing can follow.
+    /// Whether this node does nothing more for a signature.
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Complete | Self::Aborted | Self::Expired)
     }
@@ -391,6 +391,9 @@ pub enum Event {
         by: PublicKey,
         /// Why.
         reason: AbortReason,
+        /// Whether a signature may still appear: this node's partial signature may have left before. If it does, it is
+        /// told as any other.
+        may_complete: bool,
     },
     /// This node's clock was wrong when it created the session, whose dates are part of its id: other signers refuse it.
     /// Close it, and create it again.
@@ -398,10 +401,12 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// The session's time ended before there was a signature.
+    /// The session's time ended before this node had a signature.
     SessionExpired {
         /// The session.
         session: SessionId,
+        /// Whether a signature may still appear, as when a session is aborted.
+        may_complete: bool,
     },
     /// The node has forgotten the session: it was closed, its time is over, or it made room for another.
     SessionClosed {

@@ -42,6 +42,9 @@ pub struct SessionView {
     pub joined: Vec<bool>,
     /// The final signature of each item, once they are known; empty before.
     pub signatures: Vec<Signature>,
+    /// Whether a signature may still appear although the session was aborted or has expired: this node's partial
+    /// signature may have left before.
+    pub may_complete: bool,
     /// Whose turn it is to broadcast, from completion until somebody has or nobody is left.
     pub coordinator: Option<PublicKey>,
     /// The key that the final signature of each item verifies under.
@@ -67,12 +70,19 @@ impl<V: Verifier> View<'_, V> {
 
     /// One session.
     pub fn session(&self, id: &SessionId) -> Option<SessionView> {
-        self.node.sessions.get(id).map(|session| self.look(session))
+        self.node.sessions.get(id).filter(|session| !session.is_closed()).map(|session| self.look(session))
+    }
+
+    /// Whether a signature of a session may still appear although it was aborted, has expired or was closed: as
+    /// [`SessionView::may_complete`], also of sessions that are not shown any more.
+    pub fn may_complete(&self, id: &SessionId) -> bool {
+        self.node.sessions.get(id).is_some_and(Session::may_complete)
     }
 
     /// All sessions, by id.
     pub fn sessions(&self) -> impl ExactSizeIterator<Item = SessionView> {
-        self.node.sessions.iter().map(|session| self.look(session))
+        let shown: Vec<&Session<V>> = self.node.sessions.iter().filter(|session| !session.is_closed()).collect();
+        shown.into_iter().map(|session| self.look(session))
     }
 
     /// What other signers offer, by key; without those that have withdrawn.
@@ -150,6 +160,7 @@ impl<V: Verifier> View<'_, V> {
             signer_owes: session.signer_owes(),
             joined: session.joined(),
             signatures: session.signatures().unwrap_or_default().to_vec(),
+            may_complete: session.may_complete(),
             coordinator: session.coordinator(),
             challenge_keys: session.challenge_keys().to_vec(),
         }

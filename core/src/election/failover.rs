@@ -75,6 +75,11 @@ impl Failover {
         }
     }
 
+    /// Whether this signer has said so, or nobody waits for it any more.
+    pub(crate) fn has_claim_of(&self, signer: usize) -> bool {
+        self.has_ended || self.claims.iter().any(|position| self.priority[*position] == signer)
+    }
+
     /// This node's embedder says so: that is its own word, whoever's turn it is and whatever others say.
     pub(crate) fn confirm(&mut self) -> Option<Turn> {
         self.has_ended = true;

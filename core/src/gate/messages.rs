@@ -140,7 +140,8 @@ impl<V: Verifier> Gate<V> {
                     KnownSession::Open(definition) => now.since(definition.created_at),
                     KnownSession::Not | KnownSession::Closed => Duration::MAX,
                 };
-                self.watched.peek(&author, step, self.config.last_attempt(age))?;
+                let last_attempt = self.config.last_attempt(age);
+                self.watched.peek(&author, step, last_attempt, |step| known.lacks(&author, step))?;
                 match session {
                     KnownSession::Closed => Err(Refusal::Ended),
                     KnownSession::Not | KnownSession::Open(_) => Ok(()),
@@ -269,7 +270,8 @@ impl<V: Verifier> Gate<V> {
         now: Now,
     ) -> Result<Admission, Refusal> {
         if let KnownSession::Open(definition) = known.session(&step.value.session) {
-            return self.watched.take(step, definition).map(Admission::Step);
+            let lacks = |author: &_, step: &_| known.lacks(author, step);
+            return self.watched.take(step, definition, lacks).map(Admission::Step);
         }
         let Content::Announce { definition, .. } = &step.value.content else {
             self.watched.keep(step, now.mono)?;

@@ -227,6 +227,8 @@ pub(crate) trait Known {
     fn issued_at(&self, record: &RecordKey) -> Option<Wall>;
     /// The session with this id: open or ended, forgotten but for its id, or not known.
     fn session(&self, id: &SessionId) -> KnownSession<'_>;
+    /// Whether a step says something that its session still lacks, however old it is.
+    fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool;
     /// Whether this node knows an author at first hand, or works with it.
     fn is_acquainted(&self, author: &PublicKey) -> bool;
     /// Whether this node has signed with an author, or is about to.

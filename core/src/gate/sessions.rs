@@ -40,13 +40,22 @@ impl Watched {
     }
 
     /// Whether a step could still be admitted, so that duplicates cost no signature check.
-    pub(super) fn peek(&self, author: &PublicKey, step: &SessionMessage, last_attempt: u32) -> Result<(), Refusal> {
+    pub(super) fn peek(
+        &self,
+        author: &PublicKey,
+        step: &SessionMessage,
+        last_attempt: u32,
+        is_lacking: impl FnOnce(&SessionMessage) -> bool,
+    ) -> Result<(), Refusal> {
         if step.attempt == 0 || step.attempt > last_attempt {
             return Err(Refusal::Attempt);
         }
         match self.by_id.get(&step.session) {
             None => Ok(()),
-            Some(signers) => signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence),
+            Some(signers) => {
+                let window = signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence);
+                or_lacking(window, step, is_lacking)
+            }
         }
     }
 
@@ -55,6 +64,7 @@ impl Watched {
         &mut self,
         step: Authentic<SessionMessage>,
         definition: &Definition,
+        is_lacking: impl FnOnce(&PublicKey, &SessionMessage) -> bool,
     ) -> Result<Admitted<SessionMessage>, Refusal> {
         let SessionMessage { session, attempt, sequence, ref content } = step.value;
         let is_creator = definition.creator_key() == &step.author;
@@ -77,7 +87,8 @@ impl Watched {
         }
         let signers = self.by_id.get_mut(&session).ok_or(Refusal::Ended)?;
         let signer = signers.find(&step.author)?;
-        signers.0[signer].1.take(attempt, sequence)?;
+        let window = signers.0[signer].1.take(attempt, sequence);
+        or_lacking(window, &step.value, |value| is_lacking(&step.author, value))?;
         Ok(step.admitted())
     }
 
@@ -85,6 +96,17 @@ impl Watched {
     pub(super) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
         self.pending.keep(step, now)
     }
+}
+
+/// What is behind the window is let in all the same as long as its session lacks it: everything is repeated in its
+/// first, signed form, and its author may have said much since. The session takes it once.
+fn or_lacking(
+    window: Result<(), Refusal>,
+    step: &SessionMessage,
+    is_lacking: impl FnOnce(&SessionMessage) -> bool,
+) -> Result<(), Refusal> {
+    let is_behind = matches!(window, Err(Refusal::SequenceGap | Refusal::StaleAttempt)) && step.sequence > 0;
+    if is_behind && is_lacking(step) { Ok(()) } else { window }
 }
 
 impl<V: Verifier> Gate<V> {
@@ -99,8 +121,11 @@ impl<V: Verifier> Gate<V> {
         let signers = definition.keys.iter().map(|signer| (*signer, window)).collect();
         self.watched.by_id.insert(id, Signers(signers));
         let pending = self.watched.pending.take(&id);
+        // The session is new: it lacks everything that can count.
+        let is_lacking =
+            |_: &_, step: &SessionMessage| !matches!(step.content, Content::Status { .. } | Content::Waiting);
         let announcement = request.and_then(|request| request.announcement);
-        pending.into_iter().chain(announcement).map(|step| self.watched.take(step, definition)).collect()
+        pending.into_iter().chain(announcement).map(|step| self.watched.take(step, definition, is_lacking)).collect()
     }
 
     /// The session is forgotten.

@@ -26,7 +26,8 @@ pub(crate) struct SessionRecord {
     pub(crate) definition: Arc<Definition>,
     /// The highest attempt that this node has opened.
     pub(crate) attempt: u32,
-    /// Whether the nonce of that attempt has signed.
+    /// Whether a nonce of this session has signed, in any attempt: then there may be a final signature, whatever this
+    /// node does.
     pub(crate) spent: bool,
     /// How many of the attempts have lapsed here, so that nothing had failed.
     pub(crate) lapsed: u32,
@@ -34,6 +35,8 @@ pub(crate) struct SessionRecord {
     /// others.
     pub(crate) incarnation: u32,
     pub(crate) end: Option<End>,
+    /// Whether its owner has closed it, and it is kept only because a signature may still appear.
+    pub(crate) is_closed: bool,
 }
 
 /// What a key of the journal holds.
@@ -70,6 +73,13 @@ pub(crate) struct End {
     pub(crate) final_message: Option<Vec<u8>>,
 }
 
+impl End {
+    /// Whether the session ended because the holder of this key refused it.
+    pub(crate) fn is_refusal_of(&self, key: &PublicKey) -> bool {
+        matches!(&self.outcome, Outcome::Aborted { by, .. } if by == key)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     Complete {
@@ -81,11 +91,15 @@ pub(crate) enum Outcome {
         at: Wall,
         /// Who says that they have been broadcast; this node's own key, when its owner does.
         claimed: Option<PublicKey>,
+        /// Whether this node had aborted the session: whoever refused it does not broadcast it.
+        was_refused: bool,
     },
     Aborted {
         by: PublicKey,
         reason: AbortReason,
     },
+    /// Its time was over. Remembered only when a signature may still appear.
+    Expired,
 }
 
 /// A record that cannot be read. The journal has been damaged or belongs to another program.

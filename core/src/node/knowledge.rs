@@ -8,7 +8,7 @@ use crate::discovery::Discovery;
 use crate::gate::{Known, KnownSession};
 use crate::protocol::Protocols;
 use crate::session::{Acquaintance, Sessions};
-use crate::wire::{ProtocolMessage, RecordKey, SessionId};
+use crate::wire::{ProtocolMessage, RecordKey, SessionId, SessionMessage};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
@@ -42,6 +42,10 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
             None if self.sessions.is_closed(id) => KnownSession::Closed,
             None => KnownSession::Not,
         }
+    }
+
+    fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool {
+        self.sessions.get(&step.session).is_some_and(|session| session.lacks(author, step))
     }
 
     fn is_acquainted(&self, author: &PublicKey) -> bool {

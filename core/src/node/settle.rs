@@ -119,6 +119,9 @@ impl<V: Verifier> Node<V> {
                         self.discover(|discovery, context| discovery.seek(context, &key));
                     }
                 }
+                Effect::ToConnected(key, bytes) => {
+                    self.send(&key, &bytes, barrier);
+                }
                 Effect::Timer(reason, Some(after)) => {
                     self.timers.set(reason, self.environment.now.mono.after(after));
                 }

@@ -4,20 +4,42 @@
 //! and a process does not know how long it has been away; the others make room when there are too many. Driven by
 //! `Sessions`.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::base::{Mono, Now};
+use crate::base::{Mono, Now, Wall};
 use crate::wire::SessionId;
 
 /// The shortest time between two looks at what is over, so that many ids cost little.
 const SWEEP: Duration = Duration::from_secs(60);
+/// The same, when there is more to forget than at once.
+const NEXT: Duration = Duration::from_secs(1);
+/// How many ids are forgotten at once: the record of each goes too.
+const BATCH: usize = 1_024;
 
+/// Packed, because there may be a million of them.
 #[derive(Clone, Copy, Debug)]
 struct Closed {
-    until: Now,
+    wall: Wall,
+    /// In seconds, rounded up; the last one never comes.
+    mono: u32,
     is_kept: bool,
+}
+
+impl Closed {
+    fn new(until: Now, is_kept: bool) -> Self {
+        let mono = u32::try_from(until.mono.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
+        Self { wall: until.wall, mono, is_kept }
+    }
+
+    fn until(&self) -> Now {
+        let mono = match self.mono {
+            u32::MAX => Mono::MAX,
+            seconds => Mono::from_nanos(u64::from(seconds) * 1_000_000_000),
+        };
+        Now { mono, wall: self.wall }
+    }
 }
 
 /// See the module's documentation.
@@ -44,7 +66,7 @@ impl ClosedSessions {
         self.kept
     }
 
-    /// Remembers an id until then. Of those that need not be kept the half that ends first makes room when there are as
+    /// Remembers an id until then. Of those that need not be kept the ones that end first make room when there are as
     /// many as that. Returns what is not remembered any more, the id itself if there is no room for it.
     pub(super) fn insert(
         &mut self,
@@ -60,24 +82,30 @@ impl ClosedSessions {
             return gone;
         }
         self.kept += usize::from(is_kept);
-        if self.by_id.insert(id, Closed { until, is_kept }).is_some_and(|before| before.is_kept) {
+        let closed = Closed::new(until, is_kept);
+        if self.by_id.insert(id, closed).is_some_and(|before| before.is_kept) {
             self.kept -= 1;
         }
-        let at = now.mono.after(time_until(until, now)).max(self.swept_until);
+        let at = now.mono.after(time_until(closed.until(), now)).max(self.swept_until);
         self.sweep_at = Some(self.sweep_at.map_or(at, |sweep| sweep.min(at)));
         gone
     }
 
     fn make_room(&mut self) -> Vec<SessionId> {
-        let others = self.by_id.iter().filter(|(_, closed)| !closed.is_kept);
-        let mut others: Vec<_> = others.map(|(id, closed)| (closed.until.wall, *id)).collect();
-        let half = others.len().div_ceil(2);
-        others.sort_unstable();
-        others.truncate(half);
-        for (_, id) in &others {
+        let others = self.by_id.len() - self.kept;
+        let most = others.div_ceil(2).min(BATCH);
+        let mut first = BinaryHeap::new();
+        for (id, closed) in self.by_id.iter().filter(|(_, closed)| !closed.is_kept && most > 0) {
+            first.push((closed.wall, *id));
+            if first.len() > most {
+                first.pop();
+            }
+        }
+        let first: Vec<SessionId> = first.into_sorted_vec().into_iter().map(|(_, id)| id).collect();
+        for id in &first {
             self.by_id.remove(id);
         }
-        others.into_iter().map(|(_, id)| id).collect()
+        first
     }
 
     /// Forgets the ids whose time is over.
@@ -87,7 +115,7 @@ impl ClosedSessions {
         }
         let (mut over, mut kept) = (Vec::new(), 0);
         self.by_id.retain(|id, closed| {
-            let is_over = time_until(closed.until, now) == Duration::ZERO;
+            let is_over = over.len() < BATCH && time_until(closed.until(), now) == Duration::ZERO;
             if is_over {
                 over.push(*id);
             } else {
@@ -96,14 +124,14 @@ impl ClosedSessions {
             !is_over
         });
         self.kept = kept;
-        self.swept_until = now.mono.after(SWEEP);
+        self.swept_until = now.mono.after(if over.len() < BATCH { SWEEP } else { NEXT });
         self.recount(now);
         over
     }
 
     /// Looks anew at when there is something to forget.
     pub(super) fn recount(&mut self, now: Now) {
-        let next = self.by_id.values().map(|closed| time_until(closed.until, now)).min();
+        let next = self.by_id.values().map(|closed| time_until(closed.until(), now)).min();
         self.sweep_at = next.map(|wait| now.mono.after(wait).max(self.swept_until));
     }
 
@@ -121,7 +149,6 @@ pub(super) fn time_until(until: Now, now: Now) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Wall;
 
     fn id(number: u8) -> SessionId {
         SessionId::from_bytes([number; 32])
@@ -148,6 +175,18 @@ mod tests {
         assert_eq!((closed.kept(), closed.by_id.len()), (4, 4));
         assert_eq!(closed.insert(id(8), at(800), false, at(0), 4), [id(8)], "there is no room for it");
         assert!([1, 5, 6, 7].into_iter().all(|number| closed.contains(&id(number))));
+    }
+
+    #[test]
+    fn many_that_are_over_at_once_are_forgotten_in_parts() {
+        let mut closed = ClosedSessions::new();
+        for number in 0..2_500_u32 {
+            let mut id = [0; 32];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            closed.insert(SessionId::from_bytes(id), at(100), true, at(0), 9_999);
+        }
+        let forgotten = [100, 101, 102].map(|second| closed.expire(at(second)).len());
+        assert_eq!((forgotten, closed.kept(), closed.deadline()), ([1_024, 1_024, 452], 0, None));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! How a session ends: with a signature and somebody to broadcast it, with a refusal, or by running out of time.
 //!
-//! Invariant: a session ends once. The record of the end precedes every word about it, the embedder's event included.
+//! Invariants: the record of an end precedes every word about it, the embedder's event included. A signature is final. A
+//! refusal and the end of the time are not, once a nonce of this node has signed: others may have made a signature of
+//! it, which is asked for, taken and told.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,6 +28,8 @@ pub(super) struct Ending {
     early_claims: Vec<usize>,
     /// The first word that the signatures have been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
+    /// How often the others were asked for a signature after the end.
+    pub(super) asked: u32,
 }
 
 impl Ending {
@@ -37,13 +41,14 @@ impl Ending {
                     write!(text, " complete {signatures:?} {attempt} {claimed:?}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
+                Outcome::Expired => text.write_str(" expired")?,
             }
             write!(text, " {:?}", final_message.as_ref().map(|bytes| origin(&bytes.as_slice().into())))?;
         }
         if let Some(failover) = &self.failover {
             write!(text, " {failover:?} {:?}", now.since(self.completed_at))?;
         }
-        write!(text, " {:?} {:?}", self.early_claims, self.confirmation.as_ref().map(origin))
+        write!(text, " {:?} {:?} {}", self.early_claims, self.confirmation.as_ref().map(origin), self.asked)
     }
 
     pub(super) fn end(&self) -> Option<&End> {
@@ -56,8 +61,11 @@ impl<V: Verifier> Session<V> {
         let attempt = self.number;
         // Without a last word the others find the signatures by themselves or from someone else.
         let bytes = self.seal(context, Content::Finalized { signatures: signatures.clone() }).ok();
-        let outcome =
-            Outcome::Complete { signatures: signatures.clone(), attempt, at: context.now.wall, claimed: None };
+        let own_key = self.definition.keys[self.me];
+        let was_refused = self.ending.end().is_some_and(|end| end.is_refusal_of(&own_key));
+        let (at, claimed) = (context.now.wall, None);
+        let outcome = Outcome::Complete { signatures: signatures.clone(), attempt, at, claimed, was_refused };
+        self.is_closed = false;
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
         context.event(Event::SessionCompleted { session: self.id, attempt, signatures: signatures.clone() });
         self.start_failover(context, &signatures, core::time::Duration::ZERO, None);
@@ -76,18 +84,25 @@ impl<V: Verifier> Session<V> {
     /// E2: a signer refuses. Without it there is no signature.
     pub(super) fn on_abort(&mut self, context: &mut Context<'_, V>, by: PublicKey, reason: AbortReason, bytes: &Bytes) {
         self.end_with(context, Outcome::Aborted { by, reason }, Some(bytes), Phase::Aborted);
-        context.event(Event::SessionAborted { session: self.id, by, reason });
+        context.event(Event::SessionAborted { session: self.id, by, reason, may_complete: self.spent });
+        self.ask_later(context);
     }
 
     /// E3: its time is over, by this node's clock. Work on it ends; that it was there is not forgotten, because the
     /// clock may be wrong.
     pub(super) fn expire(&mut self, context: &mut Context<'_, V>) {
-        self.forget_nonces(context);
-        self.live = None;
-        context.timer(TimerReason::Stalled(self.id), None);
-        context.timer(TimerReason::Retry(self.id), None);
-        self.enter(context, Phase::Expired);
-        context.event(Event::SessionExpired { session: self.id });
+        if self.spent {
+            // A signature may still appear, over a restart too.
+            self.end_with(context, Outcome::Expired, None, Phase::Expired);
+        } else {
+            self.forget_nonces(context);
+            self.live = None;
+            context.timer(TimerReason::Stalled(self.id), None);
+            context.timer(TimerReason::Retry(self.id), None);
+            self.enter(context, Phase::Expired);
+        }
+        context.event(Event::SessionExpired { session: self.id, may_complete: self.spent });
+        self.ask_later(context);
     }
 
     /// Whether its time is over before it has ended.
@@ -111,7 +126,11 @@ impl<V: Verifier> Session<V> {
             Some(Outcome::Complete { signatures, attempt, .. }) => {
                 Event::SessionCompleted { session, attempt: *attempt, signatures: signatures.clone() }
             }
-            Some(Outcome::Aborted { by, reason }) => Event::SessionAborted { session, by: *by, reason: *reason },
+            Some(Outcome::Aborted { by, reason }) => {
+                let may_complete = self.may_complete();
+                Event::SessionAborted { session, by: *by, reason: *reason, may_complete }
+            }
+            Some(Outcome::Expired) => Event::SessionExpired { session, may_complete: self.may_complete() },
             None => Event::PhaseChanged { session, attempt: self.attempt(), phase: self.phase },
         }
     }
@@ -148,10 +167,12 @@ impl<V: Verifier> Session<V> {
         self.phase = match end.outcome {
             Outcome::Complete { .. } => Phase::Complete,
             Outcome::Aborted { .. } => Phase::Aborted,
+            Outcome::Expired => Phase::Expired,
         };
         let outcome = end.outcome.clone();
         self.ending.end = Some(end);
-        if let Outcome::Complete { signatures, attempt, at, claimed } = outcome {
+        self.ask_later(context);
+        if let Outcome::Complete { signatures, attempt, at, claimed, .. } = outcome {
             if claimed.is_none() {
                 // The crash may have come between the record and the word about it.
                 let signatures = signatures.clone();
@@ -223,6 +244,14 @@ impl<V: Verifier> Session<V> {
         }
     }
 
+    /// Whether it would be news that this signer says it has broadcast.
+    pub(super) fn lacks_claim_of(&self, from: usize) -> bool {
+        match &self.ending.failover {
+            Some(failover) => !failover.has_claim_of(from),
+            None => !self.phase.has_ended() && !self.ending.early_claims.contains(&from),
+        }
+    }
+
     /// T3: a coordinator's turn may be over.
     pub(crate) fn on_turn(&mut self, context: &mut Context<'_, V>) {
         let elapsed = context.now.mono.since(self.ending.completed_at);
@@ -238,6 +267,8 @@ impl<V: Verifier> Session<V> {
         let key = |index: usize| keys.keys[index];
         match turn {
             None => {}
+            // Whoever has refused the session lets its turn pass.
+            Some(Turn::ShouldBroadcast) if self.was_refused() => {}
             Some(Turn::ShouldBroadcast) => context.event(Event::ShouldBroadcast { session }),
             Some(Turn::CoordinatorFailed { coordinator, failures }) => {
                 context.event(Event::CoordinatorFailed { session, coordinator: key(coordinator), failures });
@@ -252,6 +283,10 @@ impl<V: Verifier> Session<V> {
             }
             Some(Turn::Unconfirmed { by }) => context.event(Event::BroadcastUnconfirmed { session, by: key(by) }),
         }
+    }
+
+    fn was_refused(&self) -> bool {
+        matches!(self.ending.end, Some(End { outcome: Outcome::Complete { was_refused: true, .. }, .. }))
     }
 
     /// For how long the session must be remembered because somebody may still have to broadcast.
@@ -270,6 +305,9 @@ impl<V: Verifier> Session<V> {
     }
 
     pub(super) fn send_final_message(&mut self, context: &mut Context<'_, V>, to: usize) {
+        if self.awaits_journal(context) {
+            return;
+        }
         if let Some(End { outcome: Outcome::Complete { signatures, .. }, final_message: None }) = &self.ending.end {
             let signatures = signatures.clone();
             let bytes = self.seal(context, Content::Finalized { signatures }).ok();

@@ -54,6 +54,9 @@ impl<V: Verifier> Sessions<V> {
         id: SessionId,
         step: impl FnOnce(&mut Session<V>, &mut Context<'_, V>) -> Result<(), CommandError>,
     ) -> Result<(), CommandError> {
+        if self.get(&id).is_some_and(Session::is_closed) {
+            return Err(CommandError::UnknownSession(id));
+        }
         self.run(context, id, step).ok_or(CommandError::UnknownSession(id))?
     }
 
@@ -91,7 +94,8 @@ impl<V: Verifier> Sessions<V> {
         nonce: [u8; 32],
     ) -> Result<Arc<Definition>, CommandError> {
         let (definition, allow) = define(context, wanted, nonce)?;
-        let gives_way = self.room_for_own(&context.config.limits).ok_or(CommandError::TooManySessions)?;
+        let limits = &context.config.limits;
+        let gives_way = self.room_for_own(limits).ok_or(CommandError::TooManySessions(limits.sessions))?;
         let items = Items::new(context.verifier, &definition).map_err(CommandError::from)?;
         let (id, before) = (definition.id(), context.effects.len());
         context.session = Some(id);
@@ -150,7 +154,7 @@ impl<V: Verifier> Sessions<V> {
         let has_expired = session.phase() == Phase::Expired;
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
-        if has_expired {
+        if has_expired && !self.get(&id).is_some_and(Session::may_complete) {
             // That is told once. It takes nobody's room any more, but its id stays: it is this clock alone that says
             // so.
             self.retire(context, id);
@@ -173,7 +177,7 @@ impl<V: Verifier> Sessions<V> {
         allow: &BTreeSet<Unusual>,
     ) -> Result<(), CommandError> {
         if !self.may_approve(&id, &context.config.limits) {
-            return Err(CommandError::TooManySessions);
+            return Err(CommandError::TooManyEnded(context.config.limits.closed));
         }
         self.command(context, id, |session, context| session.join(context, allow))
     }
@@ -191,11 +195,15 @@ impl<V: Verifier> Sessions<V> {
     /// The embedder wants to forget a session. Its id stays known for as long as its announcement could be shown again,
     /// also after a restart.
     pub(crate) fn close(&mut self, context: &mut Context<'_, V>, id: SessionId) -> Result<(), CommandError> {
-        let session = self.get(&id).ok_or(CommandError::UnknownSession(id))?;
-        if !session.phase().has_ended() {
+        let open = self.get(&id).filter(|session| !session.is_closed());
+        if !open.ok_or(CommandError::UnknownSession(id))?.phase().has_ended() {
             self.command(context, id, |session, context| session.abort(context, AbortReason::Closed))?;
         }
-        self.retire(context, id);
+        if self.get(&id).is_some_and(Session::may_complete) {
+            let _closed = self.run(context, id, |session, context| session.close(context));
+        } else {
+            self.retire(context, id);
+        }
         Ok(())
     }
 
@@ -203,7 +211,8 @@ impl<V: Verifier> Sessions<V> {
     /// restart.
     fn retire(&mut self, context: &mut Context<'_, V>, id: SessionId) {
         if let Some(session) = self.get(&id) {
-            let (until, end) = (session.definition().expires_at, forgotten_at(context.config, session));
+            let until = session.definition().expires_at;
+            let end = forgotten_at(context.config, session, until);
             self.forget(context, id, Some(Record::Closed { until }));
             self.keep_id(context, id, end);
         }
@@ -274,15 +283,17 @@ impl<V: Verifier> Sessions<V> {
         if wait > Duration::ZERO {
             return context.timer(TimerReason::Expired(id), wait);
         }
-        self.remove(&id);
         self.forget(context, id, None);
+        self.remove(&id);
     }
 
     /// The session is gone, and so is all that is known of it but what this record says.
     fn forget(&self, context: &mut Context<'_, V>, id: SessionId, record: Option<Record>) {
         let outer = context.session.replace(id);
         context.push(Effect::Persist(record));
-        context.event(Event::SessionClosed { session: id });
+        if !self.get(&id).is_some_and(Session::is_closed) {
+            context.event(Event::SessionClosed { session: id });
+        }
         for reason in
             [TimerReason::Stalled(id), TimerReason::Retry(id), TimerReason::Turn(id), TimerReason::Expired(id)]
         {
@@ -345,8 +356,8 @@ impl<V: Verifier> Sessions<V> {
         key: &PublicKey,
         is_connected: impl Fn(&PublicKey) -> bool,
     ) {
-        let confirmed = self.confirmed_with(key, context.now.mono, context.config.broadcast_timeout);
-        for id in self.live_with(key).chain(confirmed).collect::<Vec<SessionId>>() {
+        let ended = self.ended_with(key, context.now.mono, context.config.broadcast_timeout);
+        for id in self.live_with(key).chain(ended).collect::<Vec<SessionId>>() {
             if self.awaits_journal(context, &id) {
                 // What waits for the disk will reach it, and the next stall asks for the rest.
                 continue;
@@ -362,7 +373,7 @@ impl<V: Verifier> Sessions<V> {
 
     /// Whether everything that is said of a session waits for its records: more of it would only pile up.
     fn awaits_journal(&self, context: &Context<'_, V>, id: &SessionId) -> bool {
-        self.get(id).is_some_and(|session| session.barrier > context.durable)
+        self.get(id).is_some_and(|session| session.awaits_journal(context))
     }
 }
 
@@ -378,16 +389,16 @@ impl From<ItemsError> for CommandError {
 /// How long it is until a session's time is over, or once it has ended, until it is to be forgotten.
 fn time_left<V: Verifier>(context: &Context<'_, V>, session: &Session<V>) -> Duration {
     if session.phase().has_ended() {
-        time_until(forgotten_at(context.config, session), context.now)
+        time_until(forgotten_at(context.config, session, session.remembered_until()), context.now)
     } else {
         session.definition().expires_at.since(context.now.wall)
     }
 }
 
-/// Until when a session that has ended is remembered, at least by its id.
-fn forgotten_at<V: Verifier>(config: &Config, session: &Session<V>) -> Now {
+/// Until when a session that has ended is remembered, at least by its id, if that is to be until then by the wall clock.
+fn forgotten_at<V: Verifier>(config: &Config, session: &Session<V>, until: Wall) -> Now {
     let Definition { created_at, expires_at, .. } = **session.definition();
-    end_of_memory(config, expires_at, expires_at.since(created_at), session.since())
+    end_of_memory(config, until, expires_at.since(created_at), session.since())
 }
 
 /// Until when a session is remembered that expires then and that this process has known of since: its announcement has

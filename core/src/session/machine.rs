@@ -17,6 +17,7 @@ use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
 use super::items::Items;
+use super::rounds::Misdeed;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
 use crate::base::{Bytes, Mono};
@@ -37,7 +38,10 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) phase: Phase,
     /// How many of the attempts have lapsed here.
     pub(super) lapsed: u32,
+    /// Whether one of its nonces has signed, in any attempt.
     pub(super) spent: bool,
+    /// Whether its owner has closed it, and it is kept only for a signature that may still appear.
+    pub(super) is_closed: bool,
     sequence: u64,
     incarnation: u32,
     /// Whether the journal knows of this life.
@@ -47,6 +51,8 @@ pub(crate) struct Session<V: Verifier> {
     /// What a session needs that has not ended.
     pub(super) live: Option<Live<V>>,
     pub(super) ending: Ending,
+    /// Who was accused in which attempt of what.
+    pub(super) accused: BTreeSet<(usize, u32, Misdeed)>,
     /// The session's newest record: nothing said about the session leaves before it is durable.
     pub(crate) barrier: RecordSequence,
 }
@@ -108,12 +114,14 @@ impl<V: Verifier> Session<V> {
             phase: Phase::Announced,
             lapsed: 0,
             spent: false,
+            is_closed: false,
             sequence: 0,
             incarnation: 0,
             is_alive: true,
             since: now,
             live: Some(live),
             ending: Ending::default(),
+            accused: BTreeSet::new(),
             barrier: RecordSequence::default(),
         }
     }
@@ -142,6 +150,7 @@ impl<V: Verifier> Session<V> {
         let now = context.now.mono;
         let mut session = Self::new(context.verifier, record.definition, items, me, record.attempt, now);
         session.spent = record.spent;
+        session.is_closed = record.is_closed;
         session.lapsed = record.lapsed;
         session.live_mut().approved[me] = true;
         session.incarnation = record.incarnation.saturating_add(1);
@@ -233,11 +242,7 @@ impl<V: Verifier> Session<V> {
             return self.on_confirmed(context, from, bytes);
         }
         if self.phase.has_ended() {
-            // Whoever still works on the session has missed how it ended.
-            if !matches!(content, Content::Finalized { .. } | Content::Abort { .. }) {
-                self.send_final_message(context, from);
-            }
-            return Err(Refusal::Ended);
+            return self.on_late_message(context, from, &content, bytes);
         }
         let has_approved = !matches!(content, Content::Finalized { .. } | Content::Abort { .. });
         let is_approval = has_approved && !core::mem::replace(&mut self.live_mut().approved[from], true);
@@ -320,7 +325,6 @@ impl<V: Verifier> Session<V> {
         self.number = number;
         // What was said of it before a restart, without taking part, is not said again with the same number.
         self.sequence = u64::from(self.incarnation) << 32;
-        self.spent = false;
         let signers = self.definition.keys.len();
         let live = self.live_mut();
         live.attempt = Attempt::new(signers);
@@ -358,6 +362,7 @@ impl<V: Verifier> Session<V> {
             spent: self.spent,
             incarnation: self.incarnation,
             end: self.ending.end().cloned(),
+            is_closed: self.is_closed,
         })))));
     }
 

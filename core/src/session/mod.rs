@@ -2,7 +2,8 @@
 //!
 //! Reading order: `items` holds what is signed, `attempt` what one attempt collects, `machine` begins and fails
 //! attempts, `rounds` takes nonces and partial signatures to a signature, `signing` asks this node's own signer for its
-//! share, `ending` knows how a session ends and whose turn it is to broadcast, `resync` lets signers who missed
+//! share, `ending` knows how a session ends and whose turn it is to broadcast, `late` what is still taken then, `resync`
+//! lets signers who missed
 //! something catch up, `waiting` is for attempts that not all take part in, `sessions` is the table of all of them and
 //! `closed` what is left of them, `lifecycle` what happens to each from its creation to when it is forgotten.
 //!
@@ -13,6 +14,7 @@ mod closed;
 mod ending;
 mod fingerprint;
 mod items;
+mod late;
 mod lifecycle;
 mod machine;
 mod resync;

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use super::machine::Session;
 use crate::api::{AttemptFailure, Phase, SignerTask, TimerReason};
 use crate::base::Bytes;
-use crate::crypto::{SignerError, Verifier};
+use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::Context;
-use crate::wire::Bits;
+use crate::wire::{Bits, Content, SessionMessage};
 
 impl<V: Verifier> Session<V> {
     /// R1: nothing has happened for a while. Those who owe something are asked first; from the second time on
@@ -22,7 +22,7 @@ impl<V: Verifier> Session<V> {
         match self.phase {
             Phase::NonceExchange | Phase::PartialSignatureExchange => {}
             Phase::Waiting => return self.tell_of_waiting(context, signers),
-            _ => return,
+            _ => return self.ask_for_signature(context, None),
         }
         let owed = self.signer_owes();
         if let Some(task) = owed {
@@ -70,6 +70,7 @@ impl<V: Verifier> Session<V> {
             let status = self.status(context);
             self.ask(context, index, status.as_ref());
         }
+        self.ask_for_signature(context, Some(index));
         if let Some(bytes) = self.confirmation(context.now.mono, context.config.broadcast_timeout) {
             self.send(context, index, bytes.clone());
         }
@@ -100,6 +101,10 @@ impl<V: Verifier> Session<V> {
         nonces: &Bits,
         partials: &Bits,
     ) {
+        if self.awaits_journal(context) {
+            // It asks again; answers would pile up behind the disk.
+            return;
+        }
         let live = self.live_ref();
         if attempt < self.number {
             // It works on a dead attempt, so it has nothing of this one.
@@ -109,6 +114,29 @@ impl<V: Verifier> Session<V> {
             let lacking = live.attempt.lacking(nonces, partials);
             lacking.into_iter().for_each(|bytes| self.send(context, from, bytes));
         }
+    }
+
+    /// Whether a signer's step says something that is not held here and can still count, however old the step is.
+    pub(crate) fn lacks(&self, author: &PublicKey, step: &SessionMessage) -> bool {
+        let Some(from) = self.definition.index_of(author) else { return false };
+        let is_open = !self.phase.has_ended();
+        let attempt = self.live.as_ref().map(|live| &live.attempt).filter(|_| step.attempt >= self.number);
+        let is_later = step.attempt > self.number;
+        match &step.content {
+            Content::Announce { .. } | Content::Join { .. } => {
+                attempt.is_some_and(|attempt| is_later || !attempt.has_nonces_of(from))
+            }
+            Content::Partial { .. } => attempt.is_some_and(|attempt| !is_later && !attempt.has_partial_of(from)),
+            Content::Finalized { .. } => is_open || self.may_complete(),
+            Content::Abort { .. } => is_open,
+            Content::Confirmed => self.lacks_claim_of(from),
+            Content::Status { .. } | Content::Waiting => false,
+        }
+    }
+
+    /// Whether everything that is said of the session waits for its records: more of it would only pile up.
+    pub(crate) fn awaits_journal(&self, context: &Context<'_, V>) -> bool {
+        self.barrier > context.durable
     }
 
     pub(super) fn is_exchanging(&self) -> bool {

@@ -14,6 +14,15 @@ use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
 
+/// What a signer can do again and again in one attempt, and is told of once: one proof is enough, and whoever repeats it
+/// fills nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misdeed {
+    TwoNonces,
+    TwoPartials,
+    FalseSignature,
+}
+
 impl<V: Verifier> Session<V> {
     pub(super) fn on_nonces(
         &mut self,
@@ -40,7 +49,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_nonces(from, nonces, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.nonce_exhibit(from), bytes);
+            let first = self.live_ref().attempt.nonce_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoNonces), first, bytes);
         }
         if stored? {
             let signer = self.definition.keys[from];
@@ -65,7 +75,8 @@ impl<V: Verifier> Session<V> {
         }
         let stored = self.live_mut().attempt.store_partial(from, partial, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
-            self.accuse_of_equivocation(context, from, self.live_ref().attempt.partial_exhibit(from), bytes);
+            let first = self.live_ref().attempt.partial_exhibit(from);
+            self.accuse_of_equivocation(context, (from, Misdeed::TwoPartials), first, bytes);
         }
         if stored? {
             self.arrived(context);
@@ -83,13 +94,15 @@ impl<V: Verifier> Session<V> {
     }
 
     fn accuse_of_equivocation(
-        &self,
+        &mut self,
         context: &mut Context<'_, V>,
-        signer: usize,
+        (signer, misdeed): (usize, Misdeed),
         first: Option<Exhibit>,
         second: Bytes,
     ) {
-        if let Some(first) = first {
+        if let Some(first) = first
+            && self.accused.insert((signer, self.number, misdeed))
+        {
             self.accuse(context, signer, Evidence::Equivocation { first, second: Exhibit(second) });
         }
     }
@@ -108,11 +121,12 @@ impl<V: Verifier> Session<V> {
         bytes: Bytes,
     ) -> Result<(), Refusal> {
         let entropy = context.batch_entropy.bytes32();
-        let claims = self.live_ref().items.iter(&self.definition).zip(&signatures);
-        let claims: Vec<_> = claims.map(|((keys, message), signature)| (keys, message, *signature)).collect();
-        if let Some(item) = context.verifier.verify_finals(&claims, &entropy) {
-            let (definition, item) = ((*self.definition).clone(), index(item));
-            self.accuse(context, from, Evidence::InvalidSignature { definition, item, finalized: Exhibit(bytes) });
+        if let Some(item) = self.invalid_item(context.verifier, &signatures, &entropy) {
+            if self.accused.insert((from, self.number, Misdeed::FalseSignature)) {
+                let (definition, item) = ((*self.definition).clone(), index(item));
+                let finalized = Exhibit(bytes);
+                self.accuse(context, from, Evidence::InvalidSignature { definition, item, finalized });
+            }
             return Err(Refusal::FinalSignature);
         }
         self.complete(context, signatures);

@@ -223,7 +223,8 @@ impl<V: Verifier> Sessions<V> {
         true
     }
 
-    /// An ended session that is one too many: the oldest of those that nobody has to broadcast any more.
+    /// An ended session that is one too many: the oldest, first of those that nobody has to broadcast any more, last of
+    /// those of which a signature may still appear.
     pub(crate) fn surplus(&self, limits: &Limits, now: Mono) -> Option<SessionId> {
         if self.refused.len() > limits.unapproved {
             return self.refused.values().next().copied();
@@ -231,8 +232,12 @@ impl<V: Verifier> Sessions<V> {
         if self.ended.len() <= limits.ended {
             return None;
         }
-        let is_over = |id: &&SessionId| self.get(id).is_none_or(|session| session.broadcasting_for(now).is_none());
-        self.ended.values().find(is_over).or_else(|| self.ended.values().next()).copied()
+        let is_over = |id: &&SessionId| {
+            self.get(id).is_none_or(|session| session.broadcasting_for(now).is_none() && !session.may_complete())
+        };
+        let is_complete = |id: &&SessionId| self.get(id).is_none_or(|session| !session.may_complete());
+        let ended = || self.ended.values();
+        ended().find(is_over).or_else(|| ended().find(is_complete)).or_else(|| ended().next()).copied()
     }
 
     /// Forgets a session but for its id, until both clocks show that. Which ids that were kept already make room for
@@ -275,15 +280,18 @@ impl<V: Verifier> Sessions<V> {
         self.by_id.values().map(|entry| &*entry.session)
     }
 
-    /// The sessions that this signer is part of and whose broadcast it may not have heard of.
-    pub(crate) fn confirmed_with(
+    /// The sessions that have ended and that this signer is part of, whose broadcast it may not have heard of, or whose
+    /// signature it may know.
+    pub(crate) fn ended_with(
         &self,
         signer: &PublicKey,
         now: Mono,
         timeout: Duration,
     ) -> impl Iterator<Item = SessionId> {
-        let confirmed = self.iter().filter(move |session| session.confirmation(now, timeout).is_some());
-        confirmed.filter(|session| session.definition().index_of(signer).is_some()).map(Session::id)
+        let is_open =
+            move |session: &&Session<V>| session.may_complete() || session.confirmation(now, timeout).is_some();
+        let of_signer = |session: &&Session<V>| session.definition().index_of(signer).is_some();
+        self.iter().filter(is_open).filter(of_signer).map(Session::id)
     }
 
     /// The sessions that this signer is part of, that this node has created or approved, and that have not ended.

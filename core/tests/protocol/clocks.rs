@@ -53,7 +53,7 @@ fn what_has_expired_while_the_machine_slept_is_not_approved() {
     let error = node.command(approve(session)).unwrap_err();
     assert_eq!(error, CommandError::Expired(session));
     assert!(error.to_string().contains("ask its creator"), "{error}");
-    assert!(node.events.contains(&Event::SessionExpired { session }));
+    assert!(node.events.contains(&Event::SessionExpired { session, may_complete: false }));
     assert_eq!((said(&node, session), node.records.len()), (0, 0), "no nonce was shown");
     assert_eq!(node.command(Command::Retry(session)), Err(CommandError::Expired(session)));
     assert_eq!(node.command(Command::Abort(session, AbortReason::Left)), Err(CommandError::Expired(session)));
@@ -88,7 +88,7 @@ fn what_has_expired_while_the_process_was_down_is_not_taken_up_again() {
     let (node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let mut node = restart(&node, WALL + 71 * HOUR, 2);
-    assert!(node.events.contains(&Event::SessionExpired { session }));
+    assert!(node.events.contains(&Event::SessionExpired { session, may_complete: false }));
     node.meet(&mut alice);
     node.meet(&mut bob);
     for _ in 0..60 {
@@ -98,7 +98,7 @@ fn what_has_expired_while_the_process_was_down_is_not_taken_up_again() {
     assert_eq!(node.node.view().sessions().len(), 0, "it is over at once");
     // That is told once.
     let node = restart(&node, WALL + 72 * HOUR, 3);
-    assert!(!node.events.contains(&Event::SessionExpired { session }));
+    assert!(!node.events.contains(&Event::SessionExpired { session, may_complete: false }));
 }
 
 #[test]

@@ -439,6 +439,17 @@ impl Signed {
     }
 }
 
+/// A session that has completed at the node.
+pub(crate) fn completed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition) {
+    let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
+    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_alice] });
+    node.hear(&alice, bytes);
+    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_bob] });
+    node.hear(&bob, bytes);
+    assert_eq!(phase(&node, definition.id()), Phase::Complete);
+    (node, alice, bob, definition)
+}
+
 /// What a partial signature names of the nonces that it is over, as the wire's documentation defines it.
 pub(crate) fn nonces_hash(nonces: &[PublicNonce]) -> [u8; 32] {
     let list: Vec<u8> = nonces.iter().flat_map(|nonce| *nonce.as_bytes()).collect();

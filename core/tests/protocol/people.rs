@@ -191,7 +191,7 @@ fn the_time_of_a_session_is_over_to_the_minute_for_those_who_wait_too() {
     let session = people.create();
     people.run_until(people.time + 120 * MINUTE);
     assert_eq!(people.command(1, approve(session)), Err(CommandError::Expired(session)));
-    assert!(people.nodes[0].events.contains(&Event::SessionExpired { session }));
+    assert!(people.nodes[0].events.contains(&Event::SessionExpired { session, may_complete: false }));
 }
 
 #[test]

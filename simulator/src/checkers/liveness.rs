@@ -36,7 +36,7 @@ impl Checker for Liveness {
             Observation::Down => {
                 self.down.insert(node);
             }
-            Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session }) => {
+            Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session, .. }) => {
                 self.given_up.insert(*session);
             }
             // A crash between the record and the event leaves the record.

@@ -11,6 +11,7 @@ mod liveness;
 mod nonces;
 mod partials;
 mod signatures;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,6 +86,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(limits::Limits),
         Box::new(coordinators::Coordinators::default()),
         Box::new(liveness::Liveness::default()),
+        Box::new(told::Told::default()),
     ]
 }
 

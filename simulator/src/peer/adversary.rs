@@ -11,6 +11,7 @@ use nelumbo_core::base::{Bytes, Entropy, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
 use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, Subject, seal};
 
+use super::session_step;
 use crate::crypto::{Crypto, Meter};
 use crate::random::Random;
 use crate::schedule::Misbehaviour;
@@ -68,6 +69,13 @@ impl Adversary {
             self.memory.pop_front();
         }
         self.memory.push_back(bytes.clone());
+    }
+
+    /// Whether it does not hear this message.
+    pub(super) fn is_deaf_to(&mut self, bytes: &Bytes) -> bool {
+        let is_signature = self.is(Misbehaviour::DeafToSignatures)
+            && session_step(bytes).is_some_and(|(_, step)| matches!(step.content, Content::Finalized { .. }));
+        is_signature && self.does(Misbehaviour::DeafToSignatures)
     }
 
     /// The messages that leave instead of this one to this receiver.

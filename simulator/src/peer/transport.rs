@@ -54,6 +54,9 @@ impl<C: Crypto> Peer<C> {
                 Change::Received(from, bytes) => {
                     if let Some(adversary) = &mut self.adversary {
                         adversary.remember(&bytes);
+                        if adversary.is_deaf_to(&bytes) {
+                            continue;
+                        }
                     }
                     self.input(context, Input::Received { from: peer_id(from), bytes });
                 }

@@ -121,7 +121,7 @@ fn on_event(courses: &mut BTreeMap<SessionId, Course>, at: Nanos, node: u32, eve
         Event::BroadcastClaimed { session, .. } => (session, "broadcast confirmed".to_owned(), "mark"),
         Event::CoordinatorFailed { session, failures, .. } => (session, format!("turn {failures} passed"), "bad"),
         Event::SessionAborted { session, .. } => (session, "aborted".to_owned(), "bad"),
-        Event::SessionExpired { session } => (session, "expired".to_owned(), "bad"),
+        Event::SessionExpired { session, .. } => (session, "expired".to_owned(), "bad"),
         Event::AttemptStarted { session, attempt, .. } => (session, format!("attempt {attempt}"), "mark"),
         Event::AttemptLapsed { session, .. } => (session, "waits".to_owned(), "mark"),
         Event::AttemptFailed { session, failure, .. } => {

@@ -44,6 +44,10 @@ pub enum Misbehaviour {
     WrongTransaction,
     /// Announces ever more signers, each with a key and a peer of its own.
     Sybils,
+    /// Refuses each session once it has signed.
+    LateRefusal,
+    /// Hears no signature that others tell it of.
+    DeafToSignatures,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with its fellows alone.
     Eclipse,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with invalid records.
@@ -52,7 +56,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -74,6 +78,8 @@ impl Misbehaviour {
         Self::Sybils,
         Self::Eclipse,
         Self::Poison,
+        Self::LateRefusal,
+        Self::DeafToSignatures,
     ];
 }
 
@@ -81,6 +87,9 @@ impl Misbehaviour {
     /// Whether it harms nobody but the node's own embedder, so that only checkers notice it.
     #[must_use]
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic)
+        matches!(
+            self,
+            Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic | Self::DeafToSignatures
+        )
     }
 }

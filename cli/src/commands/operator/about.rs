@@ -6,9 +6,9 @@
 use clap::Args;
 use nelumbo_core::wire::SessionId;
 
-use crate::control::{Done, Request, Running};
+use crate::control::{Done, Ended, Request, Running};
 use crate::failure::{Answer, Failure};
-use crate::link;
+use crate::{link, output};
 
 // Without documentation, which clap would take for that of each command.
 #[derive(Args, Debug)]
@@ -23,6 +23,17 @@ pub(crate) struct AboutSession {
 impl AboutSession {
     pub(super) fn tell(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
         self.node.ask(&request(self.session), |Done {}| Ok(()))?;
+        Ok(Answer::Yes)
+    }
+
+    /// The same, for what ends the session.
+    pub(super) fn end(self, request: impl FnOnce(SessionId) -> Request) -> Result<Answer, Failure> {
+        self.node.ask(&request(self.session), |Ended { may_complete }| match may_complete {
+            true => output::line(
+                "a signature may still appear: this node had signed before; if one does, session-completed tells it",
+            ),
+            false => Ok(()),
+        })?;
         Ok(Answer::Yes)
     }
 }

@@ -51,7 +51,8 @@ pub(crate) enum Operator {
     Join(join::Join),
     /// Refuses a session, or leaves one that has no signature yet
     ///
-    /// Nothing follows: all signers are needed, and all of them are told.
+    /// All signers are needed, and all of them are told. When this node had signed before, the others may have the
+    /// signature already: the answer says so (`may_complete` with --json), and one that appears is taken and told.
     #[command(after_help = "Examples:\n  nelumbo abort ID")]
     Abort(about::AboutSession),
     /// Makes a new attempt at a session whose last one failed
@@ -61,12 +62,13 @@ pub(crate) enum Operator {
     Retry(about::AboutSession),
     /// Says that the signature of a session has been broadcast
     ///
-    /// The other signers are told, so that nobody else takes a turn.
+    /// The other signers are told that you say so, and nobody else takes a turn.
     #[command(after_help = "Examples:\n  nelumbo confirm ID")]
     Confirm(about::AboutSession),
     /// Forgets a session
     ///
-    /// One that has no signature yet is aborted first.
+    /// One that has no signature yet is aborted first; when this node had signed before, a signature may still appear,
+    /// and then the session comes back with it.
     #[command(after_help = CLOSE)]
     Close(about::AboutSession),
     Events(events::Events),
@@ -96,10 +98,10 @@ impl Operator {
             Self::Requests(requests) => requests.run(),
             Self::Sessions(sessions) => sessions.run(),
             Self::Join(join) => join.run(),
-            Self::Abort(about) => about.tell(|session| Request::Abort { session }),
+            Self::Abort(about) => about.end(|session| Request::Abort { session }),
             Self::Retry(about) => about.tell(|session| Request::Retry { session }),
             Self::Confirm(about) => about.tell(|session| Request::Confirm { session }),
-            Self::Close(about) => about.tell(|session| Request::Close { session }),
+            Self::Close(about) => about.end(|session| Request::Close { session }),
             Self::Events(events) => events.run(),
             Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),

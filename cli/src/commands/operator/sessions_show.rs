@@ -54,6 +54,9 @@ impl Show {
                 rows.push(("  signs under", item.challenge_key.to_string()));
                 rows.extend(session.signatures.get(place).map(|signature| ("  signature", signature.to_string())));
             }
+            if session.may_complete {
+                rows.push(("signature", "none, but one may still appear: this node had signed before".to_owned()));
+            }
             rows.extend(session.coordinator.map(|key| ("to broadcast", key.to_string())));
             output::table(&rows)
         })?;

@@ -13,7 +13,7 @@ use crate::{link, output, values};
 
 /// Waits until a session has its signature, and prints it
 ///
-/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when there will be none,
+/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when it has ended without one,
 /// or none came in time.
 #[derive(Args, Debug)]
 pub(crate) struct Wait {
@@ -49,10 +49,13 @@ impl Wait {
                     return Ok(Answer::Yes);
                 }
                 phase @ (Phase::Aborted | Phase::Expired) => {
-                    return Err(Failure::unmet(
-                        format_args!("session {} is {}", self.session, output::name(&phase)),
-                        "create a new one",
-                    ));
+                    let remedy = if session.may_complete {
+                        "a signature may still appear, because this node had signed before: follow events"
+                    } else {
+                        "create a new one"
+                    };
+                    let ended = format_args!("session {} is {}", self.session, output::name(&phase)).to_string();
+                    return Err(Failure::unmet(ended, remedy));
                 }
                 _ => self.wait_for_news(&mut client, until)?,
             }

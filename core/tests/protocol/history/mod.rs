@@ -30,6 +30,20 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn new(size: usize) -> Self {
+        let mut group = Self::apart(size);
+        for index in 0..size {
+            let others = (0..size).filter(|other| *other != index);
+            others.for_each(|other| group.input(index, Input::Connected(peer(other))));
+        }
+        group.wait(200);
+        group.deliver_all();
+        assert!(group.nodes.iter().all(|node| node.view().signers().filter(|(_, _, near)| *near).count() + 1 == size));
+        group.events.clear();
+        group
+    }
+
+    /// The same, when nobody is connected yet.
+    pub(crate) fn apart(size: usize) -> Self {
         let secret = |index: usize| SecretKey::from_bytes(&[index as u8 + 1; 32]).expect("a small number is a key");
         let node = |index: usize| {
             let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
@@ -41,7 +55,7 @@ impl Group {
             let entropy = Entropy::new([index as u8 + 1; 32]).expect("not all zero");
             SoftwareSigner::new(secret(index), entropy.stream("signer"))
         };
-        let mut group = Self {
+        Self {
             signers: (0..size).map(signer).collect(),
             nodes: (0..size).map(node).collect(),
             keys: (0..size).map(|index| secret(index).public_key()).collect(),
@@ -49,16 +63,13 @@ impl Group {
             flight: Vec::new(),
             events: Vec::new(),
             approves: true,
-        };
-        for index in 0..size {
-            let others = (0..size).filter(|other| *other != index);
-            others.for_each(|other| group.input(index, Input::Connected(peer(other))));
         }
-        group.wait(200);
-        group.deliver_all();
-        assert!(group.nodes.iter().all(|node| node.view().signers().filter(|(_, _, near)| *near).count() + 1 == size));
-        group.events.clear();
-        group
+    }
+
+    /// Two of them are connected.
+    pub(crate) fn connect(&mut self, one: usize, other: usize) {
+        self.input(one, Input::Connected(peer(other)));
+        self.input(other, Input::Connected(peer(one)));
     }
 
     pub(crate) fn input(&mut self, index: usize, input: Input) {
