@@ -77,7 +77,8 @@ pub enum HandleError {
     /// A protocol of this name is registered already. The one that was to be registered is gone.
     #[error("a protocol named {0} is registered already")]
     ProtocolTwice(Label),
-    /// The journal failed before what the command promises was on the disk: it may have happened or not. The node stops.
+    /// The journal failed before what the command promises was on the disk: it may have happened or not. The node
+    /// stops.
     #[error("this may be lost, because it is not on the disk: {0}")]
     NotDurable(String),
     /// The closure panicked. The node goes on.

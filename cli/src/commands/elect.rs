@@ -25,7 +25,8 @@ Examples:
 /// Elects the coordinator among signers: who publishes the result, and who takes over in turn
 ///
 /// Every signer computes the same outcome from the keys, and with the rotating method from the signed session. Signers
-/// are numbered by their place among the sorted keys, from 0. The proof is a checksum of the set of keys, by which signers notice that theirs differ.
+/// are numbered by their place among the sorted keys, from 0. The proof is a checksum of the set of keys, by which
+/// signers notice that theirs differ.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Elect {

@@ -22,7 +22,8 @@ use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DEFINITION, MAX_GOSSIP, MAX_PA
 pub struct Config {
     /// The network that the keys belong to. Messages, sessions and journals of another one are refused.
     pub network: Network,
-    /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has ended
+    /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has
+    /// ended
     /// is remembered for twice `clock_skew` longer. Announcements of sessions that last longer are refused.
     pub session_timeout: Duration,
     /// After how long without progress a session asks the others for what is missing; doubles each time up to
@@ -30,7 +31,8 @@ pub struct Config {
     pub stall: Duration,
     /// The longest pause between two questions of a session for what is missing.
     pub stall_max: Duration,
-    /// After how long without progress an attempt ends: while nonces are missing it lapses, and whoever approves later, or
+    /// After how long without progress an attempt ends: while nonces are missing it lapses, and whoever approves later,
+    /// or
     /// is back, begins the next one; once this node has signed it has failed.
     pub stuck_timeout: Duration,
     /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Not more
@@ -80,7 +82,8 @@ impl Config {
         now.checked_add(self.clock_skew).unwrap_or(Wall::from_millis(u64::MAX))
     }
 
-    /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made, and
+    /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made,
+    /// and
     /// as many as may have lapsed since.
     pub(crate) fn last_attempt(&self, age: Duration) -> u32 {
         let lapses = age.min(self.session_timeout).as_nanos() / self.stuck_timeout.as_nanos().max(1);

@@ -395,7 +395,8 @@ pub enum Event {
         /// told as any other.
         may_complete: bool,
     },
-    /// This node's clock was wrong when it created the session, whose dates are part of its id: other signers refuse it.
+    /// This node's clock was wrong when it created the session, whose dates are part of its id: other signers refuse
+    /// it.
     /// Close it, and create it again.
     SessionMisdated {
         /// The session.

@@ -1,7 +1,8 @@
 //! Who publishes the result: the coordinator and, should it fail, everyone else in turn.
 //!
 //! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the
-//! sorted keys and, for one method, the session and its final signatures; nothing that a single message says moves it; and
+//! sorted keys and, for one method, the session and its final signatures; nothing that a single message says moves it;
+//! and
 //! the priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
 
 mod failover;

@@ -1,6 +1,7 @@
 //! What is still taken after the end: a final signature that has come of what this node had signed before.
 //!
-//! Invariant: whoever has signed and has ended without a signature asks for it, and takes and tells it when it comes, for as
+//! Invariant: whoever has signed and has ended without a signature asks for it, and takes and tells it when it comes,
+//! for as
 //! long as others remember it. Driven by the session's machine, and by its timer.
 
 use alloc::vec::Vec;

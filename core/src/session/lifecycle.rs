@@ -395,7 +395,8 @@ fn time_left<V: Verifier>(context: &Context<'_, V>, session: &Session<V>) -> Dur
     }
 }
 
-/// Until when a session that has ended is remembered, at least by its id, if that is to be until then by the wall clock.
+/// Until when a session that has ended is remembered, at least by its id, if that is to be until then by the wall
+/// clock.
 fn forgotten_at<V: Verifier>(config: &Config, session: &Session<V>, until: Wall) -> Now {
     let Definition { created_at, expires_at, .. } = **session.definition();
     end_of_memory(config, until, expires_at.since(created_at), session.since())

@@ -89,7 +89,8 @@ fn a_hundred_and_twenty_signers_who_come_one_after_another_sign() {
     group.wait(200);
     group.flight.clear();
     let session = group.create(0, group.keys.clone());
-    // All of them are connected to the creator alone. What was said last arrives first: questions overtake what they are
+    // All of them are connected to the creator alone. What was said last arrives first: questions overtake what they
+    // are
     // about, and what others have said comes by way of the creator.
     let settle = |group: &mut Group| {
         while !group.flight.is_empty() {

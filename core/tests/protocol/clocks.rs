@@ -3,7 +3,7 @@
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, Phase, Refusal};
 use nelumbo_core::base::{Bytes, Mono, Now, Wall};
 use nelumbo_core::crypto::Network;
-use nelumbo_core::wire::{AbortReason, Content, Definition, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, Definition, SessionId};
 
 use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition, joined, nonce_in, phase};
 
@@ -35,7 +35,11 @@ fn announcement(definition: &Definition) -> Bytes {
 
 /// What the node has said in a session, to anyone.
 fn said(node: &TestNode, session: SessionId) -> usize {
-    node.sent.iter().filter(|(_, message)| matches!(&message.unsigned.body, nelumbo_core::wire::Body::Session(step) if step.session == session)).count()
+    let steps = node.sent.iter().filter_map(|(_, message)| match &message.unsigned.body {
+        Body::Session(step) => Some(step.session),
+        _ => None,
+    });
+    steps.filter(|of| *of == session).count()
 }
 
 /// The node after a restart, at this time by its wall clock.

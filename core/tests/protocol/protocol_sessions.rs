@@ -234,3 +234,17 @@ fn it_hears_that_a_session_of_its_own_has_expired_and_is_gone() {
     assert_eq!(told.last().map(String::as_str), Some("session session-closed"));
     assert!(!node.records.keys().any(|key| is_owner(key)));
 }
+
+/// The crash has come between the record of whose a session is and the first one of the session.
+#[test]
+fn what_belongs_to_a_protocol_and_was_never_created_is_forgotten() {
+    let (mut node, alice, script) = met();
+    create(&mut node, &alice, &script);
+    script.told();
+    let records: Vec<_> = node.records.clone().into_iter().filter(|(key, _)| is_owner(key)).collect();
+    assert_eq!(records.len(), 1);
+    let mut node = TestNode::with(Config::new(Network::Regtest), records, 2);
+    assert!(node.records.is_empty());
+    script.register(&mut node);
+    assert_eq!(script.told(), ["registered "]);
+}

@@ -13,7 +13,8 @@ use crate::{link, output, values};
 
 /// Waits until a session has its signature, and prints it
 ///
-/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when it has ended without one,
+/// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when it has ended without
+/// one,
 /// or none came in time.
 #[derive(Args, Debug)]
 pub(crate) struct Wait {
