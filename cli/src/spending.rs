@@ -1,18 +1,21 @@
-//! The transaction that a session signs an input of, as people and machines write it.
+//! The transaction whose inputs a session signs, as people and machines write it.
 //!
-//! Owns the JSON form: byte strings are hexadecimal, amounts satoshi. `create` reads it, `sessions show` prints it.
+//! Owns the JSON forms: byte strings are hexadecimal, amounts satoshi. `create` reads one, `sessions show` prints the
+//! other.
 
 use std::path::Path;
 
-use nelumbo_core::wire::{SpendPath, Spending, Spent};
+use nelumbo_core::crypto::lotus::TaprootOutput;
+use nelumbo_core::crypto::{PublicKey, Tweak};
+use nelumbo_core::wire::{Item, SignedInput, SpendPath, Spending, Spent};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// All inputs and outputs, without the fork's newer forms of replay protection.
+/// All inputs and outputs.
 const SIGHASH_ALL: u8 = 0x61;
 
-/// See the module's documentation.
+/// What `create` reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpendingFile {
@@ -20,14 +23,25 @@ pub(crate) struct SpendingFile {
     pub(crate) transaction: String,
     /// The outputs that its inputs spend, in order.
     pub(crate) spent: Vec<SpentOutput>,
-    /// Which input is signed.
+    /// Whether it is signed for the side of the network's next upgrade that has not been updated.
     #[serde(default)]
-    pub(crate) input: u32,
+    pub(crate) replay_protection: bool,
+    /// Which inputs are signed; all that spend the group's own outputs if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) inputs: Option<Vec<u32>>,
     #[serde(default = "sighash_all")]
     pub(crate) sighash_type: u8,
-    /// How the output is spent; by the key of a Taproot output if nothing is said.
+    /// How the outputs are spent; by the key of a Taproot output if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) script: Option<Script>,
+}
+
+/// The transaction that a session signs inputs of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SpendingShape {
+    pub(crate) transaction: String,
+    pub(crate) spent: Vec<SpentOutput>,
+    pub(crate) replay_protection: bool,
 }
 
 /// An output that the transaction spends.
@@ -56,20 +70,22 @@ impl SpendingFile {
         let cannot = |error: &dyn std::fmt::Display| {
             Failure::input(
                 format_args!("cannot read a transaction from {}: {error}", path.display()),
-                "it is a JSON object with transaction, spent, and perhaps input, sighash_type, script; see --help",
+                "it is a JSON object with transaction, spent, and perhaps inputs, sighash_type, script; see --help",
             )
         };
         let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
         serde_json::from_str(&text).map_err(|error| cannot(&error))
     }
-}
 
-impl TryFrom<SpendingFile> for Spending {
-    type Error = hex::FromHexError;
-
-    fn try_from(file: SpendingFile) -> Result<Self, hex::FromHexError> {
+    /// The transaction, and the items that a group signs whose output key is `own`, if there is one.
+    pub(crate) fn items(
+        self,
+        own: Option<PublicKey>,
+        tweak: Tweak,
+    ) -> Result<(Spending, Vec<Item>), hex::FromHexError> {
         let spent = |output: SpentOutput| Ok(Spent { value: output.value, script: hex::decode(output.script)? });
-        let path = match file.script {
+        let spent = self.spent.into_iter().map(spent).collect::<Result<Vec<Spent>, _>>()?;
+        let path = match self.script {
             None => SpendPath::Key,
             Some(Script { hash, code_separator }) => {
                 let mut executed_script_hash = [0; 32];
@@ -77,31 +93,30 @@ impl TryFrom<SpendingFile> for Spending {
                 SpendPath::Script { executed_script_hash, code_separator }
             }
         };
-        Ok(Self {
-            transaction: hex::decode(file.transaction)?,
-            spent: file.spent.into_iter().map(spent).collect::<Result<_, _>>()?,
-            input: file.input,
-            sighash_type: file.sighash_type,
-            path,
-        })
+        let is_own = |output: &Spent| {
+            TaprootOutput::from_script_pubkey(&output.script).is_some_and(|output| Some(output.commitment) == own)
+        };
+        let of_group = || (0..).zip(&spent).filter(|(_, output)| is_own(output)).map(|(input, _)| input).collect();
+        let mut inputs: Vec<u32> = self.inputs.unwrap_or_else(of_group);
+        if inputs.is_empty() {
+            // Whatever is wrong with it is said of the first.
+            inputs.push(0);
+        }
+        let sighash_type = self.sighash_type;
+        let item = |input| Item::input(SignedInput { input, sighash_type, path }, tweak);
+        let transaction = hex::decode(self.transaction)?;
+        let spending = Spending { transaction, spent, replay_protection: self.replay_protection };
+        Ok((spending, inputs.into_iter().map(item).collect()))
     }
 }
 
-impl From<&Spending> for SpendingFile {
+impl From<&Spending> for SpendingShape {
     fn from(spending: &Spending) -> Self {
         let spent = |output: &Spent| SpentOutput { value: output.value, script: hex::encode(&output.script) };
-        let script = match spending.path {
-            SpendPath::Key => None,
-            SpendPath::Script { executed_script_hash, code_separator } => {
-                Some(Script { hash: hex::encode(executed_script_hash), code_separator })
-            }
-        };
         Self {
             transaction: hex::encode(&spending.transaction),
             spent: spending.spent.iter().map(spent).collect(),
-            input: spending.input,
-            sighash_type: spending.sighash_type,
-            script,
+            replay_protection: spending.replay_protection,
         }
     }
 }
@@ -111,14 +126,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_comes_back_as_it_was() {
-        let text = r#"{"transaction":"00ff","spent":[{"value":7,"script":"51"}],"input":0,"sighash_type":97}"#;
-        let file: SpendingFile = serde_json::from_str(text).expect("sound");
-        let spending = Spending::try_from(file.clone()).expect("hexadecimal");
-        assert_eq!((SpendingFile::from(&spending), spending.path), (file, SpendPath::Key));
+    fn the_inputs_that_are_signed_are_those_of_the_file_or_all_of_the_group() {
+        let own: PublicKey =
+            "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().expect("a key");
+        let script = hex::encode(TaprootOutput { commitment: own, state: None }.script_pubkey());
+        let outputs = [&script, "51", &script].map(|script| format!(r#"{{"value":7,"script":"{script}"}}"#)).join(",");
+        let items = |fields: &str, own| {
+            let text = format!(r#"{{"transaction":"00ff","spent":[{outputs}]{fields}}}"#);
+            let file: SpendingFile = serde_json::from_str(&text).expect("sound");
+            let (spending, items) = file.items(own, Tweak::None).expect("hexadecimal");
+            assert_eq!((spending.transaction.as_slice(), spending.spent.len()), (&[0, 255][..], 3));
+            items
+        };
+        let signed = |inputs: &[u32], sighash_type| -> Vec<Item> {
+            let signed = |input| SignedInput { input, sighash_type, path: SpendPath::Key };
+            inputs.iter().map(|input| Item::input(signed(*input), Tweak::None)).collect()
+        };
+        assert_eq!(items("", Some(own)), signed(&[0, 2], SIGHASH_ALL));
+        assert_eq!(items(r#","inputs":[1],"sighash_type":98"#, Some(own)), signed(&[1], 98));
+        assert_eq!(items("", None), signed(&[0], SIGHASH_ALL), "so that it is said what is wrong with it");
         let short: SpendingFile = serde_json::from_str(r#"{"transaction":"0","spent":[]}"#).expect("sound");
-        assert_eq!((short.input, short.sighash_type), (0, SIGHASH_ALL));
-        assert!(Spending::try_from(short).is_err());
-        assert!(serde_json::from_str::<SpendingFile>(r#"{"transaction":"00","spent":[],"imput":1}"#).is_err());
+        assert!(short.items(None, Tweak::None).is_err());
+        assert!(serde_json::from_str::<SpendingFile>(r#"{"transaction":"00","spent":[],"imputs":[1]}"#).is_err());
     }
 }

@@ -7,7 +7,8 @@ use std::io::{self, BufRead, Write};
 
 use clap::Args;
 use nelumbo_core::approval::{
-    Input, LockTime, LockUnit, Output, Recipient, Satoshi, Signs, Summary, TransactionSummary, Unusual, names,
+    Input, LockTime, LockUnit, Output, Recipient, Satoshi, SignedInputs, Signs, Summary, TransactionSummary, Unusual,
+    names,
 };
 
 use crate::failure::Failure;
@@ -31,10 +32,12 @@ pub(crate) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
     }
     rows.extend(summary.warnings.iter().map(|warning| ("WARNING", warning.clone())));
     match &summary.signs {
-        Signs::Message(message) => {
-            rows.push(("signs", format!("a message of {} bytes", message.hex.len() / 2)));
-            rows.extend(message.text.iter().map(|text| ("as text", text.clone())));
-            rows.push(("as bytes", message.hex.clone()));
+        Signs::Messages(messages) => {
+            for message in messages {
+                rows.push(("signs", format!("a message of {} bytes", message.hex.len() / 2)));
+                rows.extend(message.text.iter().map(|text| ("as text", text.clone())));
+                rows.push(("as bytes", message.hex.clone()));
+            }
         }
         Signs::Transaction(transaction) => spends(transaction, &mut rows),
     }
@@ -43,8 +46,15 @@ pub(crate) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
 }
 
 fn spends(transaction: &TransactionSummary, rows: &mut Vec<(&'static str, String)>) {
-    rows.push(("signs", format!("a transaction, sighash {}, by {}", transaction.sighash.name, transaction.path)));
-    rows.push(("leaves open", transaction.sighash.leaves_open.clone()));
+    for signed in &transaction.signed {
+        let (count, sighash) = (signed.inputs.len(), &signed.sighash);
+        let inputs = if count == 1 { "input" } else { "inputs" };
+        rows.push((
+            "signs",
+            format!("{count} {inputs} of a transaction, sighash {}, by {}", sighash.name, signed.path),
+        ));
+        rows.push(("leaves open", sighash.leaves_open.clone()));
+    }
     let paid = |output: &Output| {
         let open = if output.is_covered { "" } else { "NOT COVERED, " };
         format!("{open}{} satoshi to {}", Satoshi(output.value), output.recipient())
@@ -56,7 +66,8 @@ fn spends(transaction: &TransactionSummary, rows: &mut Vec<(&'static str, String
     rows.push(("fee", format!("{fee} satoshi, {} per byte of {size}", transaction.fee_rate)));
     rows.push(("lock time", transaction.lock_time.map_or_else(|| "none".to_owned(), lock)));
     for (place, input) in transaction.inputs.iter().enumerate() {
-        let signed = if u32::try_from(place) == Ok(transaction.input) { ", signed here" } else { "" };
+        let is_signed = |signed: &SignedInputs| signed.inputs.iter().any(|input| u32::try_from(place) == Ok(*input));
+        let signed = if transaction.signed.iter().any(is_signed) { ", signed here" } else { "" };
         rows.push(("spends", spent(input) + signed));
     }
     rows.push(("transaction", transaction.txid.clone()));

@@ -18,7 +18,7 @@ use nelumbo_core::crypto::{
 };
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Body, Content, Definition, PeerId, Presence, SessionMessage, seal};
+use nelumbo_core::wire::{Body, Content, Definition, Item, PeerId, Presence, SessionMessage, seal};
 
 const ROUNDS: usize = 201;
 const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000_000) };
@@ -73,8 +73,7 @@ fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
         suite: Suite::Lotus,
         creator: u16::from(keys[0] != key),
         keys,
-        tweak: Tweak::None,
-        message: vec![7; 32],
+        items: vec![Item::message(vec![7; 32], Tweak::None)],
         details: nelumbo_core::wire::Details::default(),
         is_listed: false,
         election: Method::Rotating,
@@ -83,12 +82,14 @@ fn messages_of_a_signer(count: u64) -> Vec<Bytes> {
         nonce: [1; 32],
     };
     let session = definition.id();
-    let keys = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("points");
+    let keys =
+        Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak).expect("points");
     let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
-    let nonce = signer.nonce(slot, &keys, &definition.message).expect("a fresh slot");
+    let message = definition.message(0).expect("bare");
+    let nonces = signer.nonces(slot, &[(&keys, &message)]).expect("a fresh slot");
     let mut say =
         |sequence, content| say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content }));
-    let mut messages = vec![say(1, Content::Announce { definition: definition.into(), nonce })];
+    let mut messages = vec![say(1, Content::Announce { definition: definition.into(), nonces })];
     messages.extend((2..count).map(|sequence| say(sequence, Content::Confirmed)));
     messages
 }

@@ -322,8 +322,10 @@ impl World {
 
     fn signature(&self, message: &[u8]) -> Option<Signature> {
         let view = self.nodes[0].view();
-        let session = view.sessions().find(|session| session.definition.message == message)?;
-        session.signature
+        let session = view
+            .sessions()
+            .find(|session| session.definition.message(0).is_ok_and(|signed| signed[..] == message[..]))?;
+        session.signatures.first().copied()
     }
 }
 
@@ -339,7 +341,9 @@ fn main() {
     println!("Bob asks Alice to sign. Her device:");
     world.until(|world| {
         let sessions: Vec<_> = world.nodes[0].view().sessions().collect();
-        sessions.iter().any(|session| session.signature.is_some() || session.phase == nelumbo_core::api::Phase::Failed)
+        sessions
+            .iter()
+            .any(|session| !session.signatures.is_empty() || session.phase == nelumbo_core::api::Phase::Failed)
     });
     match world.signature(b"what both have agreed to") {
         Some(signature) => println!("Both have signed: {signature}"),

@@ -248,16 +248,13 @@ fn main() {
     meet(&mut alice, &mut bob, |node| node.view().session(&id).is_some_and(|view| view.phase == Phase::Complete));
     let view = alice.node.view().session(&id).expect("it has completed");
     assert_eq!(view.attempt, 2);
-    println!(
-        "She came back, and in attempt 2, with another nonce, both have signed: {}",
-        view.signature.expect("it is complete")
-    );
+    println!("She came back, and in attempt 2, with another nonce, both have signed: {}", view.signatures[0]);
 
     // And once more: a signature that somebody has seen is never lost either.
     drop((alice, bob));
     for (folder, secret) in [(of_alice, 1), (of_bob, 2)] {
         let again = Signer::start(&folder, secret).node.view().session(&id).expect("the journal has it");
-        assert_eq!((again.phase, again.signature), (Phase::Complete, view.signature));
+        assert_eq!((again.phase, &again.signatures), (Phase::Complete, &view.signatures));
     }
 }
 

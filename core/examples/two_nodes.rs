@@ -15,11 +15,11 @@ use nelumbo_core::api::{Command, Config, Event, Input, NewSession, RecordSequenc
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
-    KeyAggContext, MessageKey, Network, Secp256k1, SecretKey, Signature, SoftwareSigner, Suite, schnorr,
+    KeyAggContext, MessageKey, Network, Secp256k1, SecretKey, Signature, SoftwareSigner, Suite, Tweak, schnorr,
 };
 use nelumbo_core::host::{Host, drain};
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::PeerId;
+use nelumbo_core::wire::{Item, PeerId};
 
 /// What one of the two has of the world: a way to the other. There is no gossip, no DHT and nobody to dial.
 struct Link {
@@ -80,11 +80,12 @@ fn sign(
                 Event::SessionAnnounced { session, .. } => {
                     // To join is to approve, so what is to be signed is looked at first.
                     let view = node.view().session(&session).expect("it has just been announced");
-                    assert_eq!(view.definition.message, message, "this is not what we have agreed to");
+                    let items = [Item::message(message.to_vec(), Tweak::None)];
+                    assert_eq!(view.definition.items, items, "this is not what we have agreed to");
                     node.command(now(), Command::Join { session, allow: [Unusual::Opaque].into() })
                         .expect("it waits for this");
                 }
-                Event::SessionCompleted { signature, .. } => return signature,
+                Event::SessionCompleted { signatures, .. } => return signatures[0],
                 _ => {}
             }
             continue;

@@ -13,6 +13,7 @@ use core::time::Duration;
 use crate::api::{SignReply, SignRequest};
 use crate::approval::Summary;
 use crate::crypto::{NonceSlot, PartialSignature, PublicNonce, Signer, SignerError, Verifier};
+use crate::session::Items;
 use crate::wire::Definition;
 
 /// A signer away from its node.
@@ -27,7 +28,7 @@ pub struct Device<V: Verifier, S> {
 
 struct Drawn<V: Verifier> {
     definition: Arc<Definition>,
-    keys: V::Keys,
+    items: Items<V>,
 }
 
 impl<V: Verifier, S: Signer<V>> Device<V, S> {
@@ -52,8 +53,8 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
         if self.drawn.get(slot).is_some_and(|drawn| drawn.definition == *definition) {
             return Ok(None);
         }
-        let keys = self.aggregate(*slot, definition)?;
-        let summary = Summary::of(definition, &self.verifier.challenge_key(&keys));
+        let items = self.aggregate(*slot, definition)?;
+        let summary = Summary::of(definition, &items.challenge_keys(&self.verifier));
         summary.map(Some).map_err(|_| SignerError::RoundMismatch)
     }
 
@@ -81,14 +82,13 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
         }
     }
 
-    /// The session's keys, when it is a session of this signer's and the one that the slot names.
-    fn aggregate(&self, slot: NonceSlot, definition: &Definition) -> Result<V::Keys, SignerError> {
+    /// What the session's items are signed with, when it is a session of this signer's and the one that the slot names.
+    fn aggregate(&self, slot: NonceSlot, definition: &Definition) -> Result<Items<V>, SignerError> {
         if definition.id().as_bytes() != &slot.session || definition.check(Duration::MAX).is_err() {
             return Err(SignerError::RoundMismatch);
         }
         definition.index_of(&self.signer.public_key()).ok_or(SignerError::NotASigner)?;
-        let keys = self.verifier.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
-        keys.map_err(|_| SignerError::RoundMismatch)
+        Items::new(&self.verifier, definition).map_err(|_| SignerError::RoundMismatch)
     }
 
     fn draw(&mut self, slot: NonceSlot, definition: &Arc<Definition>) -> Result<Vec<PublicNonce>, SignerError> {
@@ -96,22 +96,26 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
             if self.drawn.len() - self.signed.len() >= Self::MAX_OPEN {
                 return Err(SignerError::TooManyNonces);
             }
-            let keys = self.aggregate(slot, definition)?;
-            let nonces = self.signer.nonce(slot, &keys, &definition.message)?;
-            self.drawn.insert(slot, Drawn { definition: definition.clone(), keys });
-            return Ok(Vec::from([nonces]));
+            let items = self.aggregate(slot, definition)?;
+            let nonces = self.signer.nonces(slot, &items.iter(definition).collect::<Vec<_>>())?;
+            self.drawn.insert(slot, Drawn { definition: definition.clone(), items });
+            return Ok(nonces);
         }
         // The slot's session is its id: there is no other.
-        let Drawn { definition, keys } = &self.drawn[&slot];
-        Ok(Vec::from([self.signer.nonce(slot, keys, &definition.message)?]))
+        let Drawn { definition, items } = &self.drawn[&slot];
+        self.signer.nonces(slot, &items.iter(definition).collect::<Vec<_>>())
     }
 
     fn sign(&mut self, slot: NonceSlot, nonces: &[Vec<PublicNonce>]) -> Result<Vec<PartialSignature>, SignerError> {
-        let Drawn { definition, keys } = self.drawn.get(&slot).ok_or(SignerError::NoNonce)?;
-        let [nonces] = nonces else { return Err(SignerError::RoundMismatch) };
-        let round = self.verifier.open_round(keys, nonces, &definition.message);
-        let round = round.map_err(|_| SignerError::RoundMismatch)?;
-        let partial = self.signer.sign(slot, keys, &round)?;
+        let Drawn { definition, items } = self.drawn.get(&slot).ok_or(SignerError::NoNonce)?;
+        if nonces.len() != definition.items.len() {
+            return Err(SignerError::RoundMismatch);
+        }
+        let open = |((keys, message), nonces): ((_, &[u8]), &Vec<_>)| self.verifier.open_round(keys, nonces, message);
+        let rounds: Result<Vec<_>, _> = items.iter(definition).zip(nonces).map(open).collect();
+        let rounds = rounds.map_err(|_| SignerError::RoundMismatch)?;
+        let rounds = rounds.iter().enumerate().map(|(item, round)| (items.keys(item), round));
+        let partials = self.signer.sign(slot, &rounds.collect::<Vec<_>>())?;
         if !self.signed.contains(&slot) {
             self.signed.push_back(slot);
             if self.signed.len() > Self::MAX_SIGNED
@@ -120,7 +124,7 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
                 self.drawn.remove(&oldest);
             }
         }
-        Ok(Vec::from([partial]))
+        Ok(partials)
     }
 }
 

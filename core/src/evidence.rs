@@ -2,11 +2,13 @@
 //!
 //! Evidence consists of messages as their authors signed them. [`verify`] believes nothing else: no claim of the
 //! accuser, no state of a node. Invariant: a signer that follows the protocol and keeps its journal is never convicted,
-//! whatever others sign, because it shows one nonce and one partial signature in an attempt, and its partial signature
-//! is valid for the list of nonces that it names. One that has lost its journal may show a second nonce, and can be.
+//! whatever others sign, because it shows one list of nonces and one of partial signatures in an attempt, and its partial
+//! signatures are valid for the nonces that it names. One that has lost its journal may show other nonces, and can be
+//! convicted. What is wrong of one item is judged by that item alone.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -27,7 +29,7 @@ pub struct Exhibit(pub Bytes);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "evidence", rename_all = "kebab-case")]
 pub enum Evidence {
-    /// Two different nonces, or two different partial signatures, in one attempt.
+    /// Two different lists of nonces, or of partial signatures, in one attempt.
     Equivocation {
         /// One of them.
         first: Exhibit,
@@ -38,6 +40,8 @@ pub enum Evidence {
     InvalidNonce {
         /// The session.
         definition: Definition,
+        /// Of which item, from 0.
+        item: u32,
         /// All signers' nonces of the attempt, in key order.
         nonces: Vec<Exhibit>,
     },
@@ -45,15 +49,19 @@ pub enum Evidence {
     InvalidPartial {
         /// The session.
         definition: Definition,
+        /// Of which item, from 0.
+        item: u32,
         /// All signers' nonces of the attempt, in key order.
         nonces: Vec<Exhibit>,
-        /// The partial signature.
+        /// The message with the partial signature.
         partial: Exhibit,
     },
     /// A final signature that does not verify.
     InvalidSignature {
         /// The session.
         definition: Definition,
+        /// Of which item, from 0.
+        item: u32,
         /// The message that passes it off as valid.
         finalized: Exhibit,
     },
@@ -76,7 +84,7 @@ pub struct Conviction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offence {
-    /// It showed two nonces, or two partial signatures, in one attempt.
+    /// It showed two lists of nonces, or of partial signatures, in one attempt.
     Equivocation,
     /// It sent a public nonce that is none.
     InvalidNonce,
@@ -153,11 +161,8 @@ impl Step {
         }
     }
 
-    fn nonce(&self) -> Option<PublicNonce> {
-        match self.content {
-            Content::Announce { nonce, .. } | Content::Join { nonce } => Some(nonce),
-            _ => None,
-        }
+    fn nonces(&self) -> Option<&[PublicNonce]> {
+        self.content.nonces()
     }
 
     fn convict(&self, offence: Offence) -> Conviction {
@@ -172,43 +177,42 @@ impl Step {
 pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Conviction, NotProven> {
     match evidence {
         Evidence::Equivocation { first, second } => equivocation(verifier, first, second),
-        Evidence::InvalidNonce { definition, nonces } => {
-            let case = Case::open(verifier, definition)?;
-            let (steps, list) = case.nonces(nonces)?;
-            match verifier.open_round(&case.keys, &list, &definition.message) {
+        Evidence::InvalidNonce { definition, item, nonces } => {
+            let case = Case::open(verifier, definition, *item)?;
+            let steps = case.nonces(nonces)?;
+            match case.open_round(&steps) {
                 Err(NonceError::Invalid { signer }) => Ok(steps[signer].convict(Offence::InvalidNonce)),
                 Err(_) => Err(NotProven::Nobody),
                 Ok(_) => Err(NotProven::Innocent),
             }
         }
-        Evidence::InvalidPartial { definition, nonces, partial } => {
-            let case = Case::open(verifier, definition)?;
-            let (steps, list) = case.nonces(nonces)?;
+        Evidence::InvalidPartial { definition, item, nonces, partial } => {
+            let case = Case::open(verifier, definition, *item)?;
+            let steps = case.nonces(nonces)?;
             let accused = Step::read(verifier, partial)?;
             let index = case.index_of(&accused)?;
-            let Content::Partial { nonces: named, partial } = accused.content else { return Err(NotProven::Unrelated) };
-            if accused.attempt != steps[0].attempt || named != nonces_hash(&list) {
+            let Content::Partial { nonces: named, partials } = &accused.content else {
+                return Err(NotProven::Unrelated);
+            };
+            if accused.attempt != steps[0].attempt || *named != nonces_hash(steps.iter().filter_map(Step::nonces)) {
                 return Err(NotProven::Unrelated);
             }
-            let round = verifier.open_round(&case.keys, &list, &definition.message).map_err(|_| NotProven::Nobody)?;
-            if verifier.verify_partial(&case.keys, &round, index, &list[index], &partial) {
+            let round = case.open_round(&steps).map_err(|_| NotProven::Nobody)?;
+            let (nonce, partial) = (case.nonce_in(&steps[index]), case.of_item(partials)?);
+            if verifier.verify_partial(&case.keys, &round, index, &nonce, partial) {
                 return Err(NotProven::Innocent);
             }
             Ok(accused.convict(Offence::InvalidPartial))
         }
-        Evidence::InvalidSignature { definition, finalized } => {
-            let case = Case::open(verifier, definition)?;
+        Evidence::InvalidSignature { definition, item, finalized } => {
+            let case = Case::open(verifier, definition, *item)?;
             let accused = Step::read(verifier, finalized)?;
             case.index_of(&accused)?;
-            match accused.content {
-                Content::Finalized { signature }
-                    if verifier.verify_final(&case.keys, &definition.message, &signature) =>
-                {
-                    Err(NotProven::Innocent)
-                }
-                Content::Finalized { .. } => Ok(accused.convict(Offence::InvalidSignature)),
-                _ => Err(NotProven::Unrelated),
+            let Content::Finalized { signatures } = &accused.content else { return Err(NotProven::Unrelated) };
+            if verifier.verify_final(&case.keys, &case.message, case.of_item(signatures)?) {
+                return Err(NotProven::Innocent);
             }
+            Ok(accused.convict(Offence::InvalidSignature))
         }
     }
 }
@@ -220,49 +224,69 @@ fn equivocation<V: Verifier>(verifier: &V, first: &Exhibit, second: &Exhibit) ->
     }
     let differ = match (&first.content, &second.content) {
         (Content::Partial { .. }, Content::Partial { .. }) => first.content != second.content,
-        _ => first.nonce().zip(second.nonce()).map(|(one, other)| one != other).ok_or(NotProven::Unrelated)?,
+        _ => first.nonces().zip(second.nonces()).map(|(one, other)| one != other).ok_or(NotProven::Unrelated)?,
     };
     if differ { Ok(first.convict(Offence::Equivocation)) } else { Err(NotProven::Innocent) }
 }
 
-/// A session that can have taken place.
+/// An item of a session that can have taken place.
 struct Case<'a, V: Verifier> {
     verifier: &'a V,
     definition: &'a Definition,
     session: SessionId,
+    item: usize,
     keys: V::Keys,
+    message: Cow<'a, [u8]>,
 }
 
 impl<'a, V: Verifier> Case<'a, V> {
-    fn open(verifier: &'a V, definition: &'a Definition) -> Result<Self, NotProven> {
+    fn open(verifier: &'a V, definition: &'a Definition, item: u32) -> Result<Self, NotProven> {
         definition.check(Duration::MAX).map_err(|_| NotProven::Definition)?;
+        let item = usize::try_from(item).ok().filter(|item| *item < definition.items.len());
+        let item = item.ok_or(NotProven::Unrelated)?;
         let keys = verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
+            .aggregate_keys(definition.suite, &definition.keys, &definition.items[item].tweak)
             .map_err(|_| NotProven::Definition)?;
-        Ok(Self { verifier, definition, session: definition.id(), keys })
+        let message = definition.message(item).map_err(|_| NotProven::Definition)?;
+        Ok(Self { verifier, definition, session: definition.id(), item, keys, message })
     }
 
     fn index_of(&self, step: &Step) -> Result<usize, NotProven> {
         self.definition.index_of(&step.author).filter(|_| step.session == self.session).ok_or(NotProven::Unrelated)
     }
 
-    /// All signers' nonces of one attempt, each from its own signer.
-    fn nonces(&self, exhibits: &[Exhibit]) -> Result<(Vec<Step>, Vec<PublicNonce>), NotProven> {
+    /// What a list with one for each item has for this one.
+    fn of_item<'b, T>(&self, list: &'b [T]) -> Result<&'b T, NotProven> {
+        let list = Some(list).filter(|list| list.len() == self.definition.items.len());
+        list.map(|list| &list[self.item]).ok_or(NotProven::Unrelated)
+    }
+
+    /// All signers' nonces of one attempt, each from its own signer and one for each item.
+    fn nonces(&self, exhibits: &[Exhibit]) -> Result<Vec<Step>, NotProven> {
         if exhibits.len() != self.definition.keys.len() {
             return Err(NotProven::Unrelated);
         }
         let mut steps: Vec<Step> = Vec::new();
-        let mut list = Vec::new();
         for (index, exhibit) in exhibits.iter().enumerate() {
             let step = Step::read(self.verifier, exhibit)?;
             let attempt = steps.first().map_or(step.attempt, |first| first.attempt);
             if self.index_of(&step)? != index || step.attempt != attempt {
                 return Err(NotProven::Unrelated);
             }
-            list.push(step.nonce().ok_or(NotProven::Unrelated)?);
+            self.of_item(step.nonces().ok_or(NotProven::Unrelated)?)?;
             steps.push(step);
         }
-        Ok((steps, list))
+        Ok(steps)
+    }
+
+    /// The nonce of this item in a step of [`nonces`](Self::nonces).
+    fn nonce_in(&self, step: &Step) -> PublicNonce {
+        step.nonces().expect("steps without nonces were refused")[self.item]
+    }
+
+    fn open_round(&self, steps: &[Step]) -> Result<V::Round, NonceError> {
+        let nonces: Vec<_> = steps.iter().map(|step| self.nonce_in(step)).collect();
+        self.verifier.open_round(&self.keys, &nonces, &self.message)
     }
 }
 

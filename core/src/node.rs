@@ -191,7 +191,7 @@ impl<V: Verifier> Node<V> {
                 let (session, owner, created) = (definition.id(), owner.clone(), Some(name.clone()));
                 context.effects.insert(0, (None, Effect::PersistOwner { session, owner, created }));
             }
-            Ok(definition)
+            Ok::<_, CommandError>(definition)
         })?;
         let pending = self.gate.watch(&definition, None);
         debug_assert!(pending.is_empty(), "nobody can know an id that was drawn just now");

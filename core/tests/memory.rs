@@ -10,8 +10,8 @@ use nelumbo_core::crypto::{
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Body, Content, Data, Definition, Details, MAX_MESSAGE, MAX_RESOURCE, Offer,
-    PeerId, Presence, Resource, SessionId, SessionMessage, TransactionType, seal,
+    AbortReason, Address, Advertisement, Body, Content, Data, Definition, Details, Item, MAX_MESSAGE, MAX_RESOURCE,
+    Offer, PeerId, Presence, Resource, SessionId, SessionMessage, TransactionType, seal,
 };
 use peak_alloc::PeakAlloc;
 
@@ -75,8 +75,7 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         suite: Suite::Bip340,
         creator: keys.binary_search(&own).unwrap() as u16,
         keys,
-        tweak: Tweak::None,
-        message: vec![7; MAX_MESSAGE],
+        items: vec![Item::message(vec![7; MAX_MESSAGE], Tweak::None)],
         details: Details::default(),
         is_listed: false,
         election: Method::Rotating,
@@ -85,10 +84,11 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         nonce: [number as u8; 32],
     };
     let session = definition.id();
-    let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).unwrap();
+    let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak).unwrap();
     let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
-    let nonce = nonces.nonce(slot, &aggregate, &definition.message).unwrap();
-    let content = Content::Announce { definition: definition.into(), nonce };
+    let message = definition.message(0).expect("bare");
+    let nonces = nonces.nonces(slot, &[(&aggregate, &message)]).unwrap();
+    let content = Content::Announce { definition: definition.into(), nonces };
     messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
     // Enough of them to make the author familiar; they are refused, because the session is not complete.
     for sequence in 2..8 {

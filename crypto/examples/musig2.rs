@@ -30,12 +30,12 @@ fn attempt(
 ) -> Result<Result<Signature, Vec<usize>>, Box<dyn Error>> {
     let mut nonces = Vec::new();
     for signer in signers.iter_mut() {
-        nonces.push(signer.nonce(slot, keys, message)?);
+        nonces.extend(signer.nonces(slot, &[(keys, message)])?);
     }
     let round = Secp256k1.open_round(keys, &nonces, message)?;
     let mut partials = Vec::new();
     for signer in signers.iter_mut() {
-        partials.push(signer.sign(slot, keys, &round)?);
+        partials.extend(signer.sign(slot, &[(keys, &round)])?);
     }
     tamper(&mut partials);
     // A signature that does not verify is never returned, so looking for the liars can wait until it fails.
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("attempt 1:    signer 2 sent a wrong partial signature");
 
     // The nonces of the first attempt are spent: these signers sign with them no more, whoever asks.
-    assert!(signers[0].nonce(slot, &keys, &message).is_err());
+    assert!(signers[0].nonces(slot, &[(&keys, &message)]).is_err());
     let slot = NonceSlot { session, attempt: 2 };
     let signature = attempt(&mut signers, slot, &keys, &message, |_| ())?.expect("all three are honest now");
     assert!(schnorr::verify(Suite::Bip340, &keys.challenge_key(), &message, &signature));

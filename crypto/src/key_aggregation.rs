@@ -4,6 +4,7 @@
 //! points of the curve only, its aggregate and challenge keys are never infinity, and for Lotus its keys are sorted and
 //! distinct. Signing and verification of partial signatures read it; nothing changes it after the tweaks.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -82,9 +83,10 @@ impl From<TaprootError> for KeyAggError {
 #[derive(Clone)]
 pub struct KeyAggContext {
     suite: Suite,
-    keys: Vec<PublicKey>,
-    points: Vec<AffinePoint>,
-    coefficients: Vec<PublicScalar>,
+    // Shared by the contexts of other tweaks.
+    keys: Arc<[PublicKey]>,
+    points: Arc<[AffinePoint]>,
+    coefficients: Arc<[PublicScalar]>,
     aggregate_key: PublicKey,
     challenge_point: AffinePoint,
     challenge_key: PublicKey,
@@ -130,9 +132,9 @@ impl KeyAggContext {
         let aggregate_key = PublicKey::from_point(&challenge_point);
         Ok(Self {
             suite,
-            keys,
-            points,
-            coefficients,
+            keys: keys.into(),
+            points: points.into(),
+            coefficients: coefficients.into(),
             aggregate_key,
             challenge_point,
             challenge_key: aggregate_key,

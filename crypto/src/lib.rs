@@ -67,7 +67,7 @@ pub use partials::{culprits, verify_partial, verify_partials};
 pub use schnorr::Signature;
 pub use scrub::scrubbed;
 pub use signer::{MessageSigner, NonceSlot, Signer, SignerError};
-pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, partial_sign};
+pub use signing::{CombineError, PartialSignature, SignError, SigningContext, combine, combine_many, partial_sign};
 pub use software::{MessageKey, SoftwareSigner};
 pub use suite::{Suite, UnknownSuite};
 pub use text::{HexError, parse_hex};

@@ -2,9 +2,10 @@
 //!
 //! Owns the two traits: a [`MessageSigner`] says that a message is its author's, at once; a [`Signer`] makes one
 //! signer's share of the sessions' signatures, and can be a device. Invariants of every signer: a slot yields one
-//! public nonce and at most one partial signature, ever; a secret nonce never leaves the signer. `software` has both
-//! for a key in memory.
+//! public nonce and at most one partial signature for each item, ever; a secret nonce never leaves the signer.
+//! `software` has both for a key in memory.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -95,25 +96,26 @@ pub trait Signer<V: Verifier> {
     /// The key of this signer.
     fn public_key(&self) -> PublicKey;
 
-    /// Draws the nonce of a slot and returns its public half. Asked again for the same keys and message while the nonce
-    /// is open, it returns the same.
+    /// Draws the nonces of a slot, one for each item, which is keys and a message, and returns their public halves. Asked
+    /// again for the same items while the nonces are open, it returns the same.
     ///
     /// # Errors
     ///
-    /// [`SignerError::SlotServed`] for a slot that has had one, [`SignerError::TooManyNonces`],
+    /// [`SignerError::SlotServed`] for a slot that has had its nonces, [`SignerError::TooManyNonces`],
     /// [`SignerError::NotASigner`], and what a device may say.
-    fn nonce(&mut self, slot: NonceSlot, keys: &V::Keys, message: &[u8]) -> Result<PublicNonce, SignerError>;
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&V::Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError>;
 
-    /// Signs with the nonce of a slot, and spends it whatever the outcome. Asked again for the same round it returns
-    /// the same partial signature, while the slot is remembered.
+    /// Signs each item with its nonce of a slot, and spends them all whatever the outcome. Asked again for the same
+    /// rounds it returns the same partial signatures, while they are remembered.
     ///
     /// # Errors
     ///
-    /// [`SignerError::NonceSpent`] for another round, [`SignerError::NoNonce`] if there is none,
-    /// [`SignerError::RoundMismatch`] for a round of other keys or another message, and what a device may say.
-    fn sign(&mut self, slot: NonceSlot, keys: &V::Keys, round: &V::Round) -> Result<PartialSignature, SignerError>;
+    /// [`SignerError::NonceSpent`] for other rounds, [`SignerError::NoNonce`] if there are none,
+    /// [`SignerError::RoundMismatch`] for rounds of other keys, other messages or another number of items, and what a
+    /// device may say.
+    fn sign(&mut self, slot: NonceSlot, items: &[(&V::Keys, &V::Round)]) -> Result<Vec<PartialSignature>, SignerError>;
 
-    /// Wipes the nonce of a slot that will not be signed. The slot stays served.
+    /// Wipes the nonces of a slot that will not be signed. The slot stays served.
     fn forget(&mut self, slot: NonceSlot);
 
     /// Wipes all nonces that are open: the node that they were drawn for has begun anew.

@@ -1,9 +1,9 @@
 //! Signers whose key is in memory.
 //!
 //! Owns the life of nonces in such a signer. Invariants: a slot yields one public nonce and at most one partial
-//! signature for as long as it is remembered; each nonce is drawn from what the host gives for it alone, mixed with
-//! what the signer has, so that neither a copy of the signer nor a source that repeats itself draws a nonce twice; what
-//! is open is bounded. Hosts drive it.
+//! signature for each item, for as long as it is remembered; each nonce is drawn from what the host gives for it alone,
+//! mixed with what the signer has, so that neither a copy of the signer nor a source that repeats itself draws a nonce
+//! twice; what is open is bounded. Hosts drive it.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -24,6 +24,7 @@ use super::signing::{PartialSignature, SignError, SigningContext, partial_sign};
 use super::verifier::Secp256k1;
 
 const DRAW_TAG: &str = "nelumbo/entropy/draw";
+const ROUNDS_TAG: &str = "nelumbo/signer/rounds";
 
 /// A key in memory that signs messages.
 pub struct MessageKey {
@@ -69,19 +70,25 @@ pub struct SoftwareSigner {
     source: Box<dyn EntropySource + Send>,
     /// What is mixed into what the source gives, begun by its first draw.
     pool: Option<Entropy>,
-    open: BTreeMap<NonceSlot, OpenNonce>,
+    open: BTreeMap<NonceSlot, Vec<OpenNonce>>,
+    open_nonces: usize,
     closed: BTreeMap<NonceSlot, Closed>,
     /// The closed slots, oldest first.
     order: VecDeque<NonceSlot>,
+    /// Those of them that are answered again, oldest first, and how many partial signatures that takes.
+    answered: VecDeque<NonceSlot>,
+    answers: usize,
 }
 
 /// How a slot ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Closed {
-    /// Its nonce has signed in the round with this nonce coefficient.
-    Signed([u8; 32], PartialSignature),
-    /// An attempt to sign with it has failed.
-    Failed,
+    /// Its nonces have signed in the rounds with these nonce coefficients.
+    Signed {
+        coefficients: [u8; 32],
+        partials: Vec<PartialSignature>,
+    },
+    /// They have signed too long ago to be answered again, or an attempt to sign with them has failed.
+    Spent,
     Forgotten,
 }
 
@@ -93,13 +100,22 @@ struct OpenNonce {
     message: Vec<u8>,
 }
 
+impl OpenNonce {
+    fn is_for(&self, keys: &KeyAggContext, message: &[u8]) -> bool {
+        self.challenge_key == keys.challenge_key() && self.message == message
+    }
+}
+
 impl SoftwareSigner {
     /// How many nonces may be open at once.
-    pub const MAX_OPEN_NONCES: usize = 4096;
+    pub const MAX_OPEN_NONCES: usize = 32_768;
 
     /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new
     /// nonce that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
     pub const MAX_CLOSED_SLOTS: usize = 8192;
+
+    /// How many partial signatures are remembered, to answer the same question in the same way.
+    pub const MAX_ANSWERS: usize = 65_536;
 
     /// A signer for this key. `source` is asked for every nonce, and must feed nothing else: the operating system's
     /// randomness, or in a simulation a stream of [`Entropy`].
@@ -110,8 +126,11 @@ impl SoftwareSigner {
             source: Box::new(source),
             pool: None,
             open: BTreeMap::new(),
+            open_nonces: 0,
             closed: BTreeMap::new(),
             order: VecDeque::new(),
+            answered: VecDeque::new(),
+            answers: 0,
         }
     }
 
@@ -124,17 +143,42 @@ impl SoftwareSigner {
     /// How many nonces are open.
     #[must_use]
     pub fn open_nonces(&self) -> usize {
-        self.open.len()
+        self.open_nonces
+    }
+
+    /// Takes the open nonces of a slot out.
+    fn take(&mut self, slot: &NonceSlot) -> Option<Vec<OpenNonce>> {
+        let open = self.open.remove(slot)?;
+        self.open_nonces -= open.len();
+        Some(open)
     }
 
     fn close(&mut self, slot: NonceSlot, how: Closed) {
         if self.order.len() == Self::MAX_CLOSED_SLOTS
             && let Some(oldest) = self.order.pop_front()
         {
+            if self.answered.front() == Some(&oldest) {
+                self.answer_no_more();
+            }
             self.closed.remove(&oldest);
         }
         self.order.push_back(slot);
+        if let Closed::Signed { partials, .. } = &how {
+            self.answered.push_back(slot);
+            self.answers += partials.len();
+        }
         self.closed.insert(slot, how);
+        while self.answers > Self::MAX_ANSWERS {
+            self.answer_no_more();
+        }
+    }
+
+    /// Forgets the oldest answer.
+    fn answer_no_more(&mut self) {
+        let Some(closed) = self.answered.pop_front().and_then(|slot| self.closed.get_mut(&slot)) else { return };
+        if let Closed::Signed { partials, .. } = core::mem::replace(closed, Closed::Spent) {
+            self.answers -= partials.len();
+        }
     }
 
     /// 32 bytes for one nonce.
@@ -159,60 +203,79 @@ impl Signer<Secp256k1> for SoftwareSigner {
         self.key.public_key()
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&KeyAggContext, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
         if let Some(open) = self.open.get(&slot) {
-            let is_same = open.challenge_key == keys.challenge_key() && open.message == message;
-            return if is_same { Ok(open.public_nonce) } else { Err(SignerError::SlotServed) };
+            let is_same = open.len() == items.len()
+                && open.iter().zip(items).all(|(open, (keys, message))| open.is_for(keys, message));
+            let public_nonces = open.iter().map(|open| open.public_nonce).collect();
+            return if is_same { Ok(public_nonces) } else { Err(SignerError::SlotServed) };
         }
         if self.closed.contains_key(&slot) {
             return Err(SignerError::SlotServed);
         }
-        if keys.index_of(&self.key.public_key()).is_none() {
+        let own = self.key.public_key();
+        if items.iter().any(|(keys, _)| keys.index_of(&own).is_none()) {
             return Err(SignerError::NotASigner);
         }
-        if self.open.len() >= Self::MAX_OPEN_NONCES {
+        if items.len() > Self::MAX_OPEN_NONCES - self.open_nonces {
             return Err(SignerError::TooManyNonces);
         }
-        let mut extra = [0; 36];
+        let mut extra = [0; 40];
         extra[..32].copy_from_slice(&slot.session);
-        extra[32..].copy_from_slice(&slot.attempt.to_be_bytes());
-        let (nonce, public_nonce) =
-            scrubbed(|| Ok(generate_nonce(self.draw()?, &self.key, keys, Some(message), &extra)))?;
-        let open = OpenNonce { nonce, public_nonce, challenge_key: keys.challenge_key(), message: message.to_vec() };
+        extra[32..36].copy_from_slice(&slot.attempt.to_be_bytes());
+        let mut open = Vec::with_capacity(items.len());
+        scrubbed(|| {
+            for (item, (keys, message)) in (0_u32..).zip(items) {
+                extra[36..].copy_from_slice(&item.to_be_bytes());
+                let (nonce, public_nonce) = generate_nonce(self.draw()?, &self.key, keys, Some(message), &extra);
+                let (challenge_key, message) = (keys.challenge_key(), message.to_vec());
+                open.push(OpenNonce { nonce, public_nonce, challenge_key, message });
+            }
+            Ok(())
+        })?;
+        let public_nonces = open.iter().map(|open| open.public_nonce).collect();
+        self.open_nonces += open.len();
         self.open.insert(slot, open);
-        Ok(public_nonce)
+        Ok(public_nonces)
     }
 
     fn sign(
         &mut self,
         slot: NonceSlot,
-        keys: &KeyAggContext,
-        round: &SigningContext,
-    ) -> Result<PartialSignature, SignerError> {
-        // The nonce coefficient is a hash of the key, the message and the sum of all nonces.
-        let in_round = round.nonce_coefficient();
+        items: &[(&KeyAggContext, &SigningContext)],
+    ) -> Result<Vec<PartialSignature>, SignerError> {
+        // A nonce coefficient is a hash of the key, the message and the sum of all nonces.
+        let in_rounds: Vec<_> = items.iter().map(|(_, round)| round.nonce_coefficient()).collect();
+        let in_rounds = tagged_hash(ROUNDS_TAG, &in_rounds.iter().map(|round| &round[..]).collect::<Vec<_>>());
         match self.closed.get(&slot) {
-            Some(Closed::Signed(coefficient, partial)) if *coefficient == in_round => return Ok(*partial),
-            Some(Closed::Signed(..) | Closed::Failed) => return Err(SignerError::NonceSpent),
+            Some(Closed::Signed { coefficients, partials }) if *coefficients == in_rounds => {
+                return Ok(partials.clone());
+            }
+            Some(Closed::Signed { .. } | Closed::Spent) => return Err(SignerError::NonceSpent),
             Some(Closed::Forgotten) | None => {}
         }
-        // Taken out before any other check, so that no way out of this function leaves it usable.
-        let OpenNonce { nonce, challenge_key, message, .. } = self.open.remove(&slot).ok_or(SignerError::NoNonce)?;
-        let is_its_round = challenge_key == keys.challenge_key() && message == round.message();
-        let signed = if is_its_round {
-            scrubbed(|| partial_sign(nonce, &self.key, keys, round)).map_err(|error| match error {
+        // Taken out before any other check, so that no way out of this function leaves them usable.
+        let open = self.take(&slot).ok_or(SignerError::NoNonce)?;
+        let are_their_rounds = open.len() == items.len()
+            && open.iter().zip(items).all(|(open, (keys, round))| open.is_for(keys, round.message()));
+        let sign = |(OpenNonce { nonce, .. }, (keys, round)): (OpenNonce, &(&KeyAggContext, &SigningContext))| {
+            partial_sign(nonce, &self.key, keys, round).map_err(|error| match error {
                 SignError::NotASigner => SignerError::NotASigner,
                 SignError::NonceOfAnotherKey | SignError::RoundOfOtherKeys => SignerError::RoundMismatch,
             })
+        };
+        let signed: Result<Vec<_>, _> = if are_their_rounds {
+            scrubbed(|| open.into_iter().zip(items).map(sign).collect())
         } else {
             Err(SignerError::RoundMismatch)
         };
-        self.close(slot, signed.map_or(Closed::Failed, |partial| Closed::Signed(in_round, partial)));
+        let answer = |partials: &Vec<_>| Closed::Signed { coefficients: in_rounds, partials: partials.clone() };
+        self.close(slot, signed.as_ref().map_or(Closed::Spent, answer));
         signed
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        if self.open.remove(&slot).is_some() {
+        if self.take(&slot).is_some() {
             self.close(slot, Closed::Forgotten);
         }
     }
@@ -227,7 +290,7 @@ impl fmt::Debug for SoftwareSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SoftwareSigner")
             .field("public_key", &self.key.public_key())
-            .field("open_nonces", &self.open.len())
+            .field("open_nonces", &self.open_nonces)
             .finish_non_exhaustive()
     }
 }

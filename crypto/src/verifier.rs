@@ -50,6 +50,13 @@ pub trait Verifier {
     /// [`KeyAggError`]; [`KeyAggError::Unsorted`] and [`KeyAggError::DuplicateKey`] for every suite.
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<Self::Keys, KeyAggError>;
 
+    /// The same keys with a tweak. `keys` were aggregated with [`Tweak::None`].
+    ///
+    /// # Errors
+    ///
+    /// [`KeyAggError`], as [`aggregate_keys`](Self::aggregate_keys) gives it for the tweak.
+    fn tweak_keys(&self, keys: &Self::Keys, tweak: &Tweak) -> Result<Self::Keys, KeyAggError>;
+
     /// The aggregate key before the tweak.
     fn aggregate_key(&self, keys: &Self::Keys) -> PublicKey;
 
@@ -105,8 +112,37 @@ pub trait Verifier {
         partials: &[PartialSignature],
     ) -> Result<Signature, CombineError>;
 
+    /// Makes the final signatures of several rounds, each of the partial signatures of all its signers, and verifies
+    /// them.
+    ///
+    /// The answers are those of [`combine`](Self::combine); an implementation may give them at a lower price for many
+    /// at once. `entropy` is as in [`verify_many`](Self::verify_many).
+    ///
+    /// # Errors
+    ///
+    /// Which rounds have no valid signature, in order; none is returned then.
+    fn combine_many(
+        &self,
+        rounds: &[(&Self::Keys, &Self::Round, &[PartialSignature])],
+        _entropy: &[u8; 32],
+    ) -> Result<Vec<Signature>, Vec<usize>> {
+        let combined = rounds.iter().map(|(keys, round, partials)| self.combine(keys, round, partials));
+        let combined: Vec<_> = combined.collect();
+        let wrong = combined.iter().enumerate().filter(|(_, combined)| combined.is_err()).map(|(place, _)| place);
+        let wrong: Vec<usize> = wrong.collect();
+        if wrong.is_empty() { Ok(combined.into_iter().flatten().collect()) } else { Err(wrong) }
+    }
+
     /// Whether a final signature, from wherever it came, is valid for the message.
     fn verify_final(&self, keys: &Self::Keys, message: &[u8], signature: &Signature) -> bool;
+
+    /// The first of these final signatures that is not valid for its message, if there is one.
+    ///
+    /// The answer is that of [`verify_final`](Self::verify_final) for each; `entropy` is as in
+    /// [`verify_many`](Self::verify_many).
+    fn verify_finals<'a>(&self, claims: &[(&Self::Keys, &'a [u8], Signature)], _entropy: &[u8; 32]) -> Option<usize> {
+        claims.iter().position(|(keys, message, signature)| !self.verify_final(keys, message, signature))
+    }
 }
 
 /// The real thing, on the curve secp256k1.
@@ -149,6 +185,10 @@ impl Verifier for Secp256k1 {
             }
         }
         KeyAggContext::new(suite, keys)?.with_tweak(tweak)
+    }
+
+    fn tweak_keys(&self, keys: &KeyAggContext, tweak: &Tweak) -> Result<KeyAggContext, KeyAggError> {
+        keys.clone().with_tweak(tweak)
     }
 
     fn aggregate_key(&self, keys: &KeyAggContext) -> PublicKey {
@@ -199,7 +239,30 @@ impl Verifier for Secp256k1 {
         signing::combine(keys, round, partials)
     }
 
+    fn combine_many(
+        &self,
+        rounds: &[(&KeyAggContext, &SigningContext, &[PartialSignature])],
+        entropy: &[u8; 32],
+    ) -> Result<Vec<Signature>, Vec<usize>> {
+        signing::combine_many(rounds, entropy)
+    }
+
     fn verify_final(&self, keys: &KeyAggContext, message: &[u8], signature: &Signature) -> bool {
         keys.verify(message, signature)
+    }
+
+    fn verify_finals<'a>(&self, claims: &[(&KeyAggContext, &'a [u8], Signature)], entropy: &[u8; 32]) -> Option<usize> {
+        if let [(keys, message, signature)] = claims {
+            return (!self.verify_final(keys, message, signature)).then_some(0);
+        }
+        // The keys of a session are of one suite.
+        let suite = claims.first()?.0.suite();
+        let signed = |(keys, message, signature): &(&KeyAggContext, &'a [u8], Signature)| Signed {
+            key: keys.challenge_key(),
+            message,
+            signature: *signature,
+        };
+        let items: Vec<Signed<'a>> = claims.iter().map(signed).collect();
+        many::verify_many(suite, &items, entropy).iter().position(|valid| !valid)
     }
 }

@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use nelumbo_core::approval::{Signs, Summary};
+use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::wire::{Body, Content, Message};
 
 pub(crate) fn run(data: &[u8]) {
@@ -30,7 +31,8 @@ pub(crate) fn check(message: &Message) {
             assert_eq!(definition.index_of(definition.creator_key()), Some(usize::from(definition.creator)));
         }
         // Whatever it says has a summary or none, and a summary accounts for every satoshi.
-        if let Some(Ok(summary)) = definition.keys.first().map(|key| Summary::of(definition, key)) {
+        let of_key = |key: &PublicKey| Summary::of(definition, &vec![*key; definition.items.len()]);
+        if let Some(Ok(summary)) = definition.keys.first().map(of_key) {
             assert!(!summary.to_string().chars().any(char::is_control));
             if let Signs::Transaction(spends) = &summary.signs {
                 assert_eq!(spends.total_out + spends.fee, spends.total_in);

@@ -65,7 +65,9 @@ fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
             definition.keys.push(*own);
             definition.keys.sort_unstable();
             if source.flag() {
-                definition.message.resize(32, 0);
+                definition.items =
+                    values::items(source.byte(), definition.items.first().map_or(Tweak::None, |item| item.tweak));
+                definition.details.spending = None;
                 definition.creator %= definition.keys.len() as u16;
                 // Keys from thin air are rarely on the curve: others' real keys take their places.
                 for (number, key) in definition.keys.iter_mut().enumerate().filter(|(_, key)| *key != own) {
@@ -101,7 +103,6 @@ fn live(mut node: Node, own: PublicKey) {
         super::node_bytes::acknowledge(&mut node, now);
     }
     let keys = vec![own, secret(7).public_key()];
-    let (tweak, message) = (Tweak::None, vec![1; 32]);
-    let create = Command::Create(Box::new(NewSession { tweak, ..NewSession::new(Suite::Lotus, keys, message) }));
+    let create = Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![1; 32])));
     node.command(at(50_000), create).expect("a node that has begun can create a session");
 }

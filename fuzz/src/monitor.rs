@@ -18,9 +18,9 @@ const MAX_STATUS_REQUESTS: usize = 4;
 
 #[derive(Default)]
 pub(crate) struct SafetyMonitor {
-    nonces: BTreeMap<(SessionId, u32), PublicNonce>,
+    nonces: BTreeMap<(SessionId, u32), Vec<PublicNonce>>,
     distinct: BTreeSet<[u8; 66]>,
-    partials: BTreeMap<(SessionId, u32), (PartialSignature, [u8; 32])>,
+    partials: BTreeMap<(SessionId, u32), (Vec<PartialSignature>, [u8; 32])>,
     said: BTreeMap<(SessionId, u32, u64), Message>,
     /// How often each peer was asked about a session since the last input.
     asked: BTreeMap<(PeerId, SessionId), usize>,
@@ -54,19 +54,22 @@ impl SafetyMonitor {
         let (session, attempt) = (step.session, step.attempt);
         let (durable, spent) = disk.furthest(&session);
         match &step.content {
-            Content::Announce { nonce, .. } | Content::Join { nonce } => {
+            Content::Announce { nonces, .. } | Content::Join { nonces } => {
                 assert!(durable >= attempt, "a nonce left before the record of its attempt was durable");
-                let first = *self.nonces.entry((session, attempt)).or_insert_with(|| {
-                    assert!(self.distinct.insert(*nonce.as_bytes()), "one nonce was shown in two attempts");
-                    *nonce
+                let first = self.nonces.entry((session, attempt)).or_insert_with(|| {
+                    for nonce in nonces {
+                        assert!(self.distinct.insert(*nonce.as_bytes()), "one nonce was shown in two places");
+                    }
+                    nonces.clone()
                 });
-                assert_eq!(first, *nonce, "two nonces left for attempt {attempt} at {session}");
+                assert_eq!(first, nonces, "two lists of nonces left for attempt {attempt} at {session}");
             }
-            Content::Partial { nonces, partial } => {
+            Content::Partial { nonces, partials } => {
                 let is_spent = (durable, spent) >= (attempt, true);
                 assert!(is_spent, "a partial signature left before the record that its nonce is spent was durable");
-                let first = *self.partials.entry((session, attempt)).or_insert((*partial, *nonces));
-                assert_eq!(first, (*partial, *nonces), "two partial signatures left for attempt {attempt}");
+                let said = (partials.clone(), *nonces);
+                let first = self.partials.entry((session, attempt)).or_insert_with(|| said.clone());
+                assert_eq!(*first, said, "two lists of partial signatures left for attempt {attempt}");
             }
             Content::Status { .. } => {
                 let asked = self.asked.entry((to.expect("steps go to peers"), session)).or_default();

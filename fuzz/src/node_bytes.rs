@@ -304,11 +304,8 @@ impl TestNode {
         let mut keys = vec![self.own, self.stranger_key];
         (0..source.below(3)).for_each(|_| keys.push(values::key(source)));
         let message = if source.flag() { source.bytes(5_000).to_vec() } else { vec![source.byte(); 32] };
-        self.command(Command::Create(Box::new(NewSession {
-            tweak,
-            election,
-            ..NewSession::new(suite, keys, message)
-        })));
+        let session = NewSession { election, ..NewSession::new(suite, keys, message) };
+        self.command(Command::Create(Box::new(session.with_tweak(tweak))));
     }
 
     fn command_session(&mut self, source: &mut Source<'_>) {

@@ -5,7 +5,8 @@
 
 use nelumbo_core::crypto::Signature;
 use nelumbo_core::wire::{
-    Body, Content, DecodeError, MAX_ADDRESSES, MAX_MESSAGE, MAX_SIGNERS, Message, Unsigned, VERSION,
+    Body, Content, DecodeError, Definition, Item, MAX_ADDRESSES, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, Message, Subject,
+    Unsigned, VERSION,
 };
 
 use super::source::Source;
@@ -44,11 +45,14 @@ fn is_within_bounds(body: &Body) -> bool {
     match body {
         Body::Presence(presence) => presence.addresses.len() <= MAX_ADDRESSES,
         Body::Advertisement(advertisement) => advertisement.addresses.len() <= MAX_ADDRESSES,
-        Body::Request(definition) => definition.keys.len() <= MAX_SIGNERS && definition.message.len() <= MAX_MESSAGE,
+        Body::Request(definition) => is_definition_within_bounds(definition),
         Body::Session(step) => match &step.content {
-            Content::Announce { definition, .. } => {
-                definition.keys.len() <= MAX_SIGNERS && definition.message.len() <= MAX_MESSAGE
+            Content::Announce { definition, nonces } => {
+                is_definition_within_bounds(definition) && nonces.len() <= MAX_ITEMS
             }
+            Content::Join { nonces } => nonces.len() <= MAX_ITEMS,
+            Content::Partial { partials, .. } => partials.len() <= MAX_ITEMS,
+            Content::Finalized { signatures } => signatures.len() <= MAX_ITEMS,
             Content::Status { nonces, partials } => [nonces, partials]
                 .into_iter()
                 .all(|bits| postcard::to_allocvec(bits).expect("memory").len() <= 1 + MAX_SIGNERS / 8),
@@ -56,4 +60,11 @@ fn is_within_bounds(body: &Body) -> bool {
         },
         Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => true,
     }
+}
+
+fn is_definition_within_bounds(definition: &Definition) -> bool {
+    let is_within = |item: &Item| !matches!(&item.subject, Subject::Message(message) if message.len() > MAX_MESSAGE);
+    definition.keys.len() <= MAX_SIGNERS
+        && definition.items.len() <= MAX_ITEMS
+        && definition.items.iter().all(is_within)
 }

@@ -227,7 +227,7 @@ fn create<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     let index = source.below(harness.participants.len());
     let without = source.byte();
     let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
-    let message = vec![source.byte(); 32];
+    let items = values::items(source.byte(), tweak);
     let mut place = 0;
     let mut keys = harness.keys();
     keys.retain(|_| {
@@ -236,7 +236,7 @@ fn create<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
     });
     harness.command(
         index,
-        Command::Create(Box::new(NewSession { tweak, election, ..NewSession::new(suite, keys, message) })),
+        Command::Create(Box::new(NewSession { items, election, ..NewSession::new(suite, keys, Vec::new()) })),
     );
 }
 

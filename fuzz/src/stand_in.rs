@@ -108,6 +108,10 @@ impl Verifier for StandIn {
         Ok(Keys { keys: keys.to_vec(), suite, challenge })
     }
 
+    fn tweak_keys(&self, keys: &Keys, tweak: &Tweak) -> Result<Keys, KeyAggError> {
+        self.aggregate_keys(keys.suite, &keys.keys, tweak)
+    }
+
     fn aggregate_key(&self, keys: &Keys) -> PublicKey {
         keys.challenge
     }
@@ -165,8 +169,11 @@ impl Verifier for StandIn {
 
 /// The state of a nonce's slot.
 enum Slot {
-    Open { challenge: PublicKey, message: Vec<u8> },
-    Closed { signed: Option<[u8; 32]> },
+    /// The challenge key and the message of each item.
+    Open(Vec<(PublicKey, Vec<u8>)>),
+    Closed {
+        is_signed: bool,
+    },
 }
 
 struct StandInAuthor(PublicKey);
@@ -193,38 +200,45 @@ impl Signer<StandIn> for StandInSigner {
         self.key
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &Keys, message: &[u8]) -> Result<PublicNonce, SignerError> {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
         if self.slots.contains_key(&slot) {
             return Err(SignerError::SlotServed);
         }
-        if !keys.keys.contains(&self.key) {
+        if items.iter().any(|(keys, _)| !keys.keys.contains(&self.key)) {
             return Err(SignerError::NotASigner);
         }
-        self.slots.insert(slot, Slot::Open { challenge: keys.challenge, message: message.to_vec() });
-        let mut nonce = [0; 66];
-        self.entropy.fill(&mut nonce);
-        nonce[1] &= 0x7f;
-        Ok(PublicNonce::from_bytes(nonce))
+        let open = items.iter().map(|(keys, message)| (keys.challenge, message.to_vec())).collect();
+        self.slots.insert(slot, Slot::Open(open));
+        let draw = |_| {
+            let mut nonce = [0; 66];
+            self.entropy.fill(&mut nonce);
+            nonce[1] &= 0x7f;
+            PublicNonce::from_bytes(nonce)
+        };
+        Ok(items.iter().map(draw).collect())
     }
 
-    fn sign(&mut self, slot: NonceSlot, keys: &Keys, round: &Round) -> Result<PartialSignature, SignerError> {
+    fn sign(&mut self, slot: NonceSlot, items: &[(&Keys, &Round)]) -> Result<Vec<PartialSignature>, SignerError> {
         match self.slots.get(&slot) {
             None => return Err(SignerError::NoNonce),
-            Some(Slot::Closed { signed: Some(_) }) => return Err(SignerError::NonceSpent),
-            Some(Slot::Closed { signed: None }) => return Err(SignerError::NoNonce),
-            Some(Slot::Open { challenge, message }) => {
-                if *challenge != keys.challenge || *message != round.message || *challenge != round.challenge {
+            Some(Slot::Closed { is_signed: true }) => return Err(SignerError::NonceSpent),
+            Some(Slot::Closed { is_signed: false }) => return Err(SignerError::NoNonce),
+            Some(Slot::Open(open)) => {
+                let fits = |((challenge, message), (keys, round)): (&(PublicKey, Vec<u8>), &(&Keys, &Round))| {
+                    *challenge == keys.challenge && *message == round.message && *challenge == round.challenge
+                };
+                if open.len() != items.len() || !open.iter().zip(items).all(fits) {
                     return Err(SignerError::RoundMismatch);
                 }
             }
         }
-        self.slots.insert(slot, Slot::Closed { signed: Some(round.transcript) });
-        Ok(partial_of(&self.key, round))
+        self.slots.insert(slot, Slot::Closed { is_signed: true });
+        Ok(items.iter().map(|(_, round)| partial_of(&self.key, round)).collect())
     }
 
     fn forget(&mut self, slot: NonceSlot) {
-        if let Some(Slot::Open { .. }) = self.slots.get(&slot) {
-            self.slots.insert(slot, Slot::Closed { signed: None });
+        if let Some(Slot::Open(_)) = self.slots.get(&slot) {
+            self.slots.insert(slot, Slot::Closed { is_signed: false });
         }
     }
 

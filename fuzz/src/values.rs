@@ -7,9 +7,9 @@ use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Label, List, Listing, Offer,
-    PeerId, Presence, ProtocolMessage, Receiver, Resource, SessionId, SessionMessage, SpendPath, Spending, Spent, Text,
-    TransactionType,
+    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
+    Offer, PeerId, Presence, ProtocolMessage, Receiver, Resource, SessionId, SessionMessage, SignedInput, SpendPath,
+    Spending, Spent, Text, TransactionType,
 };
 
 use super::source::Source;
@@ -80,8 +80,7 @@ pub(crate) fn definition(source: &mut Source<'_>) -> Definition {
         network: network(source),
         suite: suite(source),
         keys,
-        tweak: tweak(source),
-        message: source.bytes(4100).to_vec(),
+        items: (0..source.below(4)).map(|_| item(source)).collect(),
         election: method(source),
         creator: u16::from_le_bytes(source.array()),
         created_at: wall(source),
@@ -92,6 +91,27 @@ pub(crate) fn definition(source: &mut Source<'_>) -> Definition {
     }
 }
 
+fn item(source: &mut Source<'_>) -> Item {
+    let tweak = tweak(source);
+    if source.flag() {
+        return Item::message(source.bytes(4100).to_vec(), tweak);
+    }
+    let (input, sighash_type) = (u32::from(source.byte()), source.byte());
+    let path = if source.flag() {
+        SpendPath::Key
+    } else {
+        SpendPath::Script { executed_script_hash: source.array(), code_separator: u32::from(source.byte()) }
+    };
+    Item::input(SignedInput { input, sighash_type, path }, tweak)
+}
+
+/// One to three bare messages of 32 bytes, the first with this tweak.
+pub(crate) fn items(byte: u8, tweak: Tweak) -> Vec<Item> {
+    let tweaks = [tweak, Tweak::None, Tweak::Taproot { merkle_root: None }];
+    let item = |(number, tweak): (u8, Tweak)| Item::message(vec![byte.wrapping_add(number); 32], tweak);
+    (0..1 + byte % 3).zip(tweaks).map(item).collect()
+}
+
 fn details(source: &mut Source<'_>) -> Details {
     let spending = source.flag().then(|| {
         Box::new(Spending {
@@ -99,13 +119,7 @@ fn details(source: &mut Source<'_>) -> Details {
             spent: (0..source.below(4))
                 .map(|_| Spent { value: source.number(), script: source.bytes(40).to_vec() })
                 .collect(),
-            input: u32::from(source.byte()),
-            sighash_type: source.byte(),
-            path: if source.flag() {
-                SpendPath::Key
-            } else {
-                SpendPath::Script { executed_script_hash: source.array(), code_separator: u32::from(source.byte()) }
-            },
+            replay_protection: source.flag(),
         })
     });
     Details { kind: source.flag().then(|| kind(source)), description: text(source), spending }
@@ -146,7 +160,11 @@ pub(crate) fn data(source: &mut Source<'_>) -> Option<Data> {
     if source.flag() { Data::new(source.bytes(300).to_vec()) } else { None }
 }
 
-fn list(source: &mut Source<'_>) -> List {
+fn list<T>(source: &mut Source<'_>, one: impl Fn(&mut Source<'_>) -> T) -> Vec<T> {
+    (0..source.below(4)).map(|_| one(source)).collect()
+}
+
+fn signers_list(source: &mut Source<'_>) -> List {
     match source.below(4) {
         0 => List::Signers(kind(source)),
         1 => List::AllSigners,
@@ -172,7 +190,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
             expires_at: wall(source),
         }),
         3 => Body::Listing(Listing {
-            list: list(source),
+            list: signers_list(source),
             name: source.flag().then(|| label(source)),
             digest: source.array(),
             issued_at: wall(source),
@@ -194,10 +212,13 @@ fn discovery(source: &mut Source<'_>) -> Body {
 
 pub(crate) fn content(source: &mut Source<'_>) -> Content {
     match source.below(8) {
-        0 => Content::Announce { definition: definition(source).into(), nonce: nonce(source) },
-        1 => Content::Join { nonce: nonce(source) },
-        2 => Content::Partial { nonces: source.array(), partial: PartialSignature::from_bytes(source.array()) },
-        3 => Content::Finalized { signature: Signature::from_bytes(source.array()) },
+        0 => Content::Announce { definition: definition(source).into(), nonces: list(source, nonce) },
+        1 => Content::Join { nonces: list(source, nonce) },
+        2 => {
+            let partials = list(source, |source| PartialSignature::from_bytes(source.array()));
+            Content::Partial { nonces: source.array(), partials }
+        }
+        3 => Content::Finalized { signatures: list(source, |source| Signature::from_bytes(source.array())) },
         4 => Content::Abort { reason: reason(source) },
         5 => Content::Confirmed,
         6 => Content::Waiting,

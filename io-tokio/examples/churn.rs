@@ -97,8 +97,8 @@ async fn approve(handle: Handle, mut events: Events) {
 /// The signature, from a node that may not have heard of the session yet.
 async fn signature(handle: &Handle, session: SessionId) -> Signature {
     loop {
-        match handle.signature(session).await {
-            Ok(signature) => return signature,
+        match handle.signatures(session).await {
+            Ok(signatures) => return signatures[0],
             Err(NoSignature::Unknown) => sleep(Duration::from_millis(200)).await,
             Err(error) => panic!("{session}: {error}"),
         }

@@ -53,7 +53,7 @@ async fn main() -> Result<(), Failure> {
         let start = Instant::now();
         let new = NewSession::new(Suite::Lotus, keys.clone(), session.to_be_bytes().repeat(4));
         let id = handles[0].create(new).await?;
-        handles[0].signature(id).await?;
+        handles[0].signatures(id).await?;
         times.push(start.elapsed());
     }
     println!("the first session: {:?}", times[0]);

@@ -16,7 +16,7 @@ use nelumbo_tokio::{
         api::{Config, Event},
         approval::{Summary, Unusual},
         crypto::{Network, PublicKey, SecretKey, Signature, Suite, tagged_hash},
-        wire::{Definition, SessionId},
+        wire::{Definition, Item, SessionId, Subject},
     },
     fresh_entropy,
     network::NetworkConfig,
@@ -29,8 +29,13 @@ struct Expected(BTreeSet<[u8; 32]>);
 
 impl Policy for Expected {
     fn review(&mut self, definition: &Definition, _: &Summary) -> Review {
-        let message = <[u8; 32]>::try_from(&definition.message[..]);
-        if message.is_ok_and(|message| self.0.contains(&message)) {
+        let is_expected = |item: &Item| match &item.subject {
+            Subject::Message(message) => {
+                message[..].try_into().is_ok_and(|message: [u8; 32]| self.0.contains(&message))
+            }
+            Subject::Input(_) => false,
+        };
+        if definition.items.iter().all(is_expected) {
             // Bare messages: a node cannot say what they do, but here they are known.
             Review::Approve { allow: [Unusual::Opaque].into() }
         } else {
@@ -78,10 +83,10 @@ async fn meet(events: &mut Events, others: usize) -> Result<(), Failure> {
 /// Waits for the signature of a session.
 async fn completed(events: &mut Events, sought: SessionId) -> Result<Signature, Failure> {
     loop {
-        if let NodeEvent::Core(Event::SessionCompleted { session, signature, .. }) = events.next().await?
+        if let NodeEvent::Core(Event::SessionCompleted { session, signatures, .. }) = events.next().await?
             && session == sought
         {
-            return Ok(signature);
+            return Ok(signatures[0]);
         }
     }
 }
@@ -119,7 +124,7 @@ pub(crate) async fn sign(folder: &Path) -> Result<Signed, Failure> {
     let unexpected = NewSession::new(Suite::Lotus, keys.clone(), payment("invoice 99").to_vec());
     let asking = &nodes[0].0;
     let session = asking.create(unexpected).await?;
-    let declined = asking.signature(session).await.expect_err("no policy approves it").to_string();
+    let declined = asking.signatures(session).await.expect_err("no policy approves it").to_string();
 
     for (handle, _) in &nodes {
         handle.stop().await?;

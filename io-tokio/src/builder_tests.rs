@@ -5,8 +5,8 @@ use std::time::Duration;
 use nelumbo_core::{
     api::{Event, NewSession},
     approval::{Summary, Unusual},
-    crypto::{Network as Chain, Suite},
-    wire::AbortReason,
+    crypto::{Network as Chain, Suite, Tweak},
+    wire::{AbortReason, Item},
 };
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ struct Sevens;
 impl Policy for Sevens {
     fn review(&mut self, definition: &nelumbo_core::wire::Definition, _: &Summary) -> nelumbo_core::Review {
         let allow = [Unusual::Opaque].into();
-        if definition.message == [7; 32] {
+        if definition.items == [Item::message(vec![7; 32], Tweak::None)] {
             nelumbo_core::Review::Approve { allow }
         } else {
             nelumbo_core::Review::Decline
@@ -81,8 +81,8 @@ async fn a_policy_approves_and_declines_without_anybody_being_asked() {
     let keys = vec![node.key(), other.key()];
     let approved = node.create(NewSession::new(Suite::Lotus, keys.clone(), vec![7; 32])).await.expect("a session");
     let declined = node.create(NewSession::new(Suite::Lotus, keys, vec![8; 32])).await.expect("a session");
-    assert!(timeout(PATIENCE, node.signature(approved)).await.expect("in time").is_ok());
-    let refused = timeout(PATIENCE, node.signature(declined)).await.expect("in time");
+    assert!(timeout(PATIENCE, node.signatures(approved)).await.expect("in time").is_ok());
+    let refused = timeout(PATIENCE, node.signatures(declined)).await.expect("in time");
     assert_eq!(refused, Err(crate::NoSignature::Aborted { may_complete: false }));
 }
 

@@ -245,24 +245,24 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Waits until a session has its signature, or has ended without one. A failed attempt is not the end: another may
-    /// follow.
-    pub async fn signature(&self, session: SessionId) -> Result<Signature, NoSignature> {
+    /// Waits until a session has its signatures, one for each item, or has ended without any. A failed attempt is not the
+    /// end: another may follow.
+    pub async fn signatures(&self, session: SessionId) -> Result<Vec<Signature>, NoSignature> {
         let mut events = self.events().map_err(|_| NoSignature::Stopped)?;
         loop {
             let seen = self.session(session).await.map_err(|_| NoSignature::Stopped)?.ok_or(NoSignature::Unknown)?;
-            match (seen.phase, seen.signature) {
-                (Phase::Complete, Some(signature)) => return Ok(signature),
-                (Phase::Aborted, _) => return Err(NoSignature::Aborted { may_complete: seen.may_complete }),
-                (Phase::Expired, _) => return Err(NoSignature::Expired { may_complete: seen.may_complete }),
+            match seen.phase {
+                Phase::Complete => return Ok(seen.signatures),
+                Phase::Aborted => return Err(NoSignature::Aborted { may_complete: seen.may_complete }),
+                Phase::Expired => return Err(NoSignature::Expired { may_complete: seen.may_complete }),
                 _ => {}
             }
             loop {
                 match events.next().await {
-                    Ok(NodeEvent::Core(api::Event::SessionCompleted { session: id, signature, .. }))
+                    Ok(NodeEvent::Core(api::Event::SessionCompleted { session: id, signatures, .. }))
                         if id == session =>
                     {
-                        return Ok(signature);
+                        return Ok(signatures);
                     }
                     Ok(NodeEvent::Core(
                         api::Event::SessionAborted { session: id, .. }

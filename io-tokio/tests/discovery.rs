@@ -138,7 +138,7 @@ async fn strangers_advertise_find_each_other_and_sign() {
         assert_eq!(stranger.approve().await, session);
     }
     for stranger in &strangers {
-        let signature = within(stranger.handle.signature(session)).await.expect("a signature");
+        let signature = within(stranger.handle.signatures(session)).await.expect("a signature")[0];
         verify(Suite::Lotus, keys.clone(), &[7; 32], &signature);
     }
     // A session of others is nothing to the rest of the town.
@@ -186,11 +186,11 @@ async fn a_signer_who_was_away_finds_all_requests_of_many_writers() {
     let (refused, (_, home)) = homes.pop_first().expect("six");
     let creator = home.start().await;
     back.handle.abort(refused, AbortReason::Declined).await.expect("it was found");
-    assert!(within(creator.handle.signature(refused)).await.is_err());
+    assert!(within(creator.handle.signatures(refused)).await.is_err());
     for (session, (number, home)) in homes {
         back.handle.join(session, [Unusual::Opaque]).await.expect("it was found");
         let creator = home.start().await;
-        let signature = within(creator.handle.signature(session)).await.expect("a signature");
+        let signature = within(creator.handle.signatures(session)).await.expect("a signature")[0];
         verify(Suite::Lotus, vec![creator.key(), key], &[number; 32], &signature);
     }
 }

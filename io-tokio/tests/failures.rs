@@ -129,7 +129,7 @@ async fn a_panic_in_the_node_is_told_as_its_end_and_costs_nothing_durable() {
     let mut signer = home.start_with(builder).await;
     let session = signer.handle.create(session(&signer)).await.expect("a session");
     let handle = signer.handle.clone();
-    let waiting = tokio::spawn(async move { handle.signature(session).await });
+    let waiting = tokio::spawn(async move { handle.signatures(session).await });
 
     let command = signer.handle.protocol_command(Faulty.name(), vec![0; 3]);
     assert_eq!(within(command).await, Err(HandleError::Stopped));

@@ -80,7 +80,7 @@ async fn three_nodes_that_sign_over_sockets_are_lived_through_again_event_by_eve
             assert_eq!(signers[other].approve().await, created);
         }
         for signer in &signers {
-            within(signer.handle.signature(created)).await.expect("a signature");
+            within(signer.handle.signatures(created)).await.expect("a signature");
         }
         sessions.push(created);
     }
@@ -90,7 +90,7 @@ async fn three_nodes_that_sign_over_sockets_are_lived_through_again_event_by_eve
     // One of them is recorded over a restart too, with what its journal holds.
     let home = signers.remove(2).stop().await;
     let again = recorded(home, &file(3)).await;
-    within(again.handle.signature(sessions[0])).await.expect("it remembers");
+    within(again.handle.signatures(sessions[0])).await.expect("it remembers");
     signers.push(again);
     for (number, signer) in signers.into_iter().enumerate() {
         let home = signer.stop().await;
@@ -128,7 +128,7 @@ async fn rules_of_the_embedder_s_own_take_part_in_the_replay_too() {
     other.meet(1).await;
     let session = NewSession::new(Suite::Lotus, vec![signer.key(), other.key()], vec![1; 32]);
     let created = other.handle.create(session).await.expect("a session");
-    within(other.handle.signature(created)).await.expect("a signature");
+    within(other.handle.signatures(created)).await.expect("a signature");
     signer.stop().await;
 
     let bytes = fs::read(&file).expect("a recording");

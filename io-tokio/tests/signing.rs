@@ -44,7 +44,7 @@ async fn three_nodes_that_know_one_of_them_sign_in_both_suites() {
             assert_eq!(signers[other].approve().await, created);
         }
         for signer in &signers {
-            let signature = within(signer.handle.signature(created)).await.expect("a signature");
+            let signature = within(signer.handle.signatures(created)).await.expect("a signature")[0];
             verify(suite, new.keys.clone(), &message, &signature);
         }
     }
@@ -86,13 +86,13 @@ async fn a_session_survives_the_restart_of_a_signer() {
     })
     .await;
     for signer in [&creator, &other] {
-        let signature = within(signer.handle.signature(created)).await.expect("a signature");
+        let signature = within(signer.handle.signatures(created)).await.expect("a signature")[0];
         verify(Suite::Lotus, new.keys.clone(), &[1; 32], &signature);
     }
 
     // Completed sessions are remembered too.
     let creator = creator.stop().await.start().await;
-    assert!(within(creator.handle.signature(created)).await.is_ok());
+    assert!(within(creator.handle.signatures(created)).await.is_ok());
 }
 
 #[tokio::test]
@@ -107,12 +107,12 @@ async fn refusals_and_endings_are_told_to_whoever_waits() {
         signers[0].handle.join(unknown, []).await,
         Err(HandleError::Refused(CommandError::UnknownSession(unknown)))
     );
-    assert_eq!(signers[0].handle.signature(unknown).await, Err(NoSignature::Unknown));
+    assert_eq!(signers[0].handle.signatures(unknown).await, Err(NoSignature::Unknown));
 
     let created = signers[0].handle.create(new).await.expect("a session");
     assert_eq!(announced(&mut signers[1].events).await, created);
     let waiting = signers[0].handle.clone();
-    let waiting = tokio::spawn(async move { waiting.signature(created).await });
+    let waiting = tokio::spawn(async move { waiting.signatures(created).await });
     signers[1].handle.abort(created, AbortReason::Declined).await.expect("it was announced");
     assert_eq!(within(waiting).await.expect("no panic"), Err(NoSignature::Aborted { may_complete: false }));
 
@@ -213,7 +213,7 @@ async fn signers_that_share_nothing_but_a_dht_server_find_each_other() {
     let new = NewSession::new(Suite::Lotus, keys.clone(), message.to_vec());
     let created = first.handle.create(new).await.expect("a session");
     assert_eq!(second.approve().await, created);
-    let signature = within(first.handle.signature(created)).await.expect("a signature");
+    let signature = within(first.handle.signatures(created)).await.expect("a signature")[0];
     verify(Suite::Lotus, keys, &message, &signature);
     find(&mut first.events, |event| match event {
         NodeEvent::PeerConnected { peer, .. } if *peer == second.handle.peer() => Some(()),

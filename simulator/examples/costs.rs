@@ -61,10 +61,10 @@ impl Group {
         let public: Vec<_> = signers.iter().map(SoftwareSigner::public_key).collect();
         let keys = Secp256k1.aggregate_keys(Suite::Lotus, &public, &Tweak::None).expect("distinct keys");
         let claims = authors.iter_mut().map(|author| (author.public_key(), MESSAGE, authenticate(author))).collect();
-        let draw = |signer: &mut SoftwareSigner| signer.nonce(slot(0), &keys, &MESSAGE).expect("a fresh slot");
+        let draw = |signer: &mut SoftwareSigner| signer.nonces(slot(0), &[(&keys, &MESSAGE)]).expect("a fresh slot")[0];
         let nonces: Vec<_> = signers.iter_mut().map(draw).collect();
         let round = Secp256k1.open_round(&keys, &nonces, &MESSAGE).expect("honest nonces");
-        let sign = |signer: &mut SoftwareSigner| signer.sign(slot(0), &keys, &round).expect("its nonce");
+        let sign = |signer: &mut SoftwareSigner| signer.sign(slot(0), &[(&keys, &round)]).expect("its nonce")[0];
         let partials = signers.iter_mut().map(sign).collect();
         Self { authors, signers, public, keys, nonces, round, partials, claims, attempt: 0 }
     }
@@ -78,7 +78,7 @@ impl Group {
         let slots: Vec<_> = (*attempt + 1..=*attempt + times).map(slot).collect();
         *attempt += times;
         let (own, signer) = (&mut authors[0], &mut signers[0]);
-        let draw = |signer: &mut SoftwareSigner, slot| signer.nonce(slot, keys, &MESSAGE).expect("a fresh slot");
+        let draw = |signer: &mut SoftwareSigner, slot| signer.nonces(slot, &[(keys, &MESSAGE)]).expect("a fresh slot");
         if operation == Operation::Sign {
             slots.iter().for_each(|slot| _ = draw(signer, *slot));
         }
@@ -95,7 +95,7 @@ impl Group {
                 Operation::Tweak => drop(black_box(aggregate(Tweak::Taproot { merkle_root: None }))),
                 Operation::Nonce => drop(black_box(draw(signer, slot))),
                 Operation::OpenRound(_) => drop(black_box(Secp256k1.open_round(keys, nonces, &MESSAGE))),
-                Operation::Sign => drop(black_box(signer.sign(slot, keys, round))),
+                Operation::Sign => drop(black_box(signer.sign(slot, &[(keys, round)]))),
                 Operation::VerifyPartial => {
                     assert!(Secp256k1.verify_partial(keys, round, 0, &nonces[0], &partials[0]));
                 }

@@ -153,7 +153,10 @@ fn four_requests_that_say_the_same_do_not_look_the_same_and_one_is_approved() {
         // A person.
         let table = asked.run(&["sessions", "show", &session]).stdout;
         let [says, signs, pays, back] = ["it is said", "signs", "pays", "gives back"].map(|row| rows(&table, row));
-        assert_eq!((says, signs), (vec![SAID], vec![format!("a transaction, sighash {name}, by key path").as_str()]));
+        assert_eq!(
+            (says, signs),
+            (vec![SAID], vec![format!("1 input of a transaction, sighash {name}, by key path").as_str()])
+        );
         assert_eq!((pays.len(), back.len()), (others, 2 - others), "{table}");
         let covered = if names.contains(&none) { "NOT COVERED, " } else { "" };
         assert_eq!(pays[0], format!("{covered}1,000 satoshi to {bob}"));
@@ -174,7 +177,7 @@ fn four_requests_that_say_the_same_do_not_look_the_same_and_one_is_approved() {
         assert_eq!((&shown["unusual"], &shown["description"]), (&json!(names), &json!(SAID)));
         let transaction = &shown["signs"]["transaction"];
         assert_eq!(transaction["outputs"][0]["address"], bob);
-        assert_eq!((&transaction["fee"], &transaction["sighash"]["name"]), (&json!(1_000), &json!(name)));
+        assert_eq!((&transaction["fee"], &transaction["signed"][0]["sighash"]["name"]), (&json!(1_000), &json!(name)));
         assert_eq!(asked.wait_for("session-announced", &[("session", &session)])["summary"], shown);
         let requests = asked.json(&["requests"]);
         let mut requests = requests["sessions"].as_array().unwrap().iter();

@@ -23,14 +23,14 @@ fn evidence(slots: [u32; 2]) -> String {
     let mut sequence = 0;
     let exhibits = slots.map(|slot| {
         let nonce = *nonces.entry(slot).or_insert_with(|| {
-            signer.nonce(NonceSlot { session: [3; 32], attempt: slot }, &aggregate, &[7; 32]).unwrap()
+            signer.nonces(NonceSlot { session: [3; 32], attempt: slot }, &[(&aggregate, &[7; 32])]).unwrap()[0]
         });
         sequence += 1;
         let step = SessionMessage {
             session: SessionId::from_bytes([3; 32]),
             attempt: 1,
             sequence,
-            content: Content::Join { nonce },
+            content: Content::Join { nonces: vec![nonce] },
         };
         Exhibit(seal(&mut author, Network::Mainnet, Body::Session(step)).unwrap())
     });

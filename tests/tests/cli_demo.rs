@@ -3,6 +3,7 @@
 
 mod cli_support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,17 +60,19 @@ fn judge(demo: &Value, suite: &str, transport: &str, signers: usize) {
     assert!(sum > 0.0 && sum <= time(demo, "elapsed_ms") + 0.1, "{demo}");
 }
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
     "address",
     "aggregate_key",
     "coordinator",
     "elapsed_ms",
+    "items",
     "message",
     "phases_ms",
     "processes",
     "public_keys",
     "rss_mib",
     "signature",
+    "signatures",
     "signers",
     "suite",
     "transport",
@@ -105,6 +108,23 @@ fn three_processes_sign_one_message_after_another() {
         let resident = time(&demo, "rss_mib");
         assert!(resident > 1.0 && (cfg!(debug_assertions) || resident <= 30.0), "{resident} MiB");
     }
+}
+
+#[test]
+fn many_messages_are_signed_in_each_session() {
+    let demo = demo(&["--items", "40", "--repeat", "2", "--suite", "bip340"]);
+    judge(&demo, "bip340", "tcp", 3);
+    let signatures: BTreeSet<&str> = demo["signatures"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|signature| signature.as_str().expect("text"))
+        .collect();
+    assert_eq!((demo["items"].as_u64(), signatures.len()), (Some(40), 40));
+    assert_eq!(demo["signatures"][0], demo["signature"]);
+    let refused = nelumbo(&["demo", "--signers", "5", "--items", "1000"]);
+    assert_eq!(refused.status, 2);
+    assert!(refused.stderr.contains("more than 4096 partial signatures"), "{refused:?}");
 }
 
 /// Who has an event of the timeline to tell, of how many signers.

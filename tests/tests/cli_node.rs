@@ -68,7 +68,7 @@ fn three_nodes_sign_although_one_is_killed() {
     assert_eq!(announced["sessions"][0]["creator"], group.nodes[0].key.as_str());
     assert_eq!(group.nodes[1].json(&["sessions", "--phase", "complete"])["sessions"], Value::Array(Vec::new()));
     let shown = group.nodes[1].json(&["sessions", "show", &link]);
-    assert_eq!((&shown["message"], &shown["network"]), (&Value::from(MESSAGE), &Value::from("regtest")));
+    assert_eq!((&shown["items"][0]["message"], &shown["network"]), (&Value::from(MESSAGE), &Value::from("regtest")));
     assert_eq!((&shown["kind"], &shown["description"]), (&Value::Null, &"".into()));
     let joined = group.nodes[1].json(&["join", &link, "--allow", "opaque"]);
     assert_eq!((&joined["session"], &joined["summary"]), (&Value::from(session.as_str()), &shown["summary"]));

@@ -12,8 +12,8 @@ use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, Signature, 
 use nelumbo_core::election::Method;
 use nelumbo_core::evidence::{Evidence, Exhibit};
 use nelumbo_core::wire::{
-    AbortReason, Advertisement, Definition, Details, Offer, PeerId, ResourceId, SessionId, SpendPath, Spending, Spent,
-    TransactionType,
+    AbortReason, Advertisement, Definition, Details, Item, Offer, PeerId, ResourceId, SessionId, SignedInput,
+    SpendPath, Spending, Spent, TransactionType,
 };
 use nelumbo_tokio::NodeEvent;
 use nelumbo_tokio::network::DhtState;
@@ -45,10 +45,9 @@ fn summary() -> Summary {
     let spending = Spending {
         transaction: transaction.to_bytes(),
         spent: vec![Spent { value: 100_000_000, script: own }],
-        input: 0,
-        sighash_type: 0x61,
-        path: SpendPath::Key,
+        replay_protection: false,
     };
+    let input = SignedInput { input: 0, sighash_type: 0x61, path: SpendPath::Key };
     let details = Details {
         kind: Some(TransactionType::Spend),
         description: "rent".parse().expect("a text"),
@@ -58,8 +57,7 @@ fn summary() -> Summary {
         network,
         suite: Suite::Lotus,
         keys,
-        tweak,
-        message: Vec::new(),
+        items: vec![Item::input(input, tweak)],
         details,
         is_listed: false,
         election: Method::Lexicographic,
@@ -68,7 +66,7 @@ fn summary() -> Summary {
         expires_at: Wall::default(),
         nonce: [0; 32],
     };
-    Summary::of(&definition, &own_key).expect("it is sound")
+    Summary::of(&definition, &[own_key]).expect("it is sound")
 }
 
 /// An example of each.
@@ -125,7 +123,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::AttemptLapsed { session, attempt, missing: vec![key] },
         Event::AttemptFailed { session, attempt, failure: AttemptFailure::Stuck(vec![key]) },
         Event::SignerMisbehaved { session, signer: key, evidence },
-        Event::SessionCompleted { session, attempt, signature },
+        Event::SessionCompleted { session, attempt, signatures: vec![signature] },
         Event::ShouldBroadcast { session },
         Event::CoordinatorFailed { session, coordinator: key, failures: 1 },
         Event::FailoverExhausted { session, failures: 3 },

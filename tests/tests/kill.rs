@@ -162,7 +162,8 @@ impl Stage {
             (Some("session-created" | "session-announced"), Some(session), _) => drop(self.known.insert(session)),
             (Some("attempt-started"), ..) => self.attempts_started += 1,
             (Some("session-completed"), Some(session), _) => {
-                let signature = text("signature").expect("a completed session has a signature");
+                let signature =
+                    value["signatures"][0].as_str().expect("a completed session has a signature").to_owned();
                 self.signed.entry(session).or_default().insert(number, signature);
             }
             (Some("signer-connected"), _, Some(key)) if of_this_life => drop(self.connected[number].insert(key)),

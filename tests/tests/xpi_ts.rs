@@ -112,29 +112,31 @@ impl Signer<Secp256k1> for SdkSigner {
         self.key
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &KeyAggContext, message: &[u8]) -> Result<PublicNonce, SignerError> {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&KeyAggContext, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        // These sessions have one item.
+        let [(keys, message)] = items else { return Err(SignerError::Declined) };
         let request = json!({
             "op": "nonce", "public_key": self.key.to_string(), "keys": keys_of(keys), "taproot": self.taproot,
             "message": hex::encode(message),
         });
         let answer = self.request(&request)?;
         self.nonces.insert(slot, text(&answer, "nonce_id"));
-        Ok(text(&answer, "public_nonce").parse().expect("the SDK's nonce has 66 bytes"))
+        Ok(vec![text(&answer, "public_nonce").parse().expect("the SDK's nonce has 66 bytes")])
     }
 
     fn sign(
         &mut self,
         slot: NonceSlot,
-        keys: &KeyAggContext,
-        round: &SigningContext,
-    ) -> Result<PartialSignature, SignerError> {
+        items: &[(&KeyAggContext, &SigningContext)],
+    ) -> Result<Vec<PartialSignature>, SignerError> {
+        let [(keys, round)] = items else { return Err(SignerError::Declined) };
         let nonce_id = self.nonces.remove(&slot).ok_or(SignerError::NoNonce)?;
         let request = json!({
             "op": "sign", "nonce_id": nonce_id, "keys": keys_of(keys), "taproot": self.taproot,
             "message": hex::encode(round.message()), "aggregate_nonce": round.aggregate_nonce().to_string(),
         });
         let answer = self.request(&request)?;
-        Ok(text(&answer, "partial_signature").parse().expect("the SDK's partial signature has 32 bytes"))
+        Ok(vec![text(&answer, "partial_signature").parse().expect("the SDK's partial signature has 32 bytes")])
     }
 
     fn forget(&mut self, slot: NonceSlot) {
@@ -216,7 +218,7 @@ async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
     let message = [0x5a; 32];
     let session = nodes[creator]
         .handle
-        .create(NewSession { tweak, ..NewSession::new(Suite::Lotus, keys.clone(), message.to_vec()) })
+        .create(NewSession::new(Suite::Lotus, keys.clone(), message.to_vec()).with_tweak(tweak))
         .await
         .expect("the session is sound");
     for (index, node) in nodes.iter_mut().enumerate() {
@@ -238,7 +240,8 @@ async fn sign_together(tweak: Tweak, taproot: Value, creator: usize) {
     };
     let mut signatures = Vec::new();
     for node in &nodes {
-        let signature = timeout(PATIENCE, node.handle.signature(session)).await.expect("in time").expect("a signature");
+        let signed = timeout(PATIENCE, node.handle.signatures(session)).await.expect("in time");
+        let signature = signed.expect("a signature")[0];
         assert!(schnorr::verify(Suite::Lotus, &challenge_key, &message, &signature));
         signatures.push(signature);
     }

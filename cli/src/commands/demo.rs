@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 use nelumbo_core::crypto::{Suite, sha256};
-use nelumbo_core::wire::MAX_MESSAGE;
+use nelumbo_core::wire::{MAX_MESSAGE, MAX_SLOTS};
 use tokio::runtime;
 
 use crate::demo::{self, Plan, Progress, Transport};
@@ -20,6 +20,7 @@ Examples:
   nelumbo demo
   nelumbo demo --signers 10 --suite bip340 --transport quic --text \"pay the piper\"
   nelumbo demo --processes --repeat 50 --json
+  nelumbo demo --signers 5 --items 100
   nelumbo demo --processes --repeat 20000 --parallel 16
   nelumbo demo --signers 5 --kill-coordinator 2 --processes
   nelumbo demo --discover --signers 5
@@ -30,6 +31,8 @@ With --json, standard output is one object:
   suite, message, signers, transport, processes   what was asked for
   public_keys, aggregate_key, address             the sorted keys, their aggregate, its address on the regtest network
   signature, verified, coordinator                the result, and whose turn it is to publish it
+  items, signatures                               how many messages the first session has signed, and the signature of
+                                                  each; `message` and `signature` are the first
   elapsed_ms                                      from the start to the last signature at the last node
   phases_ms     start               until every node listens
                 discovery           until every node is connected to every other
@@ -81,7 +84,11 @@ pub(crate) struct Demo {
     /// The first node's port, the others have those that follow; any free ones by default
     #[arg(long, value_name = "P", value_parser = value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Signs R different messages, and says how long the first took, the median, and 99 %, and how many a second
+    /// Signs M messages in each session, the given one and digests of it, all of them or none: at most 1024, and with
+    /// all signers together at most 4096 partial signatures
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1024))]
+    items: u16,
+    /// Signs different messages in R sessions, and says how long the first took, the median, and 99 %, and how many a second
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     repeat: Option<u32>,
     /// Keeps P of these sessions going at once, after the first one
@@ -143,6 +150,13 @@ impl Demo {
                 "sign its digest instead: --text and --file do so",
             ));
         }
+        let (items, signers) = (usize::from(self.items), usize::from(self.signers));
+        if items * signers > MAX_SLOTS {
+            return Err(Failure::input(
+                format_args!("{items} messages of {signers} signers are more than {MAX_SLOTS} partial signatures"),
+                "sign fewer --items in a session, and more sessions with --repeat",
+            ));
+        }
         if self.port.is_some_and(|port| port.checked_add(self.signers - 1).is_none()) {
             return Err(Failure::input(
                 format_args!("{} ports from --port on go beyond 65535", self.signers),
@@ -164,7 +178,8 @@ impl Demo {
         Ok(Plan {
             suite: self.suite,
             message,
-            signers: usize::from(self.signers),
+            items,
+            signers,
             transport: self.transport,
             processes: self.processes,
             port: self.port,

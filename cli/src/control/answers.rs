@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
-use nelumbo_core::crypto::{PublicKey, Tweak};
-use nelumbo_core::wire::{AbortReason, Details, Harmless, SessionId, Spending};
+use nelumbo_core::crypto::{KeyAggContext, PublicKey, Tweak};
+use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, SessionId};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
@@ -192,28 +192,24 @@ impl Answers {
             session;
         let not_hex =
             |error| Problem::invalid(format_args!("what is not hexadecimal should be: {error}"), "see --help");
-        let mut message = hex::decode(message).map_err(not_hex)?;
-        let spending = spending.map(Spending::try_from).transpose().map_err(not_hex)?.map(Box::new);
-        let mut wanted = SessionWanted::new(suite, Vec::new(), Vec::new());
-        wanted.allow.extend(allow);
-        if let Some(spending) = spending.as_ref().filter(|_| message.is_empty()) {
-            let digest = spending.digest();
-            message = digest.map_err(|error| Problem::invalid(error, "give another --transaction"))?.to_vec();
-        }
         if !keys.contains(&self.handle.key()) {
             keys.push(self.handle.key());
         }
         let tweak = if taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
+        let (spending, items) = match spending {
+            Some(file) => {
+                let aggregate = KeyAggContext::new(suite, &keys).and_then(|keys| keys.with_tweak(&tweak));
+                let own = aggregate.ok().map(|keys| keys.challenge_key());
+                let (spending, items) = file.items(own, tweak).map_err(not_hex)?;
+                (Some(Box::new(spending)), items)
+            }
+            None => (None, vec![Item::message(hex::decode(message).map_err(not_hex)?, tweak)]),
+        };
+        let mut wanted = SessionWanted::new(suite, keys, Vec::new());
+        wanted.allow.extend(allow);
+        let details = Details { kind, description, spending };
         self.handle
-            .create(SessionWanted {
-                tweak,
-                election,
-                details: Details { kind, description, spending },
-                is_listed: listed,
-                keys,
-                message,
-                ..wanted
-            })
+            .create(SessionWanted { items, election, details, is_listed: listed, ..wanted })
             .await
             .map_err(problem)
     }

@@ -33,8 +33,9 @@ use crate::spending::SpendingFile;
 
 /// The version of this protocol. Another one is refused.
 pub(crate) const VERSION: u32 = 1;
-/// The longest question: a session of as many signers and bytes as there may be needs a third of this.
-pub(crate) const MAX_QUESTION: usize = 64 * 1024;
+/// The longest question: a session of as many signers and bytes as there may be, in hexadecimal, needs less than half of
+/// this.
+pub(crate) const MAX_QUESTION: usize = 512 * 1024;
 /// The longest reply: the list of as many sessions as a node may know needs a fraction of this.
 pub(crate) const MAX_REPLY: u64 = 64 * 1024 * 1024;
 
@@ -121,7 +122,7 @@ pub(crate) struct NewSession {
     /// What the others are told about it.
     #[serde(default)]
     pub(crate) description: Text<512>,
-    /// The transaction whose digest is the message; then the message may be empty.
+    /// The transaction whose inputs are signed; then the message says nothing.
     #[serde(default)]
     pub(crate) spending: Option<SpendingFile>,
     /// Whether it is asked for in public too.

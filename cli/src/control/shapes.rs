@@ -3,17 +3,18 @@
 //! Owns the fields of the answers, which are also those of the commands' `--json`. Times are milliseconds since
 //! 1970-01-01 UTC, byte strings hexadecimal. `answers` makes them, commands show them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::{Offer, SessionId, TransactionType};
+use nelumbo_core::wire::{self, Offer, SessionId, Subject, TransactionType};
 use serde::{Deserialize, Serialize};
 
 use crate::link::SessionLink;
-use crate::spending::SpendingFile;
+use crate::spending::SpendingShape;
 
 /// There is nothing to say but that it is done.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -150,24 +151,24 @@ pub(crate) struct Session {
     #[serde(flatten)]
     pub(crate) head: SessionSummary,
     pub(crate) network: Network,
-    /// What is signed.
-    pub(crate) message: String,
+    /// What is signed, in order.
+    pub(crate) items: Vec<Item>,
     /// What kind of transaction it belongs to.
     pub(crate) kind: Option<TransactionType>,
-    /// The transaction that is signed; its digest is the message.
-    pub(crate) spending: Option<SpendingFile>,
-    /// The value of the output that it spends, in satoshi.
+    /// The transaction that is signed; the items' messages are digests of its inputs.
+    pub(crate) spending: Option<SpendingShape>,
+    /// The value of the outputs that are spent, in satoshi.
     pub(crate) amount: Option<u64>,
     /// Whether it is asked for in public too.
     pub(crate) listed: bool,
-    pub(crate) tweak: Tweak,
     pub(crate) election: Method,
     pub(crate) created: u64,
     /// In the order of their keys.
     pub(crate) signers: Vec<Signer>,
-    /// The key that the signature verifies under.
-    pub(crate) challenge_key: PublicKey,
+    /// The signature, once there is one, if there is one item.
     pub(crate) signature: Option<Signature>,
+    /// The signature of each item, once there are any.
+    pub(crate) signatures: Vec<Signature>,
     /// Whether a signature may still appear although the session was aborted or has expired.
     pub(crate) may_complete: bool,
     /// Whose turn it is to broadcast.
@@ -181,6 +182,22 @@ pub(crate) struct Signer {
     pub(crate) joined: Option<bool>,
     /// Whether this is the node itself.
     pub(crate) own: bool,
+}
+
+/// One thing that is signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Item {
+    /// What is signed.
+    pub(crate) message: String,
+    /// The input of the transaction whose digest it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<u32>,
+    /// What the signature covers, as the byte that is appended to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sighash_type: Option<u8>,
+    pub(crate) tweak: Tweak,
+    /// The key that the signature verifies under.
+    pub(crate) challenge_key: PublicKey,
 }
 
 impl From<&SessionView> for SessionSummary {
@@ -210,20 +227,34 @@ impl Session {
             joined: view.joined.get(place).copied(),
             own: key == own_key,
         };
+        let messages = definition.messages().unwrap_or_default();
+        let items = definition.items.iter().zip(&messages).zip(&view.challenge_keys);
+        let item = |((item, message), key): ((&wire::Item, &Cow<'_, [u8]>), &PublicKey)| {
+            let signed = match item.subject {
+                Subject::Input(signed) => Some(signed),
+                Subject::Message(_) => None,
+            };
+            Item {
+                message: hex::encode(message),
+                input: signed.map(|signed| signed.input),
+                sighash_type: signed.map(|signed| signed.sighash_type),
+                tweak: item.tweak,
+                challenge_key: *key,
+            }
+        };
         Self {
             head: SessionSummary { summary: view.summary().ok(), ..view.into() },
             network: definition.network,
-            message: hex::encode(&definition.message),
+            items: items.map(item).collect(),
             kind: definition.details.kind,
-            spending: definition.details.spending.as_deref().map(SpendingFile::from),
-            amount: definition.details.amount(),
+            spending: definition.details.spending.as_deref().map(SpendingShape::from),
+            amount: definition.amount(),
             listed: definition.is_listed,
-            tweak: definition.tweak,
             election: definition.election,
             created: definition.created_at.as_millis(),
             signers: definition.keys.iter().enumerate().map(signer).collect(),
-            challenge_key: view.challenge_key,
-            signature: view.signature,
+            signature: view.signatures.first().filter(|_| definition.items.len() == 1).copied(),
+            signatures: view.signatures.clone(),
             may_complete: view.may_complete,
             coordinator: view.coordinator,
         }

@@ -38,7 +38,7 @@ pub(super) struct Course<'a> {
 /// One session, when everyone has the signature.
 struct Signed {
     session: SessionId,
-    signature: Signature,
+    signatures: Vec<Signature>,
     commanded: Instant,
     exchanged: Instant,
     complete: Instant,
@@ -67,7 +67,7 @@ impl<'a> Course<'a> {
             Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
         })?;
         self.progress.begin("signing", self.plan.signers);
-        let first = self.sign(&context, self.plan.message.clone()).await?;
+        let first = self.sign(&context, self.plan.messages(0)).await?;
         let (exchange, signatures) = (first.exchanged - first.commanded, first.complete - first.exchanged);
         self.progress.end(&[("nonce exchange", exchange), ("partial signatures", signatures)]);
 
@@ -101,7 +101,7 @@ impl<'a> Course<'a> {
         };
         let session_ms = self.plan.repeat.map(|_| SessionTimes::of(times));
         let coordinator = keys[election.coordinator()];
-        let parts = (context, keys, coordinator, first.signature, phases);
+        let parts = (context, keys, coordinator, first.signatures, phases);
         let repeated = (last - first.complete).as_secs_f64();
         let further = self.plan.repeat.map(|repeat| repeat - 1).filter(|further| *further > 0);
         let sessions_per_second = further.map(|further| (further as f64 / repeated * 1e3).round() / 1e3);
@@ -111,11 +111,11 @@ impl<'a> Course<'a> {
     /// What came of it, once the signature has been verified.
     pub(super) fn outcome(
         &self,
-        (context, keys, coordinator, signature, phases_ms): (
+        (context, keys, coordinator, signatures, phases_ms): (
             KeyAggContext,
             Vec<PublicKey>,
             PublicKey,
-            Signature,
+            Vec<Signature>,
             Phases,
         ),
         elapsed: Duration,
@@ -125,7 +125,9 @@ impl<'a> Course<'a> {
             message: hex::encode(&self.plan.message),
             aggregate_key: context.aggregate_key(),
             address: address::of_output_key(self.plan.suite, Network::Regtest, &context.aggregate_key()),
-            signature,
+            signature: signatures[0],
+            items: self.plan.items,
+            signatures,
             coordinator,
             public_keys: keys,
             verified: true,
@@ -183,29 +185,30 @@ impl<'a> Course<'a> {
         self.wait_for(&mut Meeting { met: vec![0; self.plan.signers] }).await
     }
 
-    /// Has one message signed, and verifies the signature.
-    async fn sign(&mut self, keys: &KeyAggContext, message: Vec<u8>) -> Result<Signed, Failure> {
+    /// Has these messages signed in one session, and verifies the signatures.
+    async fn sign(&mut self, keys: &KeyAggContext, messages: Vec<Vec<u8>>) -> Result<Signed, Failure> {
         let nodes = self.plan.signers;
         let mut signing =
             Signing { exchanged: vec![None; nodes], signed: vec![None; nodes], signatures: BTreeSet::new() };
-        let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), message: hex::encode(&message) };
+        let hex = messages.iter().map(hex::encode).collect();
+        let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), messages: hex };
         let commanded = Instant::now();
         self.crew.order(FIRST, order).await?;
         self.wait_for(&mut signing).await?;
 
         let latest = |times: &[Option<Instant>]| times.iter().flatten().max().copied().unwrap_or(commanded);
         let (exchanged, complete) = (latest(&signing.exchanged), latest(&signing.signed));
-        let mut signatures = signing.signatures.iter();
-        let (Some((session, signature)), None) = (signatures.next(), signatures.next()) else {
+        let mut all = signing.signatures.into_iter();
+        let (Some((session, signatures)), None) = (all.next(), all.next()) else {
             return Err(Failure::unmet(
                 "the nodes have different signatures of one message",
                 "this is a bug: report it",
             ));
         };
-        if !schnorr::verify(keys.suite(), &keys.aggregate_key(), &message, signature) {
-            return Err(Failure::unmet("the signature does not verify", "this is a bug: report it"));
+        if !are_valid(keys, &messages, &signatures) {
+            return Err(Failure::unmet("the signatures do not verify", "this is a bug: report it"));
         }
-        Ok(Signed { session: *session, signature: *signature, commanded, exchanged, complete })
+        Ok(Signed { session, signatures, commanded, exchanged, complete })
     }
 
     /// Takes reports until nothing is missing.
@@ -236,4 +239,11 @@ impl<'a> Course<'a> {
         }
         Ok(arrival)
     }
+}
+
+/// Whether there is a signature of each message, and all of them verify.
+pub(super) fn are_valid(keys: &KeyAggContext, messages: &[Vec<u8>], signatures: &[Signature]) -> bool {
+    let key = keys.aggregate_key();
+    let is_valid = |(message, signature): (&Vec<u8>, _)| schnorr::verify(keys.suite(), &key, message, signature);
+    messages.len() == signatures.len() && messages.iter().zip(signatures).all(is_valid)
 }

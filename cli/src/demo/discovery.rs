@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use nelumbo_core::crypto::{KeyAggContext, PublicKey, Signature, schnorr, sort_keys};
+use nelumbo_core::crypto::{KeyAggContext, PublicKey, Signature, sort_keys};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::SessionId;
 use serde::Serialize;
 
-use super::course::Course;
+use super::course::{Course, are_valid};
 use super::messages::{Order, Report};
 use super::outcome::{Outcome, Phases, millis};
 use super::stages::{Stage, named};
@@ -82,7 +82,7 @@ impl Moment {
 struct Story {
     events: Vec<(Instant, usize, Moment)>,
     found: Vec<PublicKey>,
-    signatures: BTreeSet<(SessionId, Signature)>,
+    signatures: BTreeSet<(SessionId, Vec<Signature>)>,
 }
 
 /// Waits until something has happened to each of some nodes, and notes everything that happens meanwhile.
@@ -101,7 +101,7 @@ impl Stage for Until<'_> {
         }
         match report {
             Report::Found { keys } => self.story.found = keys,
-            Report::Signed { session, signature } => drop(self.story.signatures.insert((session, signature))),
+            Report::Signed { session, signatures } => drop(self.story.signatures.insert((session, signatures))),
             _ => {}
         }
     }
@@ -144,8 +144,9 @@ impl Course<'_> {
         )
         .await?;
         let commanded = Instant::now();
-        let message = hex::encode(&self.plan.message);
-        self.crew.order(ASKING, Order::Request { suite: self.plan.suite, message }).await?;
+        let messages = self.plan.messages(0);
+        let request = Order::Request { suite: self.plan.suite, messages: messages.iter().map(hex::encode).collect() };
+        self.crew.order(ASKING, request).await?;
         self.until(&mut story, Moment::RequestFound, &others, "did not find the request").await?;
         let asked = Instant::now();
         self.until(&mut story, Moment::NoncesExchanged, &strangers, "did not get the nonces of all signers").await?;
@@ -163,11 +164,11 @@ impl Course<'_> {
         }
         let context = KeyAggContext::new(self.plan.suite, &keys).map_err(|error| bug(&error.to_string()))?;
         let mut all = signatures.iter();
-        let (Some((_, signature)), None) = (all.next(), all.next()) else {
+        let (Some((_, signatures)), None) = (all.next(), all.next()) else {
             return Err(bug("the nodes have different signatures of one message"));
         };
-        if !schnorr::verify(self.plan.suite, &context.aggregate_key(), &self.plan.message, signature) {
-            return Err(bug("the signature does not verify"));
+        if !are_valid(&context, &messages, signatures) {
+            return Err(bug("the signatures do not verify"));
         }
         let election = Election::new(Method::Lexicographic, &keys).map_err(|error| bug(&error.to_string()))?;
         events.sort_by_key(|(at, ..)| *at);
@@ -185,7 +186,7 @@ impl Course<'_> {
             failover: None,
         };
         let coordinator = keys[election.coordinator()];
-        let parts = (context, keys, coordinator, *signature, phases_ms);
+        let parts = (context, keys, coordinator, signatures.clone(), phases_ms);
         Ok(Outcome { discovery: Some(discovery), ..self.outcome(parts, complete - began) })
     }
 

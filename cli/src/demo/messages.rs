@@ -79,8 +79,8 @@ pub(crate) enum Order {
         suite: Suite,
         /// All signers.
         keys: Vec<PublicKey>,
-        /// What is signed, in hexadecimal.
-        message: String,
+        /// What is signed, item by item, in hexadecimal.
+        messages: Vec<String>,
     },
     /// Offer to sign.
     Advertise,
@@ -93,8 +93,8 @@ pub(crate) enum Order {
     Request {
         /// The rules.
         suite: Suite,
-        /// What is signed, in hexadecimal.
-        message: String,
+        /// What is signed, item by item, in hexadecimal.
+        messages: Vec<String>,
     },
     /// Broadcast the signature, and tell the others so. This demonstration has no chain to broadcast it to.
     Broadcast {
@@ -152,7 +152,7 @@ pub(crate) enum Report {
     Created {
         /// Which session.
         session: SessionId,
-        /// What is signed, in hexadecimal.
+        /// The first message that it signs, in hexadecimal.
         message: String,
     },
     /// It is asked to sign.
@@ -165,17 +165,17 @@ pub(crate) enum Report {
         /// In which session.
         session: SessionId,
     },
-    /// It has every signer's nonce, and its partial signature is out.
+    /// It has every signer's nonce, and its partial signatures are out.
     NoncesExchanged {
         /// Of which session.
         session: SessionId,
     },
-    /// It has the signature.
+    /// It has the signatures.
     Signed {
         /// Of which session.
         session: SessionId,
-        /// The signature, which the node has verified.
-        signature: Signature,
+        /// The signature of each item, which the node has verified.
+        signatures: Vec<Signature>,
     },
     /// Something about whose turn it is to broadcast.
     Turn {

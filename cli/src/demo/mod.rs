@@ -21,7 +21,7 @@ mod stages;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nelumbo_core::crypto::Suite;
+use nelumbo_core::crypto::{Suite, sha256};
 
 use crate::failure::Failure;
 use crate::interruption::interruption;
@@ -37,7 +37,10 @@ pub(crate) use signer::serve;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) suite: Suite,
+    /// The first message that is signed.
     pub(crate) message: Vec<u8>,
+    /// How many messages each session signs.
+    pub(crate) items: usize,
     pub(crate) signers: usize,
     pub(crate) transport: Transport,
     /// Whether each node is a process of its own.
@@ -61,6 +64,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What one of the sessions signs: the message itself in the first one, and digests that it makes.
+    fn messages(&self, session: usize) -> Vec<Vec<u8>> {
+        let message = |item: usize| match (session, item) {
+            (0, 0) => self.message.clone(),
+            _ => sha256(&[&self.message, &session.to_be_bytes(), &item.to_be_bytes()]).to_vec(),
+        };
+        (0..self.items).map(message).collect()
+    }
+
     /// How many nodes there are, those that sign nothing among them.
     fn nodes(&self) -> usize {
         self.signers + if self.discover { discovery::BYSTANDERS } else { 0 }

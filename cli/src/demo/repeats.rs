@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use nelumbo_core::crypto::{KeyAggContext, Signature, schnorr, sha256};
+use nelumbo_core::crypto::{KeyAggContext, Signature};
 use nelumbo_core::wire::SessionId;
 
-use super::course::Course;
+use super::course::{Course, are_valid};
 use super::crew::Arrival;
 use super::messages::{Order, Report};
 use crate::failure::Failure;
@@ -18,10 +18,10 @@ use crate::failure::Failure;
 /// A session that is under way.
 #[derive(Debug, Default)]
 struct Underway {
-    /// What it signs, once the node that creates it has said so: the others may be faster.
+    /// The first message that it signs, once the node that creates it has said so: the others may be faster.
     message: Option<String>,
     signed: BTreeSet<usize>,
-    signatures: BTreeSet<Signature>,
+    signatures: BTreeSet<Vec<Signature>>,
 }
 
 impl Course<'_> {
@@ -34,14 +34,16 @@ impl Course<'_> {
         parallel: usize,
     ) -> Result<(Vec<Duration>, Instant), Failure> {
         let (mut times, mut last) = (Vec::new(), Instant::now());
-        let mut commanded: BTreeMap<String, Instant> = BTreeMap::new();
+        // When each was asked for, by its first message, and everything that it signs.
+        let mut commanded: BTreeMap<String, (Instant, Vec<Vec<u8>>)> = BTreeMap::new();
         let mut underway: BTreeMap<SessionId, Underway> = BTreeMap::new();
         let mut next = 1;
         while times.len() + 1 < repeat {
             while next < repeat && commanded.len() < parallel {
-                let message = hex::encode(sha256(&[&self.plan.message, &next.to_be_bytes()]));
-                commanded.insert(message.clone(), Instant::now());
-                let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), message };
+                let messages = self.plan.messages(next);
+                let hex: Vec<String> = messages.iter().map(hex::encode).collect();
+                commanded.insert(hex[0].clone(), (Instant::now(), messages));
+                let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), messages: hex };
                 self.crew.order(super::course::FIRST, order).await?;
                 next += 1;
             }
@@ -52,10 +54,10 @@ impl Course<'_> {
                     underway.entry(session).or_default().message = Some(message);
                     session
                 }
-                Report::Signed { session, signature } => {
+                Report::Signed { session, signatures } => {
                     let one = underway.entry(session).or_default();
                     one.signed.insert(node);
-                    one.signatures.insert(signature);
+                    one.signatures.insert(signatures);
                     session
                 }
                 _ => continue,
@@ -64,8 +66,8 @@ impl Course<'_> {
             if let Some(Underway { message: Some(message), signatures, .. }) =
                 underway.get(&session).is_some_and(is_over).then(|| underway.remove(&session)).flatten()
             {
-                check(keys, &message, &signatures)?;
-                let began = commanded.remove(&message).unwrap_or(at);
+                let (began, messages) = commanded.remove(&message).unwrap_or((at, Vec::new()));
+                check(keys, &messages, &signatures)?;
                 times.push(at.saturating_duration_since(began));
                 last = at;
                 self.progress.at(times.len() + 1);
@@ -75,15 +77,12 @@ impl Course<'_> {
     }
 }
 
-/// That there is one signature of this message, and that it is valid.
-fn check(keys: &KeyAggContext, message: &str, signatures: &BTreeSet<Signature>) -> Result<(), Failure> {
-    let is_valid = |signature: &Signature| {
-        let message = hex::decode(message).unwrap_or_default();
-        schnorr::verify(keys.suite(), &keys.aggregate_key(), &message, signature)
-    };
-    let problem = match (signatures.len(), signatures.iter().all(is_valid)) {
+/// That all nodes have one signature of each of these messages, and that they are valid.
+fn check(keys: &KeyAggContext, messages: &[Vec<u8>], signatures: &BTreeSet<Vec<Signature>>) -> Result<(), Failure> {
+    let are_valid = |signatures: &Vec<Signature>| are_valid(keys, messages, signatures);
+    let problem = match (signatures.len(), signatures.iter().all(are_valid)) {
         (1, true) => return Ok(()),
-        (1, false) => "the signature does not verify",
+        (1, false) => "the signatures do not verify",
         _ => "the nodes have different signatures of one message",
     };
     Err(Failure::unmet(problem, "this is a bug: report it"))

@@ -11,8 +11,8 @@ use std::time::Duration;
 use nelumbo_core::api::{Config, Event, Phase, SignerFilter};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite};
-use nelumbo_core::wire::{Details, Offer, SessionId, TransactionType};
+use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
+use nelumbo_core::wire::{Details, Item, Offer, SessionId, TransactionType};
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::recording::DEFAULT_LIMIT;
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
@@ -123,10 +123,10 @@ impl<R: Fn(Report)> Signer<R> {
                         self.sought = keys.into_iter().collect();
                         self.meet().await?;
                     }
-                    Some(Order::Sign { suite, keys, message }) => self.sign(suite, keys, &message).await?,
+                    Some(Order::Sign { suite, keys, messages }) => self.sign(suite, keys, &messages).await?,
                     Some(Order::Advertise) => self.handle.advertise(offer()).await.map_err(Trouble::of)?,
                     Some(Order::Find { others }) => self.find(others).await?,
-                    Some(Order::Request { suite, message }) => self.request(suite, &message).await?,
+                    Some(Order::Request { suite, messages }) => self.request(suite, &messages).await?,
                     Some(Order::Broadcast { session }) => {
                         self.handle.confirm_broadcast(session).await.map_err(Trouble::of)?;
                     }
@@ -160,8 +160,8 @@ impl<R: Fn(Report)> Signer<R> {
             Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. } => {
                 (self.report)(Report::NoncesExchanged { session });
             }
-            Event::SessionCompleted { session, signature, .. } => {
-                (self.report)(Report::Signed { session, signature });
+            Event::SessionCompleted { session, signatures, .. } => {
+                (self.report)(Report::Signed { session, signatures });
             }
             Event::SessionAborted { by, .. } => {
                 return Err(Trouble::of(format_args!("signer {by} aborted the session")));
@@ -212,22 +212,28 @@ impl<R: Fn(Report)> Signer<R> {
     }
 
     /// Asks in public whom it has found.
-    async fn request(&mut self, suite: Suite, message: &str) -> Result<(), Trouble> {
-        let message = hex::decode(message).map_err(Trouble::of)?;
+    async fn request(&mut self, suite: Suite, messages: &[String]) -> Result<(), Trouble> {
         let keys = self.found.iter().copied().chain([self.handle.key()]).collect();
         let description = "a demonstration among strangers".parse().map_err(Trouble::of)?;
         let details = Details { kind: Some(KIND), description, ..Details::default() };
-        let session = NewSession { details, is_listed: true, ..NewSession::new(suite, keys, message) };
+        let session = NewSession { details, is_listed: true, ..session(suite, keys, messages)? };
         self.handle.create(session).await.map_err(Trouble::of)?;
         Ok(())
     }
 
-    async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, message: &str) -> Result<(), Trouble> {
-        let bytes = hex::decode(message).map_err(Trouble::of)?;
-        let session = self.handle.create(NewSession::new(suite, keys, bytes)).await.map_err(Trouble::of)?;
-        (self.report)(Report::Created { session, message: message.to_owned() });
+    async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, messages: &[String]) -> Result<(), Trouble> {
+        let session = self.handle.create(session(suite, keys, messages)?).await.map_err(Trouble::of)?;
+        (self.report)(Report::Created { session, message: messages.first().cloned().unwrap_or_default() });
         Ok(())
     }
+}
+
+/// A session that signs these messages.
+fn session(suite: Suite, keys: Vec<PublicKey>, messages: &[String]) -> Result<NewSession, Trouble> {
+    let item = |message| Ok(Item::message(hex::decode(message)?, Tweak::None));
+    let items = messages.iter().map(item).collect::<Result<_, _>>();
+    let items = items.map_err(|error: hex::FromHexError| Trouble::of(error))?;
+    Ok(NewSession { items, ..NewSession::new(suite, keys, Vec::new()) })
 }
 
 /// What a stranger offers.

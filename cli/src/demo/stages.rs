@@ -73,7 +73,7 @@ impl Stage for Meeting {
 pub(super) struct Signing {
     pub(super) exchanged: Vec<Option<Instant>>,
     pub(super) signed: Vec<Option<Instant>>,
-    pub(super) signatures: BTreeSet<(SessionId, Signature)>,
+    pub(super) signatures: BTreeSet<(SessionId, Vec<Signature>)>,
 }
 
 impl Stage for Signing {
@@ -82,11 +82,11 @@ impl Stage for Signing {
             Report::NoncesExchanged { .. } => {
                 self.exchanged[node].get_or_insert(at);
             }
-            Report::Signed { session, signature } => {
+            Report::Signed { session, signatures } => {
                 // Whoever was handed the signature has not seen the nonces.
                 self.exchanged[node].get_or_insert(at);
                 self.signed[node].get_or_insert(at);
-                self.signatures.insert((session, signature));
+                self.signatures.insert((session, signatures));
             }
             _ => {}
         }
@@ -136,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_over_when_everyone_has_the_signature() {
-        let (now, session, signature) =
-            (Instant::now(), SessionId::from_bytes([2; 32]), Signature::from_bytes([3; 64]));
+    fn a_session_is_over_when_everyone_has_the_signatures() {
+        let (now, session, signatures) =
+            (Instant::now(), SessionId::from_bytes([2; 32]), vec![Signature::from_bytes([3; 64])]);
         let mut signing = Signing { exchanged: vec![None; 2], signed: vec![None; 2], signatures: BTreeSet::new() };
         assert_eq!(signing.missing().as_deref(), Some("nodes 1 and 2 did not get the nonces of all signers"));
         signing.take(0, now, Report::NoncesExchanged { session });
-        signing.take(1, now, Report::Signed { session, signature });
+        signing.take(1, now, Report::Signed { session, signatures: signatures.clone() });
         assert_eq!((signing.done(), signing.missing().as_deref()), (1, Some("node 1 did not get the signature")));
-        signing.take(0, now, Report::Signed { session, signature });
+        signing.take(0, now, Report::Signed { session, signatures });
         assert_eq!((signing.done(), signing.missing(), signing.signatures.len()), (2, None, 1));
     }
 }

@@ -12,7 +12,7 @@ use crate::approval::{Unusual, names};
 use crate::crypto::{KeyAggError, PublicKey, SignerError, Suite, Tweak};
 use crate::election::Method;
 use crate::wire::{
-    AbortReason, Data, DefinitionError, Details, Label, Offer, OfferError, PeerId, SessionId, TransactionType,
+    AbortReason, Data, DefinitionError, Details, Item, Label, Offer, OfferError, PeerId, SessionId, TransactionType,
 };
 
 /// Names a command, so that the event that answers it is recognised.
@@ -89,10 +89,8 @@ pub struct NewSession {
     pub suite: Suite,
     /// All signers, this node's own key among them, in any order.
     pub keys: Vec<PublicKey>,
-    /// What is added to the aggregate key.
-    pub tweak: Tweak,
-    /// What is signed.
-    pub message: Vec<u8>,
+    /// What is signed, item by item: bare messages, or inputs of the transaction in the details, in ascending order.
+    pub items: Vec<Item>,
     /// What it is for, for the others to see and to check.
     pub details: Details,
     /// Whether to ask in public too, by gossip and in the DHT, so that signers who are away find the request.
@@ -110,13 +108,19 @@ impl NewSession {
         Self {
             suite,
             keys,
-            tweak: Tweak::None,
-            message,
+            items: Vec::from([Item::message(message, Tweak::None)]),
             details: Details::default(),
             is_listed: false,
             election: Method::Lexicographic,
             allow: BTreeSet::from([Unusual::Opaque]),
         }
+    }
+
+    /// The same with this tweak for every item.
+    #[must_use]
+    pub fn with_tweak(mut self, tweak: Tweak) -> Self {
+        self.items.iter_mut().for_each(|item| item.tweak = tweak);
+        self
     }
 }
 

@@ -11,9 +11,7 @@ pub use check::ConfigError;
 
 use crate::base::Wall;
 use crate::crypto::Network;
-use crate::wire::{
-    MAX_ADDRESS, MAX_ADDRESSES, MAX_DETAILS, MAX_GOSSIP, MAX_MESSAGE, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS,
-};
+use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DEFINITION, MAX_GOSSIP, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS};
 
 /// How a node behaves. Begin with [`Config::new`] and assign the fields that are to differ; [`Node::new`] refuses what
 /// [`Config::check`] does.
@@ -318,7 +316,7 @@ impl Limits {
     /// fetched with `poll` comes on top.
     #[must_use]
     pub const fn ceiling(&self) -> usize {
-        let session = size::SESSION + 3 * (MAX_MESSAGE + MAX_DETAILS);
+        let session = size::SESSION + 3 * MAX_DEFINITION;
         let addresses = MAX_ADDRESSES * (MAX_ADDRESS + 64);
         let known = self.advertisements.saturating_add(self.resources);
         let own = self.sessions.saturating_add(self.resources_per_author).saturating_add(16);

@@ -67,10 +67,10 @@ pub enum AttemptCause {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttemptFailure {
-    /// These signers sent partial signatures that do not verify.
-    InvalidPartial(Vec<PublicKey>),
+    /// These signers sent partial signatures that do not verify, each named with the first item of which it is so.
+    InvalidPartial(Vec<ItemFault>),
     /// This signer sent a public nonce that is none.
-    InvalidNonce(PublicKey),
+    InvalidNonce(ItemFault),
     /// This signer signed over another list of nonces than this node has: somebody showed different signers different
     /// nonces.
     SplitView(Vec<PublicKey>),
@@ -82,20 +82,34 @@ pub enum AttemptFailure {
     Signer(SignerError),
 }
 
+/// What a signer has done wrong of which item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ItemFault {
+    /// The signer.
+    pub signer: PublicKey,
+    /// The item, from 0.
+    pub item: u32,
+}
+
+impl fmt::Display for ItemFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (item {})", self.signer, self.item)
+    }
+}
+
 impl fmt::Display for AttemptFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, keys: &[PublicKey]| {
-            keys.iter()
-                .enumerate()
-                .try_for_each(|(place, key)| write!(f, "{}{key}", if place == 0 { "" } else { ", " }))
-        };
+        fn list(f: &mut fmt::Formatter<'_>, names: &[impl fmt::Display]) -> fmt::Result {
+            let mut names = names.iter().enumerate();
+            names.try_for_each(|(place, name)| write!(f, "{}{name}", if place == 0 { "" } else { ", " }))
+        }
         match self {
-            Self::InvalidPartial(keys) => {
+            Self::InvalidPartial(faults) => {
                 f.write_str("invalid partial signatures from ")?;
-                list(f, keys)?;
+                list(f, faults)?;
                 f.write_str("; leave these signers out or ask their owners what runs there")
             }
-            Self::InvalidNonce(key) => write!(f, "an invalid public nonce from {key}; leave this signer out"),
+            Self::InvalidNonce(fault) => write!(f, "an invalid public nonce from {fault}; leave this signer out"),
             Self::SplitView(keys) => {
                 f.write_str("other nonces than ours were seen by ")?;
                 list(f, keys)?;
@@ -320,15 +334,15 @@ pub enum Event {
         /// The proof, for [`verify`](crate::evidence::verify).
         evidence: Box<Evidence>,
     },
-    /// The final signature is known, verified and durable. Told again after a restart, until the broadcast is
+    /// The final signatures are known, verified and durable. Told again after a restart, until the broadcast is
     /// claimed: the crash may have come before the embedder heard of it.
     SessionCompleted {
         /// The session.
         session: SessionId,
         /// The attempt that this node was at.
         attempt: u32,
-        /// The signature under the session's challenge key.
-        signature: Signature,
+        /// The signature of each item, under the item's challenge key.
+        signatures: Vec<Signature>,
     },
     /// It is this node's turn to broadcast the final signature. Answer with
     /// [`Command::ConfirmBroadcast`](super::Command::ConfirmBroadcast).

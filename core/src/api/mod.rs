@@ -11,7 +11,7 @@ mod view;
 
 pub use command::{Command, CommandError, CommandId, NewSession, SignerFilter};
 pub use config::{Config, ConfigError, Limits, Quota};
-pub use event::{AttemptCause, AttemptFailure, Event, Phase};
+pub use event::{AttemptCause, AttemptFailure, Event, ItemFault, Phase};
 pub use input::{GossipId, Input, OperationId, PutId, Subnet};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
 pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};

@@ -90,7 +90,7 @@ pub enum Refusal {
     NotASigner,
     /// This node is none of the session's signers.
     NotForMe,
-    /// The session's definition breaks a rule.
+    /// The session's definition breaks a rule, or a step does not fit it.
     Definition,
     /// A step that only the creator may take.
     NotTheCreator,

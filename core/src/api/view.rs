@@ -16,7 +16,7 @@ use crate::crypto::{NonceSlot, PublicKey, Signature, Signer, Verifier};
 use crate::node::Node;
 use crate::session::Session;
 use crate::wire::{
-    Advertisement, Definition, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId, SpendingError,
+    Advertisement, Definition, DefinitionError, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId,
 };
 
 /// A read-only look at a node.
@@ -40,15 +40,15 @@ pub struct SessionView {
     pub signer_owes: Option<SignerTask>,
     /// Whose nonces of the current attempt are here, in key order; empty once the session has ended.
     pub joined: Vec<bool>,
-    /// The final signature, once it is known.
-    pub signature: Option<Signature>,
+    /// The final signature of each item, once they are known; empty before.
+    pub signatures: Vec<Signature>,
     /// Whether a signature may still appear although the session was aborted or has expired: this node's partial
     /// signature may have left before.
     pub may_complete: bool,
     /// Whose turn it is to broadcast, from completion until somebody has or nobody is left.
     pub coordinator: Option<PublicKey>,
-    /// The key that the final signature verifies under.
-    pub challenge_key: PublicKey,
+    /// The key that the final signature of each item verifies under.
+    pub challenge_keys: Vec<PublicKey>,
 }
 
 impl SessionView {
@@ -57,8 +57,8 @@ impl SessionView {
     /// # Errors
     /// Never for a session that this node has created, heard of or joined: one without a summary is refused. What an
     /// older version has approved may have none.
-    pub fn summary(&self) -> Result<Summary, SpendingError> {
-        Summary::of(&self.definition, &self.challenge_key)
+    pub fn summary(&self) -> Result<Summary, DefinitionError> {
+        Summary::of(&self.definition, &self.challenge_keys)
     }
 }
 
@@ -127,13 +127,13 @@ impl<V: Verifier> View<'_, V> {
         let session = |slot: &NonceSlot| self.node.sessions.get(&SessionId::from_bytes(slot.session));
         match request {
             SignRequest::Nonces { slot, definition } => {
-                let keys = session(slot).and_then(Session::keys)?;
-                let nonces = signer.nonce(*slot, keys, &definition.message).map(|nonce| Vec::from([nonce]));
+                let items: Vec<_> = session(slot).and_then(Session::items)?.iter(definition).collect();
+                let nonces = signer.nonces(*slot, &items);
                 Some(SignReply::Nonces { slot: *slot, nonces })
             }
             SignRequest::Partials { slot, .. } => {
-                let (keys, round) = session(slot).and_then(|session| session.round(slot.attempt))?;
-                let partials = signer.sign(*slot, keys, round).map(|partial| Vec::from([partial]));
+                let rounds = session(slot).and_then(|session| session.rounds(slot.attempt))?;
+                let partials = signer.sign(*slot, &rounds);
                 Some(SignReply::Partials { slot: *slot, partials })
             }
             SignRequest::Forget(slot) => {
@@ -159,10 +159,10 @@ impl<V: Verifier> View<'_, V> {
             attempt: session.attempt(),
             signer_owes: session.signer_owes(),
             joined: session.joined(),
-            signature: session.signature().copied(),
+            signatures: session.signatures().unwrap_or_default().to_vec(),
             may_complete: session.may_complete(),
             coordinator: session.coordinator(),
-            challenge_key: *session.challenge_key(),
+            challenge_keys: session.challenge_keys().to_vec(),
         }
     }
 

@@ -18,17 +18,17 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::PublicKey;
-use crate::wire::{Definition, Harmless, SpendingError};
+use crate::wire::{Definition, DefinitionError, Harmless};
 
 pub use shown::{Satoshi, names};
-pub use transaction::{Input, LockTime, LockUnit, Output, Path, Recipient, Sighash, TransactionSummary};
+pub use transaction::{Input, LockTime, LockUnit, Output, Path, Recipient, Sighash, SignedInputs, TransactionSummary};
 
 /// What makes a signature more, or something else, than the payment that is shown. A session with any of these is
 /// created and joined only when they are allowed by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unusual {
-    /// A bare message: the node cannot say what signing it does.
+    /// Bare messages: the node cannot say what signing them does.
     Opaque,
     /// Sighash NONE: no output is covered.
     SighashNone,
@@ -124,9 +124,9 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signs {
-    /// A bare message.
-    Message(Message),
-    /// A transaction, of which the message is the digest.
+    /// Bare messages, item by item.
+    Messages(Vec<Message>),
+    /// Inputs of a transaction, each by its digest.
     Transaction(Box<TransactionSummary>),
 }
 
@@ -139,22 +139,31 @@ pub struct Message {
     pub text: Option<String>,
 }
 
+impl Message {
+    fn of(message: &[u8]) -> Self {
+        let text = core::str::from_utf8(message).ok().filter(|text| !text.is_empty());
+        Self { hex: shown::hex(message), text: text.map(|text| Harmless(text).to_string()) }
+    }
+}
+
 impl Summary {
-    /// The account of a session that signs under `challenge_key`, the aggregate key after the tweak. The definition may
-    /// be anything; what it must be to be a session at all is [`Definition::check`].
+    /// The account of a session whose items are signed under these keys, each the aggregate key after the item's tweak.
+    /// The definition may be anything; what it must be to be a session at all is [`Definition::check`].
     ///
     /// # Errors
-    /// [`SpendingError`] when there is a transaction and it cannot be signed, pays out more than it spends, or spends
-    /// by key an output that is not the session's own.
-    pub fn of(definition: &Definition, challenge_key: &PublicKey) -> Result<Self, SpendingError> {
+    /// When items and details do not fit, or there is a transaction and it cannot be signed, pays out more than it
+    /// spends, or spends by key an output that is not the session's own for that input.
+    ///
+    /// # Panics
+    /// When there is not one key for each item.
+    pub fn of(definition: &Definition, challenge_keys: &[PublicKey]) -> Result<Self, DefinitionError> {
+        assert_eq!(challenge_keys.len(), definition.items.len(), "an item would be shown under the key of another");
         let description = definition.details.description.to_string();
         let Some(spending) = &definition.details.spending else {
-            let text = core::str::from_utf8(&definition.message).ok().filter(|text| !text.is_empty());
-            let message =
-                Message { hex: shown::hex(&definition.message), text: text.map(|text| Harmless(text).to_string()) };
-            return Ok(Self::new(BTreeSet::from([Unusual::Opaque]), None, description, Signs::Message(message)));
+            let messages = definition.messages()?.iter().map(|message| Message::of(message)).collect();
+            return Ok(Self::new(BTreeSet::from([Unusual::Opaque]), None, description, Signs::Messages(messages)));
         };
-        let transaction = TransactionSummary::of(definition, spending, challenge_key)?;
+        let transaction = TransactionSummary::of(definition, spending, challenge_keys)?;
         let (unusual, warning) = (transaction.unusual(), transaction.warning());
         Ok(Self::new(unusual, warning, description, Signs::Transaction(Box::new(transaction))))
     }

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{LockUnit, Message, Recipient, Signs, Summary, TransactionSummary, Unusual};
+use super::{LockUnit, Message, Recipient, SignedInputs, Signs, Summary, TransactionSummary, Unusual};
 use crate::crypto::lotus::SighashType;
 
 /// How many payments a line names.
@@ -48,7 +48,13 @@ impl fmt::Display for Summary {
             write!(f, "UNUSUAL ({}): ", names(self.unusual.iter().copied()))?;
         }
         match &self.signs {
-            Signs::Message(message) => message.fmt(f),
+            Signs::Messages(messages) => {
+                match messages.len() {
+                    1 => {}
+                    count => write!(f, "{count} messages, the first ")?,
+                }
+                messages.first().map_or(Ok(()), |message| message.fmt(f))
+            }
             Signs::Transaction(transaction) => transaction.fmt(f),
         }
     }
@@ -73,11 +79,11 @@ impl fmt::Display for Message {
 impl fmt::Display for TransactionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let payments = || self.outputs.iter().filter(|output| output.to != Recipient::Group);
-        if self.sighash.byte == SighashType::ALL.to_byte() {
-            f.write_str("pays ")?;
-        } else {
-            write!(f, "leaves open {}; as shown it pays ", self.sighash.leaves_open)?;
+        let is_open = |signed: &&SignedInputs| signed.sighash.byte != SighashType::ALL.to_byte();
+        for (place, signed) in self.signed.iter().filter(is_open).enumerate() {
+            write!(f, "{}{}", if place == 0 { "leaves open " } else { ", and " }, signed.sighash.leaves_open)?;
         }
+        f.write_str(if self.signed.iter().any(|signed| is_open(&signed)) { "; as shown it pays " } else { "pays " })?;
         for (place, output) in payments().take(PAYMENTS).enumerate() {
             let before = if place == 0 { "" } else { ", " };
             write!(f, "{before}{} to {}", Satoshi(output.value), output.recipient())?;
@@ -95,7 +101,13 @@ impl fmt::Display for TransactionSummary {
                 LockUnit::Time => write!(f, "; not before {} s after 1970", lock.value)?,
             }
         }
-        write!(f, "; sighash {}, by {}", self.sighash.name, self.path)
+        for (place, SignedInputs { inputs, path, sighash }) in self.signed.iter().enumerate() {
+            write!(f, "{}sighash {}, by {path}", if place == 0 { "; " } else { ", " }, sighash.name)?;
+            if inputs.len() > 1 || self.signed.len() > 1 {
+                write!(f, " ({} of {} inputs)", inputs.len(), self.inputs.len())?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 //! somebody else. Invariant: `fee` and the outputs together are the inputs, to the satoshi. [`Summary`](super::Summary)
 //! drives it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,7 +18,9 @@ use crate::crypto::lotus::{
     Address, Outputs, SighashError, SighashType, TaprootOutput, Transaction, TxInput, TxOutput,
 };
 use crate::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, taproot};
-use crate::wire::{Definition, Harmless, ParsedSpending, SpendPath, Spending, SpendingError};
+use crate::wire::{
+    Definition, DefinitionError, Harmless, ParsedSpending, SignedInput, SpendPath, Spending, SpendingError, Subject,
+};
 
 /// From this value on a lock time is a time and not a height.
 const FIRST_TIME: u32 = 500_000_000;
@@ -35,12 +37,8 @@ const P2PKH_SCRIPT: usize = 100;
 pub struct TransactionSummary {
     /// Its id.
     pub txid: String,
-    /// How the output is spent whose input is signed.
-    pub path: Path,
-    /// What the signature covers.
-    pub sighash: Sighash,
-    /// Which of the inputs is signed, from 0.
-    pub input: u32,
+    /// Which of the inputs are signed, and how: one entry for each way.
+    pub signed: Vec<SignedInputs>,
     /// What it spends, as the creator says; a signature without ANYONECANPAY is void where that is wrong.
     pub inputs: Vec<Input>,
     /// What it pays.
@@ -61,6 +59,17 @@ pub struct TransactionSummary {
     pub fee_rate: String,
     /// Before when it is not valid; nothing if it is valid at once.
     pub lock_time: Option<LockTime>,
+}
+
+/// Inputs that are signed in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedInputs {
+    /// Their places in the transaction, from 0.
+    pub inputs: Vec<u32>,
+    /// How the outputs that they spend are spent.
+    pub path: Path,
+    /// What the signatures cover.
+    pub sighash: Sighash,
 }
 
 /// How an output is spent.
@@ -123,7 +132,7 @@ pub struct Output {
     pub text: Option<String>,
     /// Whose it is.
     pub to: Recipient,
-    /// Whether the signature covers it. One that is not covered can be replaced by any other.
+    /// Whether each of the signatures covers it. One that is not covered can be replaced by any other.
     pub is_covered: bool,
 }
 
@@ -184,63 +193,52 @@ impl TransactionSummary {
     pub(super) fn of(
         definition: &Definition,
         spending: &Spending,
-        challenge_key: &PublicKey,
-    ) -> Result<Self, SpendingError> {
-        let parsed = spending.parse()?;
-        parsed.digest()?;
-        let ParsedSpending { transaction, spent, input, sighash_type, .. } = parsed;
+        challenge_keys: &[PublicKey],
+    ) -> Result<Self, DefinitionError> {
+        let parsed = spending.parse().map_err(DefinitionError::Spending)?;
+        let (transaction, spent) = (&parsed.transaction, &parsed.spent[..]);
         let total = |outputs: &[TxOutput]| {
             let sum = outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
-            sum.ok_or(SpendingError::Sighash(SighashError::AmountOverflow))
+            sum.ok_or(DefinitionError::Spending(SpendingError::Sighash(SighashError::AmountOverflow)))
         };
-        let (total_in, total_out) = (total(&spent)?, total(&transaction.outputs)?);
-        let fee =
-            total_in.checked_sub(total_out).ok_or(SpendingError::Overspent { inputs: total_in, outputs: total_out })?;
-        let is_group = |script: &[u8]| is_of(challenge_key, script);
-        let path = match spending.path {
-            SpendPath::Key if !is_group(&spent[input].script_pubkey) => {
-                let fits = fitting_tweak(definition, &spent[input].script_pubkey);
-                return Err(SpendingError::ForeignOutput { own: *challenge_key, fits });
-            }
-            SpendPath::Key => Path::Key,
-            SpendPath::Script { .. } => Path::Script,
-        };
+        let signed = signed_inputs(definition, &parsed, challenge_keys)?;
+        let (total_in, total_out) = (total(spent)?, total(&transaction.outputs)?);
+        let overspent = SpendingError::Overspent { inputs: total_in, outputs: total_out };
+        let fee = total_in.checked_sub(total_out).ok_or(DefinitionError::Spending(overspent))?;
+        let own: BTreeSet<&PublicKey> = challenge_keys.iter().collect();
+        let is_group = |script: &[u8]| output_key(script).is_some_and(|key| own.contains(&key));
         let of_group = |outputs: &[TxOutput]| {
             let own = outputs.iter().filter(|output| is_group(&output.script_pubkey));
             own.map(|output| output.value).sum()
         };
-        let size = signed_size(&transaction, &spent, (input, path));
+        let size = signed_size(transaction, spent, &signed);
         Ok(Self {
             txid: transaction.txid(Suite::Lotus).to_string(),
-            path,
-            sighash: Sighash::of(sighash_type, input),
-            input: spending.input,
-            inputs: inputs(&transaction, &spent, definition.network, &is_group),
-            from_group: of_group(&spent),
+            inputs: inputs(transaction, spent, definition.network, &is_group),
+            from_group: of_group(spent),
             to_group: of_group(&transaction.outputs),
-            outputs: outputs(&transaction, definition, &is_group, |place| match sighash_type.outputs() {
-                Outputs::All => true,
-                Outputs::None => false,
-                Outputs::Single => place == input,
+            outputs: outputs(transaction, definition, &is_group, |place| {
+                signed.iter().all(|signed| signed.covers(place))
             }),
+            signed,
             total_in,
             total_out,
             fee,
             size,
             fee_rate: rate(fee, size),
-            lock_time: lock_time(&transaction),
+            lock_time: lock_time(transaction),
         })
     }
 
     pub(super) fn unusual(&self) -> BTreeSet<Unusual> {
         let pays_signer = self.outputs.iter().any(|output| matches!(output.to, Recipient::Signer(_)));
-        let kind = SighashType::from_byte(self.sighash.byte).ok();
-        let outputs = kind.map(SighashType::outputs);
+        let kinds = || self.signed.iter().filter_map(|signed| SighashType::from_byte(signed.sighash.byte).ok());
+        let covers = |outputs: Outputs| kinds().any(|kind| kind.outputs() == outputs);
         let found = [
-            (Unusual::SighashNone, outputs == Some(Outputs::None)),
-            (Unusual::SighashSingle, outputs == Some(Outputs::Single)),
-            (Unusual::AnyoneCanPay, kind.is_some_and(SighashType::anyone_can_pay)),
-            (Unusual::ScriptPath, self.path == Path::Script),
+            (Unusual::SighashNone, covers(Outputs::None)),
+            (Unusual::SighashSingle, covers(Outputs::Single)),
+            (Unusual::AnyoneCanPay, kinds().any(SighashType::anyone_can_pay)),
+            (Unusual::ScriptPath, self.signed.iter().any(|signed| signed.path == Path::Script)),
             (Unusual::PaysSigner, pays_signer),
         ];
         found.into_iter().filter(|(_, is_so)| *is_so).map(|(unusual, _)| unusual).collect()
@@ -254,13 +252,57 @@ impl TransactionSummary {
     }
 }
 
+/// The inputs that are signed, by the way in which they are. Each that is spent by key is checked to be the session's
+/// own.
+fn signed_inputs(
+    definition: &Definition,
+    parsed: &ParsedSpending,
+    challenge_keys: &[PublicKey],
+) -> Result<Vec<SignedInputs>, DefinitionError> {
+    let digests = parsed.digests().map_err(DefinitionError::Spending)?;
+    let mut by_way = BTreeMap::<(bool, u8), Vec<u32>>::new();
+    for (item, own) in definition.items.iter().zip(challenge_keys) {
+        let Subject::Input(signed) = item.subject else { return Err(DefinitionError::MixedItems) };
+        digests.of(signed).map_err(DefinitionError::Spending)?;
+        let SignedInput { input, sighash_type, path } = signed;
+        // There is a digest, and so there is an input.
+        let script = &parsed.spent[input as usize].script_pubkey;
+        if path == SpendPath::Key && output_key(script) != Some(*own) {
+            let foreign = SpendingError::ForeignOutput { input, own: *own, fits: fitting_tweak(definition, script) };
+            return Err(DefinitionError::Spending(foreign));
+        }
+        by_way.entry((path != SpendPath::Key, sighash_type)).or_default().push(input);
+    }
+    let group = |((is_script, byte), inputs): ((bool, u8), Vec<u32>)| {
+        let kind = SighashType::from_byte(byte).map_err(|_| SpendingError::SighashType(byte))?;
+        let path = if is_script { Path::Script } else { Path::Key };
+        Ok(SignedInputs { sighash: Sighash::of(kind, &inputs), inputs, path })
+    };
+    by_way.into_iter().map(group).collect::<Result<_, _>>().map_err(DefinitionError::Spending)
+}
+
+impl SignedInputs {
+    /// Whether all of these signatures cover the output at this place.
+    fn covers(&self, place: usize) -> bool {
+        match SighashType::from_byte(self.sighash.byte).map(SighashType::outputs) {
+            Ok(Outputs::All) => true,
+            Ok(Outputs::Single) => self.inputs.iter().all(|input| usize::try_from(*input) == Ok(place)),
+            Ok(Outputs::None) | Err(_) => false,
+        }
+    }
+}
+
 impl Sighash {
-    fn of(kind: SighashType, input: usize) -> Self {
-        let (name, outputs) = match kind.outputs() {
-            Outputs::All => ("ALL", String::new()),
-            Outputs::None => ("NONE", "all outputs: anyone can send the money anywhere".to_string()),
-            Outputs::Single => {
+    fn of(kind: SighashType, signed: &[u32]) -> Self {
+        let (name, outputs) = match (kind.outputs(), signed) {
+            (Outputs::All, _) => ("ALL", String::new()),
+            (Outputs::None, _) => ("NONE", "all outputs: anyone can send the money anywhere".to_string()),
+            (Outputs::Single, [input]) => {
                 ("SINGLE", format!("all outputs but output {input}: anyone can send the rest of the money anywhere"))
+            }
+            (Outputs::Single, _) => {
+                let covered = "for each of these inputs all outputs but the one at its place";
+                ("SINGLE", format!("{covered}: anyone can send the rest of the money anywhere"))
             }
         };
         let inputs = if kind.anyone_can_pay() { "the other inputs: anyone can add or replace them" } else { "" };
@@ -275,9 +317,9 @@ impl Sighash {
     }
 }
 
-/// Whether a script is the Taproot output of this key; its state does not matter to who spends it by key.
-fn is_of(key: &PublicKey, script: &[u8]) -> bool {
-    TaprootOutput::from_script_pubkey(script).is_some_and(|output| output.commitment == *key)
+/// The key that spends a Taproot output; its state does not matter to that.
+fn output_key(script: &[u8]) -> Option<PublicKey> {
+    TaprootOutput::from_script_pubkey(script).map(|output| output.commitment)
 }
 
 /// The tweak with which the definition's keys would own the output, for whoever has chosen the other one.
@@ -285,7 +327,7 @@ fn fitting_tweak(definition: &Definition, script: &[u8]) -> Option<Tweak> {
     let keys = KeyAggContext::new(Suite::Lotus, &definition.keys).ok()?;
     [Tweak::None, Tweak::Taproot { merkle_root: None }]
         .into_iter()
-        .find(|tweak| keys.clone().with_tweak(tweak).is_ok_and(|keys| is_of(&keys.challenge_key(), script)))
+        .find(|tweak| keys.clone().with_tweak(tweak).is_ok_and(|keys| output_key(script) == Some(keys.challenge_key())))
 }
 
 fn inputs(
@@ -369,14 +411,17 @@ fn text(script: &[u8]) -> Option<String> {
     Some(Harmless(text).to_string())
 }
 
-fn signed_size(transaction: &Transaction, spent: &[TxOutput], signed: (usize, Path)) -> u64 {
+fn signed_size(transaction: &Transaction, spent: &[TxOutput], signed: &[SignedInputs]) -> u64 {
+    let by_key = signed.iter().filter(|signed| signed.path == Path::Key).flat_map(|signed| &signed.inputs);
+    let by_key: BTreeSet<u32> = by_key.copied().collect();
     let mut signed_transaction = transaction.clone();
     for (place, (input, spent)) in signed_transaction.inputs.iter_mut().zip(spent).enumerate() {
         let is_taproot = TaprootOutput::from_script_pubkey(&spent.script_pubkey).is_some();
         let is_p2pkh = matches!(spent.script_pubkey.as_slice(), [0x76, 0xa9, 0x14, .., 0x88, 0xac]);
-        let length = match (place, &input.script_sig) {
-            signs if signs.0 == signed.0 && signed.1 == Path::Key => KEY_PATH_SCRIPT,
-            (_, script) if !script.is_empty() => continue,
+        let is_signed = u32::try_from(place).is_ok_and(|place| by_key.contains(&place));
+        let length = match &input.script_sig {
+            _ if is_signed => KEY_PATH_SCRIPT,
+            script if !script.is_empty() => continue,
             _ if is_taproot => KEY_PATH_SCRIPT,
             _ if is_p2pkh => P2PKH_SCRIPT,
             _ => continue,

@@ -40,8 +40,10 @@ impl Reputations {
         match event {
             Event::SessionCompleted { .. } => others.for_each(|key| self.change(key, |was| was + SUCCESS)),
             Event::AttemptFailed { failure, .. } => match failure {
-                AttemptFailure::InvalidPartial(keys) => keys.iter().for_each(|key| self.lower(*key, FAULT)),
-                AttemptFailure::InvalidNonce(key) => self.lower(*key, FAULT),
+                AttemptFailure::InvalidPartial(faults) => {
+                    faults.iter().for_each(|fault| self.lower(fault.signer, FAULT))
+                }
+                AttemptFailure::InvalidNonce(fault) => self.lower(fault.signer, FAULT),
                 AttemptFailure::Stuck(keys) => keys.iter().for_each(|key| self.lower(*key, ABSENCE)),
                 AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer(_) => {}
             },

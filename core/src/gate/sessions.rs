@@ -67,15 +67,22 @@ impl Watched {
         is_lacking: impl FnOnce(&PublicKey, &SessionMessage) -> bool,
     ) -> Result<Admitted<SessionMessage>, Refusal> {
         let SessionMessage { session, attempt, sequence, ref content } = step.value;
-        if let Content::Announce { definition: announced, .. } = content {
-            if definition.creator_key() != &step.author {
-                return Err(Refusal::NotTheCreator);
+        let is_creator = definition.creator_key() == &step.author;
+        let items = definition.items.len();
+        let fits = match content {
+            Content::Announce { definition: announced, nonces } => {
+                if !is_creator {
+                    return Err(Refusal::NotTheCreator);
+                }
+                **announced == *definition && nonces.len() == if definition.announces_nonces() { items } else { 0 }
             }
-            if **announced != *definition {
-                return Err(Refusal::Definition);
-            }
-        } else if matches!(content, Content::Join { .. }) && definition.creator_key() == &step.author {
-            // The creator joins by announcing.
+            // The creator joins by announcing, unless its nonces do not fit in there.
+            Content::Join { nonces } => nonces.len() == items && !(is_creator && definition.announces_nonces()),
+            Content::Partial { partials, .. } => partials.len() == items,
+            Content::Finalized { signatures } => signatures.len() == items,
+            Content::Abort { .. } | Content::Confirmed | Content::Waiting | Content::Status { .. } => true,
+        };
+        if !fits {
             return Err(Refusal::Definition);
         }
         let signers = self.by_id.get_mut(&session).ok_or(Refusal::Ended)?;

@@ -83,12 +83,13 @@ impl End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     Complete {
-        signature: Signature,
+        /// One for each item.
+        signatures: Vec<Signature>,
         /// The attempt that this node was at.
         attempt: u32,
         /// When, by this node's calendar.
         at: Wall,
-        /// Who says that it has been broadcast; this node's own key, when its owner does.
+        /// Who says that they have been broadcast; this node's own key, when its owner does.
         claimed: Option<PublicKey>,
         /// Whether this node had aborted the session: whoever refused it does not broadcast it.
         was_refused: bool,

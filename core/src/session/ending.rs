@@ -5,6 +5,7 @@
 //! refusal and the end of the time are not, once a nonce of this node has signed: others may have made a signature of
 //! it, which is asked for, taken and told.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::fingerprint::origin;
@@ -24,9 +25,9 @@ pub(super) struct Ending {
     failover: Option<Failover>,
     /// The moment of completion on this node's clock; before the clock's origin after a restart, so counted from it.
     completed_at: Mono,
-    /// Signers that said they had broadcast before this node had the signature.
-    early_claims: alloc::vec::Vec<usize>,
-    /// The first word that the signature has been broadcast, for those who have missed it.
+    /// Signers that said they had broadcast before this node had the signatures.
+    early_claims: Vec<usize>,
+    /// The first word that the signatures have been broadcast, for those who have missed it.
     confirmation: Option<Bytes>,
     /// How often the others were asked for a signature after the end.
     pub(super) asked: u32,
@@ -37,8 +38,8 @@ impl Ending {
     pub(super) fn fingerprint(&self, text: &mut impl fmt::Write, now: Mono) -> fmt::Result {
         if let Some(End { outcome, final_message }) = &self.end {
             match outcome {
-                Outcome::Complete { signature, attempt, claimed, .. } => {
-                    write!(text, " complete {signature} {attempt} {claimed:?}")?;
+                Outcome::Complete { signatures, attempt, claimed, .. } => {
+                    write!(text, " complete {signatures:?} {attempt} {claimed:?}")?;
                 }
                 Outcome::Aborted { by, reason } => write!(text, " aborted {by} {reason:?}")?,
                 Outcome::Expired => text.write_str(" expired")?,
@@ -57,17 +58,18 @@ impl Ending {
 }
 
 impl<V: Verifier> Session<V> {
-    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, signature: Signature) {
+    pub(super) fn complete(&mut self, context: &mut Context<'_, V>, signatures: Vec<Signature>) {
         let attempt = self.number;
-        // Without a last word the others find the signature by themselves or from someone else.
-        let bytes = self.seal(context, Content::Finalized { signature }).ok();
+        // Without a last word the others find the signatures by themselves or from someone else.
+        let bytes = self.seal(context, Content::Finalized { signatures: signatures.clone() }).ok();
         let own_key = self.definition.keys[self.me];
         let was_refused = self.ending.end().is_some_and(|end| end.is_refusal_of(&own_key));
-        let outcome = Outcome::Complete { signature, attempt, at: context.now.wall, claimed: None, was_refused };
+        let (at, claimed) = (context.now.wall, None);
+        let outcome = Outcome::Complete { signatures: signatures.clone(), attempt, at, claimed, was_refused };
         self.is_closed = false;
         self.end_with(context, outcome, bytes.as_ref(), Phase::Complete);
-        context.event(Event::SessionCompleted { session: self.id, attempt, signature });
-        self.start_failover(context, signature, core::time::Duration::ZERO, None);
+        context.event(Event::SessionCompleted { session: self.id, attempt, signatures: signatures.clone() });
+        self.start_failover(context, &signatures, core::time::Duration::ZERO, None);
     }
 
     /// E1: the embedder refuses, and everyone is told.
@@ -122,8 +124,8 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn standing(&self) -> Event {
         let session = self.id;
         match self.ending.end().map(|end| &end.outcome) {
-            Some(Outcome::Complete { signature, attempt, .. }) => {
-                Event::SessionCompleted { session, attempt: *attempt, signature: *signature }
+            Some(Outcome::Complete { signatures, attempt, .. }) => {
+                Event::SessionCompleted { session, attempt: *attempt, signatures: signatures.clone() }
             }
             Some(Outcome::Aborted { by, reason }) => {
                 let may_complete = self.may_complete();
@@ -171,25 +173,26 @@ impl<V: Verifier> Session<V> {
         let outcome = end.outcome.clone();
         self.ending.end = Some(end);
         self.ask_later(context);
-        if let Outcome::Complete { signature, attempt, at, claimed, .. } = outcome {
+        if let Outcome::Complete { signatures, attempt, at, claimed, .. } = outcome {
             if claimed.is_none() {
                 // The crash may have come between the record and the word about it.
-                context.event(Event::SessionCompleted { session: self.id, attempt, signature });
+                let signatures = signatures.clone();
+                context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
             }
             let claimed = claimed.and_then(|by| self.definition.index_of(&by));
-            self.start_failover(context, signature, context.now.wall.since(at), claimed);
+            self.start_failover(context, &signatures, context.now.wall.since(at), claimed);
         }
     }
 
     fn start_failover(
         &mut self,
         context: &mut Context<'_, V>,
-        signature: Signature,
+        signatures: &[Signature],
         elapsed: core::time::Duration,
         claimed: Option<usize>,
     ) {
         let Self { definition, id, me, ending, .. } = self;
-        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), &[signature])
+        let election = Election::in_session(definition.election, &definition.keys, id.as_bytes(), signatures)
             .expect("a session's keys are sorted and distinct");
         let timeout = context.config.broadcast_timeout;
         let (mut failover, turn) = Failover::new(election.priority().to_vec(), *me, timeout, elapsed, claimed);
@@ -306,8 +309,9 @@ impl<V: Verifier> Session<V> {
         if self.awaits_journal(context) {
             return;
         }
-        if let Some(End { outcome: Outcome::Complete { signature, .. }, final_message: None }) = self.ending.end {
-            let bytes = self.seal(context, Content::Finalized { signature }).ok();
+        if let Some(End { outcome: Outcome::Complete { signatures, .. }, final_message: None }) = &self.ending.end {
+            let signatures = signatures.clone();
+            let bytes = self.seal(context, Content::Finalized { signatures }).ok();
             self.ending.end.as_mut().expect("it has ended").final_message = bytes.map(|bytes| bytes.to_vec());
         }
         if let Some(End { final_message: Some(bytes), .. }) = &self.ending.end {
@@ -318,10 +322,10 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    /// The final signature, once it is known.
-    pub(crate) fn signature(&self) -> Option<&Signature> {
+    /// The final signatures, once they are known.
+    pub(crate) fn signatures(&self) -> Option<&[Signature]> {
         match &self.ending.end {
-            Some(End { outcome: Outcome::Complete { signature, .. }, .. }) => Some(signature),
+            Some(End { outcome: Outcome::Complete { signatures, .. }, .. }) => Some(signatures),
             _ => None,
         }
     }

@@ -4,14 +4,16 @@
 //! for as
 //! long as others remember it. Driven by the session's machine, and by its timer.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::items::Items;
 use super::machine::Session;
 use crate::api::{Event, Phase, Refusal, TimerReason};
 use crate::base::{Bytes, Wall};
 use crate::crypto::{Signature, Verifier};
 use crate::effect::{Context, Effect};
-use crate::wire::{Bits, Content, Definition};
+use crate::wire::{Bits, Content};
 
 /// How long after its expiry a signature of a session is taken and given.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,8 +53,8 @@ impl<V: Verifier> Session<V> {
         match content {
             // E4: a signature has come of what this node had signed before somebody refused.
             // E5: the same, before its time was over.
-            Content::Finalized { signature } if self.may_complete() => {
-                return self.on_finalized(context, from, *signature, bytes);
+            Content::Finalized { signatures } if self.may_complete() => {
+                return self.on_finalized(context, from, signatures.clone(), bytes);
             }
             Content::Finalized { .. } | Content::Abort { .. } => {}
             // Whoever still works on the session has missed how it ended.
@@ -61,16 +63,21 @@ impl<V: Verifier> Session<V> {
         Err(Refusal::Ended)
     }
 
-    /// Whether this is a final signature of the session, whatever its phase.
-    pub(super) fn is_final(&self, verifier: &V, signature: &Signature) -> bool {
-        let Definition { suite, keys, tweak, message, .. } = &*self.definition;
-        match &self.live {
-            Some(live) => verifier.verify_final(&live.keys, message, signature),
+    /// The first item whose final signature is none, whatever the session's phase. `entropy` is as in
+    /// [`Verifier::verify_finals`].
+    pub(super) fn invalid_item(&self, verifier: &V, signatures: &[Signature], entropy: &[u8; 32]) -> Option<usize> {
+        let computed;
+        let items = match &self.live {
+            Some(live) => &live.items,
             None => {
-                let keys = verifier.aggregate_keys(*suite, keys, tweak);
-                keys.is_ok_and(|keys| verifier.verify_final(&keys, message, signature))
+                computed = Items::new(verifier, &self.definition).ok();
+                let Some(items) = &computed else { return Some(0) };
+                items
             }
-        }
+        };
+        let claims = items.iter(&self.definition).zip(signatures);
+        let claims: Vec<_> = claims.map(|((keys, message), signature)| (keys, message, *signature)).collect();
+        verifier.verify_finals(&claims, entropy)
     }
 
     /// Whoever has signed and has ended without a signature asks the others for it, after pauses that double as long as

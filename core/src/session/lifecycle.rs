@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::closed::time_until;
-use super::{Acquaintance, Reach, Session, Sessions};
+use super::{Acquaintance, Items, ItemsError, Reach, Session, Sessions};
 use crate::api::{
     CommandError, CommandId, Config, Event, NewSession, Output, Phase, Refusal, SignReply, SignRequest, TimerReason,
 };
@@ -96,13 +96,10 @@ impl<V: Verifier> Sessions<V> {
         let (definition, allow) = define(context, wanted, nonce)?;
         let limits = &context.config.limits;
         let gives_way = self.room_for_own(limits).ok_or(CommandError::TooManySessions(limits.sessions))?;
-        let keys = context
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(CommandError::Keys)?;
+        let items = Items::new(context.verifier, &definition).map_err(CommandError::from)?;
         let (id, before) = (definition.id(), context.effects.len());
         context.session = Some(id);
-        let session = Session::create(context, definition.clone(), keys, &allow);
+        let session = Session::create(context, definition.clone(), items, &allow);
         context.session = None;
         let session = session?;
         // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
@@ -123,12 +120,9 @@ impl<V: Verifier> Sessions<V> {
         from: Acquaintance,
     ) -> Result<Summary, Refusal> {
         let gives_way = self.room_for_request(&context.config.limits, definition.creator_key(), from)?;
-        let keys = context
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(|_| Refusal::Definition)?;
+        let items = Items::new(context.verifier, definition).map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
-        let session = Session::announced(context.verifier, definition.clone(), keys, me, context.now.mono);
+        let session = Session::announced(context.verifier, definition.clone(), items, me, context.now.mono);
         let summary = session.summary().map_err(|_| Refusal::Definition)?;
         context.event(Event::SessionAnnounced {
             session: session.id(),
@@ -154,12 +148,9 @@ impl<V: Verifier> Sessions<V> {
             return Err(BootError::ForeignNetwork { session, journal, config });
         }
         let me = definition.index_of(&context.own_key).ok_or(BootError::ForeignSession(id))?;
-        let keys = context
-            .verifier
-            .aggregate_keys(definition.suite, &definition.keys, &definition.tweak)
-            .map_err(|_| BootError::Keys(id))?;
+        let items = Items::new(context.verifier, &definition).map_err(|_| BootError::Keys(id))?;
         context.session = Some(id);
-        let session = Session::resume(context, record, keys, me);
+        let session = Session::resume(context, record, items, me);
         let has_expired = session.phase() == Phase::Expired;
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
@@ -338,7 +329,7 @@ impl<V: Verifier> Sessions<V> {
     pub(crate) fn on_signed(&mut self, context: &mut Context<'_, V>, reply: SignReply) {
         let slot = reply.slot();
         let is_known = self.run(context, SessionId::from_bytes(slot.session), |session, context| match reply {
-            SignReply::Nonces { slot, nonces } => session.on_nonces(context, slot, nonces),
+            SignReply::Nonces { slot, nonces } => session.on_own_nonces(context, slot, nonces),
             SignReply::Partials { slot, partials } => session.on_partials(context, slot, partials),
         });
         if is_known.is_none() {
@@ -386,6 +377,15 @@ impl<V: Verifier> Sessions<V> {
     }
 }
 
+impl From<ItemsError> for CommandError {
+    fn from(error: ItemsError) -> Self {
+        match error {
+            ItemsError::Keys(error) => Self::Keys(error),
+            ItemsError::Definition(error) => Self::Definition(error),
+        }
+    }
+}
+
 /// How long it is until a session's time is over, or once it has ended, until it is to be forgotten.
 fn time_left<V: Verifier>(context: &Context<'_, V>, session: &Session<V>) -> Duration {
     if session.phase().has_ended() {
@@ -418,7 +418,7 @@ fn define<V: Verifier>(
     wanted: NewSession,
     nonce: [u8; 32],
 ) -> Result<(Arc<Definition>, BTreeSet<Unusual>), CommandError> {
-    let NewSession { suite, mut keys, tweak, message, details, is_listed, election, allow } = wanted;
+    let NewSession { suite, mut keys, items, details, is_listed, election, allow } = wanted;
     keys.sort_unstable();
     let creator = keys.binary_search(&context.own_key).map_err(|_| CommandError::NotASigner)?;
     let created_at = context.now.wall;
@@ -426,8 +426,7 @@ fn define<V: Verifier>(
         network: context.config.network,
         suite,
         keys,
-        tweak,
-        message,
+        items,
         details,
         is_listed,
         election,
@@ -437,7 +436,8 @@ fn define<V: Verifier>(
         nonce,
     };
     definition.check(context.config.session_timeout).map_err(CommandError::Definition)?;
-    let length = definition.message_length();
+    // The rest of a message: version, network, author, family, signature.
+    let length = definition.length() + 128;
     if definition.is_listed && length > MAX_GOSSIP {
         return Err(CommandError::TooLargeToList(length));
     }

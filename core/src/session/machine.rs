@@ -16,6 +16,7 @@ use core::time::Duration;
 use super::Reach;
 use super::attempt::{Attempt, Partial};
 use super::ending::Ending;
+use super::items::Items;
 use super::rounds::Misdeed;
 use crate::api::{AttemptCause, AttemptFailure, CommandError, Event, Phase, RecordSequence, Refusal, TimerReason};
 use crate::approval::{Summary, Unusual};
@@ -24,13 +25,14 @@ use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
-use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage, SpendingError};
+use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
     pub(super) id: SessionId,
     pub(super) definition: Arc<Definition>,
-    challenge_key: PublicKey,
+    /// Of each item.
+    challenge_keys: Vec<PublicKey>,
     pub(super) me: usize,
     pub(super) number: u32,
     pub(super) phase: Phase,
@@ -57,7 +59,7 @@ pub(crate) struct Session<V: Verifier> {
 
 /// What a session needs that has not ended.
 pub(super) struct Live<V: Verifier> {
-    pub(super) keys: V::Keys,
+    pub(super) items: Items<V>,
     pub(super) attempt: Attempt<V>,
     /// Who is known to have approved.
     pub(super) approved: Vec<bool>,
@@ -87,11 +89,11 @@ pub(super) struct Retry {
 }
 
 impl<V: Verifier> Session<V> {
-    fn new(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, number: u32, now: Mono) -> Self {
+    fn new(verifier: &V, definition: Arc<Definition>, items: Items<V>, me: usize, number: u32, now: Mono) -> Self {
         let signers = definition.keys.len();
-        let challenge_key = verifier.challenge_key(&keys);
+        let challenge_keys = items.challenge_keys(verifier);
         let live = Live {
-            keys,
+            items,
             attempt: Attempt::new(signers),
             approved: vec![false; signers],
             has_lapsed: false,
@@ -106,7 +108,7 @@ impl<V: Verifier> Session<V> {
         Self {
             id: definition.id(),
             definition,
-            challenge_key,
+            challenge_keys,
             me,
             number,
             phase: Phase::Announced,
@@ -128,25 +130,25 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn create(
         context: &mut Context<'_, V>,
         definition: Arc<Definition>,
-        keys: V::Keys,
+        items: Items<V>,
         allow: &BTreeSet<Unusual>,
     ) -> Result<Self, CommandError> {
         let me = usize::from(definition.creator);
-        let mut session = Self::new(context.verifier, definition, keys, me, 1, context.now.mono);
+        let mut session = Self::new(context.verifier, definition, items, me, 1, context.now.mono);
         session.approve(context, allow)?;
         Ok(session)
     }
 
     /// S2: another signer has announced a session; this node waits for approval.
-    pub(crate) fn announced(verifier: &V, definition: Arc<Definition>, keys: V::Keys, me: usize, now: Mono) -> Self {
-        Self::new(verifier, definition, keys, me, 1, now)
+    pub(crate) fn announced(verifier: &V, definition: Arc<Definition>, items: Items<V>, me: usize, now: Mono) -> Self {
+        Self::new(verifier, definition, items, me, 1, now)
     }
 
     /// S3: after a restart, an ended session is remembered, and one that had not ended goes on with a new attempt as
     /// soon as there is somebody to sign with. The nonces of the attempt before died with the process.
-    pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, keys: V::Keys, me: usize) -> Self {
+    pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, items: Items<V>, me: usize) -> Self {
         let now = context.now.mono;
-        let mut session = Self::new(context.verifier, record.definition, keys, me, record.attempt, now);
+        let mut session = Self::new(context.verifier, record.definition, items, me, record.attempt, now);
         session.spent = record.spent;
         session.is_closed = record.is_closed;
         session.lapsed = record.lapsed;
@@ -174,8 +176,7 @@ impl<V: Verifier> Session<V> {
 
     /// Begins what this node's owner has approved, unless it is something else than the owner has allowed.
     fn approve(&mut self, context: &mut Context<'_, V>, allow: &BTreeSet<Unusual>) -> Result<(), CommandError> {
-        let of = |error| CommandError::Definition(DefinitionError::Spending(error));
-        let summary = Box::new(self.summary().map_err(of)?);
+        let summary = Box::new(self.summary().map_err(CommandError::Definition)?);
         let missing = summary.missing(allow);
         if !missing.is_empty() {
             return Err(CommandError::Unusual(missing));
@@ -246,15 +247,16 @@ impl<V: Verifier> Session<V> {
         let has_approved = !matches!(content, Content::Finalized { .. } | Content::Abort { .. });
         let is_approval = has_approved && !core::mem::replace(&mut self.live_mut().approved[from], true);
         let result = match content {
-            Content::Announce { nonce, .. } => {
+            Content::Announce { nonces, .. } => {
                 self.live_mut().announcement = Some(bytes.clone());
-                self.on_nonce(context, from, attempt, nonce, bytes)
+                // Where they do not come along, they follow.
+                if nonces.is_empty() { Ok(()) } else { self.on_nonces(context, from, attempt, nonces, bytes) }
             }
-            Content::Join { nonce } => self.on_nonce(context, from, attempt, nonce, bytes),
-            Content::Partial { nonces, partial } => {
-                self.on_partial(context, from, attempt, Partial { nonces, signature: partial }, bytes)
+            Content::Join { nonces } => self.on_nonces(context, from, attempt, nonces, bytes),
+            Content::Partial { nonces, partials } => {
+                self.on_partial(context, from, attempt, Partial { nonces, signatures: partials }, bytes)
             }
-            Content::Finalized { signature } => self.on_finalized(context, from, signature, bytes),
+            Content::Finalized { signatures } => self.on_finalized(context, from, signatures, bytes),
             Content::Abort { reason } => {
                 self.on_abort(context, author, reason, &bytes);
                 Ok(())
@@ -421,13 +423,14 @@ impl<V: Verifier> Session<V> {
         self.number
     }
 
-    pub(crate) fn challenge_key(&self) -> &PublicKey {
-        &self.challenge_key
+    /// The key that the signature of each item verifies under.
+    pub(crate) fn challenge_keys(&self) -> &[PublicKey] {
+        &self.challenge_keys
     }
 
     /// What signing it does.
-    pub(crate) fn summary(&self) -> Result<Summary, SpendingError> {
-        Summary::of(&self.definition, &self.challenge_key)
+    pub(crate) fn summary(&self) -> Result<Summary, DefinitionError> {
+        Summary::of(&self.definition, &self.challenge_keys)
     }
 
     /// Which signers' nonces of the current attempt are here, in key order, or while it waits, who is known to have

@@ -1,8 +1,9 @@
 //! A signing session, from announcement to signature.
 //!
-//! Reading order: `attempt` holds what one attempt collects, `machine` begins and fails attempts, `rounds` takes nonces
-//! and partial signatures to a signature, `signing` asks this node's own signer for its share, `ending` knows how a
-//! session ends and whose turn it is to broadcast, `late` what is still taken then, `resync` lets signers who missed
+//! Reading order: `items` holds what is signed, `attempt` what one attempt collects, `machine` begins and fails
+//! attempts, `rounds` takes nonces and partial signatures to a signature, `signing` asks this node's own signer for its
+//! share, `ending` knows how a session ends and whose turn it is to broadcast, `late` what is still taken then, `resync`
+//! lets signers who missed
 //! something catch up, `waiting` is for attempts that not all take part in, `sessions` is the table of all of them and
 //! `closed` what is left of them, `lifecycle` what happens to each from its creation to when it is forgotten.
 //!
@@ -12,6 +13,7 @@ mod attempt;
 mod closed;
 mod ending;
 mod fingerprint;
+mod items;
 mod late;
 mod lifecycle;
 mod machine;
@@ -22,6 +24,7 @@ mod signing;
 mod waiting;
 
 pub(crate) use attempt::nonces_hash;
+pub(crate) use items::{Items, ItemsError};
 pub(crate) use machine::Session;
 pub(crate) use sessions::{Acquaintance, Sessions};
 

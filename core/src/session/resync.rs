@@ -85,9 +85,9 @@ impl<V: Verifier> Session<V> {
     /// Sends a signer this node's own messages, and what this node has, so that the signer sends the rest.
     fn ask(&self, context: &mut Context<'_, V>, to: usize, status: Option<&Bytes>) {
         let live = self.live_ref();
-        // Who has not joined may never have heard of the session; the creator's own message says it all.
-        let is_creator = self.me == usize::from(self.definition.creator);
-        let announcement = live.announcement.clone().filter(|_| !is_creator && !live.attempt.has_nonce_of(to));
+        // Who has not joined may never have heard of the session. The creator's own message often says it all.
+        let is_said = self.is_own() && self.definition.announces_nonces();
+        let announcement = live.announcement.clone().filter(|_| !is_said && !live.attempt.has_nonces_of(to));
         let messages = announcement.into_iter().chain(live.attempt.messages_of(self.me)).chain(status.cloned());
         messages.for_each(|bytes| self.send(context, to, bytes));
     }
@@ -124,7 +124,7 @@ impl<V: Verifier> Session<V> {
         let is_later = step.attempt > self.number;
         match &step.content {
             Content::Announce { .. } | Content::Join { .. } => {
-                attempt.is_some_and(|attempt| is_later || !attempt.has_nonce_of(from))
+                attempt.is_some_and(|attempt| is_later || !attempt.has_nonces_of(from))
             }
             Content::Partial { .. } => attempt.is_some_and(|attempt| !is_later && !attempt.has_partial_of(from)),
             Content::Finalized { .. } => is_open || self.may_complete(),

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::attempt::{Culprits, Partial};
 use super::machine::Session;
-use crate::api::{AttemptCause, AttemptFailure, Event, Phase, Refusal};
+use crate::api::{AttemptCause, AttemptFailure, Event, ItemFault, Phase, Refusal};
 use crate::base::Bytes;
 use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
@@ -25,12 +25,12 @@ pub(super) enum Misdeed {
 }
 
 impl<V: Verifier> Session<V> {
-    pub(super) fn on_nonce(
+    pub(super) fn on_nonces(
         &mut self,
         context: &mut Context<'_, V>,
         from: usize,
         attempt: u32,
-        nonce: PublicNonce,
+        nonces: Vec<PublicNonce>,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
         if self.phase == Phase::Waiting && attempt <= self.number {
@@ -48,7 +48,7 @@ impl<V: Verifier> Session<V> {
                 self.next_attempt(context, attempt, cause);
             }
         }
-        let stored = self.live_mut().attempt.store_nonce(from, nonce, bytes.clone());
+        let stored = self.live_mut().attempt.store_nonces(from, nonces, bytes.clone());
         if stored == Err(Refusal::Equivocation) {
             let first = self.live_ref().attempt.nonce_exhibit(from);
             self.accuse_of_equivocation(context, (from, Misdeed::TwoNonces), first, bytes);
@@ -113,22 +113,24 @@ impl<V: Verifier> Session<V> {
         context.event(Event::SignerMisbehaved { session, signer, evidence: Box::new(evidence) });
     }
 
-    /// S10: another signer has the signature. It is believed because it verifies, not because of who says so.
+    /// S10: another signer has the signatures. They are believed because they verify, not because of who says so.
     pub(super) fn on_finalized(
         &mut self,
         context: &mut Context<'_, V>,
         from: usize,
-        signature: Signature,
+        signatures: Vec<Signature>,
         bytes: Bytes,
     ) -> Result<(), Refusal> {
-        if !self.is_final(context.verifier, &signature) {
+        let entropy = context.batch_entropy.bytes32();
+        if let Some(item) = self.invalid_item(context.verifier, &signatures, &entropy) {
             if self.accused.insert((from, self.number, Misdeed::FalseSignature)) {
-                let definition = (*self.definition).clone();
-                self.accuse(context, from, Evidence::InvalidSignature { definition, finalized: Exhibit(bytes) });
+                let (definition, item) = ((*self.definition).clone(), index(item));
+                let finalized = Exhibit(bytes);
+                self.accuse(context, from, Evidence::InvalidSignature { definition, item, finalized });
             }
             return Err(Refusal::FinalSignature);
         }
-        self.complete(context, signature);
+        self.complete(context, signatures);
         Ok(())
     }
 
@@ -153,13 +155,13 @@ impl<V: Verifier> Session<V> {
     /// partial signatures once that is durable.
     fn sign(&mut self, context: &mut Context<'_, V>) {
         let live = self.live.as_mut().expect("a session that exchanges nonces is live");
-        if let Err(error) = live.attempt.open_round(context.verifier, &live.keys, &self.definition.message) {
+        if let Err((item, error)) = live.attempt.open_rounds(context.verifier, &live.items, &self.definition) {
             let nonces = live.attempt.nonce_exhibits();
             let failure = match error.culprit() {
-                Some(index) => {
-                    let definition = (*self.definition).clone();
-                    self.accuse(context, index, Evidence::InvalidNonce { definition, nonces });
-                    AttemptFailure::InvalidNonce(self.definition.keys[index])
+                Some(signer) => {
+                    let (definition, item) = ((*self.definition).clone(), index(item));
+                    self.accuse(context, signer, Evidence::InvalidNonce { definition, item, nonces });
+                    AttemptFailure::InvalidNonce(ItemFault { signer: self.definition.keys[signer], item })
                 }
                 None => AttemptFailure::NoncesCancel,
             };
@@ -174,26 +176,32 @@ impl<V: Verifier> Session<V> {
     /// S12: all partial signatures are here: add them up, and look for a culprit only when that fails.
     fn combine(&mut self, context: &mut Context<'_, V>) {
         let live = self.live_ref();
-        match live.attempt.combine(context.verifier, &live.keys) {
-            Ok(signature) => self.complete(context, signature),
-            Err(_) => {
-                let entropy = context.batch_entropy.bytes32();
-                let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.keys, &entropy);
-                for index in &invalid {
-                    let attempt = &self.live_ref().attempt;
-                    if let Some(partial) = attempt.partial_exhibit(*index) {
-                        let (definition, nonces) = ((*self.definition).clone(), attempt.nonce_exhibits());
-                        self.accuse(context, *index, Evidence::InvalidPartial { definition, nonces, partial });
-                    }
-                }
-                let keys = |indices: Vec<usize>| indices.into_iter().map(|index| self.definition.keys[index]).collect();
-                let failure = if invalid.is_empty() {
-                    AttemptFailure::SplitView(keys(other_nonces))
-                } else {
-                    AttemptFailure::InvalidPartial(keys(invalid))
-                };
-                self.fail(context, failure);
+        let entropy = context.batch_entropy.bytes32();
+        let wrong = match live.attempt.combine(context.verifier, &live.items, &entropy) {
+            Ok(signatures) => return self.complete(context, signatures),
+            Err(wrong) => wrong,
+        };
+        let Culprits { invalid, other_nonces } = live.attempt.culprits(context.verifier, &live.items, &wrong, &entropy);
+        let mut faults = Vec::new();
+        for (signer, item) in invalid {
+            let (attempt, item) = (&self.live_ref().attempt, index(item));
+            if let Some(partial) = attempt.partial_exhibit(signer) {
+                let (definition, nonces) = ((*self.definition).clone(), attempt.nonce_exhibits());
+                self.accuse(context, signer, Evidence::InvalidPartial { definition, item, nonces, partial });
             }
+            faults.push(ItemFault { signer: self.definition.keys[signer], item });
         }
+        let failure = if faults.is_empty() {
+            let keys = other_nonces.into_iter().map(|index| self.definition.keys[index]).collect();
+            AttemptFailure::SplitView(keys)
+        } else {
+            AttemptFailure::InvalidPartial(faults)
+        };
+        self.fail(context, failure);
     }
+}
+
+/// An item's index as messages and events name it.
+fn index(item: usize) -> u32 {
+    u32::try_from(item).expect("a definition bounds its items")
 }

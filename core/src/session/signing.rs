@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use super::attempt::Partial;
+use super::items::Items;
 use super::machine::Session;
 use crate::api::{AttemptCause, AttemptFailure, Event, Output, Phase, SignRequest, SignerTask, TimerReason};
 use crate::crypto::{NonceSlot, PartialSignature, PublicNonce, SignerError, Verifier};
@@ -18,21 +19,22 @@ impl<V: Verifier> Session<V> {
     pub(crate) fn signer_owes(&self) -> Option<SignerTask> {
         let attempt = &self.live.as_ref()?.attempt;
         match self.phase {
-            Phase::NonceExchange if !attempt.has_nonce_of(self.me) => Some(SignerTask::Nonces),
+            Phase::NonceExchange if !attempt.has_nonces_of(self.me) => Some(SignerTask::Nonces),
             Phase::PartialSignatureExchange if !attempt.has_partial_of(self.me) => Some(SignerTask::Partials),
             _ => None,
         }
     }
 
-    /// The aggregated keys, until the session ends.
-    pub(crate) fn keys(&self) -> Option<&V::Keys> {
-        self.live.as_ref().map(|live| &live.keys)
+    /// What each item is signed with, until the session ends.
+    pub(crate) fn items(&self) -> Option<&Items<V>> {
+        self.live.as_ref().map(|live| &live.items)
     }
 
-    /// Keys and round of this attempt, if it is the current one and all nonces are here.
-    pub(crate) fn round(&self, attempt: u32) -> Option<(&V::Keys, &V::Round)> {
+    /// Keys and round of each item in this attempt, if it is the current one and all nonces are here.
+    pub(crate) fn rounds(&self, attempt: u32) -> Option<Vec<(&V::Keys, &V::Round)>> {
         let live = self.live.as_ref().filter(|_| attempt == self.number)?;
-        Some((&live.keys, live.attempt.round()?))
+        let rounds = live.attempt.rounds()?.iter().enumerate();
+        Some(rounds.map(|(item, round)| (live.items.keys(item), round)).collect())
     }
 
     /// Asks the signer for what it owes.
@@ -42,8 +44,8 @@ impl<V: Verifier> Session<V> {
             None => return,
             Some(SignerTask::Nonces) => SignRequest::Nonces { slot, definition: self.definition.clone() },
             Some(SignerTask::Partials) => {
-                let nonces = self.live_ref().attempt.nonces();
-                SignRequest::Partials { slot, nonces: Vec::from([nonces]) }
+                let nonces = |item| self.live_ref().attempt.nonces_of(item);
+                SignRequest::Partials { slot, nonces: (0..self.definition.items.len()).map(nonces).collect() }
             }
         };
         context.output(Output::Sign(request));
@@ -60,7 +62,7 @@ impl<V: Verifier> Session<V> {
     }
 
     /// S13: the signer has drawn the nonces of an attempt, and they go to all.
-    pub(crate) fn on_nonces(
+    pub(crate) fn on_own_nonces(
         &mut self,
         context: &mut Context<'_, V>,
         slot: NonceSlot,
@@ -73,9 +75,9 @@ impl<V: Verifier> Session<V> {
             }
             return;
         }
-        let shown = nonces.and_then(|nonces| match nonces[..] {
-            [nonce] => self.show_nonce(context, nonce),
-            _ => Err(SignerError::RoundMismatch),
+        let shown = nonces.and_then(|nonces| {
+            let is_whole = nonces.len() == self.definition.items.len();
+            if is_whole { self.show_nonces(context, nonces) } else { Err(SignerError::RoundMismatch) }
         });
         match shown {
             Ok(()) => {
@@ -86,22 +88,22 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn show_nonce(&mut self, context: &mut Context<'_, V>, nonce: PublicNonce) -> Result<(), SignerError> {
-        let is_creator = self.is_own();
-        let content = if is_creator {
-            Content::Announce { definition: self.definition.clone(), nonce }
-        } else {
-            Content::Join { nonce }
-        };
-        let bytes = self.seal(context, content)?;
-        let me = self.me;
-        let live = self.live_mut();
-        if is_creator {
-            live.announcement = Some(bytes.clone());
+    fn show_nonces(&mut self, context: &mut Context<'_, V>, nonces: Vec<PublicNonce>) -> Result<(), SignerError> {
+        let announces_nonces = self.definition.announces_nonces();
+        let mut said = Vec::new();
+        if self.is_own() {
+            let nonces = if announces_nonces { nonces.clone() } else { Vec::new() };
+            said.push(self.seal(context, Content::Announce { definition: self.definition.clone(), nonces })?);
+            self.live_mut().announcement = said.first().cloned();
         }
-        let stored = live.attempt.store_nonce(me, nonce, bytes.clone());
-        assert_eq!(stored, Ok(true), "a signer shows one nonce in an attempt");
-        self.broadcast(context, &bytes);
+        if !self.is_own() || !announces_nonces {
+            said.push(self.seal(context, Content::Join { nonces: nonces.clone() })?);
+        }
+        let me = self.me;
+        let bytes = said.last().expect("the nonces are said").clone();
+        let stored = self.live_mut().attempt.store_nonces(me, nonces, bytes);
+        assert_eq!(stored, Ok(true), "a signer shows its nonces once in an attempt");
+        said.iter().for_each(|bytes| self.broadcast(context, bytes));
         Ok(())
     }
 
@@ -115,9 +117,9 @@ impl<V: Verifier> Session<V> {
         if slot != self.slot() || self.signer_owes() != Some(SignerTask::Partials) {
             return;
         }
-        let shown = partials.and_then(|partials| match partials[..] {
-            [partial] => self.show_partial(context, partial),
-            _ => Err(SignerError::RoundMismatch),
+        let shown = partials.and_then(|partials| {
+            let is_whole = partials.len() == self.definition.items.len();
+            if is_whole { self.show_partials(context, partials) } else { Err(SignerError::RoundMismatch) }
         });
         match shown {
             Ok(()) => {
@@ -128,11 +130,15 @@ impl<V: Verifier> Session<V> {
         }
     }
 
-    fn show_partial(&mut self, context: &mut Context<'_, V>, signature: PartialSignature) -> Result<(), SignerError> {
-        let nonces = self.live_ref().attempt.nonces_hash().expect("the round was opened before it was asked for");
-        let bytes = self.seal(context, Content::Partial { nonces, partial: signature })?;
+    fn show_partials(
+        &mut self,
+        context: &mut Context<'_, V>,
+        signatures: Vec<PartialSignature>,
+    ) -> Result<(), SignerError> {
+        let nonces = self.live_ref().attempt.nonces_hash().expect("the rounds were opened before they were asked for");
+        let bytes = self.seal(context, Content::Partial { nonces, partials: signatures.clone() })?;
         let me = self.me;
-        let stored = self.live_mut().attempt.store_partial(me, Partial { nonces, signature }, bytes.clone());
+        let stored = self.live_mut().attempt.store_partial(me, Partial { nonces, signatures }, bytes.clone());
         assert_eq!(stored, Ok(true), "a signer signs once in an attempt");
         self.broadcast(context, &bytes);
         Ok(())

@@ -1,6 +1,7 @@
 //! What a signing session is: who signs what, under which rules. The session's id is a hash of all of it, so that two
 //! signers who name the same session mean the same thing.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -8,17 +9,29 @@ use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Details, MAX_DETAILS, SpendingError, VERSION, bounded, encode};
+use super::details::{Digests, ParsedSpending};
+use super::{Details, Item, MAX_DIRECT, SignedInput, SpendingError, Subject, VERSION, bounded, encode, encoded_length};
 use crate::base::{Wall, compare};
-use crate::crypto::{Network, PublicKey, Suite, Tweak, tagged_hash};
+use crate::crypto::{Network, PublicKey, Suite, tagged_hash};
 use crate::election::Method;
 
 /// The most signers that a session has.
 pub const MAX_SIGNERS: usize = 128;
+/// The most items that a session signs.
+pub const MAX_ITEMS: usize = 1_024;
+/// The most nonces that an attempt has, and the most partial signatures: items times signers.
+pub const MAX_SLOTS: usize = 4_096;
 /// The most bytes that a message to be signed has.
-pub const MAX_MESSAGE: usize = 4096;
+pub const MAX_MESSAGE: usize = 4_096;
+/// The most bytes that a definition has, encoded.
+pub const MAX_DEFINITION: usize = 65_536;
 
-const SESSION_TAG: &str = "nelumbo/session/1";
+/// The bytes of a public nonce.
+const NONCE: usize = 66;
+/// More bytes than what stands around a definition and nonces in a message: version, network, author, session, attempt,
+/// number, lengths, signature.
+const OVERHEAD: usize = 256;
+const SESSION_TAG: &str = "nelumbo/session/2";
 
 /// A session's name: a tagged hash over everything that defines it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,12 +120,11 @@ pub struct Definition {
     /// The signers' keys, ascending and distinct. A signer's index is its place here.
     #[serde(deserialize_with = "keys")]
     pub keys: Vec<PublicKey>,
-    /// What is added to the aggregate key.
-    pub tweak: Tweak,
-    /// What is signed: 32 bytes for Lotus, up to [`MAX_MESSAGE`] for BIP340.
-    #[serde(deserialize_with = "message")]
-    pub message: Vec<u8>,
-    /// What it is for. A transaction in it says what the message is.
+    /// What is signed, all of it or nothing. An item's index is its place here. With a transaction in the details the
+    /// items are inputs of it, in ascending order; without, they are bare messages.
+    #[serde(deserialize_with = "items")]
+    pub items: Vec<Item>,
+    /// What it is for, with the transaction that is signed, if there is one.
     pub details: Details,
     /// Whether the creator asks in public too, by gossip and in the DHT, so that signers who are away find the request.
     pub is_listed: bool,
@@ -132,8 +144,8 @@ fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PublicKey>, D:
     bounded(deserializer, MAX_SIGNERS)
 }
 
-fn message<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    bounded(deserializer, MAX_MESSAGE)
+fn items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Item>, D::Error> {
+    bounded(deserializer, MAX_ITEMS)
 }
 
 /// Why a definition is none.
@@ -147,16 +159,27 @@ pub enum DefinitionError {
     Unsorted,
     /// The creator is none of the signers.
     Creator,
+    /// No items, or more than [`MAX_ITEMS`].
+    ItemCount(usize),
+    /// More than [`MAX_SLOTS`] partial signatures: so many items and signers.
+    SlotCount {
+        /// How many items.
+        items: usize,
+        /// How many signers.
+        signers: usize,
+    },
     /// A message of this many bytes, which the suite does not sign.
     MessageLength(usize),
-    /// Details of this many bytes, more than [`MAX_DETAILS`].
-    DetailsLength(usize),
+    /// So many bytes, more than [`MAX_DEFINITION`].
+    Length(usize),
+    /// A bare message is signed beside a transaction, or an input without one.
+    MixedItems,
+    /// The inputs that are signed are not in ascending order, or one of them is signed twice.
+    InputOrder(u32),
     /// The details have a transaction, and the suite is not that of its chain.
     ForeignTransaction,
     /// The details have no transaction that could be signed.
     Spending(SpendingError),
-    /// The message is not the digest of the transaction in the details.
-    Digest,
     /// It ends before it begins, or lives longer than allowed.
     Lifetime,
 }
@@ -168,21 +191,27 @@ impl fmt::Display for DefinitionError {
             Self::DuplicateKey(key) => write!(f, "the key {key} is listed twice; every signer needs a key of its own"),
             Self::Unsorted => f.write_str("the keys are not in ascending order"),
             Self::Creator => f.write_str("the creator is none of the signers"),
-            Self::MessageLength(length) => {
-                write!(
-                    f,
-                    "a message of {length} bytes cannot be signed: lotus takes 32 bytes, bip340 up to {MAX_MESSAGE}"
-                )
-            }
-            Self::DetailsLength(length) => {
-                write!(
-                    f,
-                    "details of {length} bytes; at most {MAX_DETAILS} fit, so shorten the transaction or leave it out"
-                )
-            }
+            Self::ItemCount(count) => write!(f, "a session signs 1 to {MAX_ITEMS} items, not {count}"),
+            Self::SlotCount { items, signers } => write!(
+                f,
+                "{items} items of {signers} signers are more than {MAX_SLOTS} partial signatures; sign them in several \
+                 sessions"
+            ),
+            Self::MessageLength(length) => write!(
+                f,
+                "a message of {length} bytes cannot be signed: lotus takes 32 bytes, bip340 up to {MAX_MESSAGE}"
+            ),
+            Self::Length(length) => write!(
+                f,
+                "a request of {length} bytes; at most {MAX_DEFINITION} fit, so sign in several sessions, or less at once"
+            ),
+            Self::MixedItems => f.write_str("with a transaction its inputs are signed, and without one bare messages"),
+            Self::InputOrder(input) => write!(
+                f,
+                "input {input} comes after itself or a later one; the inputs that are signed are named once, in order"
+            ),
             Self::ForeignTransaction => f.write_str("the transaction is one of lotus and the suite is not"),
             Self::Spending(error) => error.fmt(f),
-            Self::Digest => f.write_str("the message is not the digest of the transaction that comes with it"),
             Self::Lifetime => f.write_str("the session ends before it begins or lives too long"),
         }
     }
@@ -191,10 +220,57 @@ impl fmt::Display for DefinitionError {
 impl core::error::Error for DefinitionError {}
 
 impl Definition {
-    /// At most how many bytes a message has that asks for the session.
-    pub(crate) fn message_length(&self) -> usize {
-        // The rest of it: version, network, author, family, signature.
-        encode(self).len() + 128
+    /// How many bytes it has, encoded.
+    pub(crate) fn length(&self) -> usize {
+        encoded_length(self)
+    }
+
+    /// How many nonces an attempt at it has, and how many partial signatures.
+    pub fn slots(&self) -> usize {
+        self.items.len() * self.keys.len()
+    }
+
+    /// Whether the creator's nonces come in its announcement. They follow in a message of their own when both together
+    /// would be too large.
+    pub fn announces_nonces(&self) -> bool {
+        self.length() + NONCE * self.items.len() + OVERHEAD <= MAX_DIRECT
+    }
+
+    /// The message of each item. What the inputs of a transaction share is hashed once.
+    ///
+    /// # Errors
+    /// Why one of them has none: [`SpendingError`], or that an item and the details do not fit.
+    pub fn messages(&self) -> Result<Vec<Cow<'_, [u8]>>, DefinitionError> {
+        let parsed = self.parse()?;
+        let digests = digests(parsed.as_ref())?;
+        self.items.iter().map(|item| message(item, digests.as_ref())).collect()
+    }
+
+    /// The message of one item.
+    ///
+    /// # Errors
+    /// As [`messages`](Self::messages).
+    ///
+    /// # Panics
+    /// When there is no such item.
+    pub fn message(&self, item: usize) -> Result<Cow<'_, [u8]>, DefinitionError> {
+        let parsed = self.parse()?;
+        message(&self.items[item], digests(parsed.as_ref())?.as_ref())
+    }
+
+    fn parse(&self) -> Result<Option<ParsedSpending>, DefinitionError> {
+        let spending = self.details.spending.as_ref();
+        spending.map(|spending| spending.parse()).transpose().map_err(DefinitionError::Spending)
+    }
+
+    /// The value of the outputs that are spent, in satoshi, if a transaction is signed.
+    pub fn amount(&self) -> Option<u64> {
+        let spending = self.details.spending.as_ref()?;
+        let spent = |item: &Item| match item.subject {
+            Subject::Input(SignedInput { input, .. }) => spending.spent.get(usize::try_from(input).ok()?),
+            Subject::Message(_) => None,
+        };
+        Some(self.items.iter().filter_map(spent).fold(0, |sum: u64, spent| sum.saturating_add(spent.value)))
     }
 
     /// The session's id.
@@ -234,25 +310,50 @@ impl Definition {
         if usize::from(self.creator) >= self.keys.len() {
             return Err(DefinitionError::Creator);
         }
-        let length = self.message.len();
-        if length > MAX_MESSAGE || (self.suite == Suite::Lotus && length != 32) {
-            return Err(DefinitionError::MessageLength(length));
+        if !(1..=MAX_ITEMS).contains(&self.items.len()) {
+            return Err(DefinitionError::ItemCount(self.items.len()));
         }
-        let length = self.details.size();
-        if length > MAX_DETAILS {
-            return Err(DefinitionError::DetailsLength(length));
+        if self.slots() > MAX_SLOTS {
+            return Err(DefinitionError::SlotCount { items: self.items.len(), signers: self.keys.len() });
         }
-        if let Some(spending) = &self.details.spending {
-            if self.suite != Suite::Lotus {
-                return Err(DefinitionError::ForeignTransaction);
+        let length = self.length();
+        if length > MAX_DEFINITION {
+            return Err(DefinitionError::Length(length));
+        }
+        if self.details.spending.is_some() && self.suite != Suite::Lotus {
+            return Err(DefinitionError::ForeignTransaction);
+        }
+        let mut next_input = 0;
+        for item in &self.items {
+            if let Subject::Input(SignedInput { input, .. }) = item.subject {
+                if u64::from(input) < next_input {
+                    return Err(DefinitionError::InputOrder(input));
+                }
+                next_input = u64::from(input) + 1;
             }
-            if spending.digest().map_err(DefinitionError::Spending)?[..] != self.message[..] {
-                return Err(DefinitionError::Digest);
+        }
+        for message in self.messages()? {
+            if message.len() > MAX_MESSAGE || (self.suite == Suite::Lotus && message.len() != 32) {
+                return Err(DefinitionError::MessageLength(message.len()));
             }
         }
         if self.expires_at <= self.created_at || self.expires_at.since(self.created_at) > max_lifetime {
             return Err(DefinitionError::Lifetime);
         }
         Ok(())
+    }
+}
+
+fn digests(parsed: Option<&ParsedSpending>) -> Result<Option<Digests<'_>>, DefinitionError> {
+    parsed.map(ParsedSpending::digests).transpose().map_err(DefinitionError::Spending)
+}
+
+fn message<'a>(item: &'a Item, digests: Option<&Digests<'_>>) -> Result<Cow<'a, [u8]>, DefinitionError> {
+    match (&item.subject, digests) {
+        (Subject::Message(message), None) => Ok(Cow::Borrowed(message)),
+        (Subject::Input(input), Some(digests)) => {
+            digests.of(*input).map(|digest| Cow::Owned(digest.to_vec())).map_err(DefinitionError::Spending)
+        }
+        (Subject::Message(_), Some(_)) | (Subject::Input(_), None) => Err(DefinitionError::MixedItems),
     }
 }

@@ -1,4 +1,4 @@
-//! What a session is for, in a form that signers can check: a transaction whose digest each of them computes itself,
+//! What a session is for, in a form that signers can check: a transaction whose digests each of them computes itself,
 //! and words for people.
 
 use alloc::boxed::Box;
@@ -7,12 +7,11 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Text, TransactionType, bounded, encode};
-use crate::crypto::lotus::{self, SighashError, SighashType, TaprootOutput, Transaction, TransactionError, TxOutput};
+use super::{MAX_DEFINITION, SignedInput, Text, TransactionType, bounded};
+use crate::crypto::lotus::{
+    SighashCache, SighashError, SighashType, Spend, TaprootOutput, Transaction, TransactionError, TxOutput,
+};
 use crate::crypto::{PublicKey, Tweak};
-
-/// The most bytes that a session's details have, encoded.
-pub const MAX_DETAILS: usize = 8_192;
 
 /// What a session is for. It is part of the session's definition: its id commits to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +20,11 @@ pub struct Details {
     pub kind: Option<TransactionType>,
     /// What the creator has to say about it.
     pub description: Text<512>,
-    /// The transaction. With it the message is its digest, and every signer sees for itself that it is.
+    /// The transaction. With it the session's items are inputs of it, and every signer computes what is signed.
     pub spending: Option<Box<Spending>>,
 }
 
-/// An input of a Lotus transaction, and everything that its digest covers.
+/// A Lotus transaction, and everything that the digests of its inputs cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
     /// The transaction as it is serialised; scripts of inputs do not matter.
@@ -34,12 +33,9 @@ pub struct Spending {
     /// The outputs that its inputs spend, in order: value in satoshi and script.
     #[serde(deserialize_with = "spent")]
     pub spent: Vec<Spent>,
-    /// Which input is signed.
-    pub input: u32,
-    /// What the signature covers, as the byte that is appended to it.
-    pub sighash_type: u8,
-    /// How the output is spent.
-    pub path: SpendPath,
+    /// Whether the digests are those of Lotus nodes that have not been updated after the network's next upgrade: what
+    /// is signed for one side is void on the other.
+    pub replay_protection: bool,
 }
 
 /// An output that a transaction spends.
@@ -52,7 +48,7 @@ pub struct Spent {
     pub script: Vec<u8>,
 }
 
-/// How an output is spent; see [`lotus::Spend`].
+/// How an output is spent; see [`Spend`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpendPath {
@@ -68,12 +64,12 @@ pub enum SpendPath {
 }
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    bounded(deserializer, MAX_DETAILS)
+    bounded(deserializer, MAX_DEFINITION)
 }
 
 fn spent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Spent>, D::Error> {
     // An input has at least 41 bytes, so that no transaction that fits has more.
-    bounded(deserializer, MAX_DETAILS / 41)
+    bounded(deserializer, MAX_DEFINITION / 41)
 }
 
 /// Why details do not say what is signed.
@@ -92,8 +88,10 @@ pub enum SpendingError {
         /// The sum of the outputs.
         outputs: u64,
     },
-    /// A key path spends an output that the session's signature cannot spend.
+    /// A key path spends an output that the signature of its item cannot spend.
     ForeignOutput {
+        /// The input.
+        input: u32,
         /// The key that the session signs under: its own output carries it.
         own: PublicKey,
         /// The tweak with which the keys of the session would own what is spent, if there is one.
@@ -110,8 +108,8 @@ impl fmt::Display for SpendingError {
             Self::Overspent { inputs, outputs } => {
                 write!(f, "the outputs are {outputs} satoshi, more than the inputs, which are {inputs}")
             }
-            Self::ForeignOutput { own, fits } => {
-                f.write_str("the output that is spent by key is not the session's own, whose script is ")?;
+            Self::ForeignOutput { input, own, fits } => {
+                write!(f, "the output that input {input} spends by key is not the session's own, whose script is ")?;
                 let script = TaprootOutput { commitment: *own, state: None }.script_pubkey();
                 script.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 f.write_str(match fits {
@@ -130,58 +128,54 @@ impl fmt::Display for SpendingError {
 
 impl core::error::Error for SpendingError {}
 
-impl Details {
-    /// How many bytes they have.
-    pub(super) fn size(&self) -> usize {
-        encode(self).len()
-    }
-
-    /// The value of the output that is spent, in satoshi.
-    pub fn amount(&self) -> Option<u64> {
-        let spending = self.spending.as_ref()?;
-        spending.spent.get(usize::try_from(spending.input).ok()?).map(|spent| spent.value)
-    }
-}
-
 /// A [`Spending`] taken apart.
 pub(crate) struct ParsedSpending {
     pub(crate) transaction: Transaction,
+    /// In the order of the inputs.
     pub(crate) spent: Vec<TxOutput>,
-    pub(crate) input: usize,
-    pub(crate) sighash_type: SighashType,
-    path: lotus::Spend,
+    replay_protection: bool,
 }
 
 impl ParsedSpending {
-    pub(crate) fn digest(&self) -> Result<[u8; 32], SpendingError> {
-        let Self { transaction, spent, input, sighash_type, path } = self;
-        lotus::sighash(transaction, spent, *input, *sighash_type, *path).map_err(SpendingError::Sighash)
+    /// Hashes what the digests of its inputs share.
+    pub(crate) fn digests(&self) -> Result<Digests<'_>, SpendingError> {
+        let cache = SighashCache::new(&self.transaction, &self.spent).map_err(SpendingError::Sighash)?;
+        Ok(Digests { cache, replay_protection: self.replay_protection })
+    }
+}
+
+/// The digests of a transaction's inputs.
+pub(crate) struct Digests<'a> {
+    cache: SighashCache<'a>,
+    replay_protection: bool,
+}
+
+impl Digests<'_> {
+    /// The digest of an input: what is signed.
+    pub(crate) fn of(&self, signed: SignedInput) -> Result<[u8; 32], SpendingError> {
+        let SignedInput { input, sighash_type, path } = signed;
+        let mut kind = SighashType::from_byte(sighash_type).map_err(|_| SpendingError::SighashType(sighash_type))?;
+        if self.replay_protection {
+            kind = kind.with_replay_protection();
+        }
+        let path = match path {
+            SpendPath::Key => Spend::KeyPath,
+            SpendPath::Script { executed_script_hash, code_separator } => {
+                Spend::Script { executed_script_hash, code_separator }
+            }
+        };
+        let input = usize::try_from(input).unwrap_or(usize::MAX);
+        self.cache.sighash(input, kind, path).map_err(SpendingError::Sighash)
     }
 }
 
 impl Spending {
-    /// The digest that is signed.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn digest(&self) -> Result<[u8; 32], SpendingError> {
-        self.parse()?.digest()
-    }
-
     pub(crate) fn parse(&self) -> Result<ParsedSpending, SpendingError> {
         let spent = |spent: &Spent| TxOutput { value: spent.value, script_pubkey: spent.script.clone() };
         Ok(ParsedSpending {
             transaction: Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?,
             spent: self.spent.iter().map(spent).collect(),
-            input: usize::try_from(self.input).unwrap_or(usize::MAX),
-            sighash_type: SighashType::from_byte(self.sighash_type)
-                .map_err(|_| SpendingError::SighashType(self.sighash_type))?,
-            path: match self.path {
-                SpendPath::Key => lotus::Spend::KeyPath,
-                SpendPath::Script { executed_script_hash, code_separator } => {
-                    lotus::Spend::Script { executed_script_hash, code_separator }
-                }
-            },
+            replay_protection: self.replay_protection,
         })
     }
 }

@@ -10,6 +10,7 @@ mod advertisement;
 mod definition;
 mod details;
 mod harmless;
+mod item;
 mod peer;
 mod presence;
 mod protocol;
@@ -26,10 +27,13 @@ use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, UnknownTransactionType};
-pub use definition::{Definition, DefinitionError, MAX_MESSAGE, MAX_SIGNERS, SessionId};
+pub use definition::{
+    Definition, DefinitionError, MAX_DEFINITION, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, MAX_SLOTS, SessionId,
+};
 pub(crate) use details::ParsedSpending;
-pub use details::{Details, MAX_DETAILS, SpendPath, Spending, SpendingError, Spent};
+pub use details::{Details, SpendPath, Spending, SpendingError, Spent};
 pub use harmless::Harmless;
+pub use item::{Item, SignedInput, Subject};
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
 pub use protocol::{MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver};
@@ -181,6 +185,34 @@ pub(crate) fn encodes_to<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
     postcard::serialize_with_flavor(value, Expected(bytes)).is_ok()
 }
 
+/// How many bytes the canonical encoding of a value has.
+pub(crate) fn encoded_length<T: Serialize>(value: &T) -> usize {
+    postcard::serialize_with_flavor(value, Length(0)).expect("counting cannot fail")
+}
+
+/// Counts the bytes of an encoding.
+struct Length(usize);
+
+impl Flavor for Length {
+    type Output = usize;
+
+    #[inline]
+    fn try_push(&mut self, _: u8) -> postcard::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.0)
+    }
+}
+
 /// A growing buffer that has room for most messages from the start.
 struct Buffer(Vec<u8>);
 
@@ -272,7 +304,7 @@ mod tests {
     fn nothing_but_its_encoding_is_what_a_value_encodes_to() {
         let value = (300_u32, "text", Some(Vec::from([1_u16, 2, 30_000])), PublicKey::from_bytes([2; 33]).ok());
         let bytes = encode(&value);
-        assert!(encodes_to(&value, &bytes));
+        assert!(encodes_to(&value, &bytes) && encoded_length(&value) == bytes.len());
         for at in 0..bytes.len() {
             assert!(!encodes_to(&value, &bytes[..at]), "cut at {at}");
             let mut other = bytes.clone();

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Definition, MAX_SIGNERS, SessionId, bounded};
+use super::{Definition, MAX_ITEMS, MAX_SIGNERS, SessionId, bounded};
 use crate::crypto::{PartialSignature, PublicNonce, Signature};
 
 /// One signer's step in a session, bound to the session, the attempt and its place in the author's sequence.
@@ -25,29 +25,35 @@ pub struct SessionMessage {
 /// What a signer says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
-    /// The creator's: here is the session, and my public nonce for this attempt.
+    /// The creator's: here is the session, and my public nonces for this attempt.
     Announce {
         /// The session.
         definition: Arc<Definition>,
-        /// The creator's public nonce.
-        nonce: PublicNonce,
+        /// The creator's public nonces, one for each item; none when they are too large to come along
+        /// ([`Definition::announces_nonces`]). Then they follow as those of others do.
+        #[serde(deserialize_with = "list")]
+        nonces: Vec<PublicNonce>,
     },
-    /// Everyone else's: I take part, with this public nonce.
+    /// Everyone else's: I take part, with these public nonces.
     Join {
-        /// The author's public nonce.
-        nonce: PublicNonce,
+        /// The author's public nonces, one for each item.
+        #[serde(deserialize_with = "list")]
+        nonces: Vec<PublicNonce>,
     },
-    /// My partial signature over the nonces that hash to `nonces`.
+    /// My partial signatures over the nonces that hash to `nonces`.
     Partial {
-        /// Hash of the list of all public nonces, so that a split view shows.
+        /// Hash of the list of all public nonces, so that a split view shows: those of the first signer in key order,
+        /// item by item, then those of the second, and so on.
         nonces: [u8; 32],
-        /// The partial signature.
-        partial: PartialSignature,
+        /// The partial signatures, one for each item.
+        #[serde(deserialize_with = "list")]
+        partials: Vec<PartialSignature>,
     },
-    /// The final signature, which anyone can verify.
+    /// The final signatures, which anyone can verify.
     Finalized {
-        /// The signature under the session's challenge key.
-        signature: Signature,
+        /// The signature of each item.
+        #[serde(deserialize_with = "list")]
+        signatures: Vec<Signature>,
     },
     /// I do not sign this session.
     Abort {
@@ -67,6 +73,16 @@ pub enum Content {
     Waiting,
 }
 
+impl Content {
+    /// The author's public nonces, if it shows them here.
+    pub fn nonces(&self) -> Option<&[PublicNonce]> {
+        match self {
+            Self::Announce { nonces, .. } | Self::Join { nonces } if !nonces.is_empty() => Some(nonces),
+            _ => None,
+        }
+    }
+}
+
 /// Why a signer refuses a session for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +99,11 @@ pub enum AbortReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bits(#[serde(deserialize_with = "bytes")] Vec<u8>);
+
+/// One for each item.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    bounded(deserializer, MAX_ITEMS)
+}
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     bounded(deserializer, MAX_SIGNERS.div_ceil(8))

@@ -9,10 +9,9 @@ use nelumbo_core::crypto::lotus::{
 };
 use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, Suite, Tweak, Verifier, taproot};
 use nelumbo_core::wire::{
-    Content, Definition, DefinitionError, Details, SessionId, SpendPath, Spending, SpendingError, Spent,
+    Content, Definition, DefinitionError, Details, Item, SessionId, SignedInput, SpendPath, Spending, SpendingError,
+    Spent,
 };
-use nelumbo_core::{Policy, Review};
-use quickcheck::quickcheck;
 
 use super::common::{ScriptedPeer, TestNode, approve, definition, keys, phase};
 
@@ -26,12 +25,30 @@ fn of_key(key: &PublicKey) -> Vec<u8> {
 }
 
 /// The session's own output.
-fn own(definition: &Definition) -> Vec<u8> {
+pub(super) fn own(definition: &Definition) -> Vec<u8> {
     of_key(&Secp256k1.challenge_key(&keys(definition)))
 }
 
+/// A transaction and the input of it that is signed.
+pub(super) struct Payment {
+    pub(super) transaction: Vec<u8>,
+    pub(super) spent: Vec<Spent>,
+    pub(super) input: u32,
+    sighash_type: u8,
+    pub(super) path: SpendPath,
+}
+
+impl Payment {
+    fn details(self) -> Details {
+        let Self { transaction, spent, .. } = self;
+        let spending = Spending { transaction, spent, replay_protection: false };
+        let description = "rent, 1,000 satoshi to Bob".parse().expect("a text");
+        Details { description, spending: Some(Box::new(spending)), ..Details::default() }
+    }
+}
+
 /// A transaction in which the group spends `VALUE`.
-fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u8) -> Spending {
+pub(super) fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u8) -> Payment {
     let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 3 };
     let transaction = Transaction {
         version: 2,
@@ -39,7 +56,7 @@ fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u
         outputs: outputs.iter().cloned().map(|(value, script_pubkey)| TxOutput { value, script_pubkey }).collect(),
         lock_time: 0,
     };
-    Spending {
+    Payment {
         transaction: transaction.to_bytes(),
         spent: vec![Spent { value: VALUE, script: own(definition) }],
         input: 0,
@@ -49,34 +66,39 @@ fn spending(definition: &Definition, outputs: &[(u64, Vec<u8>)], sighash_type: u
 }
 
 /// The same session, for this transaction.
-fn signing(definition: &Definition, spending: Spending) -> Definition {
-    let message = spending.digest().expect("there is something to sign").to_vec();
-    let description = "rent, 1,000 satoshi to Bob".parse().expect("a text");
-    let details = Details { description, spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, ..definition.clone() }
+pub(super) fn signing(definition: &Definition, payment: Payment) -> Definition {
+    let Payment { input, sighash_type, path, .. } = payment;
+    let item = Item::input(SignedInput { input, sighash_type, path }, definition.items[0].tweak);
+    Definition { items: vec![item], details: payment.details(), ..definition.clone() }
+}
+
+/// The same session with this tweak.
+fn tweaked(definition: &Definition, tweak: Tweak) -> Definition {
+    let item = Item { tweak, ..definition.items[0].clone() };
+    Definition { items: vec![item], ..definition.clone() }
 }
 
 /// A session of node and alice under a Taproot output.
-fn session(node: &TestNode, alice: &ScriptedPeer) -> Definition {
-    Definition { tweak: TAPROOT, ..definition(alice.key(), vec![node.key, alice.key()]) }
+pub(super) fn session(node: &TestNode, alice: &ScriptedPeer) -> Definition {
+    tweaked(&definition(alice.key(), vec![node.key, alice.key()]), TAPROOT)
 }
 
-fn rent(definition: &Definition) -> [(u64, Vec<u8>); 2] {
+pub(super) fn rent(definition: &Definition) -> [(u64, Vec<u8>); 2] {
     [(1_000, p2pkh_script(&BOB).to_vec()), (99_998_000, own(definition))]
 }
 
-fn summary(definition: &Definition) -> Result<Summary, SpendingError> {
-    Summary::of(definition, &Secp256k1.challenge_key(&keys(definition)))
+pub(super) fn summary(definition: &Definition) -> Result<Summary, DefinitionError> {
+    Summary::of(definition, &[Secp256k1.challenge_key(&keys(definition))])
 }
 
-fn transaction(summary: &Summary) -> &TransactionSummary {
+pub(super) fn transaction(summary: &Summary) -> &TransactionSummary {
     let Signs::Transaction(transaction) = &summary.signs else { panic!("{summary}: no transaction") };
     transaction
 }
 
-fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definition) -> SessionId {
+pub(super) fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definition) -> SessionId {
     let nonce = alice.nonce(definition, 1);
-    let content = Content::Announce { definition: definition.clone().into(), nonce };
+    let content = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
     let bytes = alice.say(definition.id(), 1, content);
     node.hear(alice, bytes);
     definition.id()
@@ -84,10 +106,10 @@ fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, definition: &Definiti
 
 fn new_session(definition: &Definition, allow: &[Unusual]) -> Command {
     Command::Create(Box::new(NewSession {
-        tweak: definition.tweak,
+        items: definition.items.clone(),
         details: definition.details.clone(),
         allow: allow.iter().copied().collect(),
-        ..NewSession::new(Suite::Lotus, definition.keys.clone(), definition.message.clone())
+        ..NewSession::new(Suite::Lotus, definition.keys.clone(), Vec::new())
     }))
 }
 
@@ -126,8 +148,9 @@ fn a_summary_says_who_gets_what() {
     assert_eq!((spends.total_in, spends.total_out, spends.fee), (VALUE, 99_999_500, 500));
     assert_eq!((spends.from_group, spends.to_group), (VALUE, 99_998_000));
     assert_eq!(spends.inputs[0].outpoint, format!("{}:3", "11".repeat(32)));
-    assert!(spends.inputs[0].is_group && spends.input == 0 && spends.path == Path::Key);
-    assert_eq!(spends.sighash.leaves_open, "nothing: exactly these inputs and these outputs");
+    assert!(spends.inputs[0].is_group && spends.signed.len() == 1);
+    assert_eq!((&spends.signed[0].inputs[..], spends.signed[0].path), (&[0][..], Path::Key));
+    assert_eq!(spends.signed[0].sighash.leaves_open, "nothing: exactly these inputs and these outputs");
     // 4 + 1 + (36 + 1 + 66 + 4) + 1 + outputs of 34, 45, 10, 16 and 19 bytes + 4, and 500 satoshi for them.
     assert_eq!((spends.size, spends.fee_rate.as_str()), (241, "2.074"));
     let line = summary.to_string();
@@ -155,19 +178,20 @@ fn what_a_signature_leaves_open_is_said_and_named() {
     ] {
         let summary = summary(&signing(&session, spending(&session, &rent(&session), byte))).expect("it is sound");
         let spends = transaction(&summary);
-        assert_eq!((spends.sighash.byte, spends.sighash.name.as_str()), (byte, name));
+        let sighash = &spends.signed[0].sighash;
+        assert_eq!((sighash.byte, sighash.name.as_str()), (byte, name));
         assert_eq!(summary.unusual, unusual.iter().copied().collect());
         let meanings: Vec<&str> = unusual.iter().map(|unusual| unusual.meaning()).collect();
         assert_eq!(summary.warnings, meanings);
         assert_eq!([spends.outputs[0].is_covered, spends.outputs[1].is_covered], covered, "{name}");
-        assert_eq!(spends.sighash.leaves_open.starts_with("nothing"), byte == 0x61, "{name}");
+        assert_eq!(sighash.leaves_open.starts_with("nothing"), byte == 0x61, "{name}");
         let line = summary.to_string();
         assert_eq!(line.starts_with("UNUSUAL"), byte != 0x61, "{line}");
         assert_eq!(line.contains("leaves open all outputs"), covered != [true, true], "{line}");
         assert_eq!(line.starts_with("pays 1,000"), byte == 0x61, "{line}");
     }
     let by_script = SpendPath::Script { executed_script_hash: [5; 32], code_separator: u32::MAX };
-    let by_script = Spending { path: by_script, ..spending(&session, &rent(&session), 0x61) };
+    let by_script = Payment { path: by_script, ..spending(&session, &rent(&session), 0x61) };
     let summary = summary(&signing(&session, by_script)).expect("it is sound");
     assert_eq!(summary.unusual, [Unusual::ScriptPath].into());
     for unusual in Unusual::ALL {
@@ -229,9 +253,14 @@ fn a_message_is_shown_as_text_and_bytes_and_is_opaque() {
         (&[0xff, 0xfe], None),
         (&[], None),
     ] {
-        let summary = summary(&Definition { suite: Suite::Bip340, message: message.to_vec(), ..session.clone() });
+        let summary = summary(&Definition {
+            suite: Suite::Bip340,
+            items: vec![Item::message(message.to_vec(), Tweak::None)],
+            ..session.clone()
+        });
         let summary = summary.expect("every message has one");
-        let Signs::Message(shown) = &summary.signs else { panic!("{summary}") };
+        let Signs::Messages(shown) = &summary.signs else { panic!("{summary}") };
+        let [shown] = &shown[..] else { panic!("{summary}") };
         let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!((shown.text.as_deref(), shown.hex.as_str()), (text, hex.as_str()));
         assert_eq!(summary.unusual, [Unusual::Opaque].into());
@@ -243,11 +272,11 @@ fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
     let own_key = Secp256k1.challenge_key(&keys(session));
     let foreign = |script: Vec<u8>| {
         let spent = vec![Spent { value: VALUE, script }];
-        signing(session, Spending { spent, ..spending(session, &rent(session), 0x61) })
+        signing(session, Payment { spent, ..spending(session, &rent(session), 0x61) })
     };
-    let plain = Secp256k1.challenge_key(&keys(&Definition { tweak: Tweak::None, ..session.clone() }));
+    let plain = Secp256k1.challenge_key(&keys(&tweaked(session, Tweak::None)));
     let above = [(1, vec![0x51]), (VALUE, own(session))];
-    let error = |fits| SpendingError::ForeignOutput { own: own_key, fits };
+    let error = |fits| SpendingError::ForeignOutput { input: 0, own: own_key, fits };
     vec![
         (
             signing(session, spending(session, &above, 0x61)),
@@ -269,18 +298,18 @@ fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
 fn what_cannot_be_what_it_says_is_refused_when_it_is_created_and_when_it_is_announced() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     let session = session(&node, &alice);
-    let untweaked = Definition { tweak: Tweak::None, ..session.clone() };
+    let untweaked = tweaked(&session, Tweak::None);
     let mut cases = unsound(&session);
     let taproot_key = Secp256k1.challenge_key(&keys(&session));
     let own_key = Secp256k1.challenge_key(&keys(&untweaked));
     // The output key of the group, and a session that signs without the tweak.
     let spent = vec![Spent { value: VALUE, script: of_key(&taproot_key) }];
-    let forgot = signing(&untweaked, Spending { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
-    cases.push((forgot, SpendingError::ForeignOutput { own: own_key, fits: Some(TAPROOT) }));
+    let forgot = signing(&untweaked, Payment { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
+    cases.push((forgot, SpendingError::ForeignOutput { input: 0, own: own_key, fits: Some(TAPROOT) }));
     let help = cases.last().map(|(_, error)| error.to_string()).expect("it is there");
     assert!(help.contains("--taproot") && help.contains(&format!("625121{own_key}")), "{help}");
     for (number, (definition, error)) in cases.into_iter().enumerate() {
-        assert_eq!(summary(&definition), Err(error));
+        assert_eq!(summary(&definition), Err(DefinitionError::Spending(error)));
         let refused = node.command(new_session(&definition, &Unusual::ALL));
         assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Spending(error))), "{error}");
         let definition = Definition { nonce: [number as u8; 32], ..definition };
@@ -300,12 +329,12 @@ fn an_output_with_state_is_the_group_s_as_well() {
     let script = TaprootOutput { commitment, state: Some([7; 32]) }.script_pubkey();
     let spent = vec![Spent { value: VALUE, script: script.clone() }];
     let outputs = [(VALUE, script)];
-    let summary = summary(&signing(&session, Spending { spent, ..spending(&session, &outputs, 0x61) }));
+    let summary = summary(&signing(&session, Payment { spent, ..spending(&session, &outputs, 0x61) }));
     assert_eq!(transaction(&summary.expect("it is sound")).to_group, VALUE);
 }
 
 /// Sessions that are unusual, and in what.
-fn unusual(session: &Definition) -> Vec<(Definition, BTreeSet<Unusual>)> {
+pub(super) fn unusual(session: &Definition) -> Vec<(Definition, BTreeSet<Unusual>)> {
     let to_alice = [(1_000, vec![0x51]), (99_998_000, of_key(&session.keys[usize::from(session.creator)]))];
     let of = |outputs: &[(u64, Vec<u8>)], byte| signing(session, spending(session, outputs, byte));
     let rent = rent(session);
@@ -383,101 +412,4 @@ fn the_summary_of_an_ended_session_is_still_there() {
     node.command(Command::Abort(id, nelumbo_core::wire::AbortReason::Declined)).expect("it is there");
     let view = node.node.view().session(&id).expect("it is remembered");
     assert_eq!((view.phase, view.summary()), (Phase::Aborted, summary(&definition)));
-}
-
-/// Approves whatever is asked for, and allows one thing.
-struct Allows(BTreeSet<Unusual>);
-
-impl Policy for Allows {
-    fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
-        assert_eq!(Ok(summary), super::approval::summary(definition).as_ref(), "the same as a person sees");
-        Review::Approve { allow: self.0.clone() }
-    }
-}
-
-#[test]
-fn a_policy_says_by_name_what_it_allows() {
-    for allowed in Unusual::ALL.map(|unusual| BTreeSet::from([unusual])).into_iter().chain([BTreeSet::new()]) {
-        let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
-        node.node.set_policy(Box::new(Allows(allowed.clone())));
-        let session = session(&node, &alice);
-        let mut cases = unusual(&session);
-        cases.push((signing(&session, spending(&session, &rent(&session), 0x61)), BTreeSet::new()));
-        for (number, (definition, names)) in cases.into_iter().enumerate() {
-            let definition = Definition { nonce: [number as u8; 32], ..definition };
-            let id = announce(&mut node, &mut alice, &definition);
-            let is_approved = names.is_subset(&allowed);
-            assert_eq!(phase(&node, id) != Phase::Announced, is_approved, "{names:?} with {allowed:?}");
-        }
-    }
-}
-
-#[test]
-fn what_deceives_is_escaped_in_json() {
-    let text: nelumbo_core::wire::Text<64> = "Bob\u{202e}ecilA".parse().expect("no control character");
-    assert_eq!(serde_json::to_value(text).expect("a text"), r"Bob\u{202e}ecilA");
-}
-
-quickcheck! {
-    /// Every satoshi that is spent is paid or left, and all that is paid is the group's or somebody else's.
-    fn outputs_and_fee_are_the_inputs(values: Vec<(u64, bool)>, others: Vec<u64>, byte: u8, state: bool) -> bool {
-        let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
-        let session = session(&node, &alice);
-        let outputs: Vec<_> = values
-            .iter()
-            .map(|(value, is_group)| (value >> 8, if *is_group { own(&session) } else { vec![0x51] }))
-            .collect();
-        let mut spending = spending(&session, &outputs, [0x61, 0x62, 0x63, 0xe1, 0xe2, 0xe3][usize::from(byte % 6)]);
-        let mut spends = Transaction::parse(&spending.transaction).expect("a transaction");
-        for (number, value) in others.iter().enumerate() {
-            let input = TxInput { sequence: number as u32, ..spends.inputs[0].clone() };
-            spends.inputs.push(input);
-            spending.spent.push(Spent { value: value >> 8, script: if state { own(&session) } else { vec![0x52] } });
-        }
-        spending.transaction = spends.to_bytes();
-        spending.spent[0].value = u64::from(byte) << 48;
-        let (total_in, total_out): (u64, u64) = (
-            spending.spent.iter().map(|spent| spent.value).sum(),
-            outputs.iter().map(|(value, _)| value).sum(),
-        );
-        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
-        match summary(&Definition { details, ..session.clone() }) {
-            Ok(summary) => {
-                let seen = transaction(&summary);
-                let to_others = seen.outputs.iter().filter(|output| output.to != Recipient::Group);
-                (seen.total_in, seen.total_out) == (total_in, total_out)
-                    && seen.total_out + seen.fee == seen.total_in
-                    && seen.to_group + to_others.map(|output| output.value).sum::<u64>() == seen.total_out
-            }
-            Err(SpendingError::Overspent { inputs, outputs }) => {
-                (inputs, outputs) == (total_in, total_out) && outputs > inputs
-            }
-            // SINGLE without an output at the input's place.
-            Err(SpendingError::Sighash(_)) => outputs.is_empty(),
-            Err(_) => false,
-        }
-    }
-
-    /// There is no definition of which a summary could not be asked.
-    fn no_definition_is_too_odd(bytes: Vec<u8>, scripts: Vec<(u64, Vec<u8>)>, input: u32, byte: u8, by: bool) -> bool {
-        let (node, alice) = (TestNode::new(), ScriptedPeer::new(1));
-        let session = session(&node, &alice);
-        let mut spending = spending(&session, &scripts, if byte & 1 == 0 { byte } else { 0x61 });
-        if byte & 2 == 0 {
-            let end = bytes.len().min(spending.transaction.len());
-            spending.transaction[..end].iter_mut().zip(&bytes).for_each(|(old, new)| *old ^= new & 0x11);
-        }
-        spending.spent.extend(scripts.into_iter().map(|(value, script)| Spent { value, script }));
-        spending.input = input % 4;
-        if by {
-            spending.path = SpendPath::Script { executed_script_hash: [byte; 32], code_separator: input };
-        }
-        let details = Details { spending: Some(Box::new(spending)), ..Details::default() };
-        let keys = if byte & 4 == 0 { Vec::new() } else { session.keys.clone() };
-        let odd = Definition { keys, message: bytes, details, creator: input as u16, ..session };
-        [alice.key(), node.key].iter().all(|key| match Summary::of(&odd, key) {
-            Ok(summary) => !summary.to_string().chars().any(char::is_control),
-            Err(error) => !error.to_string().is_empty(),
-        })
-    }
 }

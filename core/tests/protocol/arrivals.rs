@@ -23,7 +23,7 @@ fn a_nonce_that_comes_after_two_hundred_later_messages_counts_and_once() {
     let (mut node, _, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = bob.nonce(&definition, 1);
-    let late = bob.say(session, 1, Content::Join { nonce });
+    let late = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
     ask_often(&mut node, &mut bob, session);
     node.hear(&bob, late.clone());
     let is_joined = |event: &&Event| matches!(event, Event::SignerJoined { signer, .. } if *signer == bob.key());
@@ -39,11 +39,11 @@ fn partial_signatures_that_come_after_two_hundred_later_messages_complete_the_se
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = signed;
     let session = definition.id();
     for (scripted, partial) in [(&mut alice, of_alice), (&mut bob, of_bob)] {
-        let late = scripted.say(session, 1, Content::Partial { nonces, partial });
+        let late = scripted.say(session, 1, Content::Partial { nonces, partials: vec![partial] });
         ask_often(&mut node, scripted, session);
         node.hear(scripted, late);
     }
-    assert_eq!(node.node.view().session(&session).unwrap().signature, Some(signature));
+    assert_eq!(node.node.view().session(&session).unwrap().signatures, [signature]);
     let claim = alice.say(session, 1, Content::Confirmed);
     ask_often(&mut node, &mut alice, session);
     node.hear(&alice, claim.clone());
@@ -57,9 +57,10 @@ fn partial_signatures_that_come_after_two_hundred_later_messages_complete_the_se
 fn an_end_that_comes_after_two_hundred_later_messages_is_heard() {
     let signature = all_signed().combine();
     let reason = AbortReason::Left;
-    for (content, end) in
-        [(Content::Finalized { signature }, Phase::Complete), (Content::Abort { reason }, Phase::Aborted)]
-    {
+    for (content, end) in [
+        (Content::Finalized { signatures: vec![signature] }, Phase::Complete),
+        (Content::Abort { reason }, Phase::Aborted),
+    ] {
         let Signed { mut node, mut alice, definition, .. } = all_signed();
         let late = alice.say(definition.id(), 1, content);
         ask_often(&mut node, &mut alice, definition.id());

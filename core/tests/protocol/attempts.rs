@@ -52,9 +52,9 @@ fn failed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec<PublicNonc
     let session = definition.id();
     let mut wrong = *of_bob.as_bytes();
     wrong[31] ^= 1;
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(wrong) });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(wrong)] });
     node.hear(&bob, bytes);
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Failed);
     (node, alice, bob, definition, list)
@@ -82,7 +82,7 @@ fn asked_in_vain(config: Config, minutes: u64) -> (TestNode, SessionId) {
         if view.phase == Phase::NonceExchange {
             for scripted in [&mut alice, &mut bob] {
                 let nonce = scripted.nonce(&view.definition, view.attempt);
-                let bytes = scripted.say_at(session, view.attempt, 1, Content::Join { nonce });
+                let bytes = scripted.say_at(session, view.attempt, 1, Content::Join { nonces: vec![nonce] });
                 node.hear(scripted, bytes);
             }
         }
@@ -120,10 +120,11 @@ fn what_belongs_to_a_failed_attempt_comes_too_late_and_what_belongs_to_the_next_
     let (mut node, mut alice, mut bob, definition, nonces) = failed();
     let session = definition.id();
     let nonce = nonces[definition.index_of(&bob.key()).unwrap()];
-    let bytes = bob.say(session, 1, Content::Join { nonce });
+    let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
     node.refuses(Refusal::StaleAttempt, |node| node.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes =
+        alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     assert_eq!((attempt(&node, session), phase(&node, session)), (2, Phase::NonceExchange));
 }
@@ -131,7 +132,7 @@ fn what_belongs_to_a_failed_attempt_comes_too_late_and_what_belongs_to_the_next_
 #[test]
 fn a_partial_signature_of_an_attempt_that_has_not_begun_here_is_none() {
     let Signed { mut node, mut bob, definition, of_bob: partial, hash: nonces, .. } = all_signed();
-    let bytes = bob.say_at(definition.id(), 2, 1, Content::Partial { nonces, partial });
+    let bytes = bob.say_at(definition.id(), 2, 1, Content::Partial { nonces, partials: vec![partial] });
     node.refuses(Refusal::Attempt, |node| node.hear(&bob, bytes));
     assert_eq!(attempt(&node, definition.id()), 1);
 }
@@ -142,9 +143,9 @@ fn who_repeats_itself_in_a_new_message_is_no_equivocator() {
     let session = definition.id();
     for _ in 0..2 {
         let nonce = list[definition.index_of(&bob.key()).unwrap()];
-        let bytes = bob.say(session, 1, Content::Join { nonce });
+        let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
         node.hear(&bob, bytes);
-        let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+        let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
         node.hear(&alice, bytes);
     }
     assert_eq!(node.node.view().refusals().total(), 0);
@@ -208,7 +209,8 @@ fn who_says_what_it_has_is_sent_the_rest() {
     }
     // Whoever is behind has nothing of this attempt, whatever it has of its own; whoever is before is left alone.
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes =
+        alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     node.steps_to(&bob);
     let all = || Content::Status { nonces: bits([true; 3]), partials: bits([true; 3]) };
@@ -239,7 +241,7 @@ fn a_nonce_that_will_not_be_signed_with_is_wiped_at_once() {
     assert_eq!(open(&node), 1);
     let definition = node.node.view().session(&first).unwrap().definition.clone();
     let nonce = alice.nonce(&definition, 3);
-    let bytes = alice.say_at(first, 3, 1, Content::Join { nonce });
+    let bytes = alice.say_at(first, 3, 1, Content::Join { nonces: vec![nonce] });
     node.hear(&alice, bytes);
     assert_eq!(open(&node), 1, "followed: the one of attempt 2 is gone");
     node.command(Command::Abort(first, AbortReason::Left)).unwrap();
@@ -296,7 +298,8 @@ fn requests_that_wait_for_approval_are_bounded_over_all_creators() {
         let mut creator = ScriptedPeer::new(number);
         let definition = definition(creator.key(), vec![node.key, creator.key()]);
         let nonce = creator.nonce(&definition, 1);
-        let bytes = creator.say(definition.id(), 1, Content::Announce { definition: definition.into(), nonce });
+        let bytes =
+            creator.say(definition.id(), 1, Content::Announce { definition: definition.into(), nonces: vec![nonce] });
         node.hear(&creator, bytes);
     };
     announce(&mut node, 1);
@@ -312,7 +315,7 @@ fn a_session_is_remembered_until_everyone_has_had_its_turn_to_broadcast() {
     let Signed { mut node, mut alice, definition, .. } = signed;
     let session = definition.id();
     sleep_until(&mut node, 59 * MINUTE);
-    let bytes = alice.say(session, 1, Content::Finalized { signature });
+    let bytes = alice.say(session, 1, Content::Finalized { signatures: vec![signature] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Complete);
     sleep_until(&mut node, 73 * MINUTE);
@@ -347,7 +350,7 @@ fn sessions_that_go_on_differently_have_different_fingerprints() {
         assert!(text.contains(&session.to_string()));
         text
     };
-    let partial = |signed: &Signed, partial| Content::Partial { nonces: signed.hash, partial };
+    let partial = |signed: &Signed, partial| Content::Partial { nonces: signed.hash, partials: vec![partial] };
     let left = || Content::Abort { reason: AbortReason::Left };
     let prints = [
         print(true, &|_| None),

@@ -54,7 +54,11 @@ impl Stage {
         let definitions: Vec<_> = (0..SESSIONS).map(|session| definition(keys[session], keys.clone())).collect();
         let announce = |(definition, scripted): (&Definition, &mut ScriptedPeer)| {
             let nonce = scripted.nonce(definition, 1);
-            scripted.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce })
+            scripted.say(
+                definition.id(),
+                1,
+                Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
+            )
         };
         let said = definitions.iter().zip(&mut peers).map(announce).collect();
         Self { peers, definitions, said }
@@ -71,7 +75,7 @@ impl Stage {
             3 | 4 => {
                 // A scripted that runs out of nonces of its own shows others.
                 let nonce = nelumbo_core::crypto::PublicNonce::from_bytes([2; 66]);
-                scripted.say(session, 1 + u32::from(line.fate % 2), Content::Join { nonce })
+                scripted.say(session, 1 + u32::from(line.fate % 2), Content::Join { nonces: vec![nonce] })
             }
             5 => scripted.say(session, 1, Content::Confirmed),
             _ => self.said[usize::from(line.fate) * 7 % self.said.len()].clone(),

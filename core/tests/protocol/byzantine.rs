@@ -2,26 +2,28 @@
 //! and what is refused is refused for the right reason.
 
 use crate::common::{
-    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, joined, nonce_in, partial_in,
-    phase,
+    self, HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, announcement, approve, definition, joined, nonce_in,
+    partial_in, phase,
 };
-use nelumbo_core::api::{AttemptFailure, Blame, Command, Config, Event, Input, Output, Phase, Refusal, Verdict};
+use nelumbo_core::api::{
+    AttemptFailure, Blame, Command, Config, Event, Input, ItemFault, Output, Phase, Refusal, Verdict,
+};
 use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Signature, Verifier};
-use nelumbo_core::wire::{AbortReason, Content, Definition, PeerId, SessionId, SessionMessage};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Secp256k1, Signature, Tweak, Verifier};
+use nelumbo_core::wire::{AbortReason, Content, Definition, Item, PeerId, SessionId, SessionMessage};
 
 #[test]
 fn honest_peers_and_the_node_make_a_signature() {
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
     let session = definition.id();
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::PartialSignatureExchange);
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, session), Phase::Complete);
-    let signature = node.node.view().session(&session).unwrap().signature.unwrap();
-    assert!(Secp256k1.verify_final(&common::keys(&definition), &definition.message, &signature));
+    let signature = node.node.view().session(&session).unwrap().signatures[0];
+    assert!(Secp256k1.verify_final(&common::keys(&definition), &common::message(&definition), &signature));
     assert!(node.events.iter().any(|event| matches!(event, Event::SessionCompleted { .. })));
 }
 
@@ -31,13 +33,13 @@ fn an_invalid_partial_signature_names_its_author_and_only_its_author() {
     let session = definition.id();
     let mut bytes = *of_bob.as_bytes();
     bytes[31] ^= 1;
-    let lie = Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) };
+    let lie = Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(bytes)] };
     let bytes = bob.say(session, 1, lie);
     node.hear(&bob, bytes);
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Failed);
-    let failure = AttemptFailure::InvalidPartial(vec![bob.key()]);
+    let failure = AttemptFailure::InvalidPartial(vec![ItemFault { signer: bob.key(), item: 0 }]);
     assert!(node.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", node.events);
 }
 
@@ -53,8 +55,8 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
     let contributions: Vec<PublicNonce> = peers.iter_mut().map(|scripted| scripted.nonce(&definition, 1)).collect();
     for (index, scripted) in peers.iter_mut().enumerate() {
         let nonce = contributions[index];
-        let announce = Content::Announce { definition: definition.clone().into(), nonce };
-        let content = if index == 0 { announce } else { Content::Join { nonce } };
+        let announce = announcement(&definition, nonce);
+        let content = if index == 0 { announce } else { Content::Join { nonces: vec![nonce] } };
         let bytes = scripted.say(session, 1, content);
         node.hear(scripted, bytes);
     }
@@ -68,13 +70,14 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
         let mut partial = *scripted.sign(&definition, 1, &nonces).as_bytes();
         partial[31] ^= u8::from([7, 50, 51].contains(&number));
         let nonces = if number == 50 { [0; 32] } else { hash };
-        let content = Content::Partial { nonces, partial: PartialSignature::from_bytes(partial) };
+        let content = Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(partial)] };
         let bytes = scripted.say(session, 1, content);
         node.hear(scripted, bytes);
     }
     let mut liars = vec![peers[7].key(), peers[51].key()];
     liars.sort_unstable();
-    let failure = AttemptFailure::InvalidPartial(liars);
+    let failure =
+        AttemptFailure::InvalidPartial(liars.into_iter().map(|signer| ItemFault { signer, item: 0 }).collect());
     assert!(node.events.contains(&Event::AttemptFailed { session, attempt: 1, failure }), "{:?}", node.events);
 }
 
@@ -82,11 +85,11 @@ fn liars_among_very_many_signers_are_named_and_nobody_else() {
 fn a_partial_signature_over_other_nonces_is_a_split_view_that_blames_nobody_for_signing() {
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, .. } = all_signed();
     let session = definition.id();
-    let bytes = bob.say(session, 1, Content::Partial { nonces: [0; 32], partial: of_bob });
+    let bytes = bob.say(session, 1, Content::Partial { nonces: [0; 32], partials: vec![of_bob] });
     node.hear(&bob, bytes);
     let mut wrong = *of_alice.as_bytes();
     wrong[0] ^= 0x40;
-    let lie = Content::Partial { nonces: [1; 32], partial: PartialSignature::from_bytes(wrong) };
+    let lie = Content::Partial { nonces: [1; 32], partials: vec![PartialSignature::from_bytes(wrong)] };
     let bytes = alice.say(session, 1, lie);
     node.hear(&alice, bytes);
     let mut keys = vec![alice.key(), bob.key()];
@@ -100,13 +103,13 @@ fn a_nonce_that_is_no_point_fails_the_attempt_and_names_its_author() {
     let (mut node, _alice, mut bob, definition, _) = joined();
     let mut point = [5; 66];
     (point[0], point[33]) = (2, 2);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: PublicNonce::from_bytes(point) });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![PublicNonce::from_bytes(point)] });
     node.hear(&bob, bytes);
     let failed = node.events.iter().find_map(|event| match event {
         Event::AttemptFailed { failure, .. } => Some(failure.clone()),
         _ => None,
     });
-    assert_eq!(failed, Some(AttemptFailure::InvalidNonce(bob.key())));
+    assert_eq!(failed, Some(AttemptFailure::InvalidNonce(ItemFault { signer: bob.key(), item: 0 })));
 }
 
 #[test]
@@ -117,11 +120,11 @@ fn a_second_nonce_is_equivocation_and_the_first_one_stands() {
     stranger_nonce[0] ^= 1;
     let first = bob.nonce(&definition, 1);
     // Alice's nonce is here already, so that bob's first completes the exchange; a second changes nothing.
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: first });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![first] });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, definition.id()), Phase::PartialSignatureExchange);
     node.refuses(Refusal::Equivocation, |node| {
-        let lie = Content::Join { nonce: PublicNonce::from_bytes(stranger_nonce) };
+        let lie = Content::Join { nonces: vec![PublicNonce::from_bytes(stranger_nonce)] };
         let bytes = bob.say(definition.id(), 1, lie);
         node.hear(&bob, bytes);
     });
@@ -133,7 +136,7 @@ fn a_second_nonce_is_equivocation_and_the_first_one_stands() {
 fn every_message_is_taken_once() {
     let (mut node, _alice, mut bob, definition, _) = joined();
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes.clone());
     for _ in 0..100 {
         node.refuses(Refusal::Duplicate, |node| node.hear(&bob, bytes.clone()));
@@ -161,7 +164,7 @@ fn strangers_and_forgers_change_nothing() {
         node.hear(&mallory, bytes.into());
     });
     node.refuses(Refusal::FinalSignature, |node| {
-        let lie = Content::Finalized { signature: Signature::from_bytes([1; 64]) };
+        let lie = Content::Finalized { signatures: vec![Signature::from_bytes([1; 64])] };
         let bytes = alice.say(session, 1, lie);
         node.hear(&alice, bytes);
     });
@@ -172,7 +175,7 @@ fn strangers_and_forgers_change_nothing() {
 fn a_flipped_bit_anywhere_is_refused_and_changes_nothing() {
     let (mut node, _alice, mut bob, definition, _) = joined();
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![nonce] });
     let before = node.node.view().session(&definition.id());
     // Each flipped bit by another peer, so that none is banned before its turn.
     for bit in 0..bytes.len() * 8 {
@@ -224,7 +227,7 @@ fn a_session_that_is_not_what_it_says_is_refused() {
     let sound = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&sound, 1);
     let mut announce = |node: &mut TestNode, definition: Definition, id: SessionId| {
-        let bytes = alice.say(id, 1, Content::Announce { definition: definition.into(), nonce });
+        let bytes = alice.say(id, 1, Content::Announce { definition: definition.into(), nonces: vec![nonce] });
         node.hear(&alice, bytes);
     };
     node.refuses(Refusal::Definition, |node| announce(node, sound.clone(), SessionId::from_bytes([1; 32])));
@@ -237,7 +240,7 @@ fn a_session_that_is_not_what_it_says_is_refused() {
         (Refusal::Definition, altered(&|definition| definition.keys.swap(0, 1))),
         (Refusal::Definition, altered(&|definition| definition.keys[1] = definition.keys[0])),
         (Refusal::Definition, altered(&|definition| definition.keys.truncate(1))),
-        (Refusal::Definition, altered(&|definition| definition.message = vec![1; 31])),
+        (Refusal::Definition, altered(&|definition| definition.items = vec![Item::message(vec![1; 31], Tweak::None)])),
         (Refusal::Definition, altered(&|definition| definition.creator = 3)),
         (Refusal::NotTheCreator, altered(&|definition| definition.creator = (definition.creator + 1) % 3)),
         (Refusal::Definition, altered(&|definition| definition.expires_at = Wall::from_millis(u64::MAX))),
@@ -345,11 +348,11 @@ fn an_answer_that_overtakes_the_announcement_is_kept_for_it() {
     let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let session = definition.id();
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(session, 1, Content::Join { nonce });
+    let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes.clone());
     node.refuses(Refusal::Duplicate, |node| node.hear(&bob, bytes));
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes = alice.say(session, 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Announced);
     node.command(approve(session)).unwrap();
@@ -394,13 +397,13 @@ fn nothing_is_said_before_the_record_is_durable() {
     node.syncs = false;
     let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes = alice.say(definition.id(), 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     node.command(approve(definition.id())).unwrap();
     assert!(node.sent.is_empty(), "the nonce waits for the record of its attempt");
     let opened = node.last_record;
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes);
     assert!(node.last_record == opened && node.sent.is_empty(), "it has not even been drawn");
     node.input(Input::Persisted(opened));
@@ -451,16 +454,14 @@ fn attempts_are_bounded_for_whoever_asks_for_them() {
     let session = definition.id();
     for attempt in 2..=16 {
         let nonce = alice.nonce(&definition, attempt);
-        let bytes =
-            alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes = alice.say_at(session, attempt, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
         assert_eq!(node.node.view().session(&session).unwrap().attempt, attempt);
     }
     let nonce = nonce_in(&node.steps_to(&alice));
     for attempt in [0, 17, u32::MAX] {
         node.refuses(Refusal::Attempt, |node| {
-            let bytes =
-                alice.say_at(session, attempt, 1, Content::Announce { definition: definition.clone().into(), nonce });
+            let bytes = alice.say_at(session, attempt, 1, announcement(&definition, nonce));
             node.hear(&alice, bytes);
         });
     }
@@ -477,7 +478,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     node.steps_to(&bob);
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes = alice.say_at(session, 2, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
     let steps = node.steps_to(&alice);
@@ -487,7 +488,7 @@ fn whoever_still_works_on_an_ended_session_is_told_how_it_ended() {
     assert_eq!(node.records.len(), 1, "that it was closed is remembered");
     let nonce = alice.nonce(&definition, 3);
     node.refuses(Refusal::Ended, |node| {
-        let bytes = alice.say_at(session, 1, 9, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes = alice.say_at(session, 1, 9, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
 }

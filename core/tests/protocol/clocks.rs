@@ -25,7 +25,12 @@ fn announced() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition) {
 fn announcement(definition: &Definition) -> Bytes {
     let mut alice = ScriptedPeer::new(1);
     let nonce = alice.nonce(definition, 1);
-    alice.say_at(definition.id(), 1, 9, Content::Announce { definition: definition.clone().into(), nonce })
+    alice.say_at(
+        definition.id(),
+        1,
+        9,
+        Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
+    )
 }
 
 /// What the node has said in a session, to anyone.
@@ -67,14 +72,14 @@ fn what_expires_is_not_signed_however_late_its_nonces_come() {
     node.sent.clear();
     node.refuses(Refusal::Ended, |node| {
         let nonce = bob.nonce(&definition, 1);
-        let bytes = bob.say(session, 1, Content::Join { nonce });
+        let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
         node.hear(&bob, bytes);
     });
     assert_eq!((phase(&node, session), said(&node, session)), (Phase::Expired, 0));
     // Nor does anyone begin another attempt.
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let announce = Content::Announce { definition: definition.clone().into(), nonce };
+        let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
         let bytes = alice.say_at(session, 2, 1, announce);
         node.hear(&alice, bytes);
     });

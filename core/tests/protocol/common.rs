@@ -13,7 +13,7 @@ use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::protocol::Protocol;
 use nelumbo_core::wire::{
-    Body, Content, Definition, Details, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+    Body, Content, Definition, Details, Item, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
@@ -85,21 +85,65 @@ impl ScriptedPeer {
         }))
     }
 
+    /// The nonce of a session with one item.
     pub(crate) fn nonce(&mut self, definition: &Definition, attempt: u32) -> PublicNonce {
-        let slot = NonceSlot { session: *definition.id().as_bytes(), attempt };
-        self.signer.nonce(slot, &keys(definition), &definition.message).expect("the slot is new")
+        self.nonces(definition, attempt)[0]
     }
 
-    pub(crate) fn sign(&mut self, definition: &Definition, attempt: u32, nonces: &[PublicNonce]) -> PartialSignature {
+    /// One nonce for each item.
+    pub(crate) fn nonces(&mut self, definition: &Definition, attempt: u32) -> Vec<PublicNonce> {
         let slot = NonceSlot { session: *definition.id().as_bytes(), attempt };
-        let keys = keys(definition);
-        let round = Secp256k1.open_round(&keys, nonces, &definition.message).expect("the nonces are sound");
-        self.signer.sign(slot, &keys, &round).expect("the nonce is fresh")
+        let (keys, messages) = (all_keys(definition), definition.messages().expect("they are sound"));
+        let items: Vec<_> = keys.iter().zip(messages.iter().map(|message| &message[..])).collect();
+        self.signer.nonces(slot, &items).expect("the slot is new")
+    }
+
+    /// The partial signature of a session with one item, over these nonces in key order.
+    pub(crate) fn sign(&mut self, definition: &Definition, attempt: u32, nonces: &[PublicNonce]) -> PartialSignature {
+        let lists: Vec<_> = nonces.iter().map(|nonce| vec![*nonce]).collect();
+        self.sign_all(definition, attempt, &lists)[0]
+    }
+
+    /// The partial signature of each item, over the nonces of each signer in key order.
+    pub(crate) fn sign_all(
+        &mut self,
+        definition: &Definition,
+        attempt: u32,
+        nonces: &[Vec<PublicNonce>],
+    ) -> Vec<PartialSignature> {
+        let slot = NonceSlot { session: *definition.id().as_bytes(), attempt };
+        let (keys, rounds) = (all_keys(definition), rounds(definition, nonces));
+        self.signer.sign(slot, &keys.iter().zip(&rounds).collect::<Vec<_>>()).expect("the nonces are fresh")
     }
 }
 
+/// The keys of each item.
+pub(crate) fn all_keys(definition: &Definition) -> Vec<<Secp256k1 as Verifier>::Keys> {
+    let of = |item: &Item| Secp256k1.aggregate_keys(definition.suite, &definition.keys, &item.tweak);
+    definition.items.iter().map(|item| of(item).expect("the keys are sound")).collect()
+}
+
+/// The round of each item, opened with the nonces of each signer in key order.
+pub(crate) fn rounds(definition: &Definition, nonces: &[Vec<PublicNonce>]) -> Vec<<Secp256k1 as Verifier>::Round> {
+    let messages = definition.messages().expect("they are sound");
+    let items = all_keys(definition).into_iter().zip(messages).enumerate();
+    let open = |(item, (keys, message)): (usize, (_, std::borrow::Cow<'_, [u8]>))| {
+        let nonces: Vec<_> = nonces.iter().map(|list| list[item]).collect();
+        Secp256k1.open_round(&keys, &nonces, &message).expect("the nonces are sound")
+    };
+    items.map(open).collect()
+}
+
+/// The message of a session with one item.
+pub(crate) fn message(definition: &Definition) -> Vec<u8> {
+    definition.message(0).expect("it has one").into_owned()
+}
+
+/// The keys of a session with one item.
 pub(crate) fn keys(definition: &Definition) -> <Secp256k1 as Verifier>::Keys {
-    Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("the keys are sound")
+    Secp256k1
+        .aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak)
+        .expect("the keys are sound")
 }
 
 /// The approval of a session that signs a bare message, as these tests have them.
@@ -291,8 +335,7 @@ pub(crate) fn definition(creator: PublicKey, mut keys: Vec<PublicKey>) -> Defini
         suite: Suite::Lotus,
         creator: keys.iter().position(|key| *key == creator).expect("the creator signs") as u16,
         keys,
-        tweak: Tweak::None,
-        message: vec![9; 32],
+        items: vec![Item::message(vec![9; 32], Tweak::None)],
         details: Details::default(),
         is_listed: false,
         election: Method::Lexicographic,
@@ -309,28 +352,28 @@ pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec
     node.meet(&mut bob);
     let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes =
+        alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     node.command(approve(definition.id())).unwrap();
     let steps = node.steps_to(&alice);
     (node, alice, bob, definition, steps)
 }
 
+/// The announcement of a session with one item.
+pub(crate) fn announcement(definition: &Definition, nonce: PublicNonce) -> Content {
+    Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] }
+}
+
 pub(crate) fn nonce_in(steps: &[SessionMessage]) -> PublicNonce {
-    steps
-        .iter()
-        .find_map(|step| match step.content {
-            Content::Join { nonce } | Content::Announce { nonce, .. } => Some(nonce),
-            _ => None,
-        })
-        .expect("a nonce was sent")
+    steps.iter().find_map(|step| step.content.nonces().map(|nonces| nonces[0])).expect("a nonce was sent")
 }
 
 pub(crate) fn partial_in(steps: &[SessionMessage]) -> (PartialSignature, [u8; 32]) {
     steps
         .iter()
         .find_map(|step| match step.content {
-            Content::Partial { partial, nonces } => Some((partial, nonces)),
+            Content::Partial { ref partials, nonces } => Some((partials[0], nonces)),
             _ => None,
         })
         .expect("a partial signature was sent")
@@ -366,13 +409,13 @@ pub(crate) fn all_signed_with(election: Method) -> Signed {
     node.meet(&mut bob);
     let definition = Definition { election, ..definition(alice.key(), vec![node.key, alice.key(), bob.key()]) };
     let alice_nonce = alice.nonce(&definition, 1);
-    let announce = Content::Announce { definition: definition.clone().into(), nonce: alice_nonce };
+    let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![alice_nonce] };
     let bytes = alice.say(definition.id(), 1, announce);
     node.hear(&alice, bytes);
     node.command(approve(definition.id())).unwrap();
     let node_nonce = nonce_in(&node.steps_to(&alice));
     let bob_nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: bob_nonce });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![bob_nonce] });
     node.hear(&bob, bytes);
     let mut nonces = vec![node_nonce; 3];
     nonces[definition.index_of(&alice.key()).unwrap()] = alice_nonce;
@@ -390,7 +433,8 @@ impl Signed {
         partials[self.definition.index_of(&self.alice.key()).unwrap()] = self.of_alice;
         partials[self.definition.index_of(&self.bob.key()).unwrap()] = self.of_bob;
         let keys = keys(&self.definition);
-        let round = Secp256k1.open_round(&keys, &self.nonces, &self.definition.message).expect("the nonces are sound");
+        let message = message(&self.definition);
+        let round = Secp256k1.open_round(&keys, &self.nonces, &message).expect("the nonces are sound");
         Secp256k1.combine(&keys, &round, &partials).expect("the partial signatures are sound")
     }
 }
@@ -398,9 +442,9 @@ impl Signed {
 /// A session that has completed at the node.
 pub(crate) fn completed() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition) {
     let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
-    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
-    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(definition.id(), 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, definition.id()), Phase::Complete);
     (node, alice, bob, definition)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use nelumbo_core::api::{SignReply, SignRequest};
 use nelumbo_core::base::{Entropy, Wall};
-use nelumbo_core::crypto::{NonceSlot, Secp256k1, SecretKey, SignerError, SoftwareSigner};
+use nelumbo_core::crypto::{NonceSlot, Secp256k1, SecretKey, SignerError, SoftwareSigner, Tweak};
 use nelumbo_core::device::Device;
-use nelumbo_core::wire::Definition;
+use nelumbo_core::wire::{Definition, Item};
 
 use crate::common::{NODE, ScriptedPeer, WALL, approve, definition, partial_in};
 use crate::signing::Scene;
@@ -59,7 +59,7 @@ fn a_device_refuses_what_is_not_what_it_says() {
         assert_eq!(device.summary(&request), Err(error));
         assert_eq!(device.answer(&request), request.failed(error));
     };
-    let other = Definition { message: vec![8; 32], ..sound.clone() };
+    let other = Definition { items: vec![Item::message(vec![8; 32], Tweak::None)], ..sound.clone() };
     refuses(slot, other, SignerError::RoundMismatch);
     let foreign = definition(alice.key(), vec![bob.key(), alice.key()]);
     refuses(NonceSlot { session: *foreign.id().as_bytes(), attempt: 1 }, foreign, SignerError::NotASigner);

@@ -32,7 +32,7 @@ impl Signing {
 
     fn finalized(&mut self) -> Bytes {
         let (session, signature) = (self.session(), self.signature);
-        self.alice.say(session, 1, Content::Finalized { signature })
+        self.alice.say(session, 1, Content::Finalized { signatures: vec![signature] })
     }
 
     /// The node dies, and starts again after so many milliseconds.
@@ -52,12 +52,12 @@ impl Signing {
         self.node.events.clear();
         self.node.hear(&self.alice, bytes);
         let told = |event: &Event| {
-            matches!(event, Event::SessionCompleted { session: id, signature: told, .. }
-            if *id == session && *told == signature)
+            matches!(event, Event::SessionCompleted { session: id, signatures: told, .. }
+            if *id == session && told[..] == [signature])
         };
         assert_eq!(self.node.events.iter().filter(|event| told(event)).count(), 1, "{:?}", self.node.events);
         let view = self.node.node.view().session(&session).expect("it can be looked at");
-        assert_eq!((view.phase, view.signature, view.may_complete), (Phase::Complete, Some(signature), false));
+        assert_eq!((view.phase, view.signatures, view.may_complete), (Phase::Complete, vec![signature], false));
         self.node.wait(HOUR);
         self.node.events.contains(&Event::ShouldBroadcast { session })
     }
@@ -176,7 +176,7 @@ fn a_signature_that_is_none_is_refused_after_the_end_too_and_its_author_named() 
     signing.node.command(Command::Abort(session, AbortReason::Left)).unwrap();
     let mut bytes = *signing.signature.as_bytes();
     bytes[63] ^= 1;
-    let bytes = signing.alice.say(session, 1, Content::Finalized { signature: Signature::from_bytes(bytes) });
+    let bytes = signing.alice.say(session, 1, Content::Finalized { signatures: vec![Signature::from_bytes(bytes)] });
     signing.node.refuses(Refusal::FinalSignature, |node| node.hear(&signing.alice, bytes));
     let named =
         |event: &Event| matches!(event, Event::SignerMisbehaved { signer, .. } if *signer == signing.alice.key());
@@ -196,7 +196,7 @@ fn without_a_nonce_that_has_signed_a_refusal_is_final() {
     node.wait(HOUR / 2);
     let asks = node.steps_to(&alice).iter().filter(|step| matches!(step.content, Content::Status { .. })).count();
     assert_eq!(asks, 0, "there is nothing to ask for");
-    let bytes = alice.say(session, 1, Content::Finalized { signature });
+    let bytes = alice.say(session, 1, Content::Finalized { signatures: vec![signature] });
     node.refuses(Refusal::Ended, |node| node.hear(&alice, bytes));
     assert_eq!(phase(&node, session), Phase::Aborted);
 }
@@ -206,7 +206,7 @@ fn an_attempt_that_was_signed_counts_when_another_one_is_given_up() {
     let mut signing = signing();
     let session = signing.session();
     let nonce = signing.alice.nonce(&signing.definition, 2);
-    let announce = Content::Announce { definition: signing.definition.clone().into(), nonce };
+    let announce = Content::Announce { definition: signing.definition.clone().into(), nonces: vec![nonce] };
     let bytes = signing.alice.say_at(session, 2, 1, announce);
     signing.node.hear(&signing.alice, bytes);
     assert_eq!(signing.node.node.view().session(&session).unwrap().attempt, 2);
@@ -215,7 +215,7 @@ fn an_attempt_that_was_signed_counts_when_another_one_is_given_up() {
         assert!(signing.node.node.view().may_complete(&session), "attempt 1 was signed");
         signing.restart(0);
     }
-    let bytes = signing.alice.say_at(session, 2, 2, Content::Finalized { signature: signing.signature });
+    let bytes = signing.alice.say_at(session, 2, 2, Content::Finalized { signatures: vec![signing.signature] });
     signing.node.hear(&signing.alice, bytes);
     assert_eq!(phase(&signing.node, session), Phase::Complete);
 }

@@ -2,9 +2,9 @@
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature};
+use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature, Tweak};
 use nelumbo_core::evidence::{Evidence, Exhibit, NotProven, Offence, verify};
-use nelumbo_core::wire::{AbortReason, Content};
+use nelumbo_core::wire::{AbortReason, Content, Item};
 use quickcheck::{Arbitrary, Gen};
 
 use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined};
@@ -38,10 +38,10 @@ fn an_invalid_partial_signature_is_proven() {
     let session = definition.id();
     let mut wrong = *of_bob.as_bytes();
     wrong[31] ^= 1;
-    let lie = Content::Partial { nonces, partial: PartialSignature::from_bytes(wrong) };
+    let lie = Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(wrong)] };
     let bytes = bob.say(session, 1, lie);
     node.hear(&bob, bytes);
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     convicts(&node, &bob, Offence::InvalidPartial);
 }
@@ -52,13 +52,13 @@ fn two_nonces_and_two_partial_signatures_are_proven() {
     let session = definition.id();
     let own = list[definition.index_of(&bob.key()).unwrap()];
     let other = *list.iter().find(|nonce| **nonce != own).unwrap();
-    let bytes = bob.say(session, 1, Content::Join { nonce: other });
+    let bytes = bob.say(session, 1, Content::Join { nonces: vec![other] });
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::Equivocation);
     node.events.clear();
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes([1; 32]) });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![PartialSignature::from_bytes([1; 32])] });
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::Equivocation);
 }
@@ -68,7 +68,7 @@ fn a_nonce_that_is_none_is_proven() {
     let (mut node, _, mut bob, definition, _) = joined();
     let mut point = [5; 66];
     (point[0], point[33]) = (2, 2);
-    let bytes = bob.say(definition.id(), 1, Content::Join { nonce: PublicNonce::from_bytes(point) });
+    let bytes = bob.say(definition.id(), 1, Content::Join { nonces: vec![PublicNonce::from_bytes(point)] });
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::InvalidNonce);
 }
@@ -76,7 +76,7 @@ fn a_nonce_that_is_none_is_proven() {
 #[test]
 fn a_false_final_signature_is_proven() {
     let (mut node, _, mut bob, definition, _) = joined();
-    let lie = Content::Finalized { signature: Signature::from_bytes([1; 64]) };
+    let lie = Content::Finalized { signatures: vec![Signature::from_bytes([1; 64])] };
     let bytes = bob.say(definition.id(), 1, lie);
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::InvalidSignature);
@@ -89,12 +89,12 @@ fn evidence_that_proves_nothing_says_why() {
     let Signed { mut alice, mut bob, definition, nonces, hash, of_bob, .. } = signed;
     let session = definition.id();
     let nonce = nonces[definition.index_of(&bob.key()).unwrap()];
-    let join = Exhibit(bob.say(session, 1, Content::Join { nonce }));
-    let again = Exhibit(bob.say(session, 1, Content::Join { nonce }));
-    let other_attempt = Exhibit(bob.say(session, 2, Content::Join { nonce: nonces[0] }));
-    let of_alice = Exhibit(alice.say(session, 1, Content::Join { nonce: nonces[1] }));
-    let partial = Exhibit(bob.say(session, 1, Content::Partial { nonces: hash, partial: of_bob }));
-    let finalized = Exhibit(bob.say(session, 1, Content::Finalized { signature }));
+    let join = Exhibit(bob.say(session, 1, Content::Join { nonces: vec![nonce] }));
+    let again = Exhibit(bob.say(session, 1, Content::Join { nonces: vec![nonce] }));
+    let other_attempt = Exhibit(bob.say(session, 2, Content::Join { nonces: vec![nonces[0]] }));
+    let of_alice = Exhibit(alice.say(session, 1, Content::Join { nonces: vec![nonces[1]] }));
+    let partial = Exhibit(bob.say(session, 1, Content::Partial { nonces: hash, partials: vec![of_bob] }));
+    let finalized = Exhibit(bob.say(session, 1, Content::Finalized { signatures: vec![signature] }));
     let mut forged = join.0.to_vec();
     *forged.last_mut().unwrap() ^= 1;
     let forged = Exhibit(forged.into());
@@ -108,14 +108,14 @@ fn evidence_that_proves_nothing_says_why() {
     assert_eq!(judge_two(&join, &partial), Err(NotProven::Unrelated));
     assert_eq!(judge_two(&join, &forged), Err(NotProven::NotSigned));
     assert_eq!(judge_two(&nothing, &join), Err(NotProven::NotAMessage));
-    let evidence = Evidence::InvalidSignature { definition: definition.clone(), finalized: finalized.clone() };
+    let evidence = Evidence::InvalidSignature { definition: definition.clone(), item: 0, finalized: finalized.clone() };
     assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Innocent));
     let mut other = definition;
-    other.message = vec![1; 32];
-    let evidence = Evidence::InvalidSignature { definition: other.clone(), finalized };
+    other.items = vec![Item::message(vec![1; 32], Tweak::None)];
+    let evidence = Evidence::InvalidSignature { definition: other.clone(), item: 0, finalized };
     assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Unrelated), "a true signature of another session");
     other.keys.clear();
-    let evidence = Evidence::InvalidPartial { definition: other, nonces: Vec::new(), partial };
+    let evidence = Evidence::InvalidPartial { definition: other, item: 0, nonces: Vec::new(), partial };
     assert_eq!(verify(&Secp256k1, &evidence), Err(NotProven::Definition));
 }
 
@@ -141,7 +141,7 @@ fn no_honest_signer_can_be_framed() {
     for message in [9, 10] {
         let (mut alice, mut carol, mut bob) = (ScriptedPeer::new(1), ScriptedPeer::new(3), ScriptedPeer::new(2));
         let mut definition = crate::common::definition(alice.key(), vec![alice.key(), bob.key(), carol.key()]);
-        definition.message = vec![message; 32];
+        definition.items = vec![Item::message(vec![message; 32], Tweak::None)];
         let session = definition.id();
         for attempt in [1, 2] {
             let mut nonces = vec![PublicNonce::from_bytes([2; 66]); 3];
@@ -149,21 +149,29 @@ fn no_honest_signer_can_be_framed() {
                 let nonce = scripted.nonce(&definition, attempt);
                 nonces[definition.index_of(&scripted.key()).unwrap()] = nonce;
                 let content = if scripted.key() == *definition.creator_key() {
-                    Content::Announce { definition: definition.clone().into(), nonce }
+                    Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] }
                 } else {
-                    Content::Join { nonce }
+                    Content::Join { nonces: vec![nonce] }
                 };
                 exhibits.push(Exhibit(scripted.say(session, attempt, content)));
             }
             let hash = crate::common::nonces_hash(&nonces);
             for scripted in [&mut alice, &mut bob, &mut carol] {
                 let partial = scripted.sign(&definition, attempt, &nonces);
-                exhibits.push(Exhibit(scripted.say(session, attempt, Content::Partial { nonces: hash, partial })));
+                exhibits.push(Exhibit(scripted.say(
+                    session,
+                    attempt,
+                    Content::Partial { nonces: hash, partials: vec![partial] },
+                )));
             }
             let forged_nonce = bob.nonce(&definition, attempt + 10);
-            exhibits.push(Exhibit(bob.say(session, attempt, Content::Join { nonce: forged_nonce })));
+            exhibits.push(Exhibit(bob.say(session, attempt, Content::Join { nonces: vec![forged_nonce] })));
             let partial = PartialSignature::from_bytes([attempt as u8; 32]);
-            exhibits.push(Exhibit(bob.say(session, attempt, Content::Partial { nonces: hash, partial })));
+            exhibits.push(Exhibit(bob.say(
+                session,
+                attempt,
+                Content::Partial { nonces: hash, partials: vec![partial] },
+            )));
             exhibits.push(Exhibit(alice.say(session, attempt, Content::Abort { reason: AbortReason::Left })));
         }
         definitions.push(definition);
@@ -187,13 +195,13 @@ fn no_honest_signer_can_be_framed() {
         };
         let evidence = match kind % 4 {
             0 => Evidence::Equivocation { first: pick(0), second: pick(1) },
-            1 => Evidence::InvalidNonce { definition, nonces },
-            2 if kind & 16 == 0 => Evidence::InvalidPartial { definition, nonces, partial: pick(3) },
+            1 => Evidence::InvalidNonce { definition, item: 0, nonces },
+            2 if kind & 16 == 0 => Evidence::InvalidPartial { definition, item: 0, nonces, partial: pick(3) },
             2 => {
                 let of_bob = exhibits[usize::from(picks[0]) % 4 * 9 + 7].clone();
-                Evidence::InvalidPartial { definition, nonces, partial: of_bob }
+                Evidence::InvalidPartial { definition, item: 0, nonces, partial: of_bob }
             }
-            _ => Evidence::InvalidSignature { definition, finalized: pick(3) },
+            _ => Evidence::InvalidSignature { definition, item: 0, finalized: pick(3) },
         };
         match verify(&Secp256k1, &evidence) {
             Ok(conviction) => {

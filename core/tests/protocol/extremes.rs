@@ -84,7 +84,7 @@ fn bytes(peer: &mut ScriptedPeer, own: nelumbo_core::crypto::PublicKey, kind: u6
         }
         _ => {
             let (session, nonce) = (asked.id(), ScriptedPeer::new(peer.peer.as_bytes()[0]).nonce(&asked, attempt));
-            let content = Content::Announce { definition: asked.into(), nonce };
+            let content = Content::Announce { definition: asked.into(), nonces: vec![nonce] };
             Body::Session(SessionMessage { session, attempt: attempt.min(1), sequence, content })
         }
     };

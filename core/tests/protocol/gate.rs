@@ -270,8 +270,12 @@ fn a_signer_announces_no_more_sessions_than_anyone_needs() {
         let mut definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
         definition.nonce = [number; 32];
         let nonce = alice.nonce(&definition, 1);
-        let bytes =
-            alice.say_at(definition.id(), 1, 1, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes = alice.say_at(
+            definition.id(),
+            1,
+            1,
+            Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
+        );
         node.hear(&alice, bytes);
     };
     let mut node = TestNode::with(config(limits), Vec::new(), 1);
@@ -342,7 +346,8 @@ fn a_stranger_s_step_in_a_session_counts_against_whoever_hands_it_over() {
     node.meet(&mut mallory);
     let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes =
+        alice.say(definition.id(), 1, Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     let bytes = mallory.say(definition.id(), 1, Content::Abort { reason: AbortReason::Left });
     node.refuses(Refusal::NotASigner, |node| node.hear(&mallory, bytes));

@@ -8,7 +8,8 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId};
 
 use crate::common::{
-    NODE, ScriptedPeer, Signed, TestNode, all_signed, approve, completed, definition, joined, nonce_in, phase,
+    NODE, ScriptedPeer, Signed, TestNode, all_signed, announcement, approve, completed, definition, joined, nonce_in,
+    phase,
 };
 
 /// The node asks these peers to sign with it.
@@ -25,9 +26,9 @@ fn a_failed_attempt_is_followed_by_others_with_growing_pauses_until_the_limit() 
     let session = definition.id();
     let mut bytes = *of_bob.as_bytes();
     bytes[31] ^= 1;
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: PartialSignature::from_bytes(bytes) });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![PartialSignature::from_bytes(bytes)] });
     node.hear(&bob, bytes);
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
     let attempt = |node: &TestNode| node.node.view().session(&session).unwrap().attempt;
     assert_eq!((phase(&node, session), attempt(&node)), (Phase::Failed, 1));
@@ -90,7 +91,7 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     let (mut node, mut alice, mut bob, definition, _) = joined();
     let session = definition.id();
     let nonce = alice.nonce(&definition, 2);
-    let bytes = alice.say_at(session, 2, 1, Content::Announce { definition: definition.clone().into(), nonce });
+    let bytes = alice.say_at(session, 2, 1, announcement(&definition, nonce));
     node.hear(&alice, bytes);
     let cause = AttemptCause::Followed(alice.key());
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
@@ -98,7 +99,7 @@ fn an_attempt_follows_whoever_began_it_and_an_unapproved_one_waits() {
     assert_eq!(of_node.attempt, 2);
     node.refuses(Refusal::StaleAttempt, |node| {
         let nonce = bob.nonce(&definition, 1);
-        let bytes = bob.say(session, 1, Content::Join { nonce });
+        let bytes = bob.say(session, 1, Content::Join { nonces: vec![nonce] });
         node.hear(&bob, bytes);
     });
 }
@@ -110,10 +111,10 @@ fn a_signature_from_elsewhere_ends_the_session() {
     let signature = signed.combine();
     let Signed { mut node, mut alice, definition, .. } = signed;
     let session = definition.id();
-    let bytes = alice.say(session, 1, Content::Finalized { signature });
+    let bytes = alice.say(session, 1, Content::Finalized { signatures: vec![signature] });
     node.hear(&alice, bytes);
     assert_eq!(phase(&node, session), Phase::Complete);
-    assert_eq!(node.node.view().session(&session).unwrap().signature, Some(signature));
+    assert_eq!(node.node.view().session(&session).unwrap().signatures, [signature]);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn a_closed_session_stays_closed_over_a_restart() {
     // A second approval would show a second nonce for attempt 1, and make an honest signer look like a liar.
     node.refuses(Refusal::Ended, |node| {
         let nonce = alice.nonce(&definition, 2);
-        let bytes = alice.say(session, 1, Content::Announce { definition: definition.clone().into(), nonce });
+        let bytes = alice.say(session, 1, announcement(&definition, nonce));
         node.hear(&alice, bytes);
     });
     node.wait(3 * 60 * 60 * 1000);
@@ -271,10 +272,10 @@ fn what_waits_for_a_slow_disk_stays_bounded_whatever_others_ask_and_repeat() {
     for index in 0..others.len() {
         let nonce = others[index].nonce(&definition, 1);
         let content = match index {
-            0 => Content::Announce { definition: definition.clone().into(), nonce },
+            0 => Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] },
             // The last one is missing, so that the attempt goes on.
             126 => continue,
-            _ => Content::Join { nonce },
+            _ => Content::Join { nonces: vec![nonce] },
         };
         let bytes = others[index].say(session, 1, content);
         node.hear(&others[0], bytes);
@@ -287,8 +288,10 @@ fn what_waits_for_a_slow_disk_stays_bounded_whatever_others_ask_and_repeat() {
     for number in 0..10_000_u64 {
         node.wait(1);
         let content = match number % 100 {
-            0 => Content::Join { nonce: others[1].nonce(&definition, 2 + number as u32) },
-            1 => Content::Finalized { signature: nelumbo_core::crypto::Signature::from_bytes([number as u8; 64]) },
+            0 => Content::Join { nonces: others[1].nonces(&definition, 2 + number as u32) },
+            1 => {
+                Content::Finalized { signatures: vec![nelumbo_core::crypto::Signature::from_bytes([number as u8; 64])] }
+            }
             _ => Content::Status { nonces: nothing(), partials: nothing() },
         };
         let bytes = others[1].say(session, 1, content);

@@ -143,7 +143,7 @@ fn who_fills_the_early_messages_loses_its_own_and_nobody_else_s() {
         }
     }
     let nonce = bob.nonce(&definition, 1);
-    let bytes = bob.say(session, 1, Content::Announce { definition: definition.into(), nonce });
+    let bytes = bob.say(session, 1, Content::Announce { definition: definition.into(), nonces: vec![nonce] });
     node.hear(&bob, bytes);
     assert_eq!(phase(&node, session), Phase::Aborted, "alice's word was kept");
 }

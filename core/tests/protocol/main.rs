@@ -2,6 +2,7 @@
 
 mod announcements;
 mod approval;
+mod approval_laws;
 mod arrivals;
 mod attempts;
 mod batch;
@@ -15,6 +16,7 @@ mod evidence;
 mod extremes;
 mod gate;
 mod history;
+mod items;
 mod lifecycle;
 mod limits;
 mod people;

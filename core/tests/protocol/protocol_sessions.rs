@@ -39,7 +39,7 @@ fn announce(node: &mut TestNode, alice: &mut ScriptedPeer, number: u8) -> Defini
     let mut definition = definition(alice.key(), vec![node.key, alice.key()]);
     definition.nonce = [number; 32];
     let nonce = alice.nonce(&definition, 1);
-    let content = Content::Announce { definition: definition.clone().into(), nonce };
+    let content = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
     let bytes = alice.say(definition.id(), 1, content);
     node.hear(alice, bytes);
     definition
@@ -64,13 +64,13 @@ fn it_creates_a_session_and_follows_it_to_its_signature() {
     let definition = node.node.view().session(&id).unwrap().definition;
     let own = nonce_in(&node.steps_to(&alice));
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(id, 1, Content::Join { nonce });
+    let bytes = alice.say(id, 1, Content::Join { nonces: vec![nonce] });
     node.hear(&alice, bytes);
     let (_, nonces) = partial_in(&node.steps_to(&alice));
     let mut list = [own; 2];
     list[definition.index_of(&alice.key()).unwrap()] = nonce;
     let partial = alice.sign(&definition, 1, &list);
-    let bytes = alice.say(id, 1, Content::Partial { partial, nonces });
+    let bytes = alice.say(id, 1, Content::Partial { partials: vec![partial], nonces });
     node.hear(&alice, bytes);
     assert!(script.told().contains(&"session session-completed".to_owned()));
     script.act(&mut node, move |context| {

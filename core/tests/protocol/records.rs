@@ -197,7 +197,7 @@ fn a_request_or_an_offer_that_nobody_can_mean_is_not_kept() {
     assert_eq!(keep(&mut node, 9, &key, &bob.say_body(body()), None), Err(Refusal::NotTheCreator));
     assert!(keep(&mut node, 9, &key, &alice.say_body(body()), None).is_ok());
     let mut unsound = sound.clone();
-    unsound.message.clear();
+    unsound.items.clear();
     let key = RecordKey::Request(unsound.id()).to_string();
     assert_eq!(
         keep(&mut node, 9, &key, &alice.say_body(Body::Request(unsound.into())), None),

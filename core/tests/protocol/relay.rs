@@ -3,8 +3,8 @@
 use nelumbo_core::api::{Command, Phase};
 use nelumbo_core::api::{Config, GossipId, Input, NewSession, Output, Refusal, Standing, Verdict};
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::{Network, PublicKey, Suite};
-use nelumbo_core::wire::{Body, Definition, Details, PeerId};
+use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
+use nelumbo_core::wire::{Body, Definition, Details, Item, PeerId};
 
 use super::common::{ScriptedPeer, TestNode, definition, phase};
 
@@ -33,7 +33,7 @@ fn request(author: &ScriptedPeer, other: PublicKey, number: u32) -> Definition {
     let description = "x".repeat(500).parse().expect("a text");
     Definition {
         suite: Suite::Bip340,
-        message: vec![7; 4_096],
+        items: vec![Item::message(vec![7; 4_096], Tweak::None)],
         details: Details { description, ..Details::default() },
         is_listed: true,
         ..request
@@ -99,7 +99,7 @@ fn a_signer_passes_on_the_request_that_it_knows() {
     let ((mut signer, _), mut alice) = (node(102), ScriptedPeer::new(1));
     let request = definition(alice.key(), vec![signer.key, alice.key()]);
     let nonce = alice.nonce(&request, 1);
-    let content = nelumbo_core::wire::Content::Announce { definition: request.clone().into(), nonce };
+    let content = nelumbo_core::wire::Content::Announce { definition: request.clone().into(), nonces: vec![nonce] };
     let bytes = alice.say(request.id(), 1, content);
     signer.hear(&alice, bytes);
     let mut mallory = ScriptedPeer::new(66);

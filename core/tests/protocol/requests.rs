@@ -7,10 +7,10 @@ use nelumbo_core::Review;
 use nelumbo_core::api::{Command, CommandError, Event, Input, NewSession, Output, Phase, Refusal};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::lotus::TaprootOutput;
-use nelumbo_core::crypto::{PublicKey, Secp256k1, Suite, Verifier};
+use nelumbo_core::crypto::{PublicKey, Secp256k1, Suite, Tweak, Verifier};
 use nelumbo_core::wire::{
-    Body, Content, Definition, DefinitionError, Details, List, Message, RecordKey, SpendPath, Spending, Spent,
-    TransactionType,
+    Body, Content, Definition, DefinitionError, Details, Item, List, Message, RecordKey, SignedInput, SpendPath,
+    Spending, Spent, TransactionType,
 };
 
 use super::common::{HOUR, ScriptedPeer, TestNode, approve, definition, keys, phase};
@@ -118,7 +118,7 @@ struct Limited(u64);
 
 impl nelumbo_core::Policy for Limited {
     fn review(&mut self, definition: &Definition, _: &Summary) -> Review {
-        match definition.details.amount() {
+        match definition.amount() {
             Some(amount) if amount <= self.0 => Review::Approve { allow: BTreeSet::new() },
             Some(_) => Review::Decline,
             None => Review::Ask,
@@ -139,17 +139,17 @@ fn spending(value: u64, script: Vec<u8>) -> Spending {
     transaction.extend([1, 0x51]);
     transaction.extend(0u32.to_le_bytes());
     let spent = vec![Spent { value, script }];
-    Spending { transaction, spent, input: 0, sighash_type: 0x61, path: SpendPath::Key }
+    Spending { transaction, spent, replay_protection: false }
 }
 
 fn paying(creator: &ScriptedPeer, node: &TestNode, value: u64) -> Definition {
     let session = listed(creator, vec![node.key, creator.key()]);
     let own = TaprootOutput { commitment: Secp256k1.challenge_key(&keys(&session)), state: None };
     let spending = spending(value, own.script_pubkey());
-    let message = spending.digest().expect("a sound transaction").to_vec();
     let details =
         Details { kind: Some(TransactionType::Spend), spending: Some(Box::new(spending)), ..Details::default() };
-    Definition { message, details, nonce: [value as u8; 32], ..session }
+    let input = SignedInput { input: 0, sighash_type: 0x61, path: SpendPath::Key };
+    Definition { items: vec![Item::input(input, Tweak::None)], details, nonce: [value as u8; 32], ..session }
 }
 
 #[test]
@@ -165,13 +165,14 @@ fn what_is_signed_is_computed_and_a_policy_decides_about_it() {
     assert_eq!(phase(&node, small.id()), Phase::NonceExchange);
     assert_eq!(phase(&node, large.id()), Phase::Aborted);
     assert_eq!(phase(&node, vague.id()), Phase::Announced);
-    // A request that shows one transaction and has another signed is none.
-    let lie = Definition { message: vec![1; 32], nonce: [9; 32], ..small.clone() };
-    assert_eq!(lie.check(Duration::MAX), Err(DefinitionError::Digest));
+    // A request that shows a transaction and has something else signed is none.
+    let items = vec![Item::message(vec![1; 32], Tweak::None)];
+    let lie = Definition { items, nonce: [9; 32], ..small.clone() };
+    assert_eq!(lie.check(Duration::MAX), Err(DefinitionError::MixedItems));
     let bytes = alice.say_body(Body::Request(lie.into()));
     node.refuses(Refusal::Definition, |node| hear_gossip(node, alice.peer, bytes));
     let keys = vec![node.key, alice.key()];
     let session = NewSession { details: small.details, ..NewSession::new(Suite::Lotus, keys, vec![2; 32]) };
     let refused = node.command(Command::Create(Box::new(session)));
-    assert_eq!(refused, Err(CommandError::Definition(DefinitionError::Digest)));
+    assert_eq!(refused, Err(CommandError::Definition(DefinitionError::MixedItems)));
 }

@@ -61,7 +61,7 @@ fn a_request_that_nobody_has_approved_seeks_nobody() {
     let keys = strangers.iter().map(ScriptedPeer::key).chain([node.key, creator.key()]).collect();
     let definition = definition(creator.key(), keys);
     let nonce = creator.nonce(&definition, 1);
-    let announce = Content::Announce { definition: definition.clone().into(), nonce };
+    let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
     let bytes = creator.say(definition.id(), 1, announce);
     node.hear(&creator, bytes);
     assert!(node.events.iter().any(|event| matches!(event, Event::SessionAnnounced { .. })));
@@ -108,7 +108,7 @@ fn a_wanted_signer_that_leaves_is_sought_until_it_is_released() {
     node.meet(&mut alice);
     let definition = definition(alice.key(), vec![node.key, alice.key()]);
     let nonce = alice.nonce(&definition, 1);
-    let announce = Content::Announce { definition: definition.clone().into(), nonce };
+    let announce = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
     let bytes = alice.say(definition.id(), 1, announce);
     node.hear(&alice, bytes);
     sought(&mut node);

@@ -44,7 +44,7 @@ impl Scene {
         let definition = definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
         let of_alice = alice.nonce(&definition, 1);
         let mut scene = Self { node, signer, alice, bob, definition, of_alice };
-        let announce = Content::Announce { definition: scene.definition.clone().into(), nonce: of_alice };
+        let announce = Content::Announce { definition: scene.definition.clone().into(), nonces: vec![of_alice] };
         let bytes = scene.alice.say(scene.id(), 1, announce);
         scene.node.hear(&scene.alice, bytes);
         scene
@@ -93,7 +93,11 @@ impl Scene {
             of_others.push((peer.key(), nonce));
             if !is_alice || attempt > 1 {
                 let definition = self.definition.clone().into();
-                let content = if is_alice { Content::Announce { definition, nonce } } else { Content::Join { nonce } };
+                let content = if is_alice {
+                    Content::Announce { definition, nonces: vec![nonce] }
+                } else {
+                    Content::Join { nonces: vec![nonce] }
+                };
                 let bytes = peer.say_at(self.definition.id(), attempt, 1, content);
                 self.node.hear(peer, bytes);
             }
@@ -108,7 +112,7 @@ impl Scene {
     pub(crate) fn others_sign(&mut self, attempt: u32, nonces: &[PublicNonce], hash: [u8; 32]) {
         for peer in [&mut self.alice, &mut self.bob] {
             let partial = peer.sign(&self.definition, attempt, nonces);
-            let content = Content::Partial { nonces: hash, partial };
+            let content = Content::Partial { nonces: hash, partials: vec![partial] };
             let bytes = peer.say_at(self.definition.id(), attempt, 2, content);
             self.node.hear(peer, bytes);
         }
@@ -201,7 +205,7 @@ fn nonces_that_come_too_late_are_wiped() {
     scene.node.command(approve(scene.id())).unwrap();
     let late = scene.request();
     let nonce = scene.alice.nonce(&scene.definition, 2);
-    let announce = Content::Announce { definition: scene.definition.clone().into(), nonce };
+    let announce = Content::Announce { definition: scene.definition.clone().into(), nonces: vec![nonce] };
     let bytes = scene.alice.say_at(scene.id(), 2, 1, announce);
     scene.node.hear(&scene.alice, bytes);
     let (first, second) = (scene.slot(1), scene.slot(2));
@@ -357,7 +361,7 @@ fn a_signer_that_never_answers_holds_up_its_session_alone() {
     let other = Definition { nonce: [4; 32], ..scene.definition.clone() };
     let waiting = std::mem::replace(&mut scene.definition, other);
     scene.of_alice = scene.alice.nonce(&scene.definition, 1);
-    let announce = Content::Announce { definition: scene.definition.clone().into(), nonce: scene.of_alice };
+    let announce = Content::Announce { definition: scene.definition.clone().into(), nonces: vec![scene.of_alice] };
     let bytes = scene.alice.say_at(scene.id(), 1, 1, announce);
     scene.node.hear(&scene.alice, bytes);
     scene.node.requests.clear();
@@ -392,7 +396,8 @@ fn partial_signatures_that_never_come_end_the_attempt_as_the_signer_s_absence() 
     let (_, hash) = (0, crate::common::nonces_hash(&nonces));
     for peer in [&mut scene.alice, &mut scene.bob] {
         let partial = peer.sign(&scene.definition, 1, &nonces);
-        let bytes = peer.say_at(scene.definition.id(), 1, 2, Content::Partial { nonces: hash, partial });
+        let bytes =
+            peer.say_at(scene.definition.id(), 1, 2, Content::Partial { nonces: hash, partials: vec![partial] });
         scene.node.hear(peer, bytes);
     }
     scene.node.wait(2 * SECOND);
@@ -431,7 +436,7 @@ fn a_signer_that_comes_back_is_asked_again_and_begins_another_attempt() {
     let first = nonce_in(&scene.node.steps_to(&scene.bob));
     let bytes = {
         let nonce = scene.bob.nonce(&scene.definition, 1);
-        scene.bob.say_at(scene.definition.id(), 1, 1, Content::Join { nonce })
+        scene.bob.say_at(scene.definition.id(), 1, 1, Content::Join { nonces: vec![nonce] })
     };
     scene.node.hear(&scene.bob, bytes);
     scene.answer();

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use nelumbo_core::api::{Command, Event, GossipId, Input, NewSession, Output, Phase, Refusal, Standing, Verdict};
 use nelumbo_core::base::{Bytes, Entropy, Wall};
 use nelumbo_core::crypto::{
-    MessageKey, Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Verifier,
+    MessageKey, Network, NonceSlot, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite,
 };
 use nelumbo_core::wire::{AbortReason, Body, Content, Definition, PeerId, Presence, SessionId, SessionMessage, seal};
 
-use super::common::{HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, phase};
+use super::common::{
+    HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, approve, definition, keys, message, phase,
+};
 
 /// One of as many signers as a test needs.
 struct Stranger {
@@ -38,12 +40,12 @@ impl Stranger {
     }
 
     fn announce(&mut self, definition: &Definition) -> Bytes {
-        let (session, message) = (definition.id(), &definition.message);
-        let keys = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak).expect("sound keys");
+        let (session, message) = (definition.id(), message(definition));
+        let keys = keys(definition);
         let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
-        let nonce = self.signer.nonce(slot, &keys, message).expect("the slot is new");
+        let nonces = self.signer.nonces(slot, &[(&keys, &message)]).expect("the slot is new");
         Signer::<Secp256k1>::forget(&mut self.signer, slot);
-        let content = Content::Announce { definition: definition.clone().into(), nonce };
+        let content = Content::Announce { definition: definition.clone().into(), nonces };
         self.say(Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content }))
     }
 }
@@ -293,7 +295,7 @@ fn requests_of_peers_leave_room_for_those_who_have_signed_here() {
     let signed = all_signed();
     let signature = signed.combine();
     let Signed { mut node, mut alice, definition: before, .. } = signed;
-    let bytes = alice.say(before.id(), 1, Content::Finalized { signature });
+    let bytes = alice.say(before.id(), 1, Content::Finalized { signatures: vec![signature] });
     node.hear(&alice, bytes);
     node.input(Input::Disconnected(alice.peer));
     let crowd = peer(9);
@@ -310,7 +312,7 @@ fn requests_of_peers_leave_room_for_those_who_have_signed_here() {
         let definition =
             Definition { nonce: [100 + number; 32], ..definition(alice.key(), vec![node.key, alice.key()]) };
         let nonce = alice.nonce(&definition, 1);
-        let content = Content::Announce { definition: definition.clone().into(), nonce };
+        let content = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
         let bytes = alice.say_at(definition.id(), 1, 1, content);
         node.input(Input::Received { from: crowd, bytes });
         assert_eq!(phase(&node, definition.id()), Phase::Announced);

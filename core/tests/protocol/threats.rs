@@ -18,7 +18,7 @@ fn a_wall_clock_that_goes_back_stops_no_session_and_one_that_is_a_day_ahead_expi
     for wall in [WALL - 24 * HOUR, WALL + 24 * HOUR, 0, u64::MAX] {
         let Signed { mut node, mut alice, mut bob, definition, of_alice, of_bob, hash: nonces, .. } = all_signed();
         for (scripted, partial) in [(&mut alice, of_alice), (&mut bob, of_bob)] {
-            let bytes = scripted.say(definition.id(), 1, Content::Partial { nonces, partial });
+            let bytes = scripted.say(definition.id(), 1, Content::Partial { nonces, partials: vec![partial] });
             node.time += 1;
             let now = Now { wall: Wall::from_millis(wall), ..now(node.time) };
             node.node.handle(now, Input::Received { from: scripted.peer, bytes });
@@ -40,7 +40,7 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
         .iter()
         .map(|definition| {
             let nonce = alice.nonce(definition, 1);
-            let content = Content::Announce { definition: definition.clone().into(), nonce };
+            let content = Content::Announce { definition: definition.clone().into(), nonces: vec![nonce] };
             let bytes = alice.say(definition.id(), 1, content);
             node.hear(&alice, bytes);
             nonce
@@ -56,11 +56,11 @@ fn sessions_at_once_over_the_same_message_and_keys_keep_their_nonces_apart() {
         nonces[definition.index_of(&alice.key()).unwrap()] = of_alice;
         let partial = alice.sign(definition, 1, &nonces);
         let (_, nonces) = partial_in(&steps);
-        let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partial });
+        let bytes = alice.say(definition.id(), 1, Content::Partial { nonces, partials: vec![partial] });
         node.hear(&alice, bytes);
         assert_eq!(phase(&node, definition.id()), Phase::Complete);
     }
     let signatures: std::collections::BTreeSet<_> =
-        node.node.view().sessions().map(|session| session.signature.expect("complete").to_bytes()).collect();
+        node.node.view().sessions().map(|session| session.signatures[0].to_bytes()).collect();
     assert_eq!((signatures.len(), node.node.view().refusals().total()), (64, 0));
 }

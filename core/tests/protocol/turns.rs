@@ -62,7 +62,7 @@ fn the_order_of_coordinators_is_not_what_the_sender_of_the_signature_says() {
             let signed = all_signed_with(election);
             let signature = signed.combine();
             let Signed { mut node, mut alice, definition, .. } = signed;
-            let bytes = alice.say(definition.id(), attempt, Content::Finalized { signature });
+            let bytes = alice.say(definition.id(), attempt, Content::Finalized { signatures: vec![signature] });
             node.hear(&alice, bytes);
             assert_eq!(phase(&node, definition.id()), Phase::Complete);
             let elected =
@@ -193,9 +193,9 @@ fn a_confirmation_that_overtakes_the_signature_is_kept() {
         node.hear(scripted, bytes);
     }
     assert_eq!(node.command(Command::ConfirmBroadcast(session)), Err(CommandError::NotComplete(session)));
-    let bytes = alice.say(session, 1, Content::Partial { nonces, partial: of_alice });
+    let bytes = alice.say(session, 1, Content::Partial { nonces, partials: vec![of_alice] });
     node.hear(&alice, bytes);
-    let bytes = bob.say(session, 1, Content::Partial { nonces, partial: of_bob });
+    let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);
     node.wait(TURN);
     let confirmed = turns(&mut node).into_iter().filter(|event| matches!(event, Event::BroadcastClaimed { .. }));

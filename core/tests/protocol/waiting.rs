@@ -45,7 +45,7 @@ fn who_waits_goes_on_when_the_last_approval_comes_whatever_form_it_has() {
     let (mut node, _, mut bob, definition) = waiting();
     let session = definition.id();
     let nonce = bob.nonce(&definition, 2);
-    let bytes = bob.say_at(session, 2, 1, Content::Join { nonce });
+    let bytes = bob.say_at(session, 2, 1, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes);
     assert_eq!((phase(&node, session), attempt(&node, &session)), (Phase::NonceExchange, 2));
     // One of the attempt that has lapsed, or the word that he waits, lets the node begin.
@@ -53,7 +53,7 @@ fn who_waits_goes_on_when_the_last_approval_comes_whatever_form_it_has() {
         let (mut node, _, mut bob, definition) = waiting();
         let session = definition.id();
         let nonce = bob.nonce(&definition, 1);
-        let content = if nonce_first { Content::Join { nonce } } else { Content::Waiting };
+        let content = if nonce_first { Content::Join { nonces: vec![nonce] } } else { Content::Waiting };
         let bytes = bob.say(session, 1, content);
         node.hear(&bob, bytes);
         assert_eq!(attempt(&node, &session), 1);
@@ -71,7 +71,7 @@ fn who_waits_goes_on_when_the_last_approval_comes_whatever_form_it_has() {
     node.hear(&alice, bytes);
     node.refuses(Refusal::StaleAttempt, |node| {
         let partial = PartialSignature::from_bytes([1; 32]);
-        let bytes = alice.say(session, 1, Content::Partial { nonces: [1; 32], partial });
+        let bytes = alice.say(session, 1, Content::Partial { nonces: [1; 32], partials: vec![partial] });
         node.hear(&alice, bytes);
     });
     node.wait(1_000);
@@ -92,12 +92,12 @@ fn nobody_signs_in_an_attempt_that_has_lapsed_anywhere() {
             session,
             2,
             1,
-            Content::Partial { nonces: [1; 32], partial: PartialSignature::from_bytes([1; 32]) },
+            Content::Partial { nonces: [1; 32], partials: vec![PartialSignature::from_bytes([1; 32])] },
         );
         node.hear(&bob, bytes);
     });
     let nonce = bob.nonce(&definition, 2);
-    let bytes = bob.say_at(session, 2, 2, Content::Join { nonce });
+    let bytes = bob.say_at(session, 2, 2, Content::Join { nonces: vec![nonce] });
     node.hear(&bob, bytes);
     node.wait(1);
     assert_eq!(node.node.view().session(&session).unwrap().attempt, 4, "a number that nobody has seen");
@@ -107,7 +107,7 @@ fn nobody_signs_in_an_attempt_that_has_lapsed_anywhere() {
     let definition = crate::common::definition(alice.key(), vec![node.key, alice.key(), bob.key()]);
     let session = definition.id();
     let nonce = alice.nonce(&definition, 1);
-    let bytes = alice.say(session, 1, Content::Announce { definition: definition.into(), nonce });
+    let bytes = alice.say(session, 1, Content::Announce { definition: definition.into(), nonces: vec![nonce] });
     node.hear(&alice, bytes);
     let bytes = alice.say(session, 1, Content::Waiting);
     node.hear(&alice, bytes);

@@ -32,9 +32,9 @@ pub(super) fn hold(key: &str, seed: &str) {
     let (mut author, mut signer) = plant(key, seed);
     pause("planted");
     let keys = keys(&signer);
-    let nonce = signer.nonce(SLOT, &keys, &MESSAGE).expect("a nonce");
+    let nonce = signer.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
     pause("drawn");
-    signer.sign(SLOT, &keys, &round(&keys, nonce)).expect("a partial signature");
+    signer.sign(SLOT, &[(&keys, &round(&keys, nonce))]).expect("a partial signature");
     author.sign(&MESSAGE).expect("software signs");
     pause("signed");
     drop((author, signer));
@@ -100,13 +100,14 @@ fn secrets() -> Vec<Secret> {
     let [key, seed] = masked();
     let (mut author, mut twin) = plant(&key, &seed);
     let keys = keys(&twin);
-    let public_nonce = twin.nonce(SLOT, &keys, &MESSAGE).expect("a nonce");
+    let public_nonce = twin.nonces(SLOT, &[(&keys, &MESSAGE)]).expect("a nonce")[0];
     let mut source = Entropy::new(SEED).expect("not zero").stream("signer");
     let pool_seed = source.bytes32();
     let pool = tagged_hash("nelumbo/entropy/seed", &[&pool_seed]);
     let parts = [Entropy::new(pool_seed).expect("not zero").bytes32(), source.bytes32()];
     let randomness = tagged_hash("nelumbo/entropy/draw", &[&parts[0], &parts[1]]);
-    let extra = [&SLOT.session[..], &SLOT.attempt.to_be_bytes()].concat();
+    let item = 0_u32;
+    let extra = [&SLOT.session[..], &SLOT.attempt.to_be_bytes(), &item.to_be_bytes()].concat();
     let key = SecretKey::from_bytes(&KEY).expect("below the order");
     let (nonce, same) = generate_nonce(randomness, &key, &keys, Some(&MESSAGE), &extra);
     assert_eq!(same, public_nonce, "the searcher draws the nonce that it searches for");

@@ -14,7 +14,7 @@ use super::super::disk::Disk;
 
 pub(super) struct Checks {
     honest: BTreeMap<PublicKey, PeerId>,
-    signatures: BTreeMap<SessionId, Signature>,
+    signatures: BTreeMap<SessionId, Vec<Signature>>,
     aborted: BTreeSet<(SessionId, PublicKey)>,
     confirmed: BTreeSet<(SessionId, PublicKey)>,
     pub(super) completed: usize,
@@ -48,7 +48,7 @@ impl Checks {
 
     pub(super) fn event<V: Verifier + Default>(&mut self, node: &Node<V>, disk: &Disk, event: &Event) {
         match event {
-            Event::SessionCompleted { session, signature, .. } => self.on_completed(node, disk, session, signature),
+            Event::SessionCompleted { session, signatures, .. } => self.on_completed(node, disk, session, signatures),
             Event::AttemptFailed { session, failure, .. } => self.on_failed(node, session, failure),
             Event::SessionAborted { session, by, .. } => {
                 let is_theirs = !self.honest.contains_key(by) || self.aborted.contains(&(*session, *by));
@@ -71,19 +71,25 @@ impl Checks {
         node: &Node<V>,
         disk: &Disk,
         session: &SessionId,
-        signature: &Signature,
+        signatures: &[Signature],
     ) {
         self.completed += 1;
-        assert!(disk.holds(session, signature.as_bytes()), "a signature was told before it was durable");
+        for signature in signatures {
+            assert!(disk.holds(session, signature.as_bytes()), "a signature was told before it was durable");
+        }
         let Some(view) = node.view().session(session) else { return };
         let definition = &view.definition;
         let verifier = V::default();
-        let keys = verifier.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
-        let keys = keys.unwrap_or_else(|_| panic!("a completed session has keys that aggregate"));
-        assert!(verifier.verify_final(&keys, &definition.message, signature), "a signature does not verify");
+        let messages = definition.messages().expect("a completed session has messages");
+        assert_eq!(signatures.len(), messages.len(), "a session is signed as a whole");
+        for ((item, message), signature) in definition.items.iter().zip(&messages).zip(signatures) {
+            let keys = verifier.aggregate_keys(definition.suite, &definition.keys, &item.tweak);
+            let keys = keys.unwrap_or_else(|_| panic!("a completed session has keys that aggregate"));
+            assert!(verifier.verify_final(&keys, message, signature), "a signature does not verify");
+        }
         if self.all_honest(&definition.keys) {
-            let first = *self.signatures.entry(*session).or_insert(*signature);
-            assert_eq!(first, *signature, "honest signers finished one session with two signatures");
+            let first = self.signatures.entry(*session).or_insert_with(|| signatures.to_vec());
+            assert_eq!(first, signatures, "honest signers finished one session with two signatures");
         }
     }
 
@@ -91,11 +97,12 @@ impl Checks {
         self.failed += 1;
         let is_honest = |key: &PublicKey| self.honest.contains_key(key);
         match failure {
-            AttemptFailure::InvalidPartial(keys) => {
-                assert!(!keys.iter().any(is_honest), "an honest signer is named for an invalid partial signature");
+            AttemptFailure::InvalidPartial(faults) => {
+                let is_honest = faults.iter().any(|fault| is_honest(&fault.signer));
+                assert!(!is_honest, "an honest signer is named for an invalid partial signature");
             }
-            AttemptFailure::InvalidNonce(key) => {
-                assert!(!is_honest(key), "an honest signer is named for an invalid nonce");
+            AttemptFailure::InvalidNonce(fault) => {
+                assert!(!is_honest(&fault.signer), "an honest signer is named for an invalid nonce");
             }
             AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel => {
                 let view = node.view().session(session);

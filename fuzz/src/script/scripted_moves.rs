@@ -4,7 +4,7 @@
 //! other.
 
 use nelumbo_core::base::{Bytes, Wall};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature, Tweak};
 use nelumbo_core::wire::{Content, Definition, Details, Message};
 
 use super::super::journal::WALL;
@@ -42,8 +42,7 @@ pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<
         suite,
         creator: keys.binary_search(&peer.key).expect("everyone signs") as u16,
         keys,
-        tweak,
-        message: vec![source.byte(); 32],
+        items: values::items(source.byte(), tweak),
         details: Details::default(),
         is_listed: false,
         election,
@@ -51,8 +50,8 @@ pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<
         expires_at: created_at.checked_add(core::time::Duration::from_secs(7_200)).expect("far from the end"),
         nonce: [source.byte(); 32],
     };
-    let Some(nonce) = peer.nonce(0, &definition, 1) else { return };
-    let bytes = peer.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone().into(), nonce });
+    let Some(nonces) = peer.nonces(0, &definition, 1) else { return };
+    let bytes = peer.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone().into(), nonces });
     if harness.sessions.len() < 8 && !harness.sessions.contains(&definition) {
         harness.sessions.push(definition);
     }
@@ -65,11 +64,11 @@ pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>)
     let Some(definition) = session(harness, source) else { return };
     let attempt = harness.transcript.attempt(&definition.id());
     let Some(peer) = harness.scripted(index) else { return };
-    let Some(nonce) = peer.nonce(0, &definition, attempt) else { return };
+    let Some(nonces) = peer.nonces(0, &definition, attempt) else { return };
     let content = if definition.index_of(&peer.key) == Some(usize::from(definition.creator)) {
-        Content::Announce { definition: definition.clone().into(), nonce }
+        Content::Announce { definition: definition.clone().into(), nonces }
     } else {
-        Content::Join { nonce }
+        Content::Join { nonces }
     };
     let bytes = peer.say(definition.id(), attempt, 0, content);
     send(harness, index, mask, &bytes);
@@ -82,8 +81,8 @@ pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>)
     let attempt = harness.transcript.attempt(&definition.id());
     let Some(nonces) = harness.transcript.nonces(&definition, attempt) else { return };
     let Some(peer) = harness.scripted(index) else { return };
-    let Some(partial) = peer.sign(0, &definition, attempt, &nonces) else { return };
-    let content = Content::Partial { nonces: hash_of(&nonces), partial };
+    let Some(partials) = peer.sign(0, &definition, attempt, &nonces) else { return };
+    let content = Content::Partial { nonces: hash_of(&nonces), partials };
     let bytes = peer.say(definition.id(), attempt, 0, content);
     send(harness, index, mask, &bytes);
 }
@@ -123,18 +122,19 @@ impl<S: Scheme> Step<'_, '_, '_, S> {
                 let mut definition = definition.clone();
                 if self.source.flag() {
                     // Almost the same session.
-                    definition.message[0] ^= self.source.byte();
+                    definition.items[0] = values::items(self.source.byte(), Tweak::None)[0].clone();
                     definition.creator = u16::from(self.source.byte()) % definition.keys.len() as u16;
                 }
-                let nonce = self.nonce(&definition)?;
-                Content::Announce { definition: definition.into(), nonce }
+                let nonces = self.nonces(&definition)?;
+                Content::Announce { definition: definition.into(), nonces }
             }
-            1 => Content::Join { nonce: self.nonce(definition)? },
+            1 => Content::Join { nonces: self.nonces(definition)? },
             2 => self.partial(definition)?,
             3 => {
                 let combined = self.harness.transcript.combine::<S::Verifier>(definition, self.attempt);
-                let signature = combined.filter(|_| self.source.flag());
-                Content::Finalized { signature: signature.unwrap_or(Signature::from_bytes(self.source.array())) }
+                let signatures = combined.filter(|_| self.source.flag());
+                let others = || vec![Signature::from_bytes(self.source.array()); definition.items.len()];
+                Content::Finalized { signatures: signatures.unwrap_or_else(others) }
             }
             4 => Content::Abort { reason: values::reason(self.source) },
             5 => Content::Confirmed,
@@ -144,18 +144,18 @@ impl<S: Scheme> Step<'_, '_, '_, S> {
         })
     }
 
-    /// A nonce: the first one, another one, somebody else's, or none at all.
-    fn nonce(&mut self, definition: &Definition) -> Option<PublicNonce> {
+    /// Nonces: the first ones, others, somebody else's, or none at all.
+    fn nonces(&mut self, definition: &Definition) -> Option<Vec<PublicNonce>> {
         let Self { harness, source, index, attempt } = self;
         match source.below(5) {
-            0 => harness.scripted(*index)?.nonce(0, definition, *attempt),
-            1 => harness.scripted(*index)?.nonce(1, definition, *attempt),
+            0 => harness.scripted(*index)?.nonces(0, definition, *attempt),
+            1 => harness.scripted(*index)?.nonces(1, definition, *attempt),
             2 => {
                 let key = definition.keys[source.below(definition.keys.len())];
-                harness.transcript.nonce_of(&definition.id(), *attempt, &key)
+                harness.transcript.nonces_of(&definition.id(), *attempt, &key)
             }
-            3 => Some(PublicNonce::from_bytes([255; 66])),
-            _ => Some(values::nonce(source)),
+            3 => Some(vec![PublicNonce::from_bytes([255; 66]); definition.items.len()]),
+            _ => Some(vec![values::nonce(source); definition.items.len()]),
         }
     }
 
@@ -168,19 +168,21 @@ impl<S: Scheme> Step<'_, '_, '_, S> {
         if kind == 1 {
             // As if everyone had seen the scripted peer's other nonce.
             let own = harness.scripted(*index)?.key;
-            nonces[definition.index_of(&own)?] = harness.scripted(*index)?.nonce(1, definition, *attempt)?;
+            nonces[definition.index_of(&own)?] = harness.scripted(*index)?.nonces(1, definition, *attempt)?;
         }
-        let partial = match kind {
+        let partials = match kind {
             0 | 1 => harness.scripted(*index)?.sign(kind, definition, *attempt, &nonces),
             2 => {
                 let key = definition.keys[source.below(definition.keys.len())];
-                harness.transcript.partial_of(&definition.id(), *attempt, &key)
+                harness.transcript.partials_of(&definition.id(), *attempt, &key)
             }
             _ => None,
         };
-        let partial = partial.unwrap_or(PartialSignature::from_bytes(source.array()));
+        let others =
+            |source: &mut Source<'_>| vec![PartialSignature::from_bytes(source.array()); definition.items.len()];
+        let partials = partials.unwrap_or_else(|| others(source));
         let hash = if source.flag() { source.array() } else { hash_of(&nonces) };
-        Some(Content::Partial { nonces: hash, partial })
+        Some(Content::Partial { nonces: hash, partials })
     }
 }
 

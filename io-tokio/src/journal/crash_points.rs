@@ -315,12 +315,19 @@ impl Simulation {
         let Body::Session(step) = message.body else { return };
         let (author, place) = (message.author, (step.session, step.attempt));
         let contribution = match &step.content {
-            Content::Announce { nonce, .. } | Content::Join { nonce } => {
-                let before = self.nonces.insert(*nonce, (author, place.0, place.1));
-                assert!(before.is_none_or(|before| before == (author, place.0, place.1)), "a nonce in two attempts");
-                nonce.as_bytes().to_vec()
+            Content::Announce { nonces, .. } | Content::Join { nonces } => {
+                for nonce in nonces {
+                    let before = self.nonces.insert(*nonce, (author, place.0, place.1));
+                    let is_same = before.is_none_or(|before| before == (author, place.0, place.1));
+                    assert!(is_same, "a nonce in two attempts");
+                }
+                nonces.iter().flat_map(|nonce| nonce.to_bytes()).collect()
             }
-            Content::Partial { partial, nonces } => [&nonces[..], partial.as_bytes()].concat(),
+            Content::Partial { partials, nonces } => nonces
+                .iter()
+                .copied()
+                .chain(partials.iter().flat_map(|partial| partial.to_bytes()))
+                .collect::<Vec<u8>>(),
             _ => return,
         };
         let key = (author, place.0, place.1, matches!(step.content, Content::Partial { .. }));
@@ -386,7 +393,7 @@ impl Simulation {
         let aggregate = KeyAggContext::new(Suite::Lotus, &keys).expect("the keys are sound").aggregate_key();
         let nodes = self.machines.iter().flat_map(|machine| &machine.node);
         let signatures: BTreeSet<_> = nodes
-            .flat_map(|node| node.view().sessions().filter_map(|session| session.signature).collect::<Vec<_>>())
+            .flat_map(|node| node.view().sessions().flat_map(|session| session.signatures).collect::<Vec<_>>())
             .collect();
         assert_eq!(signatures.len(), 1, "all have the same signature");
         assert!(signatures.iter().all(|signature| schnorr::verify(Suite::Lotus, &aggregate, &MESSAGE, signature)));

@@ -6,11 +6,12 @@ use nelumbo_core::{
     api::{CommandError, CommandId, NewSession, RecordSequence, SignReply, SignRequest},
     base::{Entropy, Mono, Wall},
     crypto::{
-        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, generate_nonce,
-        hazmat::scalars_of_nonce,
+        KeyAggContext, MessageKey, Network as Chain, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak,
+        generate_nonce, hazmat::scalars_of_nonce,
     },
     host::drain_watched,
     node::{Boot, Node},
+    wire::Item,
 };
 
 use super::*;
@@ -251,7 +252,7 @@ async fn what_was_rewritten_with_care_comes_out_otherwise() {
         if let Frame::Step { input: StepInput::Command(command), .. } = frame
             && let Command::Create(session) = command.to_mut()
         {
-            session.message[0] ^= 1;
+            session.items[0] = Item::message(vec![0; 32], Tweak::None);
         }
     });
     assert_eq!((step, matches!(difference, Difference::Signer(_))), (4, true), "{difference}");
@@ -444,7 +445,8 @@ async fn neither_the_key_nor_a_nonce_nor_what_it_is_drawn_from_is_in_the_file() 
     let mut source = Entropy::new(SIGNER_SEED).expect("not all zero");
     let mut pool = Entropy::new(source.bytes32()).expect("not all zero");
     let drawn = tagged_hash("nelumbo/entropy/draw", &[&pool.bytes32(), &source.bytes32()]);
-    let extra = [&slot.session[..], &slot.attempt.to_be_bytes()].concat();
+    let item = 0_u32;
+    let extra = [&slot.session[..], &slot.attempt.to_be_bytes(), &item.to_be_bytes()].concat();
     let (secret_nonce, same) = generate_nonce(drawn, &key, &keys, Some(&MESSAGE), &extra);
     assert_eq!(same, public_nonce, "this is the nonce");
     assert!(has(public_nonce.as_bytes()), "what is public is found");

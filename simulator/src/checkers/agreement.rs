@@ -1,4 +1,4 @@
-//! Checks that all nodes that complete a session have the same signature.
+//! Checks that all nodes that complete a session have the same signatures.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{Checker, GroundTruth, NodeObservation};
 use crate::peer::Observation;
 
 #[derive(Debug, Default)]
-pub(super) struct Agreement(BTreeMap<SessionId, Signature>);
+pub(super) struct Agreement(BTreeMap<SessionId, Vec<Signature>>);
 
 impl Checker for Agreement {
     fn name(&self) -> &'static str {
@@ -18,11 +18,11 @@ impl Checker for Agreement {
     }
 
     fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
-        let Observation::Event(Event::SessionCompleted { session, signature, .. }) = &seen.observed.observation else {
+        let Observation::Event(Event::SessionCompleted { session, signatures, .. }) = &seen.observed.observation else {
             return Ok(());
         };
-        if *self.0.entry(*session).or_insert(*signature) != *signature {
-            return Err(format!("two signatures of {session}"));
+        if self.0.entry(*session).or_insert_with(|| signatures.clone()) != signatures {
+            return Err(format!("two lists of signatures of {session}"));
         }
         Ok(())
     }

@@ -16,11 +16,11 @@ impl Checker for Blame {
     fn see(&mut self, truth: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
         let Observation::Event(event) = &seen.observed.observation else { return Ok(()) };
         let blamed = match event {
-            Event::AttemptFailed { failure: AttemptFailure::InvalidPartial(keys), .. } => {
-                keys.iter().find(|key| truth.is_honest(key)).map(ToString::to_string)
+            Event::AttemptFailed { failure: AttemptFailure::InvalidPartial(faults), .. } => {
+                faults.iter().find(|fault| truth.is_honest(&fault.signer)).map(ToString::to_string)
             }
-            Event::AttemptFailed { failure: AttemptFailure::InvalidNonce(key), .. } => {
-                truth.is_honest(key).then(|| key.to_string())
+            Event::AttemptFailed { failure: AttemptFailure::InvalidNonce(fault), .. } => {
+                truth.is_honest(&fault.signer).then(|| fault.to_string())
             }
             Event::PeerGraylisted { peer, .. }
             | Event::ShouldBan { peer, .. }

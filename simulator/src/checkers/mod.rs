@@ -32,8 +32,8 @@ pub struct GroundTruth {
     pub nodes: BTreeMap<PublicKey, u32>,
     /// The definitions of the sessions that have been announced so far.
     pub sessions: BTreeMap<SessionId, Arc<Definition>>,
-    /// Whether a final signature is one of this session, judged apart from any node.
-    pub is_final: fn(&Definition, &Signature) -> bool,
+    /// Whether these are the final signatures of this session, judged apart from any node.
+    pub is_final: fn(&Definition, &[Signature]) -> bool,
     /// Whether the last fault ends early enough before the end of the run for all sessions to end.
     pub has_time: bool,
 }

@@ -1,4 +1,4 @@
-//! Checks that a signer makes at most one partial signature in an attempt, over one list of nonces.
+//! Checks that a signer makes at most one partial signature for each item in an attempt, over one list of nonces.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{Checker, GroundTruth, NodeObservation};
 type Slot = (PublicKey, SessionId, u32);
 
 #[derive(Debug, Default)]
-pub(super) struct Partials(BTreeMap<Slot, ([u8; 32], PartialSignature)>);
+pub(super) struct Partials(BTreeMap<Slot, ([u8; 32], Vec<PartialSignature>)>);
 
 impl Checker for Partials {
     fn name(&self) -> &'static str {
@@ -19,9 +19,9 @@ impl Checker for Partials {
 
     fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
         let Some(step) = seen.step else { return Ok(()) };
-        let Content::Partial { nonces, partial } = &step.content else { return Ok(()) };
-        let signed = (*nonces, *partial);
-        if *self.0.entry((seen.key, step.session, step.attempt)).or_insert(signed) != signed {
+        let Content::Partial { nonces, partials } = &step.content else { return Ok(()) };
+        let signed = (*nonces, partials.clone());
+        if *self.0.entry((seen.key, step.session, step.attempt)).or_insert_with(|| signed.clone()) != signed {
             return Err(format!("two partial signatures in attempt {} of {}", step.attempt, step.session));
         }
         Ok(())

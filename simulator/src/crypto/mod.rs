@@ -8,9 +8,11 @@ pub use cost::{Meter, Operation};
 pub use real::Real;
 pub use toy::{Toy, ToySigner, ToyVerifier};
 
+use std::borrow::Cow;
+
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{MessageSigner, PublicKey, Signature, Signer, Verifier};
-use nelumbo_core::wire::Definition;
+use nelumbo_core::wire::{Definition, Item};
 
 /// A kind of cryptography.
 pub trait Crypto: 'static {
@@ -32,10 +34,18 @@ pub trait Crypto: 'static {
     /// The verifier of what others send.
     fn verifier(meter: &Meter) -> Self::V;
 
-    /// Whether a final signature is one of this session, judged apart from any node.
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        let verifier = Self::verifier(&Meter::default());
-        let keys = verifier.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
-        keys.is_ok_and(|keys| verifier.verify_final(&keys, &definition.message, signature))
+    /// Whether these are the final signatures of this session, judged apart from any node.
+    fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
+        are_final(&Self::verifier(&Meter::default()), definition, signatures)
     }
+}
+
+/// Whether there is a valid signature for each item.
+fn are_final<V: Verifier>(verifier: &V, definition: &Definition, signatures: &[Signature]) -> bool {
+    let Ok(messages) = definition.messages() else { return false };
+    let is_valid = |((item, message), signature): ((&Item, &Cow<'_, [u8]>), &Signature)| {
+        let keys = verifier.aggregate_keys(definition.suite, &definition.keys, &item.tweak);
+        keys.is_ok_and(|keys| verifier.verify_final(&keys, message, signature))
+    };
+    signatures.len() == messages.len() && definition.items.iter().zip(&messages).zip(signatures).all(is_valid)
 }

@@ -2,11 +2,11 @@
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner, Verifier,
+    MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner,
 };
 use nelumbo_core::wire::Definition;
 
-use super::{Crypto, Meter};
+use super::{Crypto, Meter, are_final};
 
 /// Signatures and MuSig2 on secp256k1.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,8 @@ impl Crypto for Real {
         Secp256k1
     }
 
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        let keys = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.tweak);
-        keys.is_ok_and(|keys| Secp256k1.verify_final(&keys, &definition.message, signature))
+    fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
+        are_final(&Secp256k1, definition, signatures)
     }
 }
 

@@ -133,14 +133,23 @@ impl Verifier for ToyVerifier {
             }
         }
         self.meter.charge(Operation::AggregateKeys(keys.len()));
-        if *tweak != Tweak::None {
-            self.meter.charge(Operation::Tweak);
-        }
-        let mut hash = fold(0, format!("{suite:?} {tweak:?}").as_bytes());
+        let mut hash = fold(0, format!("{suite:?}").as_bytes());
         keys.iter().for_each(|key| hash = fold(hash, key.as_bytes()));
         let mut aggregate = [2; 33];
         aggregate[1..].copy_from_slice(&Random::stream(hash, "aggregate", 0).bytes32());
-        Ok(ToyKeys { keys: keys.to_vec(), aggregate: PublicKey::from_bytes(aggregate).expect("02 is a prefix") })
+        let aggregate = PublicKey::from_bytes(aggregate).expect("02 is a prefix");
+        self.tweak_keys(&ToyKeys { keys: keys.to_vec(), aggregate }, tweak)
+    }
+
+    fn tweak_keys(&self, keys: &ToyKeys, tweak: &Tweak) -> Result<ToyKeys, KeyAggError> {
+        if *tweak == Tweak::None {
+            return Ok(keys.clone());
+        }
+        self.meter.charge(Operation::Tweak);
+        let hash = fold(fold(0, format!("{tweak:?}").as_bytes()), keys.aggregate.as_bytes());
+        let mut aggregate = [2; 33];
+        aggregate[1..].copy_from_slice(&Random::stream(hash, "tweak", 0).bytes32());
+        Ok(ToyKeys { aggregate: PublicKey::from_bytes(aggregate).expect("02 is a prefix"), ..keys.clone() })
     }
 
     fn aggregate_key(&self, keys: &ToyKeys) -> PublicKey {
@@ -216,7 +225,7 @@ impl MessageSigner for ToyMessageKey {
     }
 }
 
-/// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature.
+/// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature for each item.
 pub struct ToySigner {
     key: PublicKey,
     entropy: Entropy,
@@ -225,8 +234,8 @@ pub struct ToySigner {
 }
 
 enum Slot {
-    Open { nonce: PublicNonce, aggregate: PublicKey, message: Vec<u8> },
-    Signed { partial: PartialSignature },
+    Open { nonces: Vec<PublicNonce>, items: Vec<(PublicKey, Vec<u8>)> },
+    Signed { partials: Vec<PartialSignature> },
     Forgotten,
 }
 
@@ -235,36 +244,41 @@ impl Signer<ToyVerifier> for ToySigner {
         self.key
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &ToyKeys, message: &[u8]) -> Result<PublicNonce, SignerError> {
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        let of: Vec<_> = items.iter().map(|(keys, message)| (keys.aggregate, message.to_vec())).collect();
         match self.slots.get(&slot) {
-            Some(Slot::Open { nonce, aggregate, message: of }) if *aggregate == keys.aggregate && of == message => {
-                return Ok(*nonce);
-            }
+            Some(Slot::Open { nonces, items }) if *items == of => return Ok(nonces.clone()),
             Some(_) => return Err(SignerError::SlotServed),
-            None if keys.keys.binary_search(&self.key).is_err() => return Err(SignerError::NotASigner),
+            None if items.iter().any(|(keys, _)| keys.keys.binary_search(&self.key).is_err()) => {
+                return Err(SignerError::NotASigner);
+            }
             None => {}
         }
-        self.meter.charge(Operation::Nonce);
-        let mut bytes = [2; 66];
-        bytes[1..33].copy_from_slice(&self.entropy.bytes32());
-        bytes[34..].copy_from_slice(&self.entropy.bytes32());
-        let nonce = PublicNonce::from_bytes(bytes);
-        self.slots.insert(slot, Slot::Open { nonce, aggregate: keys.aggregate, message: message.to_vec() });
-        Ok(nonce)
+        let draw = |_| {
+            self.meter.charge(Operation::Nonce);
+            let mut bytes = [2; 66];
+            bytes[1..33].copy_from_slice(&self.entropy.bytes32());
+            bytes[34..].copy_from_slice(&self.entropy.bytes32());
+            PublicNonce::from_bytes(bytes)
+        };
+        let nonces: Vec<_> = items.iter().map(draw).collect();
+        self.slots.insert(slot, Slot::Open { nonces: nonces.clone(), items: of });
+        Ok(nonces)
     }
 
-    fn sign(&mut self, slot: NonceSlot, _: &ToyKeys, round: &ToyRound) -> Result<PartialSignature, SignerError> {
+    fn sign(&mut self, slot: NonceSlot, items: &[(&ToyKeys, &ToyRound)]) -> Result<Vec<PartialSignature>, SignerError> {
+        let made = || -> Vec<_> { items.iter().map(|(_, round)| round.partial(&self.key)).collect() };
         match self.slots.get(&slot) {
             Some(Slot::Open { .. }) => {}
-            // It is a hash of all that defines the round.
-            Some(Slot::Signed { partial }) if *partial == round.partial(&self.key) => return Ok(*partial),
+            // They are hashes of all that defines the rounds.
+            Some(Slot::Signed { partials }) if *partials == made() => return Ok(partials.clone()),
             Some(Slot::Signed { .. }) => return Err(SignerError::NonceSpent),
             Some(Slot::Forgotten) | None => return Err(SignerError::NoNonce),
         }
-        self.meter.charge(Operation::Sign);
-        let partial = round.partial(&self.key);
-        self.slots.insert(slot, Slot::Signed { partial });
-        Ok(partial)
+        items.iter().for_each(|_| self.meter.charge(Operation::Sign));
+        let partials = made();
+        self.slots.insert(slot, Slot::Signed { partials: partials.clone() });
+        Ok(partials)
     }
 
     fn forget(&mut self, slot: NonceSlot) {
@@ -324,16 +338,16 @@ mod tests {
         assert!(verifier.aggregate_keys(Suite::Lotus, &[key, key], &Tweak::None).is_err());
         charged(&[]);
         let (keys, slot) = (tweaked.expect("one key"), NonceSlot { session: [1; 32], attempt: 1 });
-        let nonces = [signer.nonce(slot, &keys, &message).expect("a fresh slot")];
+        let nonces = signer.nonces(slot, &[(&keys, &message)]).expect("a fresh slot");
         charged(&[Operation::Nonce]);
         let round = verifier.open_round(&keys, &nonces, &message).expect("an honest nonce");
         charged(&[Operation::OpenRound(1)]);
-        let partials = [signer.sign(slot, &keys, &round).expect("its nonce")];
+        let partials = signer.sign(slot, &[(&keys, &round)]).expect("its nonce");
         charged(&[Operation::Sign]);
-        assert_eq!(signer.sign(slot, &keys, &round), Ok(partials[0]), "the same again");
+        assert_eq!(signer.sign(slot, &[(&keys, &round)]), Ok(partials.clone()), "the same again");
         let other = verifier.open_round(&keys, &nonces, &[8; 32]).expect("an honest nonce");
         charged(&[Operation::OpenRound(1)]);
-        assert_eq!(signer.sign(slot, &keys, &other), Err(SignerError::NonceSpent));
+        assert_eq!(signer.sign(slot, &[(&keys, &other)]), Err(SignerError::NonceSpent));
         charged(&[]);
         assert!(verifier.culprits(&keys, &round, &nonces, &partials, &message).is_empty());
         charged(&[Operation::VerifyPartial]);

@@ -250,7 +250,7 @@ impl NodeStates {
         state.pending.sort_unstable();
         state.pending.dedup();
         state.summary.phase = session.as_ref().map(|session| session.phase);
-        state.summary.signature = session.and_then(|session| session.signature);
+        state.summary.signature = session.and_then(|session| session.signatures.first().copied());
         state.summary.deadline = view.deadlines().find(|deadline| is_protocol(&deadline.reason)).map(|deadline| {
             // A timer that is due already fires with the next nanosecond.
             deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)

@@ -311,11 +311,8 @@ impl SystemState {
     }
 }
 
-fn nonce(content: &Content) -> Option<&nelumbo_core::crypto::PublicNonce> {
-    match content {
-        Content::Announce { nonce, .. } | Content::Join { nonce } => Some(nonce),
-        _ => None,
-    }
+fn nonce(content: &Content) -> Option<&[nelumbo_core::crypto::PublicNonce]> {
+    content.nonces()
 }
 
 #[cfg(test)]

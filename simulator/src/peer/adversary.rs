@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nelumbo_core::api::Event;
 use nelumbo_core::base::{Bytes, Entropy, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
-use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, seal};
+use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, Subject, seal};
 
 use super::session_step;
 use crate::crypto::{Crypto, Meter};
@@ -110,7 +110,11 @@ impl Adversary {
         if self.does(Misbehaviour::WithholdNonces) {
             return Vec::new();
         }
-        let (Content::Announce { nonce, .. } | Content::Join { nonce }) = &mut step.content else { return vec![bytes] };
+        let (Content::Announce { nonces, .. } | Content::Join { nonces }) = &mut step.content else {
+            return vec![bytes];
+        };
+        // One wrong item spoils all.
+        let Some(nonce) = nonces.last_mut() else { return vec![bytes] };
         if self.does(Misbehaviour::InvalidNonces) {
             // An x coordinate above the field's prime.
             *nonce = PublicNonce::from_bytes([0xff; 66]);
@@ -134,10 +138,13 @@ impl Adversary {
         if self.does(Misbehaviour::WithholdPartials) {
             return Vec::new();
         }
-        let Content::Partial { nonces, partial } = step.content else { return vec![bytes] };
-        let mut other = *partial.as_bytes();
-        other[31] ^= 1;
-        let content = Content::Partial { nonces, partial: PartialSignature::from_bytes(other) };
+        let Content::Partial { nonces, mut partials } = step.content else { return vec![bytes] };
+        if let Some(partial) = partials.last_mut() {
+            let mut other = *partial.as_bytes();
+            other[31] ^= 1;
+            *partial = PartialSignature::from_bytes(other);
+        }
+        let content = Content::Partial { nonces, partials };
         if self.does(Misbehaviour::InvalidPartials) {
             return vec![sealed::<C>(secret, network, SessionMessage { content, ..step })];
         }
@@ -180,10 +187,13 @@ impl Adversary {
     /// The event that the embedder gets instead of this one.
     pub(super) fn alter_event(&mut self, event: Event) -> Event {
         match event {
-            Event::SessionCompleted { session, attempt, signature } if self.does(Misbehaviour::FalseSignature) => {
-                let mut bytes = *signature.as_bytes();
-                bytes[63] ^= 1;
-                Event::SessionCompleted { session, attempt, signature: Signature::from_bytes(bytes) }
+            Event::SessionCompleted { session, attempt, mut signatures } if self.does(Misbehaviour::FalseSignature) => {
+                if let Some(signature) = signatures.last_mut() {
+                    let mut bytes = *signature.as_bytes();
+                    bytes[63] ^= 1;
+                    *signature = Signature::from_bytes(bytes);
+                }
+                Event::SessionCompleted { session, attempt, signatures }
             }
             Event::SessionCompleted { session, .. } if self.does(Misbehaviour::BroadcastOutOfTurn) => {
                 Event::ShouldBroadcast { session }
@@ -196,7 +206,7 @@ impl Adversary {
 /// A message about a session that nobody has announced.
 fn unheard_of<C: Crypto>(secret: &[u8; 32], random: &mut Random) -> Bytes {
     let session = SessionId::from_bytes(random.bytes32());
-    let content = Content::Join { nonce: PublicNonce::from_bytes([2; 66]) };
+    let content = Content::Join { nonces: vec![PublicNonce::from_bytes([2; 66])] };
     sealed::<C>(secret, Network::Regtest, SessionMessage { session, attempt: 1, sequence: 1, content })
 }
 
@@ -213,7 +223,11 @@ fn sybil<C: Crypto>(wall: Wall, random: &mut Random) -> Option<Bytes> {
 /// An announcement of the session with another message to sign.
 fn other_message<C: Crypto>(secret: &[u8; 32], network: Network, mut step: SessionMessage) -> Bytes {
     if let Content::Announce { definition, .. } = &mut step.content {
-        Arc::make_mut(definition).message.iter_mut().for_each(|byte| *byte ^= 0xff);
+        for item in &mut Arc::make_mut(definition).items {
+            if let Subject::Message(message) = &mut item.subject {
+                message.iter_mut().for_each(|byte| *byte ^= 0xff);
+            }
+        }
         step.session = definition.id();
     }
     sealed::<C>(secret, network, step)

@@ -115,7 +115,7 @@ impl<C: Crypto> Peer<C> {
         let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
         context.emit(Observation::Up);
         let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
-        for session in sessions.filter(|session| session.signature.is_some()) {
+        for session in sessions.filter(|session| !session.signatures.is_empty()) {
             context.emit(Observation::RestoredCompletion(session.id));
         }
         (self.armed, self.busy_until) = (Nanos::MAX, context.now());

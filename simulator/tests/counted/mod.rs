@@ -54,8 +54,8 @@ impl<C: Crypto> Crypto for Counted<C> {
         CountedVerifier(C::verifier(meter))
     }
 
-    fn is_final(definition: &Definition, signature: &Signature) -> bool {
-        C::is_final(definition, signature)
+    fn is_final(definition: &Definition, signatures: &[Signature]) -> bool {
+        C::is_final(definition, signatures)
     }
 }
 
@@ -79,14 +79,14 @@ impl<V: Verifier> Signer<CountedVerifier<V>> for CountedSigner<V> {
         self.0.public_key()
     }
 
-    fn nonce(&mut self, slot: NonceSlot, keys: &V::Keys, message: &[u8]) -> Result<PublicNonce, SignerError> {
-        count(Operation::Nonce);
-        self.0.nonce(slot, keys, message)
+    fn nonces(&mut self, slot: NonceSlot, items: &[(&V::Keys, &[u8])]) -> Result<Vec<PublicNonce>, SignerError> {
+        items.iter().for_each(|_| count(Operation::Nonce));
+        self.0.nonces(slot, items)
     }
 
-    fn sign(&mut self, slot: NonceSlot, keys: &V::Keys, round: &V::Round) -> Result<PartialSignature, SignerError> {
-        count(Operation::Sign);
-        self.0.sign(slot, keys, round)
+    fn sign(&mut self, slot: NonceSlot, items: &[(&V::Keys, &V::Round)]) -> Result<Vec<PartialSignature>, SignerError> {
+        items.iter().for_each(|_| count(Operation::Sign));
+        self.0.sign(slot, items)
     }
 
     fn forget(&mut self, slot: NonceSlot) {
@@ -128,6 +128,10 @@ impl<V: Verifier> Verifier for CountedVerifier<V> {
     fn aggregate_keys(&self, suite: Suite, keys: &[PublicKey], tweak: &Tweak) -> Result<V::Keys, KeyAggError> {
         count(Operation::AggregateKeys(keys.len()));
         self.0.aggregate_keys(suite, keys, tweak)
+    }
+
+    fn tweak_keys(&self, keys: &V::Keys, tweak: &Tweak) -> Result<V::Keys, KeyAggError> {
+        self.0.tweak_keys(keys, tweak)
     }
 
     fn aggregate_key(&self, keys: &V::Keys) -> PublicKey {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use nelumbo_core::base::{Entropy, EntropyError};
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{
-    EntropySource, KeyAggContext, MessageKey, MessageSigner, Network, NonceSlot, Secp256k1, SecretKey, Signer,
-    SignerError, SoftwareSigner, Suite, Tweak, Verifier, generate_nonce, sort_keys,
+    EntropySource, KeyAggContext, MessageKey, MessageSigner, Network, NonceSlot, PartialSignature, PublicNonce,
+    Secp256k1, SecretKey, Signer, SignerError, SigningContext, SoftwareSigner, Suite, Tweak, Verifier, generate_nonce,
+    sort_keys,
 };
 use quickcheck::QuickCheck;
 
@@ -14,6 +15,24 @@ use crate::{SUITES, Seed, tweaks};
 
 fn slot(session: u8, attempt: u32) -> NonceSlot {
     NonceSlot { session: [session; 32], attempt }
+}
+
+fn draw_nonce(
+    signer: &mut SoftwareSigner,
+    slot: NonceSlot,
+    keys: &KeyAggContext,
+    message: &[u8],
+) -> Result<PublicNonce, SignerError> {
+    signer.nonces(slot, &[(keys, message)]).map(|nonces| nonces[0])
+}
+
+fn sign(
+    signer: &mut SoftwareSigner,
+    slot: NonceSlot,
+    keys: &KeyAggContext,
+    round: &SigningContext,
+) -> Result<PartialSignature, SignerError> {
+    signer.sign(slot, &[(keys, round)]).map(|partials| partials[0])
 }
 
 /// The life of a slot in a software signer: one nonce, one signature, and no way back.
@@ -29,32 +48,37 @@ fn a_slot_is_served_once_and_signed_once() {
         let message = entropy.bytes32();
         let keys = Secp256k1.aggregate_keys(suite, &public, &Tweak::None).expect("sorted and distinct");
         let slot = slot(suite as u8, 0);
-        let nonces: Vec<_> = signers.iter_mut().map(|signer| signer.nonce(slot, &keys, &message).unwrap()).collect();
-        assert_eq!(signers[0].nonce(slot, &keys, &message), Ok(nonces[0]), "the same while it is open");
-        assert_eq!(signers[0].nonce(slot, &keys, &[0; 32]), Err(SignerError::SlotServed), "for nothing else");
+        let nonces: Vec<_> =
+            signers.iter_mut().map(|signer| draw_nonce(signer, slot, &keys, &message).unwrap()).collect();
+        assert_eq!(draw_nonce(&mut signers[0], slot, &keys, &message), Ok(nonces[0]), "the same while it is open");
+        assert_eq!(
+            draw_nonce(&mut signers[0], slot, &keys, &[0; 32]),
+            Err(SignerError::SlotServed),
+            "for nothing else"
+        );
         let round = Secp256k1.open_round(&keys, &nonces, &message).expect("honest nonces");
-        let partials: Vec<_> = signers.iter_mut().map(|signer| signer.sign(slot, &keys, &round).unwrap()).collect();
+        let partials: Vec<_> = signers.iter_mut().map(|signer| sign(signer, slot, &keys, &round).unwrap()).collect();
         let signature = Secp256k1.combine(&keys, &round, &partials).expect("honest signers");
         assert!(Secp256k1.verify_final(&keys, &message, &signature));
         let others: Vec<_> = nonces.iter().rev().copied().collect();
         let other = Secp256k1.open_round(&keys, &[&others[1..], &others[1..2]].concat(), &message).expect("nonces");
         for (signer, partial) in signers.iter_mut().zip(partials) {
-            assert_eq!(signer.sign(slot, &keys, &round), Ok(partial), "the same again");
-            assert_eq!(signer.sign(slot, &keys, &other), Err(SignerError::NonceSpent));
-            assert_eq!(signer.nonce(slot, &keys, &message), Err(SignerError::SlotServed));
+            assert_eq!(sign(signer, slot, &keys, &round), Ok(partial), "the same again");
+            assert_eq!(sign(signer, slot, &keys, &other), Err(SignerError::NonceSpent));
+            assert_eq!(draw_nonce(signer, slot, &keys, &message), Err(SignerError::SlotServed));
             signer.forget(slot);
-            assert_eq!(signer.sign(slot, &keys, &other), Err(SignerError::NonceSpent));
+            assert_eq!(sign(signer, slot, &keys, &other), Err(SignerError::NonceSpent));
             assert_eq!(signer.open_nonces(), 0);
         }
         // The next attempt has other nonces.
         let again = NonceSlot { attempt: 1, ..slot };
-        assert_ne!(signers[0].nonce(again, &keys, &message), Ok(nonces[0]));
+        assert_ne!(draw_nonce(&mut signers[0], again, &keys, &message), Ok(nonces[0]));
         signers[0].forget(again);
         assert_eq!(signers[0].open_nonces(), 0);
-        assert_eq!(signers[0].sign(again, &keys, &round), Err(SignerError::NoNonce));
-        assert_eq!(signers[0].nonce(again, &keys, &message), Err(SignerError::SlotServed));
+        assert_eq!(sign(&mut signers[0], again, &keys, &round), Err(SignerError::NoNonce));
+        assert_eq!(draw_nonce(&mut signers[0], again, &keys, &message), Err(SignerError::SlotServed));
         let never = NonceSlot { attempt: 2, ..slot };
-        assert_eq!(signers[0].sign(never, &keys, &round), Err(SignerError::NoNonce));
+        assert_eq!(sign(&mut signers[0], never, &keys, &round), Err(SignerError::NoNonce));
     }
 }
 
@@ -66,24 +90,24 @@ fn a_wrong_round_spends_the_nonce() {
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let tweak = Tweak::Taproot { merkle_root: None };
     let tweaked = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &tweak).expect("one key");
-    let nonce = signer.nonce(slot(1, 0), &keys, &[1; 32]).expect("a new slot");
+    let nonce = draw_nonce(&mut signer, slot(1, 0), &keys, &[1; 32]).expect("a new slot");
     let other_message = Secp256k1.open_round(&keys, &[nonce], &[2; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 0), &keys, &other_message), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 0), &keys, &other_message), Err(SignerError::RoundMismatch));
     let right = Secp256k1.open_round(&keys, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 0), &keys, &right), Err(SignerError::NonceSpent));
+    assert_eq!(sign(&mut signer, slot(1, 0), &keys, &right), Err(SignerError::NonceSpent));
 
-    let nonce = signer.nonce(slot(1, 1), &keys, &[1; 32]).expect("a new slot");
+    let nonce = draw_nonce(&mut signer, slot(1, 1), &keys, &[1; 32]).expect("a new slot");
     let other_key = Secp256k1.open_round(&tweaked, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 1), &tweaked, &other_key), Err(SignerError::RoundMismatch));
-    assert_eq!(signer.sign(slot(1, 1), &keys, &right), Err(SignerError::NonceSpent));
+    assert_eq!(sign(&mut signer, slot(1, 1), &tweaked, &other_key), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 1), &keys, &right), Err(SignerError::NonceSpent));
 
-    let nonce = signer.nonce(slot(1, 2), &keys, &[1; 32]).expect("a new slot");
+    let nonce = draw_nonce(&mut signer, slot(1, 2), &keys, &[1; 32]).expect("a new slot");
     let round = Secp256k1.open_round(&tweaked, &[nonce], &[1; 32]).expect("one nonce");
-    assert_eq!(signer.sign(slot(1, 2), &keys, &round), Err(SignerError::RoundMismatch));
+    assert_eq!(sign(&mut signer, slot(1, 2), &keys, &round), Err(SignerError::RoundMismatch));
 
     let stranger = SecretKey::generate(&mut entropy).public_key();
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[stranger], &Tweak::None).expect("one key");
-    assert_eq!(signer.nonce(slot(2, 0), &keys, &[1; 32]), Err(SignerError::NotASigner));
+    assert_eq!(draw_nonce(&mut signer, slot(2, 0), &keys, &[1; 32]), Err(SignerError::NotASigner));
     assert_eq!(signer.open_nonces(), 0);
 }
 
@@ -94,14 +118,14 @@ fn open_nonces_are_bounded() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let count = u32::try_from(SoftwareSigner::MAX_OPEN_NONCES).expect("small");
-    let first = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("a new slot");
+    let first = draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("a new slot");
     for attempt in 1..count {
-        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        draw_nonce(&mut signer, slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
     }
-    assert_eq!(signer.nonce(slot(0, count), &keys, &[1; 32]), Err(SignerError::TooManyNonces));
+    assert_eq!(draw_nonce(&mut signer, slot(0, count), &keys, &[1; 32]), Err(SignerError::TooManyNonces));
     let round = Secp256k1.open_round(&keys, &[first], &[1; 32]).expect("one nonce");
-    assert!(signer.sign(slot(0, 0), &keys, &round).is_ok());
-    assert!(signer.nonce(slot(0, count), &keys, &[1; 32]).is_ok());
+    assert!(sign(&mut signer, slot(0, 0), &keys, &round).is_ok());
+    assert!(draw_nonce(&mut signer, slot(0, count), &keys, &[1; 32]).is_ok());
 }
 
 /// Closed slots are remembered up to a bound, the oldest forgotten first; what is served again has another nonce.
@@ -111,18 +135,18 @@ fn closed_slots_are_bounded() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     let count = u32::try_from(SoftwareSigner::MAX_CLOSED_SLOTS).expect("small");
-    let first = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("a new slot");
+    let first = draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("a new slot");
     signer.forget(slot(0, 0));
     for attempt in 1..count {
-        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        draw_nonce(&mut signer, slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
         signer.forget(slot(0, attempt));
     }
-    assert_eq!(signer.nonce(slot(0, 0), &keys, &[1; 32]), Err(SignerError::SlotServed));
-    signer.nonce(slot(0, count), &keys, &[1; 32]).expect("a new slot");
+    assert_eq!(draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    draw_nonce(&mut signer, slot(0, count), &keys, &[1; 32]).expect("a new slot");
     signer.forget(slot(0, count));
-    let again = signer.nonce(slot(0, 0), &keys, &[1; 32]).expect("the oldest slot was forgotten");
+    let again = draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).expect("the oldest slot was forgotten");
     assert_ne!(again, first);
-    assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    assert_eq!(draw_nonce(&mut signer, slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
 }
 
 /// Two message keys with one seed are one, and each signature is hedged anew.
@@ -164,7 +188,7 @@ fn a_signer_that_is_resumed_several_times_draws_other_nonces() {
         let key = SecretKey::generate(&mut Seed([8; 32]).entropy());
         let mut signer = SoftwareSigner::new(key, Host { first: Some([3; 32]), then });
         let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
-        let mut draw = |attempt| signer.nonce(slot(0, attempt), &keys, &[9; 32]);
+        let mut draw = |attempt| draw_nonce(&mut signer, slot(0, attempt), &keys, &[9; 32]);
         [draw(0), draw(1)]
     };
     let nonces = [1, 2, 3].map(|host| resume(Entropy::new([host; 32])));
@@ -190,10 +214,10 @@ fn a_source_that_fails_is_a_signer_that_is_unavailable() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut Seed([8; 32]).entropy()), Failing(0));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     for why in ["nothing to begin with", "nothing for this nonce", "zeros for this nonce"] {
-        assert_eq!(signer.nonce(slot(0, 0), &keys, &[1; 32]), Err(SignerError::Unavailable), "{why}");
+        assert_eq!(draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]), Err(SignerError::Unavailable), "{why}");
         assert_eq!(signer.open_nonces(), 0);
     }
-    assert!(signer.nonce(slot(0, 0), &keys, &[1; 32]).is_ok());
+    assert!(draw_nonce(&mut signer, slot(0, 0), &keys, &[1; 32]).is_ok());
 }
 
 /// What was open is wiped at once when the node begins anew, and stays served.
@@ -203,12 +227,12 @@ fn all_that_is_open_can_be_forgotten() {
     let mut signer = SoftwareSigner::new(SecretKey::generate(&mut entropy), entropy.stream("signer"));
     let keys = Secp256k1.aggregate_keys(Suite::Lotus, &[signer.public_key()], &Tweak::None).expect("one key");
     for attempt in 0..3 {
-        signer.nonce(slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
+        draw_nonce(&mut signer, slot(0, attempt), &keys, &[1; 32]).expect("a new slot");
     }
     Signer::<Secp256k1>::forget_all(&mut signer);
     assert_eq!(signer.open_nonces(), 0);
-    assert_eq!(signer.nonce(slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
-    assert!(signer.nonce(slot(0, 3), &keys, &[1; 32]).is_ok());
+    assert_eq!(draw_nonce(&mut signer, slot(0, 1), &keys, &[1; 32]), Err(SignerError::SlotServed));
+    assert!(draw_nonce(&mut signer, slot(0, 3), &keys, &[1; 32]).is_ok());
 }
 
 /// Whatever changes, the nonce changes: entropy, key, challenge key, message, extra input, each alone.

@@ -25,9 +25,12 @@ const TRANSACTION: &str = "\
 The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi:
   transaction    the transaction as it is serialised
   spent          the outputs that its inputs spend, in order, each with value and script
-  input          which input is signed; 0 if nothing is said
+  inputs         which inputs are signed, in ascending order, from 0; if nothing is said all that spend the group's own
+                 outputs. They are signed together: all of them or none
   sighash_type   the byte that says what is covered; 97 if nothing is said: all inputs and outputs. Anything else is
                  created and approved only with --allow
+  replay_protection  true for digests that only nodes take which were not updated for the network's next upgrade; false
+                 if nothing is said
   script         hash and code_separator of the script that is run, with --allow script-path; without, a Taproot output
                  is spent by its key, and has to be the session's own: of all its keys, and of --taproot if wallets
                  made it

@@ -40,10 +40,8 @@ impl Show {
                 ("attempt", head.attempt.to_string()),
                 ("suite", head.suite.to_string()),
                 ("network", session.network.to_string()),
-                ("message", session.message),
                 ("type", session.kind.map_or_else(|| "not said".to_owned(), |kind| kind.as_str().to_owned())),
                 ("listed", if session.listed { "yes" } else { "no" }.to_owned()),
-                ("tweak", format!("{:?}", session.tweak).to_lowercase()),
                 ("election", session.election.to_string()),
                 ("creator", head.creator.to_string()),
             ]);
@@ -56,8 +54,13 @@ impl Show {
                 };
                 rows.push(("signer", format!("{}{own}{joined}", signer.key)));
             }
-            rows.push(("signs under", session.challenge_key.to_string()));
-            rows.extend(session.signature.map(|signature| ("signature", signature.to_string())));
+            for (place, item) in session.items.iter().enumerate() {
+                let input = item.input.map(|input| format!("input {input}, ")).unwrap_or_default();
+                rows.push(("item", format!("{place}: {input}message {}", item.message)));
+                rows.push(("  tweak", format!("{:?}", item.tweak).to_lowercase()));
+                rows.push(("  signs under", item.challenge_key.to_string()));
+                rows.extend(session.signatures.get(place).map(|signature| ("  signature", signature.to_string())));
+            }
             if session.may_complete {
                 rows.push(("signature", "none, but one may still appear: this node had signed before".to_owned()));
             }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use nelumbo_core::api::Phase;
 use nelumbo_core::wire::SessionId;
+use serde_json::json;
 
 use crate::control::{Client, Heard, Request, Running, Session};
 use crate::failure::{Answer, Failure};
@@ -41,13 +42,20 @@ impl Wait {
         client.send(&Request::Events { follow: true, after: None })?;
         loop {
             let session: Session = client.get(&Request::Session { session: self.session })?;
-            match (session.head.phase, session.signature) {
-                (_, Some(signature)) if self.node.json => {
-                    output::json(&serde_json::json!({ "session": self.session, "signature": signature }))?;
+            match session.head.phase {
+                Phase::Complete if self.node.json => {
+                    let mut answer = json!({ "session": self.session, "signatures": session.signatures });
+                    if let Some(signature) = session.signature {
+                        answer["signature"] = json!(signature);
+                    }
+                    output::json(&answer)?;
                     return Ok(Answer::Yes);
                 }
-                (_, Some(signature)) => return output::line(signature).map(|()| Answer::Yes),
-                (phase @ (Phase::Aborted | Phase::Expired), None) => {
+                Phase::Complete => {
+                    session.signatures.iter().try_for_each(output::line)?;
+                    return Ok(Answer::Yes);
+                }
+                phase @ (Phase::Aborted | Phase::Expired) => {
                     let remedy = if session.may_complete {
                         "a signature may still appear, because this node had signed before: follow events"
                     } else {

@@ -18,7 +18,7 @@ fn failures_6_and_c_every_order_of_the_keys_is_the_same_group() {
         group.deliver_all();
         let end = group.look(2, session);
         assert_eq!(end.phase, Phase::Complete, "{order:?}");
-        found.insert((open.challenge_key, open.definition.keys.clone(), end.coordinator, end.id));
+        found.insert((open.challenge_keys, open.definition.keys.clone(), end.coordinator, end.id));
     }
     assert_eq!(found.len(), 1, "aggregate key, signers, coordinator and id");
 }
@@ -48,12 +48,12 @@ fn failures_23_and_31_a_signature_is_under_the_key_that_the_output_has() {
     for tweak in [Tweak::None, Tweak::Taproot { merkle_root: None }, Tweak::Taproot { merkle_root: Some([5; 32]) }] {
         let mut group = Group::new(2);
         let (keys, message) = (group.keys.clone(), vec![7; 32]);
-        let wanted = NewSession { tweak, ..NewSession::new(Suite::Lotus, keys, message.clone()) };
+        let wanted = NewSession::new(Suite::Lotus, keys, message.clone()).with_tweak(tweak);
         group.command(0, Command::Create(Box::new(wanted)));
         let session = group.nodes[0].view().sessions().next().expect("it was created");
-        let key = session.challenge_key;
+        let key = session.challenge_keys[0];
         group.deliver_all();
-        let signature = group.look(1, session.id).signature.expect("it is signed");
+        let signature = group.look(1, session.id).signatures[0];
         assert!(schnorr::verify(Suite::Lotus, &key, &message, &signature));
     }
 }
