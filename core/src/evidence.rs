@@ -2,9 +2,9 @@
 //!
 //! Evidence consists of messages as their authors signed them. [`verify`] believes nothing else: no claim of the
 //! accuser, no state of a node. Invariant: a signer that follows the protocol and keeps its journal is never convicted,
-//! whatever others sign, because it shows one list of nonces and one of partial signatures in an attempt, and its partial
-//! signatures are valid for the nonces that it names. One that has lost its journal may show other nonces, and can be
-//! convicted. What is wrong of one item is judged by that item alone.
+//! whatever others sign, because it shows one list of nonces and one of partial signatures in an attempt, and its
+//! partial signatures are valid for the nonces that it names. One that has lost its journal may show other nonces, and
+//! can be convicted. What is wrong of one item is judged by that item alone.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 

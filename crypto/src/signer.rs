@@ -96,8 +96,8 @@ pub trait Signer<V: Verifier> {
     /// The key of this signer.
     fn public_key(&self) -> PublicKey;
 
-    /// Draws the nonces of a slot, one for each item, which is keys and a message, and returns their public halves. Asked
-    /// again for the same items while the nonces are open, it returns the same.
+    /// Draws the nonces of a slot, one for each item, which is keys and a message, and returns their public halves.
+    /// Asked again for the same items while the nonces are open, it returns the same.
     ///
     /// # Errors
     ///

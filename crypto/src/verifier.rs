@@ -140,7 +140,7 @@ pub trait Verifier {
     ///
     /// The answer is that of [`verify_final`](Self::verify_final) for each; `entropy` is as in
     /// [`verify_many`](Self::verify_many).
-    fn verify_finals<'a>(&self, claims: &[(&Self::Keys, &'a [u8], Signature)], _entropy: &[u8; 32]) -> Option<usize> {
+    fn verify_finals(&self, claims: &[(&Self::Keys, &[u8], Signature)], _entropy: &[u8; 32]) -> Option<usize> {
         claims.iter().position(|(keys, message, signature)| !self.verify_final(keys, message, signature))
     }
 }
@@ -251,18 +251,14 @@ impl Verifier for Secp256k1 {
         keys.verify(message, signature)
     }
 
-    fn verify_finals<'a>(&self, claims: &[(&KeyAggContext, &'a [u8], Signature)], entropy: &[u8; 32]) -> Option<usize> {
+    fn verify_finals(&self, claims: &[(&KeyAggContext, &[u8], Signature)], entropy: &[u8; 32]) -> Option<usize> {
         if let [(keys, message, signature)] = claims {
             return (!self.verify_final(keys, message, signature)).then_some(0);
         }
         // The keys of a session are of one suite.
         let suite = claims.first()?.0.suite();
-        let signed = |(keys, message, signature): &(&KeyAggContext, &'a [u8], Signature)| Signed {
-            key: keys.challenge_key(),
-            message,
-            signature: *signature,
-        };
-        let items: Vec<Signed<'a>> = claims.iter().map(signed).collect();
+        let claims = claims.iter().map(|(keys, message, signature)| (keys.challenge_key(), *message, *signature));
+        let items: Vec<_> = claims.map(|(key, message, signature)| Signed { key, message, signature }).collect();
         many::verify_many(suite, &items, entropy).iter().position(|valid| !valid)
     }
 }

@@ -136,6 +136,7 @@ async fn asked(disk: &FullDisk) -> (Handle, Handle, nelumbo_core::wire::SessionI
     (asks, node, session)
 }
 
+#[expect(clippy::await_holding_lock, reason = "only the journal's own thread takes this lock too")]
 #[tokio::test]
 async fn a_command_is_answered_when_what_it_promises_is_durable() {
     let disk = FullDisk::default();

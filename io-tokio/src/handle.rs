@@ -245,8 +245,8 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Waits until a session has its signatures, one for each item, or has ended without any. A failed attempt is not the
-    /// end: another may follow.
+    /// Waits until a session has its signatures, one for each item, or has ended without any. A failed attempt is not
+    /// the end: another may follow.
     pub async fn signatures(&self, session: SessionId) -> Result<Vec<Signature>, NoSignature> {
         let mut events = self.events().map_err(|_| NoSignature::Stopped)?;
         loop {

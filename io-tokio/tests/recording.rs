@@ -145,7 +145,7 @@ async fn rules_of_the_embedder_s_own_take_part_in_the_replay_too() {
     };
     assert_eq!(first_difference(Some(Box::new(Joins))), None);
     let without = first_difference(None).expect("nobody joins");
-    assert!(without.to_string().contains("was not asked for the nonce"), "{without}");
+    assert!(without.to_string().contains("expected Persist "), "{without}");
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ fn what_cannot_be_replayed_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("a plain name").to_owned();
     let (cut, other, foreign) = (path("cut"), path("other"), path("foreign"));
-    fs::write(&cut, b"nelumbo recording 2\n").expect("a file");
+    fs::write(&cut, b"nelumbo recording 3\n").expect("a file");
     replay(&cut, &[]).assert_refused(&["ends before the node has begun"]);
     fs::write(&other, b"nelumbo recording 9\nwhatever").expect("a file");
     replay(&other, &[]).assert_refused(&["a version that this program does not know"]);

@@ -88,7 +88,8 @@ pub(crate) struct Demo {
     /// all signers together at most 4096 partial signatures
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1024))]
     items: u16,
-    /// Signs different messages in R sessions, and says how long the first took, the median, and 99 %, and how many a second
+    /// Signs different messages in R sessions, and says how long the first took, the median, and 99 %, and how many a
+    /// second
     #[arg(long, value_name = "R", value_parser = value_parser!(u32).range(1..=1_000_000))]
     repeat: Option<u32>,
     /// Keeps P of these sessions going at once, after the first one

@@ -14,8 +14,8 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 The file holds one JSON object, the `evidence` of a `signer-misbehaved` event. It consists of messages as their authors
-signed them; nothing else is believed, and no network is asked. A signer is convicted by what it has signed itself alone:
-one that follows the protocol and keeps its journal cannot be. One that lost its journal and signed on can.
+signed them; nothing else is believed, and no network is asked. A signer is convicted by what it has signed itself
+alone: one that follows the protocol and keeps its journal cannot be. One that lost its journal and signed on can.
 
 Examples:
   nelumbo verify-blame evidence.json

@@ -33,8 +33,8 @@ use crate::spending::SpendingFile;
 
 /// The version of this protocol. Another one is refused.
 pub(crate) const VERSION: u32 = 1;
-/// The longest question: a session of as many signers and bytes as there may be, in hexadecimal, needs less than half of
-/// this.
+/// The longest question: a session of as many signers and bytes as there may be, in hexadecimal, needs less than half
+/// of this.
 pub(crate) const MAX_QUESTION: usize = 512 * 1024;
 /// The longest reply: the list of as many sessions as a node may know needs a fraction of this.
 pub(crate) const MAX_REPLY: u64 = 64 * 1024 * 1024;

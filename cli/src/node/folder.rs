@@ -72,7 +72,6 @@ impl Folder {
         builder.create(&path).map_err(|error| cannot("make", &path, &error))?;
         let folder = Self { path };
         folder.check_owner_only()?;
-        let lock = folder.lock()?;
         let path = folder.path.display();
         if folder.key().exists() {
             return Err(Failure::input(
@@ -80,6 +79,7 @@ impl Folder {
                 format_args!("start it with `nelumbo node --data {path}`, or choose another --data"),
             ));
         }
+        let lock = folder.lock()?;
         for file in [folder.new_key(), folder.config(), folder.identity()].into_iter().filter(|file| file.exists()) {
             if !folder.unfinished().exists() {
                 return Err(Failure::input(

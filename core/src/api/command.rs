@@ -218,15 +218,15 @@ impl fmt::Display for CommandError {
             }
             Self::TooManyEnded(most) => write!(
                 f,
-                "{most} sessions have ended and are remembered until they expire, and limits.closed allows no more; wait \
-                 until some expire"
+                "{most} sessions have ended and are remembered until they expire, and limits.closed allows no more; \
+                 wait until some expire"
             ),
             Self::UnknownSession(session) => write!(f, "there is no session {session}"),
             Self::Ended(session) => write!(f, "session {session} has ended"),
             Self::Expired(session) => write!(
                 f,
-                "session {session} has expired by this machine's clock; if the clock is right, ask its creator to create \
-                 it again"
+                "session {session} has expired by this machine's clock; if the clock is right, ask its creator to \
+                 create it again"
             ),
             Self::NotComplete(session) => write!(f, "session {session} has no final signature"),
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),

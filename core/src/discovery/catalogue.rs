@@ -65,8 +65,8 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
         self.by_name.get(name).map(|known| known.value().issued_at())
     }
 
-    /// Takes an announcement, if it is newer than what is here and there is room for it. What is dated later than `latest`
-    /// is nobody's newest. Authors are ranked with this secret, always the same.
+    /// Takes an announcement, if it is newer than what is here and there is room for it. What is dated later than
+    /// `latest` is nobody's newest. Authors are ranked with this secret, always the same.
     pub(crate) fn insert(
         &mut self,
         name: K,

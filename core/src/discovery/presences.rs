@@ -78,8 +78,8 @@ impl Presences {
         }
     }
 
-    /// Takes a presence, if it is newer than what is here and there is room for it. What is dated later than `latest` is
-    /// nobody's newest.
+    /// Takes a presence, if it is newer than what is here and there is room for it. What is dated later than `latest`
+    /// is nobody's newest.
     pub(crate) fn insert(
         &mut self,
         presence: Admitted<Presence>,

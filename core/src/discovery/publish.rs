@@ -81,7 +81,8 @@ impl Publisher {
     }
 
     /// The time at which an announcement is signed: later than any before it, because the newer holds. What was dated
-    /// further ahead than clocks may differ nobody has taken, or does not let it stand in the way: this clock was wrong.
+    /// further ahead than clocks may differ nobody has taken, or does not let it stand in the way: this clock was
+    /// wrong.
     fn issue(&mut self, now: Wall, config: &Config) -> Wall {
         let next = self.issued_at.checked_add(Duration::from_millis(1)).unwrap_or(self.issued_at);
         self.issued_at = if next > config.latest(now) { now } else { now.max(next) };
@@ -259,11 +260,12 @@ impl Discovery {
         self.read_subscribed(context);
     }
 
-    /// D24: the clocks have parted. Everything that this node announces is dated and signed anew, for as long as it would
-    /// have been announced by the time that has run. A request has its session's dates, which are part of its name.
+    /// D24: the clocks have parted. Everything that this node announces is dated and signed anew, for as long as it
+    /// would have been announced by the time that has run. A request has its session's dates, which are part of its
+    /// name.
     pub(crate) fn on_clocks_parted<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         context.push(Effect::TimerWithin(TimerReason::Presence, SETTLE_ADDRESSES));
-        let mut records = core::mem::replace(&mut self.publisher.records, Map::new());
+        let mut records = core::mem::take(&mut self.publisher.records);
         let mut resources = Vec::new();
         while let Some((key, record)) = records.pop_first() {
             match &key {

@@ -157,7 +157,7 @@ impl<V: Verifier> Gate<V> {
                     Err(Refusal::NotForMe)
                 } else if !known.hears(protocol) {
                     Err(Refusal::Protocol)
-                } else if self.protocol_messages.contains(&message.bytes) {
+                } else if self.exchange.as_ref().is_some_and(|known| known.protocol_messages.contains(&message.bytes)) {
                     Err(Refusal::Duplicate)
                 } else {
                     Ok(())
@@ -181,7 +181,8 @@ impl<V: Verifier> Gate<V> {
     fn admit_presence(&mut self, message: Authentic<Presence>, now: Now) -> Result<Admitted<Presence>, Refusal> {
         let Presence { issued_at, expires_at, .. } = message.value;
         self.check_lifetime(issued_at, expires_at, self.config.presence_lifetime, now.wall)?;
-        if !self.presences.take(message.author, self.config.limits.presences_per_key, 1, now.mono) {
+        let quota = self.config.limits.presences_per_key;
+        if !self.exchange().presences.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(message.admitted())
@@ -197,7 +198,8 @@ impl<V: Verifier> Gate<V> {
         if offer.as_ref().is_some_and(|offer| offer.check().is_err()) {
             return Err(Refusal::Offer);
         }
-        if !self.advertisements.take(message.author, self.config.limits.advertisements_per_key, 1, now.mono) {
+        let quota = self.config.limits.advertisements_per_key;
+        if !self.exchange().advertisements.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(message.admitted())
@@ -206,7 +208,8 @@ impl<V: Verifier> Gate<V> {
     fn admit_resource(&mut self, message: Authentic<Resource>, now: Now) -> Result<Admitted<Resource>, Refusal> {
         let Resource { issued_at, expires_at, .. } = message.value;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
-        if !self.resources.take(message.author, self.config.limits.announcements_per_author, 1, now.mono) {
+        let quota = self.config.limits.announcements_per_author;
+        if !self.exchange().resources.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(message.admitted())
@@ -227,12 +230,12 @@ impl<V: Verifier> Gate<V> {
         }
         let quota = self.config.limits.topic_messages_per_author;
         if matches!(message.value.to, Receiver::Topic(_))
-            && !self.topic_messages.take(message.author, quota, 1, now.mono)
+            && !self.exchange().topic_messages.take(message.author, quota, 1, now.mono)
         {
             return Err(Refusal::AuthorQuota);
         }
         let until = Now { mono: now.mono.after(skew.saturating_mul(2)), wall: until };
-        self.protocol_messages.take(&message.bytes, account, until, now)?;
+        self.exchange().protocol_messages.take(&message.bytes, account, until, now)?;
         Ok(message.admitted())
     }
 
@@ -255,7 +258,8 @@ impl<V: Verifier> Gate<V> {
         }
         self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
         let keys = definition.keys.len() as u64;
-        if !self.announcements.take(*author, self.config.limits.announced_keys, keys, now.mono) {
+        let quota = self.config.limits.announced_keys;
+        if !self.exchange().announcements.take(*author, quota, keys, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;

@@ -255,12 +255,6 @@ pub(crate) struct Gate<V: Verifier> {
     authors: Authors<V>,
     neighbours: Neighbours,
     watched: Watched,
-    presences: Buckets<PublicKey>,
-    advertisements: Buckets<PublicKey>,
-    resources: Buckets<PublicKey>,
-    announcements: Buckets<PublicKey>,
-    protocol_messages: ReplayCache,
-    topic_messages: Buckets<PublicKey>,
     own_peer: PeerId,
     secrets: Secrets,
     /// Made when it is first needed: a node that nobody speaks to has none.
@@ -275,12 +269,18 @@ pub(crate) struct Secrets {
     pub(crate) hash_key: HashKey,
 }
 
-/// What is remembered once peers announce, pass on or store something.
+/// What is remembered of those who announce, pass on or store something, or talk to other protocols.
 struct Exchange {
     requests: RecentRequests,
     forwarding: Forwarding,
     announcers: Announcers,
     records: RecordQuotas,
+    presences: Buckets<PublicKey>,
+    advertisements: Buckets<PublicKey>,
+    resources: Buckets<PublicKey>,
+    announcements: Buckets<PublicKey>,
+    protocol_messages: ReplayCache,
+    topic_messages: Buckets<PublicKey>,
 }
 
 impl<V: Verifier> Gate<V> {
@@ -292,12 +292,6 @@ impl<V: Verifier> Gate<V> {
             authors: Authors::new(limits.prepared_keys),
             neighbours: Neighbours::new(config.clone(), hash_key),
             watched: Watched::new(limits),
-            presences: Buckets::new(limits.presences, hash_key),
-            advertisements: Buckets::new(limits.advertisements, hash_key),
-            resources: Buckets::new(limits.resources, hash_key),
-            announcements: Buckets::new(limits.announcers, hash_key),
-            protocol_messages: ReplayCache::new(limits.protocol_messages, limits.peers, hash_key),
-            topic_messages: Buckets::new(limits.announcers, hash_key),
             own_peer: *own_peer,
             secrets,
             exchange: None,
@@ -314,6 +308,12 @@ impl<V: Verifier> Gate<V> {
                 forwarding: Forwarding::new(limits),
                 announcers: Announcers::new(limits, *hash_key),
                 records: RecordQuotas::new(limits, own_peer, *hash_key),
+                presences: Buckets::new(limits.presences, *hash_key),
+                advertisements: Buckets::new(limits.advertisements, *hash_key),
+                resources: Buckets::new(limits.resources, *hash_key),
+                announcements: Buckets::new(limits.announcers, *hash_key),
+                protocol_messages: ReplayCache::new(limits.protocol_messages, limits.peers, *hash_key),
+                topic_messages: Buckets::new(limits.announcers, *hash_key),
             })
         })
     }

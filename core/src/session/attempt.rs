@@ -133,8 +133,8 @@ impl<V: Verifier> Attempt<V> {
         verifier.combine_many(&sums, entropy)
     }
 
-    /// After a failed combination: who signed over other nonces, and whose partial signatures over these are wrong, each
-    /// with the first item of which they are.
+    /// After a failed combination: who signed over other nonces, and whose partial signatures over these are wrong,
+    /// each with the first item of which they are.
     ///
     /// `entropy` is as in [`Verifier::culprits`].
     pub(super) fn culprits(&self, verifier: &V, items: &Items<V>, wrong: &[usize], entropy: &[u8; 32]) -> Culprits {

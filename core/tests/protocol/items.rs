@@ -26,7 +26,7 @@ fn messages(count: usize) -> Vec<Item> {
     let item = |number: usize| {
         let mut message = vec![7; 32];
         message[..2].copy_from_slice(&(number as u16).to_be_bytes());
-        Item::message(message, if number % 2 == 0 { Tweak::None } else { TAPROOT })
+        Item::message(message, if number.is_multiple_of(2) { Tweak::None } else { TAPROOT })
     };
     (0..count).map(item).collect()
 }

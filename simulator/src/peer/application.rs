@@ -49,10 +49,10 @@ impl<C: Crypto> Peer<C> {
                 self.application.soon.push_back((now + BROADCASTING, Command::ConfirmBroadcast(*session)));
                 self.timer(context, BROADCASTING, TimerKind::Application, 0);
             }
-            Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. } => {
-                if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::LateRefusal)) {
-                    self.application.at_once.push_back(Command::Abort(*session, AbortReason::Left));
-                }
+            Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. }
+                if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::LateRefusal)) =>
+            {
+                self.application.at_once.push_back(Command::Abort(*session, AbortReason::Left));
             }
             Event::AttemptFailed { session, .. } => {
                 self.application.later.push_back((now + PATIENCE, Command::Retry(*session)));
