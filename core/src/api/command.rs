@@ -156,6 +156,8 @@ pub enum CommandError {
     NotASigner,
     /// There are as many sessions that have not ended as `limits.sessions` allows.
     TooManySessions(usize),
+    /// All sessions that have not ended have as many nonces as [`Limits::slots`](super::Limits::slots) allows.
+    TooManyItems(usize),
     /// There are as many sessions that have ended and whose ids protect a nonce as `limits.closed` allows.
     TooManyEnded(usize),
     /// No such session.
@@ -216,6 +218,11 @@ impl fmt::Display for CommandError {
                     "{most} sessions have not ended, and limits.sessions allows no more; abort or close some first"
                 )
             }
+            Self::TooManyItems(most) => write!(
+                f,
+                "the items times signers of all sessions that have not ended may be {most}, and no more (limits.slots); \
+                 abort or close some sessions first"
+            ),
             Self::TooManyEnded(most) => write!(
                 f,
                 "{most} sessions have ended and are remembered until they expire, and limits.closed allows no more; \

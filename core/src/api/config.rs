@@ -121,6 +121,9 @@ impl Quota {
 pub struct Limits {
     /// Sessions that have not ended, this node's own and others' together.
     pub sessions: usize,
+    /// Nonces that sessions of this node's have which have not ended: items times signers of each, added up. Sessions
+    /// that wait for approval have as many again.
+    pub slots: usize,
     /// Announced sessions that await this node's approval, of all creators together; and those that ended before it,
     /// whose end is told to whoever has missed it. Part of `sessions`, but those that this node creates or approves
     /// come first.
@@ -211,7 +214,8 @@ pub struct Limits {
     pub protocol_record_bytes: usize,
     /// Messages of other protocols that wait for their receivers to be found.
     pub protocol_waiting: usize,
-    /// Messages that wait for the announcements of their sessions, of all signers together.
+    /// Messages that wait for the announcements of their sessions, of all signers together. A large one counts once for
+    /// each 10,000 bytes.
     pub early: usize,
     /// Messages of one signer that wait for the announcements of their sessions.
     pub early_per_author: usize,
@@ -229,6 +233,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 512,
+            slots: 65_536,
             unapproved: 256,
             unapproved_per_creator: 64,
             ended: 1_024,
@@ -284,6 +289,9 @@ mod size {
     /// A signer's part of a session that has not ended: key, coefficient and point, nonce, partial signature, each with
     /// its message, and the replay window.
     pub(super) const LIVE_SIGNER: usize = 2_048;
+    /// A signer's part of one item of several: nonce and partial signature, each as it came too, and its share of what
+    /// the item has of keys and rounds.
+    pub(super) const SLOT: usize = 1_024;
     /// A signer's part of a session that has ended: key and replay window.
     pub(super) const ENDED_SIGNER: usize = 256;
     /// The rest of a session: definition, record, last word, timers.
@@ -323,6 +331,7 @@ impl Limits {
         // How many of each there are, and how many bytes one takes.
         let parts = [
             (self.sessions, session + MAX_SIGNERS * size::LIVE_SIGNER),
+            (self.slots.saturating_mul(2), size::SLOT),
             (self.ended.saturating_add(self.unapproved), session + MAX_SIGNERS * size::ENDED_SIGNER),
             (self.closed, size::CLOSED),
             (self.requests, size::CLOSED),

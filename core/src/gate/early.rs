@@ -11,14 +11,16 @@ use super::Authentic;
 use crate::api::{Limits, Refusal};
 use crate::base::Mono;
 use crate::crypto::PublicKey;
-use crate::wire::{SessionId, SessionMessage};
+use crate::wire::{MAX_GOSSIP, SessionId, SessionMessage};
 
-/// PendingMessages messages in order of arrival, bounded in all and per author. Each is small: of all steps only an
-/// announcement is large, and an announcement is never early.
+/// Messages that wait, in order of arrival, bounded in all and per author. What a signer says of many items is large, and
+/// counts as several: one for each [`MAX_GOSSIP`] bytes.
 #[derive(Debug)]
 pub(super) struct PendingMessages {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
     by_author: BTreeMap<PublicKey, usize>,
+    /// As how many messages they count.
+    weight: usize,
     capacity: usize,
     per_author: usize,
     lifetime: Duration,
@@ -29,6 +31,7 @@ impl PendingMessages {
         Self {
             waiting: VecDeque::new(),
             by_author: BTreeMap::new(),
+            weight: 0,
             capacity: limits.early,
             per_author: limits.early_per_author,
             lifetime: limits.early_lifetime,
@@ -40,25 +43,31 @@ impl PendingMessages {
         if self.waiting.iter().any(|(_, kept)| kept.bytes == step.bytes) {
             return Err(Refusal::Duplicate);
         }
-        let count = self.by_author.get(&step.author).copied().unwrap_or(0);
-        if count >= self.per_author || (self.waiting.len() >= self.capacity && !self.make_room(count)) {
+        let (weight, author) = (weight(&step), step.author);
+        let count = self.by_author.get(&author).copied().unwrap_or(0) + weight;
+        if count > self.per_author {
             return Err(Refusal::Full);
         }
-        self.by_author.insert(step.author, count + 1);
+        while self.weight + weight > self.capacity {
+            if !self.make_room(count) {
+                return Err(Refusal::Full);
+            }
+        }
+        self.by_author.insert(author, count);
+        self.weight += weight;
         self.waiting.push_back((now.after(self.lifetime), step));
         Ok(())
     }
 
-    /// Forgets the oldest message of the author who has the most, unless that is not even one more than `count`: many
-    /// who fill this up do not keep out those who send little.
+    /// Forgets the oldest message of the author who has the most, unless that is not even more than `count`: many who fill
+    /// this up do not keep out those who send little.
     fn make_room(&mut self, count: usize) -> bool {
-        let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count + 1);
+        let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count);
         let Some(author) = most.map(|(author, _)| *author) else { return false };
         let oldest = self.waiting.iter().position(|(_, step)| step.author == author);
-        if oldest.and_then(|at| self.waiting.remove(at)).is_some() {
-            uncount(&mut self.by_author, &author);
-        }
-        oldest.is_some()
+        let removed = oldest.and_then(|at| self.waiting.remove(at));
+        removed.iter().for_each(|(_, step)| self.uncount(step));
+        removed.is_some()
     }
 
     /// Takes all messages of a session that is known now.
@@ -66,7 +75,7 @@ impl PendingMessages {
         let mut taken = Vec::new();
         for (until, step) in core::mem::take(&mut self.waiting) {
             if step.value.session == *session {
-                uncount(&mut self.by_author, &step.author);
+                self.uncount(&step);
                 taken.push(step);
             } else {
                 self.waiting.push_back((until, step));
@@ -79,7 +88,17 @@ impl PendingMessages {
     pub(super) fn expire(&mut self, now: Mono) {
         while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, step)) = self.waiting.pop_front() {
-                uncount(&mut self.by_author, &step.author);
+                self.uncount(&step);
+            }
+        }
+    }
+
+    fn uncount(&mut self, step: &Authentic<SessionMessage>) {
+        self.weight -= weight(step);
+        if let Some(count) = self.by_author.get_mut(&step.author) {
+            *count -= weight(step);
+            if *count == 0 {
+                self.by_author.remove(&step.author);
             }
         }
     }
@@ -90,11 +109,7 @@ impl PendingMessages {
     }
 }
 
-fn uncount(by_author: &mut BTreeMap<PublicKey, usize>, author: &PublicKey) {
-    if let Some(count) = by_author.get_mut(author) {
-        *count -= 1;
-        if *count == 0 {
-            by_author.remove(author);
-        }
-    }
+/// As how many messages one counts.
+fn weight(step: &Authentic<SessionMessage>) -> usize {
+    step.bytes.len().div_ceil(MAX_GOSSIP)
 }

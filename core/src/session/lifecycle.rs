@@ -96,6 +96,9 @@ impl<V: Verifier> Sessions<V> {
         let (definition, allow) = define(context, wanted, nonce)?;
         let limits = &context.config.limits;
         let gives_way = self.room_for_own(limits).ok_or(CommandError::TooManySessions(limits.sessions))?;
+        if !self.has_slots(definition.slots(), false, limits) {
+            return Err(CommandError::TooManyItems(limits.slots));
+        }
         let items = Items::new(context.verifier, &definition).map_err(CommandError::from)?;
         let (id, before) = (definition.id(), context.effects.len());
         context.session = Some(id);
@@ -120,6 +123,9 @@ impl<V: Verifier> Sessions<V> {
         from: Acquaintance,
     ) -> Result<Summary, Refusal> {
         let gives_way = self.room_for_request(&context.config.limits, definition.creator_key(), from)?;
+        if !self.has_slots(definition.slots(), true, &context.config.limits) {
+            return Err(Refusal::Requests);
+        }
         let items = Items::new(context.verifier, definition).map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
         let session = Session::announced(context.verifier, definition.clone(), items, me, context.now.mono);
@@ -178,6 +184,10 @@ impl<V: Verifier> Sessions<V> {
     ) -> Result<(), CommandError> {
         if !self.may_approve(&id, &context.config.limits) {
             return Err(CommandError::TooManyEnded(context.config.limits.closed));
+        }
+        let asked = self.get(&id).filter(|session| session.phase() == Phase::Announced);
+        if asked.is_some_and(|asked| !self.has_slots(asked.definition().slots(), false, &context.config.limits)) {
+            return Err(CommandError::TooManyItems(context.config.limits.slots));
         }
         self.command(context, id, |session, context| session.join(context, allow))
     }

@@ -94,6 +94,15 @@ impl<V: Verifier> Sessions<V> {
         Some(way.map(|(id, _)| id).filter(|_| is_full))
     }
 
+    /// Whether there is room for so many more nonces among the sessions that were created or approved, or among those
+    /// that wait for it.
+    pub(super) fn has_slots(&self, more: usize, is_request: bool, limits: &Limits) -> bool {
+        let slots = |id| self.get(id).map_or(0, |session| session.definition().slots());
+        let taken: usize =
+            if is_request { self.requests.keys().map(slots).sum() } else { self.live.iter().map(slots).sum() };
+        taken.saturating_add(more) <= limits.slots
+    }
+
     /// Whether one more request of this creator is taken, and which one gives way to it. Those who have signed with
     /// this node have half of the room, connected peers and strangers a quarter each; what one of them does not need
     /// the others may use until it does. Among equals whoever has the most loses its oldest to whoever has fewer.

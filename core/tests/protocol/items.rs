@@ -105,6 +105,45 @@ fn all_items_are_signed_together_each_under_its_own_key() {
     assert!(node.events.contains(&Event::SessionCompleted { session, attempt: 1, signatures: view.signatures }));
 }
 
+/// Lists are as many bytes as their signers show nonces: all sessions together have a limit, and so has what others ask
+/// for, and neither takes the room of the other.
+#[test]
+fn the_items_of_all_sessions_have_a_limit() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    let mut signers: Vec<PublicKey> = (2..=15).map(|number| ScriptedPeer::new(number).key()).collect();
+    signers.extend([node.key, alice.key()]);
+    let items = MAX_SLOTS / signers.len();
+    let create = |number: usize| {
+        let mut items = messages(items);
+        items[0] = Item::message(vec![number as u8; 32], TAPROOT);
+        let session = NewSession { items, ..NewSession::new(Suite::Lotus, signers.clone(), Vec::new()) };
+        Command::Create(Box::new(session))
+    };
+    for number in 0..16 {
+        node.command(create(number)).expect("there is room");
+    }
+    assert_eq!(node.command(create(16)), Err(CommandError::TooManyItems(65_536)));
+
+    let mut ask = |node: &mut TestNode, number: usize| {
+        let mut items = messages(items);
+        items[0] = Item::message(vec![number as u8; 32], TAPROOT);
+        let definition = signing(alice.key(), signers.clone(), items);
+        let (session, nonces) = (definition.id(), alice.nonces(&definition, 1));
+        let bytes = alice.say(session, 1, Content::Announce { definition: definition.into(), nonces });
+        node.hear(&alice, bytes);
+        session
+    };
+    let asked: Vec<_> = (0..17).map(|number| ask(&mut node, number)).collect();
+    let known = asked.iter().filter(|session| node.node.view().session(session).is_some()).count();
+    assert_eq!((known, node.node.view().session(&asked[16])), (16, None));
+    // What was asked for is approved when there is room again.
+    assert_eq!(node.command(approve(asked[0])), Err(CommandError::TooManyItems(65_536)));
+    let own = node.node.view().sessions().find(|session| session.phase != Phase::Announced).expect("one of its own").id;
+    node.command(Command::Close(own)).expect("it is closed");
+    node.command(approve(asked[0])).expect("there is room now");
+}
+
 #[test]
 fn a_liar_is_named_with_the_item_and_judged_by_that_item() {
     let Course { mut node, mut alice, mut bob, definition, hash, of_alice, mut of_bob } = course(messages(5));

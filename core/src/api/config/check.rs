@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use super::{Config, Limits, Quota};
 use crate::gate::MAX_LIFETIME;
-use crate::wire::MAX_DIRECT;
+use crate::wire::{MAX_DIRECT, MAX_SLOTS};
 
 const MOMENT: Duration = Duration::from_millis(1);
 /// Each renewal is signed and sent to everyone.
@@ -83,6 +83,7 @@ impl Limits {
     fn check(&self) -> Result<(), ConfigError> {
         let Self {
             sessions,
+            slots,
             unapproved,
             unapproved_per_creator,
             ended,
@@ -138,6 +139,7 @@ impl Limits {
             sequence_window,
         } = *self;
         count("limits.sessions", sessions, 1, None)?;
+        count("limits.slots", slots, MAX_SLOTS, None)?;
         count("limits.unapproved", unapproved, 0, Some((sessions, "limits.sessions")))?;
         let most = Some((unapproved, "limits.unapproved"));
         count("limits.unapproved_per_creator", unapproved_per_creator, 0, most)?;
