@@ -220,8 +220,8 @@ impl fmt::Display for CommandError {
             }
             Self::TooManyItems(most) => write!(
                 f,
-                "the items times signers of all sessions that have not ended may be {most}, and no more (limits.slots); \
-                 abort or close some sessions first"
+                "items times signers of all sessions that have not ended may be {most} (limits.slots); abort or close \
+                 some sessions first"
             ),
             Self::TooManyEnded(most) => write!(
                 f,

@@ -13,8 +13,8 @@ use crate::base::Mono;
 use crate::crypto::PublicKey;
 use crate::wire::{MAX_GOSSIP, SessionId, SessionMessage};
 
-/// Messages that wait, in order of arrival, bounded in all and per author. What a signer says of many items is large, and
-/// counts as several: one for each [`MAX_GOSSIP`] bytes.
+/// Messages that wait, in order of arrival, bounded in all and per author. What a signer says of many items is large,
+/// and counts as several: one for each [`MAX_GOSSIP`] bytes.
 #[derive(Debug)]
 pub(super) struct PendingMessages {
     waiting: VecDeque<(Mono, Authentic<SessionMessage>)>,
@@ -59,8 +59,8 @@ impl PendingMessages {
         Ok(())
     }
 
-    /// Forgets the oldest message of the author who has the most, unless that is not even more than `count`: many who fill
-    /// this up do not keep out those who send little.
+    /// Forgets the oldest message of the author who has the most, unless that is not even more than `count`: many who
+    /// fill this up do not keep out those who send little.
     fn make_room(&mut self, count: usize) -> bool {
         let most = self.by_author.iter().max_by_key(|(_, kept)| **kept).filter(|(_, kept)| **kept > count);
         let Some(author) = most.map(|(author, _)| *author) else { return false };

@@ -203,7 +203,7 @@ impl fmt::Display for DefinitionError {
             ),
             Self::Length(length) => write!(
                 f,
-                "a request of {length} bytes; at most {MAX_DEFINITION} fit, so sign less at once, or in several sessions"
+                "a request of {length} bytes; at most {MAX_DEFINITION} fit, so sign less at once or in several sessions"
             ),
             Self::MixedItems => f.write_str("with a transaction its inputs are signed, and without one bare messages"),
             Self::InputOrder(input) => write!(
