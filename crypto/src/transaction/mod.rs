@@ -1,7 +1,7 @@
 //! Transactions, which Bitcoin and Lotus serialise alike, and what a signature can cover of them.
 //!
-//! The ledgers' modules [`bitcoin`](crate::bitcoin) and [`lotus`] show the same types beside the digest that each of them
-//! signs.
+//! The ledgers' modules [`bitcoin`](crate::bitcoin) and [`lotus`] show the same types beside the digest that each of
+//! them signs.
 //!
 //! Owns the serialisation and the ids. Invariants: parsing is total, takes memory in proportion to its input and
 //! accepts one encoding per transaction, so what was parsed is written back byte for byte. Embedders that check what
