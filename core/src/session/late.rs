@@ -1,8 +1,7 @@
 //! What is still taken after the end: a final signature that has come of what this node had signed before.
 //!
 //! Invariant: whoever has signed and has ended without a signature asks for it, and takes and tells it when it comes,
-//! for as
-//! long as others remember it. Driven by the session's machine, and by its timer.
+//! for as long as others remember it. Driven by the session's machine, and by its timer.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -94,8 +93,7 @@ impl<V: Verifier> Session<V> {
         if !self.may_complete() {
             return;
         }
-        let nothing = || Bits::collect([false; 0].into_iter());
-        let content = Content::Status { nonces: nothing(), partials: nothing() };
+        let content = Content::Status { nonces: Bits::none(), partials: Bits::none() };
         let Ok(bytes) = self.seal(context, content) else { return };
         for index in (0..self.definition.keys.len()).filter(|index| *index != self.me) {
             if of.is_none_or(|of| of == index) {

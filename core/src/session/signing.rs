@@ -79,6 +79,11 @@ impl<V: Verifier> Session<V> {
             let is_whole = nonces.len() == self.definition.items.len();
             if is_whole { self.show_nonces(context, nonces) } else { Err(SignerError::RoundMismatch) }
         });
+        self.on_shown(context, shown);
+    }
+
+    /// What the signer has given goes on its way; if it has given nothing of use, the attempt has failed.
+    fn on_shown(&mut self, context: &mut Context<'_, V>, shown: Result<(), SignerError>) {
         match shown {
             Ok(()) => {
                 self.progress(context);
@@ -121,13 +126,7 @@ impl<V: Verifier> Session<V> {
             let is_whole = partials.len() == self.definition.items.len();
             if is_whole { self.show_partials(context, partials) } else { Err(SignerError::RoundMismatch) }
         });
-        match shown {
-            Ok(()) => {
-                self.progress(context);
-                self.advance(context);
-            }
-            Err(error) => self.fail(context, AttemptFailure::Signer(error)),
-        }
+        self.on_shown(context, shown);
     }
 
     fn show_partials(

@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::output::is_taproot_script;
 use crate::hash::{sha256, tagged_hash};
-use crate::transaction::{Outputs, SighashError, Spend, Spending, Transaction, TxOutput, write_script};
+use crate::transaction::{ANYONE_CAN_PAY, Outputs, SighashError, Spend, Spending, Transaction, TxOutput, write_script};
 
 /// A hash type of BIP341.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,6 @@ impl SighashType {
     /// All inputs and outputs, 0x01. It covers what [`Self::DEFAULT`] does, and is another digest.
     pub const ALL: Self = Self::new(Outputs::All, false);
 
-    const ANYONE_CAN_PAY: u8 = 0x80;
-
     /// A hash type; with `anyone_can_pay` the signature covers its own input only.
     #[must_use]
     pub const fn new(outputs: Outputs, anyone_can_pay: bool) -> Self {
@@ -54,14 +52,11 @@ impl SighashType {
     ///
     /// [`InvalidSighashType`] for every byte but 0x00, 0x01, 0x02, 0x03, 0x81, 0x82 and 0x83.
     pub const fn from_byte(byte: u8) -> Result<Self, InvalidSighashType> {
-        let outputs = match byte & !Self::ANYONE_CAN_PAY {
-            0 if byte == 0 => return Ok(Self::DEFAULT),
-            1 => Outputs::All,
-            2 => Outputs::None,
-            3 => Outputs::Single,
-            _ => return Err(InvalidSighashType(byte)),
-        };
-        Ok(Self::new(outputs, byte & Self::ANYONE_CAN_PAY != 0))
+        match Outputs::from_bits(byte & !ANYONE_CAN_PAY) {
+            Some(outputs) => Ok(Self::new(outputs, byte & ANYONE_CAN_PAY != 0)),
+            None if byte == 0 => Ok(Self::DEFAULT),
+            None => Err(InvalidSighashType(byte)),
+        }
     }
 
     /// Which outputs it covers.
@@ -82,12 +77,7 @@ impl SighashType {
         if self.is_default {
             return 0;
         }
-        let base = match self.outputs {
-            Outputs::All => 1,
-            Outputs::None => 2,
-            Outputs::Single => 3,
-        };
-        base | if self.anyone_can_pay { Self::ANYONE_CAN_PAY } else { 0 }
+        self.outputs.to_bits() | if self.anyone_can_pay { ANYONE_CAN_PAY } else { 0 }
     }
 }
 

@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::merkle::{Root, output_leaf};
 use crate::hash::sha256d;
-use crate::transaction::{Outputs, SighashError, Spend, Spending, Transaction, TxOutput};
+use crate::transaction::{ANYONE_CAN_PAY, Outputs, SighashError, Spend, Spending, Transaction, TxOutput};
 
 /// A hash type with the Lotus bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,6 @@ impl SighashType {
     pub const ALL: Self = Self::new(Outputs::All, false);
 
     const LOTUS: u8 = 0x60;
-    const ANYONE_CAN_PAY: u8 = 0x80;
 
     /// A hash type; with `anyone_can_pay` the signature covers its own input only.
     #[must_use]
@@ -53,13 +52,10 @@ impl SighashType {
     ///
     /// [`InvalidSighashType`] for every byte but 0x61, 0x62, 0x63, 0xe1, 0xe2 and 0xe3.
     pub const fn from_byte(byte: u8) -> Result<Self, InvalidSighashType> {
-        let outputs = match byte & !Self::ANYONE_CAN_PAY {
-            0x61 => Outputs::All,
-            0x62 => Outputs::None,
-            0x63 => Outputs::Single,
-            _ => return Err(InvalidSighashType(byte)),
-        };
-        Ok(Self::new(outputs, byte & Self::ANYONE_CAN_PAY != 0))
+        match Outputs::from_bits(byte & !ANYONE_CAN_PAY ^ Self::LOTUS) {
+            Some(outputs) => Ok(Self::new(outputs, byte & ANYONE_CAN_PAY != 0)),
+            None => Err(InvalidSighashType(byte)),
+        }
     }
 
     /// Which outputs it covers.
@@ -77,13 +73,8 @@ impl SighashType {
     /// The byte behind a signature.
     #[must_use]
     pub const fn to_byte(self) -> u8 {
-        let base = match self.outputs {
-            Outputs::All => 1,
-            Outputs::None => 2,
-            Outputs::Single => 3,
-        };
-        let own_input = if self.anyone_can_pay { Self::ANYONE_CAN_PAY } else { 0 };
-        base | Self::LOTUS | own_input
+        let own_input = if self.anyone_can_pay { ANYONE_CAN_PAY } else { 0 };
+        self.outputs.to_bits() | Self::LOTUS | own_input
     }
 
     /// The type as nodes without the next upgrade hash it once that is active, so that signatures for one side are void

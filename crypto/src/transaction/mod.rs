@@ -17,7 +17,7 @@ use crate::hash::sha256d;
 use crate::text::{self, HexError};
 use crate::{Suite, lotus};
 
-pub(crate) use sighash::Spending;
+pub(crate) use sighash::{ANYONE_CAN_PAY, Spending};
 pub use sighash::{Outputs, SighashError, Spend};
 
 /// The id of a transaction, in the byte order of serialisations. Shown reversed, as everywhere.

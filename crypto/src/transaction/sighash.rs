@@ -18,6 +18,30 @@ pub enum Outputs {
     Single,
 }
 
+impl Outputs {
+    /// The lowest bits of a hash type, the same on both ledgers.
+    pub(crate) const fn to_bits(self) -> u8 {
+        match self {
+            Self::All => 1,
+            Self::None => 2,
+            Self::Single => 3,
+        }
+    }
+
+    /// What a hash type with these lowest bits covers.
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            1 => Some(Self::All),
+            2 => Some(Self::None),
+            3 => Some(Self::Single),
+            _ => None,
+        }
+    }
+}
+
+/// The bit of a hash type that covers its own input only, on both ledgers.
+pub(crate) const ANYONE_CAN_PAY: u8 = 0x80;
+
 /// How an input is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spend {

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod blame;
+mod completions;
 mod coordinators;
 mod limits;
 mod liveness;

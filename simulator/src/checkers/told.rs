@@ -3,17 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nelumbo_core::api::Event;
 use nelumbo_core::wire::{Content, SessionId};
 
+use super::completions::Completions;
 use super::{Checker, GroundTruth, NodeObservation};
-use crate::peer::Observation;
 
 #[derive(Debug, Default)]
 pub(super) struct Told {
     signed: BTreeMap<SessionId, BTreeSet<u32>>,
-    completed: BTreeMap<SessionId, BTreeSet<u32>>,
-    down: BTreeSet<u32>,
+    nodes: Completions,
 }
 
 impl Checker for Told {
@@ -22,23 +20,10 @@ impl Checker for Told {
     }
 
     fn see(&mut self, _: &GroundTruth, seen: &NodeObservation<'_>) -> Result<(), String> {
-        let node = seen.observed.node;
         if let Some(step) = seen.step.filter(|step| matches!(step.content, Content::Partial { .. })) {
-            self.signed.entry(step.session).or_default().insert(node);
+            self.signed.entry(step.session).or_default().insert(seen.observed.node);
         }
-        match &seen.observed.observation {
-            Observation::Up => {
-                self.down.remove(&node);
-            }
-            Observation::Down => {
-                self.down.insert(node);
-            }
-            // A crash between the record and the event leaves the record.
-            Observation::RestoredCompletion(session) | Observation::Event(Event::SessionCompleted { session, .. }) => {
-                self.completed.entry(*session).or_default().insert(node);
-            }
-            _ => {}
-        }
+        self.nodes.see(seen.observed);
         Ok(())
     }
 
@@ -47,12 +32,13 @@ impl Checker for Told {
             return Vec::new();
         }
         // Only honest nodes are seen here: among those who know the signature is one that is up and gives it.
-        let known = self.completed.iter().filter(|(_, nodes)| nodes.iter().any(|node| !self.down.contains(node)));
+        let Completions { completed, down } = &self.nodes;
+        let known = completed.iter().filter(|(_, nodes)| nodes.iter().any(|node| !down.contains(node)));
         known
             .filter_map(|(session, completed)| {
                 let signed = self.signed.get(session)?.iter();
                 let lacking: Vec<u32> =
-                    signed.filter(|node| !completed.contains(node) && !self.down.contains(node)).copied().collect();
+                    signed.filter(|node| !completed.contains(node) && !down.contains(node)).copied().collect();
                 let what = format!("{session} has a signature, and {lacking:?} have signed and were not told");
                 (!lacking.is_empty()).then_some(what)
             })
