@@ -1,8 +1,7 @@
 //! The part of a demonstration in which session follows session, several of them at once.
 //!
 //! Owns which sessions are under way. Invariant: as many as planned are, until all have begun; and each is over when
-//! every
-//! node has the one signature, which is verified here. `course` drives it.
+//! every node has the one signature, which is verified here. `course` drives it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -23,8 +23,7 @@ pub struct Config {
     /// The network that the keys belong to. Messages, sessions and journals of another one are refused.
     pub network: Network,
     /// How long a session may take from its creation, to the millisecond, by each signer's own clock. One that has
-    /// ended
-    /// is remembered for twice `clock_skew` longer. Announcements of sessions that last longer are refused.
+    /// ended is remembered for twice `clock_skew` longer. Announcements of sessions that last longer are refused.
     pub session_timeout: Duration,
     /// After how long without progress a session asks the others for what is missing; doubles each time up to
     /// `stall_max`. Also the pause before a failed attempt is followed by another, which doubles too.
@@ -32,8 +31,7 @@ pub struct Config {
     /// The longest pause between two questions of a session for what is missing.
     pub stall_max: Duration,
     /// After how long without progress an attempt ends: while nonces are missing it lapses, and whoever approves later,
-    /// or
-    /// is back, begins the next one; once this node has signed it has failed.
+    /// or is back, begins the next one; once this node has signed it has failed.
     pub stuck_timeout: Duration,
     /// How many attempts a node begins by itself after failures, each after twice the pause of the one before. Not more
     /// than `limits.attempts` in any case.
@@ -83,8 +81,7 @@ impl Config {
     }
 
     /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made,
-    /// and
-    /// as many as may have lapsed since.
+    /// and as many as may have lapsed since.
     pub(crate) fn last_attempt(&self, age: Duration) -> u32 {
         let lapses = age.min(self.session_timeout).as_nanos() / self.stuck_timeout.as_nanos().max(1);
         self.limits.attempts.saturating_add(u32::try_from(lapses).unwrap_or(u32::MAX))

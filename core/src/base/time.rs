@@ -1,9 +1,8 @@
 //! The two clocks that a host hands in, as integers.
 //!
 //! Timers use [`Mono`] only, and wake; [`Wall`] decides what is over. What protects a nonce is forgotten when it is
-//! over
-//! by both, because either may be wrong: a wrong clock may delay or prevent a signature, but never cause two with one
-//! nonce.
+//! over by both, because either may be wrong: a wrong clock may delay or prevent a signature, but never cause two with
+//! one nonce.
 
 use core::fmt;
 use core::time::Duration;
@@ -93,8 +92,7 @@ pub struct Now {
 
 impl Now {
     /// By how much the clocks have parted since then, when one has run further than the other: the machine slept, or
-    /// the
-    /// wall clock was set.
+    /// the wall clock was set.
     pub(crate) fn parted_since(&self, then: &Self) -> Duration {
         let run = i128::from(self.mono.0 / 1_000_000) - i128::from(then.mono.0 / 1_000_000);
         let shown = i128::from(self.wall.0) - i128::from(then.wall.0);

@@ -5,11 +5,9 @@
 //! it is the same signature over the same message; so clocks that differ cost a repetition and nothing else.
 //!
 //! A signer may say from its own turn on that it has broadcast. What it says earlier is kept until then, so that a
-//! signer
-//! who is not due cannot silence those who are. Without a chain to look at, that is its word and no more: it ends the
-//! turns, and when everyone's turn would be over, everyone is told that the broadcast rests on it. So a coordinator
-//! that
-//! lies delays the broadcast until then, and silences nobody.
+//! signer who is not due cannot silence those who are. Without a chain to look at, that is its word and no more: it
+//! ends the turns, and when everyone's turn would be over, everyone is told that the broadcast rests on it. So a
+//! coordinator that lies delays the broadcast until then, and silences nobody.
 //!
 //! Invariant: turns only move forward, each news is told once in a life, and nothing is told after the end. A pure
 //! function of elapsed time and claims; driven by the session.

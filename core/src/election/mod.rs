@@ -2,8 +2,7 @@
 //!
 //! Owns the election methods; `failover` owns whose turn it is. Invariant: the outcome is a function of the method, the
 //! sorted keys and, for one method, the session and its final signatures; nothing that a single message says moves it;
-//! and
-//! the priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
+//! and the priority list names each signer exactly once. Sessions drive it; the result gives no power but to be late.
 
 mod failover;
 

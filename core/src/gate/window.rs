@@ -3,8 +3,7 @@
 //! A window below the newest number, rather than "greater than the last", lets messages overtake each other without
 //! loss. Above there is no limit: the numbers are signed, so that only their author can raise them, and an author that
 //! was away for long must be heard when it comes back. What is behind the window, the gate lets in as long as its
-//! session
-//! lacks it. Driven by the gate.
+//! session lacks it. Driven by the gate.
 
 use crate::api::Refusal;
 

@@ -1,8 +1,7 @@
 //! The ids of sessions that were closed, and nothing else of them: less than a hundred bytes each.
 //!
 //! Invariants: an id that has to be kept is kept until its time is over by both clocks, because the wall clock may be
-//! wrong
-//! and a process does not know how long it has been away; the others make room when there are too many. Driven by
+//! wrong and a process does not know how long it has been away; the others make room when there are too many. Driven by
 //! `Sessions`.
 
 use alloc::collections::{BTreeMap, BinaryHeap};

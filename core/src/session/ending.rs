@@ -1,8 +1,7 @@
 //! How a session ends: with a signature and somebody to broadcast it, with a refusal, or by running out of time.
 //!
 //! Invariants: the record of an end precedes every word about it, the embedder's event included. A signature is final.
-//! A
-//! refusal and the end of the time are not, once a nonce of this node has signed: others may have made a signature of
+//! A refusal and the end of the time are not, once a nonce of this node has signed: others may have made a signature of
 //! it, which is asked for, taken and told.
 
 use alloc::vec::Vec;

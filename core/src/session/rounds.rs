@@ -15,8 +15,7 @@ use crate::effect::Context;
 use crate::evidence::{Evidence, Exhibit};
 
 /// What a signer can do again and again in one attempt, and is told of once: one proof is enough, and whoever repeats
-/// it
-/// fills nothing.
+/// it fills nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Misdeed {
     TwoNonces,

@@ -3,10 +3,8 @@
 //! An attempt that lacks nonces for too long lapses. Nothing has failed then, and nothing is counted; its signers wait.
 //! Whoever approves later begins the next attempt, and those who wait follow. Its number is one above the highest that
 //! anyone is known to have reached, so that all who begin it at once begin the same one; whoever is asked to take part
-//! in
-//! one that has lapsed answers with a higher one. An approval is told to whoever comes within reach, until all have
-//! all:
-//! then whoever notices first begins, as soon as the signers are there.
+//! in one that has lapsed answers with a higher one. An approval is told to whoever comes within reach, until all have
+//! all: then whoever notices first begins, as soon as the signers are there.
 
 use core::ops::Range;
 use core::time::Duration;
@@ -20,8 +18,7 @@ use crate::wire::{Bits, Content};
 
 impl<V: Verifier> Session<V> {
     /// S16: not all signers have taken part in time, or another signer has said so. Nothing has failed: the nonce is
-    /// wiped,
-    /// and the next attempt is begun by whoever approves, or when all who have can be reached.
+    /// wiped, and the next attempt is begun by whoever approves, or when all who have can be reached.
     pub(super) fn lapse(&mut self, context: &mut Context<'_, V>) {
         let signers = self.definition.keys.len();
         let joined = self.live_ref().attempt.joined();

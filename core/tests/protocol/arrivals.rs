@@ -90,8 +90,7 @@ fn a_hundred_and_twenty_signers_who_come_one_after_another_sign() {
     group.flight.clear();
     let session = group.create(0, group.keys.clone());
     // All of them are connected to the creator alone. What was said last arrives first: questions overtake what they
-    // are
-    // about, and what others have said comes by way of the creator.
+    // are about, and what others have said comes by way of the creator.
     let settle = |group: &mut Group| {
         while !group.flight.is_empty() {
             group.deliver(group.flight.len() - 1);

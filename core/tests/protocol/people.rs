@@ -1,6 +1,5 @@
 //! People take their time: they approve in any order, minutes to hours apart, and come and go. Real nodes at the
-//! settings
-//! that users have, with clocks and messages in hand.
+//! settings that users have, with clocks and messages in hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -19,8 +19,7 @@ Examples:
 /// Waits until a session has its signature, and prints it
 ///
 /// A failed attempt is not the end: another may follow. Exit status: 0 with the signature, 1 when it has ended without
-/// one,
-/// or none came in time.
+/// one, or none came in time.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Wait {
