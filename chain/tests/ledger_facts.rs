@@ -164,8 +164,11 @@ fn replay_protection_changes_the_digest_at_its_moment() {
     }
     assert_eq!(blocks, 6, "the median of eleven");
     assert_eq!(ledger.waiting().count(), 0);
-    let removed = |event: &Event| matches!(event, Event::Transaction { happening: Happening::Removed, txid, .. } if *txid == waiting);
-    assert_eq!(ledger.take_events().iter().filter(|event| removed(event)).count(), 1);
+    let events = ledger.take_events();
+    let removed = events.iter().filter(
+        |event| matches!(event, Event::Transaction { happening: Happening::Removed, txid, .. } if *txid == waiting),
+    );
+    assert_eq!(removed.count(), 1);
     for (coin, (early, late)) in coins.iter().zip(early.into_iter().zip(late)) {
         assert_eq!(verdict(&ledger, &signed(coin, early)), broken(coin.owner == owners[0]));
         assert_eq!(verdict(&ledger, &signed(coin, late)), None);
@@ -255,17 +258,15 @@ fn a_recovery_waits_for_its_delay() {
 fn a_transaction_waits_for_two_weeks() {
     let mut ledger = ledger();
     let coin = fund(&mut ledger, key_path(1), 1_000_000);
-    ledger.submit(&spend(&coin, 500).to_bytes(), NOW).expect("valid");
+    let txid = ledger.submit(&spend(&coin, 500).to_bytes(), NOW).expect("valid");
     ledger.take_events();
-    let other = fund(&mut ledger, key_path(2), 1_000_000);
-    // The faucet has mined it; back to waiting, with empty blocks.
-    ledger.reorganise(3, Orphans::Pending, &Ledger::faucet_script(), NOW).expect("as deep as what was mined");
-    assert!(ledger.waiting().count() >= 1);
-    let _ = other;
-    ledger.reorganise(0, Orphans::Pending, &Ledger::faucet_script(), NOW + 336 * 3600).expect("a block");
-    assert!(ledger.waiting().count() >= 1, "to the second");
-    let _ = ledger.submit(&[], NOW + 336 * 3600 + 1);
-    assert_eq!(ledger.waiting().count(), 0);
+    let expiry = 336 * 3600;
+    ledger.submit(&[], NOW + expiry).expect_err("no transaction, but a time");
+    assert_eq!(ledger.waiting().collect::<Vec<_>>(), [txid], "to the second");
+    ledger.submit(&[], NOW + expiry + 1).expect_err("no transaction, but a time");
+    assert_eq!((ledger.waiting().count(), ledger.transaction(&txid)), (0, None));
+    assert_eq!(ledger.take_events().len(), 1);
+    assert_eq!(verdict(&ledger, &spend(&coin, 500)), None, "its coin is free");
 }
 
 /// Six blocks go, with their transactions, and come back in the three ways.

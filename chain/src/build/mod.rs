@@ -9,21 +9,17 @@
 //!
 //! ```
 //! use nelumbo_chain::build::{Coin, Payment, Unlock, build};
-//! use nelumbo_crypto::lotus::{OutPoint, TaprootOutput, TxOutput, Txid};
-//! use nelumbo_crypto::{KeyAggContext, PublicKey, SecretKey, Signature, Suite, Tweak};
+//! use nelumbo_crypto::lotus::{Address, OutPoint, Payload, TaprootOutput, TxOutput, Txid};
+//! use nelumbo_crypto::{KeyAggContext, Network, SecretKey, Signature, Suite, Tweak};
 //!
 //! let keys = [1, 2].map(|byte| SecretKey::from_bytes(&[byte; 32]).unwrap().public_key());
 //! let group = KeyAggContext::new(Suite::Lotus, &keys)?.with_tweak(&Tweak::Taproot { merkle_root: None })?;
 //! let own = TaprootOutput { commitment: group.challenge_key(), state: None }.script_pubkey();
 //! let outpoint = OutPoint { txid: Txid::from_bytes([7; 32]), index: 1 };
-//! let coin = Coin { outpoint, output: TxOutput { value: 50_000_000, script_pubkey: own.clone() }, unlock: Unlock::KeyPath };
+//! let output = TxOutput { value: 50_000_000, script_pubkey: own.clone() };
+//! let coin = Coin { outpoint, output, unlock: Unlock::KeyPath };
 //!
-//! let recipient = "lotusR16PSJPyP7nkuxQH6gYRYXQxY7pqBrKyTSTgwiGw";
-//! # let recipient = nelumbo_crypto::lotus::Address {
-//! #     network: nelumbo_crypto::Network::Regtest,
-//! #     payload: nelumbo_crypto::lotus::Payload::PublicKeyHash([3; 20]),
-//! # }.to_string();
-//! let to: nelumbo_crypto::lotus::Address = recipient.parse()?;
+//! let to = Address { network: Network::Regtest, payload: Payload::PublicKeyHash([3; 20]) };
 //! let outputs = vec![TxOutput { value: 20_000_000, script_pubkey: to.script_pubkey() }];
 //! let unsigned = build(&[coin], &Payment::new(outputs, own))?;
 //! assert_eq!((unsigned.fee, unsigned.change), (196, Some(1)));

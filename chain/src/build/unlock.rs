@@ -252,13 +252,16 @@ mod tests {
             recovery.output(&internal_key).expect("a point").commitment.to_string(),
             "032bd0d29a3bad929dc6c5210879145a6d916910ec846958224d3f122d2722ab02"
         );
-        let signature = "c771281a105145b4558bf7fd7aab5f3ed0257b00b4331259bc834b9282619b091a294453d7c8c4d0c5ce811b808c6e94\
-                         d8282faf3f4f64a8024d57d85b005376";
+        let signature = [
+            "c771281a105145b4558bf7fd7aab5f3ed0257b00b4331259bc834b9282619b09",
+            "1a294453d7c8c4d0c5ce811b808c6e94d8282faf3f4f64a8024d57d85b005376",
+        ]
+        .concat();
         let unlock = Unlock::Recovery { recovery, internal_key };
         let script = unlock.script_sig(&signature.parse().expect("64 bytes"));
-        let tail = "6128029000b27521031363dca4bed3e7d0ad34d14bbcb785e78cf2928da241f2aba5e8ac78bd3e33a4ac21c1a0fd7ee2a2a8\
-                    34ed3bf3145c5e635d3baa320eec89628b375cd00b095346d89f";
-        assert_eq!(hex::encode(&script), format!("41{signature}{tail}"));
+        let leaf = "28029000b27521031363dca4bed3e7d0ad34d14bbcb785e78cf2928da241f2aba5e8ac78bd3e33a4ac";
+        let control = "21c1a0fd7ee2a2a834ed3bf3145c5e635d3baa320eec89628b375cd00b095346d89f";
+        assert_eq!(hex::encode(&script), format!("41{signature}61{leaf}{control}"));
         assert_eq!((script.len(), unlock.sequence()), (unlock.script_bytes(), Some(144)));
     }
 

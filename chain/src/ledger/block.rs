@@ -118,9 +118,12 @@ pub(super) fn genesis() -> Block {
     let mut mark = coinbase_mark(0);
     push(&mut mark, &decode("ffe330c4b7643e554c62adcbe0b80537435d888b5c33d5e29a70cdd743e3a093"));
     let mut pay = Vec::new();
-    let key = "04678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df\
-               7ba0b8d578a4c702b6bf11d5f";
-    push(&mut pay, &decode(key));
+    let key = [
+        "04678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb6",
+        "49f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5f",
+    ]
+    .concat();
+    push(&mut pay, &decode(&key));
     pay.push(0xac);
     let output = |script_pubkey| TxOutput { value: SUBSIDY / 2, script_pubkey };
     let transaction = Transaction {

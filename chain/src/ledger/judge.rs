@@ -1,8 +1,8 @@
 //! Whether a transaction may wait for a block.
 //!
 //! Owns the order of lotusd's checks (`MemPoolAccept::PreChecks`), so that a transaction that breaks several rules is
-//! refused for the same one. Invariants: it is a pure function of the ledger and the transaction; what it takes is valid
-//! in the next block. The ledger drives it.
+//! refused for the same one. Invariants: it is a pure function of the ledger and the transaction; what it takes is
+//! valid in the next block. The ledger drives it.
 
 use std::collections::BTreeSet;
 

@@ -9,8 +9,8 @@
 //!
 //! Owns the chain, what waits for it, and what has happened. Invariants: it is deterministic, and time comes in; what
 //! waits is valid in the next block; the money in it is what blocks created less what was burned. What it does not do:
-//! difficulty, several chains at once, scripts with branches or several keys. Tests, demonstrations and the server drive
-//! it.
+//! difficulty, several chains at once, scripts with branches or several keys. Tests, demonstrations and the server
+//! drive it.
 //!
 //! ```
 //! use nelumbo_chain::build::{Coin, Payment, Unlock, build, pay_to_key};
@@ -186,8 +186,8 @@ impl Ledger {
         Judge { rules: &self.rules, chain: &self.chain, mempool: &self.mempool }
     }
 
-    /// Mines `count` blocks that pay to `script`, the first with everything that waits and fits. Each is at `time`, or as
-    /// much later as the rules for timestamps want.
+    /// Mines `count` blocks that pay to `script`, the first with everything that waits and fits. Each is at `time`,
+    /// or as much later as the rules for timestamps want.
     ///
     /// # Errors
     ///

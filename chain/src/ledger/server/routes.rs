@@ -184,8 +184,8 @@ fn request<T: Message + Default>(headers: &HeaderMap, body: &[u8]) -> Result<T, 
 
 /// A number of the query. Names and numbers need no decoding.
 fn parameter(query: Option<&str>, name: &str, default: u32) -> Result<u32, Failure> {
-    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let found = pairs.filter(|(found, _)| *found == name).next_back();
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.rfind(|(found, _)| *found == name);
     found.map_or(Ok(default), |(_, value)| value.parse().map_err(|_| Failure::invalid_field(name, value)))
 }
 

@@ -1,8 +1,8 @@
 //! Subscriptions over a WebSocket.
 //!
-//! Owns who wants to hear of which scripts. Invariants, as Chronik has them: blocks are told only to those who subscribe
-//! to a script; an error comes alone, without the message around it that everything else has; who does not read loses
-//! events and is not told.
+//! Owns who wants to hear of which scripts. Invariants, as Chronik has them: blocks are told only to those who
+//! subscribe to a script; an error comes alone, without the message around it that everything else has; who does not
+//! read loses events and is not told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
