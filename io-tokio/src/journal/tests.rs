@@ -243,7 +243,8 @@ fn records_whose_sum_differs_are_refused() {
     let mut seal = Seal::default();
     seal.toggle(b"a", b"1");
     seal.toggle(b"b", b"2");
-    let (a, b): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"a", b"1"), (b"b", b"2"));
+    let a: (&[u8], &[u8]) = (b"a", b"1");
+    let b: (&[u8], &[u8]) = (b"b", b"2");
     assert!(seal.fits([b, a]));
     assert!(!seal.fits([a]) && !seal.fits([a, b, b]) && !seal.fits([a, (b"b", b"1")]) && !seal.fits([a, (b"b2", b"")]));
     seal.toggle(b"b", b"2");
