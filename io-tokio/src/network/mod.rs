@@ -8,6 +8,7 @@
 mod addresses;
 mod backoff;
 mod behaviour;
+mod channel;
 mod codec;
 mod config;
 mod connect;
@@ -34,7 +35,7 @@ use std::{
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
-    kad, multiaddr::Protocol,
+    kad, multiaddr::Protocol, request_response::OutboundRequestId,
 };
 pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
@@ -42,6 +43,7 @@ use tokio::time::Instant;
 pub use self::{
     addresses::AddressFilter,
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
+    channel::CHANNEL_PROTOCOL,
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
@@ -52,7 +54,6 @@ use self::{
     addresses::DecidedFilter,
     backoff::Backoff,
     behaviour::Behaviour,
-    direct::DirectQueue,
     discovery::{Discovery, Due},
     gossip::Unvalidated,
     kept::KeptPeers,
@@ -115,7 +116,8 @@ pub struct Network {
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
     refreshed: bool,
-    direct: DirectQueue,
+    /// Messages on streams of their own, by what libp2p calls them.
+    one_shots: HashMap<OutboundRequestId, (OperationId, PeerId)>,
     queries: HashMap<kad::QueryId, Query>,
     republish: RepublishQueue,
     inbound: BTreeMap<PutId, kad::Record>,
@@ -162,7 +164,7 @@ impl Network {
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
-            direct: DirectQueue::default(),
+            one_shots: HashMap::new(),
             queries: HashMap::new(),
             republish: RepublishQueue::new(Backoff::new(!seed)),
             inbound: BTreeMap::new(),
@@ -259,7 +261,7 @@ impl Network {
 
     /// How many direct messages wait or are on the wire.
     pub fn direct_backlog(&self) -> usize {
-        self.direct.len()
+        self.swarm.behaviour().channel.len()
     }
 
     /// Closes all connections and waits, but not longer than `patience`, until the peers know.
