@@ -19,6 +19,7 @@ mod event;
 mod gossip;
 mod kept;
 mod peers;
+mod protocols;
 mod reachability;
 mod records;
 mod republish;
@@ -58,6 +59,7 @@ use self::{
     gossip::Unvalidated,
     kept::KeptPeers,
     peers::ConnectedPeers,
+    protocols::Listed,
     republish::RepublishQueue,
 };
 use crate::metrics::Metrics;
@@ -103,7 +105,7 @@ enum Query {
 
 /// A running network. See the module's documentation.
 pub struct Network {
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<Listed<Behaviour>>,
     listeners: Vec<ListenerId>,
     filter: DecidedFilter,
     dht_mode: DhtMode,
@@ -139,7 +141,7 @@ impl Network {
         };
         let (transport, relay_client) = transport::build(&keypair, &config)?;
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
-        let behaviour = Behaviour::new(&keypair, &config, filter, relay_client)?;
+        let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
