@@ -22,7 +22,7 @@ use crate::services::{self, Dht, PubSub};
 const FULL_MESH_MAX: u32 = 32;
 
 /// When adversaries send nothing more of their own accord, at the latest, in milliseconds.
-const FLOODS_END_MS: u64 = 300_000;
+const FLOODS_END_MS: u64 = 60_000;
 
 /// What all peers share.
 #[derive(Debug)]

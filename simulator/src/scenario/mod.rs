@@ -219,7 +219,8 @@ impl Scenario {
         let mut services = Random::stream(seed, "swarm-services", 0);
         let modelled = match services.below(3) {
             // Meshes mend themselves each second: hours of that are many events, and the same ones.
-            0 if people.slow_owners + faults.sleeps == 0 || services.below(8) == 0 => ServicesChoice::Modelled,
+            0 if people.slow_owners + faults.sleeps == 0 => ServicesChoice::Modelled,
+            0 if signers == few && services.below(16) == 0 => ServicesChoice::Modelled,
             _ => ServicesChoice::Ideal,
         };
         Self {
