@@ -5,15 +5,12 @@
 
 use std::path::Path;
 
-use nelumbo_core::crypto::lotus::TaprootOutput;
-use nelumbo_core::crypto::{PublicKey, Tweak};
+use nelumbo_core::crypto::lotus::{self, TaprootOutput};
+use nelumbo_core::crypto::{PublicKey, Suite, Tweak, bitcoin};
 use nelumbo_core::wire::{Item, SignedInput, SpendPath, Spending, Spent};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-
-/// All inputs and outputs.
-const SIGHASH_ALL: u8 = 0x61;
 
 /// What `create` reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +26,9 @@ pub(crate) struct SpendingFile {
     /// Which inputs are signed; all that spend the group's own outputs if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) inputs: Option<Vec<u32>>,
-    #[serde(default = "sighash_all")]
-    pub(crate) sighash_type: u8,
+    /// All inputs and outputs if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sighash_type: Option<u8>,
     /// How the outputs are spent; by the key of a Taproot output if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) script: Option<Script>,
@@ -60,8 +58,20 @@ pub(crate) struct Script {
     pub(crate) code_separator: u32,
 }
 
-const fn sighash_all() -> u8 {
-    SIGHASH_ALL
+/// All inputs and outputs.
+const fn usual_type(suite: Suite) -> u8 {
+    match suite {
+        Suite::Lotus => lotus::SighashType::ALL.to_byte(),
+        Suite::Bip340 => bitcoin::SighashType::DEFAULT.to_byte(),
+    }
+}
+
+/// Whether a script is that of the Taproot output with this output key.
+fn is_output_of(suite: Suite, key: &PublicKey, script: &[u8]) -> bool {
+    match suite {
+        Suite::Lotus => TaprootOutput::from_script_pubkey(script).is_some_and(|output| output.commitment == *key),
+        Suite::Bip340 => script == bitcoin::taproot_script(key),
+    }
 }
 
 impl SpendingFile {
@@ -80,6 +90,7 @@ impl SpendingFile {
     /// The transaction, and the items that a group signs whose output key is `own`, if there is one.
     pub(crate) fn items(
         self,
+        suite: Suite,
         own: Option<PublicKey>,
         tweak: Tweak,
     ) -> Result<(Spending, Vec<Item>), hex::FromHexError> {
@@ -93,16 +104,14 @@ impl SpendingFile {
                 SpendPath::Script { executed_script_hash, code_separator }
             }
         };
-        let is_own = |output: &Spent| {
-            TaprootOutput::from_script_pubkey(&output.script).is_some_and(|output| Some(output.commitment) == own)
-        };
+        let is_own = |output: &Spent| own.is_some_and(|own| is_output_of(suite, &own, &output.script));
         let of_group = || (0..).zip(&spent).filter(|(_, output)| is_own(output)).map(|(input, _)| input).collect();
         let mut inputs: Vec<u32> = self.inputs.unwrap_or_else(of_group);
         if inputs.is_empty() {
             // Whatever is wrong with it is said of the first.
             inputs.push(0);
         }
-        let sighash_type = self.sighash_type;
+        let sighash_type = self.sighash_type.unwrap_or(usual_type(suite));
         let item = |input| Item::input(SignedInput { input, sighash_type, path }, tweak);
         let transaction = hex::decode(self.transaction)?;
         let spending = Spending { transaction, spent, replay_protection: self.replay_protection };
@@ -129,12 +138,14 @@ mod tests {
     fn the_inputs_that_are_signed_are_those_of_the_file_or_all_of_the_group() {
         let own: PublicKey =
             "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().expect("a key");
-        let script = hex::encode(TaprootOutput { commitment: own, state: None }.script_pubkey());
-        let outputs = [&script, "51", &script].map(|script| format!(r#"{{"value":7,"script":"{script}"}}"#)).join(",");
-        let items = |fields: &str, own| {
+        let of_lotus = hex::encode(TaprootOutput { commitment: own, state: None }.script_pubkey());
+        let of_bitcoin = hex::encode(bitcoin::taproot_script(&own));
+        let outputs = [&of_lotus, &of_bitcoin, &of_lotus];
+        let outputs = outputs.map(|script| format!(r#"{{"value":7,"script":"{script}"}}"#)).join(",");
+        let items = |suite, fields: &str, own| {
             let text = format!(r#"{{"transaction":"00ff","spent":[{outputs}]{fields}}}"#);
             let file: SpendingFile = serde_json::from_str(&text).expect("sound");
-            let (spending, items) = file.items(own, Tweak::None).expect("hexadecimal");
+            let (spending, items) = file.items(suite, own, Tweak::None).expect("hexadecimal");
             assert_eq!((spending.transaction.as_slice(), spending.spent.len()), (&[0, 255][..], 3));
             items
         };
@@ -142,11 +153,14 @@ mod tests {
             let signed = |input| SignedInput { input, sighash_type, path: SpendPath::Key };
             inputs.iter().map(|input| Item::input(signed(*input), Tweak::None)).collect()
         };
-        assert_eq!(items("", Some(own)), signed(&[0, 2], SIGHASH_ALL));
-        assert_eq!(items(r#","inputs":[1],"sighash_type":98"#, Some(own)), signed(&[1], 98));
-        assert_eq!(items("", None), signed(&[0], SIGHASH_ALL), "so that it is said what is wrong with it");
+        let [lotus, bitcoin] = [Suite::Lotus, Suite::Bip340];
+        assert_eq!(items(lotus, "", Some(own)), signed(&[0, 2], 0x61));
+        assert_eq!(items(bitcoin, "", Some(own)), signed(&[1], 0));
+        assert_eq!(items(lotus, r#","inputs":[1],"sighash_type":98"#, Some(own)), signed(&[1], 98));
+        assert_eq!(items(bitcoin, r#","sighash_type":1"#, Some(own)), signed(&[1], 1));
+        assert_eq!(items(lotus, "", None), signed(&[0], 0x61), "so that it is said what is wrong with it");
         let short: SpendingFile = serde_json::from_str(r#"{"transaction":"0","spent":[]}"#).expect("sound");
-        assert!(short.items(None, Tweak::None).is_err());
+        assert!(short.items(lotus, None, Tweak::None).is_err());
         assert!(serde_json::from_str::<SpendingFile>(r#"{"transaction":"00","spent":[],"imputs":[1]}"#).is_err());
     }
 }

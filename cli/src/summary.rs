@@ -63,7 +63,7 @@ fn spends(transaction: &TransactionSummary, rows: &mut Vec<(&'static str, String
     rows.extend(pays.into_iter().map(|output| ("pays", paid(output))));
     rows.extend(back.into_iter().map(|output| ("gives back", paid(output))));
     let (fee, size) = (Satoshi(transaction.fee), Satoshi(transaction.size));
-    rows.push(("fee", format!("{fee} satoshi, {} per byte of {size}", transaction.fee_rate)));
+    rows.push(("fee", format!("{fee} satoshi, {} per {} of {size}", transaction.fee_rate, transaction.unit())));
     rows.push(("lock time", transaction.lock_time.map_or_else(|| "none".to_owned(), lock)));
     for (place, input) in transaction.inputs.iter().enumerate() {
         let is_signed = |signed: &SignedInputs| signed.inputs.iter().any(|input| u32::try_from(place) == Ok(*input));

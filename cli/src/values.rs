@@ -68,6 +68,13 @@ pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
     Ok(key)
 }
 
+/// A hash of 32 bytes.
+pub(crate) fn bytes32(text: &str) -> Result<[u8; 32], String> {
+    let HexBytes(bytes) = text.parse()?;
+    let found = bytes.len();
+    bytes.try_into().map_err(|_| format!("a hash has 32 bytes, which are 64 digits; this one has {found} bytes"))
+}
+
 /// A signature of 64 bytes. Whether it is valid is another question.
 pub(crate) fn signature(text: &str) -> Result<Signature, String> {
     let HexBytes(bytes) = text.parse()?;

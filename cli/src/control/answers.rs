@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
-use nelumbo_core::crypto::{KeyAggContext, PublicKey, Tweak};
+use nelumbo_core::crypto::{KeyAggContext, PublicKey};
 use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, SessionId};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
@@ -188,19 +188,18 @@ impl Answers {
     }
 
     async fn create(&self, session: NewSession) -> Result<SessionId, Problem> {
-        let NewSession { suite, mut keys, taproot, message, election, kind, description, spending, listed, allow } =
+        let NewSession { suite, mut keys, tweak, message, election, kind, description, spending, listed, allow } =
             session;
         let not_hex =
             |error| Problem::invalid(format_args!("what is not hexadecimal should be: {error}"), "see --help");
         if !keys.contains(&self.handle.key()) {
             keys.push(self.handle.key());
         }
-        let tweak = if taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
         let (spending, items) = match spending {
             Some(file) => {
                 let aggregate = KeyAggContext::new(suite, &keys).and_then(|keys| keys.with_tweak(&tweak));
                 let own = aggregate.ok().map(|keys| keys.challenge_key());
-                let (spending, items) = file.items(own, tweak).map_err(not_hex)?;
+                let (spending, items) = file.items(suite, own, tweak).map_err(not_hex)?;
                 (Some(Box::new(spending)), items)
             }
             None => (None, vec![Item::message(hex::decode(message).map_err(not_hex)?, tweak)]),

@@ -21,7 +21,7 @@ use std::fmt;
 
 use nelumbo_core::api::Phase;
 use nelumbo_core::approval::Unusual;
-use nelumbo_core::crypto::{PublicKey, Suite};
+use nelumbo_core::crypto::{PublicKey, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{Offer, SessionId, Text, TransactionType};
 use serde::{Deserialize, Serialize};
@@ -111,8 +111,8 @@ pub(crate) enum Request {
 pub(crate) struct NewSession {
     pub(crate) suite: Suite,
     pub(crate) keys: Vec<PublicKey>,
-    /// Whether the aggregate key is tweaked as the key of a Taproot output without scripts.
-    pub(crate) taproot: bool,
+    /// What the aggregate key is changed by before it signs.
+    pub(crate) tweak: Tweak,
     /// What is signed, in hexadecimal.
     pub(crate) message: String,
     pub(crate) election: Method,
@@ -224,7 +224,7 @@ mod tests {
         let create = NewSession {
             suite: Suite::Bip340,
             keys: vec![key; nelumbo_core::wire::MAX_SIGNERS],
-            taproot: true,
+            tweak: Tweak::Taproot { merkle_root: Some([7; 32]) },
             message: hex::encode(vec![7; nelumbo_core::wire::MAX_MESSAGE]),
             election: Method::Rotating,
             kind: Some(TransactionType::Spend),

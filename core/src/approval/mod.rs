@@ -6,6 +6,7 @@
 //! all. The node drives it when it creates, hears of and joins a session; embedders show what it says.
 
 mod shown;
+mod size;
 mod transaction;
 
 use alloc::boxed::Box;

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{LockUnit, Message, Recipient, SignedInputs, Signs, Summary, TransactionSummary, Unusual};
-use crate::crypto::lotus::SighashType;
 
 /// How many payments a line names.
 const PAYMENTS: usize = 4;
@@ -79,7 +78,7 @@ impl fmt::Display for Message {
 impl fmt::Display for TransactionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let payments = || self.outputs.iter().filter(|output| output.to != Recipient::Group);
-        let is_open = |signed: &&SignedInputs| signed.sighash.byte != SighashType::ALL.to_byte();
+        let is_open = |signed: &&SignedInputs| signed.sighash.is_open();
         for (place, signed) in self.signed.iter().filter(is_open).enumerate() {
             write!(f, "{}{}", if place == 0 { "leaves open " } else { ", and " }, signed.sighash.leaves_open)?;
         }
@@ -94,7 +93,8 @@ impl fmt::Display for TransactionSummary {
             _ => {}
         }
         let back = Satoshi(self.to_group);
-        write!(f, "; {back} back to the group; fee {} ({} per byte)", Satoshi(self.fee), self.fee_rate)?;
+        let unit = self.unit();
+        write!(f, "; {back} back to the group; fee {} ({} per {unit})", Satoshi(self.fee), self.fee_rate)?;
         if let Some(lock) = self.lock_time.filter(|lock| lock.effective) {
             match lock.unit {
                 LockUnit::Height => write!(f, "; not before block {}", Satoshi(lock.value.into()))?,

@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Unusual;
 use super::shown::{Satoshi, hex};
-use crate::crypto::lotus::{
-    Address, Outputs, SighashError, SighashType, TaprootOutput, Transaction, TxInput, TxOutput,
-};
-use crate::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, taproot};
+use super::size::signed_size;
+use crate::crypto::transaction::{Outputs, SighashError, Transaction, TxInput, TxOutput};
+use crate::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, bitcoin, lotus, taproot};
 use crate::wire::{
     Definition, DefinitionError, Harmless, ParsedSpending, SignedInput, SpendPath, Spending, SpendingError, Subject,
 };
@@ -27,15 +26,17 @@ const FIRST_TIME: u32 = 500_000_000;
 /// The sequence of an input that ignores the lock time.
 const FINAL: u32 = u32::MAX;
 const OP_RETURN: u8 = 0x6a;
-/// The script that spends a Taproot output by its key.
-const KEY_PATH_SCRIPT: usize = 66;
-/// Pushes of a Schnorr signature with its type, and of a public key.
-const P2PKH_SCRIPT: usize = 100;
+/// Bitcoin's hash type for all inputs and outputs without a byte behind the signature (BIP341).
+const DEFAULT: u8 = 0;
+/// The bit of a hash type that covers its own input only.
+const ANYONE_CAN_PAY: u8 = 0x80;
 
 /// What a transaction does. Amounts are satoshi.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransactionSummary {
-    /// Its id.
+    /// The rules that it is signed by, and with them the ledger: Lotus, or Bitcoin for BIP340.
+    pub suite: Suite,
+    /// Its id. On Bitcoin it changes when an input that is not spent by a witness gets its script.
     pub txid: String,
     /// Which of the inputs are signed, and how: one entry for each way.
     pub signed: Vec<SignedInputs>,
@@ -53,9 +54,10 @@ pub struct TransactionSummary {
     pub to_group: u64,
     /// What is left to whoever mines it.
     pub fee: u64,
-    /// How many bytes it has when it is signed, where inputs of Taproot and of key hashes are signed by their keys.
+    /// How many bytes it has when it is signed, on Bitcoin virtual bytes (BIP141), where inputs of Taproot and of key
+    /// hashes are signed by their keys.
     pub size: u64,
-    /// The fee in satoshi per byte, rounded down to three decimals.
+    /// The fee in satoshi per byte, on Bitcoin per virtual byte, rounded down to three decimals.
     pub fee_rate: String,
     /// Before when it is not valid; nothing if it is valid at once.
     pub lock_time: Option<LockTime>,
@@ -94,9 +96,9 @@ impl fmt::Display for Path {
 /// What a signature covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighash {
-    /// The byte behind the signature.
+    /// The byte behind the signature; on Bitcoin 0 stands for none.
     pub byte: u8,
-    /// Its name, such as `ALL` or `NONE|ANYONECANPAY`.
+    /// Its name, such as `ALL`, Bitcoin's `DEFAULT` or `NONE|ANYONECANPAY`.
     pub name: String,
     /// In words, what can still change after the signature, and so how the money could move otherwise.
     pub leaves_open: String,
@@ -195,7 +197,8 @@ impl TransactionSummary {
         spending: &Spending,
         challenge_keys: &[PublicKey],
     ) -> Result<Self, DefinitionError> {
-        let parsed = spending.parse().map_err(DefinitionError::Spending)?;
+        let Definition { suite, network, .. } = *definition;
+        let parsed = spending.parse(suite).map_err(DefinitionError::Spending)?;
         let (transaction, spent) = (&parsed.transaction, &parsed.spent[..]);
         let total = |outputs: &[TxOutput]| {
             let sum = outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value));
@@ -205,16 +208,17 @@ impl TransactionSummary {
         let (total_in, total_out) = (total(spent)?, total(&transaction.outputs)?);
         let overspent = SpendingError::Overspent { inputs: total_in, outputs: total_out };
         let fee = total_in.checked_sub(total_out).ok_or(DefinitionError::Spending(overspent))?;
-        let own: BTreeSet<&PublicKey> = challenge_keys.iter().collect();
-        let is_group = |script: &[u8]| output_key(script).is_some_and(|key| own.contains(&key));
+        let own: BTreeSet<PublicKey> = challenge_keys.iter().map(|key| comparable(suite, key)).collect();
+        let is_group = |script: &[u8]| output_key(suite, script).is_some_and(|key| own.contains(&key));
         let of_group = |outputs: &[TxOutput]| {
             let own = outputs.iter().filter(|output| is_group(&output.script_pubkey));
             own.map(|output| output.value).sum()
         };
-        let size = signed_size(transaction, spent, &signed);
+        let size = signed_size(suite, transaction, spent, &signed);
         Ok(Self {
-            txid: transaction.txid(Suite::Lotus).to_string(),
-            inputs: inputs(transaction, spent, definition.network, &is_group),
+            suite,
+            txid: transaction.txid(suite).to_string(),
+            inputs: inputs(transaction, spent, (suite, network), &is_group),
             from_group: of_group(spent),
             to_group: of_group(&transaction.outputs),
             outputs: outputs(transaction, definition, &is_group, |place| {
@@ -232,16 +236,23 @@ impl TransactionSummary {
 
     pub(super) fn unusual(&self) -> BTreeSet<Unusual> {
         let pays_signer = self.outputs.iter().any(|output| matches!(output.to, Recipient::Signer(_)));
-        let kinds = || self.signed.iter().filter_map(|signed| SighashType::from_byte(signed.sighash.byte).ok());
-        let covers = |outputs: Outputs| kinds().any(|kind| kind.outputs() == outputs);
+        let covers = |outputs: Outputs| self.signed.iter().any(|signed| signed.sighash.outputs() == outputs);
         let found = [
             (Unusual::SighashNone, covers(Outputs::None)),
             (Unusual::SighashSingle, covers(Outputs::Single)),
-            (Unusual::AnyoneCanPay, kinds().any(SighashType::anyone_can_pay)),
+            (Unusual::AnyoneCanPay, self.signed.iter().any(|signed| signed.sighash.anyone_can_pay())),
             (Unusual::ScriptPath, self.signed.iter().any(|signed| signed.path == Path::Script)),
             (Unusual::PaysSigner, pays_signer),
         ];
         found.into_iter().filter(|(_, is_so)| *is_so).map(|(unusual, _)| unusual).collect()
+    }
+
+    /// What [`size`](Self::size) counts.
+    pub const fn unit(&self) -> &'static str {
+        match self.suite {
+            Suite::Lotus => "byte",
+            Suite::Bip340 => "virtual byte",
+        }
     }
 
     /// A fee that nobody pays on purpose.
@@ -267,34 +278,37 @@ fn signed_inputs(
         let SignedInput { input, sighash_type, path } = signed;
         // There is a digest, and so there is an input.
         let script = &parsed.spent[input as usize].script_pubkey;
-        if path == SpendPath::Key && output_key(script) != Some(*own) {
-            let foreign = SpendingError::ForeignOutput { input, own: *own, fits: fitting_tweak(definition, script) };
-            return Err(DefinitionError::Spending(foreign));
+        let suite = definition.suite;
+        if path == SpendPath::Key && output_key(suite, script) != Some(comparable(suite, own)) {
+            let fits = fitting_tweak(definition, script);
+            return Err(DefinitionError::Spending(SpendingError::ForeignOutput { input, suite, own: *own, fits }));
         }
         by_way.entry((path != SpendPath::Key, sighash_type)).or_default().push(input);
     }
     let group = |((is_script, byte), inputs): ((bool, u8), Vec<u32>)| {
-        let kind = SighashType::from_byte(byte).map_err(|_| SpendingError::SighashType(byte))?;
         let path = if is_script { Path::Script } else { Path::Key };
-        Ok(SignedInputs { sighash: Sighash::of(kind, &inputs), inputs, path })
+        SignedInputs { sighash: Sighash::of(byte, &inputs), inputs, path }
     };
-    by_way.into_iter().map(group).collect::<Result<_, _>>().map_err(DefinitionError::Spending)
+    Ok(by_way.into_iter().map(group).collect())
 }
 
 impl SignedInputs {
     /// Whether all of these signatures cover the output at this place.
     fn covers(&self, place: usize) -> bool {
-        match SighashType::from_byte(self.sighash.byte).map(SighashType::outputs) {
-            Ok(Outputs::All) => true,
-            Ok(Outputs::Single) => self.inputs.iter().all(|input| usize::try_from(*input) == Ok(place)),
-            Ok(Outputs::None) | Err(_) => false,
+        match self.sighash.outputs() {
+            Outputs::All => true,
+            Outputs::Single => self.inputs.iter().all(|input| usize::try_from(*input) == Ok(place)),
+            Outputs::None => false,
         }
     }
 }
 
 impl Sighash {
-    fn of(kind: SighashType, signed: &[u32]) -> Self {
-        let (name, outputs) = match (kind.outputs(), signed) {
+    /// Of a byte for which the ledger has a digest.
+    fn of(byte: u8, signed: &[u32]) -> Self {
+        let mut sighash = Self { byte, name: String::new(), leaves_open: String::new() };
+        let (name, outputs) = match (sighash.outputs(), signed) {
+            (Outputs::All, _) if byte == DEFAULT => ("DEFAULT", String::new()),
             (Outputs::All, _) => ("ALL", String::new()),
             (Outputs::None, _) => ("NONE", "all outputs: anyone can send the money anywhere".to_string()),
             (Outputs::Single, [input]) => {
@@ -305,41 +319,84 @@ impl Sighash {
                 ("SINGLE", format!("{covered}: anyone can send the rest of the money anywhere"))
             }
         };
-        let inputs = if kind.anyone_can_pay() { "the other inputs: anyone can add or replace them" } else { "" };
-        let leaves_open = match (outputs.as_str(), inputs) {
+        let is_shared = sighash.anyone_can_pay();
+        let inputs = if is_shared { "the other inputs: anyone can add or replace them" } else { "" };
+        sighash.leaves_open = match (outputs.as_str(), inputs) {
             ("", "") => "nothing: exactly these inputs and these outputs".to_string(),
             (outputs, "") => outputs.to_string(),
             ("", inputs) => inputs.to_string(),
             (outputs, inputs) => format!("{outputs}; {inputs}"),
         };
-        let name = if kind.anyone_can_pay() { format!("{name}|ANYONECANPAY") } else { name.to_string() };
-        Self { byte: kind.to_byte(), name, leaves_open }
+        sighash.name = if is_shared { format!("{name}|ANYONECANPAY") } else { name.to_string() };
+        sighash
+    }
+
+    /// Which outputs it covers. Both ledgers have that in the same bits, and with `DEFAULT` it is all.
+    const fn outputs(&self) -> Outputs {
+        match self.byte & 3 {
+            2 => Outputs::None,
+            3 => Outputs::Single,
+            _ => Outputs::All,
+        }
+    }
+
+    /// Whether it covers its own input only. Both ledgers have that in the same bit.
+    const fn anyone_can_pay(&self) -> bool {
+        self.byte & ANYONE_CAN_PAY != 0
+    }
+
+    /// Whether it leaves anything open.
+    pub(super) fn is_open(&self) -> bool {
+        self.anyone_can_pay() || self.outputs() != Outputs::All
     }
 }
 
-/// The key that spends a Taproot output; its state does not matter to that.
-fn output_key(script: &[u8]) -> Option<PublicKey> {
-    TaprootOutput::from_script_pubkey(script).map(|output| output.commitment)
+/// The key that spends a Taproot output, [comparable]; the state that one of Lotus may have does not matter to that.
+pub(super) fn output_key(suite: Suite, script: &[u8]) -> Option<PublicKey> {
+    match suite {
+        Suite::Lotus => lotus::TaprootOutput::from_script_pubkey(script).map(|output| output.commitment),
+        Suite::Bip340 => match script {
+            [0x51, 0x20, x @ ..] => even(x.try_into().ok()?),
+            _ => None,
+        },
+    }
+}
+
+/// The form in which keys of outputs are compared: Bitcoin's outputs have x alone, which stands for an even y.
+fn comparable(suite: Suite, key: &PublicKey) -> PublicKey {
+    match suite {
+        Suite::Lotus => *key,
+        Suite::Bip340 => even(&key.x_only()).unwrap_or(*key),
+    }
+}
+
+fn even(x: &[u8; 32]) -> Option<PublicKey> {
+    let mut bytes = [2; 33];
+    bytes[1..].copy_from_slice(x);
+    PublicKey::from_bytes(bytes).ok()
 }
 
 /// The tweak with which the definition's keys would own the output, for whoever has chosen the other one.
 fn fitting_tweak(definition: &Definition, script: &[u8]) -> Option<Tweak> {
-    let keys = KeyAggContext::new(Suite::Lotus, &definition.keys).ok()?;
-    [Tweak::None, Tweak::Taproot { merkle_root: None }]
-        .into_iter()
-        .find(|tweak| keys.clone().with_tweak(tweak).is_ok_and(|keys| output_key(script) == Some(keys.challenge_key())))
+    let Definition { suite, keys, .. } = definition;
+    let keys = KeyAggContext::new(*suite, keys).ok()?;
+    let spent = output_key(*suite, script)?;
+    let fits = |tweak: &Tweak| {
+        keys.clone().with_tweak(tweak).is_ok_and(|keys| spent == comparable(*suite, &keys.challenge_key()))
+    };
+    [Tweak::None, Tweak::Taproot { merkle_root: None }].into_iter().find(fits)
 }
 
 fn inputs(
     transaction: &Transaction,
     spent: &[TxOutput],
-    network: Network,
+    ledger: (Suite, Network),
     is_group: &impl Fn(&[u8]) -> bool,
 ) -> Vec<Input> {
     let shown = |(input, spent): (&TxInput, &TxOutput)| Input {
         outpoint: format!("{}:{}", input.outpoint.txid, input.outpoint.index),
         value: spent.value,
-        address: address(network, &spent.script_pubkey),
+        address: address(ledger, &spent.script_pubkey),
         script: hex(&spent.script_pubkey),
         is_group: is_group(&spent.script_pubkey),
         sequence: input.sequence,
@@ -353,22 +410,23 @@ fn outputs(
     is_group: &impl Fn(&[u8]) -> bool,
     is_covered: impl Fn(usize) -> bool,
 ) -> Vec<Output> {
+    let Definition { suite, network, ref keys, .. } = *definition;
     let mut signers = None;
     let shown = |(place, output): (usize, &TxOutput)| {
         let script = output.script_pubkey.as_slice();
-        let to = match (script.first(), TaprootOutput::from_script_pubkey(script)) {
+        let to = match (script.first(), output_key(suite, script)) {
             (Some(&OP_RETURN), _) => Recipient::Nobody,
             _ if is_group(script) => Recipient::Group,
-            (_, Some(TaprootOutput { commitment, .. })) => {
-                let signers = signers.get_or_insert_with(|| signers_outputs(&definition.keys));
-                let signer = signers.iter().find(|(own, _)| *own == commitment);
+            (_, Some(key)) => {
+                let signers = signers.get_or_insert_with(|| signers_outputs(suite, keys));
+                let signer = signers.iter().find(|(own, _)| *own == key);
                 signer.map_or(Recipient::Other, |(_, signer)| Recipient::Signer(*signer))
             }
             _ => Recipient::Other,
         };
         Output {
             value: output.value,
-            address: address(definition.network, script),
+            address: address((suite, network), script),
             script: hex(script),
             text: text(script),
             to,
@@ -379,15 +437,21 @@ fn outputs(
 }
 
 /// The output keys of each signer alone, and whose they are: its key as it is, and with the tweak of wallets.
-fn signers_outputs(keys: &[PublicKey]) -> Vec<(PublicKey, PublicKey)> {
-    let tweaked = |key: &PublicKey| taproot::output_key(Suite::Lotus, key, None).ok().map(|output| (output, *key));
-    keys.iter().flat_map(|key| [Some((*key, *key)), tweaked(key)].into_iter().flatten()).collect()
+fn signers_outputs(suite: Suite, keys: &[PublicKey]) -> Vec<(PublicKey, PublicKey)> {
+    let outputs = |key: &PublicKey| [Some(*key), taproot::output_key(suite, key, None).ok()];
+    let of = |key: &PublicKey| outputs(key).map(|output| output.map(|output| (comparable(suite, &output), *key)));
+    keys.iter().flat_map(of).flatten().collect()
 }
 
-fn address(network: Network, script: &[u8]) -> Option<String> {
-    let address = Address::from_script_pubkey(network, script)?;
-    // An address of what is no point could not be read back.
-    address.to_string().parse::<Address>().is_ok().then(|| address.to_string())
+fn address((suite, network): (Suite, Network), script: &[u8]) -> Option<String> {
+    match suite {
+        Suite::Lotus => {
+            let address = lotus::Address::from_script_pubkey(network, script)?;
+            // An address of what is no point could not be read back.
+            address.to_string().parse::<lotus::Address>().is_ok().then(|| address.to_string())
+        }
+        Suite::Bip340 => bitcoin::Address::from_script_pubkey(network, script).map(|address| address.to_string()),
+    }
 }
 
 /// The text that an output carries for everyone to read: what is pushed behind OP_RETURN.
@@ -409,26 +473,6 @@ fn text(script: &[u8]) -> Option<String> {
     }
     let text = core::str::from_utf8(&bytes).ok().filter(|text| !text.is_empty())?;
     Some(Harmless(text).to_string())
-}
-
-fn signed_size(transaction: &Transaction, spent: &[TxOutput], signed: &[SignedInputs]) -> u64 {
-    let by_key = signed.iter().filter(|signed| signed.path == Path::Key).flat_map(|signed| &signed.inputs);
-    let by_key: BTreeSet<u32> = by_key.copied().collect();
-    let mut signed_transaction = transaction.clone();
-    for (place, (input, spent)) in signed_transaction.inputs.iter_mut().zip(spent).enumerate() {
-        let is_taproot = TaprootOutput::from_script_pubkey(&spent.script_pubkey).is_some();
-        let is_p2pkh = matches!(spent.script_pubkey.as_slice(), [0x76, 0xa9, 0x14, .., 0x88, 0xac]);
-        let is_signed = u32::try_from(place).is_ok_and(|place| by_key.contains(&place));
-        let length = match &input.script_sig {
-            _ if is_signed => KEY_PATH_SCRIPT,
-            script if !script.is_empty() => continue,
-            _ if is_taproot => KEY_PATH_SCRIPT,
-            _ if is_p2pkh => P2PKH_SCRIPT,
-            _ => continue,
-        };
-        input.script_sig = alloc::vec![0; length];
-    }
-    signed_transaction.to_bytes().len() as u64
 }
 
 /// Satoshi per byte, rounded down to three decimals.

@@ -176,8 +176,6 @@ pub enum DefinitionError {
     MixedItems,
     /// The inputs that are signed are not in ascending order, or one of them is signed twice.
     InputOrder(u32),
-    /// The details have a transaction, and the suite is not that of its chain.
-    ForeignTransaction,
     /// The details have no transaction that could be signed.
     Spending(SpendingError),
     /// It ends before it begins, or lives longer than allowed.
@@ -210,7 +208,6 @@ impl fmt::Display for DefinitionError {
                 f,
                 "input {input} comes after itself or a later one; the inputs that are signed are named once, in order"
             ),
-            Self::ForeignTransaction => f.write_str("the transaction is one of lotus and the suite is not"),
             Self::Spending(error) => error.fmt(f),
             Self::Lifetime => f.write_str("the session ends before it begins or lives too long"),
         }
@@ -260,7 +257,7 @@ impl Definition {
 
     fn parse(&self) -> Result<Option<ParsedSpending>, DefinitionError> {
         let spending = self.details.spending.as_ref();
-        spending.map(|spending| spending.parse()).transpose().map_err(DefinitionError::Spending)
+        spending.map(|spending| spending.parse(self.suite)).transpose().map_err(DefinitionError::Spending)
     }
 
     /// The value of the outputs that are spent, in satoshi, if a transaction is signed.
@@ -319,9 +316,6 @@ impl Definition {
         let length = self.length();
         if length > MAX_DEFINITION {
             return Err(DefinitionError::Length(length));
-        }
-        if self.details.spending.is_some() && self.suite != Suite::Lotus {
-            return Err(DefinitionError::ForeignTransaction);
         }
         let mut next_input = 0;
         for item in &self.items {

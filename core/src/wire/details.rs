@@ -8,10 +8,8 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{MAX_DEFINITION, SignedInput, Text, TransactionType, bounded};
-use crate::crypto::lotus::{
-    SighashCache, SighashError, SighashType, Spend, TaprootOutput, Transaction, TransactionError, TxOutput,
-};
-use crate::crypto::{PublicKey, Tweak};
+use crate::crypto::transaction::{SighashError, Spend, Transaction, TransactionError, TxOutput};
+use crate::crypto::{PublicKey, Suite, Tweak, bitcoin, lotus};
 
 /// What a session is for. It is part of the session's definition: its id commits to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +22,19 @@ pub struct Details {
     pub spending: Option<Box<Spending>>,
 }
 
-/// A Lotus transaction, and everything that the digests of its inputs cover.
+/// A transaction of the ledger that the session's suite signs for, and everything that the digests of its inputs cover:
+/// Lotus (section 7 of its scheme), or Bitcoin with BIP340 (BIP341, and BIP342 where a script is run).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
-    /// The transaction as it is serialised; scripts of inputs do not matter.
+    /// The transaction as it is serialised, without witnesses. On Lotus scripts of inputs do not matter, on Bitcoin the
+    /// id covers them.
     #[serde(deserialize_with = "bytes")]
     pub transaction: Vec<u8>,
     /// The outputs that its inputs spend, in order: value in satoshi and script.
     #[serde(deserialize_with = "spent")]
     pub spent: Vec<Spent>,
     /// Whether the digests are those of Lotus nodes that have not been updated after the network's next upgrade: what
-    /// is signed for one side is void on the other.
+    /// is signed for one side is void on the other. Bitcoin has no such thing.
     pub replay_protection: bool,
 }
 
@@ -56,7 +56,7 @@ pub enum SpendPath {
     Key,
     /// By running a script.
     Script {
-        /// The script's hash, as the digest has it.
+        /// The script's hash, as the digest has it: of a Taproot leaf the leaf hash.
         executed_script_hash: [u8; 32],
         /// The position of the last code separator.
         code_separator: u32,
@@ -77,8 +77,10 @@ fn spent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Spent>, D::Er
 pub enum SpendingError {
     /// The bytes are not a transaction.
     Transaction(TransactionError),
-    /// There is no such type of digest.
+    /// The ledger has no such type of digest.
     SighashType(u8),
+    /// Replay protection is wanted, which only Lotus has.
+    ReplayProtection,
     /// There is nothing to sign.
     Sighash(SighashError),
     /// More is paid than spent, in satoshi.
@@ -92,6 +94,8 @@ pub enum SpendingError {
     ForeignOutput {
         /// The input.
         input: u32,
+        /// The rules, and so the ledger.
+        suite: Suite,
         /// The key that the session signs under: its own output carries it.
         own: PublicKey,
         /// The tweak with which the keys of the session would own what is spent, if there is one.
@@ -103,15 +107,15 @@ impl fmt::Display for SpendingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transaction(error) => error.fmt(f),
-            Self::SighashType(byte) => write!(f, "{byte:#04x} is no signature hash type"),
+            Self::SighashType(byte) => write!(f, "{byte:#04x} is no signature hash type of this ledger"),
+            Self::ReplayProtection => f.write_str("replay protection is for lotus; bitcoin's digests do not have it"),
             Self::Sighash(error) => error.fmt(f),
             Self::Overspent { inputs, outputs } => {
                 write!(f, "the outputs are {outputs} satoshi, more than the inputs, which are {inputs}")
             }
-            Self::ForeignOutput { input, own, fits } => {
+            Self::ForeignOutput { input, suite, own, fits } => {
                 write!(f, "the output that input {input} spends by key is not the session's own, whose script is ")?;
-                let script = TaprootOutput { commitment: *own, state: None }.script_pubkey();
-                script.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                taproot_script(*suite, own).iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 f.write_str(match fits {
                     Some(Tweak::Taproot { .. }) => {
                         ", but it is that of the same keys with the Taproot tweak: create the session with `--taproot`"
@@ -133,31 +137,34 @@ pub(crate) struct ParsedSpending {
     pub(crate) transaction: Transaction,
     /// In the order of the inputs.
     pub(crate) spent: Vec<TxOutput>,
+    suite: Suite,
     replay_protection: bool,
 }
 
 impl ParsedSpending {
     /// Hashes what the digests of its inputs share.
     pub(crate) fn digests(&self) -> Result<Digests<'_>, SpendingError> {
-        let cache = SighashCache::new(&self.transaction, &self.spent).map_err(SpendingError::Sighash)?;
-        Ok(Digests { cache, replay_protection: self.replay_protection })
+        let Self { transaction, spent, suite, replay_protection } = self;
+        let digests = match suite {
+            Suite::Lotus => lotus::SighashCache::new(transaction, spent)
+                .map(|cache| Digests::Lotus { cache, replay_protection: *replay_protection }),
+            Suite::Bip340 => bitcoin::SighashCache::new(transaction, spent).map(Digests::Bitcoin),
+        };
+        digests.map_err(SpendingError::Sighash)
     }
 }
 
 /// The digests of a transaction's inputs.
-pub(crate) struct Digests<'a> {
-    cache: SighashCache<'a>,
-    replay_protection: bool,
+pub(crate) enum Digests<'a> {
+    Lotus { cache: lotus::SighashCache<'a>, replay_protection: bool },
+    Bitcoin(bitcoin::SighashCache<'a>),
 }
 
 impl Digests<'_> {
     /// The digest of an input: what is signed.
     pub(crate) fn of(&self, signed: SignedInput) -> Result<[u8; 32], SpendingError> {
         let SignedInput { input, sighash_type, path } = signed;
-        let mut kind = SighashType::from_byte(sighash_type).map_err(|_| SpendingError::SighashType(sighash_type))?;
-        if self.replay_protection {
-            kind = kind.with_replay_protection();
-        }
+        let no_type = SpendingError::SighashType(sighash_type);
         let path = match path {
             SpendPath::Key => Spend::KeyPath,
             SpendPath::Script { executed_script_hash, code_separator } => {
@@ -165,17 +172,41 @@ impl Digests<'_> {
             }
         };
         let input = usize::try_from(input).unwrap_or(usize::MAX);
-        self.cache.sighash(input, kind, path).map_err(SpendingError::Sighash)
+        let digest = match self {
+            Self::Lotus { cache, replay_protection } => {
+                let kind = lotus::SighashType::from_byte(sighash_type).map_err(|_| no_type)?;
+                let kind = if *replay_protection { kind.with_replay_protection() } else { kind };
+                cache.sighash(input, kind, path)
+            }
+            Self::Bitcoin(cache) => {
+                let kind = bitcoin::SighashType::from_byte(sighash_type).map_err(|_| no_type)?;
+                cache.sighash(input, kind, path)
+            }
+        };
+        digest.map_err(SpendingError::Sighash)
     }
 }
 
 impl Spending {
-    pub(crate) fn parse(&self) -> Result<ParsedSpending, SpendingError> {
+    /// Reads it as one of the ledger that the suite signs for.
+    pub(crate) fn parse(&self, suite: Suite) -> Result<ParsedSpending, SpendingError> {
+        if self.replay_protection && suite != Suite::Lotus {
+            return Err(SpendingError::ReplayProtection);
+        }
         let spent = |spent: &Spent| TxOutput { value: spent.value, script_pubkey: spent.script.clone() };
         Ok(ParsedSpending {
             transaction: Transaction::parse(&self.transaction).map_err(SpendingError::Transaction)?,
             spent: self.spent.iter().map(spent).collect(),
+            suite,
             replay_protection: self.replay_protection,
         })
+    }
+}
+
+/// The script of the Taproot output with this output key.
+pub(crate) fn taproot_script(suite: Suite, output_key: &PublicKey) -> Vec<u8> {
+    match suite {
+        Suite::Lotus => lotus::TaprootOutput { commitment: *output_key, state: None }.script_pubkey(),
+        Suite::Bip340 => bitcoin::taproot_script(output_key).to_vec(),
     }
 }

@@ -276,7 +276,7 @@ fn unsound(session: &Definition) -> Vec<(Definition, SpendingError)> {
     };
     let plain = Secp256k1.challenge_key(&keys(&tweaked(session, Tweak::None)));
     let above = [(1, vec![0x51]), (VALUE, own(session))];
-    let error = |fits| SpendingError::ForeignOutput { input: 0, own: own_key, fits };
+    let error = |fits| SpendingError::ForeignOutput { input: 0, suite: Suite::Lotus, own: own_key, fits };
     vec![
         (
             signing(session, spending(session, &above, 0x61)),
@@ -305,7 +305,8 @@ fn what_cannot_be_what_it_says_is_refused_when_it_is_created_and_when_it_is_anno
     // The output key of the group, and a session that signs without the tweak.
     let spent = vec![Spent { value: VALUE, script: of_key(&taproot_key) }];
     let forgot = signing(&untweaked, Payment { spent, ..spending(&untweaked, &rent(&untweaked), 0x61) });
-    cases.push((forgot, SpendingError::ForeignOutput { input: 0, own: own_key, fits: Some(TAPROOT) }));
+    let suite = Suite::Lotus;
+    cases.push((forgot, SpendingError::ForeignOutput { input: 0, suite, own: own_key, fits: Some(TAPROOT) }));
     let help = cases.last().map(|(_, error)| error.to_string()).expect("it is there");
     assert!(help.contains("--taproot") && help.contains(&format!("625121{own_key}")), "{help}");
     for (number, (definition, error)) in cases.into_iter().enumerate() {

@@ -338,7 +338,9 @@ fn each_input_must_be_the_session_s_own_for_that_item() {
     let (definition, ..) = paying(&node, &alice);
     let with = |items| Definition { items, ..definition.clone() };
     let own = |item: usize| Secp256k1.challenge_key(&all_keys(&definition)[item]);
-    let foreign = |input, own, fits| DefinitionError::Spending(SpendingError::ForeignOutput { input, own, fits });
+    let foreign = |input, own, fits| {
+        DefinitionError::Spending(SpendingError::ForeignOutput { input, suite: Suite::Lotus, own, fits })
+    };
     let taproot = |input| Item::input(signed(input, 0x61), TAPROOT);
     let cases = [
         (with(vec![taproot(0), taproot(2)]), foreign(2, own(0), Some(Tweak::None))),

@@ -6,6 +6,7 @@ mod approval_laws;
 mod arrivals;
 mod attempts;
 mod batch;
+mod bitcoin;
 mod byzantine;
 mod clocks;
 mod common;

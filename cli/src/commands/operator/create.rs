@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nelumbo_core::crypto::{PublicKey, Suite, sha256};
+use nelumbo_core::crypto::{PublicKey, Suite, Tweak, sha256};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 
@@ -19,21 +19,23 @@ Examples:
   nelumbo create KEY KEY --message 9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50
   nelumbo create KEY --suite bip340 --file contract.pdf --election rotating
   nelumbo create KEY KEY --message HEX --taproot --json | jq -r .session
-  nelumbo request KEY KEY --type spend --taproot --transaction spend.json --description \"rent\" --listed";
+  nelumbo request KEY KEY --type spend --taproot --transaction spend.json --description \"rent\" --listed
+  nelumbo create KEY --suite bip340 --taproot --merkle-root HEX --transaction bitcoin.json";
 
 const TRANSACTION: &str = "\
-The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi:
-  transaction    the transaction as it is serialised
+The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi. With --suite lotus
+it is a transaction of Lotus, with --suite bip340 one of Bitcoin:
+  transaction    the transaction as it is serialised, without witnesses
   spent          the outputs that its inputs spend, in order, each with value and script
   inputs         which inputs are signed, in ascending order, from 0; if nothing is said all that spend the group's own
                  outputs. They are signed together: all of them or none
-  sighash_type   the byte that says what is covered; 97 if nothing is said: all inputs and outputs. Anything else is
-                 created and approved only with --allow
+  sighash_type   the byte that says what is covered; if nothing is said all inputs and outputs, which is 97 for Lotus and
+                 0, no byte, for Bitcoin. What covers less is created and approved only with --allow
   replay_protection  true for digests that only nodes take which were not updated for the network's next upgrade; false
-                 if nothing is said
-  script         hash and code_separator of the script that is run, with --allow script-path; without, a Taproot output
-                 is spent by its key, and has to be the session's own: of all its keys, and of --taproot if wallets
-                 made it
+                 if nothing is said, and always for Bitcoin
+  script         hash and code_separator of the script that is run, with --allow script-path; of a Taproot leaf the hash
+                 is the leaf hash. Without, a Taproot output is spent by its key, and has to be the session's own: of
+                 all its keys, and of --taproot if wallets made it, with --merkle-root if it has scripts too
 
 The outputs may not be more than the inputs. What is unusual about it has to be allowed here and by all who approve.
 Without a transaction a bare message is signed, which the others have to allow as opaque: give one where there is one.";
@@ -63,6 +65,9 @@ pub(crate) struct Create {
     /// Signs under the aggregate key tweaked as the key of a Taproot output without scripts
     #[arg(long)]
     taproot: bool,
+    /// The root of the script tree of that output, such as the leaf hash of its only script, by which it can be recovered
+    #[arg(long, value_name = "HEX", requires = "taproot", value_parser = values::bytes32)]
+    merkle_root: Option<[u8; 32]>,
     /// A JSON file with the transaction that is signed, described below: every signer computes the digest itself
     #[arg(long, value_name = "PATH", group = "what")]
     transaction: Option<PathBuf>,
@@ -100,7 +105,7 @@ impl Create {
         let session = NewSession {
             suite: self.suite,
             keys: values::sorted(self.keys)?,
-            taproot: self.taproot,
+            tweak: if self.taproot { Tweak::Taproot { merkle_root: self.merkle_root } } else { Tweak::None },
             message: hex::encode(message),
             election: self.election,
             kind: self.kind,
