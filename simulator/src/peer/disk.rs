@@ -14,6 +14,8 @@ use crate::random::Random;
 /// How many records a disk loses that is broken on purpose.
 const UNDONE: usize = 8;
 
+/// A key, and its value if it has one.
+type Record = (Vec<u8>, Option<Vec<u8>>);
 type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 
 /// The records that are durable, and the writes that are not yet.
@@ -22,7 +24,7 @@ pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
     /// What the newest records were before, where a crash undoes them.
-    undo: Option<Box<VecDeque<(Vec<u8>, Option<Vec<u8>>)>>>,
+    undo: Option<Box<VecDeque<Record>>>,
     /// How long a record takes to become durable.
     pub(super) delay: Nanos,
     /// Until when it is full and takes no record.

@@ -177,7 +177,7 @@ impl Scenario {
         };
         let few = dice.within(2, 4) as u32;
         let few_nodes = few + dice.within(0, 3) as u32;
-        let Size { signers, nodes, items } = Size::swarm(seed, few, few_nodes);
+        let Size { signers, nodes, items, is_large } = Size::swarm(seed, few, few_nodes);
         let link = LinkParams {
             loss: some(dice, 400_000) as u32,
             duplication: some(dice, 300_000) as u32,
@@ -232,7 +232,7 @@ impl Scenario {
             max_items: items,
             workload_ms: dice.within(50, 30_000),
             cooldown_ms: 0,
-            crypto: if signers == CROWD { CryptoChoice::Toy } else { CryptoChoice::Real },
+            crypto: if is_large { CryptoChoice::Toy } else { CryptoChoice::Real },
             crypto_slowness: default_slowness(),
             disk_us: some(dice, 20_000),
             bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
@@ -280,14 +280,13 @@ impl Scenario {
     }
 }
 
-/// As many signers as come in one session of the swarm, with stand-in cryptography.
-const CROWD: u32 = 120;
-
 /// How large a world of the swarm is.
 struct Size {
     signers: u32,
     nodes: u32,
     items: u32,
+    /// Whether it has stand-in cryptography, which a large one needs to end soon.
+    is_large: bool,
 }
 
 impl Size {
@@ -297,14 +296,13 @@ impl Size {
         let mut random = Random::stream(seed, "swarm-size", 0);
         let dice = &mut random;
         let items = if dice.below(3) == 0 { dice.within(2, 6) as u32 } else { 1 };
-        match dice.below(1_024) {
-            0..16 => Self { signers: few, nodes: few_nodes, items: 100 },
-            16..32 => {
-                let signers = dice.within(8, 24) as u32;
-                Self { signers, nodes: signers, items }
-            }
-            32 => Self { signers: CROWD, nodes: CROWD, items: 1 },
-            _ => Self { signers: few, nodes: few_nodes, items },
+        let (lot, is_large) = (dice.below(1_024), dice.below(8) > 0);
+        let crowd = dice.within(8, 24) as u32;
+        match lot {
+            0..16 => Self { signers: few, nodes: few_nodes, items: 100, is_large },
+            16..32 => Self { signers: crowd, nodes: crowd, items, is_large },
+            32 => Self { signers: 120, nodes: 120, items: 1, is_large: true },
+            _ => Self { signers: few, nodes: few_nodes, items, is_large: false },
         }
     }
 }
