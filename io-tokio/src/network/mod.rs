@@ -8,7 +8,6 @@
 mod addresses;
 mod backoff;
 mod behaviour;
-mod channel;
 mod codec;
 mod config;
 mod connect;
@@ -19,7 +18,6 @@ mod event;
 mod gossip;
 mod kept;
 mod peers;
-mod protocols;
 mod reachability;
 mod records;
 mod republish;
@@ -36,7 +34,7 @@ use std::{
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
-    kad, multiaddr::Protocol, request_response::OutboundRequestId,
+    kad, multiaddr::Protocol,
 };
 pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
@@ -44,7 +42,6 @@ use tokio::time::Instant;
 pub use self::{
     addresses::AddressFilter,
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
-    channel::CHANNEL_PROTOCOL,
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
@@ -55,11 +52,11 @@ use self::{
     addresses::DecidedFilter,
     backoff::Backoff,
     behaviour::Behaviour,
+    direct::DirectQueue,
     discovery::{Discovery, Due},
     gossip::Unvalidated,
     kept::KeptPeers,
     peers::ConnectedPeers,
-    protocols::Listed,
     republish::RepublishQueue,
 };
 use crate::metrics::Metrics;
@@ -105,7 +102,7 @@ enum Query {
 
 /// A running network. See the module's documentation.
 pub struct Network {
-    swarm: Swarm<Listed<Behaviour>>,
+    swarm: Swarm<Behaviour>,
     listeners: Vec<ListenerId>,
     filter: DecidedFilter,
     dht_mode: DhtMode,
@@ -118,8 +115,7 @@ pub struct Network {
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
     refreshed: bool,
-    /// Messages on streams of their own, by what libp2p calls them.
-    one_shots: HashMap<OutboundRequestId, (OperationId, PeerId)>,
+    direct: DirectQueue,
     queries: HashMap<kad::QueryId, Query>,
     republish: RepublishQueue,
     inbound: BTreeMap<PutId, kad::Record>,
@@ -141,7 +137,7 @@ impl Network {
         };
         let (transport, relay_client) = transport::build(&keypair, &config)?;
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
-        let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
+        let behaviour = Behaviour::new(&keypair, &config, filter, relay_client)?;
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
@@ -166,7 +162,7 @@ impl Network {
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
-            one_shots: HashMap::new(),
+            direct: DirectQueue::default(),
             queries: HashMap::new(),
             republish: RepublishQueue::new(Backoff::new(!seed)),
             inbound: BTreeMap::new(),
@@ -263,7 +259,7 @@ impl Network {
 
     /// How many direct messages wait or are on the wire.
     pub fn direct_backlog(&self) -> usize {
-        self.swarm.behaviour().channel.len()
+        self.direct.len()
     }
 
     /// Closes all connections and waits, but not longer than `patience`, until the peers know.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nelumbo_core::api::{Event, Phase};
+use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
 use crate::engine::Observed;
@@ -25,12 +25,7 @@ impl Completions {
                 self.down.insert(node);
             }
             // A crash between the record and the event leaves the record.
-            Observation::Restored { sessions, .. } => {
-                for (session, _) in sessions.iter().filter(|(_, phase)| *phase == Phase::Complete) {
-                    self.completed.entry(*session).or_default().insert(node);
-                }
-            }
-            Observation::Event(Event::SessionCompleted { session, .. }) => {
+            Observation::RestoredCompletion(session) | Observation::Event(Event::SessionCompleted { session, .. }) => {
                 self.completed.entry(*session).or_default().insert(node);
             }
             _ => {}

@@ -48,10 +48,6 @@ pub enum Misbehaviour {
     LateRefusal,
     /// Hears no signature that others tell it of.
     DeafToSignatures,
-    /// Is shown a wall clock that stands still.
-    StoppedClock,
-    /// Has a disk that loses the newest records in a crash, although it has said that they are durable.
-    LosesRecords,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with its fellows alone.
     Eclipse,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with invalid records.
@@ -60,7 +56,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 23] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -84,8 +80,6 @@ impl Misbehaviour {
         Self::Poison,
         Self::LateRefusal,
         Self::DeafToSignatures,
-        Self::StoppedClock,
-        Self::LosesRecords,
     ];
 }
 
@@ -95,13 +89,7 @@ impl Misbehaviour {
     pub const fn is_local(self) -> bool {
         matches!(
             self,
-            Self::FalseSignature
-                | Self::ExceedLimits
-                | Self::BroadcastOutOfTurn
-                | Self::Panic
-                | Self::DeafToSignatures
-                | Self::StoppedClock
-                | Self::LosesRecords
+            Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic | Self::DeafToSignatures
         )
     }
 }
