@@ -62,10 +62,7 @@ impl Contacts {
     }
 
     /// Changes what the folder knows.
-    pub(crate) fn change<R>(
-        folder: &Path,
-        change: impl FnOnce(&mut Self) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
+    pub(crate) fn change<R>(folder: &Path, change: impl FnOnce(&mut Self) -> Result<R, Failure>) -> Result<R, Failure> {
         let cannot = |error: io::Error| {
             Failure::input(
                 format_args!("cannot write {}: {error}", path(folder).display()),

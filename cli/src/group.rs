@@ -65,12 +65,6 @@ const FORMAT: u32 = 1;
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Name(String);
 
-impl Name {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -93,7 +87,8 @@ impl TryFrom<String> for Name {
         if sound {
             Ok(Self(text))
         } else {
-            Err("a name has 1 to 32 letters, digits, dots, hyphens and underscores, and begins with a letter".to_owned())
+            Err("a name has 1 to 32 letters, digits, dots, hyphens and underscores, and begins with a letter"
+                .to_owned())
         }
     }
 }
@@ -129,7 +124,8 @@ impl Group {
         Ok(group)
     }
 
-    fn leaf(&self) -> Option<Recovery> {
+    /// By whom and when the money can be taken alone.
+    pub(crate) fn leaf(&self) -> Option<Recovery> {
         self.recovery.map(|RecoveryKey { key, blocks }| Recovery { key, delay: Delay::Blocks(blocks) })
     }
 
@@ -161,7 +157,7 @@ impl Group {
         let key = self.output_key();
         match self.suite {
             Suite::Lotus => {
-                let payload = Payload::Taproot(TaprootOutput { commitment: key, state: None });
+                let payload = Payload::Taproot(key);
                 lotus::Address { network: self.network, payload }.to_string()
             }
             Suite::Bip340 => bitcoin::Address::taproot(self.network, &key).to_string(),

@@ -84,15 +84,15 @@ impl Contact {
                     output::columns(["NAME", "KEY"], &rows)?;
                 }
             }
-            Action::Remove { name, data } => Contacts::change(data.open()?.path(), |contacts| {
-                match contacts.contacts.remove(&name) {
+            Action::Remove { name, data } => {
+                Contacts::change(data.open()?.path(), |contacts| match contacts.contacts.remove(&name) {
                     Some(_) => Ok(()),
                     None => Err(Failure::input(
                         format_args!("there is no contact called {name}"),
                         "`nelumbo contact list` shows those that there are",
                     )),
-                }
-            })?,
+                })?
+            }
         }
         Ok(Answer::Yes)
     }

@@ -1,5 +1,6 @@
 //! `nelumbo group`: several keys that hold money together.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -10,7 +11,7 @@ use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::failure::{Answer, Failure};
 use crate::group::{Exported, Group, Name, RecoveryKey};
 use crate::node::{DataFolder, Folder};
-use crate::{key_file, output, values};
+use crate::{key_file, output, summary, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +38,9 @@ pub(crate) struct GroupCommand {
 enum Action {
     Create(Create),
     /// Shows a group: id, address, keys, and who may recover its money
-    #[command(after_help = "Examples:\n  nelumbo group show family\n  nelumbo group show family --json | jq -r .address")]
+    #[command(
+        after_help = "Examples:\n  nelumbo group show family\n  nelumbo group show family --json | jq -r .address"
+    )]
     Show {
         /// The group
         name: Name,
@@ -91,7 +94,9 @@ struct Create {
 ///
 /// Shows it first; on a terminal it asks. Whoever imports a group says that its address is theirs too.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  nelumbo group import family.json\n  nelumbo group import family.json --yes --as ours")]
+#[command(
+    after_help = "Examples:\n  nelumbo group import family.json\n  nelumbo group import family.json --yes --as ours"
+)]
 struct Import {
     /// The file that `nelumbo group export` has printed
     file: PathBuf,
@@ -180,8 +185,13 @@ impl Import {
             contacts.check_free(&name)?;
         }
         self.shown.show(&contacts, &name, &group)?;
-        if !self.yes && !output::confirmed("Is this your group?", "--yes")? {
-            return Ok(Answer::No);
+        if !self.yes {
+            if !io::stdin().is_terminal() {
+                return Err(Failure::input("nobody is there to say that this is your group", "give --yes if it is"));
+            }
+            if !summary::confirm("Is this your group?", io::stdin().lock(), io::stderr())? {
+                return Ok(Answer::No);
+            }
         }
         Contacts::change(folder.path(), |contacts| {
             contacts.groups.insert(name, group);
