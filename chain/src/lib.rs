@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod build;
+#[cfg(feature = "ledger")]
+pub mod ledger;
 pub mod proto;
 mod script;
 

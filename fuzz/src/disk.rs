@@ -10,7 +10,7 @@ use nelumbo_core::wire::SessionId;
 /// The tag of a session's record.
 pub(crate) const SESSION: u8 = 0;
 /// The tag of the record that says what a session is.
-pub(crate) const DEFINITION: u8 = 5;
+pub(crate) const DEFINITION: u8 = 6;
 
 type Pending = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 

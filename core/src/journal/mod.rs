@@ -20,6 +20,7 @@ const SESSION: u8 = b's';
 const DEFINITION: u8 = b'd';
 const PROTOCOL: u8 = b'p';
 const OWNER: u8 = b'q';
+const REPUTATION: u8 = b'r';
 /// The key of what this node offers to sign.
 pub(crate) const OFFER_KEY: &[u8] = b"o";
 
@@ -55,6 +56,8 @@ pub(crate) enum Record {
     Protocol(Vec<u8>),
     /// Which protocol a session belongs to.
     Owner(Label),
+    /// What this node has seen of a signer, 0 to 100.
+    Reputation(u8),
     /// What a session is.
     Definition(Arc<Definition>),
 }
@@ -67,6 +70,7 @@ pub(crate) enum Remembered {
     Offer(Box<Offer>),
     Protocol { protocol: Label, name: Label, value: Vec<u8> },
     Owner(SessionId, Label),
+    Reputation(PublicKey, u8),
     Definition(SessionId, Arc<Definition>),
 }
 
@@ -118,7 +122,7 @@ impl fmt::Display for CorruptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the journal has a record that cannot be read (key ")?;
         self.key.iter().take(33).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("); restore it from a sound copy, or start with an empty journal and abandon its open sessions")
+        f.write_str("); start with an empty journal, and do not approve its open sessions again")
     }
 }
 
@@ -142,6 +146,11 @@ impl Record {
     /// The key of the record that says which protocol a session belongs to.
     pub(crate) fn owner_key(session: &SessionId) -> Vec<u8> {
         [&[OWNER], &session.as_bytes()[..]].concat()
+    }
+
+    /// The key of what this node has seen of a signer.
+    pub(crate) fn reputation_key(signer: &PublicKey) -> Vec<u8> {
+        [&[REPUTATION], &signer.to_bytes()[..]].concat()
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -168,6 +177,10 @@ impl Record {
                 let id = SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?);
                 let is_sound = definition.id() == id && definition.check(Duration::MAX).is_ok();
                 return if is_sound { Ok(Remembered::Definition(id, definition.clone())) } else { Err(corrupt()) };
+            }
+            (Self::Reputation(value @ 0..=100), [REPUTATION, signer @ ..]) => {
+                let signer = signer.try_into().ok().and_then(|bytes: [u8; 33]| PublicKey::from_bytes(bytes).ok());
+                return Ok(Remembered::Reputation(signer.ok_or_else(corrupt)?, *value));
             }
             _ => {}
         }

@@ -192,6 +192,11 @@ impl TestNode {
         Self::start(NODE, config, records, life, (0, wall as i64 - WALL as i64))
     }
 
+    /// How many sessions the journal knows.
+    pub(crate) fn session_records(&self) -> usize {
+        self.records.keys().filter(|key| key.starts_with(b"s")).count()
+    }
+
     /// A node with the key and peer of this number.
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
         Self::start(number, config, records, life, (0, 0))
