@@ -102,17 +102,17 @@ fn peer(number: u8) -> PeerId {
 fn a_session_that_was_signed_costs_sixty_bytes_at_most() {
     let keys = [1, 2].map(|number| SecretKey::from_bytes(&[number; 32]).expect("a key").public_key());
     let mut pair = Pair::new();
-    pair.sign(&keys, 0..1_200);
+    pair.sign(&keys, 0..1_050);
     let before = ALLOCATOR.current_usage();
-    pair.sign(&keys, 1_200..4_200);
+    pair.sign(&keys, 1_050..2_550);
     let all = ALLOCATOR.current_usage() - before;
     let Pair([(one, of_one), (other, of_other)], _) = pair;
     let with_signers = ALLOCATOR.current_usage();
     drop((of_one, of_other));
     let signers = with_signers - ALLOCATOR.current_usage();
     // Of the sessions before, too.
-    let signers = signers * 3_000 / 4_200;
-    let each = all.saturating_sub(signers) / 6_000;
-    assert!(each <= 60, "{each} bytes each, and with what signers remember {}", all / 6_000);
+    let signers = signers * 1_500 / 2_550;
+    let each = all.saturating_sub(signers) / 3_000;
+    assert!(each <= 60, "{each} bytes each, and with what signers remember {}", all / 3_000);
     drop((one, other));
 }
