@@ -40,6 +40,11 @@ pub(crate) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
             }
         }
         Signs::Transaction(transaction) => spends(transaction, &mut rows),
+        Signs::Statement { name, message } => {
+            rows.push(("signs", format!("the statement {name} of {} bytes", message.hex.len() / 2)));
+            rows.extend(message.text.iter().map(|text| ("as text", text.clone())));
+            rows.push(("as bytes", message.hex.clone()));
+        }
     }
     rows.push(("it is said", if summary.description.is_empty() { "nothing" } else { &summary.description }.to_owned()));
     rows

@@ -31,8 +31,8 @@ it is a transaction of Lotus, with --suite bip340 one of Bitcoin:
   spent          the outputs that its inputs spend, in order, each with value and script
   inputs         which inputs are signed, in ascending order, from 0; if nothing is said all that spend the group's own
                  outputs. They are signed together: all of them or none
-  sighash_type   the byte that says what is covered; if nothing is said all inputs and outputs, which is 97 for Lotus and
-                 0, no byte, for Bitcoin. What covers less is created and approved only with --allow
+  sighash_type   the byte that says what is covered; if nothing is said all inputs and outputs: 97 for Lotus and 0, no
+                 byte, for Bitcoin. What covers less is created and approved only with --allow
   replay_protection  true for digests that only nodes take which were not updated for the network's next upgrade; false
                  if nothing is said, and always for Bitcoin
   script         hash and code_separator of the script that is run, with --allow script-path; of a Taproot leaf the hash
@@ -70,7 +70,7 @@ pub(crate) struct Create {
     /// Signs under the aggregate key tweaked as the key of a Taproot output without scripts
     #[arg(long)]
     taproot: bool,
-    /// The root of the script tree of that output, such as the leaf hash of its only script, by which it can be recovered
+    /// The root of that output's script tree, such as the leaf hash of the one script by which it can be recovered
     #[arg(long, value_name = "HEX", requires = "taproot", value_parser = values::bytes32)]
     merkle_root: Option<[u8; 32]>,
     /// A JSON file with the transaction that is signed, described below: every signer computes the digest itself
