@@ -15,7 +15,6 @@ mod control;
 mod core_dump;
 mod demo;
 mod failure;
-#[cfg(unix)]
 mod group;
 mod interruption;
 mod key_file;
@@ -30,7 +29,6 @@ mod passphrase;
 mod payment;
 mod private_file;
 mod sealing;
-#[cfg(unix)]
 mod spending;
 #[cfg(unix)]
 mod summary;

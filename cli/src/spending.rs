@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use nelumbo_chain::build::Unsigned;
 use nelumbo_core::crypto::lotus::{self, TaprootOutput};
 use nelumbo_core::crypto::{PublicKey, Suite, Tweak, bitcoin};
 use nelumbo_core::wire::{Item, SignedInput, SpendPath, Spending, Spent};
@@ -85,6 +86,20 @@ impl SpendingFile {
         };
         let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
         serde_json::from_str(&text).map_err(|error| cannot(&error))
+    }
+
+    /// What was built, all of whose inputs are signed.
+    pub(crate) fn new(unsigned: &Unsigned, replay_protection: bool) -> Self {
+        let spent = unsigned.spent.iter();
+        let spent = spent.map(|output| SpentOutput { value: output.value, script: hex::encode(&output.script_pubkey) });
+        Self {
+            transaction: hex::encode(unsigned.transaction.to_bytes()),
+            spent: spent.collect(),
+            replay_protection,
+            inputs: None,
+            sighash_type: None,
+            script: None,
+        }
     }
 
     /// The transaction, and the items that a group signs whose output key is `own`, if there is one.

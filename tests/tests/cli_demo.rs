@@ -154,6 +154,19 @@ fn coordinators_that_are_killed_are_followed_by_the_next_ones() {
 }
 
 #[test]
+fn signers_pay_although_their_coordinator_is_killed() {
+    let paid = demo(&["--spend", "--processes"]);
+    // 4 + 1 + 3 * 107 + 1 + 34 + 45 + 4 bytes, at one satoshi each.
+    assert_eq!((&paid["inputs"], &paid["size"], &paid["fee"]), (&json!(3), &json!(410), &json!(410)));
+    assert_eq!((&paid["confirmations"], &paid["failovers"]), (&json!(1), &json!(1)));
+    assert_eq!(paid["signatures"].as_array().unwrap().len(), 3);
+    assert_ne!(paid["broadcast_by"], paid["coordinator"], "that one was killed");
+    assert_eq!(text(&paid, "txid").len(), 64);
+    nelumbo(&["demo", "--spend", "--suite", "bip340"]).assert_refused(&["--spend", "Bitcoin"]);
+    nelumbo(&["demo", "--spend", "--repeat", "2"]).assert_refused(&["--spend", "--repeat"]);
+}
+
+#[test]
 fn strangers_advertise_find_each_other_and_sign() {
     for (signers, options) in [(5, &[][..]), (3, &["--processes", "--suite", "bip340"])] {
         let demo = demo(&[&["--discover", "--signers", &signers.to_string()], options].concat());

@@ -24,6 +24,7 @@ Examples:
   nelumbo demo --processes --repeat 20000 --parallel 16
   nelumbo demo --signers 5 --kill-coordinator 2 --processes
   nelumbo demo --discover --signers 5
+  nelumbo demo --spend
   nelumbo demo --record recordings";
 
 const JSON: &str = "\
@@ -47,6 +48,8 @@ With --json, standard output is one object:
                 these three only with --kill-coordinator
   bystanders, timeline                            nodes that sign nothing; ms (since the start), node, event
                 these two only with --discover, where `discovery` is until every signer has found the request
+  txid, fee, size, inputs, confirmations          of the payment, in satoshi and bytes; only with --spend, which has the
+                                                  fields of --kill-coordinator too
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
@@ -105,6 +108,11 @@ pub(crate) struct Demo {
     /// three more nodes sign nothing, and the address of one of these is all that anybody knows
     #[arg(long, conflicts_with_all = ["repeat", "kill_coordinator"])]
     discover: bool,
+    /// Lets the signers pay: they are given three coins on a ledger of the demonstration's own, and spend them in one
+    /// session; the coordinator is killed before it broadcasts, the next one does, and the payment is confirmed. On
+    /// Lotus only
+    #[arg(long, conflicts_with_all = ["repeat", "discover", "message", "text", "file", "items"])]
+    spend: bool,
     /// Records each node in this folder, for `nelumbo simulate replay`
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -158,6 +166,12 @@ impl Demo {
                 "sign fewer --items in a session, and more sessions with --repeat",
             ));
         }
+        if self.spend && self.suite != Suite::Lotus {
+            return Err(Failure::input(
+                "--spend pays on Lotus, and bip340 is for Bitcoin",
+                "leave out --suite, or --spend",
+            ));
+        }
         if self.port.is_some_and(|port| port.checked_add(self.signers - 1).is_none()) {
             return Err(Failure::input(
                 format_args!("{} ports from --port on go beyond 65535", self.signers),
@@ -186,7 +200,8 @@ impl Demo {
             port: self.port,
             repeat: self.repeat.map(|repeat| usize::try_from(repeat).unwrap_or(usize::MAX)),
             parallel: usize::from(self.parallel),
-            kill: self.kill_coordinator.map(usize::from),
+            kill: self.kill_coordinator.map(usize::from).or(self.spend.then_some(1)),
+            spend: self.spend,
             discover: self.discover,
             patience: self.timeout,
             record: self.record,

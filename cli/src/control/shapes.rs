@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, Standing};
+use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, SignerTask, Standing};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
@@ -172,6 +172,8 @@ pub(crate) struct Session {
     pub(crate) signatures: Vec<Signature>,
     /// Whether a signature may still appear although the session was aborted or has expired.
     pub(crate) may_complete: bool,
+    /// What the session waits for at this node's own signer.
+    pub(crate) signer_owes: Option<SignerTask>,
     /// Whose turn it is to broadcast.
     pub(crate) coordinator: Option<PublicKey>,
     /// What can be broadcast, once it is signed.
@@ -223,7 +225,11 @@ impl From<&SessionView> for SessionSummary {
             suite: definition.suite,
             creator: *definition.creator_key(),
             signer_count: definition.keys.len(),
-            joined_count: view.joined.iter().filter(|joined| **joined).count(),
+            // Of a session that has ended it is known no more, but a signature is everybody's.
+            joined_count: match view.phase {
+                Phase::Complete => definition.keys.len(),
+                _ => view.joined.iter().filter(|joined| **joined).count(),
+            },
             expires: definition.expires_at.as_millis(),
             description: definition.details.description.to_string(),
             summary: (view.phase == Phase::Announced).then(|| view.summary().ok()).flatten(),
@@ -268,6 +274,7 @@ impl Session {
             signature: view.signatures.first().filter(|_| definition.items.len() == 1).copied(),
             signatures: view.signatures.clone(),
             may_complete: view.may_complete,
+            signer_owes: view.signer_owes,
             coordinator: view.coordinator,
             final_transaction: payment::finalize(definition, &view.signatures).map(|signed| FinalTransaction {
                 txid: signed.txid.to_string(),

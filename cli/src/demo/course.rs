@@ -18,6 +18,7 @@ use super::failover::{self, Timeline};
 use super::messages::{Order, Report, Start};
 use super::outcome::{Outcome, Phases, SessionTimes, millis};
 use super::progress::Progress;
+use super::spend::Spend;
 use super::stages::{Meeting, Signing, Stage, Starting};
 use crate::address;
 use crate::failure::Failure;
@@ -67,7 +68,19 @@ impl<'a> Course<'a> {
             Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
         })?;
         self.progress.begin("signing", self.plan.signers);
-        let first = self.sign(&context, self.plan.messages(0)).await?;
+        let spend = if self.plan.spend { Some(Spend::prepare(keys.clone()).await?) } else { None };
+        let first = match &spend {
+            Some(spend) => {
+                let (context, digests) = spend.signed()?;
+                self.sign(&context, spend.order(), digests).await?
+            }
+            None => {
+                let messages = self.plan.messages(0);
+                let (suite, keys) = (context.suite(), context.keys().to_vec());
+                let order = Order::Sign { suite, keys, messages: messages.iter().map(hex::encode).collect() };
+                self.sign(&context, order, messages).await?
+            }
+        };
         let (exchange, signatures) = (first.exchanged - first.commanded, first.complete - first.exchanged);
         self.progress.end(&[("nonce exchange", exchange), ("partial signatures", signatures)]);
 
@@ -86,7 +99,9 @@ impl<'a> Course<'a> {
         let failover = match self.plan.kill {
             Some(kill) => {
                 let killed = election.priority().iter().take(kill).map(|index| keys[*index]);
-                Some(self.fail_over(first.session, first.commanded, &nodes, killed.collect()).await?)
+                let payment = spend.as_ref().map(|spend| spend.payment(&first.signatures)).transpose()?;
+                let turns = (first.session, first.commanded);
+                Some(self.fail_over(turns, &nodes, killed.collect(), payment).await?)
             }
             None => None,
         };
@@ -105,7 +120,13 @@ impl<'a> Course<'a> {
         let repeated = (last - first.complete).as_secs_f64();
         let further = self.plan.repeat.map(|repeat| repeat - 1).filter(|further| *further > 0);
         let sessions_per_second = further.map(|further| (further as f64 / repeated * 1e3).round() / 1e3);
-        Ok(Outcome { session_ms, sessions_per_second, failover, ..self.outcome(parts, last - began) })
+        let mut outcome = Outcome { session_ms, sessions_per_second, failover, ..self.outcome(parts, last - began) };
+        if let Some(spend) = spend {
+            (outcome.address, outcome.items) = (spend.group.address(), spend.inputs());
+            outcome.message = hex::encode(&spend.signed()?.1[0]);
+            outcome.paid = Some(spend.confirm(self.plan.patience).await?);
+        }
+        Ok(outcome)
     }
 
     /// What came of it, once the signature has been verified.
@@ -140,6 +161,7 @@ impl<'a> Course<'a> {
             sessions_per_second: None,
             failover: None,
             discovery: None,
+            paid: None,
             rss_mib: self.crew.largest_resident(),
         }
     }
@@ -185,13 +207,11 @@ impl<'a> Course<'a> {
         self.wait_for(&mut Meeting { met: vec![0; self.plan.signers] }).await
     }
 
-    /// Has these messages signed in one session, and verifies the signatures.
-    async fn sign(&mut self, keys: &KeyAggContext, messages: Vec<Vec<u8>>) -> Result<Signed, Failure> {
+    /// Has the first node create a session that signs these messages, and verifies the signatures.
+    async fn sign(&mut self, keys: &KeyAggContext, order: Order, messages: Vec<Vec<u8>>) -> Result<Signed, Failure> {
         let nodes = self.plan.signers;
         let mut signing =
             Signing { exchanged: vec![None; nodes], signed: vec![None; nodes], signatures: BTreeSet::new() };
-        let hex = messages.iter().map(hex::encode).collect();
-        let order = Order::Sign { suite: keys.suite(), keys: keys.keys().to_vec(), messages: hex };
         let commanded = Instant::now();
         self.crew.order(FIRST, order).await?;
         self.wait_for(&mut signing).await?;
@@ -243,7 +263,7 @@ impl<'a> Course<'a> {
 
 /// Whether there is a signature of each message, and all of them verify.
 pub(super) fn are_valid(keys: &KeyAggContext, messages: &[Vec<u8>], signatures: &[Signature]) -> bool {
-    let key = keys.aggregate_key();
+    let key = keys.challenge_key();
     let is_valid = |(message, signature): (&Vec<u8>, _)| schnorr::verify(keys.suite(), &key, message, signature);
     messages.len() == signatures.len() && messages.iter().zip(signatures).all(is_valid)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::course::Course;
 use super::crew::Arrival;
-use super::messages::{Order, Report, Turn};
+use super::messages::{Order, Payment, Report, Turn};
 use super::outcome::millis;
 use super::stages::named;
 use crate::failure::Failure;
@@ -96,10 +96,10 @@ impl Course<'_> {
     /// every node that is left has heard of it. `nodes` are the nodes' keys in the order of the nodes.
     pub(super) async fn fail_over(
         &mut self,
-        session: SessionId,
-        commanded: Instant,
+        (session, commanded): (SessionId, Instant),
         nodes: &[PublicKey],
         doomed: BTreeSet<PublicKey>,
+        payment: Option<Payment>,
     ) -> Result<Failover, Failure> {
         let begun = Instant::now();
         self.progress.begin("failover", nodes.len() - doomed.len());
@@ -115,7 +115,10 @@ impl Course<'_> {
                         self.crew.kill(node).await;
                         self.timeline.0.push((Instant::now(), node, Moment::Killed));
                     }
-                    Moment::ShouldBroadcast => self.crew.order(node, Order::Broadcast { session }).await?,
+                    Moment::ShouldBroadcast => {
+                        let payment = payment.clone();
+                        self.crew.order(node, Order::Broadcast { session, payment }).await?;
+                    }
                     _ => {}
                 }
             }

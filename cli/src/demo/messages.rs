@@ -10,6 +10,8 @@ use nelumbo_core::crypto::{PublicKey, Signature, Suite};
 use nelumbo_core::wire::SessionId;
 use serde::{Deserialize, Serialize};
 
+use crate::spending::SpendingFile;
+
 /// How the nodes are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,13 +98,30 @@ pub(crate) enum Order {
         /// What is signed, item by item, in hexadecimal.
         messages: Vec<String>,
     },
-    /// Broadcast the signature, and tell the others so. This demonstration has no chain to broadcast it to.
+    /// Create a session that signs all inputs of this Lotus transaction, by the key of the signers' Taproot output.
+    Spend {
+        /// All signers.
+        keys: Vec<PublicKey>,
+        /// The transaction.
+        spending: Box<SpendingFile>,
+    },
+    /// Broadcast what was signed, and tell the others so. Without a payment there is no chain to broadcast it to.
     Broadcast {
         /// Of which session.
         session: SessionId,
+        /// The transaction, and where it is to go.
+        payment: Option<Payment>,
     },
     /// End well.
     Stop,
+}
+
+/// A signed transaction, and the Chronik server that takes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Payment {
+    pub(crate) server: String,
+    /// In hexadecimal.
+    pub(crate) transaction: String,
 }
 
 /// What a node says of the turns to broadcast. Named as the node's own events are.

@@ -2,8 +2,7 @@
 //!
 //! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages` for
 //! its parts and `failover` for the part that kills, `repeats` for the one in which session follows session,
-//! `discovery` for the one among strangers, `crew` for the nodes as
-//! tasks or processes, `signer` for one node, `messages` for what is said between them, `machine` for what all this
+//! `discovery` for the one among strangers, `spend` for the one that pays, `crew` for the nodes as tasks or processes, `signer` for one node, `messages` for what is said between them, `machine` for what all this
 //! needs, `progress` and `outcome` for what people see. Commands drive it.
 
 mod course;
@@ -16,6 +15,7 @@ mod outcome;
 mod progress;
 mod repeats;
 mod signer;
+mod spend;
 mod stages;
 
 use std::path::PathBuf;
@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) kill: Option<usize>,
     /// Whether the nodes are strangers, who find each other by what they advertise.
     pub(crate) discover: bool,
+    /// Whether what is signed is a payment.
+    pub(crate) spend: bool,
     /// How long one phase may take.
     pub(crate) patience: Duration,
     /// The folder in which the nodes are recorded, if they are.

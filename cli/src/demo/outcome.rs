@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::discovery::Discovery;
 use super::failover::Failover;
 use super::messages::Transport;
+use super::spend::Paid;
 use crate::failure::Failure;
 use crate::output;
 
@@ -41,6 +42,8 @@ pub(crate) struct Outcome {
     pub(super) failover: Option<Failover>,
     #[serde(flatten)]
     pub(super) discovery: Option<Discovery>,
+    #[serde(flatten)]
+    pub(super) paid: Option<Paid>,
     pub(super) rss_mib: Option<f64>,
 }
 
@@ -121,6 +124,12 @@ impl Outcome {
             rows.push(("  failover", format!("{:.1} ms", millis(failover.took))));
             rows.push(("broadcast by", failover.broadcast_by.to_string()));
             rows.push(("failovers", failover.failovers.to_string()));
+        }
+        if let Some(Paid { txid, fee, size, inputs, confirmations }) = &self.paid {
+            rows.push(("transaction", txid.clone()));
+            rows.push(("  inputs", inputs.to_string()));
+            rows.push(("  fee", format!("{fee} satoshi, for {size} bytes")));
+            rows.push(("  confirmations", confirmations.to_string()));
         }
         output::table(&rows)?;
         self.failover.as_ref().map_or(Ok(()), Failover::print)?;

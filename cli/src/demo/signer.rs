@@ -11,15 +11,18 @@ use std::time::Duration;
 use nelumbo_core::api::{Config, Event, Phase, SignerFilter};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, Tweak};
+use nelumbo_core::crypto::lotus::Transaction;
+use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, SecretKey, Suite, Tweak};
 use nelumbo_core::wire::{Details, Item, Offer, SessionId, TransactionType};
 use nelumbo_tokio::network::{Connections, NetworkConfig, NetworkError};
 use nelumbo_tokio::recording::DEFAULT_LIMIT;
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NewSession, NodeEvent, StartError, fresh_entropy};
 use tokio::sync::mpsc;
 
-use super::messages::{Order, Report, Start, Turn};
+use super::messages::{Order, Payment, Report, Start, Turn};
+use super::spend;
 use crate::output;
+use crate::spending::SpendingFile;
 
 /// What many nodes in one process may use together; the limit of a node's own is for a node alone.
 const MEMORY: usize = 8 << 30;
@@ -127,7 +130,11 @@ impl<R: Fn(Report)> Signer<R> {
                     Some(Order::Advertise) => self.handle.advertise(offer()).await.map_err(Trouble::of)?,
                     Some(Order::Find { others }) => self.find(others).await?,
                     Some(Order::Request { suite, messages }) => self.request(suite, &messages).await?,
-                    Some(Order::Broadcast { session }) => {
+                    Some(Order::Spend { keys, spending }) => self.spend(keys, *spending).await?,
+                    Some(Order::Broadcast { session, payment }) => {
+                        if let Some(payment) = payment {
+                            broadcast(&payment).await?;
+                        }
                         self.handle.confirm_broadcast(session).await.map_err(Trouble::of)?;
                     }
                     Some(Order::Stop) | None => return self.handle.stop().await.map_err(Trouble::of),
@@ -221,11 +228,31 @@ impl<R: Fn(Report)> Signer<R> {
         Ok(())
     }
 
+    async fn spend(&mut self, keys: Vec<PublicKey>, spending: SpendingFile) -> Result<(), Trouble> {
+        let tweak = Tweak::Taproot { merkle_root: None };
+        let context = KeyAggContext::new(Suite::Lotus, &keys).and_then(|keys| keys.with_tweak(&tweak));
+        let own = context.map_err(Trouble::of)?.challenge_key();
+        let (spending, items) = spending.items(Suite::Lotus, Some(own), tweak).map_err(Trouble::of)?;
+        let details = Details { kind: Some(KIND), spending: Some(Box::new(spending)), ..Details::default() };
+        let wanted = NewSession { items, details, ..NewSession::new(Suite::Lotus, keys, Vec::new()) };
+        let session = self.handle.create(wanted).await.map_err(Trouble::of)?;
+        (self.report)(Report::Created { session, message: String::new() });
+        Ok(())
+    }
+
     async fn sign(&mut self, suite: Suite, keys: Vec<PublicKey>, messages: &[String]) -> Result<(), Trouble> {
         let session = self.handle.create(session(suite, keys, messages)?).await.map_err(Trouble::of)?;
         (self.report)(Report::Created { session, message: messages.first().cloned().unwrap_or_default() });
         Ok(())
     }
+}
+
+/// Gives a transaction to the chain.
+async fn broadcast(payment: &Payment) -> Result<(), Trouble> {
+    let transaction = Transaction::parse(&hex::decode(&payment.transaction).map_err(Trouble::of)?);
+    let client = spend::client(&payment.server).map_err(Trouble::of)?;
+    client.broadcast(&transaction.map_err(Trouble::of)?).await.map_err(Trouble::of)?;
+    Ok(())
 }
 
 /// A session that signs these messages.

@@ -130,7 +130,12 @@ impl Life {
                     self.log.note(time, &event);
                     match event {
                         NodeEvent::Core(Event::SessionCompleted { session, .. }) => self.pay(News::Signed(session)),
-                        NodeEvent::Core(Event::ShouldBroadcast { session }) => self.pay(News::OwnTurn(session)),
+                        // When all turns are over, with or without somebody's word, it is everybody's.
+                        NodeEvent::Core(
+                            Event::ShouldBroadcast { session }
+                            | Event::FailoverExhausted { session, .. }
+                            | Event::BroadcastUnconfirmed { session, .. },
+                        ) => self.pay(News::OwnTurn(session)),
                         NodeEvent::Stopped { error: None } => return Ok(()),
                         NodeEvent::Stopped { error: Some(error) } => return Err(failed(error)),
                         _ => {}

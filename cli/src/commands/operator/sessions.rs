@@ -67,7 +67,10 @@ impl Sessions {
             let rows: Vec<_> = sessions
                 .iter()
                 .map(|session| {
-                    let joined = format!("{} of {}", session.joined_count, session.signer_count);
+                    let joined = match session.phase {
+                        Phase::Aborted | Phase::Expired => "-".to_owned(),
+                        _ => format!("{} of {}", session.joined_count, session.signer_count),
+                    };
                     let phase = output::name(&session.phase);
                     [session.session.to_string(), phase, session.attempt.to_string(), joined, session.suite.to_string()]
                 })

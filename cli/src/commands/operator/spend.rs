@@ -12,7 +12,7 @@ use super::money::{OfGroup, Payee, Wallet, fee_rate, payee, run, xpi};
 use crate::control::{Created, NewSession, Request};
 use crate::failure::{Answer, Failure};
 use crate::passphrase::PassphraseSource;
-use crate::spending::{SpendingFile, SpentOutput};
+use crate::spending::SpendingFile;
 use crate::summary::Allowed;
 use crate::{key_file, output, values};
 
@@ -67,7 +67,7 @@ impl Spend {
             election: self.election,
             kind: Some(TransactionType::Spend),
             description: values::text(&self.description)?,
-            spending: Some(spending(&unsigned, wallet.replay_protection)),
+            spending: Some(SpendingFile::new(&unsigned, wallet.replay_protection)),
             listed: false,
             allow: self.allowed.names.into_iter().collect(),
         };
@@ -186,19 +186,6 @@ fn cannot_build(error: &BuildError) -> Failure {
         _ => "change what is paid, or --from",
     };
     Failure::unmet(error, remedy)
-}
-
-fn spending(unsigned: &Unsigned, replay_protection: bool) -> SpendingFile {
-    let spent = unsigned.spent.iter();
-    let spent = spent.map(|output| SpentOutput { value: output.value, script: hex::encode(&output.script_pubkey) });
-    SpendingFile {
-        transaction: hex::encode(unsigned.transaction.to_bytes()),
-        spent: spent.collect(),
-        replay_protection,
-        inputs: None,
-        sighash_type: None,
-        script: None,
-    }
 }
 
 fn outpoint(text: &str) -> Result<OutPoint, String> {
