@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cli_support::{Run, command, fields, finish, nelumbo};
 use nelumbo_core::crypto::sha256;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} is not a text in {value}"))

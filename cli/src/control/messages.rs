@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn the_book_shows_every_request_as_it_is() {
+        let book = include_str!("../../../docs/src/socket.md");
+        let shown = book.split('`').filter(|text| text.starts_with("{\"version\""));
+        let requests: Vec<Request> = shown.map(|line| read(line).1.unwrap_or_else(|_| panic!("{line}"))).collect();
+        let names: std::collections::BTreeSet<String> = requests
+            .iter()
+            .map(|request| serde_json::to_value(request).expect("JSON")["request"].as_str().expect("a name").to_owned())
+            .collect();
+        // What is unknown lists what is known.
+        let known = read(r#"{"version":1,"id":1,"request":"?"}"#).1.expect_err("there is no such request").problem;
+        let known = known.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+        assert_eq!(names, known);
+    }
+
+    #[test]
     fn what_is_not_known_is_an_error_that_names_it() {
         let problem = |line: &str| match read(line) {
             (id, Err(problem)) => (id, problem.problem),
