@@ -320,3 +320,78 @@ fn blocks_are_replaced_with_or_without_their_transactions() {
         );
     }
 }
+
+/// Outputs to a key and to a script are not a group's, but others have them.
+#[test]
+fn keys_and_scripts_are_paid_and_spent_too() {
+    let mut ledger = ledger();
+    let owner = Owner { number: 1, way: Way::SchnorrHash };
+    let mut redeem = vec![33];
+    redeem.extend_from_slice(owner.public_key().as_bytes());
+    redeem.push(0xac);
+    let hash = nelumbo_chain::build::hash160(&redeem);
+    for (script, executed, is_hash) in
+        [(redeem.clone(), &redeem, false), (nelumbo_crypto::lotus::p2sh_script(&hash).to_vec(), &redeem, true)]
+    {
+        ledger.mine(1, &script, NOW).expect("a script that nodes take");
+        let coinbase = &ledger.tip().transactions[0];
+        let outpoint = OutPoint { txid: coinbase.txid(Suite::Lotus), index: 1 };
+        let output = coinbase.outputs[1].clone();
+        ledger.mine(99, &Ledger::faucet_script(), NOW).expect("blocks");
+        let coin = Owned { outpoint, output: output.clone(), owner };
+        let mut transaction = unsigned(&[&coin], vec![key_path(2).output(200_000_000)]);
+        let spend = nelumbo_crypto::lotus::Spend::Script {
+            executed_script_hash: nelumbo_crypto::sha256d(&[executed]),
+            code_separator: u32::MAX,
+        };
+        let kind = nelumbo_crypto::lotus::SighashType::ALL;
+        let digest = nelumbo_crypto::lotus::sighash(&transaction, &[output], 0, kind, spend).expect("one input");
+        let signature = nelumbo_crypto::schnorr::sign(Suite::Lotus, &owner.key(), &digest, None).expect("32 bytes");
+        let mut script = Vec::new();
+        push(&mut script, &[signature.as_bytes().as_slice(), &[0x61]].concat());
+        if is_hash {
+            push(&mut script, &redeem);
+        }
+        transaction.inputs[0].script_sig = script;
+        let refused = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+        assert_eq!(verdict(&ledger, &transaction).as_deref(), Some(refused), "everything else is right");
+        transaction.inputs[0].script_sig[9] ^= 1;
+        let broken =
+            "mandatory-script-verify-flag-failed (Signature must be zero for failed CHECK(MULTI)SIG operation)";
+        assert_eq!(verdict(&ledger, &transaction).as_deref(), Some(broken));
+    }
+}
+
+quickcheck::quickcheck! {
+    /// Whatever is sent, there is an answer, and nothing that was changed is taken.
+    fn anything_can_be_sent(bytes: Vec<u8>, changes: Vec<(u16, u8)>, which: u8) -> bool {
+        thread_local! {
+            static WORLD: (Ledger, Vec<Transaction>) = {
+                let mut ledger = ledger();
+                let ways = [
+                    Way::KeyPath { state: true },
+                    Way::Leaf(Delay::Blocks(1)),
+                    Way::SchnorrHash,
+                    Way::EcdsaHash,
+                ];
+                let coins: Vec<Owned> = (0..)
+                    .zip(ways)
+                    .map(|(number, way)| fund(&mut ledger, Owner { number, way }, 1_000_000))
+                    .collect();
+                let valid = coins.iter().map(|coin| spend(coin, 700)).collect();
+                (ledger, valid)
+            };
+        }
+        WORLD.with(|(ledger, valid)| {
+            let original = &valid[usize::from(which) % valid.len()];
+            let mut changed = original.to_bytes();
+            for (place, change) in changes {
+                let length = changed.len();
+                changed[usize::from(place) % length] ^= change;
+            }
+            let is_changed = changed != original.to_bytes();
+            assert!(ledger.test(&original.to_bytes(), NOW).is_ok());
+            ledger.test(&bytes, NOW).is_err() && ledger.test(&changed, NOW).is_err() == is_changed
+        })
+    }
+}

@@ -139,6 +139,20 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
 }
 
+/// An amount in XPI, with up to six decimals, as satoshi.
+pub(crate) fn xpi(text: &str) -> Result<u64, String> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(decimals) {
+        return Err("not an amount in XPI, such as 12.5".to_owned());
+    }
+    if decimals.len() > 6 {
+        return Err("an XPI has six decimals at most".to_owned());
+    }
+    let amount = format!("{whole}{decimals:0<6}").parse().map_err(|_| "more than there can be".to_owned())?;
+    if amount == 0 { Err("an amount of nothing".to_owned()) } else { Ok(amount) }
+}
+
 /// The SHA-256 of a file, hashed piece by piece: it may be larger than the memory.
 pub(crate) fn digest_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: io::Error| {
