@@ -22,6 +22,8 @@ pub(crate) enum Effect {
     Output(Output),
     /// Tell the embedder.
     Event(Event),
+    /// Tell the embedder what an earlier run may have told already: nothing is learnt from it again.
+    Repeat(Event),
     /// Remember this of the effect's session, or forget what is remembered. What is said of the session afterwards
     /// waits until it is durable.
     Persist(Option<Record>),

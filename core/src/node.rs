@@ -366,7 +366,11 @@ impl<V: Verifier> Node<V> {
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
         // What is unusual and was not allowed leaves the session to the embedder.
-        let review = self.gate.review(&definition, &summary);
+        let wanted = self.discovery.offer().and_then(|offer| offer.min_reputation).unwrap_or(0);
+        let review = match self.discovery.reputation(definition.creator_key()) {
+            reputation if reputation < wanted => Review::Decline,
+            _ => self.gate.review(&definition, &summary),
+        };
         if review != Review::Decline {
             self.talk(|protocols, context| protocols.on_announced(context, &definition, &summary));
         }

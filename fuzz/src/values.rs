@@ -148,7 +148,6 @@ pub(crate) fn offer(source: &mut Source<'_>) -> Offer {
         min_amount: source.flag().then(|| source.number()),
         max_amount: source.flag().then(|| source.number()),
         min_reputation: source.flag().then(|| source.byte()),
-        requires_verification: source.flag(),
         nickname: text(source),
         description: text(source),
         fee: source.flag().then(|| source.number()),

@@ -276,7 +276,7 @@ fn what_others_call_themselves_is_harmless_wherever_it_is_shown() {
     let shown = "e\\u{202e}v\\u{200b}i\u{301}\u{301}\\u{301}l";
     let offer = json!({
         "types": ["spend"], "min_amount": null, "max_amount": null, "min_reputation": null,
-        "requires_verification": false, "nickname": raw.repeat(3), "description": raw, "fee": null,
+        "nickname": raw.repeat(3), "description": raw, "fee": null,
         "response_seconds": null,
     });
     say(creator, &json!({ "version": 1, "id": 1, "request": "advertise", "offer": offer }));

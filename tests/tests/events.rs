@@ -82,7 +82,6 @@ fn examples() -> Vec<NodeEvent> {
         min_amount: Some(1_000),
         max_amount: None,
         min_reputation: None,
-        requires_verification: false,
         nickname: "signer 7".parse().expect("a text"),
         description: "".parse().expect("a text"),
         fee: Some(100),

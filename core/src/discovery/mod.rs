@@ -21,6 +21,8 @@ mod routes;
 mod search;
 mod searches;
 
+use alloc::vec::Vec;
+
 use crate::api::{Command, CommandError, CommandId, Config, Event, TimerReason};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
@@ -29,7 +31,7 @@ use crate::wire::{Address, Advertisement, Offer, PeerId, RecordKey, Resource, Re
 use peers::Peers;
 use publish::Publisher;
 pub(crate) use publish::SETTLE_ADDRESSES;
-use reputations::Reputations;
+use reputations::{ReputationChange, Reputations};
 use search::Search;
 
 /// What became of something admitted that a table was given.
@@ -118,9 +120,14 @@ impl Discovery {
         }
     }
 
-    /// What an event of a session says about its other signers.
-    pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) {
-        self.reputations.learn(event, others);
+    /// What an event of a session says about its other signers; returns what is to be remembered.
+    pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) -> Vec<ReputationChange> {
+        self.reputations.learn(event, others)
+    }
+
+    /// The reputation of a signer, as an earlier run left it.
+    pub(crate) fn resume_reputation(&mut self, key: PublicKey, value: u8) {
+        self.reputations.resume(key, value);
     }
 
     /// Whether a signer has earned more with this node than it has lost.

@@ -1,9 +1,11 @@
 //! What this node itself has seen of other signers. Nothing that anybody says enters.
 //!
 //! Everyone begins in the middle; sessions that complete raise a signer, proven faults lower it, and leaving others
-//! waiting does a little (`docs/src/discovery.md`). Driven by `Node`.
+//! waiting does a little (`docs/src/discovery.md`). Invariant: every change is handed out once, to be remembered over a
+//! restart. Driven by `Node`.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::api::{AttemptFailure, Event};
 use crate::crypto::PublicKey;
@@ -19,11 +21,15 @@ const ABSENCE: u8 = 1;
 pub(crate) struct Reputations {
     by_key: BTreeMap<PublicKey, u8>,
     capacity: usize,
+    changes: Vec<ReputationChange>,
 }
+
+/// The new reputation of a signer, or that it is not remembered any more.
+pub(crate) type ReputationChange = (PublicKey, Option<u8>);
 
 impl Reputations {
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { by_key: BTreeMap::new(), capacity }
+        Self { by_key: BTreeMap::new(), capacity, changes: Vec::new() }
     }
 
     pub(crate) fn get(&self, key: &PublicKey) -> u8 {
@@ -35,8 +41,15 @@ impl Reputations {
         self.get(key) > NEUTRAL
     }
 
-    /// What an event of a session says about its signers.
-    pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) {
+    /// One that an earlier run remembered.
+    pub(crate) fn resume(&mut self, key: PublicKey, value: u8) {
+        self.change(key, |_| value);
+        // It is remembered already; that another one has to go for it is not.
+        self.changes.retain(|(_, value)| value.is_none());
+    }
+
+    /// What an event of a session says about its signers; returns what is to be remembered.
+    pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) -> Vec<ReputationChange> {
         match event {
             Event::SessionCompleted { .. } => others.for_each(|key| self.change(key, |was| was + SUCCESS)),
             Event::AttemptFailed { failure, .. } => match failure {
@@ -50,6 +63,7 @@ impl Reputations {
             Event::SignerMisbehaved { signer, .. } => self.lower(*signer, FAULT),
             _ => {}
         }
+        core::mem::take(&mut self.changes)
     }
 
     fn lower(&mut self, key: PublicKey, by: u8) {
@@ -60,9 +74,15 @@ impl Reputations {
         if self.by_key.len() >= self.capacity && !self.by_key.contains_key(&key) {
             // Whoever is nearest to the middle is missed least.
             let least = self.by_key.iter().min_by_key(|(_, value)| value.abs_diff(NEUTRAL)).map(|(key, _)| *key);
-            least.map(|key| self.by_key.remove(&key));
+            if let Some(least) = least {
+                self.by_key.remove(&least);
+                self.changes.push((least, None));
+            }
         }
         let value = self.by_key.entry(key).or_insert(NEUTRAL);
-        *value = change(*value).min(BEST);
+        let now = change(*value).min(BEST);
+        if core::mem::replace(value, now) != now {
+            self.changes.push((key, Some(now)));
+        }
     }
 }

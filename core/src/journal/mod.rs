@@ -17,6 +17,7 @@ use crate::wire::{AbortReason, Definition, Label, Offer, SessionId, encode, enco
 const SESSION: u8 = b's';
 const PROTOCOL: u8 = b'p';
 const OWNER: u8 = b'q';
+const REPUTATION: u8 = b'r';
 /// The key of what this node offers to sign.
 pub(crate) const OFFER_KEY: &[u8] = b"o";
 
@@ -53,6 +54,8 @@ pub(crate) enum Record {
     Protocol(Vec<u8>),
     /// Which protocol a session belongs to.
     Owner(Label),
+    /// What this node has seen of a signer, 0 to 100.
+    Reputation(u8),
 }
 
 /// A record that has been read back.
@@ -63,6 +66,7 @@ pub(crate) enum Remembered {
     Offer(Box<Offer>),
     Protocol { protocol: Label, name: Label, value: Vec<u8> },
     Owner(SessionId, Label),
+    Reputation(PublicKey, u8),
 }
 
 /// How a session ended.
@@ -113,7 +117,7 @@ impl fmt::Display for CorruptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the journal has a record that cannot be read (key ")?;
         self.key.iter().take(33).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("); restore it from a sound copy, or start with an empty journal and abandon its open sessions")
+        f.write_str("); start with an empty journal, and do not approve its open sessions again")
     }
 }
 
@@ -137,6 +141,11 @@ impl Record {
         [&[OWNER], &session.as_bytes()[..]].concat()
     }
 
+    /// The key of what this node has seen of a signer.
+    pub(crate) fn reputation_key(signer: &PublicKey) -> Vec<u8> {
+        [&[REPUTATION], &signer.to_bytes()[..]].concat()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode(self)
     }
@@ -156,6 +165,10 @@ impl Record {
             (Self::Owner(protocol), [OWNER, id @ ..]) => {
                 let id = id.try_into().map_err(|_| corrupt())?;
                 return Ok(Remembered::Owner(SessionId::from_bytes(id), protocol.clone()));
+            }
+            (Self::Reputation(value @ 0..=100), [REPUTATION, signer @ ..]) => {
+                let signer = signer.try_into().ok().and_then(|bytes: [u8; 33]| PublicKey::from_bytes(bytes).ok());
+                return Ok(Remembered::Reputation(signer.ok_or_else(corrupt)?, *value));
             }
             _ => {}
         }

@@ -135,6 +135,7 @@ impl<V: Verifier> Node<V> {
                 }
                 Remembered::Protocol { protocol, name, value } => node.protocols.resume_record(protocol, name, value),
                 Remembered::Owner(id, protocol) => node.protocols.own(id, protocol),
+                Remembered::Reputation(key, value) => node.discovery.resume_reputation(key, value),
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Context, Node};
-use crate::api::{CommandError, Output, RecordSequence};
+use crate::api::{CommandError, Event, Output, RecordSequence};
 use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
@@ -86,15 +86,17 @@ impl<V: Verifier> Node<V> {
             match effect {
                 Effect::Output(output) => self.outbox.push_after(barrier, output),
                 Effect::Event(event) => {
-                    tracing::debug!(?event, "event");
-                    self.tell_owner(session, barrier, &event);
                     if let Some(session) = session.and_then(|id| self.sessions.get(&id)) {
                         let own_key = self.environment.own_key;
                         let others = session.definition().keys.iter().copied().filter(|key| *key != own_key);
-                        self.discovery.learn(&event, others);
+                        for (key, value) in self.discovery.learn(&event, others) {
+                            let record = value.map(|value| Record::Reputation(value).encode());
+                            self.outbox.persist(Record::reputation_key(&key), record);
+                        }
                     }
-                    self.outbox.push_after(barrier, Output::Event(event));
+                    self.tell(session, barrier, event);
                 }
+                Effect::Repeat(event) => self.tell(session, barrier, event),
                 Effect::Persist(record) => {
                     let Some(id) = session else { continue };
                     newest.1 = self.outbox.persist(Record::key(&id), record.map(|record| record.encode()));
@@ -186,5 +188,12 @@ impl<V: Verifier> Node<V> {
         self.take_step(|sessions, discovery, _, context| {
             sessions.on_signer_connected(context, key, |key| discovery.is_connected(key));
         });
+    }
+
+    /// Tells the embedder, and the protocol that the session belongs to, when this record is durable.
+    fn tell(&mut self, session: Option<SessionId>, barrier: RecordSequence, event: Event) {
+        tracing::debug!(?event, "event");
+        self.tell_owner(session, barrier, &event);
+        self.outbox.push_after(barrier, Output::Event(event));
     }
 }

@@ -12,7 +12,7 @@ use super::machine::Session;
 use crate::api::{CommandError, Event, Phase, Refusal, TimerReason};
 use crate::base::{Bytes, Mono, Wall};
 use crate::crypto::{PublicKey, Signature, Verifier};
-use crate::effect::Context;
+use crate::effect::{Context, Effect};
 use crate::election::{Election, Failover, Turn};
 use crate::journal::{End, Outcome};
 use crate::wire::{AbortReason, Content};
@@ -176,7 +176,7 @@ impl<V: Verifier> Session<V> {
             if claimed.is_none() {
                 // The crash may have come between the record and the word about it.
                 let signatures = signatures.clone();
-                context.event(Event::SessionCompleted { session: self.id, attempt, signatures });
+                context.push(Effect::Repeat(Event::SessionCompleted { session: self.id, attempt, signatures }));
             }
             let claimed = claimed.and_then(|by| self.definition.index_of(&by));
             self.start_failover(context, &signatures, context.now.wall.since(at), claimed);

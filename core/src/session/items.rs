@@ -6,7 +6,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::crypto::{KeyAggError, PublicKey, Tweak, Verifier};
+use crate::crypto::{KeyAggError, PublicKey, Signature, Tweak, Verifier};
 use crate::wire::{Definition, DefinitionError, Item, Subject};
 
 /// See the module's documentation.
@@ -61,6 +61,23 @@ impl<V: Verifier> Items<V> {
             Subject::Message(message) => (self.keys(index), message.as_slice()),
             Subject::Input(_) => (self.keys(index), self.digests[index].as_slice()),
         })
+    }
+
+    /// The first item whose final signature is none; 0 when there are not as many as items. `entropy` is as in
+    /// [`Verifier::verify_finals`].
+    pub(crate) fn invalid(
+        &self,
+        verifier: &V,
+        definition: &Definition,
+        signatures: &[Signature],
+        entropy: &[u8; 32],
+    ) -> Option<usize> {
+        if signatures.len() != definition.items.len() {
+            return Some(0);
+        }
+        let claims = self.iter(definition).zip(signatures);
+        let claims: Vec<_> = claims.map(|((keys, message), signature)| (keys, message, *signature)).collect();
+        verifier.verify_finals(&claims, entropy)
     }
 
     /// The key that the signature of each item verifies under.

@@ -3,7 +3,6 @@
 //! Invariant: whoever has signed and has ended without a signature asks for it, and takes and tells it when it comes,
 //! for as long as others remember it. Driven by the session's machine, and by its timer.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::items::Items;
@@ -74,9 +73,7 @@ impl<V: Verifier> Session<V> {
                 items
             }
         };
-        let claims = items.iter(&self.definition).zip(signatures);
-        let claims: Vec<_> = claims.map(|((keys, message), signature)| (keys, message, *signature)).collect();
-        verifier.verify_finals(&claims, entropy)
+        items.invalid(verifier, &self.definition, signatures, entropy)
     }
 
     /// Whoever has signed and has ended without a signature asks the others for it, after pauses that double as long as

@@ -22,7 +22,7 @@ use crate::base::{Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
-use crate::journal::{Record, SessionRecord};
+use crate::journal::{CorruptRecord, Outcome, Record, SessionRecord};
 use crate::node::BootError;
 use crate::wire::{AbortReason, Definition, MAX_GOSSIP, SessionId, SessionMessage};
 
@@ -155,6 +155,13 @@ impl<V: Verifier> Sessions<V> {
         }
         let me = definition.index_of(&context.own_key).ok_or(BootError::ForeignSession(id))?;
         let items = Items::new(context.verifier, &definition).map_err(|_| BootError::Keys(id))?;
+        if let Some(Outcome::Complete { signatures, .. }) = record.end.as_ref().map(|end| &end.outcome) {
+            // This node would tell the others of it in its own name.
+            let entropy = context.batch_entropy.bytes32();
+            if items.invalid(context.verifier, &definition, signatures, &entropy).is_some() {
+                return Err(BootError::Corrupt(CorruptRecord { key: Record::key(&id) }));
+            }
+        }
         context.session = Some(id);
         let session = Session::resume(context, record, items, me);
         let has_expired = session.phase() == Phase::Expired;

@@ -93,10 +93,9 @@ pub struct Offer {
     pub min_amount: Option<u64>,
     /// The largest amount, in satoshi.
     pub max_amount: Option<u64>,
-    /// The reputation with this signer, 0 to 100, that it wants of whom it signs with.
+    /// The reputation with this signer, 0 to 100, that it wants of whom it signs with: while the offer stands it
+    /// declines the requests of everyone below.
     pub min_reputation: Option<u8>,
-    /// Whether it signs with verified identities only.
-    pub requires_verification: bool,
     /// What it wants to be called.
     pub nickname: Text<64>,
     /// What it says about itself.

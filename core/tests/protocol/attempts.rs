@@ -325,7 +325,7 @@ fn a_session_is_remembered_until_everyone_has_had_its_turn_to_broadcast() {
     sleep_until(&mut node, 25 * 60 * MINUTE);
     assert_eq!(phase(&node, session), Phase::Complete, "until a day after its expiry others may ask for the signature");
     sleep_until(&mut node, 25 * 60 * MINUTE + 11 * MINUTE);
-    assert_eq!((node.node.view().sessions().len(), node.records.len()), (0, 0));
+    assert_eq!((node.node.view().sessions().len(), node.session_records()), (0, 0));
 }
 
 #[test]

@@ -188,6 +188,11 @@ impl TestNode {
     }
 
     /// A node with the key and peer of this number.
+    /// How many sessions the journal knows.
+    pub(crate) fn session_records(&self) -> usize {
+        self.records.keys().filter(|key| key.starts_with(b"s")).count()
+    }
+
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
         Self::start(number, config, records, life, (0, 0))
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use nelumbo_core::api::{Command, CommandError, Config, Event, Input, OperationId, Output, Refusal};
+use nelumbo_core::api::{Command, CommandError, Config, Event, Input, OperationId, Output, Phase, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PublicKey, sha256};
 use nelumbo_core::wire::{
-    Advertisement, Body, Label, List, Listing, Message, Offer, PeerId, RecordKey, SHARDS, TransactionType,
+    Advertisement, Body, Definition, Label, List, Listing, Message, Offer, PeerId, RecordKey, SHARDS, TransactionType,
 };
 
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, announcement, definition, phase};
 
 pub(crate) const DAY: u64 = 24 * HOUR;
 
@@ -280,5 +280,29 @@ fn a_forged_advertisement_is_refused_and_its_victim_is_not_blamed() {
     for issued_at in [WALL + HOUR, WALL - 2 * DAY] {
         let bytes = advertisement(&mut mallory, Some(offer(&[TransactionType::Spend])), issued_at);
         node.refuses(Refusal::NotFresh, |node| hear_gossip(node, liar, bytes));
+    }
+}
+
+#[test]
+fn whoever_wants_a_reputation_of_others_declines_those_below() {
+    for (wanted, declines) in [(None, false), (Some(50), false), (Some(51), true)] {
+        let mut node = TestNode::new();
+        let wants = Offer { min_reputation: wanted, ..offer(&[TransactionType::Spend]) };
+        node.command(Command::Advertise(Box::new(wants))).unwrap();
+        let mut alice = ScriptedPeer::new(1);
+        node.meet(&mut alice);
+        let asked = definition(alice.key(), vec![alice.key(), node.key]);
+        let nonce = alice.nonce(&asked, 1);
+        let bytes = alice.say(asked.id(), 1, announcement(&asked, nonce));
+        node.hear(&alice, bytes);
+        let expected = if declines { Phase::Aborted } else { Phase::Announced };
+        assert_eq!(phase(&node, asked.id()), expected, "whoever this node has never signed with has 50");
+        // Whoever withdraws its offer wants nothing of anybody.
+        node.command(Command::Withdraw).unwrap();
+        let asked = Definition { nonce: [4; 32], ..asked };
+        let nonce = alice.nonce(&asked, 1);
+        let bytes = alice.say(asked.id(), 1, announcement(&asked, nonce));
+        node.hear(&alice, bytes);
+        assert_eq!(phase(&node, asked.id()), Phase::Announced);
     }
 }

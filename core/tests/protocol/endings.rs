@@ -5,7 +5,7 @@ use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{Network, Signature};
 use nelumbo_core::wire::{AbortReason, Content, Definition, SessionId};
 
-use crate::common::{HOUR, ScriptedPeer, Signed, TestNode, all_signed, joined, phase};
+use crate::common::{HOUR, ScriptedPeer, Signed, TestNode, all_signed, completed, joined, phase};
 
 /// All have signed, the others' partial signatures have not arrived, and alice has the signature.
 struct Signing {
@@ -218,4 +218,19 @@ fn an_attempt_that_was_signed_counts_when_another_one_is_given_up() {
     let bytes = signing.alice.say_at(session, 2, 2, Content::Finalized { signatures: vec![signing.signature] });
     signing.node.hear(&signing.alice, bytes);
     assert_eq!(phase(&signing.node, session), Phase::Complete);
+}
+
+#[test]
+fn what_was_seen_of_a_signer_outlasts_a_restart() {
+    let (node, alice, bob, _) = completed();
+    let seen = |node: &TestNode, signer: &ScriptedPeer| node.node.view().reputation(&signer.key());
+    assert_eq!((seen(&node, &alice), seen(&node, &bob)), (52, 52));
+    let records: Vec<_> = node.records.into_iter().collect();
+    let again = TestNode::with(Config::new(Network::Regtest), records.clone(), 2);
+    assert_eq!((seen(&again, &alice), seen(&again, &bob)), (52, 52));
+    // There is no more room than before, and who goes is forgotten on the disk too.
+    let mut config = Config::new(Network::Regtest);
+    config.limits.reputations = 1;
+    let small = TestNode::with(config, records, 3);
+    assert_eq!([&alice, &bob].map(|signer| seen(&small, signer)).iter().filter(|seen| **seen == 52).count(), 1);
 }

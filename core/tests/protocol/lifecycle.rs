@@ -203,7 +203,7 @@ fn what_is_said_after_a_restart_is_not_taken_for_what_was_said_before() {
         node.meet(&mut alice);
         if life == 2 {
             node.command(Command::ConfirmBroadcast(session)).unwrap();
-            assert_eq!(node.records.len(), 1);
+            assert_eq!(node.session_records(), 1);
         }
         let now = of_node(&mut node);
         assert!(now.is_disjoint(&said), "{now:?} and {said:?}");

@@ -10,7 +10,7 @@ use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, Suite};
 use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, Presence, SessionId};
 
-use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, definition, now, phase};
+use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, completed, definition, now, phase};
 
 const SKEW: u64 = 5 * 60 * 1000;
 
@@ -279,4 +279,24 @@ fn a_journal_of_another_network_is_called_that() {
     let text =
         format!("the journal has session {session} of the network regtest, and the configuration is for mainnet");
     assert!(error.to_string().starts_with(&text), "{error}");
+}
+
+#[test]
+fn a_signature_that_the_journal_has_wrong_is_not_said_to_anybody() {
+    let (node, _, _, definition) = completed();
+    let signatures = node.events.iter().find_map(|event| match event {
+        Event::SessionCompleted { signatures, .. } => Some(signatures.clone()),
+        _ => None,
+    });
+    let signature = *signatures.expect("it is complete")[0].as_bytes();
+    let records: Vec<_> = node.records.clone().into_iter().collect();
+    assert_eq!(boots(Config::new(Network::Regtest), records.clone()), Ok(()));
+    let record = records.iter().position(|(key, _)| key.ends_with(definition.id().as_bytes())).unwrap();
+    let start = records[record].1.windows(64).position(|bytes| bytes == signature).expect("it is in the record");
+    for bit in 0..8 * signature.len() {
+        let mut records = records.clone();
+        records[record].1[start + bit / 8] ^= 1 << (bit % 8);
+        let error = boots(Config::new(Network::Regtest), records).unwrap_err();
+        assert!(matches!(error, BootError::Corrupt(_)), "bit {bit}: {error}");
+    }
 }

@@ -14,11 +14,13 @@ mod crash_points;
 #[cfg(test)]
 pub(crate) mod full_disk;
 mod place;
+mod seal;
 mod writer;
 
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -27,7 +29,11 @@ use std::{
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::{mpsc, watch};
 
-use self::place::Place;
+use self::{
+    place::Place,
+    seal::{Commits, Seal},
+    writer::Writer,
+};
 use crate::metrics::Metrics;
 
 /// The journal's file in its folder.
@@ -41,6 +47,8 @@ const FORMAT: u64 = 2;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// The number of the newest commit, and the sum of all records after it.
+const SEAL: TableDefinition<'_, (), (u64, [u8; 32])> = TableDefinition::new("seal");
 
 /// One change of a record: a value to store under the key, or `None` to remove it.
 pub type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -79,6 +87,18 @@ pub enum JournalError {
         /// The format of the file.
         found: u64,
     },
+    /// What the folder holds is not what was written to it: a damaged disk, a file edited or copied by itself.
+    #[error(
+        "the journal in {} is damaged: {what}. Do not put an older copy in its place: the other signers may hold what it \
+         has forgotten. Move the folder away, start with an empty one, and do not approve its open sessions again",
+        .folder.display()
+    )]
+    Damaged {
+        /// The folder.
+        folder: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
     /// The disk is full, or broken, or the file is damaged.
     #[error("the journal cannot be read or written: {0}")]
     Storage(String),
@@ -116,13 +136,34 @@ impl Journal {
         let path = folder.join(JOURNAL_FILE);
         let file = open_file(&path).map_err(failed)?;
         let place = Place::of(path, &file).map_err(failed)?;
-        let database = builder().create_file(file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse { folder: folder.to_owned() },
-            error => storage(error),
+        let damaged = |what: String| JournalError::Damaged { folder: folder.to_owned(), what };
+        // Of a damaged file the store may make anything, a panic too.
+        let opened = unless_it_panics(|| {
+            let database = builder().create_file(file).map_err(|error| match error {
+                redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse { folder: folder.to_owned() },
+                error => storage(error),
+            })?;
+            read(&database).map(|(seal, records)| (database, seal, records))
+        });
+        let (database, seal, records) = opened.map_err(|error| match error {
+            JournalError::Storage(what) => damaged(what),
+            error => error,
         })?;
-        // The file's name must be on the disk before the first record is called durable.
+        let written = Commits::read(folder).map_err(|error| damaged(error.to_string()))?;
+        if written.is_none() && seal.commits > 0 {
+            return Err(damaged(format!("{} is missing", seal::COMMITS_FILE)));
+        }
+        if let Some(written) = written.filter(|written| *written > seal.commits) {
+            let lost = written - seal.commits;
+            return Err(damaged(format!("its last {lost} commits of {written} are missing")));
+        }
+        if !seal.fits(records.iter().map(|(key, value)| (&key[..], &value[..]))) {
+            return Err(damaged("its records are not those that were written".to_owned()));
+        }
+        let commits = Commits::open(folder).map_err(failed)?;
+        // The files' names must be on the disk before the first record is called durable.
         sync_folder(folder).map_err(failed)?;
-        Self::start(database, Some(place), metrics)
+        Self::start(Writer { database, seal, place: Some(place), commits: Some(commits) }, records, metrics)
     }
 
     /// The same on any storage, for tests of what a broken disk does.
@@ -131,22 +172,23 @@ impl Journal {
         disk: impl redb::StorageBackend,
         metrics: &Metrics,
     ) -> Result<(Self, Vec<StoredRecord>), JournalError> {
-        Self::start(builder().create_with_backend(disk).map_err(storage)?, None, metrics)
+        let database = builder().create_with_backend(disk).map_err(storage)?;
+        let (seal, records) = read(&database)?;
+        assert!(seal.fits(records.iter().map(|(key, value)| (&key[..], &value[..]))), "a commit is whole");
+        Self::start(Writer { database, seal, place: None, commits: None }, records, metrics)
     }
 
     fn start(
-        database: Database,
-        place: Option<Place>,
+        writer: Writer,
+        records: Vec<StoredRecord>,
         metrics: &Metrics,
     ) -> Result<(Self, Vec<StoredRecord>), JournalError> {
-        check_format(&database)?;
-        let records = read_all(&database)?;
         let (batches, waiting) = mpsc::channel(MAX_WAITING);
         let (report, durable) = watch::channel(Durable::default());
         let counters = metrics.journal.clone();
         let writer = thread::Builder::new()
             .name("nelumbo-journal".to_owned())
-            .spawn(move || writer::run(&database, place.as_ref(), waiting, &report, &counters))
+            .spawn(move || writer.run(waiting, &report, &counters))
             .map_err(|error| storage(redb::StorageError::Io(error)))?;
         Ok((Self { batches, durable, writer }, records))
     }
@@ -207,6 +249,7 @@ fn check_format(database: &Database) -> Result<(), JournalError> {
     let transaction = database.begin_write().map_err(storage)?;
     {
         transaction.open_table(RECORDS).map_err(storage)?;
+        transaction.open_table(SEAL).map_err(storage)?;
         let mut meta = transaction.open_table(META).map_err(storage)?;
         let found = meta.get("format").map_err(storage)?.map(|format| format.value());
         match found {
@@ -220,7 +263,9 @@ fn check_format(database: &Database) -> Result<(), JournalError> {
     transaction.commit().map_err(storage)
 }
 
-fn read_all(database: &Database) -> Result<Vec<StoredRecord>, JournalError> {
+/// What the file holds, and what it says of itself.
+fn read(database: &Database) -> Result<(Seal, Vec<StoredRecord>), JournalError> {
+    check_format(database)?;
     let transaction = database.begin_read().map_err(storage)?;
     let table = transaction.open_table(RECORDS).map_err(storage)?;
     let mut records = Vec::new();
@@ -228,7 +273,14 @@ fn read_all(database: &Database) -> Result<Vec<StoredRecord>, JournalError> {
         let (key, value) = record.map_err(storage)?;
         records.push((key.value().to_vec(), value.value().to_vec()));
     }
-    Ok(records)
+    let seal = transaction.open_table(SEAL).map_err(storage)?.get(()).map_err(storage)?;
+    Ok((seal.map(|seal| Seal::new(seal.value())).unwrap_or_default(), records))
+}
+
+/// A panic of the store is an error like any other.
+fn unless_it_panics<T>(store: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
+    catch_unwind(AssertUnwindSafe(store))
+        .unwrap_or_else(|_| Err(JournalError::Storage("the store panicked".to_owned())))
 }
 
 fn storage(error: impl Into<redb::Error>) -> JournalError {

@@ -77,7 +77,7 @@ async fn a_file_that_is_no_journal_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join(JOURNAL_FILE), vec![7; 8192]).expect("a file");
     let error = Journal::open(folder.path(), &Metrics::new()).expect_err("no journal");
-    assert!(matches!(error, JournalError::Storage(_) | JournalError::Open { .. }), "{error:?}");
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -146,4 +146,107 @@ async fn a_disk_that_does_not_keep_up_is_no_reason_to_hoard() {
     assert_eq!(wait_for(&journal, sequence).await.sequence, sequence);
     assert!(journal.has_room());
     journal.close().await.expect("a clean end");
+}
+
+/// Single bits of both files, one after the other: what is read then is what was written, or nothing.
+fn flip_bits(folder: &Path, written: &[StoredRecord]) -> (usize, usize) {
+    let (mut refused, mut unharmed) = (0, 0);
+    for name in [JOURNAL_FILE, seal::COMMITS_FILE] {
+        let sound = fs::read(folder.join(name)).expect("a file");
+        // A sample, denser where the store's header and roots are.
+        let bits = (0..8 * sound.len()).filter(|bit| bit % if *bit < 8 * 512 { 17 } else { 20_011 } == 0);
+        for bit in bits {
+            let copy = tempfile::tempdir().expect("a folder");
+            for other in [JOURNAL_FILE, seal::COMMITS_FILE] {
+                fs::copy(folder.join(other), copy.path().join(other)).expect("a copy");
+            }
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(copy.path().join(name), bytes).expect("a file");
+            match Journal::open(copy.path(), &Metrics::new()) {
+                Ok((_, read)) => {
+                    assert_eq!(read, written, "bit {bit} of {name}");
+                    unharmed += 1;
+                }
+                Err(error @ (JournalError::Damaged { .. } | JournalError::Format { .. })) => {
+                    assert!(error.to_string().len() > 20);
+                    refused += 1;
+                }
+                Err(error) => panic!("bit {bit} of {name}: {error}"),
+            }
+        }
+    }
+    (refused, unharmed)
+}
+
+async fn written(folder: &Path) -> (Journal, Vec<StoredRecord>) {
+    let (journal, _) = open(folder);
+    for sequence in 1..=20 {
+        journal.append(sequence, vec![set(&format!("{:02}", sequence % 7), &"x".repeat(200 + 7))]).expect("room");
+        wait_for(&journal, sequence).await;
+    }
+    let records = (0..7).map(|key| set(&format!("{key:02}"), &"x".repeat(207)));
+    (journal, records.map(|(key, value)| (key, value.expect("a value"))).collect())
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_a_closed_journal_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, records) = written(folder.path()).await;
+    journal.close().await.expect("a clean end");
+    let (refused, unharmed) = flip_bits(folder.path(), &records);
+    assert!(refused > 50 && unharmed > 50, "{refused} refused, {unharmed} unharmed");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_a_journal_whose_node_was_killed_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_running, records) = written(folder.path()).await;
+    let copy = tempfile::tempdir().expect("a folder");
+    for name in [JOURNAL_FILE, seal::COMMITS_FILE] {
+        fs::copy(folder.path().join(name), copy.path().join(name)).expect("a copy");
+    }
+    let (refused, unharmed) = flip_bits(copy.path(), &records);
+    assert!(refused > 50 && unharmed > 50, "{refused} refused, {unharmed} unharmed");
+}
+
+#[tokio::test]
+async fn a_journal_that_went_back_is_not_taken_for_the_newest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(JOURNAL_FILE);
+    let (journal, _) = open(folder.path());
+    journal.append(1, vec![set("a", "1")]).expect("room");
+    journal.close().await.expect("a clean end");
+    let older = fs::read(&path).expect("a file");
+    let (journal, _) = open(folder.path());
+    journal.append(1, vec![set("a", "2")]).expect("room");
+    journal.close().await.expect("a clean end");
+
+    for (contents, what) in [(older, "its last 1 commits of 2 are missing"), (Vec::new(), "its last 2 commits of 2")] {
+        fs::write(&path, contents).expect("a file");
+        let error = Journal::open(folder.path(), &Metrics::new()).expect_err("it has gone back");
+        assert!(matches!(error, JournalError::Damaged { .. }) && error.to_string().contains(what), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_by_itself_is_no_journal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    written(folder.path()).await.0.close().await.expect("a clean end");
+    fs::remove_file(folder.path().join(seal::COMMITS_FILE)).expect("it was there");
+    let error = Journal::open(folder.path(), &Metrics::new()).expect_err("half of it is missing");
+    assert!(error.to_string().contains("journal.commits is missing"), "{error}");
+}
+
+#[test]
+fn records_whose_sum_differs_are_refused() {
+    let mut seal = Seal::default();
+    seal.toggle(b"a", b"1");
+    seal.toggle(b"b", b"2");
+    let a: (&[u8], &[u8]) = (b"a", b"1");
+    let b: (&[u8], &[u8]) = (b"b", b"2");
+    assert!(seal.fits([b, a]));
+    assert!(!seal.fits([a]) && !seal.fits([a, b, b]) && !seal.fits([a, (b"b", b"1")]) && !seal.fits([a, (b"b2", b"")]));
+    seal.toggle(b"b", b"2");
+    assert!(seal.fits([a]));
 }

@@ -36,12 +36,10 @@ pub(crate) struct Advertise {
     /// How soon it usually answers, in seconds
     #[arg(long, value_name = "S")]
     response_seconds: Option<u32>,
-    /// The reputation with this node, 0 to 100, that it wants of others; whoever it never signed with has 50
+    /// Declines requests of creators whose reputation with this node, 0 to 100, is below; whoever it never signed
+    /// with has 50
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u8).range(..=100))]
     min_reputation: Option<u8>,
-    /// Signs with verified identities only
-    #[arg(long)]
-    requires_verification: bool,
     /// What it wants to be called
     #[arg(long, value_name = "TEXT", default_value = "")]
     nickname: String,
@@ -67,7 +65,6 @@ impl Advertise {
                 min_amount: self.min_amount,
                 max_amount: self.max_amount,
                 min_reputation: self.min_reputation,
-                requires_verification: self.requires_verification,
                 nickname: values::text(&self.nickname)?,
                 description: values::text(&self.description)?,
                 fee: self.fee,
