@@ -26,7 +26,7 @@ use crate::{
     journal::{Journal, JournalError, StoredRecord},
     metrics::Metrics,
     names,
-    network::{self, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
+    network::{self, CHANNEL_PROTOCOL, Network, NetworkConfig, NetworkError, SESSION_PROTOCOL},
     recording::{Recorder, RecordingMessageSigner, Start},
     runtime::{Runtime, SessionSigner},
 };
@@ -146,7 +146,9 @@ impl Builder {
     /// protocol, such as `/barter/1.0.0`, and on those of sessions; peers see in identify that the node speaks it.
     pub fn protocol(mut self, protocol: Box<dyn Protocol>, id: &str) -> Result<Self, StartError> {
         let id = StreamProtocol::try_from_owned(id.to_owned()).map_err(|_| StartError::ProtocolId(id.to_owned()))?;
-        if id == SESSION_PROTOCOL || self.protocols.iter().any(|other| other.name() == protocol.name()) {
+        if [SESSION_PROTOCOL, CHANNEL_PROTOCOL].contains(&id)
+            || self.protocols.iter().any(|other| other.name() == protocol.name())
+        {
             return Err(StartError::ProtocolTwice(protocol.name().to_string()));
         }
         self.network.served.push(id);

@@ -239,13 +239,18 @@ impl Runtime {
     /// Takes an event, and the messages that wait behind it: together they cost less to verify.
     fn on_network_events(&mut self, first: NetworkEvent) {
         let (mut inputs, mut next) = (Vec::new(), Some(first));
-        while let Some(event) = next.take() {
+        for _ in 0..MAX_BATCH {
+            let Some(event) = next.take() else { break };
             let input = self.host.input(event);
-            let is_message = matches!(input, Some(Input::Received { .. } | Input::Gossip { .. }));
+            // What is nothing to the node need not end the batch.
+            let goes_on = matches!(input, None | Some(Input::Received { .. } | Input::Gossip { .. }));
             inputs.extend(input);
-            if is_message && inputs.len() < MAX_BATCH {
+            if goes_on {
                 next = self.host.network.next().now_or_never();
             }
+        }
+        if let Some(event) = next {
+            inputs.extend(self.host.input(event));
         }
         if !inputs.is_empty() {
             self.handle(inputs);

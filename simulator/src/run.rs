@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nelumbo_core::api::{AttemptFailure, Event};
+use nelumbo_core::api::{AttemptFailure, Event, Phase};
 use nelumbo_core::wire::SessionId;
 
 use crate::checkers::{Checker, CheckerSet, GroundTruth, all};
@@ -194,8 +194,10 @@ impl Record {
             Observation::LookupFinished(lookup) => self.hops.push(f64::from(lookup.hops)),
             Observation::Nat(nat_event) => *self.nat_events.entry(nat_event.name().into()).or_default() += 1,
             Observation::SessionRequested(None) => *self.reasons.entry("refused-command".into()).or_default() += 1,
-            Observation::RestoredCompletion(session) => {
-                self.completed.entry(*session).or_default().insert(observed.node);
+            Observation::Restored { sessions, .. } => {
+                for (session, _) in sessions.iter().filter(|(_, phase)| *phase == Phase::Complete) {
+                    self.completed.entry(*session).or_default().insert(observed.node);
+                }
             }
             Observation::Event(event) => self.on_event(at, observed.node, event),
             _ => {}

@@ -66,7 +66,7 @@ impl Search {
     }
 
     fn simpler(&mut self, mut best: Schedule) -> Schedule {
-        let simplifications: [fn(&mut Schedule); 10] = [
+        let simplifications: [fn(&mut Schedule); 11] = [
             |schedule| {
                 schedule.nats.clear();
                 schedule.relays.clear();
@@ -84,6 +84,13 @@ impl Search {
                         && signers.len() > 2
                     {
                         signers.remove(spare);
+                    }
+                }
+            },
+            |schedule| {
+                for step in &mut schedule.steps {
+                    if let ScheduledEvent::Create { items, .. } = &mut step.event {
+                        *items = 1;
                     }
                 }
             },

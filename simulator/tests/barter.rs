@@ -186,7 +186,7 @@ impl Policy for Declines {
 
 #[test]
 fn a_node_s_policy_decides_in_a_simulation_too() {
-    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1], suite: SuiteChoice::Lotus };
+    let create = ScheduledEvent::create(0, vec![0, 1], SuiteChoice::Lotus);
     let mut schedule = Schedule::new(1, 2).with(1_000, create);
     schedule.until_ms = 30_000;
     let run = |policy: fn() -> Option<Box<dyn Policy>>| {

@@ -15,7 +15,7 @@ fn broken(misbehaviour: Misbehaviour, sessions_limit: Option<u32>) -> Schedule {
         scenario.schedule(1).with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
     schedule.sessions_limit = sessions_limit;
     for at in 0..6 {
-        let create = ScheduledEvent::Create { node: 1, signers: vec![0, 1, 2], suite: SuiteChoice::Lotus };
+        let create = ScheduledEvent::create(1, vec![0, 1, 2], SuiteChoice::Lotus);
         schedule = schedule.with(4_000 + at * 500, create);
     }
     schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
@@ -51,10 +51,84 @@ fn every_checker_fires_and_its_schedule_shrinks() {
         seen.extend(all);
     }
     seen.extend(fired(&late_refusal(true)));
+    for (schedule, checker) in [(late_answer(true), "expiry"), (lost_records(true), "promise")] {
+        let all = fired(&schedule);
+        assert!(all.contains(checker), "not {checker} but {all:?}");
+        let small = shrink(&schedule, 100).expect("it fails");
+        assert!(small.steps.len() <= 12, "{}", small.to_toml());
+        seen.extend(all);
+    }
     let names = nelumbo_simulator::checkers::all();
     let mut names: BTreeSet<String> = names.iter().map(|checker| checker.name().to_owned()).collect();
     names.insert("panic".into());
     assert_eq!(seen, names, "every checker has fired");
+}
+
+/// A world in which a signer answers an hour after the end, and whether its node is shown a clock that stands still.
+fn late_answer(is_stopped: bool) -> Schedule {
+    let (node, hours) = (1, 3 * 3_600_000);
+    let mut schedule = Schedule::new(1, 3)
+        .with(0, ScheduledEvent::Device { node, nonces_ms: hours, partials_ms: 1 })
+        .with(0, ScheduledEvent::Owner { node: 0, least_ms: 60_000, most_ms: 600_000 })
+        .with(2_000, ScheduledEvent::create(node, vec![0, node], SuiteChoice::Lotus));
+    if is_stopped {
+        let misbehaviour = Misbehaviour::StoppedClock;
+        schedule = schedule.with(0, ScheduledEvent::Misbehaviour { node, misbehaviour, broken: true });
+    }
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
+/// A world in which a node restarts just when it has approved, and whether its disk has lost that.
+fn lost_records(is_lost: bool) -> Schedule {
+    let node = 1;
+    let mut schedule = Schedule::new(1, 3)
+        .with(0, ScheduledEvent::Owner { node, least_ms: 60_000, most_ms: 60_000 })
+        .with(2_000, ScheduledEvent::create(node, vec![0, node, 2], SuiteChoice::Lotus))
+        .with(2_500, ScheduledEvent::create(0, vec![0, node, 2], SuiteChoice::Lotus))
+        .with(63_000, ScheduledEvent::Crash { node, silent: false })
+        .with(64_000, ScheduledEvent::Restart { node });
+    if is_lost {
+        let misbehaviour = Misbehaviour::LosesRecords;
+        schedule = schedule.with(0, ScheduledEvent::Misbehaviour { node, misbehaviour, broken: true });
+    }
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
+#[test]
+fn worlds_in_which_nothing_is_signed_late_and_nothing_is_lost_are_silent() {
+    assert_eq!(fired(&late_answer(false)), BTreeSet::new());
+    assert_eq!(fired(&lost_records(false)), BTreeSet::new());
+}
+
+/// The world of late refusals, in which the others take their time, sign with devices and sleep, over a bad network.
+fn late_refusal_among_people(is_deaf: bool) -> Schedule {
+    let mut schedule = late_refusal(is_deaf);
+    let [minute, hour] = [60_000, 3_600_000];
+    for event in [
+        ScheduledEvent::Owner { node: 0, least_ms: minute, most_ms: hour },
+        ScheduledEvent::Owner { node: 1, least_ms: minute, most_ms: hour },
+        ScheduledEvent::Device { node: 2, nonces_ms: 20_000, partials_ms: 1 },
+        ScheduledEvent::LinkConditions {
+            until_ms: 2 * hour,
+            loss: 300_000,
+            duplication: 0,
+            reordering: 0,
+            reorder_delay_ms: 0,
+        },
+    ] {
+        schedule = schedule.with(0, event);
+    }
+    schedule = schedule.with(30_000, ScheduledEvent::Sleep { node: 2, until_ms: hour / 2 });
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
+#[test]
+fn whoever_has_signed_is_told_in_the_worlds_of_people_too() {
+    assert!(!fired(&late_refusal_among_people(false)).contains("told"));
+    assert!(fired(&late_refusal_among_people(true)).contains("told"));
 }
 
 /// A world in which an honest owner refuses each session when its node has signed, and what it is deaf to.

@@ -13,7 +13,7 @@ fn session(seed: u64) -> Schedule {
     schedule.latency = LatencyChoice::Uniform { low_ms: 10, high_ms: 15 };
     // Slow enough that a crash can hit a record that is asked for and not yet durable.
     schedule.disk_us = 1_000;
-    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1, 2], suite: SuiteChoice::Bip340 };
+    let create = ScheduledEvent::create(0, vec![0, 1, 2], SuiteChoice::Bip340);
     schedule.with(CREATED_MS, create)
 }
 

@@ -26,7 +26,7 @@ fn series(seed: u64, election: Method, sessions: u64, silent: Option<u32>) -> Sc
     }
     for session in 0..sessions {
         let signers = (0..SIGNERS).collect();
-        let create = ScheduledEvent::Create { node: 0, signers, suite: SuiteChoice::Lotus };
+        let create = ScheduledEvent::create(0, signers, SuiteChoice::Lotus);
         schedule = schedule.with(2_000 + 1_000 * session, create);
     }
     schedule.until_ms = schedule.healed_ms() + SETTLING_MS;

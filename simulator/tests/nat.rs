@@ -8,7 +8,7 @@ use nelumbo_simulator::summary::Summary;
 
 /// Two signers of these classes, and a third node that relays or does not.
 fn pair(one: Nat, other: Nat, relays: bool) -> Schedule {
-    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1], suite: SuiteChoice::Lotus };
+    let create = ScheduledEvent::create(0, vec![0, 1], SuiteChoice::Lotus);
     let mut schedule = Schedule::new(1, 3).with(2_000, create);
     schedule.nats = vec![one, other, Nat::Public];
     schedule.relays = if relays { vec![2] } else { Vec::new() };
@@ -74,7 +74,7 @@ fn circuits_that_are_full_are_cut_and_sessions_complete_on_the_next() {
     let mut schedule = pair(Nat::Symmetric, Nat::Symmetric, true);
     schedule.steps.clear();
     for count in 0..200 {
-        let create = ScheduledEvent::Create { node: count % 2, signers: vec![0, 1], suite: SuiteChoice::Bip340 };
+        let create = ScheduledEvent::create(count % 2, vec![0, 1], SuiteChoice::Bip340);
         schedule = schedule.with(2_000 + u64::from(count) * 500, create);
     }
     schedule.until_ms = 118_000;

@@ -1,9 +1,11 @@
 //! The ready scenarios end as they should, the same in either engine.
 
+use nelumbo_core::api::Event;
 use nelumbo_simulator::network::Direction;
-use nelumbo_simulator::run::{Engine, run};
+use nelumbo_simulator::peer::Observation;
+use nelumbo_simulator::run::{Engine, Run, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent};
+use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, SuiteChoice};
 
 fn schedule(name: &str, seed: u64) -> Schedule {
     let text = Scenario::text(name).expect("a ready scenario");
@@ -30,6 +32,68 @@ fn honest_sessions_survive_every_fault_of_network_and_machines() {
             assert!(faults > 0 || name == "crash-storm", "{summary}");
         }
     }
+}
+
+#[test]
+fn sessions_survive_people_devices_sleep_and_wrong_clocks() {
+    let (mut started, mut completed) = (0, 0);
+    for seed in 0..4 {
+        let summary = run(&schedule("people", seed), Engine::Windowed(1));
+        assert_eq!(summary.violations, [], "{summary}");
+        assert!(summary.latency_ms.max > 600_000.0, "people take their time: {summary}");
+        (started, completed) = (started + summary.sessions.started, completed + summary.sessions.completed);
+    }
+    assert!(completed * 10 > started * 7, "{completed} of {started}");
+}
+
+#[test]
+fn a_hundred_and_twenty_signers_who_come_one_by_one_sign() {
+    let settings = [String::from("crypto=toy")];
+    let crowd = Scenario::from_toml(Scenario::text("crowd").expect("ready"), &settings).expect("sound");
+    let summary = run(&crowd.schedule(0), Engine::Windowed(1));
+    assert_eq!(summary.violations, [], "{summary}");
+    assert_eq!((summary.sessions.started, summary.sessions.completed), (1, 1), "{summary}");
+    assert!(summary.latency_ms.min > 500_000.0, "the last one comes after nine minutes: {summary}");
+}
+
+#[test]
+fn a_session_of_a_hundred_messages_has_a_hundred_signatures() {
+    let mut schedule = Schedule::new(1, 3);
+    let suite = SuiteChoice::Bip340;
+    let create = ScheduledEvent::Create { node: 0, signers: vec![0, 1, 2], suite, items: 100 };
+    schedule = schedule.with(2_000, create);
+    let mut counts = Vec::new();
+    let summary = Run::new(&schedule)
+        .measure(|observed| {
+            if let Observation::Event(Event::SessionCompleted { signatures, .. }) = &observed.observation {
+                counts.push(signatures.len());
+            }
+        })
+        .summary();
+    assert_eq!(summary.violations, [], "{summary}");
+    assert_eq!(counts, [100; 3], "{summary}");
+}
+
+#[test]
+fn the_swarm_draws_every_world() {
+    let worlds: Vec<Schedule> = (0..3_000).map(|seed| Scenario::swarm(seed).schedule(seed)).collect();
+    let drawn = |is: fn(&ScheduledEvent) -> bool| {
+        worlds.iter().filter(|world| world.steps.iter().any(|step| is(&step.event))).count()
+    };
+    for (name, count) in [
+        ("owners", drawn(|event| matches!(event, ScheduledEvent::Owner { .. }))),
+        ("devices", drawn(|event| matches!(event, ScheduledEvent::Device { .. }))),
+        ("devices that are away", drawn(|event| matches!(event, ScheduledEvent::DeviceAway { .. }))),
+        ("devices that restart", drawn(|event| matches!(event, ScheduledEvent::DeviceRestart { .. }))),
+        ("sleep", drawn(|event| matches!(event, ScheduledEvent::Sleep { .. }))),
+        ("clocks", drawn(|event| matches!(event, ScheduledEvent::Jump { ms, .. } if ms.abs() > 3_600_000))),
+        ("arrivals", drawn(|event| matches!(event, ScheduledEvent::Start { .. }))),
+        ("items", drawn(|event| matches!(event, ScheduledEvent::Create { items: 2..=6, .. }))),
+    ] {
+        assert!(count > 150, "{name} in {count} of 3,000");
+    }
+    assert!(drawn(|event| matches!(event, ScheduledEvent::Create { items: 50.., .. })) > 5);
+    assert!(worlds.iter().any(|world| world.nodes >= 120));
 }
 
 #[test]
@@ -118,7 +182,7 @@ fn all_coordinators_but_one_fail_and_one_broadcasts() {
 
 #[test]
 fn engines_threads_and_runs_agree_on_every_scenario() {
-    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn", "discovery"] {
+    for name in ["quiet", "lossy", "partition", "crash-storm", "byzantine", "churn", "discovery", "people"] {
         let mut schedule = schedule(name, 7);
         // Newcomers have the most to say at first.
         schedule.until_ms = if name == "discovery" { 20_000 } else { 120_000 };

@@ -12,7 +12,7 @@ fn session(seed: u64, signers: u32, suite: SuiteChoice) -> Schedule {
     let mut schedule = Schedule::new(seed, signers);
     schedule.latency = LatencyChoice::Fixed { ms: 10 };
     schedule.until_ms = 10_000;
-    schedule.with(2_000, ScheduledEvent::Create { node: signers - 1, signers: (0..signers).collect(), suite })
+    schedule.with(2_000, ScheduledEvent::create(signers - 1, (0..signers).collect(), suite))
 }
 
 #[test]

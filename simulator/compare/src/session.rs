@@ -28,7 +28,7 @@ fn schedule(sessions: u64) -> Schedule {
     schedule.crypto = CryptoChoice::Real;
     schedule.latency = LatencyChoice::Fixed { ms: 10 };
     schedule.until_ms = 5_000 + SESSIONS * 1_000;
-    let create = || ScheduledEvent::Create { node: 0, signers: (0..SIGNERS).collect(), suite: SuiteChoice::Lotus };
+    let create = || ScheduledEvent::create(0, (0..SIGNERS).collect(), SuiteChoice::Lotus);
     (0..sessions).fold(schedule, |schedule, session| schedule.with(3_000 + session * 1_000, create()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nelumbo_core::api::Event;
+use nelumbo_core::api::{Event, Phase};
 use nelumbo_core::wire::SessionId;
 
 use crate::engine::Observed;
@@ -25,7 +25,12 @@ impl Completions {
                 self.down.insert(node);
             }
             // A crash between the record and the event leaves the record.
-            Observation::RestoredCompletion(session) | Observation::Event(Event::SessionCompleted { session, .. }) => {
+            Observation::Restored { sessions, .. } => {
+                for (session, _) in sessions.iter().filter(|(_, phase)| *phase == Phase::Complete) {
+                    self.completed.entry(*session).or_default().insert(node);
+                }
+            }
+            Observation::Event(Event::SessionCompleted { session, .. }) => {
                 self.completed.entry(*session).or_default().insert(node);
             }
             _ => {}

@@ -1,5 +1,5 @@
 //! Checks that once the last fault has ended, each session among honest signers whose creation was reported completes
-//! at every signer, unless one of them refused it.
+//! at every signer, unless one of them refused it, or its time was over by one of their clocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,11 @@ impl Checker for Liveness {
         if let Some((session, pending)) = self.pending.see(seen.observed) {
             self.created.insert(session, pending.signers);
         }
-        if let Observation::Event(Event::SessionAborted { session, .. } | Event::SessionExpired { session, .. }) =
-            &seen.observed.observation
+        if let Observation::Event(
+            Event::SessionAborted { session, .. }
+            | Event::SessionExpired { session, .. }
+            | Event::SessionMisdated { session },
+        ) = &seen.observed.observation
         {
             self.given_up.insert(*session);
         }

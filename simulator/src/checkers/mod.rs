@@ -7,10 +7,12 @@ mod agreement;
 mod blame;
 mod completions;
 mod coordinators;
+mod expiry;
 mod limits;
 mod liveness;
 mod nonces;
 mod partials;
+mod promise;
 mod signatures;
 mod told;
 
@@ -88,6 +90,8 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(coordinators::Coordinators::default()),
         Box::new(liveness::Liveness::default()),
         Box::new(told::Told::default()),
+        Box::new(expiry::Expiry::default()),
+        Box::new(promise::Promise::default()),
     ]
 }
 
@@ -131,7 +135,7 @@ impl CheckerSet {
 
     pub(crate) fn see(&mut self, observed: &Observed<Observation>) {
         let sent = match &observed.observation {
-            Observation::Sent(bytes) => session_step(bytes),
+            Observation::Sent { bytes, .. } => session_step(bytes),
             _ => None,
         };
         if let Some((_, SessionMessage { session, content: Content::Announce { definition, .. }, .. })) = &sent

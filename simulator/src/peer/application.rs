@@ -1,6 +1,7 @@
-//! A node's embedder: approves what is announced, retries what failed, broadcasts when it is its turn.
+//! A node's embedder: approves what is announced, at once or when its owner comes to it, retries what failed, broadcasts
+//! when it is its turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use nelumbo_core::api::{Command, Event, Phase};
 use nelumbo_core::approval::Unusual;
@@ -17,24 +18,45 @@ const BROADCASTING: Nanos = 200 * MILLISECOND;
 /// How long an embedder waits before it retries a failed session.
 const PATIENCE: Nanos = 20_000 * MILLISECOND;
 
-/// What an embedder is about to do, in the order of time: all actions of one kind take the same time.
+/// What an embedder is about to do.
 #[derive(Debug, Default)]
 pub(super) struct Application {
     pub(super) at_once: VecDeque<Command>,
-    soon: VecDeque<(Nanos, Command)>,
-    later: VecDeque<(Nanos, Command)>,
+    /// By when it is due and how many came before.
+    later: BTreeMap<(Nanos, u32), Command>,
+    count: u32,
+    /// How long its owner takes to look at what is announced, at least and at most.
+    pub(super) owner: (Nanos, Nanos),
+}
+
+impl Application {
+    /// Forgets everything but whose it is.
+    pub(super) fn crash(&mut self) {
+        *self = Self { owner: self.owner, ..Self::default() };
+    }
 }
 
 impl<C: Crypto> Peer<C> {
+    /// The embedder gives this command after a while.
+    fn intend(&mut self, context: PeerContext<'_, '_>, delay: Nanos, command: Command) {
+        let application = &mut self.application;
+        if delay == 0 {
+            return application.at_once.push_back(command);
+        }
+        application.count += 1;
+        application.later.insert((context.now() + delay, application.count), command);
+        self.timer(context, delay, TimerKind::Application, 0);
+    }
+
     pub(super) fn application_hears(&mut self, context: PeerContext<'_, '_>, event: &Event) {
-        let now = context.now();
         match event {
             Event::SessionAnnounced { session, .. } => {
-                self.application
-                    .at_once
-                    .push_back(Command::Join { session: *session, allow: [Unusual::Opaque].into() });
+                let (least, most) = self.application.owner;
+                let delay = if most == 0 { 0 } else { self.random.within(least, most) };
+                let join = Command::Join { session: *session, allow: [Unusual::Opaque].into() };
+                self.intend(context, delay, join);
                 if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::AbortGriefing)) {
-                    self.application.at_once.push_back(Command::Abort(*session, AbortReason::Declined));
+                    self.intend(context, delay, Command::Abort(*session, AbortReason::Declined));
                 }
             }
             Event::ShouldBroadcast { session } => {
@@ -44,33 +66,24 @@ impl<C: Crypto> Peer<C> {
                     return;
                 }
                 if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::LyingCoordinator)) {
-                    return self.application.at_once.push_back(Command::ConfirmBroadcast(*session));
+                    return self.intend(context, 0, Command::ConfirmBroadcast(*session));
                 }
-                self.application.soon.push_back((now + BROADCASTING, Command::ConfirmBroadcast(*session)));
-                self.timer(context, BROADCASTING, TimerKind::Application, 0);
+                self.intend(context, BROADCASTING, Command::ConfirmBroadcast(*session));
             }
             Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. }
                 if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::LateRefusal)) =>
             {
-                self.application.at_once.push_back(Command::Abort(*session, AbortReason::Left));
+                self.intend(context, 0, Command::Abort(*session, AbortReason::Left));
             }
-            Event::AttemptFailed { session, .. } => {
-                self.application.later.push_back((now + PATIENCE, Command::Retry(*session)));
-                self.timer(context, PATIENCE, TimerKind::Application, 0);
-            }
+            Event::AttemptFailed { session, .. } => self.intend(context, PATIENCE, Command::Retry(*session)),
             _ => {}
         }
     }
 
     pub(super) fn application_acts(&mut self, context: PeerContext<'_, '_>) {
         let now = context.now();
-        let Self { application: Application { soon, later, .. }, .. } = self;
-        let mut due = Vec::new();
-        for queue in [soon, later] {
-            let count = queue.iter().take_while(|(at, _)| *at <= now).count();
-            due.extend(queue.drain(..count).map(|(_, command)| command));
-        }
-        for command in due {
+        while let Some(first) = self.application.later.first_entry().filter(|first| first.key().0 <= now) {
+            let command = first.remove();
             let clock = self.clock.read(now);
             if let Some(node) = &mut self.node {
                 // Things have moved on meanwhile: a refusal is an answer.

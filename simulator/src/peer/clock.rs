@@ -1,13 +1,15 @@
 //! One machine's clocks, and how they differ from virtual time.
 //!
-//! Invariant: the monotonic clock never goes back, whatever happens to the wall clock.
+//! Invariant: the monotonic clock never goes back, whatever happens to the wall clock. While the machine sleeps the
+//! monotonic clock stands still and the wall clock goes on.
 
 use nelumbo_core::base::{Mono, Now, Wall};
 
 use crate::engine::Nanos;
+use crate::schedule::MILLISECOND;
 
 /// When the simulated calendar begins: 2026-01-01 UTC, in milliseconds.
-const WALL_ORIGIN: i64 = 1_767_225_600_000;
+pub(crate) const WALL_ORIGIN: i64 = 1_767_225_600_000;
 
 /// A monotonic and a wall clock.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +17,10 @@ pub(super) struct Clock {
     /// By how much the wall clock is ahead, in milliseconds.
     pub(super) ahead: i64,
     drift: i32,
-    /// When the drift was set, in virtual time and by the monotonic clock.
+    is_asleep: bool,
+    /// Whether nodes are shown a wall clock that stands still.
+    is_stopped: bool,
+    /// When the drift was set, or the machine fell asleep, in virtual time and by the monotonic clock.
     since: (Nanos, Nanos),
 }
 
@@ -26,16 +31,55 @@ impl Clock {
         self.drift = ppm.clamp(-500_000, 500_000);
     }
 
+    /// The machine falls asleep.
+    pub(super) fn sleep(&mut self, now: Nanos) {
+        self.since = (now, self.mono(now));
+        self.is_asleep = true;
+    }
+
+    /// The machine wakes up, if it is asleep.
+    pub(super) fn wake(&mut self, now: Nanos) {
+        if std::mem::take(&mut self.is_asleep) {
+            let (then, mono) = self.since;
+            self.ahead = self.ahead.saturating_add_unsigned((now - then) / MILLISECOND);
+            self.since = (now, mono);
+        }
+    }
+
+    pub(super) const fn is_asleep(&self) -> bool {
+        self.is_asleep
+    }
+
+    /// From now on nodes are shown a wall clock that stands still.
+    pub(super) fn stop(&mut self, now: Nanos) {
+        self.since = (now, self.mono(now));
+        self.is_stopped = true;
+    }
+
     fn mono(&self, now: Nanos) -> Nanos {
         let (then, mono) = self.since;
+        if self.is_asleep {
+            return mono;
+        }
         let passed = i128::from(now - then);
         mono + u64::try_from(passed + passed * i128::from(self.drift) / 1_000_000).unwrap_or(0)
     }
 
+    /// What a node is shown.
     pub(super) fn read(&self, now: Nanos) -> Now {
         let mono = self.mono(now);
-        let wall = (WALL_ORIGIN + self.ahead).saturating_add_unsigned(mono / 1_000_000);
-        Now { mono: Mono::from_nanos(mono), wall: Wall::from_millis(u64::try_from(wall).unwrap_or(0)) }
+        let wall = self.wall_at(if self.is_stopped { self.since.1 } else { mono });
+        Now { mono: Mono::from_nanos(mono), wall }
+    }
+
+    /// The time by the machine's wall clock, whatever nodes are shown.
+    pub(super) fn wall(&self, now: Nanos) -> Wall {
+        self.wall_at(self.mono(now))
+    }
+
+    fn wall_at(&self, mono: Nanos) -> Wall {
+        let wall = WALL_ORIGIN.saturating_add(self.ahead).saturating_add_unsigned(mono / MILLISECOND);
+        Wall::from_millis(u64::try_from(wall).unwrap_or(0))
     }
 
     /// How much virtual time passes until the monotonic clock shows this.
@@ -60,6 +104,20 @@ mod tests {
             assert!(clock.read(2_000 + wait).mono >= deadline, "{ppm}");
             assert!(clock.read(2_000 + wait - 3).mono < deadline, "{ppm}");
         }
+    }
+
+    #[test]
+    fn who_sleeps_finds_the_wall_clock_ahead_and_the_monotonic_one_where_it_was() {
+        let (mut clock, hour) = (Clock::default(), 3_600_000 * MILLISECOND);
+        let before = clock.read(hour);
+        clock.sleep(hour);
+        assert_eq!(clock.read(3 * hour).mono, before.mono);
+        clock.wake(3 * hour);
+        let after = clock.read(3 * hour);
+        assert_eq!(after.mono, before.mono);
+        assert_eq!(after.wall.as_millis() - before.wall.as_millis(), 2 * 3_600_000);
+        clock.wake(4 * hour);
+        assert_eq!(clock.read(4 * hour).mono, Mono::from_nanos(2 * hour), "nobody wakes who is awake");
     }
 
     #[test]

@@ -11,6 +11,11 @@ use nelumbo_core::api::RecordSequence;
 use crate::engine::Nanos;
 use crate::random::Random;
 
+/// How many records a disk loses that is broken on purpose.
+const UNDONE: usize = 8;
+
+/// A key, and its value if it has one.
+type Record = (Vec<u8>, Option<Vec<u8>>);
 type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 
 /// The records that are durable, and the writes that are not yet.
@@ -18,6 +23,8 @@ type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
+    /// What the newest records were before, where a crash undoes them.
+    undo: Option<Box<VecDeque<Record>>>,
     /// How long a record takes to become durable.
     pub(super) delay: Nanos,
     /// Until when it is full and takes no record.
@@ -55,6 +62,14 @@ impl Disk {
             }
         }
         self.writing.clear();
+        while let Some((key, before)) = self.undo.as_mut().and_then(|undo| undo.pop_back()) {
+            self.put(key, before);
+        }
+    }
+
+    /// From now on a crash loses the newest records too: a disk that is broken on purpose.
+    pub(super) fn keep_undo(&mut self) {
+        self.undo = Some(Box::default());
     }
 
     pub(super) fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -68,10 +83,20 @@ impl Disk {
     }
 
     fn apply_first(&mut self) {
-        match self.writing.pop_front() {
-            Some((_, key, Some(value))) => drop(self.durable.insert(key, value)),
-            Some((_, key, None)) => drop(self.durable.remove(&key)),
-            None => {}
+        let Some((_, key, value)) = self.writing.pop_front() else { return };
+        if let Some(undo) = &mut self.undo {
+            undo.push_back((key.clone(), self.durable.get(&key).cloned()));
+            if undo.len() > UNDONE {
+                undo.pop_front();
+            }
+        }
+        self.put(key, value);
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => drop(self.durable.insert(key, value)),
+            None => drop(self.durable.remove(&key)),
         }
     }
 }

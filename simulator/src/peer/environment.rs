@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Limits, NewSession};
-use nelumbo_core::crypto::{Network, PublicKey, Suite};
-use nelumbo_core::wire::RecordKey;
+use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
+use nelumbo_core::wire::{Item, RecordKey};
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::lifecycle::{INJECTION_INTERVAL, TimerKind};
@@ -20,6 +20,9 @@ use crate::services::{self, Dht, PubSub};
 
 /// Up to how many nodes all are connected to all.
 const FULL_MESH_MAX: u32 = 32;
+
+/// When adversaries send nothing more of their own accord, at the latest, in milliseconds.
+const FLOODS_END_MS: u64 = 60_000;
 
 /// What all peers share.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Environment {
     by_node: BTreeMap<u32, Vec<(Nanos, usize)>>,
     contacts: BTreeMap<u32, BTreeSet<u32>>,
     copies: BTreeSet<u32>,
+    /// Who is not there at the beginning: copies, and those who start later.
+    late: BTreeSet<u32>,
 }
 
 impl Environment {
@@ -55,7 +60,7 @@ impl Environment {
             limits.unapproved_per_creator = limits.unapproved_per_creator.min(limit);
         }
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
-        let mut copies = BTreeSet::new();
+        let (mut copies, mut late) = (BTreeSet::new(), BTreeSet::new());
         for (index, step) in schedule.steps.iter().enumerate() {
             if let Some(node) = step.event.node() {
                 by_node.entry(node).or_default().push((step.at_ms * MILLISECOND, index));
@@ -67,14 +72,18 @@ impl Environment {
                         contacts.entry(*signer).or_default().extend(others);
                     }
                 }
-                ScheduledEvent::Fork { copy, .. } => drop(copies.insert(*copy)),
+                ScheduledEvent::Fork { copy, .. } => {
+                    copies.insert(*copy);
+                    late.insert(*copy);
+                }
+                ScheduledEvent::Start { node } => drop(late.insert(*node)),
                 _ => {}
             }
         }
         let limits = config.limits;
         // Each session has at most two messages to each signer and some events behind a record.
         let held = limits.sessions.saturating_mul(300).max(1000);
-        let injects_until = (schedule.healed_ms() + 20_000) * MILLISECOND;
+        let injects_until = (schedule.healed_ms() + 20_000).min(FLOODS_END_MS) * MILLISECOND;
         let is_fair = !schedule.steps.iter().any(|step| matches!(step.event, ScheduledEvent::LinkConditions { .. }));
         let retransmits_presences = !is_fair && !schedule.loses_presences;
         let by_misbehaviour = |wanted: &[Misbehaviour]| -> BTreeSet<u32> {
@@ -110,6 +119,7 @@ impl Environment {
             by_node,
             contacts,
             copies,
+            late,
         }
     }
 
@@ -229,6 +239,11 @@ impl Environment {
         self.by_node.get(&node).into_iter().flatten().copied()
     }
 
+    /// Whether this machine is not there at the beginning.
+    pub(super) fn is_late(&self, node: u32) -> bool {
+        self.late.contains(&node)
+    }
+
     /// Whether this machine is a place for a copy of another.
     pub(super) fn is_copy(&self, node: u32) -> bool {
         self.copies.contains(&node)
@@ -241,9 +256,18 @@ impl<C: Crypto> Peer<C> {
         let environment = self.environment.clone();
         let now = context.now();
         match &environment.schedule.steps[step].event {
-            ScheduledEvent::Create { signers, suite, .. } => self.create(context, step, signers, *suite),
+            ScheduledEvent::Create { signers, suite, items, .. } => self.create(context, step, signers, *suite, *items),
             ScheduledEvent::Crash { silent, .. } => self.crash(context, *silent),
-            ScheduledEvent::Restart { .. } => self.boot(context),
+            ScheduledEvent::Restart { .. } | ScheduledEvent::Start { .. } => self.boot(context),
+            ScheduledEvent::Sleep { until_ms, .. } => self.fall_asleep(context, until_ms * MILLISECOND),
+            ScheduledEvent::Owner { least_ms, most_ms, .. } => {
+                self.application.owner = (least_ms * MILLISECOND, most_ms * MILLISECOND);
+            }
+            ScheduledEvent::Device { nonces_ms, partials_ms, .. } => {
+                self.plug_in((nonces_ms * MILLISECOND, partials_ms * MILLISECOND));
+            }
+            ScheduledEvent::DeviceAway { until_ms, .. } => self.unplug(context, until_ms * MILLISECOND),
+            ScheduledEvent::DeviceRestart { .. } => self.restart_device(context),
             ScheduledEvent::Fork { copy, .. } => {
                 let records = encode_records(&self.disk.records());
                 self.send_frame(context, *copy, &Frame::Snapshot { node: self.index, records: &records });
@@ -258,6 +282,11 @@ impl<C: Crypto> Peer<C> {
             ScheduledEvent::DiskFull { until_ms, .. } => self.disk.full_until = until_ms * MILLISECOND,
             ScheduledEvent::Misbehaviour { misbehaviour, .. } => {
                 let was_restless = self.adversary.as_ref().is_some_and(|adversary| adversary.is_active());
+                match misbehaviour {
+                    Misbehaviour::StoppedClock => self.clock.stop(now),
+                    Misbehaviour::LosesRecords => self.disk.keep_undo(),
+                    _ => {}
+                }
                 let adversary = self.adversary.get_or_insert_with(Box::<Adversary>::default);
                 adversary.add(*misbehaviour);
                 if !was_restless && adversary.is_active() && self.node.is_some() {
@@ -268,15 +297,17 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    fn create(&mut self, context: PeerContext<'_, '_>, step: usize, signers: &[u32], suite: SuiteChoice) {
+    fn create(&mut self, context: PeerContext<'_, '_>, step: usize, signers: &[u32], suite: SuiteChoice, items: u32) {
         let suite = match suite {
             SuiteChoice::Lotus => Suite::Lotus,
             SuiteChoice::Bip340 => Suite::Bip340,
         };
         let keys = signers.iter().map(|signer| self.environment.key::<C>(*signer).1).collect();
-        let message = Random::stream(self.environment.schedule.seed, "message", step as u64).bytes32().to_vec();
-        let session =
-            NewSession { election: self.environment.schedule.election, ..NewSession::new(suite, keys, message) };
+        let mut messages = Random::stream(self.environment.schedule.seed, "message", step as u64);
+        let mut session = NewSession::new(suite, keys, messages.bytes32().to_vec());
+        session.election = self.environment.schedule.election;
+        let more = (1..items).map(|_| Item::message(messages.bytes32().to_vec(), Tweak::None));
+        session.items.extend(more);
         let command = Command::Create(Box::new(session));
         let now = self.clock.read(context.now());
         let Some(node) = &mut self.node else { return context.emit(Observation::SessionRequested(None)) };

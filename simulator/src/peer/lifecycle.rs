@@ -2,13 +2,13 @@
 //!
 //! Invariant: a timer that was set before a crash does nothing after it. Driven by the engine and by the schedule.
 
-use nelumbo_core::api::{Input, RecordSequence};
+use nelumbo_core::api::{Input, Phase, RecordSequence};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::wire::SessionId;
 
-use super::application::Application;
 use super::observation::{NodeFault, Observation};
-use super::{MakeSoftware, Peer, PeerContext, Software, address_of, peer_id};
+use super::{MakeSoftware, NEVER, Peer, PeerContext, Software, address_of, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Path;
@@ -22,7 +22,7 @@ pub(super) const REDIAL: Nanos = 1000 * MILLISECOND;
 pub(super) const INJECTION_INTERVAL: Nanos = 250 * MILLISECOND;
 /// How often connections are checked, and after how long without a frame one is given up.
 const KEEPALIVE: Nanos = 5000 * MILLISECOND;
-const GIVE_UP: Nanos = 10_000 * MILLISECOND;
+pub(super) const GIVE_UP: Nanos = 10_000 * MILLISECOND;
 
 /// What a timer is for: the first byte of its tag. The two bytes after it are the incarnation that set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +36,12 @@ pub(super) enum TimerKind {
     Schedule,
     Application,
     Circuit,
+    Device,
+    Wake,
 }
 
 impl TimerKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Tick,
         Self::Synced,
         Self::Redial,
@@ -49,6 +51,8 @@ impl TimerKind {
         Self::Schedule,
         Self::Application,
         Self::Circuit,
+        Self::Device,
+        Self::Wake,
     ];
 
     pub(super) fn tag(self, incarnation: u32, value: u64) -> u64 {
@@ -72,6 +76,8 @@ impl TimerKind {
             Self::Schedule => "schedule",
             Self::Application => "application",
             Self::Circuit => "circuit",
+            Self::Device => "device",
+            Self::Wake => "wake",
         }
     }
 }
@@ -85,7 +91,9 @@ impl<C: Crypto> Peer<C> {
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
         let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
-        self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
+        if self.device.is_none() {
+            self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
+        }
         let boot = Boot {
             message_signer: C::message_signer(&self.secret, entropy.stream("messages"), &self.meter),
             verifier: C::verifier(&self.meter),
@@ -115,10 +123,11 @@ impl<C: Crypto> Peer<C> {
         let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());
         context.emit(Observation::Up);
         let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
-        for session in sessions.filter(|session| !session.signatures.is_empty()) {
-            context.emit(Observation::RestoredCompletion(session.id));
+        let sessions: Vec<(SessionId, Phase)> = sessions.map(|session| (session.id, session.phase)).collect();
+        if self.incarnation > 1 {
+            context.emit(Observation::Restored { wall: self.clock.wall(context.now()), sessions });
         }
-        (self.armed, self.busy_until) = (Nanos::MAX, context.now());
+        (self.armed, self.busy_until, self.held_since) = (Nanos::MAX, context.now(), NEVER);
         self.settle(context);
         self.input(context, Input::Addresses(vec![address_of(self.index)]));
         self.input(context, Input::RoutingTable(routes));
@@ -126,6 +135,7 @@ impl<C: Crypto> Peer<C> {
             self.in_table(context, Dht::on_tick);
         }
         self.dial(context);
+        self.await_device(context);
         if context.network().has_partitions() {
             self.timer(context, KEEPALIVE, TimerKind::Keepalive, 0);
         }
@@ -138,6 +148,8 @@ impl<C: Crypto> Peer<C> {
         if self.node.take().is_none() {
             return;
         }
+        self.clock.wake(context.now());
+        self.hang_up();
         self.disk.crash(context.now(), &mut self.random);
         let byes = self.connections.crash();
         if !silent {
@@ -147,7 +159,7 @@ impl<C: Crypto> Peer<C> {
         self.drop_circuits(context, silent);
         self.services = None;
         self.signer = None;
-        self.application = Application::default();
+        self.application.crash();
         self.embedder = None;
         self.last_sent = None;
         // What is under way belongs to a life that has ended.
@@ -216,6 +228,8 @@ impl<C: Crypto> Peer<C> {
             TimerKind::Inject => self.inject(context),
             TimerKind::Application => self.application_acts(context),
             TimerKind::Circuit => self.expire_circuits(context),
+            TimerKind::Device => self.device_acts(context, value > 0),
+            TimerKind::Wake => self.wake_up(context),
             TimerKind::Schedule => {}
         }
     }

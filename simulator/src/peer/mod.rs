@@ -7,6 +7,7 @@ mod adversary;
 mod application;
 mod clock;
 mod connections;
+mod device;
 mod disk;
 mod environment;
 mod frame;
@@ -15,12 +16,13 @@ mod names;
 mod observation;
 mod outputs;
 mod relay;
+mod sleep;
 mod software;
 mod transport;
 
 use std::sync::Arc;
 
-use nelumbo_core::base::Bytes;
+use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{PublicKey, Signer};
 use nelumbo_core::node::Node;
 use nelumbo_core::wire::Body;
@@ -34,16 +36,21 @@ use adversary::Adversary;
 use application::Application;
 use clock::Clock;
 pub use connections::{Change, Connections};
+use device::Device;
 use disk::Disk;
 pub use frame::Frame;
 use lifecycle::TimerKind;
 use relay::Circuits;
 
+pub(crate) use clock::WALL_ORIGIN;
 pub(crate) use environment::Environment;
 pub use names::{address_of, node_of, peer_id, subnet_of};
 pub use observation::{Arrival, NatEvent, NodeFault, Observation, kind_of};
 pub(crate) use software::MakeSoftware;
 pub use software::{Embedder, Software};
+
+/// A time that no clock shows.
+const NEVER: Wall = Wall::from_millis(u64::MAX);
 
 type PeerContext<'a, 'b> = &'a mut Context<'b, Observation>;
 
@@ -56,6 +63,8 @@ pub struct Peer<C: Crypto> {
     node: Option<Box<Node<C::V>>>,
     /// What has its key, while it is running.
     signer: Option<Box<dyn Signer<C::V> + Send>>,
+    /// What has it instead, whether the node is running or not.
+    device: Option<Box<Device<C>>>,
     incarnation: u32,
     /// When the earliest timer that is set for the node is due.
     armed: Nanos,
@@ -65,6 +74,10 @@ pub struct Peer<C: Crypto> {
     charged: Nanos,
     disk: Disk,
     clock: Clock,
+    /// When the machine wakes up, while it is asleep.
+    asleep_until: Nanos,
+    /// Since when, by the wall clock, outputs have been waiting for the disk; the end of time while none do.
+    held_since: Wall,
     connections: Connections,
     /// The circuits of others, where the machine relays.
     circuits: Option<Box<Circuits>>,
@@ -103,12 +116,15 @@ impl<C: Crypto> Peer<C> {
             key,
             node: None,
             signer: None,
+            device: None,
             incarnation: 0,
             armed: Nanos::MAX,
             busy_until: 0,
             charged: 0,
             disk,
             clock: Clock::default(),
+            asleep_until: 0,
+            held_since: NEVER,
             connections,
             circuits: None,
             services: None,
@@ -162,7 +178,7 @@ impl<C: Crypto> Machine for Peer<C> {
                 context.set_timer(at, TimerKind::Schedule.tag(0, step as u64));
             }
         }
-        if !environment.is_copy(self.index) {
+        if !environment.is_late(self.index) {
             self.boot(context);
         }
     }
@@ -174,7 +190,7 @@ impl<C: Crypto> Machine for Peer<C> {
         }
         match frame {
             Frame::Snapshot { node, records } => self.adopt(context, node, records),
-            _ if self.node.is_none() => {}
+            _ if self.node.is_none() || self.clock.is_asleep() => {}
             frame => self.on_frame(context, from, &frame),
         }
     }
@@ -184,6 +200,10 @@ impl<C: Crypto> Machine for Peer<C> {
         let is_ours = kind == TimerKind::Schedule || (incarnation == self.incarnation & 0xffff && self.node.is_some());
         if self.environment.traced {
             context.emit(Observation::Arrived(Arrival::timer(kind.name(), is_ours)));
+        }
+        if self.clock.is_asleep() && self.sleeps_through(kind, value as usize) {
+            let wakes = self.asleep_until.saturating_sub(context.now()).max(1);
+            return context.set_timer(wakes, tag);
         }
         match kind {
             TimerKind::Schedule => self.on_step(context, value as usize),

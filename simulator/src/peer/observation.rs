@@ -1,7 +1,8 @@
 //! The observations that a peer emits.
 
-use nelumbo_core::api::Event;
-use nelumbo_core::base::Bytes;
+use nelumbo_core::api::{Event, Phase};
+use nelumbo_core::base::{Bytes, Wall};
+use nelumbo_core::crypto::NonceSlot;
 use nelumbo_core::wire::{Body, Content, Message, SessionId};
 
 use super::frame::Frame;
@@ -48,14 +49,31 @@ impl NatEvent {
 pub enum Observation {
     /// The node is running.
     Up,
-    /// The node knows from its disk, after a start, that this session has completed.
-    RestoredCompletion(SessionId),
+    /// What the node knows from its disk, after a restart, of its sessions.
+    Restored {
+        /// The time by the machine's wall clock.
+        wall: Wall,
+        /// Each session, and where it stands.
+        sessions: Vec<(SessionId, Phase)>,
+    },
     /// The node is not running any more.
     Down,
     /// The node was asked for a session among these, or could not make one.
     SessionRequested(Option<Vec<u32>>),
     /// The node sends a direct message; emitted once for all its receivers.
-    Sent(Bytes),
+    Sent {
+        /// The message.
+        bytes: Bytes,
+        /// The machine's wall clock when the node decided to, or before.
+        decided: Wall,
+    },
+    /// The node asks its signer for nonces or partial signatures.
+    SignerAsked {
+        /// Of this attempt.
+        slot: NonceSlot,
+        /// The machine's wall clock when the node decided to, or before.
+        decided: Wall,
+    },
     /// The node emits an event.
     Event(Event),
     /// A lookup of the node's has ended.

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use nelumbo_core::api::{Event, GossipId, Input, OperationId, Output, PutId, RecordSequence};
-use nelumbo_core::base::Bytes;
+use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::wire::Body;
 
 use super::connections::Frames;
 use super::frame::Frame;
 use super::lifecycle::TimerKind;
 use super::observation::{NodeFault, Observation};
-use super::{Peer, PeerContext, node_of, peer_id, subnet_of};
+use super::{NEVER, Peer, PeerContext, node_of, peer_id, subnet_of};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Reliability;
@@ -65,12 +65,7 @@ impl<C: Crypto> Peer<C> {
                     self.synced(context, sequence);
                 }
             }
-            Output::Sign(request) => {
-                let now = self.clock.read(context.now());
-                if let (Some(node), Some(signer)) = (&mut self.node, &mut self.signer) {
-                    node.answer(now, signer.as_mut(), &request);
-                }
-            }
+            Output::Sign(request) => self.ask_signer(context, request),
             Output::Send { to, bytes } => {
                 if let Some(to) = node_of(&to) {
                     self.send(context, to, bytes);
@@ -145,13 +140,13 @@ impl<C: Crypto> Peer<C> {
     /// Sends a message of the node.
     fn send(&mut self, context: PeerContext<'_, '_>, to: u32, bytes: Bytes) {
         if !self.last_sent.as_ref().is_some_and(|last| Bytes::ptr_eq(last, &bytes)) {
-            context.emit(Observation::Sent(bytes.clone()));
+            context.emit(Observation::Sent { bytes: bytes.clone(), decided: self.decided(context.now()) });
             self.last_sent = Some(bytes.clone());
         }
         let Some(mut adversary) = self.adversary.take() else { return self.send_direct(context, to, &bytes) };
         for altered in adversary.alter::<C>(&self.secret, to, bytes.clone()) {
             if !Bytes::ptr_eq(&altered, &bytes) {
-                context.emit(Observation::Sent(altered.clone()));
+                context.emit(Observation::Sent { bytes: altered.clone(), decided: self.decided(context.now()) });
             }
             self.send_direct(context, to, &altered);
         }
@@ -259,9 +254,18 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
-    fn look_at_limits(&self, context: PeerContext<'_, '_>) {
+    /// The machine's wall clock when the node decided what it does now, or before: outputs wait for the disk.
+    pub(super) fn decided(&self, now: Nanos) -> Wall {
+        self.held_since.min(self.clock.wall(now))
+    }
+
+    fn look_at_limits(&mut self, context: PeerContext<'_, '_>) {
         let Some(node) = &self.node else { return };
         let (view, limits) = (node.view(), &self.environment.limits);
+        self.held_since = match view.held() {
+            0 => NEVER,
+            _ => self.decided(context.now()),
+        };
         let (sessions, signers) = (view.sessions().len(), view.signers().len());
         if sessions > limits.sessions + limits.ended + limits.unapproved
             || signers > limits.most_presences()

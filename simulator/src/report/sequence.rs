@@ -88,7 +88,7 @@ impl Course {
 pub(super) fn follow(courses: &mut BTreeMap<SessionId, Course>, observed: &Observed<Observation>) {
     let (at, node) = (observed.stamp.at, observed.node);
     match &observed.observation {
-        Observation::Sent(bytes) => {
+        Observation::Sent { bytes, .. } => {
             let (_, session) = kind_of(bytes);
             if let Some(course) = session.and_then(|session| courses.get_mut(&session)) {
                 course.sent.insert((node, fold(0, bytes)), at);

@@ -3,8 +3,9 @@
 //! Invariant: each group of draws that was added later has a random stream of its own, so that a seed keeps what it
 //! drew before.
 
-use super::{AdversaryParams, FaultParams, LinkParams, Scenario, WARM_UP_MS};
+use super::{AdversaryParams, FaultParams, LinkParams, PeopleParams, Scenario, WARM_UP_MS};
 use crate::network::{Direction, Nat};
+use crate::peer::WALL_ORIGIN;
 use crate::random::Random;
 use crate::schedule::{Schedule, ScheduledEvent, Step, SuiteChoice};
 
@@ -31,6 +32,7 @@ impl ScheduleBuilder<'_> {
     pub(super) fn sessions(&mut self) {
         let Scenario { sessions, signers, .. } = *self.scenario;
         let nodes = self.scenario.possible_signers();
+        let mut items = Random::stream(self.schedule.seed, "items", 0);
         for _ in 0..sessions {
             let at = self.moment();
             let count = self.random.within(u64::from(signers), u64::from(self.scenario.most())) as usize;
@@ -41,7 +43,8 @@ impl ScheduleBuilder<'_> {
             let signers: Vec<u32> = chosen.into_iter().collect();
             let node = signers[self.random.below(count as u64) as usize];
             let suite = if self.random.below(2) == 0 { SuiteChoice::Lotus } else { SuiteChoice::Bip340 };
-            self.step(at, ScheduledEvent::Create { node, signers, suite });
+            let items = items.within(1, u64::from(self.scenario.max_items.max(1))) as u32;
+            self.step(at, ScheduledEvent::Create { node, signers, suite, items });
         }
     }
 
@@ -151,6 +154,87 @@ impl ScheduleBuilder<'_> {
                 at,
                 ScheduledEvent::Partition { until_ms, members, direction: Direction::Everywhere, flapping_ms: 0 },
             );
+        }
+    }
+
+    /// Owners, devices and arrivals, from a stream of their own as well.
+    pub(super) fn people(&mut self) {
+        let Scenario { nodes, workload_ms, people: ref params, .. } = *self.scenario;
+        let PeopleParams { slow_owners, answer_least_ms, answer_most_ms, devices, device_ms, .. } = *params;
+        let mut random = Random::stream(self.schedule.seed, "people", 0);
+        let mut all: Vec<u32> = (0..nodes).collect();
+        random.shuffle(&mut all);
+        for node in all.iter().copied().take(slow_owners as usize) {
+            self.step(0, ScheduledEvent::Owner { node, least_ms: answer_least_ms, most_ms: answer_most_ms });
+        }
+        random.shuffle(&mut all);
+        let devices: Vec<u32> = all.iter().copied().take(devices as usize).collect();
+        for node in devices.iter().copied() {
+            let (nonces_ms, partials_ms) = (random.within(1, device_ms.max(1)), random.within(1, device_ms / 10 + 1));
+            self.step(0, ScheduledEvent::Device { node, nonces_ms, partials_ms });
+        }
+        if !devices.is_empty() {
+            let node = |random: &mut Random| devices[random.below(devices.len() as u64) as usize];
+            for _ in 0..params.device_absences {
+                let (at, node) = (WARM_UP_MS + random.below(workload_ms.max(1)), node(&mut random));
+                let until_ms = at + random.within(1, params.device_away_ms.max(1));
+                self.step(at, ScheduledEvent::DeviceAway { node, until_ms });
+            }
+            for _ in 0..params.device_restarts {
+                let (at, node) = (WARM_UP_MS + random.below(workload_ms.max(1)), node(&mut random));
+                self.step(at, ScheduledEvent::DeviceRestart { node });
+            }
+        }
+        if params.arrivals_ms > 0 {
+            self.arrivals(params.arrivals_ms, random);
+        }
+    }
+
+    /// All who create no session start one by one, in any order.
+    fn arrivals(&mut self, arrivals_ms: u64, mut random: Random) {
+        let is_creator = |node: &u32| {
+            let creates =
+                |step: &Step| matches!(&step.event, ScheduledEvent::Create { node: creator, .. } if creator == node);
+            self.schedule.steps.iter().any(creates)
+        };
+        let mut others: Vec<u32> = (0..self.scenario.nodes).filter(|node| !is_creator(node)).collect();
+        random.shuffle(&mut others);
+        let pause = arrivals_ms / (others.len() as u64).max(1);
+        for (node, place) in others.into_iter().zip(0..) {
+            let at = 1 + place * pause + random.below(pause.max(1));
+            self.step(at, ScheduledEvent::Start { node });
+        }
+    }
+
+    /// Sleep and wrong clocks, from a stream of their own as well.
+    pub(super) fn clocks(&mut self) {
+        let Scenario { nodes, workload_ms, ref faults, .. } = *self.scenario;
+        let FaultParams { wrong_clocks, wrong_clock_ms, sleeps, sleep_ms, .. } = *faults;
+        let mut random = Random::stream(self.schedule.seed, "clocks", 0);
+        for _ in 0..sleeps {
+            let (at, node) = (WARM_UP_MS + random.below(workload_ms.max(1)), random.below(u64::from(nodes)) as u32);
+            let until_ms = at + random.within(1, sleep_ms.max(1));
+            self.step(at, ScheduledEvent::Sleep { node, until_ms });
+        }
+        for _ in 0..wrong_clocks {
+            let node = random.below(u64::from(nodes)) as u32;
+            let ms = random.within(1, wrong_clock_ms.max(1)) as i64;
+            let ms = match random.below(4) {
+                0 => -ms,
+                // A machine without a battery begins at the origin of time.
+                1 => -(WALL_ORIGIN - ms),
+                _ => ms,
+            };
+            let corrected = WARM_UP_MS + random.below(workload_ms.max(1));
+            let at = if random.below(2) == 0 { 0 } else { random.below(corrected) };
+            if at > 0 {
+                self.step(at, ScheduledEvent::Crash { node, silent: false });
+            }
+            self.step(at, ScheduledEvent::Jump { node, ms });
+            if at > 0 {
+                self.step(at, ScheduledEvent::Restart { node });
+            }
+            self.step(corrected, ScheduledEvent::Jump { node, ms: -ms });
         }
     }
 

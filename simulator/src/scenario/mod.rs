@@ -13,7 +13,7 @@ use crate::run::SETTLING_MS;
 use crate::schedule::{CryptoChoice, LatencyChoice, Misbehaviour, Schedule, ServicesChoice, default_slowness};
 use draw::ScheduleBuilder;
 
-pub use params::{AdversaryParams, FaultParams, LinkParams, NatParams};
+pub use params::{AdversaryParams, FaultParams, LinkParams, NatParams, PeopleParams};
 
 /// When the first session is created: the nodes have met by then.
 const WARM_UP_MS: u64 = 2_000;
@@ -33,6 +33,9 @@ pub struct Scenario {
     /// How many signers each has at most; 0 for as many as [`signers`](Self::signers).
     #[serde(default)]
     pub max_signers: u32,
+    /// How many messages each session signs at most; 0 for one.
+    #[serde(default)]
+    pub max_items: u32,
     /// For how long sessions are created and faults happen.
     pub workload_ms: u64,
     /// For how long the simulation goes on after that; 0 is long enough for everything honest to come to its end.
@@ -70,12 +73,15 @@ pub struct Scenario {
     /// Faults.
     #[serde(default)]
     pub faults: FaultParams,
+    /// People.
+    #[serde(default)]
+    pub people: PeopleParams,
     /// Adversaries.
     #[serde(default)]
     pub adversaries: AdversaryParams,
 }
 
-const READY: [(&str, &str); 13] = [
+const READY: [(&str, &str); 15] = [
     ("quiet", include_str!("../../scenarios/quiet.toml")),
     ("lossy", include_str!("../../scenarios/lossy.toml")),
     ("partition", include_str!("../../scenarios/partition.toml")),
@@ -85,6 +91,8 @@ const READY: [(&str, &str); 13] = [
     ("eclipse", include_str!("../../scenarios/eclipse.toml")),
     ("churn", include_str!("../../scenarios/churn.toml")),
     ("discovery", include_str!("../../scenarios/discovery.toml")),
+    ("people", include_str!("../../scenarios/people.toml")),
+    ("crowd", include_str!("../../scenarios/crowd.toml")),
     ("nat", include_str!("../../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../../scenarios/planet.toml")),
@@ -124,6 +132,12 @@ impl Scenario {
         if self.signers < 2 || self.most() > most {
             return Err(format!("a session has 2 to {most} signers here"));
         }
+        if self.people.answer_least_ms > self.people.answer_most_ms {
+            return Err("`people.answer_least_ms` is above `people.answer_most_ms`".into());
+        }
+        if self.max_items > 1_024 {
+            return Err("a session signs at most 1024 messages".into());
+        }
         if self.crypto_slowness == 0 {
             return Err("`crypto_slowness` is at least 1; `crypto = \"toy\"` charges nothing".into());
         }
@@ -161,8 +175,9 @@ impl Scenario {
             2 => LatencyChoice::LogNormal { least_ms: dice.within(1, 10), median_ms: dice.within(5, 150), sigma: 0.7 },
             _ => LatencyChoice::Regions,
         };
-        let signers = dice.within(2, 4) as u32;
-        let nodes = signers + dice.within(0, 3) as u32;
+        let few = dice.within(2, 4) as u32;
+        let few_nodes = few + dice.within(0, 3) as u32;
+        let Size { signers, nodes, items, is_large } = Size::swarm(seed, few, few_nodes);
         let link = LinkParams {
             loss: some(dice, 400_000) as u32,
             duplication: some(dice, 300_000) as u32,
@@ -171,6 +186,7 @@ impl Scenario {
         };
         // Streams of their own, so that the other choices of a seed stay what they were.
         let mut outages = Random::stream(seed, "swarm-outages", 0);
+        let mut clocks = Random::stream(seed, "swarm-clocks", 0);
         let has_outage = latency == LatencyChoice::Regions && outages.below(2) == 0;
         let faults = FaultParams {
             partitions: some(dice, 3) as u32,
@@ -181,6 +197,10 @@ impl Scenario {
             crashes: some(dice, 8) as u32,
             down_ms: dice.within(1, 30_000),
             full_disks: some(dice, 2) as u32,
+            wrong_clocks: if clocks.below(4) == 0 { clocks.within(1, 2) as u32 } else { 0 },
+            wrong_clock_ms: clocks.within(60_000, 2 * 86_400_000),
+            sleeps: if clocks.below(3) == 0 { clocks.within(1, 3) as u32 } else { 0 },
+            sleep_ms: clocks.within(20_000, 6 * 3_600_000),
             jumps: some(dice, 3) as u32,
             jump_ms: 60_000,
             drift_ppm: some(dice, 100_000) as u32,
@@ -190,13 +210,17 @@ impl Scenario {
         };
         let is_byzantine = dice.below(3) == 0;
         let adversaries = AdversaryParams {
-            nodes: if is_byzantine { dice.within(1, u64::from(nodes.min(3)) - 1).max(1) as u32 } else { 0 },
+            nodes: if is_byzantine { dice.within(1, u64::from(few_nodes.min(3)) - 1).max(1) as u32 } else { 0 },
             misbehaviours: Misbehaviour::ALL.into_iter().filter(|misbehaviour| !misbehaviour.is_local()).collect(),
             per_node: dice.within(1, 3) as u32,
             non_signers: false,
         };
-        let modelled = match Random::stream(seed, "swarm-services", 0).below(3) {
-            0 => ServicesChoice::Modelled,
+        let people = PeopleParams::swarm(seed, few_nodes);
+        let mut services = Random::stream(seed, "swarm-services", 0);
+        let modelled = match services.below(3) {
+            // Meshes mend themselves each second: hours of that are many events, and the same ones.
+            0 if people.slow_owners + faults.sleeps == 0 => ServicesChoice::Modelled,
+            0 if signers == few && services.below(16) == 0 => ServicesChoice::Modelled,
             _ => ServicesChoice::Ideal,
         };
         Self {
@@ -205,15 +229,16 @@ impl Scenario {
             sessions: dice.within(1, 3) as u32,
             signers: 2,
             max_signers: signers,
+            max_items: items,
             workload_ms: dice.within(50, 30_000),
             cooldown_ms: 0,
-            crypto: CryptoChoice::Real,
+            crypto: if is_large { CryptoChoice::Toy } else { CryptoChoice::Real },
             crypto_slowness: default_slowness(),
             disk_us: some(dice, 20_000),
             bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
                 0 => 0,
                 // Over less than this no session comes to its end in time.
-                bytes_per_second => bytes_per_second.max(1_000),
+                bytes_per_second => bytes_per_second.max(u64::from(signers * items).max(4) * 250),
             },
             services: modelled,
             discovery: false,
@@ -222,6 +247,7 @@ impl Scenario {
             latency,
             link,
             faults,
+            people,
             adversaries,
         }
     }
@@ -245,10 +271,39 @@ impl Scenario {
         draw.adversaries();
         draw.nats();
         draw.outages();
+        draw.people();
+        draw.clocks();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
         schedule.until_ms = schedule.healed_ms() + if self.cooldown_ms > 0 { self.cooldown_ms } else { SETTLING_MS };
         schedule
+    }
+}
+
+/// How large a world of the swarm is.
+struct Size {
+    signers: u32,
+    nodes: u32,
+    items: u32,
+    /// Whether it has stand-in cryptography, which a large one needs to end soon.
+    is_large: bool,
+}
+
+impl Size {
+    /// A few signers who sign one message or a handful; now and then a hundred messages, or a crowd of signers, which may
+    /// be as large as any. From a stream of its own.
+    fn swarm(seed: u64, few: u32, few_nodes: u32) -> Self {
+        let mut random = Random::stream(seed, "swarm-size", 0);
+        let dice = &mut random;
+        let items = if dice.below(3) == 0 { dice.within(2, 6) as u32 } else { 1 };
+        let (lot, is_large) = (dice.below(1_024), dice.below(8) > 0);
+        let crowd = dice.within(8, 24) as u32;
+        match lot {
+            0..16 => Self { signers: few, nodes: few_nodes, items: 100, is_large },
+            16..32 => Self { signers: crowd, nodes: crowd, items, is_large },
+            32 => Self { signers: 120, nodes: 120, items: 1, is_large: true },
+            _ => Self { signers: few, nodes: few_nodes, items, is_large: false },
+        }
     }
 }
 

@@ -44,6 +44,14 @@ pub struct FaultParams {
     pub jumps: u32,
     /// By how much at most, in milliseconds.
     pub jump_ms: u32,
+    /// Machines whose wall clock is wrong when they boot, at the beginning or after a crash, and is corrected later.
+    pub wrong_clocks: u32,
+    /// By how much at most, in milliseconds; some begin at the origin of time.
+    pub wrong_clock_ms: u64,
+    /// Machines that sleep: their monotonic clock stands still, and their wall clock goes on.
+    pub sleeps: u32,
+    /// For how long at most, in milliseconds.
+    pub sleep_ms: u64,
     /// By how many millionths clocks drift at most.
     pub drift_ppm: u32,
     /// Nodes that are copied while they run.
@@ -52,6 +60,56 @@ pub struct FaultParams {
     pub slow: u32,
     /// By how much, in milliseconds.
     pub slow_ms: u64,
+}
+
+/// People, what they sign with, and when they come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PeopleParams {
+    /// Owners who look at what they are asked to approve after a while, which is drawn for each request.
+    pub slow_owners: u32,
+    /// How long they take at least, in milliseconds.
+    pub answer_least_ms: u64,
+    /// How long they take at most, in milliseconds.
+    pub answer_most_ms: u64,
+    /// Signers that are devices.
+    pub devices: u32,
+    /// How long a device and its person take at most, in milliseconds.
+    pub device_ms: u64,
+    /// How often a device is out of reach for a while.
+    pub device_absences: u32,
+    /// For how long at most, in milliseconds.
+    pub device_away_ms: u64,
+    /// How often a device is restarted.
+    pub device_restarts: u32,
+    /// Within which time nodes start, one by one, but for those who create sessions; 0 if all are there at once.
+    pub arrivals_ms: u64,
+}
+
+impl PeopleParams {
+    /// What a seed of the swarm draws, from a stream of its own.
+    pub(super) fn swarm(seed: u64, nodes: u32) -> Self {
+        let mut random = Random::stream(seed, "swarm-people", 0);
+        let dice = &mut random;
+        let nodes = u64::from(nodes);
+        let mut people = Self::default();
+        if dice.below(3) == 0 {
+            people.slow_owners = dice.within(1, nodes) as u32;
+            people.answer_most_ms = [600_000, 3_600_000, 3 * 3_600_000][dice.below(3) as usize];
+            people.answer_least_ms = dice.below(people.answer_most_ms / 2);
+        }
+        if dice.below(3) == 0 {
+            people.devices = dice.within(1, nodes) as u32;
+            people.device_ms = dice.within(1, 120_000);
+            people.device_absences = dice.below(3) as u32;
+            people.device_away_ms = dice.within(1, 1_800_000);
+            people.device_restarts = dice.below(4) as u32;
+        }
+        if dice.below(4) == 0 {
+            people.arrivals_ms = dice.within(1, 600_000);
+        }
+        people
+    }
 }
 
 /// Which nodes misbehave, and how.

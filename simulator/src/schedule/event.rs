@@ -18,6 +18,14 @@ pub enum ScheduledEvent {
         /// The signature suite.
         #[serde(default)]
         suite: SuiteChoice,
+        /// How many messages it signs.
+        #[serde(default = "one_item", skip_serializing_if = "is_one_item")]
+        items: u32,
+    },
+    /// A node starts now and not at the beginning.
+    Start {
+        /// The node.
+        node: u32,
     },
     /// A node stops at once. Its peers see the connections close, unless the crash is silent.
     Crash {
@@ -38,6 +46,44 @@ pub enum ScheduledEvent {
         node: u32,
         /// The number that its copy has on the network; nobody else may have it.
         copy: u32,
+    },
+    /// A node's machine sleeps: nothing happens there, its monotonic clock stands still and its wall clock goes on. Its
+    /// connections are lost.
+    Sleep {
+        /// The node.
+        node: u32,
+        /// When it ends, in milliseconds.
+        until_ms: u64,
+    },
+    /// A node's owner looks at what it is asked to approve after a while, each time another one.
+    Owner {
+        /// The node.
+        node: u32,
+        /// The shortest while, in milliseconds.
+        least_ms: u64,
+        /// The longest, in milliseconds.
+        most_ms: u64,
+    },
+    /// A node's signer is a device.
+    Device {
+        /// The node.
+        node: u32,
+        /// How long it takes to draw nonces, its person included, in milliseconds.
+        nonces_ms: u64,
+        /// How long it takes to sign, in milliseconds.
+        partials_ms: u64,
+    },
+    /// A node's device is out of reach: what it is asked is lost.
+    DeviceAway {
+        /// The node.
+        node: u32,
+        /// When it ends, in milliseconds.
+        until_ms: u64,
+    },
+    /// A node's device is restarted, and has forgotten its nonces and what it was asked.
+    DeviceRestart {
+        /// The node.
+        node: u32,
     },
     /// A node's wall clock is set to another time.
     Jump {
@@ -109,12 +155,33 @@ pub enum ScheduledEvent {
     },
 }
 
+const fn one_item() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_one_item(items: &u32) -> bool {
+    *items == one_item()
+}
+
 impl ScheduledEvent {
+    /// A session of these signers that one of them starts, for one message.
+    #[must_use]
+    pub const fn create(node: u32, signers: Vec<u32>, suite: SuiteChoice) -> Self {
+        Self::Create { node, signers, suite, items: one_item() }
+    }
+
     /// The node that it is about, if it is about one.
     #[must_use]
     pub const fn node(&self) -> Option<u32> {
         match self {
             Self::Create { node, .. }
+            | Self::Start { node }
+            | Self::Sleep { node, .. }
+            | Self::Owner { node, .. }
+            | Self::Device { node, .. }
+            | Self::DeviceAway { node, .. }
+            | Self::DeviceRestart { node }
             | Self::Crash { node, .. }
             | Self::Restart { node }
             | Self::Fork { node, .. }

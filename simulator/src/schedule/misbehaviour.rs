@@ -48,6 +48,10 @@ pub enum Misbehaviour {
     LateRefusal,
     /// Hears no signature that others tell it of.
     DeafToSignatures,
+    /// Is shown a wall clock that stands still.
+    StoppedClock,
+    /// Has a disk that loses the newest records in a crash, although it has said that they are durable.
+    LosesRecords,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with its fellows alone.
     Eclipse,
     /// Has chosen a name beside a signer's record in the hash table, and answers lookups with invalid records.
@@ -56,7 +60,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -80,6 +84,8 @@ impl Misbehaviour {
         Self::Poison,
         Self::LateRefusal,
         Self::DeafToSignatures,
+        Self::StoppedClock,
+        Self::LosesRecords,
     ];
 }
 
@@ -89,7 +95,13 @@ impl Misbehaviour {
     pub const fn is_local(self) -> bool {
         matches!(
             self,
-            Self::FalseSignature | Self::ExceedLimits | Self::BroadcastOutOfTurn | Self::Panic | Self::DeafToSignatures
+            Self::FalseSignature
+                | Self::ExceedLimits
+                | Self::BroadcastOutOfTurn
+                | Self::Panic
+                | Self::DeafToSignatures
+                | Self::StoppedClock
+                | Self::LosesRecords
         )
     }
 }

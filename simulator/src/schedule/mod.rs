@@ -195,17 +195,24 @@ impl Schedule {
         network
     }
 
-    /// When the last fault has ended, in milliseconds. Sessions are no faults, and neither are misbehaviours, which go
-    /// on.
+    /// When the last fault has ended, and whoever was asked before has answered, in milliseconds. Sessions are no
+    /// faults, and neither are misbehaviours, which go on.
     #[must_use]
     pub fn healed_ms(&self) -> u64 {
         let ends = self.steps.iter().map(|Step { at_ms, event }| match event {
             ScheduledEvent::Partition { until_ms, .. }
             | ScheduledEvent::LinkConditions { until_ms, .. }
+            | ScheduledEvent::Sleep { until_ms, .. }
+            | ScheduledEvent::DeviceAway { until_ms, .. }
             | ScheduledEvent::DiskFull { until_ms, .. } => *until_ms,
             _ => *at_ms,
         });
-        ends.max().unwrap_or(0)
+        let answers = self.steps.iter().map(|step| match step.event {
+            ScheduledEvent::Owner { most_ms, .. } => most_ms,
+            ScheduledEvent::Device { nonces_ms, partials_ms, .. } => nonces_ms + partials_ms,
+            _ => 0,
+        });
+        ends.max().unwrap_or(0) + answers.max().unwrap_or(0)
     }
 
     /// Whether every node that is named exists and relays can be dialled, and no step is after the end.
@@ -222,6 +229,9 @@ impl Schedule {
             }
             event.node().iter().try_for_each(exists)?;
             match event {
+                ScheduledEvent::Owner { least_ms, most_ms, .. } if least_ms > most_ms => {
+                    return Err(format!("an owner takes at least {least_ms} ms and at most {most_ms} ms"));
+                }
                 ScheduledEvent::Create { node, signers, .. } => {
                     signers.iter().try_for_each(exists)?;
                     if !signers.contains(node) {

@@ -72,7 +72,7 @@ impl<'a> Row<'a> {
                 digest: Some(format!("{:016x}", arrival.digest)),
                 ..row("arrival", arrival.kind)
             },
-            Observation::Sent(bytes) => {
+            Observation::Sent { bytes, .. } => {
                 let (name, session) = kind_of(bytes);
                 let digest = Some(format!("{:016x}", crate::random::fold(0, bytes)));
                 Self { session, bytes: bytes.len() as u32, digest, ..row("sent", name) }
@@ -87,8 +87,13 @@ impl<'a> Row<'a> {
             }
             Observation::Up => row("state", "up"),
             Observation::Down => row("state", "down"),
-            Observation::RestoredCompletion(session) => {
-                Self { session: Some(*session), ..row("state", "restored-completion") }
+            Observation::Restored { sessions, .. } => {
+                let sessions: Vec<String> = sessions.iter().map(|(id, phase)| format!("{id} {phase:?}")).collect();
+                Self { detail: Some(sessions.join(", ")), ..row("state", "restored") }
+            }
+            Observation::SignerAsked { slot, .. } => {
+                let session = Some(SessionId::from_bytes(slot.session));
+                Self { session, detail: Some(format!("attempt {}", slot.attempt)), ..row("state", "signer-asked") }
             }
             Observation::SessionRequested(signers) => {
                 Self { detail: signers.as_ref().map(|all| format!("{all:?}")), ..row("state", "session-requested") }

@@ -1,0 +1,9 @@
+//! What the client promises, against servers that are down, behind, silent, huge or liars.
+
+mod bad_servers;
+mod broadcast;
+mod lies;
+mod monitor;
+mod server;
+mod watch;
+mod world;
