@@ -36,6 +36,7 @@ fn sign_variously(world: &mut World, draft: &mut Draft) {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the campaign counts what is printed")]
 fn transactions_are_judged_as_the_node_judges_them() {
     let usual = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
     let (transactions, seed) = (setting("NELUMBO_TRANSACTIONS", usual), setting("NELUMBO_SEED", 1));
