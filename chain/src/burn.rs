@@ -159,8 +159,8 @@ impl BurnVerifier {
         Ok(burn)
     }
 
-    /// Judges a burn as it stands in the chain now, used or not. After a reorganisation, ask again for every burn that was
-    /// used: the error says that it does not count any more, or not yet again.
+    /// Judges a burn as it stands in the chain now, used or not. After a reorganisation, ask again for every burn that
+    /// was used: the error says that it does not count any more, or not yet again.
     ///
     /// # Errors
     ///

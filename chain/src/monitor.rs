@@ -1,8 +1,8 @@
 //! Waiting for a transaction, and for what happens at an address.
 //!
-//! Owns no state: what is told is asked for anew each time, with the quorum of the client. Invariant: a transaction counts
-//! as confirmed only when its block was looked into and has as many blocks on it as were wanted, whatever happened
-//! before; a reorganisation sets the count back, and the waiting goes on. Wallets and signers drive it.
+//! Owns no state: what is told is asked for anew each time, with the quorum of the client. Invariant: a transaction
+//! counts as confirmed only when its block was looked into and has as many blocks on it as were wanted, whatever
+//! happened before; a reorganisation sets the count back, and the waiting goes on. Wallets and signers drive it.
 
 use std::time::Duration;
 
@@ -87,8 +87,8 @@ impl TransactionMonitor {
         Self { client }
     }
 
-    /// Waits until a transaction is in the chain with so many confirmations, over reorganisations and failing servers. The
-    /// transaction need not be known yet.
+    /// Waits until a transaction is in the chain with so many confirmations, over reorganisations and failing servers.
+    /// The transaction need not be known yet.
     ///
     /// # Errors
     ///

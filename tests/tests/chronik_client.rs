@@ -1,52 +1,61 @@
-//! The client of Chronik that Lotus wallets have, in two versions, against a chain of one's own.
+//! A ledger of ours asked by `chronik-client` of npm, in two versions that Lotus wallets use.
 //!
-//! It runs in a Node.js process (`tests/chronik-client/walk.mjs`). Needs Node.js and `npm ci` in that folder, therefore
-//! the feature `chronik-client`.
+//! The client runs in a Node.js process (`tests/chronik-client/check.mjs`), which also mines and reorganises. Needs
+//! Node.js and `npm --prefix tests/chronik-client ci`, therefore the feature `chronik-client`.
 
-mod cli_support;
-
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use cli_support::command;
-use nelumbo_core::crypto::Network;
-use nelumbo_core::crypto::lotus::{Address, Payload};
-use serde_json::Value;
+use nelumbo_chain::build::{Coin, Payment, Unlock, build, hash160, pay_to_key};
+use nelumbo_chain::crypto::lotus::{OutPoint, Transaction, TxOutput};
+use nelumbo_chain::crypto::{SecretKey, Suite, schnorr};
+use nelumbo_chain::ledger::{Ledger, Operation, Outcome, Server, Settings};
+use tokio::process::Command;
+use tokio::time::timeout;
 
-/// The process, which does not outlive its test.
-struct Chain(Child);
+const PATIENCE: Duration = Duration::from_secs(120);
 
-impl Drop for Chain {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+/// How many checks check.mjs has.
+const CHECKS: &str = "17 passed";
 
-fn walk(version: &str) {
+async fn runs(package: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("chronik-client");
     assert!(folder.join("node_modules").is_dir(), "run `npm ci` in tests/chronik-client first");
-    let arguments = ["chain", "--listen", "127.0.0.1:0", "--json", "--replay-protection", "never"];
-    let mut chain = Chain(command(&arguments).stdout(Stdio::piped()).spawn().expect("the binary runs"));
-    let mut ready = String::new();
-    BufReader::new(chain.0.stdout.take().expect("piped")).read_line(&mut ready).expect("a line");
-    let ready: Value = serde_json::from_str(&ready).expect("JSON, when it is ready");
-    let url = ready["url"].as_str().expect("a URL");
-    let to = Address { network: Network::Regtest, payload: Payload::PublicKeyHash([7; 20]) }.to_string();
-    let walked = Command::new("node").arg(folder.join("walk.mjs")).args([version, url, &to]).output();
-    let walked = walked.expect("Node.js is installed");
-    let errors = String::from_utf8_lossy(&walked.stderr);
-    assert!(walked.status.success(), "{errors}");
-    assert_eq!(String::from_utf8_lossy(&walked.stdout).trim(), "30", "everything was looked at; {errors}");
+    let server = Server::start(Settings::default()).await.expect("there are ports");
+    let key = SecretKey::from_bytes(&[7; 32]).expect("it is a key");
+    let (public, script) = (key.public_key(), pay_to_key(&key.public_key()).to_vec());
+    let fund = Operation::Fund { time: server.time(), script: script.clone(), value: 5_000_000 };
+    let Ok(Outcome::Transaction(txid)) = server.apply(fund) else { panic!("the ledger pays") };
+
+    let output = server.with(|ledger| ledger.transaction(&txid).expect("it is mined").transaction.outputs[0].clone());
+    let coin = Coin { outpoint: OutPoint { txid, index: 0 }, output, unlock: Unlock::PublicKeyHash(public) };
+    let spend = |value, fee: u64| {
+        let payment = vec![TxOutput { value, script_pubkey: pay_to_key(&public).to_vec() }];
+        let mut unsigned = build(&[coin.clone()], &Payment::new(payment, script.clone())).expect("there is enough");
+        let change = unsigned.change.expect("some is left");
+        unsigned.transaction.outputs[change].value = 5_000_000 - value - fee;
+        let digest = unsigned.digests(server.with(Ledger::replay_protected))[0];
+        let signature = schnorr::sign(Suite::Lotus, &key, &digest, None).expect("the key is one");
+        hex::encode(unsigned.finalize(&[signature]).as_ref().map(Transaction::to_bytes).expect("it is signed"))
+    };
+    let transactions = [spend(1_000_000, 500), spend(1_000_000, 10), spend(2_000_000, 500)];
+    let node = Command::new("node")
+        .arg(folder.join("check.mjs"))
+        .args([package, &server.url(), &hex::encode(hash160(public.as_bytes()))])
+        .args(transactions)
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(PATIENCE, node).await.expect("it ends").expect("Node.js is installed");
+    let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim() == CHECKS, "{package}: {said}{error}");
 }
 
-#[test]
-fn the_version_that_the_lotus_sdk_pins_walks_through() {
-    walk("019");
+#[tokio::test(flavor = "multi_thread")]
+async fn version_0_19_is_content() {
+    runs("chronik-client-0.19").await;
 }
 
-#[test]
-fn the_last_version_of_the_dialect_walks_through() {
-    walk("028");
+#[tokio::test(flavor = "multi_thread")]
+async fn version_0_28_is_content() {
+    runs("chronik-client-0.28").await;
 }

@@ -1,7 +1,7 @@
 //! Sending transactions.
 //!
-//! Owns what comes of a broadcast. Invariant: whatever a server answers, a transaction that it then knows counts as sent,
-//! so that sending twice, or again after a broken connection, is no error. Whoever has signed drives it.
+//! Owns what comes of a broadcast. Invariant: whatever a server answers, a transaction that it then knows counts as
+//! sent, so that sending twice, or again after a broken connection, is no error. Whoever has signed drives it.
 
 use std::fmt;
 
@@ -129,18 +129,17 @@ impl Reason {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Conflict => {
-                "there is no replacing by a higher fee on Lotus: wait for the other transaction, or sign a new one with \
-                 other outputs"
+                "there is no replacing by a higher fee on Lotus: wait for the other transaction, or sign a new one \
+                 with other inputs"
             }
             Self::InputsMissing => {
                 "wait for the transactions before it, or look whether its inputs have been spent and sign a new one"
             }
-            Self::FeeTooLow => {
-                "sign a new one with a fee of at least one satoshi per byte, or spend an output of it with a fee for both"
-            }
+            Self::FeeTooLow => "sign a new one with a fee of at least one satoshi per byte",
             Self::FeeTooHigh => "sign a new one with a lower fee; at most 10,000 satoshi per byte are passed on",
             Self::Dust => {
-                "leave the output out or make it larger: 546 satoshi, 540 to a script hash, 579 to Taproot, 678 with state"
+                "leave the output out or make it larger: 546 satoshi, 540 to a script hash, 579 to Taproot, 678 with \
+                 state"
             }
             Self::Immature => "wait until there are 100 blocks on the block that created the output",
             Self::NotFinal => "send it again when its lock time, or the age that its inputs need, is reached",
@@ -207,8 +206,8 @@ impl ChronikClient {
     /// The most transactions that [`Self::broadcast_all`] takes.
     pub const MAX_BROADCAST: usize = 50;
 
-    /// Sends a signed transaction, to as many servers as have to agree. Whatever they answer, it counts as sent where it is
-    /// known afterwards.
+    /// Sends a signed transaction, to as many servers as have to agree. Whatever they answer, it counts as sent where
+    /// it is known afterwards.
     ///
     /// That a server takes it is its word. What settles it is a block: see
     /// [`TransactionMonitor`](crate::TransactionMonitor).
@@ -220,8 +219,8 @@ impl ChronikClient {
         self.send(std::slice::from_ref(transaction)).await
     }
 
-    /// Sends several signed transactions, all or none where the server keeps to it. Each is judged before any is sent, so
-    /// none may spend another: send those one after the other. The result names the first.
+    /// Sends several signed transactions, all or none where the server keeps to it. Each is judged before any is sent,
+    /// so none may spend another: send those one after the other. The result names the first.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ const MAX_OUTPOINTS: usize = 1_000;
 /// more, it goes to all, until so many have said the same. Clones share what is known of the servers.
 ///
 /// What one server says is checked as far as hashes reach: ids of transactions, amounts and scripts of outputs and of
-/// what inputs spend, headers and content of blocks. A server can still keep something back, or make up a chain of its own;
-/// against that there is the quorum.
+/// what inputs spend, headers and content of blocks. A server can still keep something back, or make up a chain of its
+/// own; against that there is the quorum.
 #[derive(Clone, Debug)]
 pub struct ChronikClient {
     pub(super) shared: Arc<Shared>,
@@ -219,8 +219,8 @@ impl ChronikClient {
         self.ask(sorted).await
     }
 
-    /// A page of the transactions that pay to a script or spend from it, the newest first. Pages count from 0 and have 1
-    /// to 200 transactions.
+    /// A page of the transactions that pay to a script or spend from it, the newest first. Pages count from 0 and have
+    /// 1 to 200 transactions.
     ///
     /// # Errors
     ///

@@ -167,7 +167,8 @@ impl Failure {
             Self::Timeout | Self::Broken(_) => "try again, or name a server that is closer or less busy",
             Self::TooLarge { .. } => "ask for less at once, or raise max_response_bytes",
             Self::ContentType(_) | Self::Undecodable => {
-                "the address is probably not that of a Chronik server for Lotus; servers for eCash speak another dialect"
+                "the address is probably not that of a Chronik server for Lotus; servers for eCash speak another \
+                 dialect"
             }
             Self::Compressed => "a proxy between compresses; reach the server without it",
             Self::Refused { status: 500.., .. } => "the server has a fault of its own: try again, or name another one",

@@ -2,6 +2,8 @@
 
 mod bad_servers;
 mod broadcast;
+mod burn;
+mod ledger;
 mod lies;
 mod monitor;
 mod server;

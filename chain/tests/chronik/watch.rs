@@ -229,8 +229,8 @@ async fn a_schedule(actions: Vec<Action>) {
     follow(&mut watch, &mut model, &servers, start).await;
 }
 
-/// Payments, rivals, blocks and reorganisations, while three servers fail, fall behind and come back: the consumer knows in
-/// the end what there is, and no event contradicts what it knew.
+/// Payments, rivals, blocks and reorganisations, while three servers fail, fall behind and come back: the consumer
+/// knows in the end what there is, and no event contradicts what it knew.
 #[test]
 fn failing_over_between_three_servers_loses_no_event() {
     fn property(actions: Vec<Action>) -> bool {
@@ -355,7 +355,8 @@ async fn another_chain_altogether_is_refused() {
     assert_eq!(failures[0].1, Failure::False(Fault::ForkTooDeep(30)));
 }
 
-/// A server that says of one that waits that it is confirmed, or keeps one back that was in a block, is left for the next.
+/// A server that says of one that waits that it is confirmed, or keeps one back that was in a block, is left for the
+/// next.
 #[tokio::test]
 async fn a_liar_tells_nothing() {
     for is_hidden in [false, true] {

@@ -1,7 +1,7 @@
 //! A chain that nobody mines, as one server or several see it.
 //!
-//! Owns blocks with true headers and transactions with true ids; signatures, fees and work are left out, since no client
-//! judges them.
+//! Owns blocks with true headers and transactions with true ids; signatures, fees and work are left out, since no
+//! client judges them.
 
 use nelumbo_chain::ScriptPayload;
 use nelumbo_chain::chronik::{BlockHash, BlockId};

@@ -2,7 +2,8 @@
 //!
 //! Owns the task behind a [`Watch`]: it subscribes first, then looks, and looks again at every hint and every few
 //! seconds; when a server fails, the next one. Invariants: what is told is what a look has shown, so a lost message
-//! costs time and no event; a consumer that is slow makes the watch slow and not large. Embedders and monitors drive it.
+//! costs time and no event; a consumer that is slow makes the watch slow and not large. Embedders and monitors drive
+//! it.
 
 mod observe;
 mod socket;
@@ -73,7 +74,8 @@ pub enum ChainEvent {
         /// The block.
         block: BlockId,
     },
-    /// The block of a transaction is not in the chain any more. It waits again, unless `Confirmed` or `Removed` follows.
+    /// The block of a transaction is not in the chain any more. It waits again, unless `Confirmed` or `Removed`
+    /// follows.
     Reorganised {
         /// The transaction.
         txid: Txid,
@@ -234,7 +236,8 @@ impl Watcher {
         match Socket::connect(&url, &shared.tls, patience, &self.tracker.watched.scripts).await {
             Ok(socket) => self.socket = Some((index, socket)),
             Err(failure) => {
-                tracing::info!(server = shared.servers[index].name(), %failure, "no WebSocket; asking from time to time");
+                let server = shared.servers[index].name();
+                tracing::info!(server, %failure, "no WebSocket; asking from time to time");
                 self.no_socket[index] = Some(Instant::now() + shared.config.poll_interval);
             }
         }

@@ -1,8 +1,8 @@
 //! The WebSocket of one server.
 //!
-//! Owns the connection, the subscriptions on it, and the shape of what comes. Invariant: what comes is a hint that it is
-//! time to look, and nothing else: servers drop messages when there are many, send them in no order, and say errors in
-//! another form than the rest. The watch drives it.
+//! Owns the connection, the subscriptions on it, and the shape of what comes. Invariant: what comes is a hint that it
+//! is time to look, and nothing else: servers drop messages when there are many, send them in no order, and say errors
+//! in another form than the rest. The watch drives it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,8 @@ pub(super) enum Ended {
 }
 
 impl Socket {
-    /// Connects and subscribes. Servers tell of blocks, and ping, only where a script is subscribed to; so there is always
-    /// one.
+    /// Connects and subscribes. Servers tell of blocks, and ping, only where a script is subscribed to; so there is
+    /// always one.
     pub(super) async fn connect(
         url: &Url,
         tls: &Arc<rustls::ClientConfig>,

@@ -4,7 +4,8 @@
 //! the difference between what was known and what is seen now, so it does not matter which messages were lost, doubled
 //! or out of order, nor which server said what. Invariants: for each transaction events alternate as `Seen`, then
 //! `Confirmed` and `Reorganised` in turn, with `Removed` only while it waits; a `Confirmed` comes after the
-//! `BlockConnected` of its block, a `Reorganised` after its `BlockDisconnected`. `observe.rs` looks, the watch drives it.
+//! `BlockConnected` of its block, a `Reorganised` after its `BlockDisconnected`. `observe.rs` looks, the watch drives
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
