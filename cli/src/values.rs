@@ -139,18 +139,20 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
 }
 
-/// An amount in XPI, with up to six decimals, as satoshi.
-pub(crate) fn xpi(text: &str) -> Result<u64, String> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(decimals) {
-        return Err("not an amount in XPI, such as 12.5".to_owned());
+/// An amount in XPI with up to six decimals, or in satoshi with `sat` behind it.
+pub(crate) fn amount(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no amount; write XPI, such as 25.5, or satoshi, such as 25500000sat");
+    if let Some(satoshi) = text.strip_suffix("sat") {
+        return satoshi.parse().map_err(|_| wrong());
     }
-    if decimals.len() > 6 {
-        return Err("an XPI has six decimals at most".to_owned());
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.chars().all(|char| char.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 6 {
+        return Err(wrong());
     }
-    let amount = format!("{whole}{decimals:0<6}").parse().map_err(|_| "more than there can be".to_owned())?;
-    if amount == 0 { Err("an amount of nothing".to_owned()) } else { Ok(amount) }
+    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
+    let part: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
+    whole.and_then(|whole| whole.checked_add(part)).ok_or_else(wrong)
 }
 
 /// The SHA-256 of a file, hashed piece by piece: it may be larger than the memory.

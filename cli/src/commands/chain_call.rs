@@ -51,8 +51,8 @@ pub(crate) struct Fund {
     /// An address of regtest; it begins with lotusR
     #[arg(value_name = "ADDRESS", value_parser = regtest_address)]
     address: Address,
-    /// How much, in XPI: up to six decimals, and up to 100000
-    #[arg(value_name = "XPI", value_parser = values::xpi)]
+    /// How much, in XPI such as 25.5 or in satoshi such as 25500000sat, up to 100000 XPI
+    #[arg(value_name = "AMOUNT", value_parser = values::amount)]
     amount: u64,
     #[command(flatten)]
     connection: Connection,
