@@ -2,7 +2,7 @@
 
 mod support;
 
-use nelumbo_chain::build::{Delay, burn_script, dust};
+use nelumbo_chain::build::{BuildError, Coin, Delay, Payment, Unlock, build, burn_script, dust};
 use nelumbo_chain::ledger::{Event, Happening, Ledger, LedgerError, Orphans, Reject, Rules};
 use nelumbo_crypto::Suite;
 use nelumbo_crypto::lotus::{OutPoint, Transaction, TxOutput};
@@ -319,6 +319,28 @@ fn blocks_are_replaced_with_or_without_their_transactions() {
             Err(LedgerError::TooDeep { height: height + 1 })
         );
     }
+}
+
+/// The node does not look whether a commitment is a key until somebody wants to spend it, and then it is too late.
+#[test]
+fn money_can_be_paid_to_what_is_no_key() {
+    let mut ledger = ledger();
+    let coin = fund(&mut ledger, key_path(1), 1_000_000);
+    let nowhere = data([&[0x62, 0x51, 0x21, 4][..], &[1; 32]].concat(), 999_000);
+    let mut transaction = unsigned(&[&coin], vec![nowhere.clone()]);
+    sign(&mut transaction, &[&coin], LOTUS);
+    let txid = ledger.submit(&transaction.to_bytes(), NOW).expect("it has the form of an output");
+    let lost = Owned { outpoint: OutPoint { txid, index: 0 }, output: nowhere, owner: key_path(1) };
+    let broken = |text: &str| Some(format!("mandatory-script-verify-flag-failed ({text})"));
+    let by_key = spend(&lost, 500);
+    assert_eq!(verdict(&ledger, &by_key), broken("Public key is neither compressed or uncompressed"));
+    let owner = Owner { number: 1, way: Way::Leaf(Delay::Blocks(0)) };
+    let by_leaf = spend(&Owned { owner, ..lost }, 500);
+    assert_eq!(verdict(&ledger, &by_leaf), broken("Taproot control does not verify the script"));
+    // The builder does look.
+    let payment = Payment::new(transaction.outputs, key_path(1).script());
+    let coin = Coin { outpoint: coin.outpoint, output: coin.output, unlock: Unlock::KeyPath };
+    assert_eq!(build(&[coin], &payment), Err(BuildError::Script { output: Some(0) }));
 }
 
 /// Outputs to a key and to a script are not a group's, but others have them.

@@ -37,8 +37,8 @@ pub(crate) const KINDS: [(&str, Kind); 52] = [
     ("too many bytes", too_many_bytes),
     ("script that does more than push", not_push_only),
     ("output of no kind", |world| with_output(world, vec![0x51], 1_000, "scriptpubkey")),
-    ("commitment of no key", |world| {
-        with_output(world, [&[0x62, 0x51, 0x21, 4][..], &[1; 32]].concat(), 1_000, "scriptpubkey")
+    ("commitment of 32 bytes", |world| {
+        with_output(world, [&[0x62, 0x51, 0x20][..], &[1; 32]].concat(), 1_000, "scriptpubkey")
     }),
     ("marked script", |world| with_output(world, vec![0x62, 0x52], 1_000, "scriptpubkey")),
     ("data that does more than push", |world| with_output(world, vec![0x6a, 0xac], 0, "scriptpubkey")),

@@ -38,7 +38,7 @@ fn sign_variously(world: &mut World, draft: &mut Draft) {
 #[test]
 #[allow(clippy::print_stdout, reason = "the campaign counts what is printed")]
 fn transactions_are_judged_as_the_node_judges_them() {
-    let usual = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
+    let usual = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
     let (transactions, seed) = (setting("NELUMBO_TRANSACTIONS", usual), setting("NELUMBO_SEED", 1));
     let mut world = World::new(seed);
     let mut refused: BTreeMap<&str, u64> = KINDS.iter().map(|(name, _)| (*name, 0)).collect();

@@ -359,6 +359,9 @@ async fn what_only_this_server_can_is_asked_for_in_json() {
         ("/fund", json!({ "address": to, "amount": u64::MAX }), "ask for less"),
         ("/fund", json!({ "address": to }), "missing field `amount`"),
         ("/mine", json!({ "count": 1_001 }), "ask for fewer"),
+        ("/mine", json!({ "time": i64::MAX }), "give seconds since 1970"),
+        ("/mine", json!({ "time": -1 }), "give seconds since 1970"),
+        ("/reorganize", json!({ "time": 1i64 << 40 }), "give seconds since 1970"),
         ("/mine", json!({ "blocks": 1 }), "unknown field `blocks`"),
         ("/reorganize", json!({ "depth": 500 }), "replace at most those"),
     ] {
