@@ -244,12 +244,18 @@ impl ChronikClient {
     /// [`ChronikError`]; also for more than [`ChronikConfig::max_history`].
     pub async fn history(&self, script: &ScriptPayload) -> Result<Vec<ChainTx>, ChronikError> {
         let limit = self.shared.config.max_history;
-        let mut found: Vec<ChainTx> = Vec::new();
+        let max_bytes = self.shared.config.max_response_bytes;
+        let (mut found, mut bytes): (Vec<ChainTx>, usize) = (Vec::new(), 0);
         let mut seen = std::collections::BTreeSet::new();
         for page in 0.. {
             let answer = self.history_page(script, page, proto::MAX_PAGE_SIZE).await?;
             // What came in between has moved others to this page a second time.
-            found.extend(answer.transactions.into_iter().filter(|each| seen.insert(each.txid)));
+            found.extend(answer.transactions.into_iter().filter(|each| seen.insert(each.txid)).inspect(|each| {
+                bytes += each.size();
+            }));
+            if bytes > max_bytes {
+                return Err(ChronikError::TooMuch { what: "bytes of a script's transactions", limit: max_bytes });
+            }
             if found.len() > limit {
                 return Err(ChronikError::TooMuch { what: "transactions of a script", limit });
             }

@@ -34,7 +34,8 @@ pub struct ChronikConfig {
     pub backoff: Duration,
     /// The longest pause; 10 seconds.
     pub max_backoff: Duration,
-    /// The longest answer that is read, in bytes; 32 MiB.
+    /// The longest answer that is read, in bytes; 32 MiB. Also how much of one script's transactions is in memory at
+    /// once.
     pub max_response_bytes: usize,
     /// The most transactions of one history, and outputs of one script; 10,000.
     pub max_history: usize,

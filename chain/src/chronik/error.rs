@@ -116,10 +116,10 @@ pub enum Failure {
     /// The connection ended in the middle of the answer.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// The answer is longer than what is read.
-    #[error("the answer is longer than {limit} bytes")]
+    /// An answer, or several together, are longer than what is held.
+    #[error("more than {limit} bytes are in the answer")]
     TooLarge {
-        /// How many bytes are read.
+        /// How many bytes are held.
         limit: usize,
     },
     /// The answer is of another kind, as from a proxy or a wrong address.

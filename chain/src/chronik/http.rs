@@ -12,14 +12,18 @@ use url::Url;
 
 use super::config::ChronikConfig;
 use super::error::{ConfigError, Failure, harmless};
+use super::shape::{Shaped, decode};
 use crate::proto;
 
 const OCTETS: &str = "application/octet-stream";
 
 /// TLS by ring, with Mozilla's root certificates; whatever else the program has chosen for itself.
 pub(super) fn tls() -> Arc<rustls::ClientConfig> {
+    tls_with(rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+pub(super) fn tls_with(roots: rustls::RootCertStore) -> Arc<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the cipher suites of both versions of TLS")
@@ -57,6 +61,11 @@ impl Http {
         Self { client, base, max_bytes }
     }
 
+    /// The longest answer that is read.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -71,9 +80,9 @@ impl Http {
     }
 
     /// Asks for a message. Nothing when the server knows nothing of that.
-    pub(super) async fn get<M: Message + Default>(&self, path: &str) -> Result<Option<M>, Failure> {
+    pub(super) async fn get<M: Shaped>(&self, path: &str) -> Result<Option<M>, Failure> {
         let answer = self.answer(self.client.get(self.url(path)), proto::CONTENT_TYPE).await;
-        found(answer)?.map(|body| M::decode(&body[..]).map_err(|_| Failure::Undecodable)).transpose()
+        found(answer)?.map(|body| decode(&body)).transpose()
     }
 
     /// Asks for bytes.
@@ -81,10 +90,10 @@ impl Http {
         found(self.answer(self.client.get(self.url(path)), OCTETS).await)
     }
 
-    pub(super) async fn post<M: Message + Default>(&self, path: &str, body: &impl Message) -> Result<M, Failure> {
+    pub(super) async fn post<M: Shaped>(&self, path: &str, body: &impl Message) -> Result<M, Failure> {
         let request = self.client.post(self.url(path)).header(CONTENT_TYPE, proto::CONTENT_TYPE);
         let answer = self.answer(request.body(body.encode_to_vec()), proto::CONTENT_TYPE).await?;
-        M::decode(&answer[..]).map_err(|_| Failure::Undecodable)
+        decode(&answer)
     }
 
     async fn answer(&self, request: RequestBuilder, content_type: &str) -> Result<Vec<u8>, Failure> {
@@ -116,7 +125,7 @@ impl Http {
         if status == StatusCode::OK {
             return Ok(body);
         }
-        let error = proto::Error::decode(&body[..]).map_err(|_| Failure::Undecodable)?;
+        let error: proto::Error = decode(&body)?;
         Err(refused(status, harmless(&error.error_code), harmless(&error.msg)))
     }
 }

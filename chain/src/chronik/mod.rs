@@ -13,6 +13,9 @@ mod http;
 mod judge;
 mod proofs;
 mod server;
+mod shape;
+#[cfg(test)]
+mod tls_tests;
 mod types;
 mod watch;
 

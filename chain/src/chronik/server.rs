@@ -99,7 +99,15 @@ impl Server {
         };
         // Collected first: a lazy iterator of borrowing futures is not Send in general.
         let fetches: Vec<_> = txids.iter().map(fetch).collect();
-        stream::iter(fetches).buffer_unordered(PARALLEL).try_collect().await
+        let limit = self.http.max_bytes();
+        let all = stream::iter(fetches).buffer_unordered(PARALLEL);
+        // Each may be as large as an answer.
+        let sum = all.try_fold((BTreeMap::new(), 0), |(mut found, bytes), (txid, each)| async move {
+            let bytes = bytes + each.0.size();
+            found.insert(txid, each);
+            if bytes > limit { Err(Failure::TooLarge { limit }) } else { Ok((found, bytes)) }
+        });
+        Ok(sum.await?.0)
     }
 
     /// What a transaction's inputs spend, out of the transactions before; nothing for a coinbase.

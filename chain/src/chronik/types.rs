@@ -112,6 +112,12 @@ impl ChainTx {
     pub fn is_coinbase(&self) -> bool {
         is_coinbase(&self.transaction)
     }
+
+    /// The bytes of its serialisation.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.transaction.to_bytes().len()
+    }
 }
 
 /// Whether a transaction spends nothing that is there.

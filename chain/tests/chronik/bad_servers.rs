@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use nelumbo_chain::chronik::{ChronikConfig, ChronikError, Failure};
 use nelumbo_chain::crypto::Network;
+use nelumbo_chain::crypto::lotus::OutPoint;
 use nelumbo_chain::proto;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::server::{Servers, client, falsify};
-use super::world::World;
+use super::world::{World, other, own, own_payload, pay, txid};
 
 /// What a connection does after the request has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -218,4 +219,29 @@ async fn a_question_ends_after_its_rounds() {
     let mut log = Vec::new();
     write!(log, "{error}", error = servers.client().tip().await.expect_err("all are down")).expect("memory");
     assert!(String::from_utf8_lossy(&log).contains(&servers.all[2].url));
+}
+
+/// Each answer is within the limit, and all together are not.
+#[tokio::test]
+async fn many_answers_together_are_bounded_too() {
+    let mut world = World::new(2);
+    for _ in 0..6 {
+        world.mine(&own());
+        let coin = OutPoint { txid: txid(&world.blocks[world.height() as usize].transactions[0]), index: 1 };
+        // 34 bytes for each output.
+        let outputs: Vec<(u64, Vec<u8>)> = std::iter::repeat_n((10_000, other()), 60).collect();
+        let payment = pay(coin, &[&outputs[..], &[(10_000, own())]].concat());
+        world.mempool.push(payment);
+    }
+    let servers = Servers::start(world, 1).await;
+    let mut config = servers.config();
+    (config.rounds, config.max_response_bytes) = (1, 9_000);
+    let small = client(config.clone());
+    let error = small.utxos(&own_payload()).await.expect_err("six of 2,200 bytes are too many");
+    let is_expected = |all: &[(String, Failure)]| matches!(all[..], [(_, Failure::TooLarge { limit: 9_000 })]);
+    assert!(matches!(&error, ChronikError::Unavailable(all) if is_expected(all)), "{error}");
+    config.max_response_bytes = 1_000_000;
+    let large = client(config);
+    assert_eq!(large.utxos(&own_payload()).await.map(|all| all.len()), Ok(6));
+    assert_eq!(large.history(&own_payload()).await.map(|all| all.len()), Ok(12));
 }

@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use self::observe::observe;
-use self::socket::{Ended, Socket};
+use self::socket::Ended;
+pub(super) use self::socket::Socket;
 use self::tracker::{Observation, Tracker};
 use super::client::ChronikClient;
 use super::error::{ChronikError, Failure};
@@ -139,7 +140,7 @@ impl ChronikClient {
     #[must_use]
     pub fn watch(&self, watched: Watched) -> Watch {
         let (sender, events) = mpsc::channel(WAITING_EVENTS);
-        let tracker = Tracker::new(watched, self.shared.config.max_history);
+        let tracker = Tracker::new(watched, self.shared.config.max_history, self.shared.config.max_response_bytes);
         let (socket, no_socket) = (None, vec![None; self.shared.servers.len()]);
         let watcher = Watcher { client: self.clone(), tracker, sender, socket, no_socket, shorter: 0 };
         Watch { events, task: tokio::spawn(watcher.run()) }

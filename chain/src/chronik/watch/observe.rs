@@ -146,16 +146,20 @@ async fn ids(source: &impl Source, first: u32, last: BlockId) -> Result<Vec<Bloc
 }
 
 async fn histories(source: &impl Source, tracker: &Tracker, settled: u32) -> Result<BTreeMap<Txid, ChainTx>, Failure> {
-    let mut found = BTreeMap::new();
+    let (mut found, mut bytes) = (BTreeMap::new(), 0);
     for script in &tracker.watched.scripts {
         for page in 0.. {
             let answer = source.page(script, page).await?;
             let (news, old): (Vec<ChainTx>, Vec<ChainTx>) =
                 answer.transactions.into_iter().partition(|each| tracker.is_of_interest(each, settled));
             let is_over = news.is_empty() && !old.is_empty();
+            bytes += news.iter().map(ChainTx::size).sum::<usize>();
             found.extend(news.into_iter().map(|each| (each.txid, each)));
             if found.len() > tracker.max_transactions {
                 return Err(Failure::TooMuch { limit: tracker.max_transactions });
+            }
+            if bytes > tracker.max_bytes {
+                return Err(Failure::TooLarge { limit: tracker.max_bytes });
             }
             // The newest come first.
             if is_over || page + 1 >= answer.pages {

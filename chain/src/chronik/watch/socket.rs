@@ -35,11 +35,11 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 
-pub(super) struct Socket(WebSocketStream<Box<dyn Stream>>);
+pub(in crate::chronik) struct Socket(WebSocketStream<Box<dyn Stream>>);
 
 /// Why a socket is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(in crate::chronik) enum Ended {
     /// It ended, or was silent for too long.
     Closed,
     /// The server does not like what it was sent.
@@ -49,7 +49,7 @@ pub(super) enum Ended {
 impl Socket {
     /// Connects and subscribes. Servers tell of blocks, and ping, only where a script is subscribed to; so there is
     /// always one.
-    pub(super) async fn connect(
+    pub(in crate::chronik) async fn connect(
         url: &Url,
         tls: &Arc<rustls::ClientConfig>,
         patience: Duration,
@@ -99,7 +99,7 @@ impl Socket {
     }
 
     /// Waits until it is time to look. Can be dropped at any time.
-    pub(super) async fn hint(&mut self) -> Result<(), Ended> {
+    pub(in crate::chronik) async fn hint(&mut self) -> Result<(), Ended> {
         loop {
             match timeout(SILENCE, self.0.next()).await {
                 Ok(Some(Ok(message))) => {

@@ -49,6 +49,8 @@ struct Tracked {
 pub(super) struct Tracker {
     pub(super) watched: Watched,
     pub(super) max_transactions: usize,
+    /// Of all of them together.
+    pub(super) max_bytes: usize,
     settled: u32,
     chain: VecDeque<BlockId>,
     transactions: BTreeMap<Txid, Tracked>,
@@ -57,13 +59,13 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
-    pub(super) fn new(watched: Watched, max_transactions: usize) -> Self {
+    pub(super) fn new(watched: Watched, max_transactions: usize, max_bytes: usize) -> Self {
         let settled = match watched.since {
             Since::Now => u32::MAX,
             Since::Height(height) => height,
         };
         let (chain, transactions, done) = (VecDeque::new(), BTreeMap::new(), BTreeSet::new());
-        Self { watched, max_transactions, settled, chain, transactions, done }
+        Self { watched, max_transactions, max_bytes, settled, chain, transactions, done }
     }
 
     /// The last known blocks, in order.
