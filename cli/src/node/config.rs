@@ -184,8 +184,8 @@ bootstrap = [
 # variables P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS come before both.
 # connections = {{ minimum = 10, maximum = 50 }}
 
-# Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how many
-# have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
+# Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
+# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 ",
             preset.get_name(),

@@ -150,8 +150,8 @@ impl Discovery {
     }
 
     /// D25: another signer asks for a session that is too large to be told in public. It tells whoever connects (R2),
-    /// and offers it to whoever is connected (R1). It is called once, however much it asks for; and so that strangers do
-    /// not choose whom this node calls, they are called at a low rate.
+    /// and offers it to whoever is connected (R1). It is called once, however much it asks for; and so that strangers
+    /// do not choose whom this node calls, they are called at a low rate.
     pub(crate) fn fetch_request<V: Verifier>(&mut self, context: &mut Context<'_, V>, notice: Admitted<RequestNotice>) {
         let (creator, now) = (*notice.author(), context.now.mono);
         let fetched = &mut self.peers.fetched;

@@ -1,3 +1,5 @@
+//! What the queue of direct messages promises, step by step, without a network.
+
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

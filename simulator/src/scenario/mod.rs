@@ -290,8 +290,8 @@ struct Size {
 }
 
 impl Size {
-    /// A few signers who sign one message or a handful; now and then a hundred messages, or a crowd of signers, which may
-    /// be as large as any. From a stream of its own.
+    /// A few signers who sign one message or a handful; now and then a hundred messages, or a crowd of signers, which
+    /// may be as large as any. From a stream of its own.
     fn swarm(seed: u64, few: u32, few_nodes: u32) -> Self {
         let mut random = Random::stream(seed, "swarm-size", 0);
         let dice = &mut random;
