@@ -117,7 +117,7 @@ pub(super) fn xpi(satoshi: u64) -> String {
     }
 }
 
-/// A fee rate, in satoshi for each byte. Nodes pass on nothing below 1, and Chronik nothing above 10.
+/// A fee rate, in satoshi for each byte. Nodes pass on nothing below 1, and Chronik nothing above 10,000.
 pub(super) fn fee_rate(text: &str) -> Result<FeeRate, String> {
     let (least, most) = (FeeRate::RELAY.to_satoshi_per_kilobyte(), FeeRate::MAX.to_satoshi_per_kilobyte());
     let rate = text.parse::<f64>().ok().map(|rate| (rate * 1_000.0).round() as u64);

@@ -39,7 +39,7 @@ pub(crate) struct Spend {
     /// several times
     #[arg(long = "to", value_name = "ADDRESS=AMOUNT", required = true, value_parser = payee)]
     to: Vec<Payee>,
-    /// The fee in satoshi a byte, 1 to 10
+    /// The fee in satoshi a byte, 1 or more
     #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
     fee_rate: FeeRate,
     /// Spends these outputs, all of them, instead of those that fit: transaction and index
@@ -108,7 +108,7 @@ pub(crate) struct Recover {
     /// The address that gets everything
     #[arg(long = "to", value_name = "ADDRESS")]
     to: nelumbo_core::crypto::lotus::Address,
-    /// The fee in satoshi a byte, 1 to 10
+    /// The fee in satoshi a byte, 1 or more
     #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
     fee_rate: FeeRate,
     #[command(flatten)]
