@@ -112,7 +112,7 @@ impl SoftwareSigner {
 
     /// How many closed slots are remembered. Beyond it the oldest is forgotten, and would be served again with a new
     /// nonce that shares nothing with the old one: memory bounds the promise, entropy keeps the key.
-    pub const MAX_CLOSED_SLOTS: usize = 8192;
+    pub const MAX_CLOSED_SLOTS: usize = 1024;
 
     /// How many partial signatures are remembered, to answer the same question in the same way.
     pub const MAX_ANSWERS: usize = 65_536;
