@@ -35,6 +35,9 @@ fn sessions(arguments: &[String]) -> Scope {
             "duplicates" => scope.duplicates = value,
             "confirmations" => scope.confirmations = value,
             "aborts" => scope.aborts = value,
+            "jumps" => scope.jumps = value,
+            "equivocations" => scope.equivocations = value,
+            "clones" => scope.clones = value,
             _ => panic!("no such name: {name}"),
         }
     }

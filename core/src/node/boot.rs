@@ -142,6 +142,8 @@ impl<V: Verifier> Node<V> {
             }
         }
         node.sign(|sessions, context| sessions.make_room(context));
+        // The clock may have been set while the node was not running.
+        node.sign(|sessions, context| sessions.tell_misdated(context));
         // A session that a protocol was about to create or approve when the node stopped.
         for id in node.protocols.owned() {
             if node.sessions.get(&id).is_none() {
