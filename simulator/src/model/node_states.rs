@@ -301,8 +301,10 @@ impl NodeStates {
             deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)
         });
         let NodeSummary { due, confirmed, exhausted, is_ahead, .. } = state.summary;
+        // Whatever comes after a crash begins with what is on the disk, and the next nonce with how many came before.
+        let (drawn, on_disk) = (test_node.host.drawn, test_node.host.records.keys().collect::<Vec<_>>());
         let key = format!(
-            "{} {} {is_ahead} {due} {confirmed} {exhausted} {:?} {:?} {}",
+            "{} {} {is_ahead} {due} {confirmed} {exhausted} {:?} {:?} {drawn} {on_disk:?} {}",
             state.node,
             state.incarnation,
             state.pending,

@@ -86,6 +86,8 @@ pub(super) struct RecordingHost {
     pub(super) sent: Vec<(u8, Bytes)>,
     pub(super) events: Vec<Event>,
     pub(super) requests: Vec<SignRequest>,
+    /// For how many attempts nonces were asked for since the node started.
+    pub(super) drawn: u32,
     pub(super) lookups: Vec<OperationId>,
     pub(super) announced: Option<SessionId>,
 }
@@ -105,6 +107,7 @@ impl Host for RecordingHost {
     }
 
     fn sign(&mut self, request: SignRequest) {
+        self.drawn += u32::from(matches!(request, SignRequest::Nonces { .. }));
         self.requests.push(request);
     }
 
