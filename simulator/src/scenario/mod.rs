@@ -81,7 +81,7 @@ pub struct Scenario {
     pub adversaries: AdversaryParams,
 }
 
-const READY: [(&str, &str); 15] = [
+const READY: [(&str, &str); 16] = [
     ("quiet", include_str!("../../scenarios/quiet.toml")),
     ("lossy", include_str!("../../scenarios/lossy.toml")),
     ("partition", include_str!("../../scenarios/partition.toml")),
@@ -93,6 +93,7 @@ const READY: [(&str, &str); 15] = [
     ("discovery", include_str!("../../scenarios/discovery.toml")),
     ("people", include_str!("../../scenarios/people.toml")),
     ("crowd", include_str!("../../scenarios/crowd.toml")),
+    ("strangers", include_str!("../../scenarios/strangers.toml")),
     ("nat", include_str!("../../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../../scenarios/planet.toml")),
