@@ -8,8 +8,8 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Si
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
     AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
-    Offer, PeerId, Presence, ProtocolMessage, Receiver, Resource, SessionId, SessionMessage, SignedInput, SpendPath,
-    Spending, Spent, Text, TransactionType,
+    Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId, SessionMessage,
+    SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
 };
 
 use super::source::Source;
@@ -174,7 +174,7 @@ fn signers_list(source: &mut Source<'_>) -> List {
 
 /// A body of one of the families of discovery, or another protocol's.
 fn discovery(source: &mut Source<'_>) -> Body {
-    match source.below(5) {
+    match source.below(6) {
         0 => {
             let Presence { peer, addresses, issued_at, expires_at } = presence(source);
             let offer = source.flag().then(|| offer(source));
@@ -195,6 +195,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
             issued_at: wall(source),
             expires_at: wall(source),
         }),
+        4 => Body::RequestNotice(RequestNotice::of(&definition(source))),
         _ => Body::Protocol(ProtocolMessage {
             protocol: label(source),
             to: match source.below(3) {
@@ -210,7 +211,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
 }
 
 pub(crate) fn content(source: &mut Source<'_>) -> Content {
-    match source.below(8) {
+    match source.below(9) {
         0 => Content::Announce { definition: definition(source).into(), nonces: list(source, nonce) },
         1 => Content::Join { nonces: list(source, nonce) },
         2 => {
@@ -221,6 +222,7 @@ pub(crate) fn content(source: &mut Source<'_>) -> Content {
         4 => Content::Abort { reason: reason(source) },
         5 => Content::Confirmed,
         6 => Content::Waiting,
+        7 => Content::Busy,
         _ => Content::Status { nonces: bits(source), partials: bits(source) },
     }
 }

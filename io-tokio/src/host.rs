@@ -97,7 +97,7 @@ impl Host for Libp2pHost {
     fn send(&mut self, to: PeerId, bytes: Bytes) {
         if let Some(peer) = names::from_core(&to) {
             let operation = self.operation();
-            self.network.send(peer, operation, bytes.to_vec());
+            self.network.send(peer, operation, bytes);
         }
     }
 

@@ -12,6 +12,7 @@ use nelumbo_core::{
     crypto::{Secp256k1, Signer, SignerError},
     host::drain_watched,
     node::Node,
+    single::SingleSigner,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -58,8 +59,8 @@ pub(crate) struct Runtime {
 
 /// Where the signer of sessions is.
 pub(crate) enum SessionSigner {
-    /// In this process: it answers at once.
-    Here(Box<dyn Signer<Secp256k1> + Send>),
+    /// In this process: it answers at once. What is signed with its key alone the other one signs, if there is one.
+    Here(Box<dyn Signer<Secp256k1> + Send>, Option<SingleSigner>),
     /// At the other end of this channel.
     Elsewhere(mpsc::Sender<SignRequest>),
 }
@@ -68,7 +69,8 @@ impl SessionSigner {
     /// Hands a request over; the reply, if it is known at once.
     fn ask(&mut self, view: &View<'_, Secp256k1>, request: &SignRequest) -> Option<SignReply> {
         match self {
-            Self::Here(signer) => view.answer(signer.as_mut(), request),
+            Self::Here(_, Some(single)) if matches!(request, SignRequest::Single { .. }) => single.answer(request),
+            Self::Here(signer, _) => view.answer(signer.as_mut(), request),
             Self::Elsewhere(requests) => match requests.try_send(request.clone()) {
                 Ok(()) => None,
                 Err(_) => request.failed(SignerError::Unavailable),
@@ -239,13 +241,18 @@ impl Runtime {
     /// Takes an event, and the messages that wait behind it: together they cost less to verify.
     fn on_network_events(&mut self, first: NetworkEvent) {
         let (mut inputs, mut next) = (Vec::new(), Some(first));
-        while let Some(event) = next.take() {
+        for _ in 0..MAX_BATCH {
+            let Some(event) = next.take() else { break };
             let input = self.host.input(event);
-            let is_message = matches!(input, Some(Input::Received { .. } | Input::Gossip { .. }));
+            // What is nothing to the node need not end the batch.
+            let goes_on = matches!(input, None | Some(Input::Received { .. } | Input::Gossip { .. }));
             inputs.extend(input);
-            if is_message && inputs.len() < MAX_BATCH {
+            if goes_on {
                 next = self.host.network.next().now_or_never();
             }
+        }
+        if let Some(event) = next {
+            inputs.extend(self.host.input(event));
         }
         if !inputs.is_empty() {
             self.handle(inputs);

@@ -19,6 +19,7 @@ use libp2p::{
 use super::{
     NetworkError,
     addresses::DecidedFilter,
+    channel::Channel,
     codec::{OneShot, SESSION_PROTOCOL},
     config::{DhtMode, NetworkConfig},
     reachability::Reachability,
@@ -36,7 +37,7 @@ const MAX_GOSSIP_READ: usize = 1024 * 1024;
 /// The largest message of the DHT: what k peers with their addresses, or one record, need.
 const MAX_DHT_PACKET: usize = 128 * 1024;
 /// Inbound and outbound one-shot streams together, per connection.
-const MAX_DIRECT_STREAMS: usize = 64;
+const MAX_ONE_SHOT_STREAMS: usize = 64;
 const MAX_PENDING_CONNECTIONS: u32 = 64;
 const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 
@@ -52,7 +53,8 @@ pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) memory: memory_connection_limits::Behaviour,
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
-    pub(crate) direct: request_response::Behaviour<OneShot>,
+    pub(crate) channel: Channel,
+    pub(crate) one_shot: request_response::Behaviour<OneShot>,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<Records>,
@@ -76,7 +78,8 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(connection_limits(config)),
             memory: memory_connection_limits::Behaviour::with_max_bytes(config.memory_limit),
             blocked: allow_block_list::Behaviour::default(),
-            direct: direct(config),
+            channel: Channel::new(config.direct_timeout),
+            one_shot: one_shot(config),
             identify: identify::Behaviour::new(identify(keypair, config)),
             ping: ping::Behaviour::default(),
             kad: kad(keypair, config),
@@ -114,10 +117,10 @@ fn connection_limits(config: &NetworkConfig) -> connection_limits::ConnectionLim
         .with_max_established(Some(most))
 }
 
-fn direct(config: &NetworkConfig) -> request_response::Behaviour<OneShot> {
+fn one_shot(config: &NetworkConfig) -> request_response::Behaviour<OneShot> {
     let settings = request_response::Config::default()
         .with_request_timeout(config.direct_timeout)
-        .with_max_concurrent_streams(MAX_DIRECT_STREAMS);
+        .with_max_concurrent_streams(MAX_ONE_SHOT_STREAMS);
     let session = (SESSION_PROTOCOL, request_response::ProtocolSupport::Full);
     let others = config.served.iter().map(|id| (id.clone(), request_response::ProtocolSupport::Inbound));
     request_response::Behaviour::new(std::iter::once(session).chain(others), settings)

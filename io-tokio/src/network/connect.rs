@@ -7,7 +7,7 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::{DialError, dial_opts::DialOpts},
 };
-use nelumbo_core::api::OperationId;
+use nelumbo_core::{api::OperationId, base::Bytes};
 use tokio::time::Instant;
 
 use super::{
@@ -60,8 +60,9 @@ impl Network {
         self.swarm.behaviour_mut().limits.remove_peer_id(peer);
     }
 
-    /// Closes every connection to a peer.
+    /// Closes every connection to a peer. What it has not acknowledged counts as lost.
     pub fn disconnect(&mut self, peer: &PeerId) {
+        self.give_up_direct(peer, DirectFailure::ConnectionClosed);
         // An error says that there is none.
         let _ = self.swarm.disconnect_peer_id(*peer);
     }
@@ -77,6 +78,7 @@ impl Network {
         behaviour.gossipsub.blacklist_peer(&peer);
         behaviour.kad.remove_peer(&peer);
         self.forget_kept(&peer);
+        self.give_up_direct(&peer, DirectFailure::ConnectionClosed);
         self.update_routing_peers();
         true
     }
@@ -88,12 +90,13 @@ impl Network {
         behaviour.gossipsub.remove_blacklisted_peer(&peer);
     }
 
-    /// Sends a direct message, over a connection that exists or is made now. Ends in one
+    /// Sends a direct message, over a connection that exists or is made now, and again over another one when that is
+    /// cut before the peer has acknowledged it: so it may arrive twice. Ends in one
     /// [`DirectSent`](NetworkEvent::DirectSent) or [`DirectFailed`](NetworkEvent::DirectFailed).
-    pub fn send(&mut self, peer: PeerId, operation: OperationId, bytes: Vec<u8>) {
-        match self.direct.push(peer, operation, bytes) {
+    pub fn send(&mut self, peer: PeerId, operation: OperationId, bytes: impl Into<Bytes>) {
+        match self.swarm.behaviour_mut().channel.send(peer, operation, bytes.into()) {
             Err(failure) => self.fail_direct(operation, peer, failure),
-            Ok(()) if self.peers.contains(&peer) => self.pump_direct(peer),
+            Ok(()) if self.peers.contains(&peer) => {}
             Ok(()) => self.dial(peer, Vec::new()),
         }
     }
@@ -114,11 +117,9 @@ impl Network {
         self.events.push_back(NetworkEvent::ExternalAddress { address });
     }
 
-    /// Hands waiting messages to a connected peer, as many as may be on the wire.
-    pub(super) fn pump_direct(&mut self, peer: PeerId) {
-        while let Some((operation, bytes)) = self.direct.pop(&peer) {
-            let request = self.swarm.behaviour_mut().direct.send_request(&peer, bytes);
-            self.direct.started(request, operation, peer);
+    pub(super) fn give_up_direct(&mut self, peer: &PeerId, failure: DirectFailure) {
+        for operation in self.swarm.behaviour_mut().channel.give_up(peer) {
+            self.fail_direct(operation, *peer, failure);
         }
     }
 

@@ -127,14 +127,15 @@ pub enum NetworkEvent {
         /// Its name and version.
         agent: String,
     },
-    /// A direct message came in. libp2p has acknowledged that it arrived, and no more than that.
+    /// A direct message came in. That it arrived is being acknowledged, and no more than that. One that was on its way
+    /// when a connection was cut may come twice.
     DirectReceived {
         /// The sender, authenticated by the connection.
         peer: PeerId,
         /// The message.
         bytes: Vec<u8>,
     },
-    /// The peer's node has read a direct message.
+    /// The peer's node has taken a direct message.
     DirectSent {
         /// Which.
         operation: OperationId,

@@ -74,6 +74,11 @@ impl KeptPeers {
         self.find_next();
     }
 
+    /// Where a kept peer is said to be.
+    pub(crate) fn addresses(&self, peer: &PeerId) -> &[Multiaddr] {
+        self.peers.get(peer).map_or(&[], |kept| &kept.addresses)
+    }
+
     pub(crate) fn contains(&self, peer: &PeerId) -> bool {
         self.peers.contains_key(peer)
     }

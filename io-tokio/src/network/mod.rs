@@ -8,6 +8,7 @@
 mod addresses;
 mod backoff;
 mod behaviour;
+mod channel;
 mod codec;
 mod config;
 mod connect;
@@ -18,6 +19,7 @@ mod event;
 mod gossip;
 mod kept;
 mod peers;
+mod protocols;
 mod reachability;
 mod records;
 mod republish;
@@ -34,7 +36,7 @@ use std::{
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
-    kad, multiaddr::Protocol,
+    kad, multiaddr::Protocol, request_response::OutboundRequestId,
 };
 pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
@@ -42,6 +44,7 @@ use tokio::time::Instant;
 pub use self::{
     addresses::AddressFilter,
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
+    channel::CHANNEL_PROTOCOL,
     codec::{MAX_DIRECT_MESSAGE, SESSION_PROTOCOL},
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
@@ -52,11 +55,11 @@ use self::{
     addresses::DecidedFilter,
     backoff::Backoff,
     behaviour::Behaviour,
-    direct::DirectQueue,
     discovery::{Discovery, Due},
     gossip::Unvalidated,
     kept::KeptPeers,
     peers::ConnectedPeers,
+    protocols::Listed,
     republish::RepublishQueue,
 };
 use crate::metrics::Metrics;
@@ -102,7 +105,7 @@ enum Query {
 
 /// A running network. See the module's documentation.
 pub struct Network {
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<Listed<Behaviour>>,
     listeners: Vec<ListenerId>,
     filter: DecidedFilter,
     dht_mode: DhtMode,
@@ -115,7 +118,8 @@ pub struct Network {
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
     refreshed: bool,
-    direct: DirectQueue,
+    /// Messages on streams of their own, by what libp2p calls them.
+    one_shots: HashMap<OutboundRequestId, (OperationId, PeerId)>,
     queries: HashMap<kad::QueryId, Query>,
     republish: RepublishQueue,
     inbound: BTreeMap<PutId, kad::Record>,
@@ -137,7 +141,7 @@ impl Network {
         };
         let (transport, relay_client) = transport::build(&keypair, &config)?;
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
-        let behaviour = Behaviour::new(&keypair, &config, filter, relay_client)?;
+        let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
@@ -162,7 +166,7 @@ impl Network {
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
-            direct: DirectQueue::default(),
+            one_shots: HashMap::new(),
             queries: HashMap::new(),
             republish: RepublishQueue::new(Backoff::new(!seed)),
             inbound: BTreeMap::new(),
@@ -259,7 +263,7 @@ impl Network {
 
     /// How many direct messages wait or are on the wire.
     pub fn direct_backlog(&self) -> usize {
-        self.direct.len()
+        self.swarm.behaviour().channel.len()
     }
 
     /// Closes all connections and waits, but not longer than `patience`, until the peers know.

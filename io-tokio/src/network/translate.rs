@@ -9,12 +9,13 @@ use libp2p::{
     request_response::{self, OutboundFailure},
     swarm::{DialError, SwarmEvent},
 };
-use nelumbo_core::api::{PutId, Refusal, Verdict};
+use nelumbo_core::api::{OperationId, PutId, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::{
     DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query,
     behaviour::BehaviourEvent,
+    channel,
     event::{DhtOutcome, DirectFailure, NetworkEvent},
     gossip::Received,
 };
@@ -57,7 +58,8 @@ impl Network {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Direct(event) => self.on_direct(event),
+            BehaviourEvent::Channel(event) => self.on_channel(event),
+            BehaviourEvent::OneShot(event) => self.on_one_shot(event),
             BehaviourEvent::Identify(event) => {
                 self.metrics.swarm().record(&event);
                 if let identify::Event::Received { peer_id, info, .. } = event {
@@ -87,7 +89,6 @@ impl Network {
         self.kept.on_connected(&peer, now);
         self.metrics.network.connected_peers.set(self.peers.len() as i64);
         self.events.push_back(NetworkEvent::PeerConnected { peer, address });
-        self.pump_direct(peer);
     }
 
     fn on_peer_disconnected(&mut self, peer: PeerId) {
@@ -96,10 +97,12 @@ impl Network {
         self.kept.on_disconnected(&peer, now);
         self.discovery.on_disconnected(now);
         self.metrics.network.connected_peers.set(self.peers.len() as i64);
-        for operation in self.direct.give_up(&peer) {
-            self.fail_direct(operation, peer, DirectFailure::ConnectionClosed);
-        }
         self.events.push_back(NetworkEvent::PeerDisconnected { peer });
+        if self.swarm.behaviour().channel.has_waiting(&peer) {
+            // What was on its way is not lost with the connection, if there is another way.
+            let addresses = self.kept.addresses(&peer).to_vec();
+            self.dial(peer, addresses);
+        }
     }
 
     pub(super) fn on_dial_failed(&mut self, peer: PeerId, error: &DialError) {
@@ -114,9 +117,7 @@ impl Network {
             self.swarm.behaviour_mut().kad.remove_peer(&peer);
             self.update_routing_peers();
         }
-        for operation in self.direct.give_up(&peer) {
-            self.fail_direct(operation, peer, DirectFailure::Unreachable);
-        }
+        self.give_up_direct(&peer, DirectFailure::Unreachable);
         self.events.push_back(NetworkEvent::DialFailed { peer, reason: dial_reason(error) });
     }
 
@@ -127,32 +128,46 @@ impl Network {
         self.events.push_back(NetworkEvent::ListenerClosed { addresses, error });
     }
 
-    fn on_direct(&mut self, event: request_response::Event<Vec<u8>, ()>) {
+    fn on_channel(&mut self, event: channel::Event) {
+        match event {
+            channel::Event::Received { peer, messages } => {
+                for message in messages {
+                    self.on_direct_received(peer, message);
+                }
+            }
+            channel::Event::Sent { peer, operations } => {
+                for operation in operations {
+                    self.on_direct_sent(peer, operation);
+                }
+            }
+            channel::Event::Failed { peer, operation, failure } => self.fail_direct(operation, peer, failure),
+            channel::Event::OneShot { peer, operation, message } => {
+                let request = self.swarm.behaviour_mut().one_shot.send_request(&peer, message.to_vec());
+                self.one_shots.insert(request, (operation, peer));
+            }
+        }
+    }
+
+    fn on_one_shot(&mut self, event: request_response::Event<Vec<u8>, ()>) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request, channel, .. } => {
                     // Says only that the bytes are here; the application's answer is a message of its own. An error
                     // says that the peer is gone already.
-                    let _ = self.swarm.behaviour_mut().direct.send_response(channel, ());
-                    self.peers.used(&peer, Instant::now());
-                    self.metrics.network.direct_received.inc();
-                    self.events.push_back(NetworkEvent::DirectReceived { peer, bytes: request });
+                    let _ = self.swarm.behaviour_mut().one_shot.send_response(channel, ());
+                    self.on_direct_received(peer, request);
                 }
                 request_response::Message::Response { request_id, .. } => {
-                    if let Some((operation, peer)) = self.direct.finished(request_id) {
-                        self.peers.used(&peer, Instant::now());
-                        self.metrics.network.direct_sent.inc();
-                        self.events.push_back(NetworkEvent::DirectSent { operation });
-                        self.pump_direct(peer);
+                    if let Some((operation, peer)) = self.one_shots.remove(&request_id) {
+                        self.swarm.behaviour_mut().channel.one_shot_ended(&peer);
+                        self.on_direct_sent(peer, operation);
                     }
                 }
             },
             request_response::Event::OutboundFailure { request_id, error, .. } => {
-                if let Some((operation, peer)) = self.direct.finished(request_id) {
+                if let Some((operation, peer)) = self.one_shots.remove(&request_id) {
+                    self.swarm.behaviour_mut().channel.one_shot_ended(&peer);
                     self.fail_direct(operation, peer, direct_failure(&error));
-                    if self.peers.contains(&peer) {
-                        self.pump_direct(peer);
-                    }
                 }
             }
             request_response::Event::InboundFailure { peer, error, .. } => {
@@ -162,9 +177,22 @@ impl Network {
         }
     }
 
+    fn on_direct_received(&mut self, peer: PeerId, bytes: Vec<u8>) {
+        self.peers.used(&peer, Instant::now());
+        self.metrics.network.direct_received.inc();
+        self.events.push_back(NetworkEvent::DirectReceived { peer, bytes });
+    }
+
+    fn on_direct_sent(&mut self, peer: PeerId, operation: OperationId) {
+        self.peers.used(&peer, Instant::now());
+        self.metrics.network.direct_sent.inc();
+        self.events.push_back(NetworkEvent::DirectSent { operation });
+    }
+
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
         let addresses = self.filter.select(info.listen_addrs, MAX_ADDRESSES);
         let serves_dht = info.protocols.contains(&DHT_PROTOCOL);
+        self.swarm.behaviour_mut().channel.on_identified(&peer, &info.protocols);
         let kad = &mut self.swarm.behaviour_mut().kad;
         // What the peer said before is replaced, so that it cannot pile up addresses by saying new ones.
         let known = kad.kbucket(peer).and_then(|bucket| {

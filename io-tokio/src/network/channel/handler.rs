@@ -1,0 +1,195 @@
+//! A channel on one connection.
+//!
+//! Owns the two streams, one each way. Invariant: at most one stream each way is read from or written to, the newest
+//! that came and the one of the present epoch; a connection whose peer has sent what is no frame takes no further
+//! stream. Driven by libp2p's task of the connection; [`super::Channel`] is at the other end of its events.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    StreamProtocol,
+    core::upgrade::{NegotiationError, ReadyUpgrade},
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, Stream, StreamUpgradeError, SubstreamProtocol,
+        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
+    },
+};
+use nelumbo_core::base::Bytes;
+
+use super::{
+    BatchQueue, CHANNEL_PROTOCOL,
+    stream::{Received, Receiving, Sending},
+};
+
+/// What the behaviour wants.
+#[derive(Debug)]
+pub(crate) enum ToHandler {
+    /// Send these. A new epoch begins a new stream, and forgets what was not sent on the old one.
+    Send { epoch: u32, messages: Vec<Bytes> },
+    /// The same without messages: the stream has shown no life.
+    Reset { epoch: u32 },
+}
+
+/// What the behaviour is told.
+#[derive(Debug)]
+pub(crate) enum FromHandler {
+    /// These came in.
+    Received(Vec<Vec<u8>>),
+    /// The peer has taken so many, in their order.
+    Acknowledged { epoch: u32, messages: u32 },
+    /// The stream is over, or the peer has said that it does not speak the protocol. What was not acknowledged may be
+    /// lost.
+    Broken { epoch: u32, is_unsupported: bool },
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Handler {
+    epoch: u32,
+    queue: BatchQueue,
+    outbound: Outbound,
+    inbound: Option<Receiving<Stream>>,
+    has_sent_garbage: bool,
+    events: VecDeque<FromHandler>,
+}
+
+#[derive(Debug, Default)]
+enum Outbound {
+    #[default]
+    Closed,
+    /// Asked for.
+    Opening,
+    Open(Sending<Stream>),
+    /// Over; the behaviour begins a new epoch.
+    Broken,
+}
+
+type Event = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, u32, FromHandler>;
+
+impl Handler {
+    fn begin(&mut self, epoch: u32) {
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.queue.clear();
+            self.outbound = Outbound::Closed;
+        }
+    }
+
+    fn break_outbound(&mut self, is_unsupported: bool) {
+        self.queue.clear();
+        self.outbound = Outbound::Broken;
+        self.events.push_back(FromHandler::Broken { epoch: self.epoch, is_unsupported });
+    }
+
+    fn poll_outbound(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        match &mut self.outbound {
+            Outbound::Closed if !self.queue.is_empty() => {
+                self.outbound = Outbound::Opening;
+                let protocol = SubstreamProtocol::new(ReadyUpgrade::new(CHANNEL_PROTOCOL), self.epoch);
+                Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
+            }
+            Outbound::Open(sending) => match sending.poll(context, &mut self.queue) {
+                Poll::Ready(Ok(messages)) => {
+                    let event = FromHandler::Acknowledged { epoch: self.epoch, messages };
+                    Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event))
+                }
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(%error, "a channel has broken");
+                    // The protocol is chosen together with the first message, so that a refusal comes as an error.
+                    self.break_outbound(error.get_ref().is_some_and(|error| error.is::<NegotiationError>()));
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            Outbound::Closed | Outbound::Opening | Outbound::Broken => Poll::Pending,
+        }
+    }
+
+    fn poll_inbound(&mut self, context: &mut Context<'_>, answers: bool) -> Poll<Event> {
+        let Some(receiving) = &mut self.inbound else { return Poll::Pending };
+        match receiving.poll(context, answers) {
+            Poll::Ready(Ok(Received::Messages(messages))) => {
+                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Received(messages)));
+            }
+            Poll::Ready(Ok(Received::Ended)) => self.inbound = None,
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a peer's channel has broken");
+                self.has_sent_garbage |= error.kind() == std::io::ErrorKind::InvalidData;
+                self.inbound = None;
+            }
+            Poll::Pending => {}
+        }
+        Poll::Pending
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = ToHandler;
+    type ToBehaviour = FromHandler;
+    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type InboundOpenInfo = ();
+    /// The epoch that the stream is for.
+    type OutboundOpenInfo = u32;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<ReadyUpgrade<StreamProtocol>> {
+        SubstreamProtocol::new(ReadyUpgrade::new(CHANNEL_PROTOCOL), ())
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
+        }
+        // Before the messages leave, so that the acknowledgements go with them.
+        let answers = matches!(&self.outbound, Outbound::Open(sending) if sending.is_writing(&self.queue));
+        if let Poll::Ready(event) = self.poll_inbound(context, answers) {
+            return Poll::Ready(event);
+        }
+        if let Poll::Ready(event) = self.poll_outbound(context) {
+            return Poll::Ready(event);
+        }
+        match self.events.pop_front() {
+            Some(event) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: ToHandler) {
+        match event {
+            ToHandler::Send { epoch, messages } => {
+                self.begin(epoch);
+                // What comes for a stream that has just broken is with the behaviour, which is being told.
+                if !matches!(self.outbound, Outbound::Broken) {
+                    self.queue.extend(messages);
+                }
+            }
+            ToHandler::Reset { epoch } => self.begin(epoch),
+        }
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, ReadyUpgrade<StreamProtocol>, ReadyUpgrade<StreamProtocol>, (), u32>,
+    ) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
+                // A new one says that the peer has given up the old one.
+                self.inbound = (!self.has_sent_garbage).then(|| Receiving::new(stream));
+            }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: epoch }) => {
+                if epoch == self.epoch && matches!(self.outbound, Outbound::Opening) {
+                    self.outbound = Outbound::Open(Sending::new(stream));
+                }
+            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info: epoch, error }) => {
+                if epoch == self.epoch && matches!(self.outbound, Outbound::Opening) {
+                    self.break_outbound(matches!(error, StreamUpgradeError::NegotiationFailed));
+                }
+            }
+            _ => {}
+        }
+    }
+}
