@@ -1,5 +1,5 @@
-//! How often a newcomer finds a signer's record in the model of Kademlia, past peers who lie: they name each other alone
-//! and store nothing.
+//! How often a newcomer finds a signer's record in the model of Kademlia, past peers who lie: they name each other
+//! alone and store nothing.
 //!
 //! Usage: `cargo run --release -p nelumbo-simulator --example hostile -- [PEERS]`
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]

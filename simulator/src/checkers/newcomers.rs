@@ -1,6 +1,6 @@
 //! Checks that whoever comes is known, whatever strangers do: an honest node that is connected to another honest one
-//! learns within five minutes which key that holds, once the network has healed. Machines whose clocks are set, drift or
-//! sleep are left out: what is dated otherwise may be refused.
+//! learns within five minutes which key that holds, once the network has healed. Machines whose clocks are set, drift
+//! or sleep are left out: what is dated otherwise may be refused.
 
 use std::collections::{BTreeMap, VecDeque};
 
