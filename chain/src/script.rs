@@ -95,8 +95,8 @@ impl ScriptPayload {
         })
     }
 
-    /// Everything that an output with this script is found by: the commitment and the state of a Taproot output, nothing
-    /// for one that begins with `OP_RETURN`, otherwise one payload.
+    /// Everything that an output with this script is found by: the commitment and the state of a Taproot output,
+    /// nothing for one that begins with `OP_RETURN`, otherwise one payload.
     #[must_use]
     pub fn of(script: &[u8]) -> Vec<Self> {
         if let Some(output) = TaprootOutput::from_script_pubkey(script) {

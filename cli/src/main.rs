@@ -9,10 +9,14 @@ mod address;
 mod arguments;
 mod commands;
 #[cfg(unix)]
+mod contacts;
+#[cfg(unix)]
 mod control;
 mod core_dump;
 mod demo;
 mod failure;
+#[cfg(unix)]
+mod group;
 mod interruption;
 mod key_file;
 #[cfg(unix)]
@@ -22,6 +26,8 @@ mod logging;
 mod node;
 mod output;
 mod passphrase;
+#[cfg(unix)]
+mod payment;
 mod private_file;
 mod sealing;
 #[cfg(unix)]

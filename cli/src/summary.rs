@@ -40,6 +40,11 @@ pub(crate) fn rows(summary: &Summary) -> Vec<(&'static str, String)> {
             }
         }
         Signs::Transaction(transaction) => spends(transaction, &mut rows),
+        Signs::Statement { name, message } => {
+            rows.push(("signs", format!("the statement {name} of {} bytes", message.hex.len() / 2)));
+            rows.extend(message.text.iter().map(|text| ("as text", text.clone())));
+            rows.push(("as bytes", message.hex.clone()));
+        }
     }
     rows.push(("it is said", if summary.description.is_empty() { "nothing" } else { &summary.description }.to_owned()));
     rows
@@ -102,10 +107,10 @@ fn date(seconds: u32) -> String {
     format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", time / 3_600, time / 60 % 60, time % 60)
 }
 
-/// Asks whether something unusual is meant. Anything but the word is a no.
-pub(crate) fn confirm(mut answers: impl BufRead, mut questions: impl Write) -> Result<bool, Failure> {
+/// Asks whether something is meant. Anything but the word is a no.
+pub(crate) fn confirm(question: &str, mut answers: impl BufRead, mut questions: impl Write) -> Result<bool, Failure> {
     let broken = |error: io::Error| Failure::input(format_args!("cannot ask: {error}"), "give --allow");
-    write!(questions, "Sign this all the same? Type yes: ").and_then(|()| questions.flush()).map_err(broken)?;
+    write!(questions, "{question} Type yes: ").and_then(|()| questions.flush()).map_err(broken)?;
     let mut answer = String::new();
     io::Read::take(&mut answers, 64).read_line(&mut answer).map_err(broken)?;
     Ok(answer.trim_end_matches(['\r', '\n']) == "yes")
@@ -119,7 +124,7 @@ mod tests {
     fn only_a_yes_is_a_yes() {
         let asked = |answer: &str| {
             let mut question = Vec::new();
-            let confirmed = confirm(answer.as_bytes(), &mut question).expect("it can be asked");
+            let confirmed = confirm("Sign it?", answer.as_bytes(), &mut question).expect("it can be asked");
             assert!(String::from_utf8(question).expect("text").contains("Type yes"));
             confirmed
         };

@@ -14,6 +14,7 @@ use crate::api::{SignReply, SignRequest};
 use crate::approval::Summary;
 use crate::crypto::{NonceSlot, PartialSignature, PublicNonce, Signer, SignerError, Verifier};
 use crate::session::Items;
+use crate::single::SingleSigner;
 use crate::wire::Definition;
 
 /// A signer away from its node.
@@ -24,6 +25,8 @@ pub struct Device<V: Verifier, S> {
     drawn: BTreeMap<NonceSlot, Drawn<V>>,
     /// Of these the ones that have signed, oldest first.
     signed: VecDeque<NonceSlot>,
+    /// Signs with the key alone.
+    single: Option<SingleSigner>,
 }
 
 struct Drawn<V: Verifier> {
@@ -39,7 +42,14 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
 
     /// A device with this signer.
     pub const fn new(verifier: V, signer: S) -> Self {
-        Self { verifier, signer, drawn: BTreeMap::new(), signed: VecDeque::new() }
+        Self { verifier, signer, drawn: BTreeMap::new(), signed: VecDeque::new(), single: None }
+    }
+
+    /// One that also signs with its key alone what it is shown. Without, it refuses to.
+    #[must_use]
+    pub fn with_single(mut self, single: SingleSigner) -> Self {
+        self.single = Some(single);
+        self
     }
 
     /// What the person is to be asked before [`answer`](Self::answer): what signing the session does. Nothing for
@@ -49,6 +59,10 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
     /// Why the request is refused whatever the person says: the session breaks a rule, is another than the slot says,
     /// or the signer is none of its signers.
     pub fn summary(&self, request: &SignRequest) -> Result<Option<Summary>, SignerError> {
+        if let SignRequest::Single { single, .. } = request {
+            let summary = single.summary(&self.signer.public_key());
+            return summary.map(Some).map_err(|_| SignerError::RoundMismatch);
+        }
         let SignRequest::Nonces { slot, definition } = request else { return Ok(None) };
         if self.drawn.get(slot).is_some_and(|drawn| drawn.definition == *definition) {
             return Ok(None);
@@ -66,6 +80,10 @@ impl<V: Verifier, S: Signer<V>> Device<V, S> {
             }
             SignRequest::Partials { slot, nonces } => {
                 Some(SignReply::Partials { slot: *slot, partials: self.sign(*slot, nonces) })
+            }
+            SignRequest::Single { .. } => {
+                let reply = self.single.as_mut().and_then(|single| single.answer(request));
+                reply.or_else(|| request.failed(SignerError::Unavailable))
             }
             SignRequest::Forget(slot) => {
                 self.signer.forget(*slot);

@@ -27,6 +27,8 @@ pub(crate) enum Effect {
     /// Remember this of the effect's session, or forget what is remembered. What is said of the session afterwards
     /// waits until it is durable.
     Persist(Option<Record>),
+    /// Remember what the effect's session is, or forget it. It is written once, ahead of the session's first record.
+    PersistDefinition(Option<Arc<Definition>>),
     /// Remember what this node offers to sign.
     PersistOffer(Option<Record>),
     /// Send a message to a signer, if it is connected; otherwise set out to find it.

@@ -21,6 +21,10 @@ use crate::gate::is_authentic;
 use crate::session::nonces_hash;
 use crate::wire::{Body, Content, Definition, Message, SessionId, SessionMessage};
 
+/// The most bytes that evidence has, as bytes and as JSON: the nonces of the largest session, and what it signs twice,
+/// since its creator's nonces may come with it.
+pub const MAX_EVIDENCE: usize = 1 << 20;
+
 /// A message as its author signed it; hexadecimal in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit(pub Bytes);
@@ -67,6 +71,21 @@ pub enum Evidence {
     },
 }
 
+impl Evidence {
+    /// How many bytes it has, less than a few for lengths and names.
+    pub(crate) fn length(&self) -> usize {
+        let sum = |exhibits: &[Exhibit]| exhibits.iter().map(|exhibit| exhibit.0.len()).sum::<usize>();
+        match self {
+            Self::Equivocation { first, second } => first.0.len() + second.0.len(),
+            Self::InvalidNonce { definition, nonces, .. } => definition.length() + sum(nonces),
+            Self::InvalidPartial { definition, nonces, partial, .. } => {
+                definition.length() + sum(nonces) + partial.0.len()
+            }
+            Self::InvalidSignature { definition, finalized, .. } => definition.length() + finalized.0.len(),
+        }
+    }
+}
+
 /// Who is guilty of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Conviction {
@@ -109,6 +128,8 @@ impl fmt::Display for Offence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotProven {
+    /// It has more than [`MAX_EVIDENCE`] bytes, which no misdeed takes.
+    TooLarge,
     /// An exhibit is not a message of a session.
     NotAMessage,
     /// An exhibit is not signed by its author.
@@ -126,6 +147,7 @@ pub enum NotProven {
 impl fmt::Display for NotProven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::TooLarge => "it has more bytes than evidence can have",
             Self::NotAMessage => "an exhibit is not a message of a session",
             Self::NotSigned => "an exhibit is not signed by the key that it names as its author",
             Self::Unrelated => "the exhibits do not belong together",
@@ -175,6 +197,9 @@ impl Step {
 /// # Errors
 /// [`NotProven`]; evidence that proves nothing says nothing about whoever brought it either.
 pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Conviction, NotProven> {
+    if evidence.length() > MAX_EVIDENCE {
+        return Err(NotProven::TooLarge);
+    }
     match evidence {
         Evidence::Equivocation { first, second } => equivocation(verifier, first, second),
         Evidence::InvalidNonce { definition, item, nonces } => {

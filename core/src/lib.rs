@@ -8,7 +8,7 @@
 //! The examples `two_nodes` and `journal` show hosts in full.
 //!
 //! Reading order: [`api`] for what goes in and out, [`host`] for the seam to the world, [`device`] for a signer that is
-//! somewhere else, [`node`] for the way between,
+//! somewhere else, [`single`] for what its key signs alone, [`node`] for the way between,
 //! [`approval`] for what an owner sees before it approves, then `wire`, `gate`, `session` and `discovery`; [`crypto`]
 //! and [`election`] stand on their own.
 #![no_std]
@@ -31,6 +31,7 @@ mod journal;
 pub mod node;
 pub mod protocol;
 mod session;
+pub mod single;
 pub mod wire;
 
 pub use nelumbo_crypto as crypto;

@@ -18,7 +18,7 @@ use core::fmt;
 
 use crate::api::{
     Blame, Command, CommandError, CommandId, Deadline, GossipId, Input, NewSession, Output, Refusal, RefusalCounts,
-    SignRequest, TimerReason, Verdict, View,
+    SignReply, SignRequest, TimerReason, Verdict, View,
 };
 use crate::approval::Unusual;
 use crate::base::{Bytes, Mono, Now, Outbox, Timers};
@@ -121,6 +121,7 @@ impl<V: Verifier> Node<V> {
                 self.outbox.persisted(sequence);
                 self.protocols.release(self.outbox.durable());
             }
+            Input::Signed(SignReply::Single { id, signature }) => self.on_single(id, signature),
             Input::Signed(reply) => self.sign(|sessions, context| sessions.on_signed(context, reply)),
             Input::SignerReady => self.sign(|sessions, context| sessions.on_signer_ready(context)),
             Input::Tick => {}
@@ -316,7 +317,7 @@ impl<V: Verifier> Node<V> {
     /// Lets the gate look at bytes from outside.
     fn admit(&mut self, channel: Channel<'_>, bytes: Bytes) -> Result<Admission, Refusal> {
         let Self { environment, gate, sessions, discovery, protocols, .. } = self;
-        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
+        let known = Knowledge { sessions, discovery, protocols };
         gate.admit(channel, bytes, &environment.verifier, &known, environment.now)
     }
 
@@ -325,6 +326,10 @@ impl<V: Verifier> Node<V> {
         match admission {
             Admission::Step(step) => self.sign(|sessions, context| sessions.on_step(context, step)),
             Admission::Request(request) => self.on_request(request),
+            Admission::Notice(notice) => {
+                self.discover(|discovery, context| discovery.fetch_request(context, notice));
+                Ok(())
+            }
             Admission::ForOthers => Ok(()),
             Admission::Pending => {
                 self.watch_pending();
@@ -356,8 +361,8 @@ impl<V: Verifier> Node<V> {
     fn on_request(&mut self, request: Request) -> Result<(), Refusal> {
         let definition = request.definition.clone();
         let id = definition.id();
-        let Self { environment, sessions, discovery, protocols, .. } = self;
-        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
+        let Self { sessions, discovery, protocols, .. } = self;
+        let known = Knowledge { sessions, discovery, protocols };
         let from = known.acquaintance(definition.creator_key());
         let summary = self.sign(|sessions, context| sessions.announce(context, &definition, from))?;
         self.discover(|discovery, context| discovery.on_request(context, id));

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use nelumbo_core::api::{Config, Input, Output, Quota};
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
-use nelumbo_core::crypto::{
-    MessageKey, Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
-};
+use nelumbo_core::crypto::{MessageKey, Network, PublicNonce, Secp256k1, SecretKey, SoftwareSigner, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Body, Content, Data, Definition, Details, Item, MAX_MESSAGE, MAX_RESOURCE,
-    Offer, PeerId, Presence, Resource, SessionId, SessionMessage, TransactionType, seal,
+    AbortReason, Address, Advertisement, Body, Content, Data, Definition, Details, Item, MAX_ITEMS, MAX_MESSAGE,
+    MAX_RESOURCE, MAX_SLOTS, Offer, PeerId, Presence, Resource, SessionId, SessionMessage, TransactionType, seal,
 };
 use peak_alloc::PeakAlloc;
 
@@ -36,10 +34,22 @@ fn say(author: &mut MessageKey, body: Body) -> Bytes {
     seal(author, Network::Regtest, body).expect("software signs")
 }
 
-/// A flood of valid messages: presences with as many and as long addresses as fit, sessions with many signers and long
-/// messages, steps that make signers familiar, and steps of sessions that do not exist, each from another key and peer.
+/// What a session of a flood signs: a long message, as many items as so many signers may have, or as many bytes as fit.
+fn items(number: u32, signers: usize) -> Vec<Item> {
+    match number % 3 {
+        0 => vec![Item::message(vec![7; MAX_MESSAGE], Tweak::None)],
+        1 => (0..MAX_SLOTS / signers).map(|item| Item::message(vec![item as u8; 32], TWEAKS[item % 2])).collect(),
+        _ => (0..15).map(|item| Item::message(vec![item; MAX_MESSAGE], Tweak::None)).collect(),
+    }
+}
+
+const TWEAKS: [Tweak; 2] = [Tweak::None, Tweak::Taproot { merkle_root: None }];
+
+/// A flood of valid messages: presences with as many and as long addresses as fit, sessions with many signers, long
+/// messages and long lists, steps that make signers familiar, and steps of sessions that do not exist, each from
+/// another key and peer.
 fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
-    let (mut author, mut nonces) = signer(number);
+    let (mut author, _) = signer(number);
     let presence = Presence {
         peer: PeerId::from_bytes(&number.to_be_bytes()).unwrap(),
         addresses: (0..16).map(|tail| Address::from_bytes(vec![tail; 255]).unwrap()).collect(),
@@ -74,8 +84,8 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         network: Network::Regtest,
         suite: Suite::Bip340,
         creator: keys.binary_search(&own).unwrap() as u16,
+        items: items(number, keys.len()),
         keys,
-        items: vec![Item::message(vec![7; MAX_MESSAGE], Tweak::None)],
         details: Details::default(),
         is_listed: false,
         election: Method::Rotating,
@@ -84,10 +94,9 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
         nonce: [number as u8; 32],
     };
     let session = definition.id();
-    let aggregate = Secp256k1.aggregate_keys(definition.suite, &definition.keys, &definition.items[0].tweak).unwrap();
-    let slot = NonceSlot { session: *session.as_bytes(), attempt: 1 };
-    let message = definition.message(0).expect("bare");
-    let nonces = nonces.nonces(slot, &[(&aggregate, &message)]).unwrap();
+    // Nonces are not looked at before all are there.
+    let nonces = vec![PublicNonce::from_bytes([2; 66]); definition.items.len()];
+    assert!(definition.announces_nonces());
     let content = Content::Announce { definition: definition.into(), nonces };
     messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence: 1, content })));
     // Enough of them to make the author familiar; they are refused, because the session is not complete.
@@ -97,7 +106,11 @@ fn flood(number: u32, victim: nelumbo_core::crypto::PublicKey) -> Vec<Bytes> {
     }
     for sequence in 1..4 {
         let session = SessionId::from_bytes([sequence as u8; 32]);
-        let content = Content::Abort { reason: AbortReason::Left };
+        let content = if sequence == 1 {
+            Content::Join { nonces: vec![PublicNonce::from_bytes([2; 66]); MAX_ITEMS] }
+        } else {
+            Content::Abort { reason: AbortReason::Left }
+        };
         messages.push(say(&mut author, Body::Session(SessionMessage { session, attempt: 1, sequence, content })));
     }
     messages
@@ -110,7 +123,7 @@ fn a_flood_stays_under_the_ceiling() {
     let limits = &mut config.limits;
     // Small caps, so that the flood reaches them all; no quota in its way.
     (limits.sessions, limits.unapproved, limits.unapproved_per_creator, limits.ended) = (20, 20, 20, 20);
-    (limits.closed, limits.requests) = (50, 50);
+    (limits.closed, limits.requests, limits.slots) = (50, 50, 3 * MAX_SLOTS);
     (limits.peers, limits.neighbours, limits.presences, limits.keys_per_peer) = (50, 50, 50, 1);
     limits.prepared_keys = 10;
     (limits.early, limits.early_per_author, limits.announcers, limits.lookups) = (50, 50, 50, 8);
@@ -163,6 +176,8 @@ fn a_flood_stays_under_the_ceiling() {
             && view.resources().count() == 50,
         "the caps are hit"
     );
+    let slots = |session: nelumbo_core::api::SessionView| session.definition.slots();
+    assert_eq!(view.sessions().map(slots).filter(|slots| *slots > MAX_SLOTS / 2).count(), 2, "lists have their limit");
     assert!(kept <= ceiling, "{kept} bytes were in use, {ceiling} are promised");
     assert!(kept >= ceiling / 100, "{kept} of {ceiling} bytes: the promise would say nothing");
 }

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use nelumbo_core::api::RecordSequence;
-use nelumbo_core::wire::{Definition, SessionId};
+use nelumbo_core::wire::SessionId;
 
 /// The tag of a session's record.
 pub(crate) const SESSION: u8 = 0;
+/// The tag of the record that says what a session is.
+pub(crate) const DEFINITION: u8 = 6;
 
 type Pending = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 
@@ -78,11 +80,15 @@ pub(crate) fn session_key(session: &SessionId) -> Vec<u8> {
     [b"s".as_slice(), session.as_bytes()].concat()
 }
 
-/// The beginning of an open session's record, after a tag: which session, the attempt, and whether its nonce is spent.
+/// The journal's key of what a session is.
+pub(crate) fn definition_key(session: &SessionId) -> Vec<u8> {
+    [b"d".as_slice(), session.as_bytes()].concat()
+}
+
+/// The beginning of an open session's record, after a tag: the attempt, and whether its nonce is spent.
 /// What follows may change without being of interest here.
 fn session_in(key: &[u8], value: &[u8]) -> Option<(SessionId, u32, bool)> {
     let session: [u8; 32] = key.strip_prefix(b"s")?.try_into().ok()?;
-    let ((_, attempt, spent), _) =
-        postcard::take_from_bytes::<(Definition, u32, bool)>(value.strip_prefix(&[SESSION])?).ok()?;
+    let ((attempt, spent), _) = postcard::take_from_bytes::<(u32, bool)>(value.strip_prefix(&[SESSION])?).ok()?;
     Some((SessionId::from_bytes(session), attempt, spent))
 }

@@ -10,7 +10,7 @@ use nelumbo_core::crypto::{MessageKey, Network, PublicKey, Secp256k1, Suite, Twe
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Definition, PeerId, SessionId};
 
-use super::disk::{SESSION, session_key};
+use super::disk::{DEFINITION, SESSION, definition_key, session_key};
 use super::scheme::secret;
 use super::source::Source;
 use super::values;
@@ -23,9 +23,9 @@ pub(crate) const WALL: u64 = 1_767_225_600_000;
 pub(crate) fn run(data: &[u8]) {
     let source = &mut Source::new(data);
     let own = secret(OWN).public_key();
-    let mut records = Vec::new();
-    while !source.is_empty() && records.len() < 4 {
-        records.push(record(source, &own));
+    let (mut records, mut last) = (Vec::new(), SessionId::from_bytes([0; 32]));
+    while !source.is_empty() && records.len() < 8 {
+        record(source, &own, &mut records, &mut last);
     }
     let entropy = Entropy::new([9; 32]).expect("not all zero");
     let boot = Boot {
@@ -45,19 +45,20 @@ fn at(seconds: u64) -> Now {
     Now { mono: Mono::from_nanos(seconds * 1_000_000_000), wall: Wall::from_millis(WALL + seconds * 1000) }
 }
 
-/// A record: raw, or raw with the key that belongs to it, or forged from values.
-fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
+/// A record: raw, or raw with the key that belongs to it, or two of a session that is forged from values. `last` is the
+/// session whose definition came last.
+fn record(source: &mut Source<'_>, own: &PublicKey, records: &mut Vec<(Vec<u8>, Vec<u8>)>, last: &mut SessionId) {
     match source.below(3) {
-        0 => (source.bytes(40).to_vec(), source.bytes(1000).to_vec()),
+        0 => records.push((source.bytes(40).to_vec(), source.bytes(1000).to_vec())),
         1 => {
             let value = source.bytes(1000).to_vec();
-            let session = value.strip_prefix(&[SESSION]).map(postcard::take_from_bytes::<Definition>);
-            // A closed session has nothing but its name.
-            let id = match session {
-                Some(Ok((definition, _))) => definition.id(),
-                _ => SessionId::from_bytes([source.byte(); 32]),
-            };
-            (session_key(&id), value)
+            let definition = value.strip_prefix(&[DEFINITION]).map(postcard::take_from_bytes::<Definition>);
+            if let Some(Ok((definition, _))) = definition {
+                *last = definition.id();
+                records.push((definition_key(last), value));
+            } else {
+                records.push((session_key(last), value));
+            }
         }
         _ => {
             let mut definition = values::definition(source);
@@ -76,10 +77,11 @@ fn record(source: &mut Source<'_>, own: &PublicKey) -> (Vec<u8>, Vec<u8>) {
                 definition.keys.sort_unstable();
                 definition.keys.dedup();
             }
-            let mut value =
-                postcard::to_allocvec(&(SESSION, &definition, source.byte() as u32, source.flag())).expect("memory");
+            let mut value = postcard::to_allocvec(&(SESSION, source.byte() as u32, source.flag())).expect("memory");
             value.extend_from_slice(source.bytes(200));
-            (session_key(&definition.id()), value)
+            *last = definition.id();
+            records.push((definition_key(last), postcard::to_allocvec(&(DEFINITION, &definition)).expect("memory")));
+            records.push((session_key(last), value));
         }
     }
 }

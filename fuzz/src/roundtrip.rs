@@ -58,6 +58,7 @@ fn is_within_bounds(body: &Body) -> bool {
                 .all(|bits| postcard::to_allocvec(bits).expect("memory").len() <= 1 + MAX_SIGNERS / 8),
             _ => true,
         },
+        Body::RequestNotice(notice) => notice.keys.len() <= MAX_SIGNERS,
         Body::Resource(_) | Body::Listing(_) | Body::Protocol(_) => true,
     }
 }

@@ -210,7 +210,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
 }
 
 pub(crate) fn content(source: &mut Source<'_>) -> Content {
-    match source.below(8) {
+    match source.below(9) {
         0 => Content::Announce { definition: definition(source).into(), nonces: list(source, nonce) },
         1 => Content::Join { nonces: list(source, nonce) },
         2 => {
@@ -221,6 +221,7 @@ pub(crate) fn content(source: &mut Source<'_>) -> Content {
         4 => Content::Abort { reason: reason(source) },
         5 => Content::Confirmed,
         6 => Content::Waiting,
+        7 => Content::Busy,
         _ => Content::Status { nonces: bits(source), partials: bits(source) },
     }
 }

@@ -14,6 +14,7 @@ use nelumbo_core::{
     crypto::{EntropySource, MessageKey, MessageSigner, Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
     protocol::Protocol,
+    single::SingleSigner,
 };
 use tokio::sync::{broadcast, mpsc};
 use tracing::Instrument;
@@ -94,7 +95,7 @@ impl Builder {
         message_signer: Box<dyn MessageSigner + Send>,
         signer: Box<dyn Signer<Secp256k1> + Send>,
     ) -> Self {
-        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Here(signer))
+        Self::with_signer(config, network, folder.into(), message_signer, SessionSigner::Here(signer, None))
     }
 
     /// The same with a signer that is somewhere else: a device, another process. It gets its requests from the other
@@ -130,8 +131,19 @@ impl Builder {
     ) -> Result<Self, StartError> {
         let key = Arc::new(key);
         let messages = MessageKey::new(key.clone(), fresh_entropy()?);
-        let signer = SoftwareSigner::new(key, SystemEntropy);
-        Ok(Self::new(config, network, folder, Box::new(messages), Box::new(signer)))
+        let signer = SoftwareSigner::new(key.clone(), SystemEntropy);
+        let single = SingleSigner::new(key, fresh_entropy()?);
+        Ok(Self::new(config, network, folder, Box::new(messages), Box::new(signer)).single_signer(single))
+    }
+
+    /// Lets this one sign what protocols want to have signed with the node's key alone, where the signer of sessions is
+    /// in memory; without, nobody does. A device gets those requests with the others.
+    #[must_use]
+    pub fn single_signer(mut self, single: SingleSigner) -> Self {
+        if let SessionSigner::Here(_, place) = &mut self.signer {
+            *place = Some(single);
+        }
+        self
     }
 
     /// Lets rules of the embedder's own decide too what gets in, and which requests are approved or declined without

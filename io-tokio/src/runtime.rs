@@ -12,6 +12,7 @@ use nelumbo_core::{
     crypto::{Secp256k1, Signer, SignerError},
     host::drain_watched,
     node::Node,
+    single::SingleSigner,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -58,8 +59,8 @@ pub(crate) struct Runtime {
 
 /// Where the signer of sessions is.
 pub(crate) enum SessionSigner {
-    /// In this process: it answers at once.
-    Here(Box<dyn Signer<Secp256k1> + Send>),
+    /// In this process: it answers at once. What is signed with its key alone the other one signs, if there is one.
+    Here(Box<dyn Signer<Secp256k1> + Send>, Option<SingleSigner>),
     /// At the other end of this channel.
     Elsewhere(mpsc::Sender<SignRequest>),
 }
@@ -68,7 +69,8 @@ impl SessionSigner {
     /// Hands a request over; the reply, if it is known at once.
     fn ask(&mut self, view: &View<'_, Secp256k1>, request: &SignRequest) -> Option<SignReply> {
         match self {
-            Self::Here(signer) => view.answer(signer.as_mut(), request),
+            Self::Here(_, Some(single)) if matches!(request, SignRequest::Single { .. }) => single.answer(request),
+            Self::Here(signer, _) => view.answer(signer.as_mut(), request),
             Self::Elsewhere(requests) => match requests.try_send(request.clone()) {
                 Ok(()) => None,
                 Err(_) => request.failed(SignerError::Unavailable),

@@ -8,6 +8,10 @@ pub struct Embedding;
 #[doc = include_str!("../../docs/src/embedding-tokio.md")]
 pub struct EmbeddingTokio;
 
+/// The book's chapter on embedding the Lotus chain.
+#[doc = include_str!("../../docs/src/embedding-chain.md")]
+pub struct EmbeddingChain;
+
 /// The book's chapter on discovery.
 #[doc = include_str!("../../docs/src/discovery.md")]
 pub struct Discovery;

@@ -14,7 +14,7 @@ use cli_support::{fields, nelumbo};
 use nelumbo_core::crypto::lotus::{
     Address, OutPoint, Payload, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script,
 };
-use nelumbo_core::crypto::{Network, PublicKey, sha256};
+use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Signature, Suite, Tweak, bitcoin, schnorr, sha256};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -215,6 +215,49 @@ fn four_requests_that_say_the_same_do_not_look_the_same_and_one_is_approved() {
             assert!(one.0 != other.0 && one.1 != other.1, "a person and a script can tell them apart");
         }
     }
+}
+
+/// A transaction of Bitcoin, which spends an output that can be recovered by a script.
+#[test]
+fn a_bitcoin_transaction_is_shown_and_its_signature_spends() {
+    let two = Two::start();
+    let [creator, asked] = &two.nodes;
+    let mut keys: Vec<PublicKey> = two.nodes.iter().map(|node| node.key.parse().unwrap()).collect();
+    keys.sort_unstable();
+    let (root, tree) = ("05".repeat(32), Tweak::Taproot { merkle_root: Some([5; 32]) });
+    let own = KeyAggContext::new(Suite::Bip340, &keys).unwrap().with_tweak(&tree).unwrap().challenge_key();
+    let script = bitcoin::taproot_script(&own).to_vec();
+    let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 0 };
+    let bob = bitcoin::Address::parse(Network::Regtest, "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080").unwrap();
+    let output = |value, script_pubkey| TxOutput { value, script_pubkey };
+    let transaction = Transaction {
+        version: 2,
+        inputs: vec![TxInput { outpoint, script_sig: Vec::new(), sequence: u32::MAX }],
+        outputs: vec![output(1_000, bob.script_pubkey().to_vec()), output(98_000, script.clone())],
+        lock_time: 0,
+    };
+    let spent = json!([{ "value": 100_000, "script": hex::encode(&script) }]);
+    let file = two.folder.path().join("bitcoin.json");
+    let spending = json!({ "transaction": hex::encode(transaction.to_bytes()), "spent": spent });
+    fs::write(&file, spending.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let create = ["create", &asked.key, "--suite", "bip340", "--taproot", "--transaction", file];
+    creator.run(&create).assert_failed(1, &["not the session's own, whose script is 5120"]);
+    let session = two.create(&[&create[2..], &["--merkle-root", &root]].concat());
+    let table = asked.run(&["sessions", "show", &session]).stdout;
+    assert_eq!(rows(&table, "signs"), ["1 input of a transaction, sighash DEFAULT, by key path"]);
+    assert_eq!(rows(&table, "pays"), [format!("1,000 satoshi to {bob}")]);
+    let group = bitcoin::Address::taproot(Network::Regtest, &own);
+    assert_eq!(rows(&table, "gives back"), [format!("98,000 satoshi to {group} (the group)")]);
+    assert_eq!(rows(&table, "fee"), ["1,000 satoshi, 7.042 per virtual byte of 142"]);
+    asked.json(&["approve", &session]);
+    two.signed(&session);
+    let signed = creator.json(&["sessions", "wait", &session]);
+    let signature: Signature = signed["signature"].as_str().unwrap().parse().unwrap();
+    let spent = [output(100_000, script)];
+    let digest = bitcoin::SighashCache::new(&transaction, &spent)
+        .and_then(|cache| cache.sighash(0, bitcoin::SighashType::DEFAULT, bitcoin::Spend::KeyPath));
+    assert!(schnorr::verify(Suite::Bip340, &own, &digest.unwrap(), &signature));
 }
 
 #[test]

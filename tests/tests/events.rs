@@ -116,6 +116,7 @@ fn examples() -> Vec<NodeEvent> {
         Event::SessionAnnounced { session, creator, summary: summary.clone() },
         Event::SessionApproved { session, summary },
         Event::SignerJoined { session, attempt, signer: key },
+        Event::SignerBusy { session, signer: key },
         Event::PhaseChanged { session, attempt, phase: Phase::NonceExchange },
         Event::SignerAwaited { session, attempt, task: SignerTask::Nonces },
         Event::AttemptStarted { session, attempt: 2, cause: AttemptCause::Followed(key) },

@@ -23,9 +23,6 @@ Examples:
 
 Exit status: 0 when the evidence convicts a signer, 1 when it convicts nobody, 2 when it is no evidence.";
 
-/// The most bytes that evidence has: all nonces of the largest session, in hexadecimal.
-const MOST: u64 = 1 << 20;
-
 /// Says who is guilty of what, or why nobody is, from the evidence in a file
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -43,7 +40,7 @@ impl VerifyBlame {
         let name = self.file.display();
         let mut text = String::new();
         fs::File::open(&self.file)
-            .and_then(|file| file.take(MOST).read_to_string(&mut text))
+            .and_then(|file| file.take(evidence::MAX_EVIDENCE as u64).read_to_string(&mut text))
             .map_err(|error| Failure::input(format_args!("{name}: {error}"), "give a file that can be read"))?;
         let evidence: Evidence = serde_json::from_str(&text).map_err(|error| {
             Failure::input(format_args!("{name} is no evidence: {error}"), "give the `evidence` of an event, unchanged")

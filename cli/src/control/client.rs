@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::messages::{Heading, Kind, MAX_REPLY, Problem, Question, Reply, Request, VERSION};
 use super::server::Server;
 use crate::failure::Failure;
-use crate::node::{DataFolder, Entry};
+use crate::node::{DataFolder, Entry, Folder};
 use crate::output;
 
 /// How long a node may take to answer: what it does meanwhile is write to its disk.
@@ -41,6 +41,11 @@ impl Running {
     ) -> Result<(), Failure> {
         let answer = self.connect()?.ask(request)?;
         if self.json { output::json(&answer) } else { show(read(&answer)?) }
+    }
+
+    /// The node's data folder.
+    pub(crate) fn folder(&self) -> Result<Folder, Failure> {
+        self.data.open()
     }
 
     /// Opens a connection to the node.

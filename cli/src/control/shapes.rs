@@ -14,6 +14,7 @@ use nelumbo_core::wire::{self, Offer, SessionId, Subject, TransactionType};
 use serde::{Deserialize, Serialize};
 
 use crate::link::SessionLink;
+use crate::payment;
 use crate::spending::SpendingShape;
 
 /// There is nothing to say but that it is done.
@@ -191,6 +192,17 @@ pub(crate) struct Session {
     pub(crate) may_complete: bool,
     /// Whose turn it is to broadcast.
     pub(crate) coordinator: Option<PublicKey>,
+    /// What can be broadcast, once it is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) final_transaction: Option<FinalTransaction>,
+}
+
+/// A transaction as nodes take it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FinalTransaction {
+    pub(crate) txid: String,
+    /// In hexadecimal.
+    pub(crate) transaction: String,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -275,6 +287,10 @@ impl Session {
             signatures: view.signatures.clone(),
             may_complete: view.may_complete,
             coordinator: view.coordinator,
+            final_transaction: payment::finalize(definition, &view.signatures).map(|signed| FinalTransaction {
+                txid: signed.txid.to_string(),
+                transaction: hex::encode(signed.bytes),
+            }),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
+use nelumbo_chain::chronik::{ChronikClient, ChronikConfig};
+use nelumbo_core::crypto::Network;
 use nelumbo_tokio::Multiaddr;
 use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::{AddressFilter, ConfigError, Connections, DhtMode, NetworkConfig};
@@ -51,10 +53,40 @@ pub(crate) struct Config {
     pub(crate) port_mapping: bool,
     #[serde(default = "yes")]
     pub(crate) hole_punching: bool,
+    pub(crate) chain: Option<Chain>,
 }
 
-fn yes() -> bool {
+const fn yes() -> bool {
     true
+}
+
+/// Which servers are asked about the chain, and given transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Chain {
+    /// Chronik servers; the first that answers is believed, as far as its answers prove themselves.
+    servers: Vec<String>,
+    /// How many of them have to say the same.
+    #[serde(default = "one")]
+    quorum: usize,
+    /// Whether payments are signed for nodes that were not updated for the network's upgrade.
+    #[serde(default)]
+    pub(crate) replay_protection: bool,
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Chain {
+    /// A client of the servers, for the addresses of this network.
+    pub(crate) fn client(&self, network: Network) -> Result<ChronikClient, Failure> {
+        let mut config = ChronikConfig::new(network, self.servers.iter().cloned());
+        config.quorum = self.quorum;
+        let entropy = nelumbo_tokio::fresh_entropy().map_err(|error| Failure::input(error, "try again later"))?;
+        ChronikClient::new(config, entropy)
+            .map_err(|error| Failure::input(error, "change `chain` in config.toml in the data folder"))
+    }
 }
 
 /// How many connections are kept and allowed.
@@ -97,6 +129,7 @@ impl Config {
             relays: true,
             port_mapping: true,
             hole_punching: true,
+            chain: None,
         }
     }
 
@@ -169,6 +202,10 @@ bootstrap = [
 # relays = false
 # port-mapping = false
 # hole-punching = false
+
+# Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how many
+# have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
+# chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 ",
             preset.get_name(),
             list(&self.listen),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nelumbo_chain::chronik::ChronikClient;
 use nelumbo_core::api::{Config as CoreConfig, Event};
 use nelumbo_core::crypto::{Network, SecretKey};
 use nelumbo_tokio::network::{NetworkConfig, NetworkError};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use super::approvals::Approvals;
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::folder::{Folder, Lock};
+use super::payments::{News, Payments};
 use crate::control::{Answers, Server, serve};
 use crate::failure::{Answer, Failure};
 use crate::interruption::termination;
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) lock: Lock,
     pub(crate) network: NetworkConfig,
     pub(crate) chain: Network,
+    /// Where payments are broadcast and looked for, if it is said.
+    pub(crate) chronik: Option<ChronikClient>,
     pub(crate) key: SecretKey,
     pub(crate) record: Option<Record>,
     pub(crate) json: bool,
@@ -52,7 +56,7 @@ pub(crate) struct Record {
 
 /// Runs a node until somebody wants it to stop, or it cannot go on.
 pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
-    let Plan { folder, lock, network, chain, key, record, json } = plan;
+    let Plan { folder, lock, network, chain, chronik, key, record, json } = plan;
     let server = Server::bind(folder.path()).map_err(|error| {
         Failure::input(
             format_args!("cannot make the socket in {}: {error}", folder.path().display()),
@@ -84,7 +88,8 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
 
     let answers = Answers { handle: handle.clone(), log: log.clone(), started, stop: Arc::new(Notify::new()) };
     let mut connections = JoinSet::new();
-    let mut life = Life { handle, events, log, approvals: Approvals::new(folder.path()) };
+    let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
+    let mut life = Life { handle, events, log, approvals: Approvals::new(folder.path()), payments };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
@@ -105,6 +110,7 @@ struct Life {
     events: Events,
     log: EventLog,
     approvals: Approvals,
+    payments: Option<Payments>,
 }
 
 impl Life {
@@ -123,6 +129,8 @@ impl Life {
                     }
                     self.log.note(time, &event);
                     match event {
+                        NodeEvent::Core(Event::SessionCompleted { session, .. }) => self.pay(News::Signed(session)),
+                        NodeEvent::Core(Event::ShouldBroadcast { session }) => self.pay(News::OwnTurn(session)),
                         NodeEvent::Stopped { error: None } => return Ok(()),
                         NodeEvent::Stopped { error: Some(error) } => return Err(failed(error)),
                         _ => {}
@@ -132,6 +140,10 @@ impl Life {
                 Err(EventsError::Stopped) => return Ok(()),
             }
         }
+    }
+
+    fn pay(&self, news: News) {
+        self.payments.iter().for_each(|payments| payments.tell(news));
     }
 
     /// Stops the node, and notes its last events. Whoever interrupts a second time does not want to wait for it.
@@ -190,7 +202,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 /// Milliseconds since 1970-01-01 UTC.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

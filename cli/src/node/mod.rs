@@ -9,8 +9,9 @@ mod config;
 mod event_log;
 mod folder;
 mod life;
+mod payments;
 
 pub(crate) use config::{Config, Preset};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
-pub(crate) use folder::DataFolder;
+pub(crate) use folder::{DataFolder, Folder};
 pub(crate) use life::{Plan, Record, live};

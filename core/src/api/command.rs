@@ -22,6 +22,7 @@ pub struct CommandId(pub u64);
 
 /// A wish. The command's effect comes back as an event; a refusal changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Command {
     /// Start a session, and announce it to its other signers.
     Create(Box<NewSession>),
@@ -145,6 +146,7 @@ impl Default for SignerFilter {
 
 /// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CommandError {
     /// The session cannot be defined like this.
     Definition(DefinitionError),
@@ -176,8 +178,6 @@ pub enum CommandError {
     Offer(OfferError),
     /// Nothing is offered.
     NothingOffered,
-    /// A request of this many bytes, more than gossip and the DHT take.
-    TooLargeToList(usize),
     /// The session is known already.
     KnownSession(SessionId),
     /// As many searches are under way as the limits allow.
@@ -196,6 +196,8 @@ pub enum CommandError {
     NotOwned(SessionId),
     /// The embedder's policy does not let a protocol sign this.
     Policy,
+    /// Protocols await as many signatures of this node's key alone as may be awaited.
+    TooManySignatures(usize),
     /// The signer cannot.
     Signer(SignerError),
 }
@@ -240,9 +242,6 @@ impl fmt::Display for CommandError {
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
             Self::Offer(error) => error.fmt(f),
             Self::NothingOffered => f.write_str("this node advertises nothing"),
-            Self::TooLargeToList(length) => {
-                write!(f, "a request of {length} bytes is too large to be listed; send it to its signers directly")
-            }
             Self::KnownSession(session) => write!(f, "session {session} is already here"),
             Self::TooManySearches => f.write_str("too many searches are under way; wait for one to end"),
             Self::TooManyResources => f.write_str("too many resources are announced; withdraw some first"),
@@ -252,6 +251,9 @@ impl fmt::Display for CommandError {
             Self::NotBanned(peer) => write!(f, "nothing is held against {peer}"),
             Self::NotOwned(session) => write!(f, "session {session} does not belong to this protocol"),
             Self::Policy => f.write_str("the policy of this node does not let a protocol sign this"),
+            Self::TooManySignatures(most) => {
+                write!(f, "{most} signatures are awaited for protocols; wait until the signer has answered")
+            }
             Self::Signer(error) => error.fmt(f),
         }
     }

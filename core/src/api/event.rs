@@ -18,6 +18,7 @@ use crate::wire::{AbortReason, Advertisement, Label, PeerId, ResourceId, Session
 /// Where a session stands. It only moves forward within an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Announced by another signer; this node has not approved it.
     Announced,
@@ -48,6 +49,7 @@ impl Phase {
 /// Why a new attempt began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum AttemptCause {
     /// This node was restarted: its nonces of the attempt before are gone for good.
     Restarted,
@@ -131,6 +133,7 @@ impl fmt::Display for AttemptFailure {
 /// A fact for the embedder. When it is seen, `Node::view` already shows the state after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Event {
     /// The peer that holds this key is connected.
     SignerConnected {
@@ -275,6 +278,14 @@ pub enum Event {
         session: SessionId,
         /// The attempt.
         attempt: u32,
+        /// The signer.
+        signer: PublicKey,
+    },
+    /// A signer cannot take this node's request now, because too many wait for its owner's approval. It is offered the
+    /// request again until it takes it or the session ends.
+    SignerBusy {
+        /// The session.
+        session: SessionId,
         /// The signer.
         signer: PublicKey,
     },

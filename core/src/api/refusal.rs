@@ -53,6 +53,7 @@ pub enum Standing {
 /// Why a message or record from outside was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Refusal {
     /// More bytes than the channel allows.
     Oversized,

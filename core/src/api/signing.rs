@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{NonceSlot, PartialSignature, PublicNonce, SignerError};
+use crate::crypto::{NonceSlot, PartialSignature, PublicNonce, Signature, SignerError};
+use crate::single::{Single, SingleId};
 use crate::wire::Definition;
 
 /// Something for the signer to do. An identical request gets the identical answer, for as long as the signer remembers
@@ -30,6 +31,14 @@ pub enum SignRequest {
         slot: NonceSlot,
         /// For each message of the session the public nonces of all its signers, in key order.
         nonces: Vec<Vec<PublicNonce>>,
+    },
+    /// Sign something with the key alone, outside of every session. A device asks its person. Whoever asks and is not
+    /// answered asks anew.
+    Single {
+        /// Names the request.
+        id: SingleId,
+        /// What is signed.
+        single: Arc<Single>,
     },
     /// Wipe the nonces of an attempt that will not be signed, and ask nobody for them any more. It has no reply.
     Forget(NonceSlot),
@@ -54,6 +63,13 @@ pub enum SignReply {
         /// For each message of the session this signer's partial signature, or why there is none.
         partials: Result<Vec<PartialSignature>, SignerError>,
     },
+    /// To [`SignRequest::Single`].
+    Single {
+        /// The request's id.
+        id: SingleId,
+        /// The signature, or why there is none.
+        signature: Result<Signature, SignerError>,
+    },
 }
 
 /// What a session waits for at its own signer.
@@ -73,17 +89,19 @@ impl SignRequest {
         match self {
             Self::Nonces { slot, .. } => Some(SignReply::Nonces { slot: *slot, nonces: Err(error) }),
             Self::Partials { slot, .. } => Some(SignReply::Partials { slot: *slot, partials: Err(error) }),
+            Self::Single { id, .. } => Some(SignReply::Single { id: *id, signature: Err(error) }),
             Self::Forget(_) | Self::ForgetAll => None,
         }
     }
 }
 
 impl SignReply {
-    /// Which attempt it is for.
+    /// Which attempt it is for, if it is for a session.
     #[must_use]
-    pub const fn slot(&self) -> NonceSlot {
+    pub const fn slot(&self) -> Option<NonceSlot> {
         match self {
-            Self::Nonces { slot, .. } | Self::Partials { slot, .. } => *slot,
+            Self::Nonces { slot, .. } | Self::Partials { slot, .. } => Some(*slot),
+            Self::Single { .. } => None,
         }
     }
 }

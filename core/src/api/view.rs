@@ -12,7 +12,7 @@ use super::refusal::{RefusalCounts, Standing};
 use super::signing::{SignReply, SignRequest, SignerTask};
 use crate::approval::Summary;
 use crate::base::Wall;
-use crate::crypto::{NonceSlot, PublicKey, Signature, Signer, Verifier};
+use crate::crypto::{NonceSlot, PublicKey, Signature, Signer, SignerError, Verifier};
 use crate::node::Node;
 use crate::session::Session;
 use crate::wire::{
@@ -121,8 +121,9 @@ impl<V: Verifier> View<'_, V> {
     }
 
     /// What a signer in memory answers: it uses the keys and the round that the node has computed already. A signer
-    /// that is somewhere else is a [`Device`](crate::device::Device). Nothing for requests that have no reply, or whose
-    /// reply nobody needs any more.
+    /// that is somewhere else is a [`Device`](crate::device::Device), and what the key is to sign alone a
+    /// [`SingleSigner`](crate::single::SingleSigner) does. Nothing for requests that have no reply, or whose reply
+    /// nobody needs any more.
     pub fn answer(&self, signer: &mut (impl Signer<V> + ?Sized), request: &SignRequest) -> Option<SignReply> {
         let session = |slot: &NonceSlot| self.node.sessions.get(&SessionId::from_bytes(slot.session));
         match request {
@@ -136,6 +137,8 @@ impl<V: Verifier> View<'_, V> {
                 let partials = signer.sign(*slot, &rounds);
                 Some(SignReply::Partials { slot: *slot, partials })
             }
+            // A signer of sessions has no way to.
+            SignRequest::Single { .. } => request.failed(SignerError::Unavailable),
             SignRequest::Forget(slot) => {
                 signer.forget(*slot);
                 None

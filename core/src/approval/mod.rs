@@ -28,6 +28,7 @@ pub use transaction::{Input, LockTime, LockUnit, Output, Path, Recipient, Sighas
 /// created and joined only when they are allowed by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Unusual {
     /// Bare messages: the node cannot say what signing them does.
     Opaque,
@@ -129,6 +130,13 @@ pub enum Signs {
     Messages(Vec<Message>),
     /// Inputs of a transaction, each by its digest.
     Transaction(Box<TransactionSummary>),
+    /// A statement of one key.
+    Statement {
+        /// What it is for.
+        name: String,
+        /// What is stated.
+        message: Message,
+    },
 }
 
 /// A bare message.
@@ -141,7 +149,7 @@ pub struct Message {
 }
 
 impl Message {
-    fn of(message: &[u8]) -> Self {
+    pub(crate) fn of(message: &[u8]) -> Self {
         let text = core::str::from_utf8(message).ok().filter(|text| !text.is_empty());
         Self { hex: shown::hex(message), text: text.map(|text| Harmless(text).to_string()) }
     }

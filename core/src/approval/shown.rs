@@ -55,6 +55,7 @@ impl fmt::Display for Summary {
                 messages.first().map_or(Ok(()), |message| message.fmt(f))
             }
             Signs::Transaction(transaction) => transaction.fmt(f),
+            Signs::Statement { name, message } => write!(f, "the statement {name}, {message}"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How large a transaction is when it is signed, so that its fee can be judged.
 //!
-//! Owns the sizes of what is still to come. Inputs that are not signed by the session are taken to be signed in the most
-//! common way for what they spend; where that is not known nothing is added. [`TransactionSummary`](super::TransactionSummary)
-//! drives it.
+//! Owns the sizes of what is still to come. Inputs that are not signed by the session are taken to be signed in the
+//! most common way for what they spend; where that is not known nothing is added.
+//! [`TransactionSummary`](super::TransactionSummary) drives it.
 
 use alloc::collections::BTreeSet;
 use alloc::vec;

@@ -26,6 +26,9 @@ impl Discovery {
             let seek = wanted.seek.map(|(at, pause)| (at.since(now), pause));
             write!(text, " wanted {key} {} {seek:?}", wanted.sessions)?;
         }
+        for (key, until) in peers.fetched.iter() {
+            write!(text, " fetched {key} {:?}", until.since(now))?;
+        }
         let routes = &publisher.routes;
         let quiet = routes.quiet_until.since(now);
         write!(text, " routes {} {} {:?} {quiet:?}", routes.peers, routes.told, routes.pause)?;

@@ -9,16 +9,20 @@ use core::time::Duration;
 
 use super::presences::{Arrival, Presences};
 use super::{Discovery, InsertOutcome};
-use crate::api::{Event, Limits, Output, Refusal, TimerReason};
+use crate::api::{Event, Limits, Output, Quota, Refusal, TimerReason};
 use crate::base::{Bytes, Map, Mono};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
-use crate::gate::{Admitted, Origin};
+use crate::gate::{Admitted, Bucket, Origin};
 use crate::protocol::{Notice, PeerChange};
-use crate::wire::{Definition, PeerId, Presence, RecordKey};
+use crate::wire::{Definition, PeerId, Presence, RecordKey, RequestNotice};
 
 /// How many signers are sought at one time; the others follow a moment later.
 const SOUGHT_AT_ONCE: usize = 64;
+/// From how many creators requests are had at one time.
+const MOST_FETCHED: usize = 64;
+/// How often a stranger is called for one.
+const STRANGERS: Quota = Quota { burst: 8, every: Duration::from_secs(15) };
 /// That moment.
 const NEXT_SEEK: Duration = Duration::from_millis(100);
 
@@ -44,6 +48,9 @@ pub(super) struct Peers {
     pub(super) presences: Presences,
     pub(super) backoff: Map<PeerId, PresenceBackoff>,
     pub(super) wanted: Map<PublicKey, Wanted>,
+    /// Creators of requests that are had from them, and until when they are waited for.
+    pub(super) fetched: Map<PublicKey, Mono>,
+    pub(super) fetches: Bucket,
 }
 
 impl Peers {
@@ -53,6 +60,8 @@ impl Peers {
             presences: Presences::new(limits.presences, salt),
             backoff: Map::new(),
             wanted: Map::new(),
+            fetched: Map::new(),
+            fetches: Bucket::FULL,
         }
     }
 
@@ -134,8 +143,26 @@ impl Discovery {
         } else if self.peers.wanted.contains_key(&key) {
             self.dial(context, &key);
             self.want_again(context, &key);
+        } else if self.peers.fetched.remove(&key).is_some_and(|until| until > context.now.mono) {
+            self.dial(context, &key);
         }
         Ok(())
+    }
+
+    /// D25: another signer asks for a session that is too large to be told in public. It tells whoever connects (R2),
+    /// and offers it to whoever is connected (R1). So that strangers do not choose whom this node calls, they are
+    /// called at a low rate, and those whom it knows at any time.
+    pub(crate) fn fetch_request<V: Verifier>(&mut self, context: &mut Context<'_, V>, notice: Admitted<RequestNotice>) {
+        let (creator, now) = (*notice.author(), context.now.mono);
+        let is_due = || self.has_earned(&creator) || self.is_shown(&creator);
+        if self.is_connected(&creator) || !(is_due() || self.peers.fetches.take(STRANGERS, 1, now)) {
+            return;
+        }
+        self.peers.fetched.retain(|_, until| *until > now);
+        if self.peers.fetched.len() < MOST_FETCHED {
+            self.peers.fetched.insert(creator, now.after(context.config.stall_max));
+        }
+        self.seek(context, &creator);
     }
 
     /// A presence that is known, perhaps from others alone, has come from its own peer, which may hold so many keys.

@@ -23,7 +23,8 @@ use crate::journal::Record;
 use crate::protocol::Notice;
 use crate::wire::{
     Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Message, Offer,
-    PRESENCE_TOPIC, Presence, REQUEST_TOPIC, RecordKey, Resource, ResourceId, SessionId, TransactionType, merge_own,
+    PRESENCE_TOPIC, Presence, REQUEST_TOPIC, RecordKey, RequestNotice, Resource, ResourceId, SessionId,
+    TransactionType, merge_own,
 };
 
 /// How long to wait for further changes of address before signing a presence.
@@ -290,14 +291,19 @@ impl Discovery {
         }
     }
 
-    /// D14: asks for a session of this node's in public.
+    /// D14: asks for a session of this node's in public. What is too large there is told to whoever connects.
     pub(crate) fn list_request<V: Verifier>(
         &mut self,
         context: &mut Context<'_, V>,
         definition: &Arc<Definition>,
     ) -> Result<(), SignerError> {
         let (id, expires_at, issued_at) = (definition.id(), definition.expires_at, definition.created_at);
-        let bytes = context.seal(Body::Request(definition.clone()))?;
+        let body = if definition.fits_gossip() {
+            Body::Request(definition.clone())
+        } else {
+            Body::RequestNotice(RequestNotice::of(definition))
+        };
+        let bytes = context.seal(body)?;
         context.output(Output::Publish { topic: Topic::from_static(REQUEST_TOPIC), bytes: bytes.clone() });
         self.announce(context, RecordKey::Request(id), bytes, expires_at);
         let name: Option<Label> = id.to_string().parse().ok();

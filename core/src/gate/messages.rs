@@ -6,10 +6,11 @@ use super::seen::Account;
 use super::{Admission, Admitted, Authentic, Channel, Gate, Known, KnownSession, Origin, Request};
 use crate::api::Refusal;
 use crate::base::{Now, Wall};
-use crate::crypto::Verifier;
+use crate::crypto::{PublicKey, Verifier};
 use crate::gate::MAX_LIFETIME;
 use crate::wire::{
-    Advertisement, Body, Content, Definition, Message, PeerId, Presence, ProtocolMessage, Receiver, RecordKey, Resource,
+    Advertisement, Body, Content, Definition, Message, PeerId, Presence, ProtocolMessage, Receiver, RecordKey,
+    RequestNotice, Resource, SessionId,
 };
 
 impl<V: Verifier> Gate<V> {
@@ -80,12 +81,24 @@ impl<V: Verifier> Gate<V> {
                     }
                     Admission::ForOthers
                 } else {
-                    match self.check_definition(&authentic.author, &definition, known, now) {
+                    match self.check_definition(&authentic.author, &definition, now) {
                         Ok(()) => Admission::Request(Request { definition, announcement: None }),
                         // A sound request of other signers is passed on.
                         Err(Refusal::NotForMe) => Admission::ForOthers,
                         Err(refusal) => return Err(refusal),
                     }
+                };
+                self.exchange().requests.insert(id, matches!(channel, Channel::Gossip(_)));
+                Ok(admission)
+            }
+            Body::RequestNotice(notice) => {
+                let id = notice.session;
+                let is_known = !matches!(known.session(&id), KnownSession::Not);
+                let admission = match self.check_notice(&authentic.author, &notice, is_known, now) {
+                    Ok(()) if is_known => Admission::ForOthers,
+                    Ok(()) => Admission::Notice(authentic.with(notice).admitted()),
+                    Err(Refusal::NotForMe) => Admission::ForOthers,
+                    Err(refusal) => return Err(refusal),
                 };
                 self.exchange().requests.insert(id, matches!(channel, Channel::Gossip(_)));
                 Ok(admission)
@@ -124,15 +137,12 @@ impl<V: Verifier> Gate<V> {
             Body::Presence(presence) => is_newer(&RecordKey::Presence(author), presence.issued_at),
             Body::Advertisement(advertisement) => is_newer(&RecordKey::Advertisement(author), advertisement.issued_at),
             Body::Request(definition) => {
-                let (id, is_gossip) = (definition.id(), matches!(channel, Channel::Gossip(_)));
-                let exchange = self.exchange.as_ref();
-                let is_seen = exchange.is_some_and(|exchange| exchange.requests.contains(&id, is_gossip));
-                let is_known = !matches!(known.session(&id), KnownSession::Not);
-                let is_repeated = match definition.index_of(&self.own_key) {
-                    Some(_) => is_known && (is_seen || !is_gossip),
-                    None => is_seen,
-                };
-                if is_repeated { Err(Refusal::Duplicate) } else { Ok(()) }
+                let is_for_me = definition.index_of(&self.own_key).is_some();
+                self.is_new_request(channel, &definition.id(), is_for_me, known)
+            }
+            Body::RequestNotice(notice) => {
+                let is_for_me = notice.index_of(&self.own_key).is_some();
+                self.is_new_request(channel, &notice.session, is_for_me, known)
             }
             Body::Session(step) => {
                 let session = known.session(&step.session);
@@ -165,6 +175,22 @@ impl<V: Verifier> Gate<V> {
             }
             Body::Resource(_) | Body::Listing(_) => Ok(()),
         }
+    }
+
+    /// Whether a request could change anything, or is to be passed on.
+    fn is_new_request(
+        &self,
+        channel: Channel<'_>,
+        id: &SessionId,
+        is_for_me: bool,
+        known: &impl Known,
+    ) -> Result<(), Refusal> {
+        let is_gossip = matches!(channel, Channel::Gossip(_));
+        let exchange = self.exchange.as_ref();
+        let is_seen = exchange.is_some_and(|exchange| exchange.requests.contains(id, is_gossip));
+        let is_known = !matches!(known.session(id), KnownSession::Not);
+        let is_repeated = if is_for_me { is_known && (is_seen || !is_gossip) } else { is_seen };
+        if is_repeated { Err(Refusal::Duplicate) } else { Ok(()) }
     }
 
     /// When the newest announcement of this name was signed. What is dated ahead was taken while this node's clock was
@@ -239,13 +265,12 @@ impl<V: Verifier> Gate<V> {
         Ok(message.admitted())
     }
 
-    /// A session that is asked for: its definition is sound, names the author as its creator, has not expired, is not
-    /// one too many, and needs this node's key.
+    /// A session that is asked for: its definition is sound, names the author as its creator, has not expired, and
+    /// needs this node's key.
     pub(super) fn check_definition(
         &mut self,
-        author: &crate::crypto::PublicKey,
+        author: &PublicKey,
         definition: &Definition,
-        known: &impl Known,
         now: Now,
     ) -> Result<(), Refusal> {
         let longest = self.config.session_timeout;
@@ -257,13 +282,36 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::NotTheCreator);
         }
         self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
-        let keys = definition.keys.len() as u64;
-        let quota = self.config.limits.announced_keys;
-        if !self.exchange().announcements.take(*author, quota, keys, now.mono) {
-            return Err(Refusal::AuthorQuota);
+        self.charge_request(author, definition.keys.len(), now)?;
+        definition.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
+    }
+
+    /// The same of a request whose definition is not there.
+    fn check_notice(
+        &mut self,
+        author: &PublicKey,
+        notice: &RequestNotice,
+        is_known: bool,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let longest = self.config.session_timeout;
+        notice.check(longest).map_err(|_| Refusal::Definition)?;
+        if notice.creator_key() != author {
+            return Err(Refusal::NotTheCreator);
         }
-        definition.index_of(&self.own_key).ok_or(Refusal::NotForMe)?;
-        known.room_for_request(author)
+        if is_known {
+            // Its signers know it before; if they did not pass it on, nobody else would hear of it.
+            return Ok(());
+        }
+        self.check_lifetime(notice.created_at, notice.expires_at, longest, now.wall)?;
+        self.charge_request(author, notice.keys.len(), now)?;
+        notice.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
+    }
+
+    fn charge_request(&mut self, author: &PublicKey, keys: usize, now: Now) -> Result<(), Refusal> {
+        let quota = self.config.limits.announced_keys;
+        let is_taken = self.exchange().announcements.take(*author, quota, keys as u64, now.mono);
+        if is_taken { Ok(()) } else { Err(Refusal::AuthorQuota) }
     }
 
     /// A step of a session: one that is known, one that the step itself announces, or one that may become known.
@@ -285,7 +333,7 @@ impl<V: Verifier> Gate<V> {
         if definition.id() != step.value.session {
             return Err(Refusal::Definition);
         }
-        self.check_definition(&step.author, &definition, known, now)?;
+        self.check_definition(&step.author, &definition, now)?;
         Ok(Admission::Request(Request { definition, announcement: Some(step) }))
     }
 }

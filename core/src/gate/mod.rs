@@ -33,7 +33,7 @@ use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
     Advertisement, Body, DecodeError, Definition, Listed, Listing, MAX_DIRECT, MAX_GOSSIP, Message, PeerId, Presence,
-    ProtocolMessage, Receiver, RecordKey, Resource, SessionId, SessionMessage,
+    ProtocolMessage, Receiver, RecordKey, RequestNotice, Resource, SessionId, SessionMessage,
 };
 
 use announcers::Announcers;
@@ -181,6 +181,8 @@ pub(crate) enum Admission {
     Step(Admitted<SessionMessage>),
     /// A session is asked for that this node is a signer of and does not know.
     Request(Request),
+    /// A session is asked for that this node is a signer of and does not know; what it is its creator says.
+    Notice(Admitted<RequestNotice>),
     /// A sound request of other signers, for passing on.
     ForOthers,
     /// A step of a session that is not known yet is kept for a while.
@@ -235,8 +237,6 @@ pub(crate) trait Known {
     fn is_co_signer(&self, author: &PublicKey) -> bool;
     /// Whether a protocol of this node's wants a message that is for this node.
     fn hears(&self, message: &ProtocolMessage) -> bool;
-    /// Whether there is room for another session that this creator asks for.
-    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal>;
 }
 
 /// What is known of a session.
@@ -424,7 +424,7 @@ impl<V: Verifier> Gate<V> {
             Body::Session(_) | Body::Protocol(_) => matches!(channel, Channel::Direct(_)),
             Body::Resource(_) => !matches!(channel, Channel::Gossip(_)),
             Body::Listing(_) => false,
-            Body::Presence(_) | Body::Advertisement(_) | Body::Request(_) => true,
+            Body::Presence(_) | Body::Advertisement(_) | Body::Request(_) | Body::RequestNotice(_) => true,
         };
         if travels { Ok(message) } else { Err(Refusal::Channel) }
     }

@@ -6,6 +6,7 @@ use super::Gate;
 use crate::api::NewSession;
 use crate::approval::{Summary, Unusual};
 use crate::crypto::{PublicKey, Verifier};
+use crate::single::Single;
 use crate::wire::{Body, Definition, Label, PeerId, SessionMessage};
 
 /// What an embedder lets in, beyond what the protocol does. Each question is asked at the place where its answer is
@@ -52,6 +53,12 @@ pub trait Policy: Send {
         true
     }
 
+    /// May a protocol of this node's have this signed with the node's key alone? `summary` says what signing does.
+    fn lets_sign(&mut self, protocol: &Label, single: &Single, summary: &Summary) -> bool {
+        let _ = (protocol, single, summary);
+        true
+    }
+
     /// What is to be done about a session that another signer asks for? Asked once, when it becomes known; its details
     /// have been checked against what is signed, and `summary` says what signing does.
     fn review(&mut self, definition: &Definition, summary: &Summary) -> Review {
@@ -95,5 +102,10 @@ impl<V: Verifier> Gate<V> {
     /// The embedder's rules on a session that a protocol wants to approve.
     pub(crate) fn lets_approve(&mut self, protocol: &Label, definition: &Definition, summary: &Summary) -> bool {
         self.policy.lets_approve(protocol, definition, summary)
+    }
+
+    /// The embedder's rules on what a protocol wants to have signed with this node's key alone.
+    pub(crate) fn lets_sign(&mut self, protocol: &Label, single: &Single, summary: &Summary) -> bool {
+        self.policy.lets_sign(protocol, single, summary)
     }
 }

@@ -108,6 +108,12 @@ impl<V: Verifier> Gate<V> {
                     return Err(Refusal::NotTheCreator);
                 }
             }
+            Body::RequestNotice(notice) => {
+                notice.check(MAX_LIFETIME).map_err(|_| Refusal::Definition)?;
+                if notice.creator_key() != &author {
+                    return Err(Refusal::NotTheCreator);
+                }
+            }
             _ => {}
         }
         let kept = Kept {

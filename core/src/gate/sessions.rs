@@ -53,8 +53,11 @@ impl Watched {
         match self.by_id.get(&step.session) {
             None => Ok(()),
             Some(signers) => {
-                let window = signers.0[signers.find(author)?].1.peek(step.attempt, step.sequence);
-                or_lacking(window, step, is_lacking)
+                let window = &signers.0[signers.find(author)?].1;
+                match step.content {
+                    Content::Busy => once(step, is_lacking),
+                    _ => or_lacking(window.peek(step.attempt, step.sequence), step, is_lacking),
+                }
             }
         }
     }
@@ -80,15 +83,21 @@ impl Watched {
             Content::Join { nonces } => nonces.len() == items && !(is_creator && definition.announces_nonces()),
             Content::Partial { partials, .. } => partials.len() == items,
             Content::Finalized { signatures } => signatures.len() == items,
-            Content::Abort { .. } | Content::Confirmed | Content::Waiting | Content::Status { .. } => true,
+            Content::Abort { .. } | Content::Confirmed | Content::Waiting | Content::Busy | Content::Status { .. } => {
+                true
+            }
         };
         if !fits {
             return Err(Refusal::Definition);
         }
         let signers = self.by_id.get_mut(&session).ok_or(Refusal::Ended)?;
         let signer = signers.find(&step.author)?;
-        let window = signers.0[signer].1.take(attempt, sequence);
-        or_lacking(window, &step.value, |value| is_lacking(&step.author, value))?;
+        let is_lacking = |value: &SessionMessage| is_lacking(&step.author, value);
+        match content {
+            // It stands outside of the author's count.
+            Content::Busy => once(&step.value, is_lacking)?,
+            _ => or_lacking(signers.0[signer].1.take(attempt, sequence), &step.value, is_lacking)?,
+        }
         Ok(step.admitted())
     }
 
@@ -96,6 +105,11 @@ impl Watched {
     pub(super) fn keep(&mut self, step: Authentic<SessionMessage>, now: Mono) -> Result<(), Refusal> {
         self.pending.keep(step, now)
     }
+}
+
+/// What has no place in its author's count is taken as long as the session lacks it.
+fn once(step: &SessionMessage, is_lacking: impl FnOnce(&SessionMessage) -> bool) -> Result<(), Refusal> {
+    if is_lacking(step) { Ok(()) } else { Err(Refusal::Duplicate) }
 }
 
 /// What is behind the window is let in all the same as long as its session lacks it: everything is repeated in its
@@ -122,8 +136,9 @@ impl<V: Verifier> Gate<V> {
         self.watched.by_id.insert(id, Signers(signers));
         let pending = self.watched.pending.take(&id);
         // The session is new: it lacks everything that can count.
-        let is_lacking =
-            |_: &_, step: &SessionMessage| !matches!(step.content, Content::Status { .. } | Content::Waiting);
+        let is_lacking = |_: &_, step: &SessionMessage| {
+            !matches!(step.content, Content::Status { .. } | Content::Waiting | Content::Busy)
+        };
         let announcement = request.and_then(|request| request.announcement);
         pending.into_iter().chain(announcement).map(|step| self.watched.take(step, definition, is_lacking)).collect()
     }

@@ -1,12 +1,14 @@
 //! What a node must remember over a restart, and nothing that must not survive one: no secret nonce, ever.
 //!
 //! The journal is a map from key to newest value. A session's record says which attempt this node has opened, so that
-//! it never shows a second nonce for one attempt, and how the session ended.
+//! it never shows a second nonce for one attempt, and how the session ended. What the session is stands in a record of
+//! its own, which is written once: before the session's first record, and removed after its last one.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,7 @@ use crate::crypto::{PublicKey, Signature};
 use crate::wire::{AbortReason, Definition, Label, Offer, SessionId, encode, encodes_to};
 
 const SESSION: u8 = b's';
+const DEFINITION: u8 = b'd';
 const PROTOCOL: u8 = b'p';
 const OWNER: u8 = b'q';
 const REPUTATION: u8 = b'r';
@@ -24,7 +27,6 @@ pub(crate) const OFFER_KEY: &[u8] = b"o";
 /// What is remembered of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
-    pub(crate) definition: Arc<Definition>,
     /// The highest attempt that this node has opened.
     pub(crate) attempt: u32,
     /// Whether a nonce of this session has signed, in any attempt: then there may be a final signature, whatever this
@@ -56,6 +58,8 @@ pub(crate) enum Record {
     Owner(Label),
     /// What this node has seen of a signer, 0 to 100.
     Reputation(u8),
+    /// What a session is.
+    Definition(Arc<Definition>),
 }
 
 /// A record that has been read back.
@@ -67,6 +71,7 @@ pub(crate) enum Remembered {
     Protocol { protocol: Label, name: Label, value: Vec<u8> },
     Owner(SessionId, Label),
     Reputation(PublicKey, u8),
+    Definition(SessionId, Arc<Definition>),
 }
 
 /// How a session ended.
@@ -125,10 +130,12 @@ impl core::error::Error for CorruptRecord {}
 
 impl Record {
     pub(crate) fn key(session: &SessionId) -> Vec<u8> {
-        let mut key = Vec::with_capacity(33);
-        key.push(SESSION);
-        key.extend_from_slice(session.as_bytes());
-        key
+        [&[SESSION], &session.as_bytes()[..]].concat()
+    }
+
+    /// The key of a session's definition.
+    pub(crate) fn definition_key(session: &SessionId) -> Vec<u8> {
+        [&[DEFINITION], &session.as_bytes()[..]].concat()
     }
 
     /// The key of a protocol's record. Labels have no slash.
@@ -166,6 +173,11 @@ impl Record {
                 let id = id.try_into().map_err(|_| corrupt())?;
                 return Ok(Remembered::Owner(SessionId::from_bytes(id), protocol.clone()));
             }
+            (Self::Definition(definition), [DEFINITION, id @ ..]) => {
+                let id = SessionId::from_bytes(id.try_into().map_err(|_| corrupt())?);
+                let is_sound = definition.id() == id && definition.check(Duration::MAX).is_ok();
+                return if is_sound { Ok(Remembered::Definition(id, definition.clone())) } else { Err(corrupt()) };
+            }
             (Self::Reputation(value @ 0..=100), [REPUTATION, signer @ ..]) => {
                 let signer = signer.try_into().ok().and_then(|bytes: [u8; 33]| PublicKey::from_bytes(bytes).ok());
                 return Ok(Remembered::Reputation(signer.ok_or_else(corrupt)?, *value));
@@ -177,9 +189,7 @@ impl Record {
             _ => None,
         };
         match (record, id) {
-            (Self::Session(session), Some(id)) if session.definition.id() == id && session.attempt > 0 => {
-                Ok(Remembered::Session(id, session))
-            }
+            (Self::Session(session), Some(id)) if session.attempt > 0 => Ok(Remembered::Session(id, session)),
             (Self::Closed { until }, Some(id)) => Ok(Remembered::Closed(id, until)),
             (Self::Offer(offer), None) if key == OFFER_KEY && offer.check().is_ok() => Ok(Remembered::Offer(offer)),
             _ => Err(corrupt()),

@@ -28,8 +28,8 @@ impl<V: Verifier> Node<V> {
             })
             .collect();
         let Self { environment, gate, sessions, discovery, protocols, .. } = self;
-        let Environment { config, verifier, batch_entropy, now: before, .. } = environment;
-        let known = Knowledge { config, sessions, discovery, protocols };
+        let Environment { verifier, batch_entropy, now: before, .. } = environment;
+        let known = Knowledge { sessions, discovery, protocols };
         let entropy = || batch_entropy.bytes32();
         gate.verify_ahead(verifier, &messages, &known, entropy, Now { mono: before.mono.max(now.mono), ..now });
         inputs.into_iter().for_each(|input| self.handle(now, input));
@@ -88,8 +88,8 @@ mod tests {
                 _ => unreachable!("presences are received"),
             })
             .collect();
-        let Node { environment, gate, sessions, discovery, protocols, .. } = node;
-        let known = Knowledge { config: &environment.config, sessions, discovery, protocols };
+        let Node { gate, sessions, discovery, protocols, .. } = node;
+        let known = Knowledge { sessions, discovery, protocols };
         gate.claims(&messages, &known, Now::default())
     }
 

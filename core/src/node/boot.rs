@@ -1,6 +1,7 @@
 //! How a node comes to life, the first time or after a crash.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,7 +16,7 @@ use crate::gate::{Gate, Secrets};
 use crate::journal::{CorruptRecord, Record, Remembered, SessionRecord};
 use crate::protocol::Protocols;
 use crate::session::Sessions;
-use crate::wire::{PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
+use crate::wire::{Definition, PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
@@ -123,13 +124,11 @@ impl<V: Verifier> Node<V> {
         node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
         // Even a node that nobody can dial tells its peers which key it holds.
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
+        let (mut definitions, mut sessions) = (BTreeMap::new(), Vec::new());
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
-                Remembered::Session(id, record) => {
-                    let corrupt = BootError::Corrupt(CorruptRecord { key });
-                    record.definition.check(core::time::Duration::MAX).map_err(|_| corrupt)?;
-                    node.resume(id, *record)?;
-                }
+                Remembered::Definition(id, definition) => drop(definitions.insert(id, definition)),
+                Remembered::Session(id, record) => sessions.push((id, record)),
                 Remembered::Closed(id, until) => {
                     node.sign(|sessions, context| sessions.resume_closed(context, id, until));
                 }
@@ -141,6 +140,15 @@ impl<V: Verifier> Node<V> {
                 }
             }
         }
+        for (id, record) in sessions {
+            let corrupt = || BootError::Corrupt(CorruptRecord { key: Record::key(&id) });
+            let definition = definitions.remove(&id).ok_or_else(corrupt)?;
+            node.resume(id, definition, *record)?;
+        }
+        // Of sessions that had not begun when the node stopped, or were forgotten already.
+        for id in definitions.keys() {
+            node.outbox.persist(Record::definition_key(id), None);
+        }
         node.sign(|sessions, context| sessions.make_room(context));
         // A session that a protocol was about to create or approve when the node stopped.
         for id in node.protocols.owned() {
@@ -151,8 +159,8 @@ impl<V: Verifier> Node<V> {
         Ok(node)
     }
 
-    fn resume(&mut self, id: SessionId, record: SessionRecord) -> Result<(), BootError> {
-        let definition = self.sign(|sessions, context| sessions.resume(context, id, record))?;
+    fn resume(&mut self, id: SessionId, definition: Arc<Definition>, record: SessionRecord) -> Result<(), BootError> {
+        self.sign(|sessions, context| sessions.resume(context, definition.clone(), record))?;
         let Some(session) = self.sessions.get(&id) else { return Ok(()) };
         let is_open = !session.phase().has_ended();
         self.gate.watch(&definition, None);

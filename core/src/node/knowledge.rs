@@ -1,7 +1,6 @@
 //! What a node knows already, for the gate: repetition of it costs no signature check, and whoever is known has room
 //! that strangers cannot take.
 
-use crate::api::{Config, Refusal};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
@@ -12,7 +11,6 @@ use crate::wire::{ProtocolMessage, RecordKey, SessionId, SessionMessage};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
-    pub(super) config: &'a Config,
     pub(super) sessions: &'a Sessions<V>,
     pub(super) discovery: &'a Discovery,
     pub(super) protocols: &'a Protocols,
@@ -58,9 +56,5 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
 
     fn hears(&self, message: &ProtocolMessage) -> bool {
         self.protocols.hears(message)
-    }
-
-    fn room_for_request(&self, creator: &PublicKey) -> Result<(), Refusal> {
-        self.sessions.room_for_request(&self.config.limits, creator, self.acquaintance(creator)).map(drop)
     }
 }

@@ -5,16 +5,20 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Node;
-use crate::api::{Command, CommandError, CommandId, Event, NewSession, Output, RecordSequence, TimerReason, Topic};
+use crate::api::{
+    Command, CommandError, CommandId, Event, NewSession, Output, RecordSequence, SignRequest, TimerReason, Topic,
+};
 use crate::approval::Unusual;
-use crate::crypto::Verifier;
+use crate::crypto::{Signature, SignerError, Verifier};
 use crate::journal::Record;
 use crate::protocol::{Notice, PeerChange, Protocol, ProtocolRequest, Work};
 use crate::session::Session;
+use crate::single::{Claim, Single, SingleId};
 use crate::wire::{Label, Receiver, SessionId};
 
 /// How much is done for protocols at once. Whatever they want without end, the rest of the node goes on.
@@ -142,6 +146,7 @@ impl<V: Verifier> Node<V> {
             ProtocolRequest::Close(session) => {
                 self.act_for(protocol, session, |node, _| node.command_session(Command::Close(session)));
             }
+            ProtocolRequest::Sign { name, single, allow } => self.sign_for(&protocol, name, *single, &allow),
         }
     }
 
@@ -222,6 +227,38 @@ impl<V: Verifier> Node<V> {
         if self.protocols.disown(id) {
             self.outbox.persist(Record::owner_key(id), None);
         }
+    }
+
+    /// P17: a protocol wants a signature of this node's key alone. What is unusual about it has to be allowed by name,
+    /// and the embedder's policy has the last word, as with sessions.
+    fn sign_for(&mut self, protocol: &Label, name: Label, single: Single, allow: &BTreeSet<Unusual>) {
+        let own_key = self.environment.own_key;
+        let asked = single.summary(&own_key).map_err(CommandError::Definition).and_then(|summary| {
+            let missing = summary.missing(allow);
+            if !missing.is_empty() {
+                return Err(CommandError::Unusual(missing));
+            }
+            if !self.gate.lets_sign(protocol, &single, &summary) {
+                return Err(CommandError::Policy);
+            }
+            Claim::new(&single, &own_key).map_err(CommandError::Definition)
+        });
+        let id = SingleId(self.entropy.bytes32());
+        match asked.and_then(|claim| self.protocols.await_single(id, protocol, &name, claim)) {
+            Ok(()) => self.outbox.push(Output::Sign(SignRequest::Single { id, single: Arc::new(single) })),
+            Err(error) => self.protocols.notify(Some(protocol.clone()), Notice::Signature(name, Err(error))),
+        }
+    }
+
+    /// P18: the signer has answered. What it gives is verified: it may be anything.
+    pub(super) fn on_single(&mut self, id: SingleId, signature: Result<Signature, SignerError>) {
+        let Some((protocol, name, claim)) = self.protocols.take_single(&id) else { return };
+        let signature = match signature {
+            Ok(signature) if !claim.holds(&self.environment.verifier, &signature) => Err(SignerError::RoundMismatch),
+            signature => signature,
+        };
+        let notice = Notice::Signature(name, signature.map_err(CommandError::Signer));
+        self.protocols.notify(Some(protocol), notice);
     }
 
     pub(super) const fn next_command(&mut self) -> CommandId {

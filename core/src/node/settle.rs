@@ -104,6 +104,11 @@ impl<V: Verifier> Node<V> {
                         session.barrier = newest.1;
                     }
                 }
+                Effect::PersistDefinition(definition) => {
+                    let Some(id) = session else { continue };
+                    let record = definition.map(|definition| Record::Definition(definition).encode());
+                    self.outbox.persist(Record::definition_key(&id), record);
+                }
                 Effect::PersistOffer(record) => {
                     self.outbox.persist(journal::OFFER_KEY.to_vec(), record.map(|record| record.encode()));
                 }

@@ -10,6 +10,7 @@ use crate::api::NewSession;
 use crate::approval::Unusual;
 use crate::base::Now;
 use crate::crypto::PublicKey;
+use crate::single::Single;
 use crate::wire::{AbortReason, Data, Label, PeerId, Receiver, SessionId};
 
 /// What a protocol may ask for while it is told something; it happens afterwards, in order. What is said or done after
@@ -91,6 +92,7 @@ pub(crate) enum ProtocolRequest {
     Retry(SessionId),
     ConfirmBroadcast(SessionId),
     Close(SessionId),
+    Sign { name: Label, single: Box<Single>, allow: BTreeSet<Unusual> },
 }
 
 /// Whether something that a protocol asks for can be seen outside of it.
@@ -116,7 +118,8 @@ impl ProtocolRequest {
             | Self::Abort { .. }
             | Self::Retry(_)
             | Self::ConfirmBroadcast(_)
-            | Self::Close(_) => Visibility::Visible,
+            | Self::Close(_)
+            | Self::Sign { .. } => Visibility::Visible,
         }
     }
 }
@@ -287,6 +290,14 @@ impl ProtocolContext {
     /// Forgets a session that belongs to the protocol; one that has not ended is aborted first.
     pub fn close(&mut self, session: SessionId) {
         self.requests.push(ProtocolRequest::Close(session));
+    }
+
+    /// Has something signed with this node's key alone: an input of a transaction that is shown, or a statement.
+    /// `allow` names what may be unusual about it. The answer, [`on_signature`](super::Protocol::on_signature), has
+    /// this name; a request under the same name that has not been answered is given up. A device may ask its person,
+    /// so that an answer may take long, and after a restart none comes: then ask again.
+    pub fn sign(&mut self, name: Label, single: Single, allow: BTreeSet<Unusual>) {
+        self.requests.push(ProtocolRequest::Sign { name, single: Box::new(single), allow });
     }
 }
 

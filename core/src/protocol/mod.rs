@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use crate::api::{CommandError, Event, Verdict};
 use crate::approval::Summary;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Signature};
 use crate::wire::{Address, Definition, Label, PeerId, Resource, ResourceId, SessionId};
 
 pub use context::{ProtocolContext, ProtocolError};
@@ -131,6 +131,17 @@ pub trait Protocol: Send {
         let _ = (context, session, event);
     }
 
+    /// What became of its wish to have something [signed](ProtocolContext::sign) under this name with this node's key
+    /// alone. The signature has been verified.
+    fn on_signature(
+        &mut self,
+        context: &mut ProtocolContext,
+        name: &Label,
+        signature: Result<Signature, CommandError>,
+    ) {
+        let _ = (context, name, signature);
+    }
+
     /// What it wanted of a session was not done, and why.
     fn on_refused(&mut self, context: &mut ProtocolContext, session: &SessionId, error: &CommandError) {
         let _ = (context, session, error);
@@ -174,6 +185,7 @@ pub(crate) enum Notice {
     Created(Label, Result<SessionId, CommandError>),
     Session(SessionId, alloc::boxed::Box<Event>),
     Refused(SessionId, CommandError),
+    Signature(Label, Result<Signature, CommandError>),
 }
 
 impl Notice {
@@ -193,6 +205,7 @@ impl Notice {
             Self::Created(name, created) => protocol.on_created(context, &name, created),
             Self::Session(id, event) => protocol.on_session(context, &id, &event),
             Self::Refused(id, error) => protocol.on_refused(context, &id, &error),
+            Self::Signature(name, signature) => protocol.on_signature(context, &name, signature),
         }
     }
 }

@@ -17,7 +17,11 @@ use crate::base::{Bytes, Map, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::{Admitted, Bucket};
+use crate::single::{Claim, SingleId};
 use crate::wire::{Body, Definition, Label, MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver, SessionId};
+
+/// How many signatures of this node's key alone are awaited at once, for all protocols.
+const MAX_SINGLES: usize = 64;
 
 /// All protocols, and what waits for them and because of them.
 #[derive(Default)]
@@ -27,6 +31,8 @@ pub(crate) struct Protocols {
     owners: Map<SessionId, Label>,
     work: VecDeque<Work>,
     waiting: VecDeque<Waiting>,
+    /// Signatures of this node's key alone that are awaited, for whom, and under which name.
+    singles: BTreeMap<SingleId, (Label, Label, Claim)>,
     /// How many messages were signed: no two are the same.
     signed: u64,
     published: Bucket,
@@ -78,6 +84,7 @@ impl Protocols {
     ) -> Option<Box<dyn Protocol>> {
         let entry = self.by_name.get_mut(name)?;
         let protocol = entry.protocol.take()?;
+        self.singles.retain(|_, (owner, ..)| owner != name);
         entry.holdings.is_searching = false;
         for timer in take(&mut entry.holdings.timers) {
             context.timer(TimerReason::Protocol(name.clone(), timer), None);
@@ -346,6 +353,27 @@ impl Protocols {
 
     pub(crate) fn has_work(&self) -> bool {
         !self.work.is_empty()
+    }
+
+    /// A protocol awaits a signature under this name; one that it has awaited under it before it awaits no more.
+    pub(crate) fn await_single(
+        &mut self,
+        id: SingleId,
+        protocol: &Label,
+        name: &Label,
+        claim: Claim,
+    ) -> Result<(), CommandError> {
+        self.singles.retain(|_, (owner, known, _)| (&*owner, &*known) != (protocol, name));
+        if self.singles.len() >= MAX_SINGLES {
+            return Err(CommandError::TooManySignatures(MAX_SINGLES));
+        }
+        self.singles.insert(id, (protocol.clone(), name.clone(), claim));
+        Ok(())
+    }
+
+    /// The signer has answered: for whom, under which name, and what the signature must be.
+    pub(crate) fn take_single(&mut self, id: &SingleId) -> Option<(Label, Label, Claim)> {
+        self.singles.remove(id)
     }
 
     /// Whom a session belongs to.

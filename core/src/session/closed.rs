@@ -1,13 +1,14 @@
-//! The ids of sessions that were closed, and nothing else of them: less than a hundred bytes each.
+//! The ids of sessions that were closed, and nothing else of them: some forty bytes each.
 //!
 //! Invariants: an id that has to be kept is kept until its time is over by both clocks, because the wall clock may be
 //! wrong and a process does not know how long it has been away; the others make room when there are too many. Driven by
 //! `Sessions`.
 
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::chunks::Chunks;
 use crate::base::{Mono, Now, Wall};
 use crate::wire::SessionId;
 
@@ -17,35 +18,47 @@ const SWEEP: Duration = Duration::from_secs(60);
 const NEXT: Duration = Duration::from_secs(1);
 /// How many ids are forgotten at once: the record of each goes too.
 const BATCH: usize = 1_024;
+/// The bit that says that an id has to be kept.
+const KEPT: u32 = 1 << 31;
+/// More seconds than ever come.
+const NEVER: u32 = KEPT - 1;
 
-/// Packed, because there may be a million of them.
+/// Packed, because there may be a million of them: both times in seconds, rounded up.
 #[derive(Clone, Copy, Debug)]
 struct Closed {
-    wall: Wall,
-    /// In seconds, rounded up; the last one never comes.
+    wall: u32,
+    /// With [`KEPT`].
     mono: u32,
-    is_kept: bool,
 }
 
 impl Closed {
     fn new(until: Now, is_kept: bool) -> Self {
-        let mono = u32::try_from(until.mono.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
-        Self { wall: until.wall, mono, is_kept }
+        let wall = u32::try_from(until.wall.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
+        let mono = u32::try_from(until.mono.as_nanos().div_ceil(1_000_000_000)).unwrap_or(NEVER).min(NEVER);
+        Self { wall, mono: mono | if is_kept { KEPT } else { 0 } }
     }
 
-    fn until(&self) -> Now {
-        let mono = match self.mono {
-            u32::MAX => Mono::MAX,
+    const fn is_kept(self) -> bool {
+        self.mono & KEPT != 0
+    }
+
+    fn until(self) -> Now {
+        let mono = match self.mono & NEVER {
+            NEVER => Mono::MAX,
             seconds => Mono::from_nanos(u64::from(seconds) * 1_000_000_000),
         };
-        Now { mono, wall: self.wall }
+        let wall = match self.wall {
+            u32::MAX => u64::MAX,
+            seconds => u64::from(seconds) * 1_000,
+        };
+        Now { mono, wall: Wall::from_millis(wall) }
     }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct ClosedSessions {
-    by_id: BTreeMap<SessionId, Closed>,
+    by_id: Chunks<Closed>,
     kept: usize,
     sweep_at: Option<Mono>,
     /// No sweep before.
@@ -54,11 +67,11 @@ pub(super) struct ClosedSessions {
 
 impl ClosedSessions {
     pub(super) const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), kept: 0, sweep_at: None, swept_until: Mono::ZERO }
+        Self { by_id: Chunks::new(), kept: 0, sweep_at: None, swept_until: Mono::ZERO }
     }
 
     pub(super) fn contains(&self, id: &SessionId) -> bool {
-        self.by_id.contains_key(id)
+        self.by_id.get(id).is_some()
     }
 
     /// How many have to be kept.
@@ -83,7 +96,7 @@ impl ClosedSessions {
         }
         self.kept += usize::from(is_kept);
         let closed = Closed::new(until, is_kept);
-        if self.by_id.insert(id, closed).is_some_and(|before| before.is_kept) {
+        if self.by_id.insert(id, closed).is_some_and(Closed::is_kept) {
             self.kept -= 1;
         }
         let at = now.mono.after(time_until(closed.until(), now)).max(self.swept_until);
@@ -95,7 +108,7 @@ impl ClosedSessions {
         let others = self.by_id.len() - self.kept;
         let most = others.div_ceil(2).min(BATCH);
         let mut first = BinaryHeap::new();
-        for (id, closed) in self.by_id.iter().filter(|(_, closed)| !closed.is_kept && most > 0) {
+        for (id, closed) in self.by_id.iter().filter(|(_, closed)| !closed.is_kept() && most > 0) {
             first.push((closed.wall, *id));
             if first.len() > most {
                 first.pop();
@@ -119,7 +132,7 @@ impl ClosedSessions {
             if is_over {
                 over.push(*id);
             } else {
-                kept += usize::from(closed.is_kept);
+                kept += usize::from(closed.is_kept());
             }
             !is_over
         });
@@ -131,7 +144,7 @@ impl ClosedSessions {
 
     /// Looks anew at when there is something to forget.
     pub(super) fn recount(&mut self, now: Now) {
-        let next = self.by_id.values().map(|closed| time_until(closed.until(), now)).min();
+        let next = self.by_id.iter().map(|(_, closed)| time_until(closed.until(), now)).min();
         self.sweep_at = next.map(|wait| now.mono.after(wait).max(self.swept_until));
     }
 

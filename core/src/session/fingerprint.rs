@@ -35,7 +35,7 @@ impl<V: Verifier> Live<V> {
             .map(|retry| (retry.cause, retry.not_before.since(now), waited(retry.not_before), retry.needs_all));
         // How many attempts have lapsed matters at the limit alone.
         write!(text, " {announced:?} {retry:?} {} {} {}", self.retries, self.lacked_signer, self.told_awaited)?;
-        write!(text, " {:?} {}", self.approved, self.has_lapsed)
+        write!(text, " {:?} {} {:?}", self.approved, self.has_lapsed, self.busy)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{CorruptRecord, Outcome, Record, SessionRecord};
 use crate::node::BootError;
-use crate::wire::{AbortReason, Definition, MAX_GOSSIP, SessionId, SessionMessage};
+use crate::wire::{AbortReason, Body, Content, Definition, SessionId, SessionMessage};
 
 impl<V: Verifier> Sessions<V> {
     /// Lets a session take a step, unless its time is over: then it has ended before. `None` when there is no such
@@ -105,9 +105,9 @@ impl<V: Verifier> Sessions<V> {
         let session = Session::create(context, definition.clone(), items, &allow);
         context.session = None;
         let session = session?;
-        // Behind the record, so that it is durable, and ahead of everything else that is said of the session.
+        // Behind its two records, so that it is durable, and ahead of everything else that is said of the session.
         let created = Effect::Event(Event::SessionCreated { command, session: id });
-        context.effects.insert(before + 1, (Some(id), created));
+        context.effects.insert(before + 2, (Some(id), created));
         context.session = Some(id);
         self.adopt(context, session, Acquaintance::CoSigner, before);
         context.session = None;
@@ -122,10 +122,12 @@ impl<V: Verifier> Sessions<V> {
         definition: &Arc<Definition>,
         from: Acquaintance,
     ) -> Result<Summary, Refusal> {
-        let gives_way = self.room_for_request(&context.config.limits, definition.creator_key(), from)?;
-        if !self.has_slots(definition.slots(), true, &context.config.limits) {
+        let limits = &context.config.limits;
+        let room = self.room_for_request(limits, definition.creator_key(), from).ok();
+        let Some(gives_way) = room.filter(|_| self.has_slots(definition.slots(), true, limits)) else {
+            tell_busy(context, definition);
             return Err(Refusal::Requests);
-        }
+        };
         let items = Items::new(context.verifier, definition).map_err(|_| Refusal::Definition)?;
         let me = definition.index_of(&context.own_key).ok_or(Refusal::NotForMe)?;
         let session = Session::announced(context.verifier, definition.clone(), items, me, context.now.mono);
@@ -145,10 +147,10 @@ impl<V: Verifier> Sessions<V> {
     pub(crate) fn resume(
         &mut self,
         context: &mut Context<'_, V>,
-        id: SessionId,
+        definition: Arc<Definition>,
         record: SessionRecord,
-    ) -> Result<Arc<Definition>, BootError> {
-        let definition = record.definition.clone();
+    ) -> Result<(), BootError> {
+        let id = definition.id();
         if definition.network != context.config.network {
             let (session, journal, config) = (id, definition.network, context.config.network);
             return Err(BootError::ForeignNetwork { session, journal, config });
@@ -163,7 +165,7 @@ impl<V: Verifier> Sessions<V> {
             }
         }
         context.session = Some(id);
-        let session = Session::resume(context, record, items, me);
+        let session = Session::resume(context, definition, record, (items, me));
         let has_expired = session.phase() == Phase::Expired;
         self.adopt(context, session, Acquaintance::Stranger, 0);
         context.session = None;
@@ -172,7 +174,7 @@ impl<V: Verifier> Sessions<V> {
             // so.
             self.retire(context, id);
         }
-        Ok(definition)
+        Ok(())
     }
 
     /// A closed session whose announcement could still be shown again. How long ago that was, the wall clock alone
@@ -308,6 +310,9 @@ impl<V: Verifier> Sessions<V> {
     fn forget(&self, context: &mut Context<'_, V>, id: SessionId, record: Option<Record>) {
         let outer = context.session.replace(id);
         context.push(Effect::Persist(record));
+        if self.get(&id).is_some_and(Session::is_journalled) {
+            context.push(Effect::PersistDefinition(None));
+        }
         if !self.get(&id).is_some_and(Session::is_closed) {
             context.event(Event::SessionClosed { session: id });
         }
@@ -344,10 +349,11 @@ impl<V: Verifier> Sessions<V> {
 
     /// The signer has answered.
     pub(crate) fn on_signed(&mut self, context: &mut Context<'_, V>, reply: SignReply) {
-        let slot = reply.slot();
+        let Some(slot) = reply.slot() else { return };
         let is_known = self.run(context, SessionId::from_bytes(slot.session), |session, context| match reply {
             SignReply::Nonces { slot, nonces } => session.on_own_nonces(context, slot, nonces),
             SignReply::Partials { slot, partials } => session.on_partials(context, slot, partials),
+            SignReply::Single { .. } => {}
         });
         if is_known.is_none() {
             context.output(Output::Sign(SignRequest::Forget(slot)));
@@ -403,6 +409,16 @@ impl From<ItemsError> for CommandError {
     }
 }
 
+/// R7: there is no room for a request. Its creator is told, and offers it again.
+fn tell_busy<V: Verifier>(context: &mut Context<'_, V>, definition: &Definition) {
+    let content = Content::Busy;
+    let step = SessionMessage { session: definition.id(), attempt: 1, sequence: 0, content };
+    // A signer that cannot sign now is asked again.
+    if let Ok(bytes) = context.seal(Body::Session(step)) {
+        context.push(Effect::ToConnected(*definition.creator_key(), bytes));
+    }
+}
+
 /// How long it is until a session's time is over, or once it has ended, until it is to be forgotten.
 fn time_left<V: Verifier>(context: &Context<'_, V>, session: &Session<V>) -> Duration {
     if session.phase().has_ended() {
@@ -453,10 +469,5 @@ fn define<V: Verifier>(
         nonce,
     };
     definition.check(context.config.session_timeout).map_err(CommandError::Definition)?;
-    // The rest of a message: version, network, author, family, signature.
-    let length = definition.length() + 128;
-    if definition.is_listed && length > MAX_GOSSIP {
-        return Err(CommandError::TooLargeToList(length));
-    }
     Ok((Arc::new(definition), allow))
 }

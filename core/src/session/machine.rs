@@ -44,6 +44,8 @@ pub(crate) struct Session<V: Verifier> {
     pub(super) is_closed: bool,
     sequence: u64,
     incarnation: u32,
+    /// Whether the journal has its definition.
+    is_journalled: bool,
     /// Whether the journal knows of this life.
     pub(super) is_alive: bool,
     /// Since when this process has known of it.
@@ -65,6 +67,8 @@ pub(super) struct Live<V: Verifier> {
     pub(super) approved: Vec<bool>,
     /// Whether the attempt has lapsed at another signer, while this node has not approved.
     pub(super) has_lapsed: bool,
+    /// Who has said that it cannot take this node's request.
+    pub(super) busy: BTreeSet<usize>,
     /// The creator's newest announcement, for signers who do not know the session.
     pub(super) announcement: Option<Bytes>,
     /// When something last arrived or was sent for the first time.
@@ -97,6 +101,7 @@ impl<V: Verifier> Session<V> {
             attempt: Attempt::new(signers),
             approved: vec![false; signers],
             has_lapsed: false,
+            busy: BTreeSet::new(),
             announcement: None,
             progress_at: now,
             stalls: 0,
@@ -117,6 +122,7 @@ impl<V: Verifier> Session<V> {
             is_closed: false,
             sequence: 0,
             incarnation: 0,
+            is_journalled: false,
             is_alive: true,
             since: now,
             live: Some(live),
@@ -146,9 +152,15 @@ impl<V: Verifier> Session<V> {
 
     /// S3: after a restart, an ended session is remembered, and one that had not ended goes on with a new attempt as
     /// soon as there is somebody to sign with. The nonces of the attempt before died with the process.
-    pub(crate) fn resume(context: &mut Context<'_, V>, record: SessionRecord, items: Items<V>, me: usize) -> Self {
+    pub(crate) fn resume(
+        context: &mut Context<'_, V>,
+        definition: Arc<Definition>,
+        record: SessionRecord,
+        (items, me): (Items<V>, usize),
+    ) -> Self {
         let now = context.now.mono;
-        let mut session = Self::new(context.verifier, record.definition, items, me, record.attempt, now);
+        let mut session = Self::new(context.verifier, definition, items, me, record.attempt, now);
+        session.is_journalled = true;
         session.spent = record.spent;
         session.is_closed = record.is_closed;
         session.lapsed = record.lapsed;
@@ -244,7 +256,7 @@ impl<V: Verifier> Session<V> {
         if self.phase.has_ended() {
             return self.on_late_message(context, from, &content, bytes);
         }
-        let has_approved = !matches!(content, Content::Finalized { .. } | Content::Abort { .. });
+        let has_approved = !matches!(content, Content::Finalized { .. } | Content::Abort { .. } | Content::Busy);
         let is_approval = has_approved && !core::mem::replace(&mut self.live_mut().approved[from], true);
         let result = match content {
             Content::Announce { nonces, .. } => {
@@ -267,6 +279,10 @@ impl<V: Verifier> Session<V> {
             }
             Content::Waiting => {
                 self.on_waiting(context, from, attempt);
+                Ok(())
+            }
+            Content::Busy => {
+                self.on_busy(context, from);
                 Ok(())
             }
             Content::Confirmed => unreachable!("handled above, in every phase"),
@@ -354,9 +370,12 @@ impl<V: Verifier> Session<V> {
         context.seal(Body::Session(step))
     }
 
-    pub(super) fn record(&self, context: &mut Context<'_, V>) {
+    /// What is remembered of the session; the first time also what it is.
+    pub(super) fn record(&mut self, context: &mut Context<'_, V>) {
+        if !core::mem::replace(&mut self.is_journalled, true) {
+            context.push(Effect::PersistDefinition(Some(self.definition.clone())));
+        }
         context.push(Effect::Persist(Some(Record::Session(Box::new(SessionRecord {
-            definition: self.definition.clone(),
             attempt: self.number,
             lapsed: self.lapsed,
             spent: self.spent,
@@ -403,6 +422,11 @@ impl<V: Verifier> Session<V> {
 
     pub(crate) fn definition(&self) -> &Arc<Definition> {
         &self.definition
+    }
+
+    /// Whether the journal has its definition.
+    pub(crate) const fn is_journalled(&self) -> bool {
+        self.is_journalled
     }
 
     /// Whether this node has created it.

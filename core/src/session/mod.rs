@@ -1,15 +1,16 @@
 //! A signing session, from announcement to signature.
 //!
 //! Reading order: `items` holds what is signed, `attempt` what one attempt collects, `machine` begins and fails
-//! attempts, `rounds` takes nonces and partial signatures to a signature, `signing` asks this node's own signer for its
-//! share, `ending` knows how a session ends and whose turn it is to broadcast, `late` what is still taken then,
-//! `resync` lets signers who missed something catch up, `waiting` is for attempts that not all take part in, `sessions`
-//! is the table of all of them and
-//! `closed` what is left of them, `lifecycle` what happens to each from its creation to when it is forgotten.
+//! attempts, `rounds` takes nonces and partial signatures to a signature, `signing` asks this node's own signer for
+//! its share, `ending` knows how a session ends and whose turn it is to broadcast, `late` what is still taken then,
+//! `resync` lets signers who missed something catch up, `waiting` is for attempts that not all take part in,
+//! `sessions` is the table of all of them and `closed` what is left of them, in `chunks`, `lifecycle` what happens to
+//! each from its creation to when it is forgotten.
 //!
 //! A machine never touches the network, the journal or the embedder: it returns [`Effect`](crate::effect::Effect)s.
 
 mod attempt;
+mod chunks;
 mod closed;
 mod ending;
 mod fingerprint;

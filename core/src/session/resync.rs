@@ -131,6 +131,10 @@ impl<V: Verifier> Session<V> {
             Content::Abort { .. } => is_open,
             Content::Confirmed => self.lacks_claim_of(from),
             Content::Status { .. } | Content::Waiting => false,
+            Content::Busy => {
+                let live = self.live.as_ref().filter(|_| self.is_own());
+                live.is_some_and(|live| !live.approved[from] && !live.busy.contains(&from))
+            }
         }
     }
 

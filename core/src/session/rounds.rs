@@ -12,7 +12,7 @@ use crate::api::{AttemptCause, AttemptFailure, Event, ItemFault, Phase, Refusal}
 use crate::base::Bytes;
 use crate::crypto::{PublicNonce, Signature, Verifier};
 use crate::effect::Context;
-use crate::evidence::{Evidence, Exhibit};
+use crate::evidence::{Evidence, Exhibit, MAX_EVIDENCE};
 
 /// What a signer can do again and again in one attempt, and is told of once: one proof is enough, and whoever repeats
 /// it fills nothing.
@@ -108,6 +108,7 @@ impl<V: Verifier> Session<V> {
     }
 
     fn accuse(&self, context: &mut Context<'_, V>, signer: usize, evidence: Evidence) {
+        assert!(evidence.length() <= MAX_EVIDENCE, "the limits of a session bound what proves anything of it");
         let (session, signer) = (self.id, self.definition.keys[signer]);
         context.event(Event::SignerMisbehaved { session, signer, evidence: Box::new(evidence) });
     }

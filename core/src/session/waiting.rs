@@ -61,6 +61,15 @@ impl<V: Verifier> Session<V> {
         }
     }
 
+    /// R7: a signer cannot take this node's request now. It is told once, and offered the request again like anyone who
+    /// has not approved (R1), until it takes it.
+    pub(super) fn on_busy(&mut self, context: &mut Context<'_, V>, from: usize) {
+        let (session, signer) = (self.id, self.definition.keys[from]);
+        if self.live_mut().busy.insert(from) {
+            context.event(Event::SignerBusy { session, signer });
+        }
+    }
+
     /// R5: a signer has approved and waits; in this attempt it signs nothing any more. Nobody signs in an attempt that
     /// has lapsed anywhere, and the next one has a number that nobody has seen.
     pub(super) fn on_waiting(&mut self, context: &mut Context<'_, V>, from: usize, attempt: u32) {

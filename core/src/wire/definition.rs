@@ -10,7 +10,10 @@ use core::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::details::{Digests, ParsedSpending};
-use super::{Details, Item, MAX_DIRECT, SignedInput, SpendingError, Subject, VERSION, bounded, encode, encoded_length};
+use super::{
+    Details, Item, MAX_DIRECT, MAX_GOSSIP, SignedInput, SpendingError, Subject, VERSION, bounded, encode,
+    encoded_length,
+};
 use crate::base::{Wall, compare};
 use crate::crypto::{Network, PublicKey, Suite, tagged_hash};
 use crate::election::Method;
@@ -150,6 +153,7 @@ fn items<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Item>, D::Err
 
 /// Why a definition is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DefinitionError {
     /// Fewer than two signers, or more than [`MAX_SIGNERS`].
     SignerCount(usize),
@@ -227,6 +231,12 @@ impl Definition {
         self.items.len() * self.keys.len()
     }
 
+    /// Whether it fits into a message of gossip and the DHT; if it does not, a [`RequestNotice`](super::RequestNotice)
+    /// stands for it there.
+    pub fn fits_gossip(&self) -> bool {
+        self.length() + OVERHEAD <= MAX_GOSSIP
+    }
+
     /// Whether the creator's nonces come in its announcement. They follow in a message of their own when both together
     /// would be too large.
     pub fn announces_nonces(&self) -> bool {
@@ -294,19 +304,7 @@ impl Definition {
     /// # Errors
     /// The first rule that it breaks. Whether the keys are points on the curve shows only in their aggregation.
     pub fn check(&self, max_lifetime: Duration) -> Result<(), DefinitionError> {
-        if !(2..=MAX_SIGNERS).contains(&self.keys.len()) {
-            return Err(DefinitionError::SignerCount(self.keys.len()));
-        }
-        for pair in self.keys.windows(2) {
-            match pair[0].cmp(&pair[1]) {
-                core::cmp::Ordering::Less => {}
-                core::cmp::Ordering::Equal => return Err(DefinitionError::DuplicateKey(pair[0])),
-                core::cmp::Ordering::Greater => return Err(DefinitionError::Unsorted),
-            }
-        }
-        if usize::from(self.creator) >= self.keys.len() {
-            return Err(DefinitionError::Creator);
-        }
+        check_signers(&self.keys, self.creator)?;
         if !(1..=MAX_ITEMS).contains(&self.items.len()) {
             return Err(DefinitionError::ItemCount(self.items.len()));
         }
@@ -336,6 +334,21 @@ impl Definition {
         }
         Ok(())
     }
+}
+
+/// Whether these can be a session's signers, and this one its creator.
+pub(super) fn check_signers(keys: &[PublicKey], creator: u16) -> Result<(), DefinitionError> {
+    if !(2..=MAX_SIGNERS).contains(&keys.len()) {
+        return Err(DefinitionError::SignerCount(keys.len()));
+    }
+    for pair in keys.windows(2) {
+        match pair[0].cmp(&pair[1]) {
+            Ordering::Less => {}
+            Ordering::Equal => return Err(DefinitionError::DuplicateKey(pair[0])),
+            Ordering::Greater => return Err(DefinitionError::Unsorted),
+        }
+    }
+    if usize::from(creator) < keys.len() { Ok(()) } else { Err(DefinitionError::Creator) }
 }
 
 fn digests(parsed: Option<&ParsedSpending>) -> Result<Option<Digests<'_>>, DefinitionError> {

@@ -74,6 +74,7 @@ fn spent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Spent>, D::Er
 
 /// Why details do not say what is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SpendingError {
     /// The bytes are not a transaction.
     Transaction(TransactionError),

@@ -11,6 +11,7 @@ mod definition;
 mod details;
 mod harmless;
 mod item;
+mod notice;
 mod peer;
 mod presence;
 mod protocol;
@@ -34,6 +35,7 @@ pub(crate) use details::ParsedSpending;
 pub use details::{Details, SpendPath, Spending, SpendingError, Spent};
 pub use harmless::Harmless;
 pub use item::{Item, SignedInput, Subject};
+pub use notice::RequestNotice;
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
 pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
 pub use protocol::{MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver};
@@ -92,6 +94,8 @@ pub enum Body {
     Listing(Listing),
     /// A message of another protocol.
     Protocol(ProtocolMessage),
+    /// A signing request that is too large to be told whole where [`Request`](Self::Request)s are.
+    RequestNotice(RequestNotice),
 }
 
 impl Body {
@@ -101,6 +105,7 @@ impl Body {
             Self::Presence(presence) => Some((presence.issued_at, presence.expires_at)),
             Self::Advertisement(advertisement) => Some((advertisement.issued_at, advertisement.expires_at)),
             Self::Request(definition) => Some((definition.created_at, definition.expires_at)),
+            Self::RequestNotice(notice) => Some((notice.created_at, notice.expires_at)),
             Self::Resource(resource) => Some((resource.issued_at, resource.expires_at)),
             Self::Listing(listing) => Some((listing.issued_at, listing.expires_at)),
             Self::Session(_) | Self::Protocol(_) => None,
@@ -121,6 +126,7 @@ pub struct Message {
 
 /// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Cut short, or no message at all.
     Malformed,

@@ -83,6 +83,7 @@ impl RecordKey {
             Body::Presence(_) => Some(Self::Presence(*author)),
             Body::Advertisement(_) => Some(Self::Advertisement(*author)),
             Body::Request(definition) => Some(Self::Request(definition.id())),
+            Body::RequestNotice(notice) => Some(Self::Request(notice.session)),
             Body::Resource(resource) => Some(Self::Resource(ResourceId {
                 author: *author,
                 kind: resource.kind.clone(),
@@ -105,8 +106,8 @@ impl Listed {
     /// Whether a message is the one that its author has listed, or newer.
     pub(crate) fn fits(&self, message: &Message) -> bool {
         let body = &message.unsigned.body;
-        // A request's key is its digest.
-        matches!(body, Body::Request(_))
+        // A request's key is its digest, and what its creator says of it is as good as that.
+        matches!(body, Body::Request(_) | Body::RequestNotice(_))
             || body.dates().is_some_and(|(issued_at, _)| issued_at > self.issued_at)
             || sha256(&[&message.bytes]) == self.digest
     }

@@ -71,6 +71,9 @@ pub enum Content {
     },
     /// I have approved, and wait for all others. In this attempt I sign nothing any more.
     Waiting,
+    /// To the creator: I cannot take the request now, because as many wait for my approval as I keep. Offer it again.
+    /// Whoever says so does not know the session and has no count of its messages there: attempt 1, sequence 0.
+    Busy,
 }
 
 impl Content {

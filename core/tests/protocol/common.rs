@@ -10,8 +10,9 @@ use nelumbo_core::crypto::{
     SoftwareSigner, Suite, Tweak, Verifier,
 };
 use nelumbo_core::election::Method;
-use nelumbo_core::node::{Boot, Node};
+use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::protocol::Protocol;
+use nelumbo_core::single::SingleSigner;
 use nelumbo_core::wire::{
     Body, Content, Definition, Details, Item, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
 };
@@ -156,6 +157,8 @@ pub(crate) struct TestNode {
     pub(crate) node: Node,
     /// Answers at once, unless the test does.
     pub(crate) signer: Option<SoftwareSigner>,
+    /// Signs alone, unless the test does.
+    pub(crate) single: Option<SingleSigner>,
     /// What it was asked for, when the test answers.
     pub(crate) requests: Vec<SignRequest>,
     pub(crate) key: PublicKey,
@@ -166,6 +169,8 @@ pub(crate) struct TestNode {
     pub(crate) syncs: bool,
     pub(crate) last_record: RecordSequence,
     pub(crate) records: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Each record that was written, in order: the first byte of its key, and how many bytes the value has.
+    pub(crate) written: Vec<(u8, Option<usize>)>,
     pub(crate) sent: Vec<(PeerId, Message)>,
     pub(crate) events: Vec<Event>,
     pub(crate) others: Vec<Output>,
@@ -187,12 +192,12 @@ impl TestNode {
         Self::start(NODE, config, records, life, (0, wall as i64 - WALL as i64))
     }
 
-    /// A node with the key and peer of this number.
     /// How many sessions the journal knows.
     pub(crate) fn session_records(&self) -> usize {
         self.records.keys().filter(|key| key.starts_with(b"s")).count()
     }
 
+    /// A node with the key and peer of this number.
     pub(crate) fn of(number: u8, config: Config, records: Vec<(Vec<u8>, Vec<u8>)>, life: u8) -> Self {
         Self::start(number, config, records, life, (0, 0))
     }
@@ -219,6 +224,7 @@ impl TestNode {
         let mut node = Self {
             node: Node::new(config, boot, ahead(time, wall_ahead)).expect("the records are sound"),
             signer: Some(signer),
+            single: None,
             requests: Vec::new(),
             key,
             time,
@@ -226,6 +232,7 @@ impl TestNode {
             syncs: true,
             last_record: RecordSequence::default(),
             records: records.into_iter().collect(),
+            written: Vec::new(),
             sent: Vec::new(),
             events: Vec::new(),
             others: Vec::new(),
@@ -287,12 +294,19 @@ impl TestNode {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.node.poll() {
             match output {
+                Output::Sign(request @ SignRequest::Single { .. }) => {
+                    match self.single.as_mut().and_then(|single| single.answer(&request)) {
+                        Some(reply) => self.node.handle(ahead(self.time, self.wall_ahead), Input::Signed(reply)),
+                        None => self.requests.push(request),
+                    }
+                }
                 Output::Sign(request) => match &mut self.signer {
                     Some(signer) => self.node.answer(ahead(self.time, self.wall_ahead), signer, &request),
                     None => self.requests.push(request),
                 },
                 Output::Persist { sequence, key, value } => {
                     self.last_record = sequence;
+                    self.written.push((key[0], value.as_ref().map(Vec::len)));
                     match value {
                         Some(value) => self.records.insert(key, value),
                         None => self.records.remove(&key),
@@ -363,6 +377,16 @@ pub(crate) fn joined() -> (TestNode, ScriptedPeer, ScriptedPeer, Definition, Vec
     node.command(approve(definition.id())).unwrap();
     let steps = node.steps_to(&alice);
     (node, alice, bob, definition, steps)
+}
+
+/// Why a node does not begin with these records.
+pub(crate) fn boot_error(records: Vec<(Vec<u8>, Vec<u8>)>) -> Option<BootError> {
+    let entropy = Entropy::new([1; 32]).expect("not all zero");
+    let secret = SecretKey::from_bytes(&[NODE; 32]).expect("a small number is a key");
+    let message_signer = Box::new(MessageKey::new(secret, entropy.stream("messages")));
+    let peer = PeerId::from_bytes(&[NODE]).expect("one byte names a peer");
+    let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer, records };
+    Node::new(Config::new(Network::Regtest), boot, now(0)).err()
 }
 
 /// The announcement of a session with one item.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use nelumbo_core::api::{SignReply, SignRequest};
+use nelumbo_core::api::{AttemptCause, Event, Phase, SignReply, SignRequest};
 use nelumbo_core::base::{Entropy, Wall};
 use nelumbo_core::crypto::{NonceSlot, Secp256k1, SecretKey, SignerError, SoftwareSigner, Tweak};
 use nelumbo_core::device::Device;
-use nelumbo_core::wire::{Definition, Item};
+use nelumbo_core::wire::{Content, Definition, Item};
 
-use crate::common::{NODE, ScriptedPeer, WALL, approve, definition, partial_in};
+use crate::common::{NODE, ScriptedPeer, WALL, approve, definition, partial_in, phase};
 use crate::signing::Scene;
 
 /// What has gone through another process.
@@ -76,4 +76,47 @@ fn a_device_refuses_what_is_not_what_it_says() {
     assert_eq!(device.answer(&SignRequest::Forget(slot)), None);
     assert_eq!(device.answer(&request), request.failed(SignerError::SlotServed));
     assert_eq!(device.answer(&early), early.failed(SignerError::NoNonce));
+}
+
+/// A device that is slow, or waits for its person, while the others give the attempt up: what it gives then is of no
+/// use, and the attempt that the node asks it for instead is the one that those who wait follow.
+#[test]
+fn a_signer_that_owes_nonces_is_asked_for_those_of_the_next_attempt_when_another_waits() {
+    // R5, S17
+    for attempt in [1, 3] {
+        let mut scene = Scene::new();
+        let (session, next) = (scene.id(), attempt + 1);
+        scene.node.command(approve(session)).unwrap();
+        let late = scene.request();
+        let bytes = scene.alice.say_at(session, attempt, 2, Content::Waiting);
+        scene.node.hear(&scene.alice, bytes);
+        let requests = std::mem::take(&mut scene.node.requests);
+        let [SignRequest::Forget(forgotten), SignRequest::Nonces { slot, .. }] = &requests[..] else {
+            panic!("{requests:?}")
+        };
+        assert_eq!((*forgotten, *slot), (scene.slot(1), scene.slot(next)));
+        let started = Event::AttemptStarted { session, attempt: next, cause: AttemptCause::Approved };
+        assert!(scene.node.events.contains(&started) && phase(&scene.node, session) == Phase::NonceExchange);
+        assert!(!scene.node.events.iter().any(|event| matches!(event, Event::AttemptLapsed { .. })));
+        // It answers what it was asked first: nobody sees it, and it is wiped.
+        scene.node.steps_to(&scene.alice);
+        let reply = scene.reply(&late);
+        scene.give(reply);
+        assert!(matches!(scene.request(), SignRequest::Forget(slot) if slot == scene.slot(1)));
+        assert!(scene.node.steps_to(&scene.alice).is_empty());
+        let reply = scene.reply(&requests[1]);
+        scene.give(reply);
+        let steps = scene.node.steps_to(&scene.alice);
+        assert!(
+            matches!(&steps[..], [step] if step.attempt == next && matches!(step.content, Content::Join { .. })),
+            "{steps:?}"
+        );
+    }
+    // Where no attempt is left it waits like the others.
+    let mut scene = Scene::new();
+    let session = scene.id();
+    scene.node.command(approve(session)).unwrap();
+    let bytes = scene.alice.say_at(session, 16, 2, Content::Waiting);
+    scene.node.hear(&scene.alice, bytes);
+    assert_eq!(phase(&scene.node, session), Phase::Waiting);
 }

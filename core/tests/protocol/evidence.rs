@@ -2,9 +2,9 @@
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::Bytes;
-use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature, Tweak};
-use nelumbo_core::evidence::{Evidence, Exhibit, NotProven, Offence, verify};
-use nelumbo_core::wire::{AbortReason, Content, Item};
+use nelumbo_core::crypto::{PartialSignature, PublicNonce, Secp256k1, Signature, Suite, Tweak};
+use nelumbo_core::evidence::{Evidence, Exhibit, MAX_EVIDENCE, NotProven, Offence, verify};
+use nelumbo_core::wire::{AbortReason, Content, Definition, Item, MAX_SLOTS};
 use quickcheck::{Arbitrary, Gen};
 
 use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined};
@@ -80,6 +80,46 @@ fn a_false_final_signature_is_proven() {
     let bytes = bob.say(definition.id(), 1, lie);
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::InvalidSignature);
+}
+
+/// All that a session may be at once: as many items and signers as fit, messages that fill the definition, and the
+/// definition in the creator's nonces once more.
+#[test]
+fn evidence_of_the_largest_session_fits_into_its_limit_and_what_is_larger_proves_nothing() {
+    for (signers, items, bytes) in [(8, 512, 123), (128, 32, 1_880), (4, 1_024, 58)] {
+        let mut peers: Vec<ScriptedPeer> = (0..signers).map(ScriptedPeer::numbered).collect();
+        peers.sort_unstable_by_key(ScriptedPeer::key);
+        let keys: Vec<_> = peers.iter().map(ScriptedPeer::key).collect();
+        let items: Vec<_> = (0..items).map(|_| Item::message(vec![0xff; bytes], Tweak::None)).collect();
+        let count = items.len();
+        let base = crate::common::definition(keys[0], keys);
+        let definition = Definition { suite: Suite::Bip340, items, ..base };
+        assert_eq!(definition.check(std::time::Duration::MAX), Ok(()));
+        assert_eq!(definition.slots(), MAX_SLOTS);
+        let (session, announces) = (definition.id(), definition.announces_nonces());
+        let nonces = vec![PublicNonce::from_bytes([0xff; 66]); count];
+        let mut exhibits = Vec::new();
+        for (index, peer) in peers.iter_mut().enumerate() {
+            let content = match index {
+                0 if announces => Content::Announce { definition: definition.clone().into(), nonces: nonces.clone() },
+                _ => Content::Join { nonces: nonces.clone() },
+            };
+            exhibits.push(Exhibit(peer.say(session, 1, content)));
+        }
+        let partials = vec![PartialSignature::from_bytes([0xff; 32]); count];
+        let partial = Exhibit(peers[0].say(session, 1, Content::Partial { nonces: [0xff; 32], partials }));
+        let evidence = Evidence::InvalidPartial { definition, item: 0, nonces: exhibits, partial };
+        let encoded = postcard::to_allocvec(&evidence).expect("memory").len();
+        let text = serde_json::to_string(&evidence).expect("memory").len();
+        assert!(encoded <= MAX_EVIDENCE && text <= MAX_EVIDENCE, "{encoded} bytes, {text} as JSON");
+        assert!(text > MAX_EVIDENCE / 2, "the limit says something: {text}");
+        assert_ne!(verify(&Secp256k1, &evidence), Err(NotProven::TooLarge));
+    }
+    let half = Exhibit(vec![0; MAX_EVIDENCE / 2].into());
+    let whole = Exhibit(vec![0; MAX_EVIDENCE / 2 + 1].into());
+    let of = |second: &Exhibit| Evidence::Equivocation { first: half.clone(), second: second.clone() };
+    assert_eq!(verify(&Secp256k1, &of(&half)), Err(NotProven::NotAMessage));
+    assert_eq!(verify(&Secp256k1, &of(&whole)), Err(NotProven::TooLarge));
 }
 
 #[test]

@@ -215,7 +215,7 @@ fn what_it_says_of_a_session_waits_for_the_sessions_records() {
     assert!(node.events.is_empty() && node.steps_to(&alice).is_empty());
     let last = node.last_record;
     let owner_first: Vec<u8> = node.records.keys().map(|key| key[0]).collect();
-    assert_eq!(owner_first, *b"qs");
+    assert_eq!(owner_first, *b"dqs");
     node.input(nelumbo_core::api::Input::Persisted(last));
     let is_said = |event: &Event| matches!(event, Event::ProtocolEvent { .. });
     assert!(node.events.iter().any(is_said));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use nelumbo_core::api::{Command, CommandError, Event, Verdict};
 use nelumbo_core::approval::Summary;
-use nelumbo_core::crypto::PublicKey;
+use nelumbo_core::crypto::{PublicKey, Signature};
 use nelumbo_core::protocol::{PeerChange, Protocol, ProtocolContext};
 use nelumbo_core::wire::{Address, Definition, Label, PeerId, Resource, ResourceId, SessionId};
 
@@ -25,6 +25,7 @@ pub(crate) struct Script {
     reactions: Arc<Mutex<Vec<(&'static str, Act)>>>,
     pub(crate) verdict: Arc<Mutex<Verdict>>,
     pub(crate) owns: Arc<Mutex<bool>>,
+    signature: Arc<Mutex<Option<Signature>>>,
 }
 
 impl Script {
@@ -36,7 +37,13 @@ impl Script {
             reactions: Arc::default(),
             verdict: Arc::new(Mutex::new(Verdict::Accept)),
             owns: Arc::default(),
+            signature: Arc::default(),
         }
+    }
+
+    /// The signature that it was told last, since this was last asked.
+    pub(crate) fn signature(&self) -> Option<Signature> {
+        self.signature.lock().unwrap().take()
     }
 
     /// Registers it with a node.
@@ -164,6 +171,17 @@ impl Protocol for Script {
 
     fn on_session(&mut self, context: &mut ProtocolContext, _: &SessionId, event: &Event) {
         self.hear(context, format!("session {}", kind(event)));
+    }
+
+    fn on_signature(
+        &mut self,
+        context: &mut ProtocolContext,
+        name: &Label,
+        signature: Result<Signature, CommandError>,
+    ) {
+        *self.signature.lock().unwrap() = signature.as_ref().ok().copied();
+        let what = signature.map_or_else(|error| format!("Err({:?})", error.to_string()), |_| "Ok".to_owned());
+        self.hear(context, format!("signature {name} {what}"));
     }
 
     fn on_refused(&mut self, context: &mut ProtocolContext, _: &SessionId, error: &CommandError) {

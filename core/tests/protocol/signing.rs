@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// What the signer answers, which is not given to the node.
-    fn reply(&mut self, request: &SignRequest) -> SignReply {
+    pub(crate) fn reply(&mut self, request: &SignRequest) -> SignReply {
         self.node.node.view().answer(&mut self.signer, request).expect("it has a reply")
     }
 
@@ -224,7 +224,7 @@ fn nonces_that_come_too_late_are_wiped() {
     // The same when there is nothing left that they could be for.
     let forgotten = SignReply::Nonces { slot: NonceSlot { session: [9; 32], attempt: 1 }, nonces: Ok(vec![nonce]) };
     scene.give(forgotten.clone());
-    assert_eq!(scene.request(), SignRequest::Forget(forgotten.slot()));
+    assert_eq!(scene.request(), SignRequest::Forget(forgotten.slot().expect("it is of a session")));
     scene.node.command(Command::Abort(scene.id(), AbortReason::Left)).unwrap();
     assert_eq!(scene.request(), SignRequest::Forget(second), "what is open dies with the session");
     scene.give(SignReply::Nonces { slot: second, nonces: Ok(vec![nonce]) });

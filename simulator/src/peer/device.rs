@@ -92,7 +92,7 @@ impl<C: Crypto> Peer<C> {
             return;
         }
         let takes = match request {
-            SignRequest::Nonces { .. } => device.takes.0,
+            SignRequest::Nonces { .. } | SignRequest::Single { .. } => device.takes.0,
             SignRequest::Partials { .. } => device.takes.1,
             SignRequest::Forget(_) | SignRequest::ForgetAll => {
                 let none = device.device.answer(&request);

@@ -127,6 +127,7 @@ pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
         Body::Presence(_) => return ("presence", None),
         Body::Advertisement(_) => return ("advertisement", None),
         Body::Request(definition) => return ("request", Some(definition.id())),
+        Body::RequestNotice(notice) => return ("request-notice", Some(notice.session)),
         Body::Resource(_) => return ("resource", None),
         Body::Listing(_) => return ("listing", None),
         Body::Protocol(_) => return ("protocol", None),
@@ -140,6 +141,7 @@ pub fn kind_of(bytes: &Bytes) -> (&'static str, Option<SessionId>) {
         Content::Confirmed => "confirmed",
         Content::Status { .. } => "status",
         Content::Waiting => "waiting",
+        Content::Busy => "busy",
     };
     (kind, Some(step.session))
 }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nelumbo_core::crypto::{PublicKey, Suite, Tweak, sha256};
+use nelumbo_core::crypto::{Suite, Tweak, sha256};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 
+use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::{Created, NewSession, Request, Running};
 use crate::failure::{Answer, Failure};
+use crate::group::Name;
 use crate::output;
 use crate::spending::SpendingFile;
 use crate::summary::Allowed;
@@ -29,8 +31,8 @@ it is a transaction of Lotus, with --suite bip340 one of Bitcoin:
   spent          the outputs that its inputs spend, in order, each with value and script
   inputs         which inputs are signed, in ascending order, from 0; if nothing is said all that spend the group's own
                  outputs. They are signed together: all of them or none
-  sighash_type   the byte that says what is covered; if nothing is said all inputs and outputs, which is 97 for Lotus and
-                 0, no byte, for Bitcoin. What covers less is created and approved only with --allow
+  sighash_type   the byte that says what is covered; if nothing is said all inputs and outputs: 97 for Lotus and 0, no
+                 byte, for Bitcoin. What covers less is created and approved only with --allow
   replay_protection  true for digests that only nodes take which were not updated for the network's next upgrade; false
                  if nothing is said, and always for Bitcoin
   script         hash and code_separator of the script that is run, with --allow script-path; of a Taproot leaf the hash
@@ -47,9 +49,12 @@ Without a transaction a bare message is signed, which the others have to allow a
 #[derive(Args, Debug)]
 #[command(visible_alias = "request", after_help = EXAMPLES, after_long_help = format!("{TRANSACTION}\n\n{EXAMPLES}"))]
 pub(crate) struct Create {
-    /// The public keys of the other signers: 33 bytes, 66 hexadecimal digits
-    #[arg(value_name = "KEY", required = true, value_parser = values::public_key)]
-    keys: Vec<PublicKey>,
+    /// The other signers: names of contacts, or public keys of 66 hexadecimal digits
+    #[arg(value_name = "KEY", required_unless_present = "group", value_parser = key_or_name)]
+    keys: Vec<KeyOrName>,
+    /// The members of this group, its suite and its output, instead of keys, --suite and --taproot
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["keys", "suite", "taproot", "merkle_root"])]
+    group: Option<Name>,
     /// What is signed: for lotus a digest of 32 bytes, for bip340 up to 4096 bytes
     #[arg(long, value_name = "HEX", group = "what", required_unless_present_any = ["text", "file", "transaction"])]
     message: Option<HexBytes>,
@@ -65,7 +70,7 @@ pub(crate) struct Create {
     /// Signs under the aggregate key tweaked as the key of a Taproot output without scripts
     #[arg(long)]
     taproot: bool,
-    /// The root of the script tree of that output, such as the leaf hash of its only script, by which it can be recovered
+    /// The root of that output's script tree, such as the leaf hash of the one script by which it can be recovered
     #[arg(long, value_name = "HEX", requires = "taproot", value_parser = values::bytes32)]
     merkle_root: Option<[u8; 32]>,
     /// A JSON file with the transaction that is signed, described below: every signer computes the digest itself
@@ -99,13 +104,25 @@ impl Create {
             _ => Vec::new(),
         };
         let spending = self.transaction.map(|path| SpendingFile::read(&path)).transpose()?;
+        let (suite, keys, tweak) = match &self.group {
+            Some(name) => {
+                let group = Contacts::read(self.node.folder()?.path())?.group(name)?.clone();
+                (group.suite, group.keys.clone(), group.tweak())
+            }
+            None => {
+                let is_named = self.keys.iter().any(|key| matches!(key, KeyOrName::Name(_)));
+                let contacts = if is_named { Contacts::read(self.node.folder()?.path())? } else { Contacts::default() };
+                let tweak = if self.taproot { Tweak::Taproot { merkle_root: self.merkle_root } } else { Tweak::None };
+                (self.suite, values::sorted(contacts.keys(&self.keys)?)?, tweak)
+            }
+        };
         if spending.is_none() {
-            values::check_message(self.suite, &message)?;
+            values::check_message(suite, &message)?;
         }
         let session = NewSession {
-            suite: self.suite,
-            keys: values::sorted(self.keys)?,
-            tweak: if self.taproot { Tweak::Taproot { merkle_root: self.merkle_root } } else { Tweak::None },
+            suite,
+            keys,
+            tweak,
             message: hex::encode(message),
             election: self.election,
             kind: self.kind,

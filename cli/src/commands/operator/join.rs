@@ -50,7 +50,7 @@ impl Join {
             if let Some(summary) = unusual {
                 output::table(&summary::rows(&summary))?;
                 is_shown = true;
-                if !summary::confirm(io::stdin().lock(), io::stderr())? {
+                if !summary::confirm("Sign this all the same?", io::stdin().lock(), io::stderr())? {
                     return Err(Failure::unallowed("nothing is approved", "`nelumbo abort` tells the others so"));
                 }
                 // What was shown, and nothing else.

@@ -5,9 +5,14 @@
 
 mod about;
 mod advertise;
+mod balance;
+mod contact;
 mod create;
 mod events;
+mod finalize;
+mod group;
 mod join;
+mod money;
 mod node;
 mod node_init;
 mod node_run;
@@ -17,6 +22,7 @@ mod sessions;
 mod sessions_show;
 mod sessions_wait;
 mod signers;
+mod spend;
 mod stats;
 mod stop;
 mod subscribe;
@@ -83,6 +89,14 @@ pub(crate) enum Operator {
     #[command(after_help = "Examples:\n  nelumbo unban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
     Unban(about::AboutPeer),
     Stop(stop::Stop),
+    Contact(contact::Contact),
+    Group(group::GroupCommand),
+    Balance(balance::Balance),
+    History(balance::History),
+    Receive(balance::Receive),
+    Spend(spend::Spend),
+    Recover(spend::Recover),
+    Finalize(finalize::Finalize),
 }
 
 impl Operator {
@@ -106,6 +120,14 @@ impl Operator {
             Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),
+            Self::Contact(contact) => contact.run(),
+            Self::Group(group) => group.run(),
+            Self::Balance(balance) => balance.run(),
+            Self::History(history) => history.run(),
+            Self::Receive(receive) => receive.run(),
+            Self::Spend(spend) => spend.run(),
+            Self::Recover(recover) => recover.run(),
+            Self::Finalize(finalize) => finalize.run(),
         }
     }
 }

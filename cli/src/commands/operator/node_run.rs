@@ -39,14 +39,17 @@ impl Run {
         // Before the passphrase: nobody should type it for nothing.
         let lock = folder.lock()?;
         let path = folder.config();
-        let network = Config::read(&path)?
+        let config = Config::read(&path)?;
+        let chronik = config.chain.clone();
+        let network = config
             .network(folder.read_identity()?)
             .map_err(|error| Failure::input(error, format_args!("change {} or the environment", path.display())))?;
         let file = key_file::read(&folder.key())?;
         let chain = file.network;
+        let chronik = chronik.map(|servers| servers.client(chain)).transpose()?;
         let key = file.unlock(&self.passphrase)?;
         let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
-        let plan = Plan { folder, lock, network, chain, key, record, json: self.json };
+        let plan = Plan { folder, lock, network, chain, chronik, key, record, json: self.json };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));

@@ -64,6 +64,7 @@ impl Show {
             if session.may_complete {
                 rows.push(("signature", "none, but one may still appear: this node had signed before".to_owned()));
             }
+            rows.extend(session.final_transaction.map(|signed| ("final transaction", signed.transaction)));
             rows.extend(session.coordinator.map(|key| ("to broadcast", key.to_string())));
             output::table(&rows)
         })?;

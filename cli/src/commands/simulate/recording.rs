@@ -9,8 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nelumbo_core::api::{
-    Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignReply, SignRequest, Topic,
-    Verdict,
+    Command, Event, GossipId, Input, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict,
 };
 use nelumbo_core::base::{Bytes, Now};
 use nelumbo_core::host::Host;
@@ -242,9 +241,9 @@ fn input(input: &Input) -> Value {
         Input::RoutingTable(peers) => json!({ "input": "routing-table", "peers": peers }),
         Input::Addresses(addresses) => json!({ "input": "addresses", "count": addresses.len() }),
         Input::Signed(reply) => {
-            let (SignReply::Nonces { slot, .. } | SignReply::Partials { slot, .. }) = reply;
-            let session = hex::encode(slot.session);
-            json!({ "input": "signed", "of": name_of(reply), "session": session, "attempt": slot.attempt })
+            let session = reply.slot().map(|slot| hex::encode(slot.session));
+            let attempt = reply.slot().map(|slot| slot.attempt);
+            json!({ "input": "signed", "of": name_of(reply), "session": session, "attempt": attempt })
         }
         Input::SignerReady => json!({ "input": "signer-ready" }),
         Input::Persisted(sequence) => json!({ "input": "persisted", "sequence": sequence.as_u64() }),

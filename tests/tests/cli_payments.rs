@@ -1,0 +1,196 @@
+//! Contacts, groups and payments: nodes as processes and a ledger behind the endpoints of Chronik, driven by nothing
+//! but the command line.
+#![cfg(unix)]
+
+mod cli_support;
+
+use std::fs;
+
+use cli_support::node::{Node, with_passphrase};
+use cli_support::{finish, nelumbo};
+use nelumbo_chain::ledger::{Ledger, Operation, Orphans, Server, Settings};
+use nelumbo_core::crypto::Network;
+use nelumbo_core::crypto::lotus::{Address, Payload, p2pkh_script};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const BOB: [u8; 20] = [0xb0; 20];
+
+/// Nodes that are connected, and the ledger that they ask.
+struct World {
+    nodes: Vec<Node>,
+    server: Server,
+    runtime: Runtime,
+    folder: TempDir,
+}
+
+impl World {
+    fn start(count: usize) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let server = runtime.block_on(Server::start(Settings::default())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut first = String::new();
+        for number in 0..count {
+            let bootstrap = if number == 0 { vec![] } else { vec!["--bootstrap", first.as_str()] };
+            let mut node = Node::init(&folder.path().join(number.to_string()), &bootstrap);
+            let config = node.folder.join("config.toml");
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(&config, format!("{text}\nchain = {{ servers = [\"{}\"] }}\n", server.url())).unwrap();
+            let address = node.start();
+            if number == 0 {
+                first = address;
+            }
+            nodes.push(node);
+        }
+        let world = Self { nodes, server, runtime, folder };
+        for node in &world.nodes {
+            let others = world.nodes.iter().filter(|other| other.key != node.key);
+            node.wait_for_signers(&others.map(|other| other.key.as_str()).collect::<Vec<_>>());
+        }
+        world
+    }
+
+    fn mine(&self, count: u32) {
+        let operation = Operation::Mine { time: self.server.time(), count, script: Ledger::faucet_script() };
+        self.server.apply(operation).unwrap();
+    }
+
+    fn fund(&self, address: &str, value: u64) {
+        let script = address.parse::<Address>().unwrap().script_pubkey();
+        self.server.apply(Operation::Fund { time: self.server.time(), script, value }).unwrap();
+    }
+
+    /// The first node makes a group by the names of the others, who import it. Its address.
+    fn group(&self, recovery: &[&str]) -> String {
+        let [first, others @ ..] = &self.nodes[..] else { panic!("nodes") };
+        let names: Vec<String> = (1..self.nodes.len()).map(|number| format!("member-{number}")).collect();
+        for (name, other) in names.iter().zip(others) {
+            assert_eq!(first.run(&["contact", "add", name, &other.key]).status, 0);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let made = first.json(&[&["group", "create", "family"], &names[..], recovery].concat());
+        let file = self.folder.path().join("family.json");
+        fs::write(&file, first.run(&["group", "export", "family"]).stdout).unwrap();
+        for other in others {
+            let imported = other.json(&["group", "import", file.to_str().unwrap(), "--yes"]);
+            assert_eq!((&imported["id"], &imported["address"]), (&made["id"], &made["address"]));
+        }
+        made["address"].as_str().unwrap().to_owned()
+    }
+}
+
+fn bob() -> String {
+    Address { network: Network::Regtest, payload: Payload::PublicKeyHash(BOB) }.to_string()
+}
+
+#[test]
+fn a_group_pays_and_every_member_sees_it_confirmed() {
+    let world = World::start(3);
+    let address = world.group(&[]);
+    assert_eq!(world.nodes[1].run(&["receive", "family"]).stdout.trim(), address);
+    for value in [20_000_000, 30_000_000, 40_000_000] {
+        world.fund(&address, value);
+    }
+    let balance = |node: &Node| node.json(&["balance", "family"]);
+    assert_eq!(balance(&world.nodes[2])["spendable"], 90_000_000);
+
+    let to = format!("{}=75.5", bob());
+    let asked = world.nodes[0].json(&["spend", "family", "--to", &to, "--description", "rent"]);
+    let session = asked["session"].as_str().unwrap();
+    assert_eq!(asked["inputs"], 3, "all of them are needed");
+    for node in &world.nodes[1..] {
+        node.wait_for("session-announced", &[("session", session)]);
+        let shown = node.json(&["sessions", "show", session]);
+        let outputs = shown["summary"]["signs"]["transaction"]["outputs"].to_string();
+        assert!(outputs.contains("75500000") && outputs.contains(&bob()), "{shown}");
+        assert_eq!(node.run(&["approve", session]).status, 0);
+    }
+    // Nobody is told to broadcast: one of the nodes does.
+    for node in &world.nodes {
+        let seen = node.wait_for("payment-seen", &[("session", session)]);
+        assert_eq!(seen["txid"], asked["txid"]);
+    }
+    let sent = |node: &Node| node.run(&["events", "--json"]).stdout.matches("payment-broadcast").count();
+    assert_eq!(world.nodes.iter().map(sent).sum::<usize>(), 1);
+    world.mine(1);
+    for node in &world.nodes {
+        node.wait_for("payment-confirmed", &[("session", session)]);
+        let show = node.json(&["sessions", "show", session]);
+        assert_eq!(show["coordinator"], Value::Null, "nobody's turn is left");
+        assert_eq!(show["final_transaction"]["txid"], asked["txid"]);
+        let fee = asked["fee"].as_u64().unwrap();
+        assert_eq!(balance(node)["spendable"], 90_000_000 - 75_500_000 - fee);
+    }
+    let history = world.nodes[1].json(&["history", "family"]);
+    assert_eq!(history["transactions"].as_array().unwrap().len(), 4);
+    let fee = i64::try_from(asked["fee"].as_u64().unwrap()).unwrap();
+    assert_eq!(history["transactions"][0]["change"], -75_500_000 - fee);
+    let script = p2pkh_script(&BOB);
+    let final_transaction = world.nodes[0].run(&["finalize", session]).stdout;
+    assert!(final_transaction.contains(&hex::encode(script)), "{final_transaction}");
+
+    // A block is replaced, and the payment has to wait again: it is told, and comes back.
+    let script = Ledger::faucet_script();
+    let (time, orphans) = (world.server.time(), Orphans::Pending);
+    world.server.apply(Operation::Reorganise { time, depth: 1, orphans, script }).unwrap();
+    assert_eq!(balance(&world.nodes[0])["unconfirmed"], 90_000_000 - 75_500_000 - asked["fee"].as_u64().unwrap());
+    drop(world.runtime);
+}
+
+#[test]
+fn who_is_named_recovers_what_a_member_has_left_behind() {
+    let world = World::start(2);
+    let address = world.group(&["--recovery", "member-1", "--delay", "5"]);
+    world.fund(&address, 50_000_000);
+    let recover = |node: &Node| {
+        let bob = bob();
+        let mut command = node.command(&["recover", "family", "--to", &bob, "--json"]);
+        finish(with_passphrase(&mut command))
+    };
+    recover(&world.nodes[0]).assert_refused(&["only", &world.nodes[1].key]);
+    let early = recover(&world.nodes[1]);
+    early.assert_failed(1, &["its time has not come"]);
+    world.mine(5);
+    let txid = recover(&world.nodes[1]).json()["txid"].as_str().unwrap().to_owned();
+    world.mine(1);
+    let txid = txid.parse().unwrap();
+    assert!(world.server.with(|ledger| ledger.transaction(&txid).unwrap().height.is_some()));
+    assert_eq!(world.nodes[0].json(&["balance", "family"])["total"], 0);
+}
+
+#[test]
+fn what_no_group_can_do_is_said_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::init(&folder.path().join("node"), &[]);
+    let other = nelumbo(&["key", "aggregate", "--json", &node.key, &node.key]);
+    assert_ne!(other.status, 0);
+    let key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    assert_eq!(node.run(&["contact", "add", "bob", key]).status, 0);
+    node.run(&["contact", "add", "bob", key]).assert_refused(&["bob already"]);
+    node.run(&["contact", "add", "robert", key]).assert_refused(&["bob already"]);
+    node.run(&["contact", "add", "1st", key]).assert_refused(&["begins with a letter"]);
+    assert_eq!(node.json(&["contact", "list"])["contacts"]["bob"], key);
+    node.run(&["group", "create", "bob", "bob"]).assert_refused(&["contact called bob"]);
+    node.run(&["group", "create", "ours", "carol"]).assert_refused(&["no contact called carol"]);
+    assert_eq!(node.run(&["group", "create", "ours", "bob"]).status, 0);
+    node.run(&["balance", "ours"]).assert_refused(&["no server is set", "chain"]);
+    node.run(&["spend", "ours", "--to", "lotus=1"]).assert_refused(&["--to"]);
+    node.run(&["receive", "theirs"]).assert_refused(&["no group called theirs"]);
+    assert_eq!(node.run(&["group", "create", "bitcoin", "bob", "--suite", "bip340"]).status, 0);
+    assert!(node.run(&["receive", "bitcoin"]).stdout.starts_with("bcrt1p"));
+    node.run(&["balance", "bitcoin"]).assert_refused(&["on Bitcoin"]);
+    // An altered file is not imported, and a sound one not without a yes.
+    let text = node.run(&["group", "export", "ours"]).stdout;
+    let file = folder.path().join("group.json");
+    fs::write(&file, text.replace("regtest", "testnet")).unwrap();
+    node.run(&["group", "import", file.to_str().unwrap(), "--yes"]).assert_refused(&["altered"]);
+    fs::write(&file, text).unwrap();
+    let unasked = node.run(&["group", "import", file.to_str().unwrap(), "--as", "again"]);
+    assert_eq!(unasked.status, 2, "{}", unasked.stderr);
+    assert_eq!(node.run(&["contact", "remove", "bob"]).status, 0);
+    node.run(&["contact", "remove", "bob"]).assert_refused(&["no contact called bob"]);
+    fs::write(node.folder.join("contacts.toml"), "[contacts]\nbob = 7\n").unwrap();
+    node.run(&["contact", "list"]).assert_refused(&["contacts.toml"]);
+}
