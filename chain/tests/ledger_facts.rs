@@ -2,7 +2,7 @@
 
 mod support;
 
-use nelumbo_chain::build::{Delay, burn_script, dust};
+use nelumbo_chain::build::{BuildError, Coin, Delay, Payment, Unlock, build, burn_script, dust};
 use nelumbo_chain::ledger::{Event, Happening, Ledger, LedgerError, Orphans, Reject, Rules};
 use nelumbo_crypto::Suite;
 use nelumbo_crypto::lotus::{OutPoint, Transaction, TxOutput};
@@ -318,5 +318,102 @@ fn blocks_are_replaced_with_or_without_their_transactions() {
             ledger.reorganise(height + 2, orphans, &Ledger::faucet_script(), NOW),
             Err(LedgerError::TooDeep { height: height + 1 })
         );
+    }
+}
+
+/// The node does not look whether a commitment is a key until somebody wants to spend it, and then it is too late.
+#[test]
+fn money_can_be_paid_to_what_is_no_key() {
+    let mut ledger = ledger();
+    let coin = fund(&mut ledger, key_path(1), 1_000_000);
+    let nowhere = data([&[0x62, 0x51, 0x21, 4][..], &[1; 32]].concat(), 999_000);
+    let mut transaction = unsigned(&[&coin], vec![nowhere.clone()]);
+    sign(&mut transaction, &[&coin], LOTUS);
+    let txid = ledger.submit(&transaction.to_bytes(), NOW).expect("it has the form of an output");
+    let lost = Owned { outpoint: OutPoint { txid, index: 0 }, output: nowhere, owner: key_path(1) };
+    let broken = |text: &str| Some(format!("mandatory-script-verify-flag-failed ({text})"));
+    let by_key = spend(&lost, 500);
+    assert_eq!(verdict(&ledger, &by_key), broken("Public key is neither compressed or uncompressed"));
+    let owner = Owner { number: 1, way: Way::Leaf(Delay::Blocks(0)) };
+    let by_leaf = spend(&Owned { owner, ..lost }, 500);
+    assert_eq!(verdict(&ledger, &by_leaf), broken("Taproot control does not verify the script"));
+    // The builder does look.
+    let payment = Payment::new(transaction.outputs, key_path(1).script());
+    let coin = Coin { outpoint: coin.outpoint, output: coin.output, unlock: Unlock::KeyPath };
+    assert_eq!(build(&[coin], &payment), Err(BuildError::Script { output: Some(0) }));
+}
+
+/// Outputs to a key and to a script are not a group's, but others have them.
+#[test]
+fn keys_and_scripts_are_paid_and_spent_too() {
+    let mut ledger = ledger();
+    let owner = Owner { number: 1, way: Way::SchnorrHash };
+    let mut redeem = vec![33];
+    redeem.extend_from_slice(owner.public_key().as_bytes());
+    redeem.push(0xac);
+    let hash = nelumbo_chain::build::hash160(&redeem);
+    for (script, executed, is_hash) in
+        [(redeem.clone(), &redeem, false), (nelumbo_crypto::lotus::p2sh_script(&hash).to_vec(), &redeem, true)]
+    {
+        ledger.mine(1, &script, NOW).expect("a script that nodes take");
+        let coinbase = &ledger.tip().transactions[0];
+        let outpoint = OutPoint { txid: coinbase.txid(Suite::Lotus), index: 1 };
+        let output = coinbase.outputs[1].clone();
+        ledger.mine(99, &Ledger::faucet_script(), NOW).expect("blocks");
+        let coin = Owned { outpoint, output: output.clone(), owner };
+        let mut transaction = unsigned(&[&coin], vec![key_path(2).output(200_000_000)]);
+        let spend = nelumbo_crypto::lotus::Spend::Script {
+            executed_script_hash: nelumbo_crypto::sha256d(&[executed]),
+            code_separator: u32::MAX,
+        };
+        let kind = nelumbo_crypto::lotus::SighashType::ALL;
+        let digest = nelumbo_crypto::lotus::sighash(&transaction, &[output], 0, kind, spend).expect("one input");
+        let signature = nelumbo_crypto::schnorr::sign(Suite::Lotus, &owner.key(), &digest, None).expect("32 bytes");
+        let mut script = Vec::new();
+        push(&mut script, &[signature.as_bytes().as_slice(), &[0x61]].concat());
+        if is_hash {
+            push(&mut script, &redeem);
+        }
+        transaction.inputs[0].script_sig = script;
+        let refused = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+        assert_eq!(verdict(&ledger, &transaction).as_deref(), Some(refused), "everything else is right");
+        transaction.inputs[0].script_sig[9] ^= 1;
+        let broken =
+            "mandatory-script-verify-flag-failed (Signature must be zero for failed CHECK(MULTI)SIG operation)";
+        assert_eq!(verdict(&ledger, &transaction).as_deref(), Some(broken));
+    }
+}
+
+quickcheck::quickcheck! {
+    /// Whatever is sent, there is an answer, and nothing that was changed is taken.
+    fn anything_can_be_sent(bytes: Vec<u8>, changes: Vec<(u16, u8)>, which: u8) -> bool {
+        thread_local! {
+            static WORLD: (Ledger, Vec<Transaction>) = {
+                let mut ledger = ledger();
+                let ways = [
+                    Way::KeyPath { state: true },
+                    Way::Leaf(Delay::Blocks(1)),
+                    Way::SchnorrHash,
+                    Way::EcdsaHash,
+                ];
+                let coins: Vec<Owned> = (0..)
+                    .zip(ways)
+                    .map(|(number, way)| fund(&mut ledger, Owner { number, way }, 1_000_000))
+                    .collect();
+                let valid = coins.iter().map(|coin| spend(coin, 700)).collect();
+                (ledger, valid)
+            };
+        }
+        WORLD.with(|(ledger, valid)| {
+            let original = &valid[usize::from(which) % valid.len()];
+            let mut changed = original.to_bytes();
+            for (place, change) in changes {
+                let length = changed.len();
+                changed[usize::from(place) % length] ^= change;
+            }
+            let is_changed = changed != original.to_bytes();
+            assert!(ledger.test(&original.to_bytes(), NOW).is_ok());
+            ledger.test(&bytes, NOW).is_err() && ledger.test(&changed, NOW).is_err() == is_changed
+        })
     }
 }

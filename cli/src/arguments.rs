@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 #[cfg(unix)]
 use crate::commands::operator::Operator;
-use crate::commands::{completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
+use crate::commands::{chain, completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     VerifyBlame(verify_blame::VerifyBlame),
     Elect(elect::Elect),
+    Chain(chain::Chain),
     Simulate(Box<simulate::Simulate>),
     Completions(completions::Completions),
 }

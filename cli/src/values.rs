@@ -139,6 +139,22 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     seconds.filter(|seconds| *seconds <= limit).ok_or_else(|| "not a number of seconds up to a year".to_owned())
 }
 
+/// An amount in XPI with up to six decimals, or in satoshi with `sat` behind it.
+pub(crate) fn amount(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no amount; write XPI, such as 25.5, or satoshi, such as 25500000sat");
+    if let Some(satoshi) = text.strip_suffix("sat") {
+        return satoshi.parse().map_err(|_| wrong());
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.chars().all(|char| char.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 6 {
+        return Err(wrong());
+    }
+    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
+    let part: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
+    whole.and_then(|whole| whole.checked_add(part)).ok_or_else(wrong)
+}
+
 /// The SHA-256 of a file, hashed piece by piece: it may be larger than the memory.
 pub(crate) fn digest_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: io::Error| {

@@ -8,8 +8,8 @@ use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Si
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
     AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
-    Offer, PeerId, Presence, ProtocolMessage, Receiver, Resource, SessionId, SessionMessage, SignedInput, SpendPath,
-    Spending, Spent, Text, TransactionType,
+    Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId, SessionMessage,
+    SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
 };
 
 use super::source::Source;
@@ -174,7 +174,7 @@ fn signers_list(source: &mut Source<'_>) -> List {
 
 /// A body of one of the families of discovery, or another protocol's.
 fn discovery(source: &mut Source<'_>) -> Body {
-    match source.below(5) {
+    match source.below(6) {
         0 => {
             let Presence { peer, addresses, issued_at, expires_at } = presence(source);
             let offer = source.flag().then(|| offer(source));
@@ -195,6 +195,7 @@ fn discovery(source: &mut Source<'_>) -> Body {
             issued_at: wall(source),
             expires_at: wall(source),
         }),
+        4 => Body::RequestNotice(RequestNotice::of(&definition(source))),
         _ => Body::Protocol(ProtocolMessage {
             protocol: label(source),
             to: match source.below(3) {

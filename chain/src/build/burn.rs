@@ -5,9 +5,9 @@
 
 use nelumbo_crypto::PublicKey;
 
+use super::size::OP_RETURN;
 use super::unlock::push;
 
-const OP_RETURN: u8 = 0x6a;
 const PREFIX: &[u8; 4] = b"LTMS";
 
 /// The script of an output whose value is burned for `payload`, at most 75 bytes, in version 1 of the form.

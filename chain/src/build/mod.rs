@@ -56,6 +56,9 @@ pub use unlock::{Delay, Recovery, Unlock, hash160, pay_to_key};
 pub(crate) use unlock::{number_bytes, push, push_number};
 
 use select::{Candidate, without_change};
+#[cfg(feature = "ledger")]
+pub(crate) use size::OP_RETURN;
+pub(crate) use size::is_data;
 
 /// No amount, and no sum of amounts, is larger, in satoshi (lotusd, `MAX_MONEY`).
 pub const MAX_MONEY: u64 = 2_100_000_000 * 1_000_000;
@@ -328,10 +331,6 @@ fn check_output(index: usize, output: &TxOutput) -> Result<(), BuildError> {
         return Err(BuildError::Dust { output: index, least });
     }
     Ok(())
-}
-
-fn is_data(script: &[u8]) -> bool {
-    script.first() == Some(&0x6a)
 }
 
 /// Whether an address stands for the script, and somebody can have its key.

@@ -18,7 +18,13 @@ pub const MAX_DATA_OUTPUTS: usize = 3;
 /// The highest fee that Chronik lets a node take: 10 XPI a kilobyte, in satoshi a byte.
 pub const MAX_FEE_PER_BYTE: u64 = 10_000;
 
-const OP_RETURN: u8 = 0x6a;
+/// Begins the script of an output that holds data and cannot be spent.
+pub(crate) const OP_RETURN: u8 = 0x6a;
+
+/// Whether an output with this script holds data and cannot be spent.
+pub(crate) fn is_data(script_pubkey: &[u8]) -> bool {
+    script_pubkey.first() == Some(&OP_RETURN)
+}
 
 /// What a transaction pays for its size, in satoshi a kilobyte of 1000 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +74,7 @@ impl Default for FeeRate {
 pub fn dust(script_pubkey: &[u8]) -> u64 {
     // The input that will spend it, as it was when the rule was made, and a third of the value for its fee.
     const INPUT: usize = 148;
-    if script_pubkey.first() == Some(&OP_RETURN) {
+    if is_data(script_pubkey) {
         return 0;
     }
     3 * (output_bytes(script_pubkey.len()) + INPUT) as u64

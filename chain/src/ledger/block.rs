@@ -7,8 +7,7 @@ use nelumbo_crypto::lotus::{OutPoint, Transaction, TxInput, TxOutput, Txid};
 use nelumbo_crypto::{Suite, sha256, sha256d};
 
 use super::rules::SUBSIDY;
-use super::script::RETURN;
-use crate::build::{MIN_BYTES, push, push_number};
+use crate::build::{MIN_BYTES, OP_RETURN, push, push_number};
 
 /// The easiest difficulty, compact (lotusd on regtest).
 pub(super) const N_BITS: u32 = 0x207f_ffff;
@@ -155,7 +154,7 @@ fn decode(hexadecimal: &str) -> Vec<u8> {
 pub(super) const NULL: OutPoint = OutPoint { txid: Txid::from_bytes([0; 32]), index: u32::MAX };
 
 fn coinbase_mark(height: u32) -> Vec<u8> {
-    let mut script = vec![RETURN];
+    let mut script = vec![OP_RETURN];
     push(&mut script, COINBASE_PREFIX);
     push_number(&mut script, height);
     script

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use nelumbo_crypto::lotus::{OutPoint, Transaction, TxOutput, Txid};
 
 use super::block::{self, Block, BlockHash, Header};
-use super::script::RETURN;
+use crate::build::is_data;
 
 /// An output that no block spends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Chain {
         for (position, (transaction, txid)) in block.transactions.iter().zip(&block.txids).enumerate() {
             self.places.insert(*txid, Place { height, position });
             for (index, output) in (0..).zip(&transaction.outputs) {
-                if output.script_pubkey.first() != Some(&RETURN) {
+                if !is_data(&output.script_pubkey) {
                     let coin = Coin { output: output.clone(), height, is_coinbase: position == 0 };
                     self.coins.insert(OutPoint { txid: *txid, index }, coin);
                 }

@@ -204,7 +204,7 @@ fn check_alone(transaction: &Transaction) -> Result<(), Reject> {
 }
 
 fn is_taproot(output: &TxOutput) -> bool {
-    matches!(standard::kind(&output.script_pubkey), Some(standard::Kind::Taproot(_)))
+    matches!(standard::kind(&output.script_pubkey), Some(standard::Kind::Taproot(..)))
 }
 
 /// `CheckInputScripts`: a failure that rules of relay alone cause is told apart.

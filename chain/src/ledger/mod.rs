@@ -93,6 +93,9 @@ pub enum LedgerError {
     /// More blocks than are mined or replaced at once.
     #[error("{0} blocks are more than {MAX_BLOCKS_AT_ONCE}; ask for fewer, several times")]
     TooManyBlocks(u32),
+    /// A time before 1970, or after 2106, when lock times end.
+    #[error("{0} is no time of a block; give seconds since 1970")]
+    Time(i64),
     /// The chain is not so long that so many blocks could be replaced.
     #[error("the chain has {height} blocks above its first; replace at most those")]
     TooDeep {
@@ -191,9 +194,9 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::TooManyBlocks`], and [`Reject`] for a script that no output has.
+    /// [`LedgerError::TooManyBlocks`], [`LedgerError::Time`], and [`Reject`] for a script that no output has.
     pub fn mine(&mut self, count: u32, script: &[u8], time: i64) -> Result<Vec<BlockHash>, LedgerError> {
-        self.check_miner(count, script)?;
+        self.check_miner(count, script, time)?;
         self.expire(time);
         Ok((0..count).map(|_| self.mine_one(script, time, true)).collect())
     }
@@ -210,7 +213,7 @@ impl Ledger {
         script: &[u8],
         time: i64,
     ) -> Result<Vec<BlockHash>, LedgerError> {
-        self.check_miner(depth.saturating_add(1), script)?;
+        self.check_miner(depth.saturating_add(1), script, time)?;
         if depth > self.height() {
             return Err(LedgerError::TooDeep { height: self.height() });
         }
@@ -230,16 +233,18 @@ impl Ledger {
         Ok(mined)
     }
 
-    fn check_miner(&self, count: u32, script: &[u8]) -> Result<(), LedgerError> {
+    fn check_miner(&self, count: u32, script: &[u8], time: i64) -> Result<(), LedgerError> {
+        if !(0..=i64::from(u32::MAX)).contains(&time) {
+            return Err(LedgerError::Time(time));
+        }
         if count > MAX_BLOCKS_AT_ONCE {
             return Err(LedgerError::TooManyBlocks(count));
         }
         match kind(script) {
             None | Some(Kind::Data) => Err(Reject::MinerScript.into()),
-            Some(Kind::Taproot(_)) if !self.bench().flags().second_samuel => Err(Reject::TaprootNotActive.into()),
-            Some(Kind::Taproot(output)) if PublicKey::validate(&output.commitment).is_err() => {
-                Err(Reject::MinerScript.into())
-            }
+            Some(Kind::Taproot(..)) if !self.bench().flags().second_samuel => Err(Reject::TaprootNotActive.into()),
+            // A node would mine it, and nobody could ever spend it.
+            Some(Kind::Taproot(commitment, _)) if !is_point(commitment) => Err(Reject::MinerScript.into()),
             Some(_) => Ok(()),
         }
     }
@@ -360,6 +365,10 @@ impl Ledger {
             self.index.place(*txid, (height, seen, position), transaction, spent.iter().map(|coin| &coin.output));
         }
     }
+}
+
+fn is_point(key: &[u8; 33]) -> bool {
+    PublicKey::from_bytes(*key).is_ok_and(|key| key.validate().is_ok())
 }
 
 /// What judging a transaction came to.

@@ -53,8 +53,7 @@ pub enum Reject {
     NonMandatoryScript(VerifyError),
     TooLongChain(String),
     MempoolFull,
-    /// The key of a Taproot output that is paid to by hand, as by a miner, is no point of the curve or no script of the
-    /// ledger's kinds.
+    /// Nobody could spend what a block pays to this script. A node would mine it.
     MinerScript,
 }
 

@@ -3,11 +3,11 @@
 //! Owns the classification of scripts and lotusd's `IsStandardTx`, which on Lotus is a rule of blocks but for dust.
 //! Invariant: a script that is of no kind is not standard. The judgement of transactions and the index drive it.
 
-use nelumbo_crypto::lotus::{TaprootOutput, Transaction};
+use nelumbo_crypto::lotus::Transaction;
 
 use super::reject::Reject;
-use super::script::{RETURN, is_push_only};
-use crate::build::{MAX_DATA_BYTES, MAX_DATA_OUTPUTS, MAX_STANDARD_BYTES, dust};
+use super::script::is_push_only;
+use crate::build::{MAX_DATA_BYTES, MAX_DATA_OUTPUTS, MAX_STANDARD_BYTES, OP_RETURN, dust};
 
 const CHECKSIG: u8 = 0xac;
 
@@ -17,7 +17,8 @@ pub(super) enum Kind<'a> {
     PublicKey(&'a [u8]),
     PublicKeyHash(&'a [u8]),
     ScriptHash(&'a [u8]),
-    Taproot(TaprootOutput),
+    /// A commitment and perhaps a state. Nodes do not look whether the commitment is a key.
+    Taproot(&'a [u8; 33], Option<&'a [u8; 32]>),
     /// `OP_RETURN` and pushes.
     Data,
     /// Several keys, up to three.
@@ -31,9 +32,15 @@ pub(super) fn kind(script: &[u8]) -> Option<Kind<'_>> {
         [0x76, 0xa9, 0x14, hash @ .., 0x88, CHECKSIG] if hash.len() == 20 => Some(Kind::PublicKeyHash(hash)),
         [33, key @ .., CHECKSIG] if key.len() == 33 && matches!(key[0], 2 | 3) => Some(Kind::PublicKey(key)),
         [65, key @ .., CHECKSIG] if key.len() == 65 && matches!(key[0], 4 | 6 | 7) => Some(Kind::PublicKey(key)),
-        [RETURN, data @ ..] => (script.len() <= MAX_DATA_BYTES && is_push_only(data)).then_some(Kind::Data),
-        // A commitment begins with 02 or 03 in lotusd too.
-        [0x62, ..] => TaprootOutput::from_script_pubkey(script).map(Kind::Taproot),
+        [OP_RETURN, data @ ..] => (script.len() <= MAX_DATA_BYTES && is_push_only(data)).then_some(Kind::Data),
+        [0x62, 0x51, 33, rest @ ..] => {
+            let (commitment, state) = rest.split_first_chunk()?;
+            match state {
+                [] => Some(Kind::Taproot(commitment, None)),
+                [32, state @ ..] => Some(Kind::Taproot(commitment, Some(state.try_into().ok()?))),
+                _ => None,
+            }
+        }
         [required @ 0x51..=0x53, keys @ .., count @ 0x51..=0x53, 0xae] => {
             is_multisig(keys, count - 0x50, required - 0x50).then_some(Kind::Multisig)
         }

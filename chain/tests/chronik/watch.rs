@@ -390,3 +390,75 @@ async fn a_liar_tells_nothing() {
         assert!(nothing.is_err(), "{nothing:?}");
     }
 }
+
+/// What waits at one server and has not come to another is not gone; what waits at none is, and says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_elsewhere_is_not_gone() {
+    let servers = Servers::start(coins(2), 3).await;
+    let mut watch = servers.client().watch(own_script(Since::Now));
+    next(&mut watch).await;
+    servers.all[1].freeze(true);
+    perform(Action::Pay(0), &servers).await;
+    let ChainEvent::Seen(first) = next(&mut watch).await else { panic!("it waits") };
+    let requests = || servers.all[1].inner.requests.load(std::sync::atomic::Ordering::Relaxed);
+    // While those do not answer that have it, and when they do again: the watch stays where it is.
+    for (is_up, most) in [(false, 20), (true, 60)] {
+        servers.all[0].set_up(is_up);
+        while requests() < most {
+            let event = timeout(Duration::from_millis(20), watch.next()).await;
+            assert!(event.is_err(), "{event:?}");
+        }
+    }
+    servers.all[1].freeze(false);
+    servers.change(|world| world.mempool.clear());
+    assert_eq!(next(&mut watch).await, ChainEvent::Removed { txid: first.txid, conflict: None });
+    // The same again, and another one that spends the same.
+    servers.change(|world| world.mempool.push(first.transaction.clone()));
+    assert_eq!(next(&mut watch).await, ChainEvent::Seen(first.clone()));
+    let rival = pay(first.transaction.inputs[0].outpoint, &[(1_000_000, own())]);
+    let by = txid(&rival);
+    servers.change(|world| world.mempool = vec![rival]);
+    let mut events = [next(&mut watch).await, next(&mut watch).await];
+    events.sort_by_key(|event| matches!(event, ChainEvent::Removed { .. }));
+    assert!(matches!(&events[0], ChainEvent::Seen(seen) if seen.txid == by), "{events:?}");
+    assert_eq!(events[1], ChainEvent::Removed { txid: first.txid, conflict: Some(by) });
+}
+
+#[tokio::test]
+async fn a_silence_of_all_servers_is_told_once() {
+    let servers = Servers::start(coins(1), 3).await;
+    let mut watch = servers.client().watch(own_script(Since::Now));
+    next(&mut watch).await;
+    servers.all.iter().for_each(|fake| fake.set_up(false));
+    let ChainEvent::Unreachable(error) = next(&mut watch).await else { panic!("all are down") };
+    assert!(matches!(error, ChronikError::Unavailable(failures) if failures.len() == 3));
+    servers.change(|world| world.mine(&other()));
+    assert!(timeout(Duration::from_millis(300), watch.next()).await.is_err(), "it is told once");
+    servers.all[2].set_up(true);
+    assert_eq!(next(&mut watch).await, ChainEvent::Reachable);
+    assert_eq!(next(&mut watch).await, ChainEvent::BlockConnected(servers.change(|world| world.tip())));
+}
+
+/// A block that takes the place of one from before the watch began can hold what is news.
+#[tokio::test]
+async fn what_comes_into_the_past_is_told() {
+    let servers = Servers::start(coins(2), 1).await;
+    let mut watch = servers.client().watch(own_script(Since::Now));
+    next(&mut watch).await;
+    let (id, block) = servers.change(|world| {
+        let coin = OutPoint { txid: txid(&world.blocks[20].transactions[0]), index: 1 };
+        let payment = spend(world, coin);
+        let id = txid(&payment);
+        world.blocks.truncate(21);
+        world.mine_these(&other(), vec![payment]);
+        world.mine(&other());
+        (id, world.id(21))
+    });
+    let mut events = Vec::new();
+    while events.len() < 5 {
+        events.push(next(&mut watch).await);
+    }
+    let ChainEvent::Seen(seen) = &events[2] else { panic!("{events:?}") };
+    assert_eq!((seen.txid, &events[1]), (id, &ChainEvent::BlockConnected(block)));
+    assert_eq!(events[3], ChainEvent::Confirmed { txid: id, block });
+}

@@ -133,7 +133,9 @@ impl Owner {
             }
         };
         let digest = if style.hash_type & 0x60 == 0x40 {
-            bip143(transaction, spent, input, script, style)
+            // A leaf signs its own script.
+            let leaf = matches!(self.way, Way::Leaf(_)).then(|| self.recovery().script());
+            bip143(transaction, spent, input, leaf.as_ref().unwrap_or(script), style)
         } else {
             // Types that are none sign what the usual one does.
             let kind = SighashType::from_byte(style.hash_type).unwrap_or(SighashType::ALL);

@@ -3,6 +3,8 @@
 //! Owns nothing but the way from a parsed command to its code. Each file holds the arguments of its command, the help
 //! with them, and `run`. `main` drives it.
 
+pub(crate) mod chain;
+mod chain_call;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod demo_node;
@@ -35,6 +37,7 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Verify(verify) => verify.run(),
         Command::VerifyBlame(verify_blame) => verify_blame.run(),
         Command::Elect(elect) => elect.run(),
+        Command::Chain(chain) => chain.run(),
         Command::Simulate(simulate) => simulate.run(),
         Command::Completions(completions) => completions.run(),
     }

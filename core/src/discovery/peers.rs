@@ -143,25 +143,27 @@ impl Discovery {
         } else if self.peers.wanted.contains_key(&key) {
             self.dial(context, &key);
             self.want_again(context, &key);
-        } else if self.peers.fetched.remove(&key).is_some_and(|until| until > context.now.mono) {
+        } else if self.peers.fetched.get(&key).is_some_and(|until| *until > context.now.mono) {
             self.dial(context, &key);
         }
         Ok(())
     }
 
     /// D25: another signer asks for a session that is too large to be told in public. It tells whoever connects (R2),
-    /// and offers it to whoever is connected (R1). So that strangers do not choose whom this node calls, they are
-    /// called at a low rate, and those whom it knows at any time.
+    /// and offers it to whoever is connected (R1). It is called once, however much it asks for; and so that strangers do
+    /// not choose whom this node calls, they are called at a low rate.
     pub(crate) fn fetch_request<V: Verifier>(&mut self, context: &mut Context<'_, V>, notice: Admitted<RequestNotice>) {
         let (creator, now) = (*notice.author(), context.now.mono);
-        let is_due = || self.has_earned(&creator) || self.is_shown(&creator);
-        if self.is_connected(&creator) || !(is_due() || self.peers.fetches.take(STRANGERS, 1, now)) {
+        let fetched = &mut self.peers.fetched;
+        fetched.retain(|_, until| *until > now);
+        if fetched.contains_key(&creator) || fetched.len() >= MOST_FETCHED || self.is_connected(&creator) {
             return;
         }
-        self.peers.fetched.retain(|_, until| *until > now);
-        if self.peers.fetched.len() < MOST_FETCHED {
-            self.peers.fetched.insert(creator, now.after(context.config.stall_max));
+        let is_known = self.has_earned(&creator) || self.is_shown(&creator);
+        if !is_known && !self.peers.fetches.take(STRANGERS, 1, now) {
+            return;
         }
+        self.peers.fetched.insert(creator, now.after(context.config.stall_max));
         self.seek(context, &creator);
     }
 

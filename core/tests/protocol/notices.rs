@@ -117,12 +117,18 @@ fn a_large_request_is_found_in_the_index_of_its_signers() {
 #[test]
 fn strangers_do_not_choose_whom_a_node_calls() {
     let mut node = TestNode::new();
-    let notice = |node: &mut TestNode, peer: &mut ScriptedPeer| {
-        let definition = definition(peer.key(), vec![node.key, peer.key()]);
+    let mut count = 0;
+    let mut notice = |node: &mut TestNode, peer: &mut ScriptedPeer| {
+        count += 1;
+        let definition = Definition { nonce: [count; 32], ..definition(peer.key(), vec![node.key, peer.key()]) };
         let bytes = peer.say_body(Body::RequestNotice(RequestNotice::of(&definition)));
         gossip(node, bytes);
     };
-    for number in 1..=20 {
+    for _ in 0..3 {
+        notice(&mut node, &mut ScriptedPeer::new(1));
+    }
+    assert_eq!(lookups(&node).len(), 1, "whatever one of them asks for, it is called once");
+    for number in 2..=20 {
         notice(&mut node, &mut ScriptedPeer::new(number));
     }
     assert_eq!(lookups(&node).len(), 8);

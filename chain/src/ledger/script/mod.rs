@@ -9,17 +9,19 @@ mod error;
 mod opcode;
 mod signature;
 
-use nelumbo_crypto::lotus::{ControlBlock, Spend, TaprootOutput, Transaction, TxOutput};
+use nelumbo_crypto::lotus::{ControlBlock, Spend, Transaction, TxOutput};
 use nelumbo_crypto::taproot::{LEAF_VERSION, leaf_hash};
 use nelumbo_crypto::{sha256, sha256d};
 use ripemd::{Digest, Ripemd160};
 
 pub use error::VerifyError;
+pub(super) use opcode::is_push_only;
 use opcode::*;
-pub(super) use opcode::{RETURN, is_push_only, operations};
 use signature::Signing;
 
-use crate::build::{hash160, number_bytes};
+use super::rules::LOCK_TIME_THRESHOLD;
+use super::standard::{Kind, kind};
+use crate::build::{OP_RETURN, hash160, number_bytes};
 
 const MAX_SCRIPT: usize = 10_000;
 const MAX_ELEMENT: usize = 520;
@@ -112,12 +114,14 @@ impl Run<'_> {
         if !self.flags.second_samuel {
             return Err(VerifyError::TaprootPhaseout);
         }
-        let output = TaprootOutput::from_script_pubkey(script_pubkey).ok_or(VerifyError::ScriptTypeMalformed)?;
+        let Some(Kind::Taproot(commitment, state)) = kind(script_pubkey) else {
+            return Err(VerifyError::ScriptTypeMalformed);
+        };
         let last = self.top()?;
         if self.stack.len() == 1 {
             signature::check_encoding(last, true)?;
-            let key = output.commitment.as_bytes();
-            let valid = self.signing.verify(self.input, last, key, Spend::KeyPath, &[], self.flags);
+            signature::check_key(commitment)?;
+            let valid = self.signing.verify(self.input, last, commitment, Spend::KeyPath, &[], self.flags);
             return if valid { Ok(()) } else { Err(VerifyError::TaprootVerifySignatureFailed) };
         }
         if last.first() == Some(&ANNEX) {
@@ -128,10 +132,10 @@ impl Run<'_> {
         if control.leaf_version != LEAF_VERSION {
             return Err(VerifyError::TaprootLeafVersionNotSupported);
         }
-        if control.commitment(&script) != Ok(output.commitment) {
+        if !control.commitment(&script).is_ok_and(|found| found.as_bytes() == commitment) {
             return Err(VerifyError::TaprootVerifyCommitmentFailed);
         }
-        self.stack.extend(output.state.map(Vec::from));
+        self.stack.extend(state.map(|state| state.to_vec()));
         self.execute_to_true(&script, leaf_hash(LEAF_VERSION, &script))?;
         self.finish()
     }
@@ -187,7 +191,7 @@ impl Run<'_> {
                 }
                 self.pop()?;
             }
-            RETURN => return Err(VerifyError::OpReturn),
+            OP_RETURN => return Err(VerifyError::OpReturn),
             DROP => drop(self.pop()?),
             DUP => self.stack.push(self.top()?.clone()),
             SWAP => {
@@ -260,7 +264,7 @@ impl Run<'_> {
 
     /// BIP65.
     fn check_lock_time(&self) -> Result<(), VerifyError> {
-        const THRESHOLD: i64 = 500_000_000;
+        const THRESHOLD: i64 = LOCK_TIME_THRESHOLD as i64;
         let wanted = lock_time_number(self.top()?)?;
         let lock_time = i64::from(self.signing.transaction.lock_time);
         let same_kind = (wanted < THRESHOLD) == (lock_time < THRESHOLD);

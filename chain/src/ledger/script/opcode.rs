@@ -15,7 +15,6 @@ pub(super) const NOP: u8 = 0x61;
 /// The mark of outputs that are more than a script (`OP_SCRIPTTYPE`).
 pub(super) const SCRIPT_TYPE: u8 = 0x62;
 pub(super) const VERIFY: u8 = 0x69;
-pub(in crate::ledger) const RETURN: u8 = 0x6a;
 pub(super) const DROP: u8 = 0x75;
 pub(super) const DUP: u8 = 0x76;
 pub(super) const SWAP: u8 = 0x7c;

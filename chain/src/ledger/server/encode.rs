@@ -6,6 +6,7 @@ use nelumbo_crypto::lotus::{OutPoint, Transaction, Txid};
 use super::super::block::N_BITS;
 use super::super::{Block, Event, Happening, Ledger, Located};
 use crate::ScriptPayload;
+use crate::build::is_data;
 use crate::proto::{self, MsgBlock, MsgTx, MsgType, Network, UtxoStateVariant};
 
 pub(super) fn outpoint(outpoint: &OutPoint) -> proto::OutPoint {
@@ -65,7 +66,6 @@ pub(super) fn tx(ledger: &Ledger, txid: &Txid) -> Option<proto::Tx> {
 }
 
 pub(super) fn block_info(ledger: &Ledger, block: &Block) -> proto::BlockInfo {
-    const OP_RETURN: u8 = 0x6a;
     let created = |transaction: &Transaction| transaction.outputs.iter().map(|output| output.value).sum::<u64>();
     let (coinbase, others) = block.transactions.split_first().expect("a block has a coinbase");
     let outputs = || block.transactions.iter().flat_map(|transaction| &transaction.outputs);
@@ -84,10 +84,7 @@ pub(super) fn block_info(ledger: &Ledger, block: &Block) -> proto::BlockInfo {
         sum_coinbase_output_sats: signed(created(coinbase)),
         sum_normal_output_sats: signed(others.iter().map(created).sum::<u64>()),
         sum_burned_sats: signed(
-            outputs()
-                .filter(|output| output.script_pubkey.first() == Some(&OP_RETURN))
-                .map(|output| output.value)
-                .sum::<u64>(),
+            outputs().filter(|output| is_data(&output.script_pubkey)).map(|output| output.value).sum::<u64>(),
         ),
     }
 }

@@ -12,6 +12,7 @@ use crate::control::Running;
 use crate::failure::Failure;
 use crate::group::{Group, Name};
 use crate::node::Config;
+use crate::values::amount;
 
 /// How young a coinbase output may not be spent.
 const MATURITY: u32 = 100;
@@ -104,22 +105,6 @@ pub(super) fn payee(text: &str) -> Result<Payee, String> {
     let (address, value) = text.split_once('=').ok_or("write ADDRESS=AMOUNT, such as lotus_16PS…=25.5")?;
     let address = address.parse::<Address>().map_err(|error| error.to_string())?;
     Ok(Payee { address, value: amount(value)? })
-}
-
-/// An amount in XPI with up to six decimals, or in satoshi with `sat` behind it.
-pub(super) fn amount(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no amount; write XPI, such as 25.5, or satoshi, such as 25500000sat");
-    if let Some(satoshi) = text.strip_suffix("sat") {
-        return satoshi.parse().map_err(|_| wrong());
-    }
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.chars().all(|char| char.is_ascii_digit());
-    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 6 {
-        return Err(wrong());
-    }
-    let whole = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
-    let part: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
-    whole.and_then(|whole| whole.checked_add(part)).ok_or_else(wrong)
 }
 
 /// An amount as people write it.
