@@ -39,7 +39,8 @@ pub struct Scope {
     pub duplicates: u8,
     /// How many owners whose turn it is confirm the broadcast.
     pub confirmations: u8,
-    /// How many owners abort the session, at any moment before it has completed at them: early, or when they have signed.
+    /// How many owners abort the session, at any moment before it has completed at them: early, or when they have
+    /// signed.
     pub aborts: u8,
     /// How often a wall clock jumps, ahead to when the session's time is over, or back to where it was.
     pub jumps: u8,

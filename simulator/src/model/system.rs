@@ -395,8 +395,8 @@ impl SystemState {
         Ok(())
     }
 
-    /// Checks that there are no two final signatures, neither for an attempt nor for the session. Two copies of a signer
-    /// may each finish an attempt of its own with the others, in two valid signatures of one message.
+    /// Checks that there are no two final signatures, neither for an attempt nor for the session. Two copies of a
+    /// signer may each finish an attempt of its own with the others, in two valid signatures of one message.
     fn record_signature(&mut self, signature: Option<Signature>) -> Result<(), String> {
         match (self.signature, signature) {
             (Some(before), Some(now)) if before != now && !self.has_copies() => {

@@ -1,8 +1,8 @@
 //! A node's signer: software that answers at once, or a device that answers when its person has, is out of reach for a
 //! while, and is restarted.
 //!
-//! Invariant: a device outlives its node's crashes, and what it is asked while it is out of reach is lost. Driven by the
-//! node's requests and by the schedule.
+//! Invariant: a device outlives its node's crashes, and what it is asked while it is out of reach is lost. Driven by
+//! the node's requests and by the schedule.
 
 use std::collections::BTreeMap;
 
