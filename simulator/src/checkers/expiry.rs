@@ -1,5 +1,5 @@
-//! Checks that nobody signs a session when its time is over by its own machine's clock: no signer is asked for nonces or
-//! partial signatures then, and none that were not sent before are sent.
+//! Checks that nobody signs a session when its time is over by its own machine's clock: no signer is asked for nonces
+//! or partial signatures then, and none that were not sent before are sent.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A node's embedder: approves what is announced, at once or when its owner comes to it, retries what failed, broadcasts
-//! when it is its turn.
+//! A node's embedder: approves what is announced, at once or when its owner comes to it, retries what failed,
+//! broadcasts when it is its turn.
 
 use std::collections::{BTreeMap, VecDeque};
 

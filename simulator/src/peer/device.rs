@@ -1,8 +1,8 @@
 //! A node's signer: software that answers at once, or a device that answers when its person has, is out of reach for a
 //! while, and is restarted.
 //!
-//! Invariant: a device outlives its node's crashes, and what it is asked while it is out of reach is lost. Driven by the
-//! node's requests and by the schedule.
+//! Invariant: a device outlives its node's crashes, and what it is asked while it is out of reach is lost. Driven by
+//! the node's requests and by the schedule.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +126,8 @@ impl<C: Crypto> Peer<C> {
 
     /// The device is out of reach until then.
     pub(super) fn unplug(&mut self, context: PeerContext<'_, '_>, until: Nanos) {
-        let Some(device) = &mut self.device else { return };
+        // Whoever has slept through it has not noticed.
+        let Some(device) = self.device.as_mut().filter(|_| until > context.now()) else { return };
         device.away_until = device.away_until.max(until);
         device.asked.clear();
         self.await_device(context);
