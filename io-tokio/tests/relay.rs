@@ -12,7 +12,8 @@ fn circuit(relay: &Multiaddr) -> Multiaddr {
     relay.clone().with(Protocol::P2pCircuit)
 }
 
-/// Adds a node that is reached through this relay, and waits until it is: where it listens beside that, and its circuit.
+/// Adds a node that is reached through this relay, and waits until it is: where it listens beside that, and its
+/// circuit.
 async fn reserved(group: &mut Group, relay: &Multiaddr, also: Option<&str>) -> (usize, PeerId, Multiaddr) {
     let config = NetworkConfig::wallet().listen_on(circuit(relay));
     let index = group.add(also.into_iter().fold(config, |config, also| config.listen_on(address(also))));

@@ -203,8 +203,8 @@ bootstrap = [
 # port-mapping = false
 # hole-punching = false
 
-# Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how many
-# have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
+# Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
+# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 ",
             preset.get_name(),

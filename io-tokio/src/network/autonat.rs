@@ -1,9 +1,9 @@
 //! Dial backs: whether an address of the node can be reached from outside.
 //!
 //! Owns AutoNAT's client and a gate in front of it. Invariant: only so many addresses, only those that pass the address
-//! filter, and no circuits are ever candidates. The client keeps every candidate for good, and any peer can make up as many as
-//! it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by libp2p's
-//! swarm.
+//! filter, and no circuits are ever candidates. The client keeps every candidate for good, and any peer can make up as
+//! many as it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by
+//! libp2p's swarm.
 
 use std::{
     collections::HashSet,

@@ -206,7 +206,7 @@ fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
 }
 
 fn relay_server() -> relay::Config {
-    // The limits of the specification for a circuit: 128 KiB and 2 minutes are plenty for a session, and useless for most
-    // else. A circuit is short, because its ends connect directly where they can, and each session of 30 takes 29.
+    // The limits of the specification for a circuit: 128 KiB and 2 minutes are plenty for a session, and useless for
+    // most else. A circuit is short, because its ends connect directly where they can, and each session of 30 takes 29.
     relay::Config { max_reservations: 1000, max_circuits: 4096, max_circuits_per_peer: 64, ..relay::Config::default() }
 }

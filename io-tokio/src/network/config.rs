@@ -214,8 +214,9 @@ impl NetworkConfig {
         self
     }
 
-    /// Listens on this address too. `…/p2p/<relay>/p2p-circuit` stays connected to that relay and reserves there. `/memory/N` is in this process's memory, for tests and for many nodes in one
-    /// process; `/memory/0` takes a number that is free.
+    /// Listens on this address too. `…/p2p/<relay>/p2p-circuit` stays connected to that relay and reserves there.
+    /// `/memory/N` is in this process's memory, for tests and for many nodes in one process; `/memory/0` takes a number
+    /// that is free.
     pub fn listen_on(mut self, address: Multiaddr) -> Self {
         self.listen.push(address);
         self

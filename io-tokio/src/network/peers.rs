@@ -140,8 +140,8 @@ impl ConnectedPeers {
         self.peers.get(peer).map_or(&[], |connected| &connected.connections)
     }
 
-    /// What is of no use beside the best connection to a peer, if that is direct: circuits, and where this end is the one
-    /// that decides, the other direct ones.
+    /// What is of no use beside the best connection to a peer, if that is direct: circuits, and where this end is the
+    /// one that decides, the other direct ones.
     pub(crate) fn spare(&self, peer: &PeerId, decides: bool) -> Vec<ConnectionId> {
         let Some(best) = self.best(peer).filter(|best| !best.is_relayed) else { return Vec::new() };
         let others = self.connections(peer).iter().filter(|one| one.id != best.id);

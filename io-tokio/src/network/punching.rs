@@ -1,9 +1,9 @@
 //! Hole punching with candidates that work.
 //!
-//! Owns DCUtR and which addresses of this node it offers. Invariant: only addresses that are numbers and no circuits are
-//! ever offered, and only those that were confirmed, or that a kept peer has seen as they are. libp2p's own candidates
-//! come from identify, which leaves out external addresses, so that a public node would offer none, and which replaces
-//! a port that a router has changed by the one that is listened on. Driven by libp2p's swarm.
+//! Owns DCUtR and which addresses of this node it offers. Invariant: only addresses that are numbers and no circuits
+//! are ever offered, and only those that were confirmed, or that a kept peer has seen as they are. libp2p's own
+//! candidates come from identify, which leaves out external addresses, so that a public node would offer none, and
+//! which replaces a port that a router has changed by the one that is listened on. Driven by libp2p's swarm.
 
 use std::task::{Context, Poll};
 

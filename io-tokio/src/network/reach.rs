@@ -88,8 +88,8 @@ impl Network {
     }
 
     /// Takes a relay's address from the configuration, `…/p2p/<relay>/p2p-circuit`: the node stays connected to the
-    /// relay, and reserves there whenever it is connected. libp2p's own way, to listen on the circuit, ends for good when
-    /// the relay cannot be reached at once, or restarts.
+    /// relay, and reserves there whenever it is connected. libp2p's own way, to listen on the circuit, ends for good
+    /// when the relay cannot be reached at once, or restarts.
     pub(super) fn reserve_always(&mut self, circuit: &Multiaddr) -> bool {
         let until_circuit = circuit.iter().take_while(|part| *part != Protocol::P2pCircuit).collect();
         let Some((relay, address)) = split_peer(&until_circuit) else { return false };

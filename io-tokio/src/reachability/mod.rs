@@ -2,13 +2,13 @@
 //!
 //! Owns what the node believes about its own reachability, and at which relays it reserves. Invariant: unless the node
 //! is public it holds reservations at two relays, or a relay is being asked, or no relay that is connected is left to
-//! ask before a time that is set; it lets go of relays only on evidence that a stranger could reach it. Pure: it is told
-//! the time and what happened, and says what to do. Driven by [`crate::network::Network`]; the book numbers its
+//! ask before a time that is set; it lets go of relays only on evidence that a stranger could reach it. Pure: it is
+//! told the time and what happened, and says what to do. Driven by [`crate::network::Network`]; the book numbers its
 //! transitions.
 //!
 //! A dial back is no such evidence. It comes from a peer that the node is connected to, for which many routers let
-//! everything in. What counts is an address of the node's own, the word of who runs it, a port that a gateway has mapped
-//! and through which a dial back came, or a connection from an address that the node has never called.
+//! everything in. What counts is an address of the node's own, the word of who runs it, a port that a gateway has
+//! mapped and through which a dial back came, or a connection from an address that the node has never called.
 
 mod relays;
 #[cfg(test)]

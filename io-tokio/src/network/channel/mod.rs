@@ -1,7 +1,7 @@
 //! Direct messages on streams that stay.
 //!
-//! Owns the protocol [`CHANNEL_PROTOCOL`]: on the best connection to a peer one stream each way, opened by the sender at
-//! its first message, that carries [frames](frames) and the [acknowledgements](stream) of what the application has
+//! Owns the protocol [`CHANNEL_PROTOCOL`]: on the best connection to a peer one stream each way, opened by the sender
+//! at its first message, that carries [frames](frames) and the [acknowledgements](stream) of what the application has
 //! taken. Invariant: a message that was not acknowledged is sent again when its stream or connection is gone, as long
 //! as there is another; what waits and what is on its way is bounded by [`DirectQueue`], and what comes in is read only
 //! as fast as the application takes it. A peer that does not speak the protocol gets one stream for each message
