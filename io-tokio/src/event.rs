@@ -9,7 +9,7 @@ use nelumbo_core::{api, wire::Harmless};
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use crate::network::DhtState;
+use crate::{network::DhtState, reachability::Reachability};
 
 /// Something that happened to a node.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,37 @@ pub enum NodeEvent {
         /// The addresses.
         #[serde(serialize_with = "texts")]
         addresses: Vec<Multiaddr>,
+    },
+    /// Whether others can reach the node, or through which relays, is another than before.
+    ReachabilityChanged {
+        /// What it is now: `public`, `mapped` (the gateway forwards a port), `behind-nat` (through relays, until a
+        /// direct connection has been made together), `no-route`, or `unknown` again.
+        #[serde(serialize_with = "reachability")]
+        state: Reachability,
+        /// Why, for people.
+        reason: String,
+        /// The relays with a reservation, through which others can reach the node.
+        #[serde(serialize_with = "texts")]
+        relays: Vec<PeerId>,
+    },
+    /// The best connection to a peer that stays connected is another than before.
+    PeerPathChanged {
+        /// The peer.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+        /// The other end of the connection, or the relay's.
+        #[serde(serialize_with = "text")]
+        address: Multiaddr,
+        /// Whether it is a circuit through a relay.
+        relayed: bool,
+    },
+    /// A circuit could not be made a direct connection. It stays in use.
+    HolePunchFailed {
+        /// The peer at its other end.
+        #[serde(serialize_with = "text")]
+        peer: PeerId,
+        /// Why, for people.
+        reason: String,
     },
     /// The first connection to a peer was made.
     PeerConnected {
@@ -133,6 +164,10 @@ fn text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
 
 fn texts<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(|value| Harmless(&value.to_string()).to_string()))
+}
+
+fn reachability<S: Serializer>(state: &Reachability, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
 }
 
 fn dht_state<S: Serializer>(state: &DhtState, serializer: S) -> Result<S::Ok, S::Error> {

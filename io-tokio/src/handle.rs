@@ -20,8 +20,9 @@ use crate::{
     journal::JournalError,
     metrics::Metrics,
     names,
-    network::{DhtMode, DhtState},
+    network::{ConnectedTo, DhtMode, DhtState},
     panics::catch_panic,
+    reachability::Reached,
 };
 
 /// A handle on a running node. A command is answered when what it promises is on the disk: what was answered as done is
@@ -48,8 +49,10 @@ pub struct Status {
     pub listening: Vec<Multiaddr>,
     /// Where others can reach it, as far as is known.
     pub addresses: Vec<Multiaddr>,
-    /// Who is connected, and the other end of each peer's first connection.
-    pub connected: Vec<(PeerId, Multiaddr)>,
+    /// Whether others can reach it, and why.
+    pub reachability: Reached,
+    /// Who is connected, each with its best connection.
+    pub connected: Vec<ConnectedTo>,
     /// Whether it serves the DHT.
     pub dht_mode: DhtMode,
     /// How far it is on its way into the DHT.

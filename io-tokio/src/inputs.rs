@@ -14,6 +14,7 @@ use crate::{
     host::Libp2pHost,
     names,
     network::{NetworkEvent, PutId},
+    reachability::Reached,
 };
 
 impl Libp2pHost {
@@ -80,7 +81,21 @@ impl Libp2pHost {
                 self.emit(NodeEvent::ListenerClosed { addresses, error: error.as_deref().map(harmless) });
                 Some(self.addresses())
             }
-            NetworkEvent::ExternalAddress { .. } => Some(self.addresses()),
+            NetworkEvent::ExternalAddress { .. } | NetworkEvent::ExternalAddressExpired { .. } => {
+                Some(self.addresses())
+            }
+            NetworkEvent::Reachability { reached: Reached { state, reason, relays } } => {
+                self.emit(NodeEvent::ReachabilityChanged { state, reason, relays });
+                None
+            }
+            NetworkEvent::PathChanged { peer, address, is_relayed } => {
+                self.emit(NodeEvent::PeerPathChanged { peer, address, relayed: is_relayed });
+                None
+            }
+            NetworkEvent::HolePunchFailed { peer, reason } => {
+                self.emit(NodeEvent::HolePunchFailed { peer, reason: harmless(&reason) });
+                None
+            }
             NetworkEvent::Identified { peer, addresses, protocols, agent } => {
                 let protocols = protocols.iter().map(|protocol| harmless(protocol)).collect();
                 self.emit(NodeEvent::PeerUpdated { peer, addresses, protocols, agent: harmless(&agent) });

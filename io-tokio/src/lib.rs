@@ -62,6 +62,7 @@ pub mod metrics;
 mod names;
 pub mod network;
 mod panics;
+mod reachability;
 pub mod recording;
 mod runtime;
 
@@ -70,6 +71,7 @@ pub use self::{
     event::{Events, EventsError, NodeEvent},
     handle::{Ended, Handle, HandleError, NoSignature, Status, StopError},
     host::Libp2pHost,
+    reachability::{Reachability, Reached},
 };
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use nelumbo_core as core;

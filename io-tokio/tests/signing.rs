@@ -5,7 +5,7 @@ mod nodes;
 use std::time::Duration;
 
 use nelumbo_tokio::{
-    HandleError, NewSession, NoSignature, NodeEvent, StartError, StopError, Unusual,
+    HandleError, NewSession, NoSignature, NodeEvent, Reachability, StartError, StopError, Unusual,
     core::{
         api::{AttemptCause, CommandError, Event, Phase},
         crypto::{SecretKey, Suite},
@@ -164,9 +164,10 @@ async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_unbanned() {
 async fn a_node_says_how_it_is_doing() {
     let signers = signers(2).await;
     let status = signers[1].handle.status().await.expect("it runs");
-    let [(peer, address)] = &status.connected[..] else { panic!("one peer: {:?}", status.connected) };
-    assert_eq!(*peer, signers[0].handle.peer());
-    assert!(address.to_string().starts_with("/ip4/127.0.0.1/"), "{address}");
+    let [connected] = &status.connected[..] else { panic!("one peer: {:?}", status.connected) };
+    assert_eq!(connected.peer, signers[0].handle.peer());
+    assert!(connected.address.to_string().starts_with("/ip4/127.0.0.1/") && !connected.is_relayed, "{connected:?}");
+    assert_eq!(status.reachability.state, Reachability::Local);
     assert_eq!((status.key, status.peer), (signers[1].handle.key(), signers[1].handle.peer()));
     assert!(!status.addresses.is_empty() && !status.listening.is_empty());
     let text = signers[1].handle.metrics();

@@ -1,19 +1,41 @@
 //! Explores a scope of one's own: `cargo run --release -p nelumbo-simulator --example model -- signers=3 crashes=1 …`,
 //! or of discovery: `… --example model -- discovery nodes=3 offers=1 …`
+//!
+//! With `large` alone it explores the scopes of `docs/src/machines.md` that take minutes, as rows of its table.
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-use nelumbo_simulator::model::{DiscoveryScope, Scope, explore, explore_discovery};
+use nelumbo_simulator::model::{Counts, DiscoveryScope, Scope, explore, explore_discovery};
+
+/// What the tests leave to a campaign.
+const LARGE: [(&str, &str); 3] = [
+    ("3 signers, 1 crash with restart", "signers=3 crashes=1 returns=1"),
+    ("2 signers, 1 clone, 1 crash with restart", "signers=2 clones=1 crashes=1 returns=1"),
+    ("3 signers, 1 clone", "signers=3 clones=1"),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let explored = match arguments.split_first() {
+        Some((first, _)) if first == "large" => return large(),
         Some((first, rest)) if first == "discovery" => explore_discovery(&discovery(rest)),
         _ => explore(&sessions(&arguments)),
     };
     match explored {
         Ok(counts) => println!("{counts:?}"),
         Err(violation) => println!("{violation}"),
+    }
+}
+
+fn large() {
+    for (name, arguments) in LARGE {
+        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        match explore(&sessions(&arguments)) {
+            Ok(Counts { states, steps, depth, node_states, complete, incomplete }) => {
+                println!("| {name} | {states} | {steps} | {depth} | {node_states} | {complete} | {incomplete} |");
+            }
+            Err(violation) => println!("{name}: {violation}"),
+        }
     }
 }
 
@@ -35,6 +57,9 @@ fn sessions(arguments: &[String]) -> Scope {
             "duplicates" => scope.duplicates = value,
             "confirmations" => scope.confirmations = value,
             "aborts" => scope.aborts = value,
+            "jumps" => scope.jumps = value,
+            "equivocations" => scope.equivocations = value,
+            "clones" => scope.clones = value,
             _ => panic!("no such name: {name}"),
         }
     }

@@ -136,7 +136,7 @@ impl std::fmt::Debug for Run<'_> {
 
 /// What checkers know at the start of a run.
 fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
-    let mut honest = vec![true; peers.len()];
+    let (mut honest, mut steady) = (vec![true; peers.len()], vec![!schedule.loses_presences; peers.len()]);
     let mut copies = BTreeSet::new();
     for step in &schedule.steps {
         match &step.event {
@@ -146,12 +146,18 @@ fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
                 (honest[*node as usize], honest[*copy as usize]) = (false, false);
                 copies.insert(*copy);
             }
+            ScheduledEvent::Jump { node, .. }
+            | ScheduledEvent::Drift { node, .. }
+            | ScheduledEvent::Sleep { node, .. } => steady[*node as usize] = false,
             _ => {}
         }
     }
+    steady.iter_mut().zip(&honest).for_each(|(steady, honest)| *steady &= honest);
+    let healed = schedule.healed_ms() * MILLISECOND;
     let nodes = (0..).zip(peers).filter(|(node, _)| !copies.contains(node)).map(|(node, peer)| (peer.key(), node));
     let has_time = schedule.until_ms >= schedule.healed_ms() + SETTLING_MS;
-    GroundTruth { honest, nodes: nodes.collect(), sessions: BTreeMap::new(), is_final: C::is_final, has_time }
+    let (nodes, sessions, is_final) = (nodes.collect(), BTreeMap::new(), C::is_final);
+    GroundTruth { honest, nodes, sessions, is_final, steady, healed, has_time }
 }
 
 /// What a run records for its summary.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nelumbo_simulator::run::{Engine, SETTLING_MS, run};
 use nelumbo_simulator::scenario::Scenario;
-use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, SuiteChoice};
+use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, ServicesChoice, SuiteChoice};
 use nelumbo_simulator::shrink::shrink;
 
 /// A run with many faults and one broken node that checkers take for honest.
@@ -51,7 +51,9 @@ fn every_checker_fires_and_its_schedule_shrinks() {
         seen.extend(all);
     }
     seen.extend(fired(&late_refusal(true)));
-    for (schedule, checker) in [(late_answer(true), "expiry"), (lost_records(true), "promise")] {
+    for (schedule, checker) in
+        [(late_answer(true), "expiry"), (lost_records(true), "promise"), (hidden_presence(true), "newcomers")]
+    {
         let all = fired(&schedule);
         assert!(all.contains(checker), "not {checker} but {all:?}");
         let small = shrink(&schedule, 100).expect("it fails");
@@ -96,8 +98,22 @@ fn lost_records(is_lost: bool) -> Schedule {
     schedule
 }
 
+/// A world in which nothing but connections says who holds which key, and whether a node does not say it.
+fn hidden_presence(is_hidden: bool) -> Schedule {
+    let mut schedule = Schedule::new(1, 3);
+    schedule.services = ServicesChoice::None;
+    if is_hidden {
+        let misbehaviour = Misbehaviour::HidesPresence;
+        schedule = schedule.with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
+    }
+    schedule = schedule.with(600_000, ScheduledEvent::create(0, vec![0, 2], SuiteChoice::Lotus));
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
 #[test]
 fn worlds_in_which_nothing_is_signed_late_and_nothing_is_lost_are_silent() {
+    assert_eq!(fired(&hidden_presence(false)), BTreeSet::new());
     assert_eq!(fired(&late_answer(false)), BTreeSet::new());
     assert_eq!(fired(&lost_records(false)), BTreeSet::new());
 }

@@ -21,6 +21,11 @@ fn a_last_word_of_a_life_before_is_not_too_old() {
 }
 
 #[test]
+fn a_creator_whose_clock_was_set_while_it_was_down_is_told_to_ask_again() {
+    replay(include_str!("../schedules/misdated-before-restart.toml"));
+}
+
+#[test]
 fn seeds_of_the_swarm_are_silent() {
     // One more, whose nodes once had 19 bytes a second, which is no fault of theirs.
     for seed in (0..100).chain([220_115]) {

@@ -142,6 +142,23 @@ fn strangers_find_each_other_past_adversaries_beside_their_records() {
 }
 
 #[test]
+fn more_strangers_than_a_node_remembers_keep_no_newcomer_from_being_known() {
+    let mut known = 0;
+    let schedule = schedule("strangers", 1);
+    let summary = Run::new(&schedule)
+        .measure(|observed| {
+            known += usize::from(
+                observed.node < 12 && matches!(observed.observation, Observation::Event(Event::SignerConnected { .. })),
+            );
+        })
+        .summary();
+    assert_eq!(summary.violations, [], "{summary}");
+    assert!(summary.misbehaviours[&Misbehaviour::Strangers] > 4_096, "{summary}");
+    assert!(summary.sessions.started > 0 && summary.sessions.completed == summary.sessions.started, "{summary}");
+    assert!(known > 12, "{known}");
+}
+
+#[test]
 fn newcomers_find_each_other_past_nodes_that_have_gone() {
     let complete = |setting: &str| {
         let settings = [String::from("cooldown_ms=120_000"), setting.into()];

@@ -15,8 +15,8 @@ use nelumbo_core::wire::{
     AbortReason, Advertisement, Definition, Details, Item, Offer, PeerId, ResourceId, SessionId, SignedInput,
     SpendPath, Spending, Spent, TransactionType,
 };
-use nelumbo_tokio::NodeEvent;
 use nelumbo_tokio::network::DhtState;
+use nelumbo_tokio::{NodeEvent, Reachability};
 
 /// Where the descriptions begin; above stands what people wrote.
 const BEGIN: &str = "<!-- From here on as the code says: the test `every_event_is_described_as_it_is` writes it. -->\n";
@@ -139,6 +139,13 @@ fn examples() -> Vec<NodeEvent> {
         NodeEvent::Listening { address: format!("{ADDRESS}/p2p/{PEER}").parse().expect("an address") },
         NodeEvent::ListenerClosed { addresses: vec![address()], error: None },
         NodeEvent::AddressesChanged { addresses: vec![address()] },
+        NodeEvent::ReachabilityChanged {
+            state: Reachability::BehindNat,
+            reason: "no peer could call it".to_owned(),
+            relays: vec![PEER.parse().expect("a peer")],
+        },
+        NodeEvent::PeerPathChanged { peer: PEER.parse().expect("a peer"), address: address(), relayed: false },
+        NodeEvent::HolePunchFailed { peer: PEER.parse().expect("a peer"), reason: "three attempts failed".to_owned() },
         NodeEvent::PeerConnected { peer: PEER.parse().expect("a peer"), address: address() },
         NodeEvent::PeerDisconnected { peer: PEER.parse().expect("a peer") },
         NodeEvent::PeerUpdated {

@@ -84,7 +84,7 @@ impl Node {
     async fn until_routed(&self, js: &JsPeer) {
         until("each is in the other's routing table", async || {
             let status = self.handle.status().await.expect("it runs");
-            status.connected.iter().map(|(peer, _)| *peer).eq([js.peer()])
+            status.connected.iter().map(|connected| connected.peer).eq([js.peer()])
                 && status.routing_peers == 1
                 && js.routes(self.handle.peer()).await
         })

@@ -46,7 +46,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| {
             let (kind, number) = word.split_at(word.len().min(1));
-            "SRETFDP".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
+            "SRETFDPN".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
         })
         .map(str::to_owned)
         .collect()
@@ -73,6 +73,7 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     let mut code = files(&root().join("core/src/session"), ".rs");
     code.extend(files(&root().join("core/src/discovery"), ".rs"));
     code.extend(files(&root().join("core/src/protocol"), ".rs"));
+    code.extend(files(&root().join("io-tokio/src/reachability"), ".rs"));
     code.push(root().join("core/src/node/protocols.rs"));
     code.push(root().join("core/src/election/failover.rs"));
     let at_code: BTreeSet<String> = code
@@ -88,6 +89,7 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     assert_eq!(in_tables, at_code, "the book's tables and the code name different transitions");
     let mut tests = files(&root().join("core/tests/protocol"), ".rs");
     tests.push(root().join("core/src/election/failover.rs"));
+    tests.push(root().join("io-tokio/src/reachability/tests.rs"));
     let in_tests = numbers_in_comments(&tests);
     let untested: Vec<_> = in_tables.difference(&in_tests).collect();
     assert!(untested.is_empty(), "no test names the transitions {untested:?}");

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Approved, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Session, SessionCounts, SessionSummary,
-    Sessions, Signers, Stats,
+    Advertised, Approved, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability, Session, SessionCounts,
+    SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{EventLog, Follower};
@@ -119,6 +119,11 @@ impl Answers {
             started: self.started,
             listening: status.listening.iter().map(|at| with_peer(at, status.peer)).collect(),
             addresses: status.addresses.iter().map(|at| with_peer(at, status.peer)).collect(),
+            reachability: Reachability {
+                state: status.reachability.state.name().to_owned(),
+                reason: status.reachability.reason,
+                relays: status.reachability.relays.iter().map(ToString::to_string).collect(),
+            },
             peers: PeerCounts { connected: status.connected.len(), graylisted, blacklisted },
             dht: Dht {
                 enabled: true,
@@ -151,10 +156,19 @@ impl Answers {
         let mut known = known.await.map_err(problem)?;
         let mut peers: Vec<Peer> = connected
             .into_iter()
-            .map(|(peer, address)| {
-                let peer = peer.to_string();
+            .map(|connected| {
+                let peer = connected.peer.to_string();
                 let (keys, (standing, penalty)) = known.remove(&peer).unwrap_or_default();
-                Peer { peer, address: Harmless(&address.to_string()).to_string(), keys, standing, penalty }
+                Peer {
+                    peer,
+                    address: Harmless(&connected.address.to_string()).to_string(),
+                    relayed: connected.is_relayed,
+                    outbound: connected.is_outbound,
+                    round_trip_ms: connected.round_trip.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3),
+                    keys,
+                    standing,
+                    penalty,
+                }
             })
             .collect();
         peers.sort_by(|one, other| one.peer.cmp(&other.peer));

@@ -52,11 +52,23 @@ pub(crate) struct Stats {
     pub(crate) listening: Vec<String>,
     /// Where others can reach it, as far as is known.
     pub(crate) addresses: Vec<String>,
+    pub(crate) reachability: Reachability,
     pub(crate) peers: PeerCounts,
     pub(crate) dht: Dht,
     pub(crate) sessions: SessionCounts,
     /// What came from outside and was not taken: how often, by the check that refused it and by reason.
     pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
+}
+
+/// Whether others can reach a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reachability {
+    /// public, mapped, behind-nat, no-route, local or unknown.
+    pub(crate) state: String,
+    /// Why, for people.
+    pub(crate) reason: String,
+    /// The relays through which others can reach it.
+    pub(crate) relays: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -95,8 +107,14 @@ pub(crate) struct Peers {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) peer: String,
-    /// The other end of the connection.
+    /// The other end of the best connection, or the relay's.
     pub(crate) address: String,
+    /// Whether that is a circuit through a relay.
+    pub(crate) relayed: bool,
+    /// Whether this node has made it.
+    pub(crate) outbound: bool,
+    /// The last round trip.
+    pub(crate) round_trip_ms: Option<f64>,
     /// The signing keys that it has shown to be its own.
     pub(crate) keys: Vec<PublicKey>,
     pub(crate) standing: Standing,

@@ -47,7 +47,17 @@ pub(crate) struct Config {
     pub(crate) address_filter: Addresses,
     pub(crate) dht: Option<Dht>,
     pub(crate) connections: Option<Wanted>,
+    #[serde(default = "yes")]
+    pub(crate) relays: bool,
+    #[serde(default = "yes")]
+    pub(crate) port_mapping: bool,
+    #[serde(default = "yes")]
+    pub(crate) hole_punching: bool,
     pub(crate) chain: Option<Chain>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Which servers are asked about the chain, and given transactions.
@@ -116,6 +126,9 @@ impl Config {
             address_filter: Addresses::default(),
             dht: None,
             connections: None,
+            relays: true,
+            port_mapping: true,
+            hole_punching: true,
             chain: None,
         }
     }
@@ -184,6 +197,12 @@ bootstrap = [
 # variables P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS come before both.
 # connections = {{ minimum = 10, maximum = 50 }}
 
+# Behind a router the node asks it to forward its ports, reserves at relays as long as nothing else lets others in, and
+# makes direct connections together with the other end. `nelumbo stats` says how it is reached.
+# relays = false
+# port-mapping = false
+# hole-punching = false
+
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
@@ -208,6 +227,7 @@ bootstrap = [
             Addresses::PublicOnly => AddressFilter::PublicOnly,
         };
         let mut network = preset.identity(identity).address_filter(filter);
+        network = network.relay_client(self.relays).port_mapping(self.port_mapping).hole_punching(self.hole_punching);
         if let Some(dht) = self.dht {
             network = network.dht(match dht {
                 Dht::Client => DhtMode::Client,
@@ -253,5 +273,6 @@ mod tests {
         let config: Config = toml::from_str(&uncommented.join("\n")).expect("all comments are settings");
         assert_eq!(config.connections, Some(Wanted { minimum: 10, maximum: 50 }));
         assert_eq!((config.announce.len(), config.dht), (1, Some(Dht::Server)));
+        assert_eq!([config.relays, config.port_mapping, config.hole_punching], [false; 3]);
     }
 }

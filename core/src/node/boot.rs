@@ -150,6 +150,8 @@ impl<V: Verifier> Node<V> {
             node.outbox.persist(Record::definition_key(id), None);
         }
         node.sign(|sessions, context| sessions.make_room(context));
+        // The clock may have been set while the node was not running.
+        node.sign(|sessions, context| sessions.tell_misdated(context));
         // A session that a protocol was about to create or approve when the node stopped.
         for id in node.protocols.owned() {
             if node.sessions.get(&id).is_none() {

@@ -263,11 +263,7 @@ impl<V: Verifier> Sessions<V> {
 
     /// The machine has slept, or its wall clock was set: what waits for the wall clock is to wait for another time.
     pub(crate) fn on_clocks_parted(&mut self, context: &mut Context<'_, V>) {
-        let latest = context.config.latest(context.now.wall);
-        let is_open = |session: &&Session<V>| session.is_own() && !session.phase().has_ended();
-        for session in self.iter().filter(is_open).filter(|session| session.definition().created_at > latest) {
-            context.event(Event::SessionMisdated { session: session.id() });
-        }
+        self.tell_misdated(context);
         for (id, left) in self.iter().map(|session| (session.id(), time_left(context, session))).collect::<Vec<_>>() {
             if left == Duration::ZERO {
                 self.on_expired(context, id);
@@ -277,6 +273,15 @@ impl<V: Verifier> Sessions<V> {
         }
         self.recount_closed(context.now);
         self.forget_ids(context, Vec::new());
+    }
+
+    /// Tells of sessions of this node's own that a wrong clock has dated.
+    pub(crate) fn tell_misdated(&self, context: &mut Context<'_, V>) {
+        let latest = context.config.latest(context.now.wall);
+        let is_open = |session: &&Session<V>| session.is_own() && !session.phase().has_ended();
+        for session in self.iter().filter(is_open).filter(|session| session.definition().created_at > latest) {
+            context.event(Event::SessionMisdated { session: session.id() });
+        }
     }
 
     fn forget_ids(&self, context: &mut Context<'_, V>, gone: Vec<SessionId>) {

@@ -190,6 +190,14 @@ fn whoever_has_created_a_session_by_a_wrong_clock_is_told_to_do_it_again() {
     node.wall_ahead = 0;
     node.input(Input::Tick);
     assert!(node.events.contains(&Event::SessionMisdated { session }));
+    // Over a restart too, before which nobody has noticed.
+    let mut node = ahead(8 * HOUR);
+    let keys = vec![node.key, ScriptedPeer::new(1).key()];
+    node.command(Command::Create(Box::new(NewSession::new(Suite::Lotus, keys, vec![1; 32])))).unwrap();
+    let session = node.node.view().sessions().next().unwrap().id;
+    let records = node.records.clone().into_iter().collect();
+    let node = TestNode::at(Config::new(Network::Regtest), records, 2, WALL);
+    assert!(node.events.contains(&Event::SessionMisdated { session }));
     // One that is dated long ago has expired.
     let mut node = TestNode::at(Config::new(Network::Regtest), Vec::new(), 1, 0);
     let keys = vec![node.key, ScriptedPeer::new(1).key()];

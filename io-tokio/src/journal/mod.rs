@@ -89,8 +89,9 @@ pub enum JournalError {
     },
     /// What the folder holds is not what was written to it: a damaged disk, a file edited or copied by itself.
     #[error(
-        "the journal in {} is damaged: {what}. Do not put an older copy in its place: the other signers may hold what \
-         it has forgotten. Move the folder away, start with an empty one, and do not approve its open sessions again",
+        "the journal in {} is damaged: {what}. Do not put an older copy in its place: the other signers may hold \
+         what it has forgotten. Move the folder away, start with an empty one, and do not approve its open sessions \
+         again",
         .folder.display()
     )]
     Damaged {

@@ -5,7 +5,7 @@
 //! address in this process's memory counts as loopback.
 //! Decided from parsed multiaddrs, never from their text. Driven by [`super::Network`].
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
@@ -44,6 +44,11 @@ impl AddressFilter {
 }
 
 impl DecidedFilter {
+    /// Whether the node is for this machine, or this network, alone.
+    pub(crate) fn is_local(self) -> bool {
+        self.private
+    }
+
     /// Whether this address may be advertised and stored.
     pub(crate) fn admits(self, address: &Multiaddr) -> bool {
         self.private || is_public(address)
@@ -78,6 +83,20 @@ fn all_loopback<'a>(addresses: impl IntoIterator<Item = &'a Multiaddr>) -> Optio
     let mut addresses = addresses.into_iter().peekable();
     addresses.peek()?;
     Some(addresses.all(is_loopback))
+}
+
+/// Whether an address leads through a relay.
+pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// The host that an address names by a number.
+pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
+    address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    })
 }
 
 fn is_loopback(address: &Multiaddr) -> bool {

@@ -10,19 +10,21 @@ use std::{
 };
 
 use libp2p::{
-    StreamProtocol, allow_block_list, autonat, connection_limits, dcutr, gossipsub, identify,
+    StreamProtocol, allow_block_list, autonat, connection_limits, gossipsub, identify,
     identity::Keypair,
     kad, memory_connection_limits, ping, relay, request_response, swarm,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    upnp,
 };
 
 use super::{
     NetworkError,
     addresses::DecidedFilter,
+    autonat::AutonatClient,
     channel::Channel,
     codec::{OneShot, SESSION_PROTOCOL},
     config::{DhtMode, NetworkConfig},
-    reachability::Reachability,
+    punching::Punching,
     records::Records,
     scores,
 };
@@ -39,7 +41,8 @@ const MAX_DHT_PACKET: usize = 128 * 1024;
 /// Inbound and outbound one-shot streams together, per connection.
 const MAX_ONE_SHOT_STREAMS: usize = 64;
 const MAX_PENDING_CONNECTIONS: u32 = 64;
-const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+/// The network itself closes the oldest when there are more than a few, which may be dead.
+const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 
 pub(crate) type Gossipsub = gossipsub::Behaviour<
     gossipsub::IdentityTransform,
@@ -61,8 +64,9 @@ pub(crate) struct Behaviour {
     pub(crate) gossipsub: Gossipsub,
     pub(crate) relay_client: relay::client::Behaviour,
     pub(crate) relay_server: Toggle<relay::Behaviour>,
-    pub(crate) dcutr: dcutr::Behaviour,
-    pub(crate) reachability: Reachability,
+    pub(crate) punching: Toggle<Punching>,
+    pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
+    pub(crate) autonat: AutonatClient,
     pub(crate) autonat_server: Toggle<autonat::v2::server::Behaviour>,
 }
 
@@ -86,8 +90,10 @@ impl Behaviour {
             gossipsub: gossipsub(keypair)?,
             relay_client,
             relay_server: config.relay_server.then(|| relay::Behaviour::new(local, relay_server())).into(),
-            dcutr: dcutr::Behaviour::new(local),
-            reachability: Reachability::new(filter),
+            punching: config.punches_holes.then(|| Punching::new(local, filter)).into(),
+            // For this machine or network alone no gateway has to do anything.
+            upnp: (config.maps_ports && !filter.is_local()).then(upnp::tokio::Behaviour::default).into(),
+            autonat: AutonatClient::new(filter),
             autonat_server: config.autonat_server.then(autonat::v2::server::Behaviour::default).into(),
         })
     }
@@ -200,6 +206,7 @@ fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
 }
 
 fn relay_server() -> relay::Config {
-    // The limits of the specification: 128 KiB and 2 minutes are plenty for a session, and useless for most else.
-    relay::Config { max_reservations: 100, ..relay::Config::default() }
+    // The limits of the specification for a circuit: 128 KiB and 2 minutes are plenty for a session, and useless for
+    // most else. A circuit is short, because its ends connect directly where they can, and each session of 30 takes 29.
+    relay::Config { max_reservations: 1000, max_circuits: 4096, max_circuits_per_peer: 64, ..relay::Config::default() }
 }

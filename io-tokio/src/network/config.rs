@@ -151,6 +151,9 @@ pub struct NetworkConfig {
     pub(crate) streams_per_connection: usize,
     pub(crate) relay_server: bool,
     pub(crate) autonat_server: bool,
+    pub(crate) uses_relays: bool,
+    pub(crate) maps_ports: bool,
+    pub(crate) punches_holes: bool,
     pub(crate) agent: String,
     /// Stream protocols of others, on which direct messages are taken too.
     pub(crate) served: Vec<StreamProtocol>,
@@ -176,6 +179,9 @@ impl NetworkConfig {
             streams_per_connection: 4096,
             relay_server: false,
             autonat_server: false,
+            uses_relays: true,
+            maps_ports: true,
+            punches_holes: true,
             agent: concat!("nelumbo/", env!("CARGO_PKG_VERSION")).to_owned(),
             served: Vec::new(),
         }
@@ -208,8 +214,9 @@ impl NetworkConfig {
         self
     }
 
-    /// Listens on this address too. `/memory/N` is in this process's memory, for tests and for many nodes in one
-    /// process; `/memory/0` takes a number that is free.
+    /// Listens on this address too. `…/p2p/<relay>/p2p-circuit` stays connected to that relay and reserves there.
+    /// `/memory/N` is in this process's memory, for tests and for many nodes in one process; `/memory/0` takes a number
+    /// that is free.
     pub fn listen_on(mut self, address: Multiaddr) -> Self {
         self.listen.push(address);
         self
@@ -297,6 +304,25 @@ impl NetworkConfig {
     /// Tells others whether they can be reached from outside, or not.
     pub fn autonat_server(mut self, serve: bool) -> Self {
         self.autonat_server = serve;
+        self
+    }
+
+    /// Reserves at relays as long as the node cannot be reached otherwise, or not; yes by default. A relay that is
+    /// listened on is reserved at in any case.
+    pub fn relay_client(mut self, reserve: bool) -> Self {
+        self.uses_relays = reserve;
+        self
+    }
+
+    /// Asks the gateway to forward the ports that are listened on, or not; yes by default.
+    pub fn port_mapping(mut self, map: bool) -> Self {
+        self.maps_ports = map;
+        self
+    }
+
+    /// Tries to make circuits direct by dialling from both ends at once, or not; yes by default.
+    pub fn hole_punching(mut self, punch: bool) -> Self {
+        self.punches_holes = punch;
         self
     }
 

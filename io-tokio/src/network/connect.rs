@@ -23,6 +23,7 @@ impl Network {
         if self.peers.contains(&peer) {
             return;
         }
+        self.guard.name(&addresses);
         let options = DialOpts::peer_id(peer).addresses(addresses).extend_addresses_through_behaviour().build();
         match self.swarm.dial(options) {
             // In the second case a dial is under way already, and its result serves this caller too.
@@ -41,6 +42,7 @@ impl Network {
     /// when too many peers are kept.
     pub fn keep(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
         let connected = self.peers.contains(&peer);
+        self.guard.name(&addresses);
         let kept = self.kept.keep(peer, addresses, connected, Instant::now());
         if kept {
             self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);

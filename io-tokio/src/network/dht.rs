@@ -163,7 +163,7 @@ impl Network {
 
     /// The part of the network that a connected peer comes from; through a relay, the relay's.
     pub fn subnet(&self, peer: &PeerId) -> Option<Subnet> {
-        self.peers.address(peer)?.iter().find_map(|part| match part {
+        self.peers.best(peer)?.address.iter().find_map(|part| match part {
             Protocol::Ip4(address) => Some(IpAddr::V4(address).into()),
             Protocol::Ip6(address) => Some(IpAddr::V6(address).into()),
             _ => None,

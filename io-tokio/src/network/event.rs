@@ -7,6 +7,8 @@
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::api::{GossipId, OperationId, PutId};
 
+use crate::reachability::Reached;
+
 /// Why a direct message was not delivered, as far as this node can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -96,6 +98,32 @@ pub enum NetworkEvent {
     ExternalAddress {
         /// The address, without the peer id.
         address: Multiaddr,
+    },
+    /// The node can no longer be reached at this address.
+    ExternalAddressExpired {
+        /// The address.
+        address: Multiaddr,
+    },
+    /// Whether others can reach the node, or through which relays, is another than before.
+    Reachability {
+        /// What it is now.
+        reached: Reached,
+    },
+    /// The best connection to a peer that stays connected is another than before.
+    PathChanged {
+        /// The peer.
+        peer: PeerId,
+        /// The other end of the best connection, or the relay's.
+        address: Multiaddr,
+        /// Whether that is a circuit through a relay.
+        is_relayed: bool,
+    },
+    /// A circuit could not be made a direct connection.
+    HolePunchFailed {
+        /// The peer at its other end.
+        peer: PeerId,
+        /// The reason, for people.
+        reason: String,
     },
     /// The first connection to a peer was made.
     PeerConnected {

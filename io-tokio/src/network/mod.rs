@@ -6,6 +6,7 @@
 //! nothing happens.
 
 mod addresses;
+mod autonat;
 mod backoff;
 mod behaviour;
 mod channel;
@@ -17,10 +18,12 @@ mod direct;
 mod discovery;
 mod event;
 mod gossip;
+mod guard;
 mod kept;
 mod peers;
 mod protocols;
-mod reachability;
+mod punching;
+mod reach;
 mod records;
 mod republish;
 mod scores;
@@ -49,24 +52,29 @@ pub use self::{
     config::{ConfigError, Connections, DhtMode, MAX_CONNECTIONS_VARIABLE, MIN_CONNECTIONS_VARIABLE, NetworkConfig},
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
     gossip::{GossipError, Published},
+    peers::ConnectedTo,
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
 use self::{
-    addresses::DecidedFilter,
+    addresses::{DecidedFilter, is_circuit},
     backoff::Backoff,
     behaviour::Behaviour,
     discovery::{Discovery, Due},
     gossip::Unvalidated,
+    guard::DialGuard,
     kept::KeptPeers,
     peers::ConnectedPeers,
     protocols::Listed,
+    reach::Reach,
     republish::RepublishQueue,
 };
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, reachability::Machine};
 
 /// At most this many addresses of one peer are used or advertised: identify's message holds about twice as many.
 const MAX_ADDRESSES: usize = 16;
 const MAX_INBOUND_RECORDS: usize = 256;
+/// The first dials wait as long for the listeners, whose ports they leave from.
+const LISTENERS_BOUND: Duration = Duration::from_millis(500);
 /// At most this many dials at a time only to have more connections.
 const MAX_FILL: usize = 4;
 
@@ -107,7 +115,12 @@ enum Query {
 pub struct Network {
     swarm: Swarm<Listed<Behaviour>>,
     listeners: Vec<ListenerId>,
+    /// Those of the first listeners that have no address yet, and until when dials wait for them.
+    unbound: HashSet<ListenerId>,
+    unbound_until: Instant,
+    reach: Reach,
     filter: DecidedFilter,
+    guard: DialGuard,
     dht_mode: DhtMode,
     bootstrap: HashSet<PeerId>,
     minimum: usize,
@@ -139,8 +152,9 @@ impl Network {
             Some(keypair) => keypair.clone(),
             None => fresh_identity()?,
         };
-        let (transport, relay_client) = transport::build(&keypair, &config)?;
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
+        let guard = DialGuard::new(filter);
+        let (transport, relay_client) = transport::build(&keypair, &config, &guard)?;
         let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
@@ -155,7 +169,11 @@ impl Network {
         let mut network = Self {
             swarm,
             listeners: Vec::new(),
+            unbound: HashSet::new(),
+            unbound_until: now + LISTENERS_BOUND,
+            reach: Reach::new(Machine::new(filter.is_local(), config.uses_relays, now)),
             filter,
+            guard,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
             minimum: config.connections.minimum() as usize,
@@ -178,9 +196,15 @@ impl Network {
             metrics,
         };
         for address in config.listen {
-            network.listen(address)?;
+            if !is_circuit(&address) {
+                network.listen(address)?;
+            } else if !network.reserve_always(&address) {
+                let reason = "a relay's address ends with /p2p/<peer id>/p2p-circuit".to_owned();
+                return Err(NetworkError::Listen { address, reason });
+            }
         }
         for address in config.announce {
+            network.on_own_address(&address, true);
             network.announce(address);
         }
         for (peer, address) in config.bootstrap.into_iter().filter(|(peer, _)| *peer != local) {
@@ -193,6 +217,7 @@ impl Network {
         match self.swarm.listen_on(address.clone()) {
             Ok(listener) => {
                 self.listeners.push(listener);
+                self.unbound.insert(listener);
                 Ok(())
             }
             Err(error) => {
@@ -222,7 +247,8 @@ impl Network {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let deadlines = [self.kept.deadline(), self.republish.deadline(), self.queries_deadline()];
+            let dials = self.kept.deadline().map(|dials| self.may_dial_from().map_or(dials, |from| from.max(dials)));
+            let deadlines = [dials, self.republish.deadline(), self.queries_deadline(), self.reach.deadline()];
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -236,9 +262,14 @@ impl Network {
         self.peers.iter()
     }
 
-    /// The same, each with the other end of its first connection.
-    pub fn peer_addresses(&self) -> impl Iterator<Item = (PeerId, &Multiaddr)> {
-        self.peers.addresses()
+    /// The same, each with its best connection.
+    pub fn connected_to(&self) -> impl Iterator<Item = ConnectedTo> {
+        self.peers.list()
+    }
+
+    /// Of each connection to a peer, the oldest first, whether it is a circuit through a relay.
+    pub fn paths(&self, peer: &PeerId) -> Vec<bool> {
+        self.peers.connections(peer).iter().map(|connection| connection.is_relayed).collect()
     }
 
     /// Whether there is a connection to this peer.
@@ -285,9 +316,12 @@ impl Network {
     /// Does what time asks for.
     fn run_due(&mut self) {
         let now = Instant::now();
-        for (peer, addresses) in self.kept.due(now) {
-            self.dial(peer, addresses);
+        if self.may_dial_from().is_none_or(|from| from <= now) {
+            for (peer, addresses) in self.kept.due(now) {
+                self.dial(peer, addresses);
+            }
         }
+        self.run_reach(now);
         while let Some(key) = self.republish.due(now) {
             self.put(None, key);
         }
@@ -303,6 +337,11 @@ impl Network {
                 Due::Fill => self.fill_or_trim(now),
             }
         }
+    }
+
+    /// When the first dials may leave, if not yet: what leaves from a port that passes is seen at a port that does.
+    fn may_dial_from(&self) -> Option<Instant> {
+        (!self.unbound.is_empty()).then_some(self.unbound_until)
     }
 
     /// Connects to known peers when there are too few connections, closes idle ones when there are more than enough.
@@ -322,7 +361,8 @@ impl Network {
             }
         } else {
             let mesh: HashSet<PeerId> = self.swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
-            let spare = |peer: &PeerId| !self.kept.contains(peer) && !mesh.contains(peer);
+            let is_held = |peer: &PeerId| self.kept.contains(peer) || self.reach.holds(peer);
+            let spare = |peer: &PeerId| !is_held(peer) && !mesh.contains(peer);
             for peer in self.peers.idle(self.idle_timeout, self.minimum, now, spare) {
                 self.disconnect(&peer);
             }

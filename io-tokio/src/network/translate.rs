@@ -6,8 +6,9 @@
 use libp2p::{
     Multiaddr, PeerId, gossipsub, identify, kad,
     metrics::Recorder,
+    ping,
     request_response::{self, OutboundFailure},
-    swarm::{DialError, SwarmEvent},
+    swarm::{ConnectionId, DialError, SwarmEvent},
 };
 use nelumbo_core::api::{OperationId, PutId, Refusal, Verdict};
 use tokio::time::Instant;
@@ -18,8 +19,13 @@ use super::{
     channel,
     event::{DhtOutcome, DirectFailure, NetworkEvent},
     gossip::Received,
+    peers::Connection,
 };
 
+/// More connections to one peer than this are of no use.
+const MAX_CONNECTIONS: usize = 4;
+/// After as many unanswered pings one after the other a connection is dead.
+const MAX_MISSED_PINGS: u8 = 2;
 /// A peer that says more protocols than this of itself is not believed the rest.
 const MAX_PROTOCOLS: usize = 64;
 
@@ -28,30 +34,37 @@ impl Network {
         self.metrics.swarm().record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
-                if num_established.get() == 1 =>
-            {
-                self.on_peer_connected(peer_id, endpoint.get_remote_address().clone());
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connection_made(peer_id, Connection::new(connection_id, &endpoint));
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                tracing::debug!(peer = %peer_id, ?cause, "disconnected");
-                self.on_peer_disconnected(peer_id);
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "a connection has ended");
+                self.on_connection_closed(peer_id, connection_id);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.on_dial_failed(peer, &error);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                if self.filter.admits(&address) {
+            SwarmEvent::NewListenAddr { address, listener_id } => {
+                self.unbound.remove(&listener_id);
+                // What is reserved is announced by the relay's client.
+                if self.filter.admits(&address) && !self.is_reservation(&listener_id) {
+                    self.on_own_address(&address, false);
                     self.announce(address.clone());
                 }
                 self.events.push_back(NetworkEvent::Listening { address });
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_listener_gone(vec![address], None),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
+                self.unbound.remove(&listener_id);
+                self.on_reservation_closed(listener_id);
                 self.on_listener_gone(addresses, reason.err().map(|error| error.to_string()));
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener had an error"),
             SwarmEvent::ExternalAddrConfirmed { address } => self.on_external_address(address),
+            SwarmEvent::ExternalAddrExpired { address } => {
+                self.on_address_gone(&address);
+                self.events.push_back(NetworkEvent::ExternalAddressExpired { address });
+            }
             _ => {}
         }
     }
@@ -74,39 +87,90 @@ impl Network {
                 self.metrics.swarm().record(&event);
                 self.on_kad(event);
             }
-            BehaviourEvent::Ping(event) => self.metrics.swarm().record(&event),
-            BehaviourEvent::Dcutr(event) => self.metrics.swarm().record(&event),
+            BehaviourEvent::Ping(event) => {
+                self.metrics.swarm().record(&event);
+                self.on_ping(&event);
+            }
+            BehaviourEvent::Punching(event) => {
+                self.metrics.swarm().record(&event);
+                self.on_punched(&event);
+            }
             BehaviourEvent::RelayServer(event) => self.metrics.swarm().record(&event),
-            BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "relay"),
-            BehaviourEvent::Reachability(event) => tracing::debug!(?event, "reachability"),
+            BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
+            BehaviourEvent::Upnp(event) => self.on_upnp(event),
+            BehaviourEvent::Autonat(event) => self.on_autonat(&event),
             BehaviourEvent::AutonatServer(_) => {}
         }
     }
 
-    fn on_peer_connected(&mut self, peer: PeerId, address: Multiaddr) {
-        let now = Instant::now();
-        self.peers.connected(peer, address.clone(), now);
-        self.kept.on_connected(&peer, now);
-        self.metrics.network.connected_peers.set(self.peers.len() as i64);
-        self.events.push_back(NetworkEvent::PeerConnected { peer, address });
+    fn on_connection_made(&mut self, peer: PeerId, connection: Connection) {
+        let (now, address) = (Instant::now(), connection.address.clone());
+        let path = self.peers.best(&peer).cloned();
+        let is_first = self.peers.connected(peer, connection.clone(), now);
+        if is_first {
+            self.kept.on_connected(&peer, now);
+            self.metrics.network.connected_peers.set(self.peers.len() as i64);
+            self.events.push_back(NetworkEvent::PeerConnected { peer, address });
+        } else {
+            self.on_path(peer, path.as_ref());
+            // The oldest may be dead, and a peer that comes back again and again is to get in.
+            if let [oldest, rest @ ..] = self.peers.connections(&peer)
+                && rest.len() >= MAX_CONNECTIONS
+            {
+                self.swarm.close_connection(oldest.id);
+            }
+        }
+        self.on_connection(peer, &connection, is_first, now);
     }
 
-    fn on_peer_disconnected(&mut self, peer: PeerId) {
+    fn on_connection_closed(&mut self, peer: PeerId, connection: ConnectionId) {
         let now = Instant::now();
-        self.peers.disconnected(&peer);
-        self.kept.on_disconnected(&peer, now);
-        self.discovery.on_disconnected(now);
-        self.metrics.network.connected_peers.set(self.peers.len() as i64);
-        self.events.push_back(NetworkEvent::PeerDisconnected { peer });
-        if self.swarm.behaviour().channel.has_waiting(&peer) {
-            // What was on its way is not lost with the connection, if there is another way.
-            let addresses = self.kept.addresses(&peer).to_vec();
-            self.dial(peer, addresses);
+        let path = self.peers.best(&peer).cloned();
+        let was_last = self.peers.disconnected(&peer, connection);
+        if was_last {
+            self.kept.on_disconnected(&peer, now);
+            self.discovery.on_disconnected(now);
+            self.metrics.network.connected_peers.set(self.peers.len() as i64);
+            self.events.push_back(NetworkEvent::PeerDisconnected { peer });
+            if self.swarm.behaviour().channel.has_waiting(&peer) {
+                // What was on its way is not lost with the connection, if there is another way.
+                let addresses = self.kept.addresses(&peer).to_vec();
+                self.dial(peer, addresses);
+            }
+        } else {
+            self.on_path(peer, path.as_ref());
+        }
+        self.on_connection_ended(&peer, was_last, now);
+    }
+
+    /// Tells where the best connection to a peer leads, if it is another than before.
+    fn on_path(&mut self, peer: PeerId, before: Option<&Connection>) {
+        if let Some(Connection { address, is_relayed, .. }) = self.peers.best(&peer).cloned()
+            && before.is_some_and(|before| (&before.address, before.is_relayed) != (&address, is_relayed))
+        {
+            self.events.push_back(NetworkEvent::PathChanged { peer, address, is_relayed });
+        }
+    }
+
+    fn on_ping(&mut self, event: &ping::Event) {
+        match &event.result {
+            Ok(round_trip) => self.peers.on_round_trip(&event.peer, event.connection, *round_trip),
+            // One that does not speak it may live for all that.
+            Err(ping::Failure::Unsupported) => {}
+            Err(failure) => {
+                if self.peers.on_missed(&event.peer, event.connection) >= MAX_MISSED_PINGS {
+                    tracing::debug!(peer = %event.peer, %failure, "a connection is dead");
+                    self.swarm.close_connection(event.connection);
+                }
+            }
         }
     }
 
     pub(super) fn on_dial_failed(&mut self, peer: PeerId, error: &DialError) {
         // An extra dial to a connected peer, or one that another dial overtook, says nothing about the peer.
+        if let DialError::Transport(tried) = error {
+            tried.iter().for_each(|(address, _)| self.on_called(address));
+        }
         if self.peers.contains(&peer) || matches!(error, DialError::DialPeerConditionFalse(_)) {
             return;
         }
@@ -124,6 +188,7 @@ impl Network {
     fn on_listener_gone(&mut self, addresses: Vec<Multiaddr>, error: Option<String>) {
         for address in &addresses {
             self.swarm.remove_external_address(address);
+            self.on_address_gone(address);
         }
         self.events.push_back(NetworkEvent::ListenerClosed { addresses, error });
     }
@@ -190,7 +255,8 @@ impl Network {
     }
 
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
-        let addresses = self.filter.select(info.listen_addrs, MAX_ADDRESSES);
+        let addresses = self.filter.select(info.listen_addrs.iter().cloned(), MAX_ADDRESSES);
+        self.on_reach_identified(peer, &info, &addresses);
         let serves_dht = info.protocols.contains(&DHT_PROTOCOL);
         self.swarm.behaviour_mut().channel.on_identified(&peer, &info.protocols);
         let kad = &mut self.swarm.behaviour_mut().kad;

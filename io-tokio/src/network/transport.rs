@@ -1,8 +1,8 @@
 //! How connections are made.
 //!
 //! Owns the stack of transports: TCP, WebSocket, QUIC, relayed circuits and this process's memory, names resolved by
-//! DNS, Noise and yamux on everything but QUIC, which brings its own. Invariant: every connection is authenticated, and
-//! none waits for Nagle. Driven by libp2p's swarm.
+//! DNS, Noise and yamux on everything but QUIC, which brings its own. Invariant: every connection is authenticated,
+//! none waits for Nagle, and none is made past the guard. Driven by libp2p's swarm.
 //!
 //! `/memory/N` is for many nodes in one process, and for tests: it takes no port and no socket, and all else is as over
 //! TCP. Nothing outside the process can reach such an address, and other nodes count it as loopback.
@@ -25,7 +25,11 @@ use libp2p::{
     noise, quic, relay, tcp, websocket, yamux,
 };
 
-use super::{NetworkError, config::NetworkConfig};
+use super::{
+    NetworkError,
+    config::NetworkConfig,
+    guard::{DialGuard, Guarded},
+};
 
 /// One WebSocket frame carries at most one frame of Noise; this leaves room for senders that batch.
 const MAX_WEBSOCKET_FRAME: usize = 2 * 1024 * 1024;
@@ -36,24 +40,25 @@ type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 pub(crate) fn build(
     keypair: &Keypair,
     config: &NetworkConfig,
+    guard: &DialGuard,
 ) -> Result<(Connections, relay::client::Behaviour), NetworkError> {
     let noise = noise::Config::new(keypair).map_err(|error| NetworkError::Protocol(error.to_string()))?;
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(config.streams_per_connection);
 
-    let tcp = tcp_socket()
+    let tcp = tcp_socket(guard)
         .upgrade(Version::V1Lazy)
         .authenticate(noise.clone())
         .multiplex(yamux.clone())
         .timeout(config.dial_timeout)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-    let quic = quic::tokio::Transport::new(quic_config(keypair, config))
+    let quic = Guarded::new(quic::tokio::Transport::new(quic_config(keypair, config)), guard.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
     let direct = resolved(tcp.or_transport(quic).map(|either, _| either.into_inner()))?;
 
-    let mut websocket = websocket::Config::new(resolved(tcp_socket())?);
+    let mut websocket = websocket::Config::new(resolved(tcp_socket(guard))?);
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -90,8 +95,8 @@ pub(crate) fn build(
     Ok((transport, relay_client))
 }
 
-fn tcp_socket() -> tcp::tokio::Transport {
-    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+fn tcp_socket(guard: &DialGuard) -> Guarded<tcp::tokio::Transport> {
+    Guarded::new(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), guard.clone())
 }
 
 fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {

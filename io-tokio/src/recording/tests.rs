@@ -130,7 +130,8 @@ impl Live {
         let keys = vec![public(KEY), public([2; 32])];
         let session = NewSession::new(Suite::Bip340, keys, MESSAGE.to_vec());
         self.command(Command::Create(Box::new(session))).expect("a session");
-        self.give(Input::Persisted(RecordSequence::from_u64(1)));
+        // The definition, and the attempt.
+        self.give(Input::Persisted(RecordSequence::from_u64(2)));
         self.command(Command::Withdraw).expect_err("nothing is offered");
         self.give(Input::Tick);
     }

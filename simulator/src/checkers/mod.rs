@@ -10,6 +10,7 @@ mod coordinators;
 mod expiry;
 mod limits;
 mod liveness;
+mod newcomers;
 mod nonces;
 mod partials;
 mod promise;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use nelumbo_core::crypto::{PublicKey, Signature};
 use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
 
-use crate::engine::Observed;
+use crate::engine::{Nanos, Observed};
 use crate::peer::{Observation, session_step};
 use crate::simulation::KEPT;
 
@@ -37,6 +38,10 @@ pub struct GroundTruth {
     pub sessions: BTreeMap<SessionId, Arc<Definition>>,
     /// Whether these are the final signatures of this session, judged apart from any node.
     pub is_final: fn(&Definition, &[Signature]) -> bool,
+    /// Whether each node is to be honest, and its clocks go as time does.
+    pub steady: Vec<bool>,
+    /// When the last fault has ended.
+    pub healed: Nanos,
     /// Whether the last fault ends early enough before the end of the run for all sessions to end.
     pub has_time: bool,
 }
@@ -46,6 +51,10 @@ impl GroundTruth {
     #[must_use]
     pub fn is_honest(&self, key: &PublicKey) -> bool {
         self.nodes.get(key).is_some_and(|node| self.honest[*node as usize])
+    }
+
+    fn is_steady(&self, node: u32) -> bool {
+        self.steady.get(node as usize) == Some(&true)
     }
 }
 
@@ -92,6 +101,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(told::Told::default()),
         Box::new(expiry::Expiry::default()),
         Box::new(promise::Promise::default()),
+        Box::new(newcomers::Newcomers::default()),
     ]
 }
 

@@ -8,7 +8,7 @@
 //! What is left out, because it makes no difference to what is checked: a message that is in flight twice counts once;
 //! a nonce or partial signature that its receiver has is dropped; sequence numbers are given on delivery, so that no
 //! copy is stopped by replay protection; clocks move only when a timer fires, so that a node's timers fire in their
-//! order, and those of different nodes in any.
+//! order, and those of different nodes in any. Whoever misbehaves on purpose is not held to what honest signers are.
 //!
 //! Reading order: `state` is one node, `system` is all of them, `search` goes through what is reachable.
 
@@ -39,8 +39,16 @@ pub struct Scope {
     pub duplicates: u8,
     /// How many owners whose turn it is confirm the broadcast.
     pub confirmations: u8,
-    /// How many owners abort the session.
+    /// How many owners abort the session, at any moment before it has completed at them: early, or when they have
+    /// signed.
     pub aborts: u8,
+    /// How often a wall clock jumps, ahead to when the session's time is over, or back to where it was.
+    pub jumps: u8,
+    /// How often the last signer shows another signer another nonce than its node has drawn.
+    pub equivocations: u8,
+    /// How many nodes are copied with their disk while they run. Both go on with one key; what is sent to it reaches
+    /// both.
+    pub clones: u8,
     /// A fault that is put into the nodes on purpose, to test that it is found.
     pub fault: Option<Fault>,
 }
@@ -56,6 +64,12 @@ pub enum Fault {
     HastyTurns,
     /// Time does not pass.
     NoTime,
+    /// Nodes are shown a wall clock that does not jump.
+    StoppedClock,
+    /// A copy draws from the same entropy as what it was made of.
+    SameCopies,
+    /// Whoever has signed and refused hears no signature.
+    Deaf,
 }
 
 /// The size of an exploration that found no violation.

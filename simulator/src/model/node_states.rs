@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, Config, Event, Input, NewSession, Phase, TimerReason};
+use nelumbo_core::api::{AttemptFailure, Command, Config, Event, Input, NewSession, Phase, TimerReason};
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite};
+use nelumbo_core::crypto::{Network, PublicKey, PublicNonce, Signature, Suite};
 use nelumbo_core::election::{Election, Method};
 use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{AbortReason, Body, Content, Message, Presence, SessionId, SessionMessage, seal};
 
-use super::test_node::{RecordingHost, Records, TestNode, WALL, now, peer, secret};
+use super::test_node::{RecordingHost, Records, TestNode, WALL, now_ahead, peer, secret};
 use super::{Fault, Scope};
 use crate::crypto::{Crypto, Meter, Toy};
 
@@ -25,6 +25,10 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 3_600 * SECOND;
 /// Longer than anything takes here.
 const FOREVER: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// By how many milliseconds a clock jumps: past the end of everything.
+const JUMP: u64 = 30 * 24 * 3_600_000;
+/// The incarnations of copies are numbered from here.
+const COPY: u8 = 8;
 
 /// The number of a node's state.
 pub(super) type NodeStateId = u32;
@@ -50,8 +54,12 @@ pub(super) enum NodeInput {
     Confirm,
     /// Its embedder aborts the session.
     Abort,
+    /// Its wall clock jumps ahead, or back.
+    Jump,
     /// It starts after a crash, while these other nodes are up.
     Boot(NodeSet),
+    /// It starts as a copy of a node that goes on, while these other nodes are up.
+    Copy(NodeSet),
 }
 
 /// The outcome of one step of a node.
@@ -75,6 +83,8 @@ pub(super) struct NodeSummary {
     pub(super) exhausted: bool,
     /// After how many nanoseconds a timer of the session fires.
     pub(super) deadline: Option<u64>,
+    /// Its wall clock is ahead.
+    pub(super) is_ahead: bool,
 }
 
 /// What a message says about the session: its author, the attempt, and the content.
@@ -83,6 +93,17 @@ pub(super) struct Statement {
     pub(super) author: u8,
     pub(super) attempt: u32,
     pub(super) content: Content,
+}
+
+/// What a node starts with.
+struct Start {
+    node: u8,
+    incarnation: u8,
+    clock: u64,
+    is_ahead: bool,
+    connected: NodeSet,
+    records: Rc<Records>,
+    completed: Option<u64>,
 }
 
 struct NodeState {
@@ -115,6 +136,8 @@ pub(super) struct NodeStates {
     transitions: HashMap<(NodeStateId, NodeInput), Transition>,
     messages: Vec<Statement>,
     by_bytes: HashMap<Bytes, MessageId>,
+    /// Signers who misbehave, or of whom there are two.
+    doubtful: NodeSet,
     session: Option<SessionId>,
 }
 
@@ -135,6 +158,7 @@ impl NodeStates {
             transitions: HashMap::new(),
             messages: Vec::new(),
             by_bytes: HashMap::new(),
+            doubtful: if scope.equivocations > 0 { 1 << (scope.signers - 1) } else { 0 },
             session: None,
         }
     }
@@ -142,7 +166,29 @@ impl NodeStates {
     /// A node that has started for the first time, connected to all others.
     pub(super) fn first(&mut self, node: u8) -> Result<NodeStateId, String> {
         let connected = ((1_u16 << self.scope.signers) - 1) as NodeSet;
-        Ok(self.boot(node, 0, START, connected, Rc::default(), None)?.next)
+        let (records, completed) = (Rc::default(), None);
+        let start = Start { node, incarnation: 0, clock: START, is_ahead: false, connected, records, completed };
+        Ok(self.boot(start)?.next)
+    }
+
+    /// Whether a signer misbehaves, or there are two of it: what it says of itself is nobody's fault any more.
+    pub(super) fn is_doubtful(&self, node: u8) -> bool {
+        self.doubtful & 1 << node != 0 || self.scope.clones > 0
+    }
+
+    /// The message that a signer who equivocates sends instead of this one; nothing for what shows no nonce.
+    pub(super) fn forge(&mut self, message: MessageId) -> Option<MessageId> {
+        let Statement { author, attempt, mut content } = self.statement(message).clone();
+        let (Content::Announce { nonces, .. } | Content::Join { nonces }) = &mut content else { return None };
+        let nonce = nonces.last_mut()?;
+        let mut other = *nonce.as_bytes();
+        // The one that it was made from stays recognisable, so that it is made once.
+        if other[65] == 0 {
+            return None;
+        }
+        other[65] = 0;
+        *nonce = PublicNonce::from_bytes(other);
+        Some(self.number(author, attempt, content))
     }
 
     pub(super) fn summary(&self, state: NodeStateId) -> &NodeSummary {
@@ -166,28 +212,27 @@ impl NodeStates {
         if let Some(known) = self.transitions.get(&(state, input)) {
             return Ok(known.clone());
         }
-        let transition = if let NodeInput::Boot(connected) = input {
-            let NodeState { node, incarnation, clock, records, completed, .. } = &self.node_states[state as usize];
-            let records = if self.scope.fault == Some(Fault::LosesJournal) { Rc::default() } else { records.clone() };
-            self.boot(*node, incarnation + 1, *clock, connected, records, *completed)?
-        } else {
-            self.advance(state, input)?
+        let transition = match input {
+            NodeInput::Boot(connected) | NodeInput::Copy(connected) => {
+                let NodeState { node, incarnation, clock, records, completed, summary, .. } =
+                    &self.node_states[state as usize];
+                let loses = self.scope.fault == Some(Fault::LosesJournal);
+                let records = if loses { Rc::default() } else { records.clone() };
+                let incarnation = incarnation + if matches!(input, NodeInput::Copy(_)) { COPY } else { 1 };
+                let (node, clock, is_ahead, completed) = (*node, *clock, summary.is_ahead, *completed);
+                self.boot(Start { node, incarnation, clock, is_ahead, connected, records, completed })?
+            }
+            _ => self.advance(state, input)?,
         };
         self.transitions.insert((state, input), transition.clone());
         Ok(transition)
     }
 
-    fn boot(
-        &mut self,
-        node: u8,
-        incarnation: u8,
-        clock: u64,
-        connected: NodeSet,
-        records: Rc<Records>,
-        completed: Option<u64>,
-    ) -> Result<Transition, String> {
+    fn boot(&mut self, start: Start) -> Result<Transition, String> {
+        let Start { node, incarnation, clock, is_ahead, connected, records, completed } = start;
         let (before, from) = (records.clone(), None);
-        let (pending, highest_attempts, summary) = (Vec::new(), [0; 8], NodeSummary::default());
+        let (pending, highest_attempts) = (Vec::new(), [0; 8]);
+        let summary = NodeSummary { is_ahead, ..NodeSummary::default() };
         let state = NodeState {
             node,
             incarnation,
@@ -239,7 +284,7 @@ impl NodeStates {
 
     /// Returns the number of the state that the node is in, which may be a new one.
     fn settle(&mut self, mut state: NodeState, mut test_node: TestNode) -> Result<Transition, String> {
-        state.clock = test_node.clock;
+        (state.clock, state.summary.is_ahead) = (test_node.clock, test_node.ahead > 0);
         self.check_events(&mut state, &test_node)?;
         let view = test_node.node.view();
         let session = view.sessions().next();
@@ -255,9 +300,11 @@ impl NodeStates {
             // A timer that is due already fires with the next nanosecond.
             deadline.at.as_nanos().saturating_sub(test_node.clock).max(1)
         });
-        let NodeSummary { due, confirmed, exhausted, .. } = state.summary;
+        let NodeSummary { due, confirmed, exhausted, is_ahead, .. } = state.summary;
+        // Whatever comes after a crash begins with what is on the disk, and the next nonce with how many came before.
+        let (drawn, on_disk) = (test_node.host.drawn, test_node.host.records.keys().collect::<Vec<_>>());
         let key = format!(
-            "{} {} {due} {confirmed} {exhausted} {:?} {:?} {}",
+            "{} {} {is_ahead} {due} {confirmed} {exhausted} {:?} {:?} {drawn} {on_disk:?} {}",
             state.node,
             state.incarnation,
             state.pending,
@@ -299,8 +346,12 @@ impl NodeStates {
                 }
                 Event::FailoverExhausted { .. } => state.summary.exhausted = true,
                 Event::BroadcastClaimed { .. } => state.summary.confirmed = true,
-                Event::SignerMisbehaved { signer, .. } => {
-                    return Err(format!("node {} blames the honest signer {signer}", state.node));
+                Event::SignerMisbehaved { signer, .. } => self.check_blame(state.node, &[*signer])?,
+                Event::AttemptFailed { failure: AttemptFailure::InvalidPartial(faults), .. } => {
+                    self.check_blame(state.node, &faults.iter().map(|fault| fault.signer).collect::<Vec<_>>())?;
+                }
+                Event::AttemptFailed { failure: AttemptFailure::InvalidNonce(fault), .. } => {
+                    self.check_blame(state.node, &[fault.signer])?;
                 }
                 _ => {}
             }
@@ -308,10 +359,23 @@ impl NodeStates {
         Ok(())
     }
 
+    fn check_blame(&self, node: u8, blamed: &[PublicKey]) -> Result<(), String> {
+        let is_honest =
+            |key: &&PublicKey| (0..).zip(&self.keys).any(|(node, other)| other == *key && !self.is_doubtful(node));
+        match blamed.iter().find(is_honest) {
+            Some(signer) => Err(format!("node {node} blames the honest signer {signer}")),
+            None => Ok(()),
+        }
+    }
+
     /// A node that has started and is connected to the others.
     fn boot_node(&self, state: &NodeState) -> TestNode {
-        let NodeState { node, incarnation, clock, connected, before, .. } = state;
-        let incarnation = if self.scope.fault == Some(Fault::SameEntropy) { 0 } else { *incarnation };
+        let NodeState { node, incarnation, clock, connected, before, summary, .. } = state;
+        let incarnation = match self.scope.fault {
+            Some(Fault::SameEntropy) => 0,
+            Some(Fault::SameCopies) => *incarnation % COPY,
+            _ => *incarnation,
+        };
         let entropy = Entropy::new([1 + 16 * *node + incarnation; 32]).expect("not all zero");
         let meter = Meter::default();
         let message_signer = Toy::message_signer(&secret(*node), entropy.stream("messages"), &meter);
@@ -319,13 +383,16 @@ impl NodeStates {
         let records: Vec<_> = before.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let boot = Boot { message_signer, verifier: Toy::verifier(&meter), entropy, peer: peer(*node), records };
         let host = RecordingHost { records: (**before).clone(), ..RecordingHost::default() };
-        let node_of = Node::new(self.config(), boot, now(*clock)).expect("a node reads what it wrote");
-        let mut test_node = TestNode { node: node_of, signer, host, clock: *clock, position: 0 };
+        let ahead = if summary.is_ahead { JUMP } else { 0 };
+        let is_stopped = self.scope.fault == Some(Fault::StoppedClock);
+        let now = now_ahead(*clock, if is_stopped { 0 } else { ahead });
+        let node = Node::new(self.config(), boot, now).expect("a node reads what it wrote");
+        let mut test_node = TestNode { node, signer, host, clock: *clock, ahead, is_stopped, position: 0 };
         test_node.settle();
         // The time that a node takes to sign its presence; it shows it to whoever connects.
         test_node.clock += SECOND / 8;
         test_node.input(Input::Tick);
-        for other in (0..self.scope.signers).filter(|other| other != node && connected & (1 << other) != 0) {
+        for other in (0..self.scope.signers).filter(|other| *other != state.node && connected & (1 << other) != 0) {
             self.connect(&mut test_node, other);
         }
         test_node
@@ -334,7 +401,8 @@ impl NodeStates {
     fn connect(&self, test_node: &mut TestNode, other: u8) {
         let from = peer(other);
         test_node.input(Input::Connected(from));
-        let issued_at = Wall::from_millis(WALL);
+        // By the clock of whoever hears it: what is dated otherwise is for the model of discovery.
+        let issued_at = Wall::from_millis(WALL + test_node.ahead);
         let expires_at = issued_at.checked_add(FOREVER).expect("within the integers");
         let presence = Body::Presence(Presence { peer: from, addresses: Vec::new(), issued_at, expires_at });
         let bytes = self.seal(other, presence);
@@ -364,7 +432,11 @@ impl NodeStates {
             NodeInput::Abort => {
                 test_node.command(Command::Abort(self.session.expect("a session is known"), AbortReason::Declined));
             }
-            NodeInput::Boot(_) => unreachable!("a boot begins another life"),
+            NodeInput::Jump => {
+                test_node.ahead = if test_node.ahead > 0 { 0 } else { JUMP };
+                test_node.input(Input::Tick);
+            }
+            NodeInput::Boot(_) | NodeInput::Copy(_) => unreachable!("a boot begins another life"),
         }
     }
 
@@ -387,12 +459,17 @@ impl NodeStates {
         let author = self.keys.iter().position(|key| *key == message.author).expect("a signer") as u8;
         let Body::Session(SessionMessage { session, attempt, content, .. }) = message.body else { return None };
         self.session = Some(session);
+        Some(self.number(author, attempt, content))
+    }
+
+    fn number(&mut self, author: u8, attempt: u32, content: Content) -> MessageId {
+        let session = self.session.expect("what is said is of a session");
         let step = SessionMessage { session, attempt, sequence: 0, content: content.clone() };
         let key = self.seal(author, Body::Session(step));
-        Some(*self.by_bytes.entry(key).or_insert_with(|| {
+        *self.by_bytes.entry(key).or_insert_with(|| {
             self.messages.push(Statement { author, attempt, content });
             MessageId::try_from(self.messages.len() - 1).expect("few messages make a small world")
-        }))
+        })
     }
 
     fn config(&self) -> Config {

@@ -7,7 +7,7 @@ use nelumbo_core::api::Phase;
 use nelumbo_core::crypto::Signature;
 use nelumbo_core::wire::Content;
 
-use super::node_states::{MessageId, NodeInput, NodeSet, NodeStateId, NodeStates, Statement, Transition};
+use super::node_states::{MessageId, NodeInput, NodeSet, NodeStateId, NodeStates, Transition};
 use super::search::State;
 use super::{Fault, Scope};
 
@@ -17,8 +17,8 @@ pub(super) struct SystemState {
     nodes: Vec<NodeSlot>,
     /// Messages in flight: receiver and message; sorted.
     in_flight: Vec<(u8, MessageId)>,
-    /// The nonces and partial signatures that have left their authors; sorted.
-    revealed: Vec<MessageId>,
+    /// The nonces and partial signatures that have left their authors, each with the node that sent it; sorted.
+    revealed: Vec<(u8, MessageId)>,
     signature: Option<Signature>,
     /// How many disturbances may still happen.
     budget: Budget,
@@ -27,6 +27,8 @@ pub(super) struct SystemState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct NodeSlot {
     state: NodeStateId,
+    /// Which signer it is. A copy has a place of its own after all others.
+    signer: u8,
     is_up: bool,
 }
 
@@ -37,6 +39,9 @@ struct Budget {
     duplicates: u8,
     confirmations: u8,
     aborts: u8,
+    jumps: u8,
+    equivocations: u8,
+    clones: u8,
 }
 
 /// A step of the system.
@@ -54,6 +59,12 @@ pub(super) enum Step {
     Confirm(u8),
     /// Its embedder aborts the session.
     Abort(u8),
+    /// Its wall clock jumps ahead, or back.
+    Jump(u8),
+    /// The last signer shows this node another nonce than its own.
+    Equivocate { to: u8, message: MessageId },
+    /// It is copied, and both go on.
+    Clone(u8),
     /// This many nanoseconds pass at every node.
     Pass(u64),
 }
@@ -62,10 +73,10 @@ impl SystemState {
     /// The state in which the first node has just created the session.
     pub(super) fn start(scope: &Scope, node_states: &mut NodeStates) -> Result<Self, String> {
         let nodes = (0..scope.signers)
-            .map(|node| Ok(NodeSlot { state: node_states.first(node)?, is_up: true }))
+            .map(|signer| Ok(NodeSlot { state: node_states.first(signer)?, signer, is_up: true }))
             .collect::<Result<_, String>>()?;
-        let Scope { timers, crashes, duplicates, confirmations, aborts, .. } = *scope;
-        let budget = Budget { timers, crashes, duplicates, confirmations, aborts };
+        let Scope { timers, crashes, duplicates, confirmations, aborts, jumps, equivocations, clones, .. } = *scope;
+        let budget = Budget { timers, crashes, duplicates, confirmations, aborts, jumps, equivocations, clones };
         let mut system = Self { nodes, in_flight: Vec::new(), revealed: Vec::new(), signature: None, budget };
         system.apply(node_states, 0, NodeInput::Create, false)?;
         Ok(system)
@@ -83,14 +94,17 @@ impl State for SystemState {
     fn steps(&self, node_states: &NodeStates) -> Vec<Step> {
         let scope = node_states.scope();
         let mut steps = Vec::new();
-        let Budget { timers, crashes, duplicates, confirmations, aborts } = self.budget;
+        let Budget { timers, crashes, duplicates, confirmations, aborts, jumps, equivocations, clones } = self.budget;
+        let liar = scope.signers - 1;
         for (to, message) in self.in_flight.iter().copied() {
             let deliver = |duplicate, crash| Step::Deliver { to, message, duplicate, crash };
             steps.push(deliver(false, false));
             steps.extend((duplicates > 0).then(|| deliver(true, false)));
             steps.extend((crashes > 0).then(|| deliver(false, true)));
+            let lies = equivocations > 0 && node_states.statement(message).author == liar;
+            steps.extend(lies.then_some(Step::Equivocate { to, message }));
         }
-        for (node, NodeSlot { state, is_up }) in (0..).zip(self.nodes.iter().copied()) {
+        for (node, NodeSlot { state, is_up, .. }) in (0..).zip(self.nodes.iter().copied()) {
             let summary = node_states.summary(state);
             if !is_up {
                 steps.extend(scope.returns.then_some(Step::Restart(node)));
@@ -104,6 +118,8 @@ impl State for SystemState {
             steps.extend((confirmations > 0 && summary.due && !summary.confirmed).then_some(Step::Confirm(node)));
             let is_open = summary.phase.is_some_and(|phase| !phase.has_ended());
             steps.extend((aborts > 0 && is_open).then_some(Step::Abort(node)));
+            steps.extend((jumps > 0).then_some(Step::Jump(node)));
+            steps.extend((clones > 0).then_some(Step::Clone(node)));
         }
         steps
     }
@@ -133,6 +149,9 @@ impl State for SystemState {
                 } else {
                     system.in_flight.retain(|other| *other != (to, message));
                 }
+                if system.is_deaf(node_states, to, message) {
+                    return Ok(Some(system));
+                }
                 if !system.apply(node_states, to, NodeInput::Deliver(message), crash)? {
                     return Ok(None);
                 }
@@ -153,6 +172,24 @@ impl State for SystemState {
             Step::Abort(node) => {
                 system.budget.aborts -= 1;
                 system.apply(node_states, node, NodeInput::Abort, false)?;
+            }
+            Step::Jump(node) => {
+                system.budget.jumps -= 1;
+                system.apply(node_states, node, NodeInput::Jump, false)?;
+            }
+            Step::Equivocate { to, message } => {
+                let Some(forged) = node_states.forge(message) else { return Ok(None) };
+                system.budget.equivocations -= 1;
+                system.in_flight.retain(|other| *other != (to, message));
+                system.send(to, forged);
+            }
+            Step::Clone(node) => {
+                system.budget.clones -= 1;
+                let NodeSlot { state, signer, .. } = system.nodes[usize::from(node)];
+                let copy = system.nodes.len() as u8;
+                let connected = system.signers_up(signer);
+                system.nodes.push(NodeSlot { state, signer, is_up: true });
+                system.apply(node_states, copy, NodeInput::Copy(connected), false)?;
             }
             Step::Pass(nanos) => {
                 for node in system.up() {
@@ -177,6 +214,16 @@ impl State for SystemState {
         let complete = summary.iter().filter(|summary| summary.phase == Some(Phase::Complete)).count();
         if complete > 0 && !summary.iter().any(|summary| summary.due || summary.confirmed) {
             return Err("there is a signature, and nobody who may broadcast it".to_owned());
+        }
+        let mut signed = self.revealed.iter().filter(|(_, message)| is_partial(node_states, *message));
+        let is_told = |(node, _): &(u8, MessageId)| {
+            let NodeSlot { state, signer, is_up } = self.nodes[usize::from(*node)];
+            !is_up || node_states.is_doubtful(signer) || node_states.summary(state).phase == Some(Phase::Complete)
+        };
+        if complete > 0
+            && let Some((node, _)) = signed.find(|revealed| !is_told(revealed))
+        {
+            return Err(format!("node {node} has signed, and is not told of the signature"));
         }
         Ok(complete == summary.len())
     }
@@ -243,72 +290,128 @@ impl SystemState {
             return Ok(wrote);
         }
         for (to, message) in sends {
-            if self.nodes[usize::from(to)].is_up
-                && let Err(place) = self.in_flight.binary_search(&(to, message))
-            {
-                self.in_flight.insert(place, (to, message));
+            for receiver in self.up() {
+                if self.nodes[usize::from(receiver)].signer == to {
+                    self.send(receiver, message);
+                }
             }
-            self.reveal(node_states, message)?;
+            self.reveal(node_states, node, message)?;
         }
         Ok(true)
+    }
+
+    fn send(&mut self, to: u8, message: MessageId) {
+        if let Err(place) = self.in_flight.binary_search(&(to, message)) {
+            self.in_flight.insert(place, (to, message));
+        }
+    }
+
+    /// Whether a node does not hear a signature: a fault that is put in on purpose.
+    fn is_deaf(&self, node_states: &NodeStates, to: u8, message: MessageId) -> bool {
+        let phase = node_states.summary(self.nodes[usize::from(to)].state).phase;
+        node_states.scope().fault == Some(Fault::Deaf)
+            && phase == Some(Phase::Aborted)
+            && matches!(node_states.statement(message).content, Content::Finalized { .. })
+    }
+
+    /// The signers that are up, but for this one.
+    fn signers_up(&self, but: u8) -> NodeSet {
+        let up = self.nodes.iter().filter(|place| place.is_up && place.signer != but);
+        up.fold(0, |set, place| set | 1 << place.signer)
+    }
+
+    /// Tells all others that a signer is connected or not, unless a copy of it is up.
+    fn tell(&mut self, node_states: &mut NodeStates, signer: u8, input: NodeInput) -> Result<(), String> {
+        let others = self.up().into_iter().filter(|other| self.nodes[usize::from(*other)].signer != signer);
+        for other in others.collect::<Vec<_>>() {
+            self.apply(node_states, other, input, false)?;
+        }
+        Ok(())
+    }
+
+    fn has_copies(&self) -> bool {
+        self.nodes.iter().zip(0..).any(|(place, node)| place.signer != node)
+    }
+
+    fn has_copy(&self, node: u8) -> bool {
+        let signer = self.nodes[usize::from(node)].signer;
+        self.up().into_iter().any(|other| other != node && self.nodes[usize::from(other)].signer == signer)
     }
 
     fn crash(&mut self, node_states: &mut NodeStates, node: u8) -> Result<(), String> {
         self.budget.crashes -= 1;
         self.nodes[usize::from(node)].is_up = false;
         self.in_flight.retain(|(to, _)| *to != node);
-        for other in self.up() {
-            self.apply(node_states, other, NodeInput::Disconnected(node), false)?;
-        }
-        Ok(())
+        let signer = self.nodes[usize::from(node)].signer;
+        if self.has_copy(node) { Ok(()) } else { self.tell(node_states, signer, NodeInput::Disconnected(signer)) }
     }
 
     fn restart(&mut self, node_states: &mut NodeStates, node: u8) -> Result<(), String> {
-        let up = self.up();
-        let connected: NodeSet = up.iter().map(|other| 1 << other).sum();
+        let signer = self.nodes[usize::from(node)].signer;
+        let connected = self.signers_up(signer);
         self.nodes[usize::from(node)].is_up = true;
         self.apply(node_states, node, NodeInput::Boot(connected), false)?;
-        for other in up {
-            self.apply(node_states, other, NodeInput::Connected(node), false)?;
-        }
-        Ok(())
+        if self.has_copy(node) { Ok(()) } else { self.tell(node_states, signer, NodeInput::Connected(signer)) }
     }
 
     /// Checks that no nonce is used twice: an author sends one nonce in an attempt, no nonce in two attempts, and signs
-    /// once with it.
-    fn reveal(&mut self, node_states: &NodeStates, message: MessageId) -> Result<(), String> {
-        let Err(place) = self.revealed.binary_search(&message) else { return Ok(()) };
+    /// once with it; two copies of it send no nonce that the other has sent. And that nothing new is sent when the
+    /// session's time is over by the sender's clock.
+    fn reveal(&mut self, node_states: &NodeStates, node: u8, message: MessageId) -> Result<(), String> {
+        let NodeSlot { state, signer, .. } = self.nodes[usize::from(node)];
         let new = node_states.statement(message);
-        let of_author =
-            self.revealed.iter().map(|known| node_states.statement(*known)).filter(|known| known.author == new.author);
-        let is_partial = |statement: &Statement| matches!(statement.content, Content::Partial { .. });
-        for known in of_author {
+        let is_share = nonce(&new.content).is_some() || is_partial(node_states, message);
+        // What others have said is passed on.
+        if !is_share || new.author != signer {
+            return Ok(());
+        }
+        let Err(place) = self.revealed.binary_search(&(node, message)) else { return Ok(()) };
+        if node_states.summary(state).is_ahead {
+            return Err(format!("node {node} takes part in attempt {} after the end", new.attempt));
+        }
+        for (sender, known) in self.revealed.iter().copied() {
+            let (is_same_node, is_known_partial) = (sender == node, is_partial(node_states, known));
+            let known = node_states.statement(known);
+            if known.author != new.author {
+                continue;
+            }
             let is_same_attempt = known.attempt == new.attempt;
             let fault = match (nonce(&known.content), nonce(&new.content)) {
-                (Some(before), Some(now)) if is_same_attempt && before != now => "shows two nonces in attempt",
-                (Some(before), Some(now)) if !is_same_attempt && before == now => "shows a nonce again in attempt",
+                (Some(before), Some(now)) if is_same_node && is_same_attempt && before != now => {
+                    "shows two nonces in attempt"
+                }
+                (Some(before), Some(now)) if !(is_same_node && is_same_attempt) && before == now => {
+                    "shows a nonce again in attempt"
+                }
                 // Two different ones, because the same one has been seen above.
-                _ if is_same_attempt && is_partial(known) && is_partial(new) => "signs twice in attempt",
+                _ if is_same_node && is_same_attempt && is_known_partial && is_partial(node_states, message) => {
+                    "signs twice in attempt"
+                }
                 _ => continue,
             };
-            return Err(format!("node {} {fault} {}", new.author, new.attempt));
+            return Err(format!("node {node} {fault} {}", new.attempt));
         }
-        if nonce(&new.content).is_some() || is_partial(new) {
-            self.revealed.insert(place, message);
-        }
+        self.revealed.insert(place, (node, message));
         Ok(())
     }
 
-    /// Checks that there are no two final signatures, neither for an attempt nor for the session.
+    /// Checks that there are no two final signatures, neither for an attempt nor for the session. Two copies of a
+    /// signer may each finish an attempt of its own with the others, in two valid signatures of one message.
     fn record_signature(&mut self, signature: Option<Signature>) -> Result<(), String> {
         match (self.signature, signature) {
-            (Some(before), Some(now)) if before != now => Err("there are two final signatures".to_owned()),
+            (Some(before), Some(now)) if before != now && !self.has_copies() => {
+                Err("there are two final signatures".to_owned())
+            }
             (before, now) => {
                 self.signature = before.or(now);
                 Ok(())
             }
         }
     }
+}
+
+fn is_partial(node_states: &NodeStates, message: MessageId) -> bool {
+    matches!(node_states.statement(message).content, Content::Partial { .. })
 }
 
 fn nonce(content: &Content) -> Option<&[nelumbo_core::crypto::PublicNonce]> {

@@ -25,6 +25,9 @@ pub(super) struct TestNode {
     pub(super) signer: Box<dyn Signer<ToyVerifier> + Send>,
     pub(super) host: RecordingHost,
     pub(super) clock: u64,
+    /// By how many milliseconds the wall clock is ahead, and whether the node is not shown that.
+    pub(super) ahead: u64,
+    pub(super) is_stopped: bool,
     /// How many messages have arrived since the node started.
     pub(super) position: u64,
 }
@@ -37,32 +40,37 @@ impl TestNode {
         self.host.wrote = false;
     }
 
+    pub(super) fn now(&self) -> Now {
+        now_ahead(self.clock, if self.is_stopped { 0 } else { self.ahead })
+    }
+
     pub(super) fn input(&mut self, input: Input) {
-        self.node.handle(now(self.clock), input);
+        self.node.handle(self.now(), input);
         self.settle();
     }
 
     pub(super) fn command(&mut self, command: Command) {
         // One that is refused changes nothing, and leads back to the same state.
-        let _ = self.node.command(now(self.clock), command);
+        let _ = self.node.command(self.now(), command);
         self.settle();
     }
 
     /// Takes all outputs: records become durable at once, and announced sessions are approved at once.
     pub(super) fn settle(&mut self) {
+        let now = self.now();
         loop {
             drain(&mut self.node, &mut self.host);
             if let Some(sequence) = self.host.written.take() {
-                self.node.handle(now(self.clock), Input::Persisted(sequence));
+                self.node.handle(now, Input::Persisted(sequence));
             } else if !self.host.requests.is_empty() {
                 for request in std::mem::take(&mut self.host.requests) {
-                    self.node.answer(now(self.clock), self.signer.as_mut(), &request);
+                    self.node.answer(now, self.signer.as_mut(), &request);
                 }
             } else if let Some(operation) = self.host.lookups.pop() {
-                self.node.handle(now(self.clock), Input::LookupFinished(operation));
+                self.node.handle(now, Input::LookupFinished(operation));
             } else if let Some(session) = self.host.announced.take() {
                 // A refusal that came before the announcement has ended it already.
-                let _ = self.node.command(now(self.clock), Command::Join { session, allow: [Unusual::Opaque].into() });
+                let _ = self.node.command(now, Command::Join { session, allow: [Unusual::Opaque].into() });
             } else {
                 break;
             }
@@ -78,6 +86,8 @@ pub(super) struct RecordingHost {
     pub(super) sent: Vec<(u8, Bytes)>,
     pub(super) events: Vec<Event>,
     pub(super) requests: Vec<SignRequest>,
+    /// For how many attempts nonces were asked for since the node started.
+    pub(super) drawn: u32,
     pub(super) lookups: Vec<OperationId>,
     pub(super) announced: Option<SessionId>,
 }
@@ -97,6 +107,7 @@ impl Host for RecordingHost {
     }
 
     fn sign(&mut self, request: SignRequest) {
+        self.drawn += u32::from(matches!(request, SignRequest::Nonces { .. }));
         self.requests.push(request);
     }
 
@@ -129,5 +140,10 @@ pub(super) fn peer(node: u8) -> PeerId {
 }
 
 pub(super) fn now(clock: u64) -> Now {
-    Now { mono: Mono::from_nanos(clock), wall: Wall::from_millis(WALL + clock / 1_000_000) }
+    now_ahead(clock, 0)
+}
+
+/// The time by a wall clock that is ahead by so many milliseconds.
+pub(super) fn now_ahead(clock: u64, ahead: u64) -> Now {
+    Now { mono: Mono::from_nanos(clock), wall: Wall::from_millis(WALL + ahead + clock / 1_000_000) }
 }

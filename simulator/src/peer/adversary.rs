@@ -16,6 +16,10 @@ use crate::crypto::{Crypto, Meter};
 use crate::random::Random;
 use crate::schedule::Misbehaviour;
 
+/// How many strangers an adversary announces, as many as a peer may, and each how often it sends of its own accord one
+/// of them is announced: each once a minute.
+const STRANGERS: usize = 10;
+const STRANGER_EVERY: usize = 24;
 /// How many messages an adversary remembers.
 const MEMORY: usize = 64;
 
@@ -24,6 +28,9 @@ const MEMORY: usize = 64;
 pub(super) struct Adversary {
     kinds: BTreeSet<Misbehaviour>,
     memory: VecDeque<Bytes>,
+    /// The keys of the strangers that it announces, and how often it might have announced one.
+    strangers: Vec<[u8; 32]>,
+    chances: usize,
     /// How often each was done since the last call of [`Peer::take_misbehaviours`](super::Peer::take_misbehaviours).
     pub(super) done: BTreeMap<Misbehaviour, u64>,
 }
@@ -55,6 +62,7 @@ impl Adversary {
             Misbehaviour::Tamper,
             Misbehaviour::ClockManipulation,
             Misbehaviour::Sybils,
+            Misbehaviour::Strangers,
         ]
         .iter()
         .any(|misbehaviour| self.kinds.contains(misbehaviour))
@@ -83,8 +91,12 @@ impl Adversary {
         self.remember(&bytes);
         let Ok(message) = Message::decode(bytes.clone()) else { return vec![bytes] };
         let (network, author) = (message.unsigned.network, message.unsigned.author);
+        let is_own = C::public_key(secret) == Some(author);
+        if is_own && matches!(message.unsigned.body, Body::Presence(_)) && self.does(Misbehaviour::HidesPresence) {
+            return Vec::new();
+        }
         let Body::Session(step) = message.unsigned.body else { return vec![bytes] };
-        if C::public_key(secret) != Some(author) {
+        if !is_own {
             return vec![bytes];
         }
         match step.content {
@@ -156,7 +168,13 @@ impl Adversary {
     }
 
     /// The messages that are sent from time to time without the node's doing.
-    pub(super) fn inject<C: Crypto>(&mut self, secret: &[u8; 32], wall: Wall, random: &mut Random) -> Vec<Bytes> {
+    pub(super) fn inject<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        own: PeerId,
+        wall: Wall,
+        random: &mut Random,
+    ) -> Vec<Bytes> {
         let mut sent = Vec::new();
         let pick = |memory: &VecDeque<Bytes>, random: &mut Random| {
             memory.get(random.below(memory.len() as u64) as usize).cloned()
@@ -181,7 +199,26 @@ impl Adversary {
         if self.does(Misbehaviour::Sybils) {
             sent.extend((0..10).filter_map(|_| sybil::<C>(wall, random)));
         }
+        if self.is(Misbehaviour::Strangers) {
+            sent.extend(self.stranger::<C>(own, wall, random));
+        }
         sent
+    }
+
+    /// The presence of the next stranger, when it is time for it.
+    fn stranger<C: Crypto>(&mut self, own: PeerId, wall: Wall, random: &mut Random) -> Option<Bytes> {
+        self.chances += 1;
+        if !self.chances.is_multiple_of(STRANGER_EVERY) || !self.does(Misbehaviour::Strangers) {
+            return None;
+        }
+        if self.strangers.len() < STRANGERS {
+            self.strangers.push(random.bytes32());
+        }
+        let secret = self.strangers[self.chances / STRANGER_EVERY % self.strangers.len()];
+        C::public_key(&secret)?;
+        let expires_at = Wall::from_millis(wall.as_millis() + 3_600_000);
+        let presence = Presence { peer: own, addresses: Vec::new(), issued_at: wall, expires_at };
+        Some(signed::<C>(&secret, Network::Regtest, Body::Presence(presence)))
     }
 
     /// The event that the embedder gets instead of this one.

@@ -126,7 +126,8 @@ impl<C: Crypto> Peer<C> {
 
     /// The device is out of reach until then.
     pub(super) fn unplug(&mut self, context: PeerContext<'_, '_>, until: Nanos) {
-        let Some(device) = &mut self.device else { return };
+        // Whoever has slept through it has not noticed.
+        let Some(device) = self.device.as_mut().filter(|_| until > context.now()) else { return };
         device.away_until = device.away_until.max(until);
         device.asked.clear();
         self.await_device(context);

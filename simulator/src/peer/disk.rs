@@ -24,7 +24,7 @@ pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
     /// What the newest records were before, where a crash undoes them.
-    undo: Option<Box<VecDeque<Record>>>,
+    undo: Option<VecDeque<Record>>,
     /// How long a record takes to become durable.
     pub(super) delay: Nanos,
     /// Until when it is full and takes no record.
@@ -69,7 +69,7 @@ impl Disk {
 
     /// From now on a crash loses the newest records too: a disk that is broken on purpose.
     pub(super) fn keep_undo(&mut self) {
-        self.undo = Some(Box::default());
+        self.undo = Some(VecDeque::new());
     }
 
     pub(super) fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {

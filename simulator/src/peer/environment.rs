@@ -97,9 +97,13 @@ impl Environment {
         // Adversaries that send messages of their own accord are connected to all signers, however many nodes there
         // are.
         let signers: BTreeSet<u32> = contacts.keys().copied().collect();
-        for node in
-            by_misbehaviour(&[Misbehaviour::Replay, Misbehaviour::Flood, Misbehaviour::Tamper, Misbehaviour::Sybils])
-        {
+        for node in by_misbehaviour(&[
+            Misbehaviour::Replay,
+            Misbehaviour::Flood,
+            Misbehaviour::Tamper,
+            Misbehaviour::Sybils,
+            Misbehaviour::Strangers,
+        ]) {
             contacts.entry(node).or_default().extend(signers.iter().filter(|signer| **signer != node));
         }
         if schedule.discovery {

@@ -241,7 +241,8 @@ impl<C: Crypto> Peer<C> {
         }
         let peers: Vec<u32> = self.connections.up.keys().copied().collect();
         let wall = self.clock.read(context.now()).wall;
-        for bytes in adversary.inject::<C>(&self.secret, wall, &mut self.random) {
+        let own = peer_id(self.index);
+        for bytes in adversary.inject::<C>(&self.secret, own, wall, &mut self.random) {
             if let Some(to) = peers.get(self.random.below(peers.len() as u64) as usize) {
                 self.send_direct(context, *to, &bytes);
             }

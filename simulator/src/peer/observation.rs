@@ -58,6 +58,10 @@ pub enum Observation {
     },
     /// The node is not running any more.
     Down,
+    /// The machine is connected to a peer.
+    Connected(u32),
+    /// The machine is not connected to a peer any more.
+    Disconnected(u32),
     /// The node was asked for a session among these, or could not make one.
     SessionRequested(Option<Vec<u32>>),
     /// The node sends a direct message; emitted once for all its receivers.

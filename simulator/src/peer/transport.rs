@@ -8,6 +8,7 @@ use nelumbo_core::api::Input;
 use super::connections::Change;
 use super::frame::Frame;
 use super::lifecycle::{REDIAL, TimerKind};
+use super::observation::Observation;
 use super::{Peer, PeerContext, peer_id};
 use crate::crypto::Crypto;
 
@@ -46,8 +47,12 @@ impl<C: Crypto> Peer<C> {
         for change in changes {
             match change {
                 Change::Send(to, frame) => self.send_frames(context, vec![(to, frame)]),
-                Change::Up(peer) => self.input(context, Input::Connected(peer_id(peer))),
+                Change::Up(peer) => {
+                    context.emit(Observation::Connected(peer));
+                    self.input(context, Input::Connected(peer_id(peer)));
+                }
                 Change::Down(peer) => {
+                    context.emit(Observation::Disconnected(peer));
                     self.redial(context);
                     self.input(context, Input::Disconnected(peer_id(peer)));
                 }

@@ -197,7 +197,7 @@ impl ScheduleBuilder<'_> {
                 |step: &Step| matches!(&step.event, ScheduledEvent::Create { node: creator, .. } if creator == node);
             self.schedule.steps.iter().any(creates)
         };
-        let mut others: Vec<u32> = (0..self.scenario.nodes).filter(|node| !is_creator(node)).collect();
+        let mut others: Vec<u32> = (0..self.scenario.possible_signers()).filter(|node| !is_creator(node)).collect();
         random.shuffle(&mut others);
         let pause = arrivals_ms / (others.len() as u64).max(1);
         for (node, place) in others.into_iter().zip(0..) {

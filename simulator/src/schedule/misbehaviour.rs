@@ -48,6 +48,10 @@ pub enum Misbehaviour {
     LateRefusal,
     /// Hears no signature that others tell it of.
     DeafToSignatures,
+    /// Announces ten signers who hold their keys at its own peer, each anew every minute, which nobody may refuse.
+    Strangers,
+    /// Shows nobody which key it holds.
+    HidesPresence,
     /// Is shown a wall clock that stands still.
     StoppedClock,
     /// Has a disk that loses the newest records in a crash, although it has said that they are durable.
@@ -60,7 +64,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -86,6 +90,8 @@ impl Misbehaviour {
         Self::DeafToSignatures,
         Self::StoppedClock,
         Self::LosesRecords,
+        Self::Strangers,
+        Self::HidesPresence,
     ];
 }
 
@@ -102,6 +108,7 @@ impl Misbehaviour {
                 | Self::DeafToSignatures
                 | Self::StoppedClock
                 | Self::LosesRecords
+                | Self::HidesPresence
         )
     }
 }

@@ -87,6 +87,10 @@ impl<'a> Row<'a> {
             }
             Observation::Up => row("state", "up"),
             Observation::Down => row("state", "down"),
+            Observation::Connected(peer) => Self { detail: Some(format!("to {peer}")), ..row("state", "connected") },
+            Observation::Disconnected(peer) => {
+                Self { detail: Some(format!("from {peer}")), ..row("state", "disconnected") }
+            }
             Observation::Restored { sessions, .. } => {
                 let sessions: Vec<String> = sessions.iter().map(|(id, phase)| format!("{id} {phase:?}")).collect();
                 Self { detail: Some(sessions.join(", ")), ..row("state", "restored") }

@@ -29,10 +29,14 @@ impl Peers {
             for peer in peers {
                 let standing = format!("{} ({})", output::name(&peer.standing), peer.penalty);
                 let mut keys = peer.keys.iter().map(ToString::to_string);
-                rows.push([peer.peer, standing, peer.address, keys.next().unwrap_or_default()]);
-                rows.extend(keys.map(|key| [String::new(), String::new(), String::new(), key]));
+                let path = if peer.relayed { "circuit" } else { "direct" };
+                let path = format!("{path} {}", if peer.outbound { "out" } else { "in" });
+                let round_trip = peer.round_trip_ms.map(|time| format!("{time:.1} ms")).unwrap_or_default();
+                rows.push([peer.peer, standing, path, round_trip, peer.address, keys.next().unwrap_or_default()]);
+                let none = String::new;
+                rows.extend(keys.map(|key| [none(), none(), none(), none(), none(), key]));
             }
-            output::columns(["PEER", "STANDING", "ADDRESS", "KEYS"], &rows)
+            output::columns(["PEER", "STANDING", "PATH", "ROUND TRIP", "ADDRESS", "KEYS"], &rows)
         })?;
         Ok(Answer::Yes)
     }

@@ -28,6 +28,9 @@ impl Stats {
             let mut rows = vec![("peer", state.peer), ("key", state.key.to_string())];
             rows.extend(state.listening.into_iter().map(|address| ("listens on", address)));
             rows.extend(state.addresses.into_iter().map(|address| ("reached at", address)));
+            let reachability = state.reachability;
+            rows.push(("reachability", format!("{}: {}", reachability.state, reachability.reason)));
+            rows.extend(reachability.relays.into_iter().map(|relay| ("reached through", relay)));
             let peers = state.peers;
             let counts =
                 [(peers.connected, "connected"), (peers.graylisted, "graylisted"), (peers.blacklisted, "banned")];

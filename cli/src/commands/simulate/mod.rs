@@ -27,7 +27,7 @@ use crate::output;
 const EXAMPLES: &str = "\
 Scenarios:
   quiet, lossy, partition, crash-storm, byzantine, flood, eclipse, churn, discovery, nat, failover-cascade,
-  people, crowd, planet, million
+  people, crowd, strangers, planet, million
   swarm  the seed draws the scenario itself
   or a file in TOML; `nelumbo simulate lossy --print` shows one to begin with
 

@@ -1,9 +1,9 @@
-//! Whether the node can be reached from outside.
+//! Dial backs: whether an address of the node can be reached from outside.
 //!
-//! Owns AutoNAT's client and a gate in front of it. Invariant: only so many addresses, and only those that pass the
-//! address filter, are ever candidates. The client keeps every candidate for good, and any peer can make up as many as
-//! it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by libp2p's
-//! swarm.
+//! Owns AutoNAT's client and a gate in front of it. Invariant: only so many addresses, only those that pass the address
+//! filter, and no circuits are ever candidates. The client keeps every candidate for good, and any peer can make up as
+//! many as it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by
+//! libp2p's swarm.
 
 use std::{
     collections::HashSet,
@@ -20,27 +20,33 @@ use libp2p::{
     },
 };
 
-use super::addresses::DecidedFilter;
+use super::addresses::{DecidedFilter, is_circuit};
 
 const MAX_CANDIDATES: usize = 64;
 
 /// See the module's documentation.
-pub(crate) struct Reachability {
+pub(crate) struct AutonatClient {
     client: client::Behaviour,
     filter: DecidedFilter,
     candidates: HashSet<Multiaddr>,
 }
 
-impl Reachability {
+impl AutonatClient {
     pub(crate) fn new(filter: DecidedFilter) -> Self {
         Self { client: client::Behaviour::default(), filter, candidates: HashSet::new() }
+    }
+
+    /// Has an address tested that is confirmed already, by somebody whose word is not enough.
+    pub(crate) fn test(&mut self, address: &Multiaddr) {
+        self.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address }));
     }
 
     fn admits(&mut self, candidate: &Multiaddr) -> bool {
         if self.candidates.contains(candidate) {
             return true;
         }
-        let admitted = self.candidates.len() < MAX_CANDIDATES && self.filter.admits(candidate);
+        let is_possible = self.filter.admits(candidate) && !is_circuit(candidate);
+        let admitted = self.candidates.len() < MAX_CANDIDATES && is_possible;
         if admitted {
             self.candidates.insert(candidate.clone());
         }
@@ -48,7 +54,7 @@ impl Reachability {
     }
 }
 
-impl NetworkBehaviour for Reachability {
+impl NetworkBehaviour for AutonatClient {
     type ConnectionHandler = <client::Behaviour as NetworkBehaviour>::ConnectionHandler;
     type ToSwarm = client::Event;
 
@@ -96,11 +102,13 @@ mod tests {
 
     #[test]
     fn candidates_are_public_and_bounded() {
-        let mut reachability = Reachability::new(AddressFilter::PublicOnly.decide([], []));
+        let mut client = AutonatClient::new(AddressFilter::PublicOnly.decide([], []));
         let address = |text: String| text.parse::<Multiaddr>().expect("an address");
-        assert!(!reachability.admits(&address("/ip4/192.168.1.1/tcp/1".to_owned())));
-        let admitted = (0..1000).filter(|port| reachability.admits(&address(format!("/ip4/1.1.1.1/tcp/{port}"))));
+        assert!(!client.admits(&address("/ip4/192.168.1.1/tcp/1".to_owned())));
+        let circuit = format!("/ip4/9.9.9.9/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        assert!(!client.admits(&address(circuit)));
+        let admitted = (0..1000).filter(|port| client.admits(&address(format!("/ip4/1.1.1.1/tcp/{port}"))));
         assert_eq!(admitted.count(), MAX_CANDIDATES);
-        assert!(reachability.admits(&address("/ip4/1.1.1.1/tcp/3".to_owned())), "known ones stay");
+        assert!(client.admits(&address("/ip4/1.1.1.1/tcp/3".to_owned())), "known ones stay");
     }
 }
