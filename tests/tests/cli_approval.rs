@@ -324,7 +324,7 @@ fn what_others_call_themselves_is_harmless_wherever_it_is_shown() {
     });
     say(creator, &json!({ "version": 1, "id": 1, "request": "advertise", "offer": offer }));
     let create = json!({
-        "version": 1, "id": 1, "request": "create", "suite": "lotus", "keys": [asked.key], "taproot": false,
+        "version": 1, "id": 1, "request": "create", "suite": "lotus", "keys": [asked.key], "tweak": "None",
         "message": MESSAGE, "election": "lexicographic", "description": raw,
     });
     say(creator, &create);
@@ -380,7 +380,7 @@ fn the_log_of_a_node_is_harmless() {
     running.find(|line| (line["event"]["event"] == "signer-connected").then_some(()));
     let raw = "e\u{202e}v\u{200b}il";
     let create = json!({
-        "version": 1, "id": 1, "request": "create", "suite": "lotus", "keys": [asked.key], "taproot": false,
+        "version": 1, "id": 1, "request": "create", "suite": "lotus", "keys": [asked.key], "tweak": "None",
         "message": MESSAGE, "election": "lexicographic", "description": raw,
     });
     creator.wait_for_signers(&[&asked.key]);

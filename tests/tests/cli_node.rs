@@ -142,7 +142,8 @@ fn peers_are_listed_banned_and_unbanned() {
     let [first, second] = &group.nodes[..] else { panic!("two nodes") };
     let listed = first.json(&["peers"]);
     let peer = &listed["peers"][0];
-    assert_eq!(fields(peer), ["address", "keys", "peer", "penalty", "standing"]);
+    let described = ["address", "keys", "outbound", "peer", "penalty", "relayed", "round_trip_ms", "standing"];
+    assert_eq!(fields(peer), described);
     assert_eq!((&peer["peer"], &peer["standing"]), (&Value::from(second.peer.as_str()), &"good".into()));
     assert_eq!(peer["keys"], serde_json::json!([second.key]));
     assert!(peer["address"].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/"), "{peer}");

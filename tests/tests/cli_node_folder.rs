@@ -38,7 +38,8 @@ fn everything_in_it_is_the_owners_alone() {
         names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
     }
     names.sort();
-    assert_eq!(names, ["config.toml", "identity", "journal.redb", "lock", "signer.key", "socket"]);
+    let expected = ["config.toml", "identity", "journal.commits", "journal.redb", "lock", "signer.key", "socket"];
+    assert_eq!(names, expected);
     assert!(fs::metadata(node.folder.join("socket")).unwrap().file_type().is_socket());
     node.json(&["stop"]);
 

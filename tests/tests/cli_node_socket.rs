@@ -129,7 +129,7 @@ fn who_does_not_read_is_told_what_was_missed() {
     // More than the events that are kept and those that fit into the buffers of a socket together.
     for _ in 0..1_000 {
         let create = json!({
-            "version": 1, "id": 3, "request": "create", "suite": "bip340", "keys": [other], "taproot": false,
+            "version": 1, "id": 3, "request": "create", "suite": "bip340", "keys": [other], "tweak": "None",
             "message": "", "election": "lexicographic",
         });
         let session = busy.ask(&create.to_string())["result"]["session"].clone();

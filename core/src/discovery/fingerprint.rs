@@ -26,7 +26,7 @@ impl Discovery {
             let seek = wanted.seek.map(|(at, pause)| (at.since(now), pause));
             write!(text, " wanted {key} {} {seek:?}", wanted.sessions)?;
         }
-        for (key, until) in peers.fetched.iter() {
+        for (key, until) in peers.fetching.iter().flat_map(|fetching| fetching.from.iter()) {
             write!(text, " fetched {key} {:?}", until.since(now))?;
         }
         let routes = &publisher.routes;

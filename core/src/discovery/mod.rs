@@ -31,7 +31,8 @@ use crate::wire::{Address, Advertisement, Offer, PeerId, RecordKey, Resource, Re
 use peers::Peers;
 use publish::Publisher;
 pub(crate) use publish::SETTLE_ADDRESSES;
-use reputations::{ReputationChange, Reputations};
+pub(crate) use reputations::ReputationChange;
+use reputations::Reputations;
 use search::Search;
 
 /// What became of something admitted that a table was given.
@@ -125,9 +126,9 @@ impl Discovery {
         self.reputations.learn(event, others)
     }
 
-    /// The reputation of a signer, as an earlier run left it.
-    pub(crate) fn resume_reputation(&mut self, key: PublicKey, value: u8) {
-        self.reputations.resume(key, value);
+    /// The reputation of a signer, as an earlier run left it; returns what is not to be remembered any more.
+    pub(crate) fn resume_reputation(&mut self, key: PublicKey, value: u8) -> Vec<ReputationChange> {
+        self.reputations.resume(key, value)
     }
 
     /// Whether a signer has earned more with this node than it has lost.

@@ -3,6 +3,7 @@
 //! Invariant: a key that is wanted and out of reach is sought after pauses that double, once for all sessions that want
 //! it; so waiting for signers who are away costs the same however many sessions wait. Driven by `Node`.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -48,9 +49,17 @@ pub(super) struct Peers {
     pub(super) presences: Presences,
     pub(super) backoff: Map<PeerId, PresenceBackoff>,
     pub(super) wanted: Map<PublicKey, Wanted>,
-    /// Creators of requests that are had from them, and until when they are waited for.
-    pub(super) fetched: Map<PublicKey, Mono>,
-    pub(super) fetches: Bucket,
+    /// Made when the first request is had from its creator, which most nodes never do.
+    pub(super) fetching: Option<Box<Fetching>>,
+}
+
+/// Requests that are had from their creators.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    /// The creators, and until when they are waited for.
+    pub(super) from: Map<PublicKey, Mono>,
+    /// How often strangers are called for it.
+    calls: Bucket,
 }
 
 impl Peers {
@@ -60,9 +69,12 @@ impl Peers {
             presences: Presences::new(limits.presences, salt),
             backoff: Map::new(),
             wanted: Map::new(),
-            fetched: Map::new(),
-            fetches: Bucket::FULL,
+            fetching: None,
         }
+    }
+
+    fn is_fetched_from(&self, key: &PublicKey, now: Mono) -> bool {
+        self.fetching.as_ref().and_then(|fetching| fetching.from.get(key)).is_some_and(|until| *until > now)
     }
 
     fn peer_of(&self, key: &PublicKey) -> Option<PeerId> {
@@ -143,7 +155,7 @@ impl Discovery {
         } else if self.peers.wanted.contains_key(&key) {
             self.dial(context, &key);
             self.want_again(context, &key);
-        } else if self.peers.fetched.get(&key).is_some_and(|until| *until > context.now.mono) {
+        } else if self.peers.is_fetched_from(&key, context.now.mono) {
             self.dial(context, &key);
         }
         Ok(())
@@ -154,16 +166,17 @@ impl Discovery {
     /// do not choose whom this node calls, they are called at a low rate.
     pub(crate) fn fetch_request<V: Verifier>(&mut self, context: &mut Context<'_, V>, notice: Admitted<RequestNotice>) {
         let (creator, now) = (*notice.author(), context.now.mono);
-        let fetched = &mut self.peers.fetched;
-        fetched.retain(|_, until| *until > now);
-        if fetched.contains_key(&creator) || fetched.len() >= MOST_FETCHED || self.is_connected(&creator) {
+        if self.is_connected(&creator) {
             return;
         }
         let is_known = self.has_earned(&creator) || self.is_shown(&creator);
-        if !is_known && !self.peers.fetches.take(STRANGERS, 1, now) {
+        let none = || Box::new(Fetching { from: Map::new(), calls: Bucket::FULL });
+        let Fetching { from, calls } = &mut **self.peers.fetching.get_or_insert_with(none);
+        from.retain(|_, until| *until > now);
+        if from.contains_key(&creator) || from.len() >= MOST_FETCHED || !is_known && !calls.take(STRANGERS, 1, now) {
             return;
         }
-        self.peers.fetched.insert(creator, now.after(context.config.stall_max));
+        from.insert(creator, now.after(context.config.stall_max));
         self.seek(context, &creator);
     }
 

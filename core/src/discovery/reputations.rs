@@ -1,7 +1,7 @@
 //! What this node itself has seen of other signers. Nothing that anybody says enters.
 //!
 //! Everyone begins in the middle; sessions that complete raise a signer, proven faults lower it, and leaving others
-//! waiting does a little (`docs/src/discovery.md`). Invariant: every change is handed out once, to be remembered over a
+//! waiting does a little (`docs/src/discovery.md`). Invariant: every change is handed out, to be remembered over a
 //! restart. Driven by `Node`.
 
 use alloc::collections::BTreeMap;
@@ -21,7 +21,6 @@ const ABSENCE: u8 = 1;
 pub(crate) struct Reputations {
     by_key: BTreeMap<PublicKey, u8>,
     capacity: usize,
-    changes: Vec<ReputationChange>,
 }
 
 /// The new reputation of a signer, or that it is not remembered any more.
@@ -29,7 +28,7 @@ pub(crate) type ReputationChange = (PublicKey, Option<u8>);
 
 impl Reputations {
     pub(crate) const fn new(capacity: usize) -> Self {
-        Self { by_key: BTreeMap::new(), capacity, changes: Vec::new() }
+        Self { by_key: BTreeMap::new(), capacity }
     }
 
     pub(crate) fn get(&self, key: &PublicKey) -> u8 {
@@ -41,48 +40,49 @@ impl Reputations {
         self.get(key) > NEUTRAL
     }
 
-    /// One that an earlier run remembered.
-    pub(crate) fn resume(&mut self, key: PublicKey, value: u8) {
-        self.change(key, |_| value);
-        // It is remembered already; that another one has to go for it is not.
-        self.changes.retain(|(_, value)| value.is_none());
+    /// One that an earlier run remembered; returns whom there is no room for any more.
+    pub(crate) fn resume(&mut self, key: PublicKey, value: u8) -> Vec<ReputationChange> {
+        let mut changes = Vec::new();
+        self.change(key, |_| value, &mut changes);
+        changes.retain(|(_, value)| value.is_none());
+        changes
     }
 
     /// What an event of a session says about its signers; returns what is to be remembered.
     pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) -> Vec<ReputationChange> {
+        let mut changes = Vec::new();
+        let mut lower = |key, by| self.change(key, |was| was.saturating_sub(by), &mut changes);
         match event {
-            Event::SessionCompleted { .. } => others.for_each(|key| self.change(key, |was| was + SUCCESS)),
+            Event::SessionCompleted { .. } => {
+                others.for_each(|key| self.change(key, |was| was + SUCCESS, &mut changes));
+            }
             Event::AttemptFailed { failure, .. } => match failure {
                 AttemptFailure::InvalidPartial(faults) => {
-                    faults.iter().for_each(|fault| self.lower(fault.signer, FAULT))
+                    faults.iter().for_each(|fault| lower(fault.signer, FAULT));
                 }
-                AttemptFailure::InvalidNonce(fault) => self.lower(fault.signer, FAULT),
-                AttemptFailure::Stuck(keys) => keys.iter().for_each(|key| self.lower(*key, ABSENCE)),
+                AttemptFailure::InvalidNonce(fault) => lower(fault.signer, FAULT),
+                AttemptFailure::Stuck(keys) => keys.iter().for_each(|key| lower(*key, ABSENCE)),
                 AttemptFailure::SplitView(_) | AttemptFailure::NoncesCancel | AttemptFailure::Signer(_) => {}
             },
-            Event::SignerMisbehaved { signer, .. } => self.lower(*signer, FAULT),
+            Event::SignerMisbehaved { signer, .. } => lower(*signer, FAULT),
             _ => {}
         }
-        core::mem::take(&mut self.changes)
+        changes
     }
 
-    fn lower(&mut self, key: PublicKey, by: u8) {
-        self.change(key, |was| was.saturating_sub(by));
-    }
-
-    fn change(&mut self, key: PublicKey, change: impl Fn(u8) -> u8) {
+    fn change(&mut self, key: PublicKey, change: impl Fn(u8) -> u8, changes: &mut Vec<ReputationChange>) {
         if self.by_key.len() >= self.capacity && !self.by_key.contains_key(&key) {
             // Whoever is nearest to the middle is missed least.
             let least = self.by_key.iter().min_by_key(|(_, value)| value.abs_diff(NEUTRAL)).map(|(key, _)| *key);
             if let Some(least) = least {
                 self.by_key.remove(&least);
-                self.changes.push((least, None));
+                changes.push((least, None));
             }
         }
         let value = self.by_key.entry(key).or_insert(NEUTRAL);
         let now = change(*value).min(BEST);
         if core::mem::replace(value, now) != now {
-            self.changes.push((key, Some(now)));
+            changes.push((key, Some(now)));
         }
     }
 }

@@ -134,7 +134,10 @@ impl<V: Verifier> Node<V> {
                 }
                 Remembered::Protocol { protocol, name, value } => node.protocols.resume_record(protocol, name, value),
                 Remembered::Owner(id, protocol) => node.protocols.own(id, protocol),
-                Remembered::Reputation(key, value) => node.discovery.resume_reputation(key, value),
+                Remembered::Reputation(key, value) => {
+                    let changes = node.discovery.resume_reputation(key, value);
+                    node.remember(changes);
+                }
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }

@@ -10,7 +10,7 @@ use super::{Context, Node};
 use crate::api::{CommandError, Event, Output, RecordSequence};
 use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
-use crate::discovery::Discovery;
+use crate::discovery::{Discovery, ReputationChange};
 use crate::effect::Effect;
 use crate::journal::{self, Record};
 use crate::protocol::{Notice, Protocols};
@@ -89,10 +89,8 @@ impl<V: Verifier> Node<V> {
                     if let Some(session) = session.and_then(|id| self.sessions.get(&id)) {
                         let own_key = self.environment.own_key;
                         let others = session.definition().keys.iter().copied().filter(|key| *key != own_key);
-                        for (key, value) in self.discovery.learn(&event, others) {
-                            let record = value.map(|value| Record::Reputation(value).encode());
-                            self.outbox.persist(Record::reputation_key(&key), record);
-                        }
+                        let changes = self.discovery.learn(&event, others);
+                        self.remember(changes);
                     }
                     self.tell(session, barrier, event);
                 }
@@ -193,6 +191,14 @@ impl<V: Verifier> Node<V> {
         self.take_step(|sessions, discovery, _, context| {
             sessions.on_signer_connected(context, key, |key| discovery.is_connected(key));
         });
+    }
+
+    /// Puts reputations on the disk, or takes them from it.
+    pub(super) fn remember(&mut self, changes: Vec<ReputationChange>) {
+        for (key, value) in changes {
+            let record = value.map(|value| Record::Reputation(value).encode());
+            self.outbox.persist(Record::reputation_key(&key), record);
+        }
     }
 
     /// Tells the embedder, and the protocol that the session belongs to, when this record is durable.

@@ -30,13 +30,17 @@ pub(crate) struct Protocols {
     /// Which protocol a session belongs to.
     owners: Map<SessionId, Label>,
     work: VecDeque<Work>,
-    waiting: VecDeque<Waiting>,
-    /// Signatures of this node's key alone that are awaited, for whom, and under which name.
-    singles: BTreeMap<SingleId, (Label, Label, Claim)>,
+    /// The oldest first.
+    waiting: Vec<Waiting>,
+    /// Signatures of this node's key alone that are awaited, for whom, and under which name. In a box, because most
+    /// nodes never ask for one.
+    singles: Option<Box<Singles>>,
     /// How many messages were signed: no two are the same.
     signed: u64,
     published: Bucket,
 }
+
+type Singles = BTreeMap<SingleId, (Label, Label, Claim)>;
 
 /// What there is of a protocol. Its records and sessions stay when it is not registered.
 #[derive(Default)]
@@ -84,7 +88,7 @@ impl Protocols {
     ) -> Option<Box<dyn Protocol>> {
         let entry = self.by_name.get_mut(name)?;
         let protocol = entry.protocol.take()?;
-        self.singles.retain(|_, (owner, ..)| owner != name);
+        self.singles.iter_mut().for_each(|singles| singles.retain(|_, (owner, ..)| owner != name));
         entry.holdings.is_searching = false;
         for timer in take(&mut entry.holdings.timers) {
             context.timer(TimerReason::Protocol(name.clone(), timer), None);
@@ -273,14 +277,14 @@ impl Protocols {
     /// Keeps a message until its receiver is found.
     pub(crate) fn keep(&mut self, to: PublicKey, bytes: Bytes, until: Wall, capacity: usize) {
         if self.waiting.len() >= capacity {
-            self.waiting.pop_front();
+            self.waiting.remove(0);
         }
-        self.waiting.push_back(Waiting { to, bytes, until });
+        self.waiting.push(Waiting { to, bytes, until });
     }
 
     /// What has waited for a signer and is still worth sending.
     pub(crate) fn kept_for(&mut self, key: &PublicKey, now: Wall) -> impl Iterator<Item = Bytes> {
-        let (due, rest): (VecDeque<_>, _) = self.waiting.drain(..).partition(|waiting| waiting.to == *key);
+        let (due, rest): (Vec<_>, _) = self.waiting.drain(..).partition(|waiting| waiting.to == *key);
         self.waiting = rest;
         due.into_iter().filter(move |waiting| waiting.until > now).map(|waiting| waiting.bytes)
     }
@@ -363,17 +367,18 @@ impl Protocols {
         name: &Label,
         claim: Claim,
     ) -> Result<(), CommandError> {
-        self.singles.retain(|_, (owner, known, _)| (&*owner, &*known) != (protocol, name));
-        if self.singles.len() >= MAX_SINGLES {
+        let singles = self.singles.get_or_insert_default();
+        singles.retain(|_, (owner, known, _)| (&*owner, &*known) != (protocol, name));
+        if singles.len() >= MAX_SINGLES {
             return Err(CommandError::TooManySignatures(MAX_SINGLES));
         }
-        self.singles.insert(id, (protocol.clone(), name.clone(), claim));
+        singles.insert(id, (protocol.clone(), name.clone(), claim));
         Ok(())
     }
 
     /// The signer has answered: for whom, under which name, and what the signature must be.
     pub(crate) fn take_single(&mut self, id: &SingleId) -> Option<(Label, Label, Claim)> {
-        self.singles.remove(id)
+        self.singles.as_mut()?.remove(id)
     }
 
     /// Whom a session belongs to.

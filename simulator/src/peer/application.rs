@@ -1,7 +1,7 @@
 //! A node's embedder: approves what is announced, at once or when its owner comes to it, retries what failed,
 //! broadcasts when it is its turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use nelumbo_core::api::{Command, Event, Phase};
 use nelumbo_core::approval::Unusual;
@@ -22,17 +22,16 @@ const PATIENCE: Nanos = 20_000 * MILLISECOND;
 #[derive(Debug, Default)]
 pub(super) struct Application {
     pub(super) at_once: VecDeque<Command>,
-    /// By when it is due and how many came before.
-    later: BTreeMap<(Nanos, u32), Command>,
-    count: u32,
-    /// How long its owner takes to look at what is announced, at least and at most.
-    pub(super) owner: (Nanos, Nanos),
+    /// By when it is due, in this order.
+    later: Vec<(Nanos, Command)>,
+    /// How long its owner takes to look at what is announced, at least and at most, in milliseconds.
+    pub(super) owner_ms: (u32, u32),
 }
 
 impl Application {
     /// Forgets everything but whose it is.
     pub(super) fn crash(&mut self) {
-        *self = Self { owner: self.owner, ..Self::default() };
+        *self = Self { owner_ms: self.owner_ms, ..Self::default() };
     }
 }
 
@@ -43,15 +42,17 @@ impl<C: Crypto> Peer<C> {
         if delay == 0 {
             return application.at_once.push_back(command);
         }
-        application.count += 1;
-        application.later.insert((context.now() + delay, application.count), command);
+        let due = context.now() + delay;
+        let place = application.later.partition_point(|(earlier, _)| *earlier <= due);
+        application.later.insert(place, (due, command));
         self.timer(context, delay, TimerKind::Application, 0);
     }
 
     pub(super) fn application_hears(&mut self, context: PeerContext<'_, '_>, event: &Event) {
         match event {
             Event::SessionAnnounced { session, .. } => {
-                let (least, most) = self.application.owner;
+                let (least, most) = self.application.owner_ms;
+                let [least, most] = [least, most].map(|time| Nanos::from(time) * MILLISECOND);
                 let delay = if most == 0 { 0 } else { self.random.within(least, most) };
                 let join = Command::Join { session: *session, allow: [Unusual::Opaque].into() };
                 self.intend(context, delay, join);
@@ -82,8 +83,8 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn application_acts(&mut self, context: PeerContext<'_, '_>) {
         let now = context.now();
-        while let Some(first) = self.application.later.first_entry().filter(|first| first.key().0 <= now) {
-            let command = first.remove();
+        while self.application.later.first().is_some_and(|(due, _)| *due <= now) {
+            let (_, command) = self.application.later.remove(0);
             let clock = self.clock.read(now);
             if let Some(node) = &mut self.node {
                 // Things have moved on meanwhile: a refusal is an answer.

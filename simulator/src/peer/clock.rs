@@ -17,7 +17,8 @@ pub(super) struct Clock {
     /// By how much the wall clock is ahead, in milliseconds.
     pub(super) ahead: i64,
     drift: i32,
-    is_asleep: bool,
+    /// When the machine wakes up; 0 while it is awake.
+    asleep_until: Nanos,
     /// Whether nodes are shown a wall clock that stands still.
     is_stopped: bool,
     /// When the drift was set, or the machine fell asleep, in virtual time and by the monotonic clock.
@@ -31,15 +32,15 @@ impl Clock {
         self.drift = ppm.clamp(-500_000, 500_000);
     }
 
-    /// The machine falls asleep.
-    pub(super) fn sleep(&mut self, now: Nanos) {
+    /// The machine falls asleep until then.
+    pub(super) fn sleep(&mut self, now: Nanos, until: Nanos) {
         self.since = (now, self.mono(now));
-        self.is_asleep = true;
+        self.asleep_until = until;
     }
 
     /// The machine wakes up, if it is asleep.
     pub(super) fn wake(&mut self, now: Nanos) {
-        if std::mem::take(&mut self.is_asleep) {
+        if std::mem::take(&mut self.asleep_until) > 0 {
             let (then, mono) = self.since;
             self.ahead = self.ahead.saturating_add_unsigned((now - then) / MILLISECOND);
             self.since = (now, mono);
@@ -47,7 +48,12 @@ impl Clock {
     }
 
     pub(super) const fn is_asleep(&self) -> bool {
-        self.is_asleep
+        self.asleep_until > 0
+    }
+
+    /// When the machine wakes up, while it is asleep.
+    pub(super) const fn asleep_until(&self) -> Nanos {
+        self.asleep_until
     }
 
     /// From now on nodes are shown a wall clock that stands still.
@@ -58,7 +64,7 @@ impl Clock {
 
     fn mono(&self, now: Nanos) -> Nanos {
         let (then, mono) = self.since;
-        if self.is_asleep {
+        if self.is_asleep() {
             return mono;
         }
         let passed = i128::from(now - then);
@@ -110,7 +116,7 @@ mod tests {
     fn who_sleeps_finds_the_wall_clock_ahead_and_the_monotonic_one_where_it_was() {
         let (mut clock, hour) = (Clock::default(), 3_600_000 * MILLISECOND);
         let before = clock.read(hour);
-        clock.sleep(hour);
+        clock.sleep(hour, 3 * hour);
         assert_eq!(clock.read(3 * hour).mono, before.mono);
         clock.wake(3 * hour);
         let after = clock.read(3 * hour);

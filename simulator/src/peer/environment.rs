@@ -265,7 +265,8 @@ impl<C: Crypto> Peer<C> {
             ScheduledEvent::Restart { .. } | ScheduledEvent::Start { .. } => self.boot(context),
             ScheduledEvent::Sleep { until_ms, .. } => self.fall_asleep(context, until_ms * MILLISECOND),
             ScheduledEvent::Owner { least_ms, most_ms, .. } => {
-                self.application.owner = (least_ms * MILLISECOND, most_ms * MILLISECOND);
+                let [least, most] = [*least_ms, *most_ms].map(|time| u32::try_from(time).unwrap_or(u32::MAX));
+                self.application.owner_ms = (least, most);
             }
             ScheduledEvent::Device { nonces_ms, partials_ms, .. } => {
                 self.plug_in((nonces_ms * MILLISECOND, partials_ms * MILLISECOND));

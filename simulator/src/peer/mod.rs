@@ -74,8 +74,6 @@ pub struct Peer<C: Crypto> {
     charged: Nanos,
     disk: Disk,
     clock: Clock,
-    /// When the machine wakes up, while it is asleep.
-    asleep_until: Nanos,
     /// Since when, by the wall clock, outputs have been waiting for the disk; the end of time while none do.
     held_since: Wall,
     connections: Connections,
@@ -123,7 +121,6 @@ impl<C: Crypto> Peer<C> {
             charged: 0,
             disk,
             clock: Clock::default(),
-            asleep_until: 0,
             held_since: NEVER,
             connections,
             circuits: None,
@@ -202,7 +199,7 @@ impl<C: Crypto> Machine for Peer<C> {
             context.emit(Observation::Arrived(Arrival::timer(kind.name(), is_ours)));
         }
         if self.clock.is_asleep() && self.sleeps_through(kind, value as usize) {
-            let wakes = self.asleep_until.saturating_sub(context.now()).max(1);
+            let wakes = self.clock.asleep_until().saturating_sub(context.now()).max(1);
             return context.set_timer(wakes, tag);
         }
         match kind {

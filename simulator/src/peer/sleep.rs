@@ -18,8 +18,7 @@ impl<C: Crypto> Peer<C> {
         if self.node.is_none() || until <= now {
             return;
         }
-        self.clock.sleep(now);
-        self.asleep_until = until;
+        self.clock.sleep(now, until);
         self.timer(context, until - now, TimerKind::Wake, 0);
         // The others give a connection up when nothing has come over it for so long.
         if until - now > GIVE_UP {
