@@ -23,8 +23,8 @@ type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
-    /// What the newest records were before, where a crash undoes them.
-    undo: Option<VecDeque<Record>>,
+    /// What the newest records were before, where a crash undoes them; in a box, because it hardly ever does.
+    undo: Option<Box<VecDeque<Record>>>,
     /// How long a record takes to become durable.
     pub(super) delay: Nanos,
     /// Until when it is full and takes no record.
@@ -69,7 +69,7 @@ impl Disk {
 
     /// From now on a crash loses the newest records too: a disk that is broken on purpose.
     pub(super) fn keep_undo(&mut self) {
-        self.undo = Some(VecDeque::new());
+        self.undo = Some(Box::default());
     }
 
     pub(super) fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
