@@ -31,7 +31,8 @@ async fn runs(package: &str) {
     let coin = Coin { outpoint: OutPoint { txid, index: 0 }, output, unlock: Unlock::PublicKeyHash(public) };
     let spend = |value, fee: u64| {
         let payment = vec![TxOutput { value, script_pubkey: pay_to_key(&public).to_vec() }];
-        let mut unsigned = build(&[coin.clone()], &Payment::new(payment, script.clone())).expect("there is enough");
+        let coins = std::slice::from_ref(&coin);
+        let mut unsigned = build(coins, &Payment::new(payment, script.clone())).expect("there is enough");
         let change = unsigned.change.expect("some is left");
         unsigned.transaction.outputs[change].value = 5_000_000 - value - fee;
         let digest = unsigned.digests(server.with(Ledger::replay_protected))[0];

@@ -23,7 +23,8 @@ type Write = (RecordSequence, Vec<u8>, Option<Vec<u8>>);
 pub(super) struct Disk {
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     writing: VecDeque<Write>,
-    /// What the newest records were before, where a crash undoes them; in a box, because it hardly ever does.
+    /// What the newest records were before, where a crash undoes them.
+    #[expect(clippy::box_collection, reason = "hardly any of a million disks has it")]
     undo: Option<Box<VecDeque<Record>>>,
     /// How long a record takes to become durable.
     pub(super) delay: Nanos,

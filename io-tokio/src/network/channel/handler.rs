@@ -78,6 +78,11 @@ impl Handler {
         }
     }
 
+    /// Whether a stream of this epoch was asked for.
+    fn awaits(&self, epoch: u32) -> bool {
+        epoch == self.epoch && matches!(self.outbound, Outbound::Opening)
+    }
+
     fn break_outbound(&mut self, is_unsupported: bool) {
         self.queue.clear();
         self.outbound = Outbound::Broken;
@@ -179,15 +184,13 @@ impl ConnectionHandler for Handler {
                 // A new one says that the peer has given up the old one.
                 self.inbound = (!self.has_sent_garbage).then(|| Receiving::new(stream));
             }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: epoch }) => {
-                if epoch == self.epoch && matches!(self.outbound, Outbound::Opening) {
-                    self.outbound = Outbound::Open(Sending::new(stream));
-                }
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: epoch })
+                if self.awaits(epoch) =>
+            {
+                self.outbound = Outbound::Open(Sending::new(stream));
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { info: epoch, error }) => {
-                if epoch == self.epoch && matches!(self.outbound, Outbound::Opening) {
-                    self.break_outbound(matches!(error, StreamUpgradeError::NegotiationFailed));
-                }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { info: epoch, error }) if self.awaits(epoch) => {
+                self.break_outbound(matches!(error, StreamUpgradeError::NegotiationFailed));
             }
             _ => {}
         }
