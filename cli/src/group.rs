@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use nelumbo_chain::ScriptPayload;
 use nelumbo_chain::build::{Delay, Recovery};
 use nelumbo_core::crypto::lotus::{self, Payload, TaprootOutput};
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, bitcoin, tagged_hash};
@@ -150,6 +151,11 @@ impl Group {
             Suite::Lotus => TaprootOutput { commitment: key, state: None }.script_pubkey(),
             Suite::Bip340 => bitcoin::taproot_script(&key).to_vec(),
         }
+    }
+
+    /// What servers of Lotus find the group's outputs by.
+    pub(crate) fn payload(&self) -> ScriptPayload {
+        ScriptPayload::TaprootCommitment(self.output_key().to_bytes())
     }
 
     /// Where the group is paid.

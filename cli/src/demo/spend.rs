@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use nelumbo_chain::TransactionMonitor;
 use nelumbo_chain::build::{self, Coin, Unlock, Unsigned};
 use nelumbo_chain::chronik::{ChronikClient, ChronikConfig, Status};
 use nelumbo_chain::ledger::{Ledger, Operation, Server, Settings};
-use nelumbo_chain::{ScriptPayload, TransactionMonitor};
 use nelumbo_core::crypto::lotus::{Address, Payload, TxOutput};
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Signature, Suite};
 use serde::Serialize;
@@ -64,8 +64,7 @@ impl Spend {
             server.apply(operation).map_err(unexpected)?;
         }
         let client = client(&server.url())?;
-        let script = ScriptPayload::of(&group.script()).into_iter().next().expect("a commitment");
-        let unspent = client.utxos(&script).await.map_err(unexpected)?;
+        let unspent = client.utxos(&group.payload()).await.map_err(unexpected)?;
         let coin = |coin: nelumbo_chain::chronik::Unspent| Coin {
             outpoint: coin.outpoint,
             output: coin.output,

@@ -13,6 +13,8 @@ use std::{
 
 use nelumbo_core::crypto::sha256;
 
+use super::StoredRecord;
+
 /// The file beside the journal that says how many commits it must hold.
 pub(super) const COMMITS_FILE: &str = "journal.commits";
 
@@ -40,9 +42,9 @@ impl Seal {
     }
 
     /// Whether these are the records.
-    pub(super) fn fits<'a>(self, records: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> bool {
+    pub(super) fn fits(self, records: &[StoredRecord]) -> bool {
         let mut found = Self { commits: self.commits, sum: [0; 32] };
-        records.into_iter().for_each(|(key, value)| found.toggle(key, value));
+        records.iter().for_each(|(key, value)| found.toggle(key, value));
         found == self
     }
 }

@@ -1,11 +1,10 @@
 //! `nelumbo balance`, `nelumbo history` and `nelumbo receive`: what a group has, had and gets.
 
 use clap::Args;
-use nelumbo_chain::build::Unlock;
 use nelumbo_chain::chronik::ChainTx;
 use serde_json::json;
 
-use super::money::{OfGroup, xpi};
+use super::money::{Holdings, OfGroup, xpi};
 use crate::failure::{Answer, Failure};
 use crate::output;
 
@@ -22,11 +21,11 @@ pub(crate) struct Balance {
 impl Balance {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let wallet = self.of.wallet()?;
-        let unspent = wallet.ask(wallet.client.utxos(&wallet.script))?;
-        let all: u64 = unspent.iter().map(|coin| coin.output.value).sum();
-        let unconfirmed = unspent.iter().filter(|coin| coin.block.is_none()).map(|coin| coin.output.value).sum();
-        let coins = wallet.coins(Unlock::KeyPath)?;
+        let Holdings { spendable: coins, others } = wallet.holdings()?;
         let spendable: u64 = coins.iter().map(|coin| coin.output.value).sum();
+        let all = spendable + others.iter().map(|coin| coin.output.value).sum::<u64>();
+        let unconfirmed = coins.iter().chain(&others).filter(|coin| coin.block.is_none());
+        let unconfirmed: u64 = unconfirmed.map(|coin| coin.output.value).sum();
         if self.of.node.json {
             output::json(&json!({
                 "group": self.of.name, "address": wallet.group.address(), "spendable": spendable,

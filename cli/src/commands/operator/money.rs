@@ -3,9 +3,11 @@
 use clap::Args;
 use nelumbo_chain::ScriptPayload;
 use nelumbo_chain::build::{Coin, FeeRate, Unlock};
-use nelumbo_chain::chronik::{ChronikClient, ChronikError};
+use nelumbo_chain::chronik::{ChronikClient, ChronikError, Unspent};
+use nelumbo_chain::ledger::COINBASE_MATURITY;
 use nelumbo_core::crypto::lotus::{Address, TxOutput};
 use nelumbo_core::crypto::{Network, Suite};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::contacts::Contacts;
 use crate::control::Running;
@@ -13,9 +15,6 @@ use crate::failure::Failure;
 use crate::group::{Group, Name};
 use crate::node::Config;
 use crate::values::amount;
-
-/// How young a coinbase output may not be spent.
-const MATURITY: u32 = 100;
 
 /// A group, and where its folder is.
 #[derive(Args, Debug)]
@@ -33,6 +32,15 @@ pub(super) struct Wallet {
     pub(super) client: ChronikClient,
     pub(super) script: ScriptPayload,
     pub(super) replay_protection: bool,
+    /// One for all questions: the client keeps its connections in it.
+    runtime: Runtime,
+}
+
+/// What a group has.
+pub(super) struct Holdings {
+    pub(super) spendable: Vec<Unspent>,
+    /// Too young, or with a state.
+    pub(super) others: Vec<Unspent>,
 }
 
 impl OfGroup {
@@ -56,41 +64,45 @@ impl OfGroup {
             )
         })?;
         let client = chain.client(group.network)?;
-        let script = ScriptPayload::of(&group.script());
-        let script = script.into_iter().next().expect("a group's output has a commitment");
-        Ok(Wallet { group, client, script, replay_protection: chain.replay_protection })
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
+        let (script, replay_protection) = (group.payload(), chain.replay_protection);
+        Ok(Wallet { group, client, script, replay_protection, runtime })
     }
 }
 
 impl Wallet {
-    /// Does something with the chain, and waits for it.
-    pub(super) fn ask<T>(&self, question: impl Future<Output = Result<T, ChronikError>>) -> Result<T, Failure> {
-        run(question)?.map_err(|error| Failure::unmet(&error, error.remedy()))
+    /// Does something that talks to servers, and waits for it.
+    pub(super) fn run<T>(&self, task: impl Future<Output = T>) -> T {
+        self.runtime.block_on(task)
     }
 
-    /// What the group can spend now.
-    pub(super) fn coins(&self, unlock: Unlock) -> Result<Vec<Coin>, Failure> {
+    /// The same with a question about the chain.
+    pub(super) fn ask<T>(&self, question: impl Future<Output = Result<T, ChronikError>>) -> Result<T, Failure> {
+        self.run(question).map_err(|error| Failure::unmet(&error, error.remedy()))
+    }
+
+    /// What the group has now.
+    pub(super) fn holdings(&self) -> Result<Holdings, Failure> {
         let (unspent, tip) = self.ask(async {
             let unspent = self.client.utxos(&self.script).await?;
             Ok((unspent, self.client.tip().await?))
         })?;
         let tip = tip.map_or(0, |tip| tip.height);
-        let is_mature = |height: Option<u32>| height.is_some_and(|height| tip + 1 >= height + MATURITY);
+        let is_mature = |height: Option<u32>| height.is_some_and(|height| tip + 1 >= height + COINBASE_MATURITY);
         let own = self.group.script();
-        Ok(unspent
-            .into_iter()
-            .filter(|coin| coin.output.script_pubkey == own)
-            .filter(|coin| !coin.is_coinbase || is_mature(coin.block.map(|block| block.height)))
-            .map(|coin| Coin { outpoint: coin.outpoint, output: coin.output, unlock })
-            .collect())
+        let can_be_spent = |coin: &Unspent| {
+            coin.output.script_pubkey == own && (!coin.is_coinbase || is_mature(coin.block.map(|block| block.height)))
+        };
+        let (spendable, others) = unspent.into_iter().partition(can_be_spent);
+        Ok(Holdings { spendable, others })
     }
-}
 
-/// Runs something that talks to servers.
-pub(super) fn run<T>(task: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
-    Ok(runtime.block_on(task))
+    /// What the group can spend now, and how.
+    pub(super) fn coins(&self, unlock: Unlock) -> Result<Vec<Coin>, Failure> {
+        let coin = |coin: Unspent| Coin { outpoint: coin.outpoint, output: coin.output, unlock };
+        Ok(self.holdings()?.spendable.into_iter().map(coin).collect())
+    }
 }
 
 /// An address and what it is paid, as `ADDRESS=AMOUNT`.

@@ -8,7 +8,7 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 use serde_json::json;
 
-use super::money::{OfGroup, Payee, Wallet, fee_rate, payee, run, xpi};
+use super::money::{OfGroup, Payee, Wallet, fee_rate, payee, xpi};
 use crate::control::{Created, NewSession, Request};
 use crate::failure::{Answer, Failure};
 use crate::passphrase::PassphraseSource;
@@ -147,7 +147,7 @@ impl Recover {
         };
         let signatures: Vec<_> = unsigned.digests(wallet.replay_protection).into_iter().map(sign).collect();
         let transaction = unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))?;
-        let sent = run(wallet.client.broadcast(&transaction))?;
+        let sent = wallet.run(wallet.client.broadcast(&transaction));
         let sent = sent.map_err(|error| Failure::unmet(&error, error.advice()))?;
         if self.of.node.json {
             output::json(&json!({ "txid": sent.txid.to_string(), "fee": unsigned.fee, "size": unsigned.size }))?;
