@@ -74,14 +74,7 @@ impl Contacts {
         let mut contacts = Self::read(folder)?;
         let result = change(&mut contacts)?;
         let text = toml::to_string(&contacts).expect("names, keys and numbers are TOML");
-        let new = folder.join("contacts.toml.new");
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
-            _ => {}
-        }
-        private_file::create(&new, text.as_bytes()).map_err(cannot)?;
-        fs::rename(&new, path(folder)).map_err(cannot)?;
-        private_file::sync_folder(folder).map_err(cannot)?;
+        private_file::replace(&path(folder), text.as_bytes()).map_err(cannot)?;
         Ok(result)
     }
 

@@ -1,11 +1,14 @@
 //! The command line of nelumbo, for people and for scripts.
 //!
 //! Reading order: [`arguments`] for what can be asked, `commands` for what is done, one file each, and `demo` for the
-//! largest of them; `node` for a node that runs for long and `control` for how commands talk to it; `values` for how
+//! largest of them; `node` for a node that runs for long, `control` for how commands talk to it and `api` for how
+//! programs and pages do; `values` for how
 //! texts become keys and messages, [`failure`] and `output` for what the caller gets to see. Results go to standard
 //! output and nothing else does; a failure is one line on standard error.
 
 mod address;
+#[cfg(unix)]
+mod api;
 mod arguments;
 mod commands;
 #[cfg(unix)]

@@ -20,6 +20,21 @@ pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Writes a file in the place of the one that is there: whoever reads it reads the old one or the new one. Of those who
+/// do so at the same time each must hold the same lock.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create(new, content)?;
+    fs::rename(new, path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// Puts on the disk what a folder's files are called.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]

@@ -10,11 +10,12 @@ use nelumbo_core::crypto::lotus::{self, TaprootOutput};
 use nelumbo_core::crypto::{PublicKey, Suite, Tweak, bitcoin};
 use nelumbo_core::wire::{Item, SignedInput, SpendPath, Spending, Spent};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::failure::Failure;
 
 /// What `create` reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpendingFile {
     /// The transaction as it is serialised.
@@ -36,7 +37,7 @@ pub(crate) struct SpendingFile {
 }
 
 /// The transaction that a session signs inputs of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SpendingShape {
     pub(crate) transaction: String,
     pub(crate) spent: Vec<SpentOutput>,
@@ -44,7 +45,7 @@ pub(crate) struct SpendingShape {
 }
 
 /// An output that the transaction spends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpentOutput {
     pub(crate) value: u64,
@@ -52,7 +53,7 @@ pub(crate) struct SpentOutput {
 }
 
 /// The script that is run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Script {
     pub(crate) hash: String,

@@ -99,7 +99,7 @@ impl Answers {
         }
     }
 
-    async fn stats(&self) -> Result<Stats, Problem> {
+    pub(crate) async fn stats(&self) -> Result<Stats, Problem> {
         let status = self.handle.status().await.map_err(problem)?;
         let views = self.handle.sessions().await.map_err(problem)?;
         let standing = |standing| self.handle.with_view(move |view| view.peers_in_standing(standing));
@@ -196,7 +196,7 @@ impl Answers {
         Ok(Signers { signers: signers.await.map_err(problem)? })
     }
 
-    async fn session(&self, session: SessionId) -> Result<SessionView, Problem> {
+    pub(crate) async fn session(&self, session: SessionId) -> Result<SessionView, Problem> {
         let view = self.handle.session(session).await.map_err(problem)?;
         view.ok_or_else(|| Problem::refused(format_args!("there is no session {session}"), NO_SESSION))
     }

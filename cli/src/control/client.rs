@@ -177,7 +177,7 @@ impl Client {
         let Problem { kind, problem, remedy } = problem;
         match kind {
             Kind::Invalid => Failure::input(problem, remedy),
-            Kind::Refused => Failure::unmet(problem, remedy),
+            Kind::Refused | Kind::Unauthorized | Kind::Forbidden | Kind::Busy => Failure::unmet(problem, remedy),
             Kind::Unallowed => Failure::unallowed(problem, remedy),
             Kind::Stopped => Failure::no_node(problem, remedy),
         }

@@ -27,7 +27,9 @@ use nelumbo_core::wire::{Offer, SessionId, Text, TransactionType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use crate::api::schemas;
 use crate::node::Entry;
 use crate::spending::SpendingFile;
 
@@ -106,21 +108,27 @@ pub(crate) enum Request {
 }
 
 /// A session that is to be signed. The node's own key is added if it is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSession {
+    #[schema(value_type = schemas::Suite)]
     pub(crate) suite: Suite,
+    #[schema(value_type = Vec<String>)]
     pub(crate) keys: Vec<PublicKey>,
     /// What the aggregate key is changed by before it signs.
+    #[schema(value_type = Object)]
     pub(crate) tweak: Tweak,
     /// What is signed, in hexadecimal.
     pub(crate) message: String,
+    #[schema(value_type = schemas::ElectionMethod)]
     pub(crate) election: Method,
     /// What kind of transaction it is for.
     #[serde(default)]
+    #[schema(value_type = Option<schemas::TransactionType>)]
     pub(crate) kind: Option<TransactionType>,
     /// What the others are told about it.
     #[serde(default)]
+    #[schema(value_type = String)]
     pub(crate) description: Text<512>,
     /// The transaction whose inputs are signed; then the message says nothing.
     #[serde(default)]
@@ -130,6 +138,7 @@ pub(crate) struct NewSession {
     pub(crate) listed: bool,
     /// What of it may be unusual. A request without a transaction is for a message: that it is opaque need not be said.
     #[serde(default)]
+    #[schema(value_type = Vec<schemas::Unusual>)]
     pub(crate) allow: BTreeSet<Unusual>,
 }
 
@@ -153,7 +162,7 @@ pub(crate) struct Reply {
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     pub(crate) kind: Kind,
     pub(crate) problem: String,
@@ -162,7 +171,7 @@ pub(crate) struct Problem {
 }
 
 /// Whose turn it is to do something about a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The question makes no sense to this node.
@@ -171,6 +180,12 @@ pub(crate) enum Kind {
     Refused,
     /// What would be signed is unusual, and was not allowed by name.
     Unallowed,
+    /// Nothing known lets whoever asks in. Over HTTP only.
+    Unauthorized,
+    /// What is known of whoever asks does not let them do that. Over HTTP only.
+    Forbidden,
+    /// Too much is asked at once. Over HTTP only.
+    Busy,
     /// The node is stopping.
     Stopped,
 }
@@ -178,6 +193,10 @@ pub(crate) enum Kind {
 impl Problem {
     pub(crate) fn invalid(problem: impl fmt::Display, remedy: &str) -> Self {
         Self { kind: Kind::Invalid, problem: problem.to_string(), remedy: remedy.to_owned() }
+    }
+
+    pub(crate) fn forbidden(problem: impl fmt::Display, remedy: &str) -> Self {
+        Self { kind: Kind::Forbidden, problem: problem.to_string(), remedy: remedy.to_owned() }
     }
 
     pub(crate) fn refused(problem: impl fmt::Display, remedy: &str) -> Self {

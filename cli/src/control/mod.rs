@@ -10,8 +10,8 @@ mod messages;
 mod server;
 mod shapes;
 
-pub(crate) use answers::Answers;
+pub(crate) use answers::{Answer, Answers};
 pub(crate) use client::{Client, Heard, Running};
-pub(crate) use messages::{NewSession, Request};
+pub(crate) use messages::{Kind, MAX_QUESTION, NewSession, Problem, Request};
 pub(crate) use server::{Server, serve};
-pub(crate) use shapes::{Approved, Created, Done, Ended, Peers, Session, Sessions, Stats};
+pub(crate) use shapes::{Approved, Created, Done, Ended, Peers, Session, Sessions, Signers, Stats};

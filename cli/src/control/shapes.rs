@@ -12,40 +12,47 @@ use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{self, Offer, SessionId, Subject, TransactionType};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::api::schemas;
 use crate::link::SessionLink;
 use crate::payment;
 use crate::spending::SpendingShape;
 
 /// There is nothing to say but that it is done.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Done {}
 
 /// A session was ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Ended {
     /// Whether a signature may still appear: this node's partial signature may have left before.
     pub(crate) may_complete: bool,
 }
 
 /// The session that was asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Created {
+    #[schema(value_type = String)]
     pub(crate) session: SessionId,
+    #[schema(value_type = String)]
     pub(crate) link: SessionLink,
 }
 
 /// The session that was approved, and what signing it does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Approved {
+    #[schema(value_type = String)]
     pub(crate) session: SessionId,
+    #[schema(value_type = Option<Object>)]
     pub(crate) summary: Option<Summary>,
 }
 
 /// How a node is doing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Stats {
     pub(crate) peer: String,
+    #[schema(value_type = String)]
     pub(crate) key: PublicKey,
     /// Since when it runs.
     pub(crate) started: u64,
@@ -57,11 +64,12 @@ pub(crate) struct Stats {
     pub(crate) dht: Dht,
     pub(crate) sessions: SessionCounts,
     /// What came from outside and was not taken: how often, by the check that refused it and by reason.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
     pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
 }
 
 /// Whether others can reach a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Reachability {
     /// public, mapped, behind-nat, no-route, local or unknown.
     pub(crate) state: String,
@@ -71,7 +79,7 @@ pub(crate) struct Reachability {
     pub(crate) relays: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PeerCounts {
     pub(crate) connected: usize,
     /// Not listened to for a while.
@@ -80,7 +88,7 @@ pub(crate) struct PeerCounts {
     pub(crate) blacklisted: usize,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dht {
     pub(crate) enabled: bool,
     /// `client` or `server`.
@@ -92,19 +100,20 @@ pub(crate) struct Dht {
     pub(crate) local_records: usize,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SessionCounts {
     pub(crate) total: usize,
+    #[schema(value_type = BTreeMap<String, usize>)]
     pub(crate) by_phase: BTreeMap<Phase, usize>,
 }
 
 /// Who is connected.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Peers {
     pub(crate) peers: Vec<Peer>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Peer {
     pub(crate) peer: String,
     /// The other end of the best connection, or the relay's.
@@ -116,25 +125,32 @@ pub(crate) struct Peer {
     /// The last round trip.
     pub(crate) round_trip_ms: Option<f64>,
     /// The signing keys that it has shown to be its own.
+    #[schema(value_type = Vec<String>)]
     pub(crate) keys: Vec<PublicKey>,
+    #[schema(value_type = schemas::Standing)]
     pub(crate) standing: Standing,
     /// What is held against it; it fades.
     pub(crate) penalty: u32,
 }
 
 /// The sessions that a node knows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Sessions {
     pub(crate) sessions: Vec<SessionSummary>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SessionSummary {
+    #[schema(value_type = String)]
     pub(crate) session: SessionId,
+    #[schema(value_type = String)]
     pub(crate) link: SessionLink,
+    #[schema(value_type = schemas::Phase)]
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
+    #[schema(value_type = schemas::Suite)]
     pub(crate) suite: Suite,
+    #[schema(value_type = String)]
     pub(crate) creator: PublicKey,
     pub(crate) signer_count: usize,
     /// How many signers take part in this attempt.
@@ -144,35 +160,40 @@ pub(crate) struct SessionSummary {
     pub(crate) description: String,
     /// What signing it does; where many sessions are listed, only of those that wait for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub(crate) summary: Option<Summary>,
 }
 
 /// Signers that were found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Signers {
     pub(crate) signers: Vec<Advertised>,
 }
 
 /// A signer, and what it says about itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Advertised {
+    #[schema(value_type = String)]
     pub(crate) key: PublicKey,
     pub(crate) peer: String,
     /// What this node has seen of it, 0 to 100.
     pub(crate) reputation: u8,
+    #[schema(value_type = Object)]
     pub(crate) offer: Offer,
     pub(crate) expires: u64,
 }
 
 /// Everything about one session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Session {
     #[serde(flatten)]
     pub(crate) head: SessionSummary,
+    #[schema(value_type = schemas::Network)]
     pub(crate) network: Network,
     /// What is signed, in order.
     pub(crate) items: Vec<Item>,
     /// What kind of transaction it belongs to.
+    #[schema(value_type = Option<schemas::TransactionType>)]
     pub(crate) kind: Option<TransactionType>,
     /// The transaction that is signed; the items' messages are digests of its inputs.
     pub(crate) spending: Option<SpendingShape>,
@@ -180,19 +201,24 @@ pub(crate) struct Session {
     pub(crate) amount: Option<u64>,
     /// Whether it is asked for in public too.
     pub(crate) listed: bool,
+    #[schema(value_type = schemas::ElectionMethod)]
     pub(crate) election: Method,
     pub(crate) created: u64,
     /// In the order of their keys.
     pub(crate) signers: Vec<Signer>,
     /// The signature, once there is one, if there is one item.
+    #[schema(value_type = Option<String>)]
     pub(crate) signature: Option<Signature>,
     /// The signature of each item, once there are any.
+    #[schema(value_type = Vec<String>)]
     pub(crate) signatures: Vec<Signature>,
     /// Whether a signature may still appear although the session was aborted or has expired.
     pub(crate) may_complete: bool,
     /// What the session waits for at this node's own signer.
+    #[schema(value_type = Option<schemas::SignerTask>)]
     pub(crate) signer_owes: Option<SignerTask>,
     /// Whose turn it is to broadcast.
+    #[schema(value_type = Option<String>)]
     pub(crate) coordinator: Option<PublicKey>,
     /// What can be broadcast, once it is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,15 +226,16 @@ pub(crate) struct Session {
 }
 
 /// A transaction as nodes take it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FinalTransaction {
     pub(crate) txid: String,
     /// In hexadecimal.
     pub(crate) transaction: String,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Signer {
+    #[schema(value_type = String)]
     pub(crate) key: PublicKey,
     /// Whether the signer takes part in this attempt; unknown once the session has ended.
     pub(crate) joined: Option<bool>,
@@ -217,7 +244,7 @@ pub(crate) struct Signer {
 }
 
 /// One thing that is signed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Item {
     /// What is signed.
     pub(crate) message: String,
@@ -227,8 +254,10 @@ pub(crate) struct Item {
     /// What the signature covers, as the byte that is appended to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sighash_type: Option<u8>,
+    #[schema(value_type = Object)]
     pub(crate) tweak: Tweak,
     /// The key that the signature verifies under.
+    #[schema(value_type = String)]
     pub(crate) challenge_key: PublicKey,
 }
 

@@ -16,6 +16,7 @@ use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::{AddressFilter, ConfigError, Connections, DhtMode, NetworkConfig};
 use serde::Deserialize;
 
+use crate::api::ApiConfig;
 use crate::failure::Failure;
 
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -54,6 +55,7 @@ pub(crate) struct Config {
     #[serde(default = "yes")]
     pub(crate) hole_punching: bool,
     pub(crate) chain: Option<Chain>,
+    pub(crate) api: Option<ApiConfig>,
 }
 
 const fn yes() -> bool {
@@ -130,6 +132,7 @@ impl Config {
             port_mapping: true,
             hole_punching: true,
             chain: None,
+            api: None,
         }
     }
 
@@ -206,6 +209,10 @@ bootstrap = [
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
+
+# An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`. Where
+# others can reach it, it needs a certificate and its key, as files in PEM; hosts are other names that it is asked under.
+# api = {{ listen = \"127.0.0.1:7310\", certificate = \"api.crt\", certificate-key = \"api.key\", hosts = [\"wallet.example.org\"] }}
 ",
             preset.get_name(),
             list(&self.listen),

@@ -22,6 +22,7 @@ use super::approvals::Approvals;
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::folder::{Folder, Lock};
 use super::payments::{News, Payments};
+use crate::api::{ApiServer, SessionMetrics};
 use crate::control::{Answers, Server, serve};
 use crate::failure::{Answer, Failure};
 use crate::interruption::termination;
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) chronik: Option<ChronikClient>,
     pub(crate) key: SecretKey,
     pub(crate) record: Option<Record>,
+    /// The HTTP API's listener, if there is one.
+    pub(crate) api: Option<ApiServer>,
     pub(crate) json: bool,
 }
 
@@ -56,7 +59,7 @@ pub(crate) struct Record {
 
 /// Runs a node until somebody wants it to stop, or it cannot go on.
 pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
-    let Plan { folder, lock, network, chain, chronik, key, record, json } = plan;
+    let Plan { folder, lock, network, chain, chronik, key, record, api, json } = plan;
     let server = Server::bind(folder.path()).map_err(|error| {
         Failure::input(
             format_args!("cannot make the socket in {}: {error}", folder.path().display()),
@@ -80,6 +83,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
             "peer": handle.peer().to_string(),
             "network": chain,
             "data": folder.path().display().to_string(),
+            "api": api.as_ref().map(ApiServer::url),
         }),
     );
     // What is printed may have to wait for whoever reads it, which the node must not.
@@ -89,10 +93,19 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let answers = Answers { handle: handle.clone(), log: log.clone(), started, stop: Arc::new(Notify::new()) };
     let mut connections = JoinSet::new();
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
-    let mut life = Life { handle, events, log, approvals: Approvals::new(folder.path()), payments };
+    let metrics = api.is_some().then(SessionMetrics::new);
+    let api = async {
+        match (api, metrics.clone()) {
+            (Some(api), Some(metrics)) => api.serve(answers.clone(), metrics).await,
+            _ => std::future::pending().await,
+        }
+    };
+    let mut life =
+        Life { handle, events, log, approvals: Approvals::new(folder.path()), payments, metrics: metrics.clone() };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
+        ended = api => Err(api_failed(ended)),
         _ = termination() => life.stop().await,
         () = answers.stop.notified() => life.stop().await,
     };
@@ -111,6 +124,7 @@ struct Life {
     log: EventLog,
     approvals: Approvals,
     payments: Option<Payments>,
+    metrics: Option<SessionMetrics>,
 }
 
 impl Life {
@@ -128,6 +142,9 @@ impl Life {
                         self.log.note(time, &json!({ "event": "approval-not-kept", "error": error }));
                     }
                     self.log.note(time, &event);
+                    if let Some(metrics) = &self.metrics {
+                        metrics.count(&event, time, &self.handle).await;
+                    }
                     match event {
                         NodeEvent::Core(Event::SessionCompleted { session, .. }) => self.pay(News::Signed(session)),
                         // When all turns are over, with or without somebody's word, it is everybody's.
@@ -197,6 +214,14 @@ fn not_started(error: &StartError) -> Failure {
         _ => "-vv shows more",
     };
     Failure::input(error, remedy)
+}
+
+fn api_failed(ended: std::io::Result<()>) -> Failure {
+    let error = ended.err().map_or_else(|| "its listener is gone".to_owned(), |error| error.to_string());
+    Failure::unmet(
+        format_args!("the API has stopped: {error}"),
+        "start the node again, or without `api` in config.toml",
+    )
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

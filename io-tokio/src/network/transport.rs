@@ -10,12 +10,14 @@
 use std::{
     io,
     net::{IpAddr, TcpListener},
+    time::Duration,
 };
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
-        muxing::StreamMuxerBox,
+        muxing::{StreamMuxerBox, SubstreamBox as Socket},
         transport::{Boxed, MemoryTransport},
         upgrade::Version,
     },
@@ -46,41 +48,21 @@ pub(crate) fn build(
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(config.streams_per_connection);
 
-    let tcp = tcp_socket(guard)
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(yamux.clone())
-        .timeout(config.dial_timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed();
+    let secured = |socket| secured(socket, noise.clone(), yamux.clone(), config.dial_timeout);
+
     let quic = Guarded::new(quic::tokio::Transport::new(quic_config(keypair, config)), guard.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-    let direct = resolved(tcp.or_transport(quic).map(|either, _| either.into_inner()))?;
+    let direct = resolved(secured(tcp_socket(guard)).or_transport(quic).map(|either, _| either.into_inner()))?;
 
     let mut websocket = websocket::Config::new(resolved(tcp_socket(guard))?);
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
-    let websocket = websocket
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(yamux.clone())
-        .timeout(config.dial_timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let websocket = secured(socket(websocket));
 
-    let memory = MemoryTransport::new()
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(yamux.clone())
-        .timeout(config.dial_timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let memory = secured(socket(MemoryTransport::new()));
 
     let (circuits, relay_client) = relay::client::new(keypair.public().to_peer_id());
-    let circuits = circuits
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise)
-        .multiplex(yamux)
-        .timeout(config.dial_timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let circuits = secured(socket(circuits));
 
     // WebSocket comes before TCP, which would take a WebSocket address for one that it can listen on. Circuits come
     // before memory, which would dial the relay itself, and memory before names, which are looked for in any address.
@@ -95,8 +77,28 @@ pub(crate) fn build(
     Ok((transport, relay_client))
 }
 
-fn tcp_socket(guard: &DialGuard) -> Guarded<tcp::tokio::Transport> {
-    Guarded::new(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), guard.clone())
+fn tcp_socket(guard: &DialGuard) -> Boxed<Socket> {
+    socket(Guarded::new(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), guard.clone()))
+}
+
+/// Any stream of bytes as one type, so that what stands on it is compiled once.
+fn socket<T>(transport: T) -> Boxed<Socket>
+where
+    T: Transport<Output: AsyncRead + AsyncWrite + Send + 'static, Error: Send + Sync> + Send + Unpin + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    transport.map(|stream, _| Socket::new(stream)).boxed()
+}
+
+fn secured(socket: Boxed<Socket>, noise: noise::Config, yamux: yamux::Config, timeout: Duration) -> Connections {
+    socket
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux)
+        .timeout(timeout)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .boxed()
 }
 
 fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {

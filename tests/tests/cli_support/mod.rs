@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part it needs")]
 
 #[cfg(unix)]
+pub mod api;
 pub mod node;
 
 use std::path::{Path, PathBuf};

@@ -26,6 +26,7 @@ mod spend;
 mod stats;
 mod stop;
 mod subscribe;
+mod token;
 
 use clap::Subcommand;
 
@@ -89,6 +90,7 @@ pub(crate) enum Operator {
     #[command(after_help = "Examples:\n  nelumbo unban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
     Unban(about::AboutPeer),
     Stop(stop::Stop),
+    Token(token::Token),
     Contact(contact::Contact),
     Group(group::GroupCommand),
     Balance(balance::Balance),
@@ -120,6 +122,7 @@ impl Operator {
             Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),
+            Self::Token(token) => token.run(),
             Self::Contact(contact) => contact.run(),
             Self::Group(group) => group.run(),
             Self::Balance(balance) => balance.run(),

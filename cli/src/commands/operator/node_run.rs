@@ -1,9 +1,11 @@
 //! `nelumbo node run`: the node itself.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::api::{ApiConfig, ApiServer};
 use crate::failure::{Answer, Failure};
 use crate::key_file;
 use crate::node::{self, Config, DataFolder, Plan, Record};
@@ -28,6 +30,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "MIB", default_value_t = 256, requires = "record")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     record_limit: u32,
+    /// Serves the HTTP API, the page and the metrics here: address and port, such as 127.0.0.1:7310; comes before `api`
+    /// in config.toml
+    #[arg(long, value_name = "ADDRESS")]
+    api: Option<SocketAddr>,
     /// Prints events as JSON lines: `number`, `time` in milliseconds since 1970, `event`
     #[arg(long)]
     json: bool,
@@ -40,7 +46,13 @@ impl Run {
         let lock = folder.lock()?;
         let path = folder.config();
         let config = Config::read(&path)?;
-        let chronik = config.chain.clone();
+        let (chronik, api) = (config.chain.clone(), config.api.clone());
+        let api = match (self.api, api) {
+            (Some(listen), Some(config)) => Some(ApiConfig { listen, ..config }),
+            (Some(listen), None) => Some(ApiConfig::on(listen)),
+            (None, config) => config,
+        };
+        let api = api.map(|config| ApiServer::bind(&config, folder.path())).transpose()?;
         let network = config
             .network(folder.read_identity()?)
             .map_err(|error| Failure::input(error, format_args!("change {} or the environment", path.display())))?;
@@ -49,7 +61,7 @@ impl Run {
         let chronik = chronik.map(|servers| servers.client(chain)).transpose()?;
         let key = file.unlock(&self.passphrase)?;
         let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
-        let plan = Plan { folder, lock, network, chain, chronik, key, record, json: self.json };
+        let plan = Plan { folder, lock, network, chain, chronik, key, record, api, json: self.json };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));

@@ -1,0 +1,30 @@
+//! A node's HTTP API: the same requests and answers as over its socket, events as they happen, metrics, and a page.
+//!
+//! Owns the listener and what every request has to pass. Reading order: `server` for how connections are taken, `guard`
+//! for who may ask, `routes` for what can be asked, `events` and `metrics` for the two that are no requests, `page` for
+//! the page. Off unless config.toml or the command line says where it listens. The node's life drives it.
+
+mod events;
+mod guard;
+mod metrics;
+mod page;
+mod routes;
+pub(crate) mod schemas;
+mod server;
+mod tokens;
+
+use std::sync::Arc;
+
+use crate::control::Answers;
+
+pub(crate) use metrics::SessionMetrics;
+pub(crate) use server::{ApiConfig, ApiServer};
+pub(crate) use tokens::{Scope, Token, Tokens};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    answers: Answers,
+    metrics: SessionMetrics,
+    guard: Arc<guard::Guard>,
+}

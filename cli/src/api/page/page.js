@@ -1,0 +1,293 @@
+// The page of one node: asks its API, follows its events, and approves or declines in place. Everything from outside
+// becomes text by textContent, never markup.
+import { diagram } from "./sequence.js";
+
+const place = (id) => document.getElementById(id);
+const short = (text) => (text.length > 20 ? `${text.slice(0, 10)}…${text.slice(-6)}` : text);
+
+/** An element with these attributes and children. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "click") element.addEventListener("click", value);
+    else if (value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== undefined));
+  return element;
+}
+
+let token = sessionStorage.getItem("token");
+/** What sessions have done, by id, in the order of its happening. */
+const courses = new Map();
+/** The summary of each request that waits, by id. */
+const shown = new Map();
+let newest = 0;
+let isStale = true;
+
+class Refusal extends Error {
+  constructor(status, { problem, remedy, kind }) {
+    super(`${problem}; ${remedy}`);
+    Object.assign(this, { status, kind });
+  }
+}
+
+async function ask(path, method = "GET", body = undefined) {
+  const headers = { authorization: `Bearer ${token}` };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const result = await answer.json();
+  if (!answer.ok) throw new Refusal(answer.status, result.error);
+  return result;
+}
+
+// --- What is shown ----------------------------------------------------------------------------------------------------
+
+function facts(list, rows) {
+  list.replaceChildren(
+    ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]),
+  );
+}
+
+function code(text) {
+  const copy = make("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${short(text)}` }, "⧉");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = "✓";
+    setTimeout(() => (copy.textContent = "⧉"), 1200);
+  });
+  return [make("code", { title: text }, short(text)), copy];
+}
+
+const ago = (time) => {
+  const seconds = Math.max(0, Math.round((Date.now() - time) / 1000));
+  const [count, unit] =
+    seconds < 120 ? [seconds, "second"] : seconds < 7200 ? [Math.round(seconds / 60), "minute"] : [Math.round(seconds / 3600), "hour"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+};
+const until = (time) => (time < Date.now() ? "expired" : `expires in ${ago(2 * Date.now() - time)}`);
+
+function showNode(stats) {
+  const state = stats.reachability.state;
+  facts(place("facts"), [
+    ["Signing key", code(stats.key)],
+    ["Peer", code(stats.peer)],
+    ["Reachable", [make("span", { class: `chip ${state}` }, state.replace("-", " ")), ` ${stats.reachability.reason}`]],
+    ["Addresses", stats.addresses.length ? stats.addresses.flatMap((at) => [make("code", { class: "line" }, at)]) : "none that others can use"],
+    ["Connected", `${stats.peers.connected} peers; ${stats.peers.graylisted + stats.peers.blacklisted} not listened to`],
+    ["DHT", `${stats.dht.state}, ${stats.dht.mode}, ${stats.dht.routing_table_size} peers in its table`],
+    ["Running for", ago(stats.started)],
+  ]);
+  const refused = Object.entries(stats.refusals).flatMap(([layer, reasons]) =>
+    Object.entries(reasons).map(([reason, count]) => [`${layer}: ${reason}`, String(count)]),
+  );
+  facts(place("refusals"), refused.length ? refused : [["Nothing", "so far"]]);
+}
+
+function showPeers(peers) {
+  const head = ["Peer", "Address", "Path", "Round trip", "Standing"].map((name) => make("th", { scope: "col" }, name));
+  const rows = peers.map((peer) =>
+    make("tr", {},
+      make("td", {}, ...code(peer.peer)),
+      make("td", {}, make("code", {}, peer.address)),
+      make("td", {}, peer.relayed ? "relayed" : peer.outbound ? "direct, outbound" : "direct, inbound"),
+      make("td", {}, peer.round_trip_ms === null ? "—" : `${peer.round_trip_ms} ms`),
+      make("td", {}, make("span", { class: `chip ${peer.standing}` }, peer.standing)),
+    ),
+  );
+  const empty = [make("tr", {}, make("td", { colspan: "5" }, "Nobody is connected."))];
+  place("peers").replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...(rows.length ? rows : empty)));
+}
+
+const RISKY = new Set(["UNUSUAL", "WARNING"]);
+
+function showRequests(requests) {
+  const cards = requests.map(({ session, creator, signer_count, expires }) => {
+    const { unusual, rows } = shown.get(session) ?? { unusual: [], rows: [["loading", "…"]] };
+    const list = make("dl", {});
+    for (const [name, value] of rows) {
+      list.append(make("dt", { class: RISKY.has(name) ? "risk" : undefined }, name), make("dd", { class: RISKY.has(name) ? "risk" : undefined }, value));
+    }
+    const approve = make("button", { type: "button", class: "approve" }, "Approve");
+    approve.addEventListener("click", () => decide(session, unusual, approve));
+    const decline = make("button", { type: "button", click: () => change(`/v1/sessions/${session}/abort`) }, "Decline");
+    return make("article", { class: "card", "data-session": session, "aria-label": `Request ${short(session)}` },
+      make("h3", {}, ...code(session)),
+      make("p", { class: "quiet" }, `asked by ${short(creator)} of ${signer_count} signers; ${until(expires)}`),
+      list,
+      make("div", { class: "buttons" }, approve, decline),
+    );
+  });
+  place("requests").replaceChildren(...(cards.length ? cards : [make("p", { class: "quiet" }, "Nothing. Requests appear here as they come.")]));
+}
+
+/** What is unusual is approved by a second click that names it. */
+function decide(session, unusual, button) {
+  if (unusual.length && !button.dataset.sure) {
+    button.dataset.sure = "yes";
+    button.classList.add("sure");
+    button.textContent = `Approve although ${unusual.join(", ")}`;
+    return;
+  }
+  change(`/v1/sessions/${session}/join`, { allow: unusual });
+}
+
+async function change(path, body = {}) {
+  try {
+    say("");
+    await ask(path, "POST", body);
+  } catch (error) {
+    say(error.message);
+  }
+  isStale = true;
+}
+
+function showSessions(sessions, details) {
+  const cards = sessions.filter(({ phase }) => phase !== "announced").map((head) => {
+    const known = details.get(head.session);
+    const signatures = known?.signatures ?? [];
+    return make("article", { class: "card", "data-session": head.session, "data-phase": head.phase },
+      make("h3", {}, ...code(head.session), make("span", { class: `chip ${head.phase}` }, head.phase.replaceAll("-", " "))),
+      make("p", { class: "quiet" }, `${head.joined_count} of ${head.signer_count} signers, attempt ${head.attempt}; ${until(head.expires)}`),
+      diagram(known, courses.get(head.session) ?? []),
+      ...signatures.map((signature) => make("p", { class: "signature" }, "signature ", ...code(signature))),
+      known?.final_transaction && make("p", {}, "transaction ", ...code(known.final_transaction.txid)),
+    );
+  });
+  place("sessions").replaceChildren(...(cards.length ? cards : [make("p", { class: "quiet" }, "None yet.")]));
+}
+
+function note(entry) {
+  newest = entry.number;
+  const { event, ...fields } = entry.event;
+  if (fields.session) {
+    const course = courses.get(fields.session) ?? [];
+    course.push({ time: entry.time, event, ...fields });
+    courses.set(fields.session, course.slice(-200));
+  }
+  const text = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+  const time = new Date(entry.time).toLocaleTimeString();
+  place("log").prepend(make("li", {}, make("time", {}, time), make("b", {}, ` ${event} `), text.slice(0, 400)));
+  while (place("log").children.length > 200) place("log").lastChild.remove();
+  isStale = true;
+}
+
+function say(text) {
+  place("said").textContent = text;
+}
+
+// --- The way there ----------------------------------------------------------------------------------------------------
+
+async function refresh() {
+  isStale = false;
+  const [stats, { peers }, { sessions }] = await Promise.all(["/v1/stats", "/v1/peers", "/v1/sessions"].map((path) => ask(path)));
+  const waiting = sessions.filter(({ phase }) => phase === "announced");
+  const others = sessions.filter(({ phase }) => phase !== "announced").reverse().slice(0, 20);
+  for (const { session } of waiting) {
+    if (!shown.has(session)) shown.set(session, await ask(`/v1/sessions/${session}/summary`));
+  }
+  const details = new Map();
+  for (const { session } of others) details.set(session, await ask(`/v1/sessions/${session}`));
+  showNode(stats);
+  showPeers(peers);
+  // A button that is about to be pressed stays where it is.
+  const state = JSON.stringify(waiting.map(({ session }) => [session, shown.get(session)]));
+  if (place("requests").dataset.state !== state) {
+    place("requests").dataset.state = state;
+    showRequests(waiting);
+  }
+  showSessions(others, details);
+}
+
+/** Follows events until the connection ends. */
+async function follow() {
+  const headers = { authorization: `Bearer ${token}`, "last-event-id": String(newest) };
+  const answer = await fetch("/v1/events", { headers });
+  if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error);
+  connected(true);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ; ) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const field = (name) => part.split("\n").filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim()).join("\n");
+      if (field("event") === "entry") note(JSON.parse(field("data")));
+      else if (field("event") === "missed") say("Some events were missed; what is shown is up to date.");
+    }
+  }
+}
+
+function connected(is) {
+  place("link").textContent = is ? "live" : "connection lost, trying again";
+  place("link").className = is ? "chip good" : "chip blacklisted";
+}
+
+async function live() {
+  for (;;) {
+    try {
+      await follow();
+    } catch (error) {
+      if (error instanceof Refusal && [401, 403].includes(error.status)) return leave(error.message);
+    }
+    connected(false);
+    // A node that was started again counts from the beginning.
+    newest = 0;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function watch() {
+  for (;;) {
+    if (isStale) {
+      try {
+        await refresh();
+      } catch (error) {
+        if (error instanceof Refusal) say(error.message);
+        isStale = true;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+let isRunning = false;
+async function enter() {
+  try {
+    await ask("/v1/stats");
+  } catch (error) {
+    return leave(error.message);
+  }
+  sessionStorage.setItem("token", token);
+  place("enter").hidden = true;
+  place("node").hidden = place("leave").hidden = false;
+  live();
+  if (!isRunning) watch();
+  isRunning = true;
+  setInterval(() => (isStale = true), 5000);
+}
+
+function leave(problem = "") {
+  sessionStorage.removeItem("token");
+  token = null;
+  place("node").hidden = place("leave").hidden = true;
+  place("enter").hidden = false;
+  place("refused").textContent = problem;
+  place("token").focus();
+}
+
+place("enter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = place("token").value.trim();
+  enter();
+});
+place("leave").addEventListener("click", () => {
+  leave();
+  location.reload();
+});
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  token = given;
+  history.replaceState(null, "", location.pathname);
+}
+token ? enter() : leave();
