@@ -151,7 +151,7 @@ fn signers_without_a_network_pass_files_and_one_that_is_killed_begins_anew() {
     assert_eq!(signed["stage"], "partials");
     let again: Vec<_> = (0..3).map(|node| export(&world, node, &["--anew"])).collect();
     assert!(again.iter().all(|(said, _)| said["attempt"] == 2), "{again:?}");
-    let old = world.nodes[2].run(&["psbt", "import", &world.path("1-2.psbt").to_str().unwrap()]);
+    let old = world.nodes[2].run(&["psbt", "import", world.path("1-2.psbt").to_str().unwrap()]);
     old.assert_failed(1, &["two different values", "--anew"]);
 
     let files = paths(&again);

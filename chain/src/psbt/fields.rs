@@ -47,7 +47,7 @@ impl Participants {
         if data.len() != KEY {
             return Err("the aggregate key does not have 33 bytes");
         }
-        if value.is_empty() || value.len() % KEY != 0 {
+        if value.is_empty() || !value.len().is_multiple_of(KEY) {
             return Err("the participants are no list of keys of 33 bytes");
         }
         let keys = value.chunks_exact(KEY).map(point).collect::<Result<_, _>>()?;

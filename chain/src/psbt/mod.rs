@@ -192,7 +192,7 @@ impl Psbt {
         let script = taproot_script(&tweaked.challenge_key());
         let participants = Participants { aggregate, keys: keys.to_vec() };
         let internal = XOnlyPublicKey::from_slice(&aggregate.x_only()).expect("an aggregate is on the curve");
-        let root = merkle_root.map(|root| bitcoin::hashes::Hash::from_byte_array(root));
+        let root = merkle_root.map(bitcoin::hashes::Hash::from_byte_array);
         let conflict = |place, what: &str| PsbtError::Conflict { place, what: what.to_owned() };
         let (mut count, spent) = (0, self.spent()?);
         for (index, (input, spent)) in self.inner.inputs.iter_mut().zip(spent).enumerate() {

@@ -42,7 +42,7 @@ pub(super) struct Spend {
 
 enum OnLedger {
     Lotus { server: Server, client: ChronikClient, unsigned: Unsigned },
-    Bitcoin(Box<Psbt>),
+    Bitcoin(Psbt),
 }
 
 /// What came of it.
@@ -75,7 +75,7 @@ impl Spend {
         let group = Group::new(Network::Regtest, suite, keys, None)?;
         let ledger = match suite {
             Suite::Lotus => on_lotus(&group).await?,
-            Suite::Bip340 => OnLedger::Bitcoin(Box::new(on_bitcoin(&group)?)),
+            Suite::Bip340 => OnLedger::Bitcoin(on_bitcoin(&group)?),
         };
         Ok(Self { group, ledger })
     }
@@ -111,7 +111,7 @@ impl Spend {
     pub(super) async fn confirm(self, signatures: &[Signature], patience: Duration) -> Result<Paid, Failure> {
         let (server, client, unsigned) = match self.ledger {
             OnLedger::Lotus { server, client, unsigned } => (server, client, unsigned),
-            OnLedger::Bitcoin(psbt) => return judge(*psbt, signatures),
+            OnLedger::Bitcoin(psbt) => return judge(psbt, signatures),
         };
         let operation = Operation::Mine { time: server.time(), count: 1, script: Ledger::faucet_script() };
         server.apply(operation).map_err(unexpected)?;
