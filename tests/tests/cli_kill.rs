@@ -1,5 +1,5 @@
-//! Money and crashes: nodes as processes are killed at every step between a request and the confirmation of what it pays.
-//! Nothing is lost, and nothing is broadcast that contradicts something else.
+//! Money and crashes: nodes as processes are killed at every step between a request and the confirmation of what it
+//! pays. Nothing is lost, and nothing is broadcast that contradicts something else.
 #![cfg(unix)]
 
 mod bitcoin_support;

@@ -1,5 +1,5 @@
-//! Bitcoin from the command line: nodes as processes sign PSBTs, over the network and by files, and the consensus library
-//! of Bitcoin Core judges what comes of it.
+//! Bitcoin from the command line: nodes as processes sign PSBTs, over the network and by files, and the consensus
+//! library of Bitcoin Core judges what comes of it.
 #![cfg(unix)]
 
 mod bitcoin_support;

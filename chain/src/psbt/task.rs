@@ -1,4 +1,5 @@
-//! What the participants of a PSBT sign: for each of its MuSig2 inputs under which key, with which tweaks, which digest.
+//! What the participants of a PSBT sign: for each of its MuSig2 inputs under which key, with which tweaks, which
+//! digest.
 //!
 //! Owns how that follows from the fields. Invariant: a task's keys make the very key that spends the output, whether it
 //! is the output's own or one in a script that the output commits to; where nothing fits there is no task.

@@ -51,8 +51,8 @@ With --json, standard output is one object:
                 these two only with --discover, where `discovery` is until every signer has found the request
   txid, fee, size, inputs, confirmations          of the payment, in satoshi and bytes; only with --spend, which has the
                                                   fields of --kill-coordinator too
-  psbt, judged_by                                 instead of confirmations with --suite bip340: the signed PSBT, and the
-                                                  library that takes its transaction, unless it was left out of the build
+  psbt, judged_by                                 instead of confirmations with --suite bip340: the signed PSBT, and
+                                                  the library that takes its transaction, if it is in the build
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as

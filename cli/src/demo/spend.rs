@@ -1,5 +1,5 @@
-//! The demonstration in which the signers pay: a group with coins spends all of them, its coordinator is killed, and the
-//! next one broadcasts. On Lotus there is a ledger of the demonstration's own, on Bitcoin a PSBT and a judge.
+//! The demonstration in which the signers pay: a group with coins spends all of them, its coordinator is killed, and
+//! the next one broadcasts. On Lotus there is a ledger of the demonstration's own, on Bitcoin a PSBT and a judge.
 //!
 //! Owns the transaction and who judges it: the ledger, as the nodes of Lotus do, or the library of Bitcoin Core.
 //! Invariant: what is reported of the payment was read back from the ledger by the client that wallets use, or has

@@ -1,9 +1,9 @@
 //! Sessions that are carried by files: PSBTs that go from signer to signer in whatever way people like.
 //!
 //! Owns their secret nonces, which are in this process and nowhere else, and the file `file-sessions.jsonl`, a line for
-//! each attempt and each time that its nonces are spent. Invariants: the line is on the disk before a nonce or a partial
-//! signature leaves; an attempt has its number once; a nonce signs once, and after a restart never; nothing that
-//! another signer has given is replaced by something else. The socket's answers drive it.
+//! each attempt and each time that its nonces are spent. Invariants: the line is on the disk before a nonce or a
+//! partial signature leaves; an attempt has its number once; a nonce signs once, and after a restart never; nothing
+//! that another signer has given is replaced by something else. The socket's answers drive it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};

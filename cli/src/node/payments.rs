@@ -3,8 +3,8 @@
 //! Owns the way from signatures to a confirmation: when it is this node's turn, the transaction is broadcast; whoever
 //! broadcasts it, it is looked for on the chain until it is buried, which settles the others' turns too. Invariants: a
 //! transaction is sent again only as it is, so that sending twice does no harm; what the servers say is believed as far
-//! as the client has judged it; nothing here holds up the node, and no payment holds up another. Nothing is kept over a restart: the sessions are, and
-//! everything follows from them. The node's life drives it.
+//! as the client has judged it; nothing here holds up the node, and no payment holds up another. Nothing is kept over a
+//! restart: the sessions are, and everything follows from them. The node's life drives it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What Bitcoin needs around a test: a wallet that hands over a PSBT, and the consensus rules of Bitcoin Core as the judge
-//! of final transactions.
+//! What Bitcoin needs around a test: a wallet that hands over a PSBT, and the consensus rules of Bitcoin Core as the
+//! judge of final transactions.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses the part it needs")]
 
 use bitcoinconsensus::Utxo;
@@ -7,8 +7,8 @@ use nelumbo_chain::psbt::Psbt;
 use nelumbo_core::crypto::Network;
 use nelumbo_core::crypto::bitcoin::{Address, OutPoint, Transaction, TxInput, TxOutput};
 
-/// What a wallet of no group hands over: outputs of these values at an address of regtest pay somebody, and what is left
-/// but 1,000 satoshi comes back. It says nothing of whose keys are behind the address.
+/// What a wallet of no group hands over: outputs of these values at an address of regtest pay somebody, and what is
+/// left but 1,000 satoshi comes back. It says nothing of whose keys are behind the address.
 pub fn wallet(address: &str, values: &[u64], paid: u64) -> Psbt {
     let own = Address::parse(Network::Regtest, address).expect("an address");
     let output = |value: u64, script: &[u8]| TxOutput { value, script_pubkey: script.to_vec() };

@@ -64,8 +64,8 @@ struct Files {
 
 /// Approves what a PSBT has this node sign, and adds the node's nonces
 ///
-/// What is unusual has to be allowed by name, as for sessions of the network. Look at it first, with `nelumbo psbt show`.
-/// When the nonces of all others are there already, it signs at once.
+/// What is unusual has to be allowed by name, as for sessions of the network. Look at it first, with `nelumbo psbt
+/// show`. When the nonces of all others are there already, it signs at once.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  nelumbo psbt export pay.psbt --out alice.psbt\n  nelumbo psbt export pay.psbt \
                         --group savings --json | jq -r .psbt")]
@@ -85,8 +85,9 @@ struct Export {
 
 /// Takes in what other signers have added, and adds what follows
 ///
-/// When all nonces are there, this node signs; when all partial signatures are, the signature of the group is made. With
-/// --session the signatures of a session of the network are put into the PSBT, for other signers or wallets to go on.
+/// When all nonces are there, this node signs; when all partial signatures are, the signature of the group is made.
+/// With --session the signatures of a session of the network are put into the PSBT, for other signers or wallets to go
+/// on.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  nelumbo psbt import alice.psbt bob.psbt wallet.psbt --out alice-2.psbt\n  nelumbo \
