@@ -87,6 +87,11 @@ pub enum Refusal {
     NotFresh,
     /// The signature is not the author's.
     Signature,
+    /// The author has not delegated to the key that signed, or for longer than anyone may.
+    Delegation,
+    /// The author's delegation is not for all of the time that the message is about: from a session's creation to its
+    /// expiry, and so long as an announcement is valid.
+    DelegationTime,
     /// The author is none of the session's signers.
     NotASigner,
     /// This node is none of the session's signers.
@@ -138,9 +143,11 @@ impl Refusal {
             | Self::NotCanonical
             | Self::Channel
             | Self::Signature
+            | Self::Delegation
             | Self::NotASigner
             | Self::Invalid => Blame::Neighbour,
             Self::AuthorQuota
+            | Self::DelegationTime
             | Self::Definition
             | Self::NotTheCreator
             | Self::Equivocation
@@ -183,7 +190,7 @@ impl Refusal {
             | Self::Requests => Layer::Quota,
             Self::Malformed | Self::NotCanonical | Self::Version | Self::Network | Self::Channel => Layer::Decoding,
             Self::NotFresh => Layer::Freshness,
-            Self::Signature => Layer::Signature,
+            Self::Signature | Self::Delegation | Self::DelegationTime => Layer::Signature,
             Self::Duplicate | Self::Echo | Self::StaleAttempt | Self::Attempt | Self::SequenceGap => Layer::Replay,
             Self::NotASigner
             | Self::NotForMe
@@ -206,7 +213,12 @@ impl Refusal {
     /// ten excesses that of the graylist.
     pub(crate) const fn penalty(self) -> u32 {
         match self {
-            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => 10,
+            Self::Oversized
+            | Self::Malformed
+            | Self::NotCanonical
+            | Self::Channel
+            | Self::Signature
+            | Self::Delegation => 10,
             Self::PeerQuota | Self::NotASigner | Self::Invalid => 5,
             _ => 0,
         }

@@ -333,6 +333,7 @@ impl<V: Verifier> Gate<V> {
         if definition.id() != step.value.session {
             return Err(Refusal::Definition);
         }
+        step.speaks_for(&definition)?;
         self.check_definition(&step.author, &definition, now)?;
         Ok(Admission::Request(Request { definition, announcement: Some(step) }))
     }

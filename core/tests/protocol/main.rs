@@ -12,6 +12,8 @@ mod byzantine;
 mod clocks;
 mod common;
 mod definitions;
+mod delegated;
+mod delegation;
 mod devices;
 mod discovery;
 mod endings;
