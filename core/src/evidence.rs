@@ -4,8 +4,8 @@
 //! accuser, no state of a node. Invariant: a signer that follows the protocol and keeps its journal is never convicted,
 //! whatever others sign, because it shows one list of nonces and one of partial signatures in an attempt, and its
 //! partial signatures are valid for the nonces that it names. One that has lost its journal may show other nonces, and
-//! can be convicted; so can one whose message key is in other hands, as long as its delegation lasts, and the conviction
-//! names that key too. What is wrong of one item is judged by that item alone.
+//! can be convicted; so can one whose message key is in other hands, as long as its delegation lasts, and the
+//! conviction names that key too. What is wrong of one item is judged by that item alone.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 
@@ -94,8 +94,8 @@ impl Evidence {
 pub struct Conviction {
     /// The guilty signer, by its signing key.
     pub signer: PublicKey,
-    /// The message keys, delegated to by the signing key, with which this was said, in order; none where the signing key
-    /// itself has said all of it. Whoever holds them is guilty, which the signer answers for.
+    /// The message keys, delegated to by the signing key, with which this was said, in order; none where the signing
+    /// key itself has said all of it. Whoever holds them is guilty, which the signer answers for.
     pub message_keys: Vec<PublicKey>,
     /// Of what.
     pub offence: Offence,

@@ -158,9 +158,9 @@ impl Builder {
         self
     }
 
-    /// What signs messages has a key of its own, and the signer has this one, which delegates to it: the signer is asked
-    /// for that by [`SignRequest::Single`], and again before it ends. Whoever steals a message key can disturb sessions,
-    /// and spend nothing.
+    /// What signs messages has a key of its own, and the signer has this one, which delegates to it: the signer is
+    /// asked for that by [`SignRequest::Single`], and again before it ends. Whoever steals a message key can disturb
+    /// sessions, and spend nothing.
     #[must_use]
     pub fn delegated_by(mut self, signing_key: PublicKey) -> Self {
         self.signing_key = Some(signing_key);

@@ -1,5 +1,5 @@
-//! The host of Alice's node: the device as it is seen from there, and Bob, in one process with a clock that goes as they
-//! like.
+//! The host of Alice's node: the device as it is seen from there, and Bob, in one process with a clock that goes as
+//! they like.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};

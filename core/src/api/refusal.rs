@@ -116,7 +116,7 @@ pub enum Refusal {
     Full,
     /// More requests wait for approval than this node keeps, of this creator or of all.
     Requests,
-    /// The embedder's own rules say no, or a protocol has no use for a message to one of its topics.
+    /// The embedder's own rules say no, or a protocol has no use for a message to one of its topics or for a resource.
     Policy,
     /// An offer that nobody can mean.
     Offer,
@@ -126,7 +126,7 @@ pub enum Refusal {
     NotAsListed,
     /// A protocol that this node does not speak, or a topic of it that this node does not listen to.
     Protocol,
-    /// A message to a gossip topic that its protocol finds invalid.
+    /// A message to this node or to a gossip topic that its protocol finds invalid.
     Invalid,
     /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
     Unasked,

@@ -1,7 +1,7 @@
 //! What is kept of authors so that their signatures cost less to verify.
 //!
-//! Owns the prepared keys of those who sign often, signing keys and message keys alike; which delegation
-//! to each has been verified; and the verdicts on messages that were verified together. Invariant: every verdict is that of
+//! Owns the prepared keys of those who sign often, signing keys and message keys alike; which delegation to each has
+//! been verified; and the verdicts on messages that were verified together. Invariant: every verdict is that of
 //! [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent the longest is
 //! forgotten. Driven by the gate.
 

@@ -5,7 +5,8 @@
 //! the author's quota, replay (taken). The order is from cheap to dear; each check says why it refuses by one
 //! [`Refusal`], and a refused message changes no state but a counter. `authentic` has the signatures, `messages` the
 //! checks of each family of messages, `records` those of DHT records and lists, `sessions` what is remembered of
-//! sessions. Whoever has delegated is the author: quotas and replay count by the signing key. Below are tables: `authors`,
+//! sessions. Whoever has delegated is the author: quotas and replay count by the signing key. Below are tables:
+//! `authors`,
 //! `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
 //!
 //! Driven by `Node` alone.
@@ -223,6 +224,8 @@ pub(crate) trait Known {
     fn is_co_signer(&self, author: &PublicKey) -> bool;
     /// Whether a protocol of this node's wants a message that is for this node.
     fn hears(&self, message: &ProtocolMessage) -> bool;
+    /// Whether the protocol that something is for, if it runs here, finds that it means something.
+    fn accepts(&self, author: &PublicKey, body: &Body) -> bool;
 }
 
 /// What is known of a session.

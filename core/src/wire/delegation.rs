@@ -49,8 +49,7 @@ impl Mandate {
 
     /// Whether anyone takes it of the holder of this key: it ends after it begins and within [`MAX_DELEGATION`], and
     /// names another key.
-    #[must_use]
-    pub fn is_sound(&self, signing_key: &PublicKey) -> bool {
+    pub(crate) fn is_sound(&self, signing_key: &PublicKey) -> bool {
         let Self { message_key, valid_from, expires_at } = self;
         message_key != signing_key && expires_at > valid_from && expires_at.since(*valid_from) <= MAX_DELEGATION
     }
