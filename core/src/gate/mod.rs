@@ -6,8 +6,8 @@
 //! [`Refusal`], and a refused message changes no state but a counter. `authentic` has the signatures, `messages` the
 //! checks of each family of messages, `records` those of DHT records and lists, `sessions` what is remembered of
 //! sessions. Whoever has delegated is the author: quotas and replay count by the signing key. Below are tables:
-//! `authors`,
-//! `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
+//! `authors`, `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is
+//! passed on.
 //!
 //! Driven by `Node` alone.
 
