@@ -19,6 +19,8 @@ mod core_dump;
 mod demo;
 mod failure;
 mod group;
+#[cfg(unix)]
+mod identity;
 mod interruption;
 mod key_file;
 #[cfg(unix)]
@@ -31,6 +33,7 @@ mod passphrase;
 #[cfg(unix)]
 mod payment;
 mod private_file;
+mod psbt;
 mod sealing;
 mod spending;
 #[cfg(unix)]

@@ -8,6 +8,10 @@
 #[cfg(unix)]
 pub mod api;
 pub mod node;
+#[cfg(unix)]
+pub mod proxy;
+#[cfg(unix)]
+pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -11,12 +11,14 @@ mod create;
 mod events;
 mod finalize;
 mod group;
+mod identity;
 mod join;
 mod money;
 mod node;
 mod node_init;
 mod node_run;
 mod peers;
+mod psbt;
 mod requests;
 mod sessions;
 mod sessions_show;
@@ -27,6 +29,7 @@ mod stats;
 mod stop;
 mod subscribe;
 mod token;
+mod wallet;
 
 use clap::Subcommand;
 
@@ -99,6 +102,9 @@ pub(crate) enum Operator {
     Spend(spend::Spend),
     Recover(spend::Recover),
     Finalize(finalize::Finalize),
+    Psbt(psbt::PsbtCommand),
+    Wallet(wallet::WalletCommand),
+    Identity(identity::IdentityCommand),
 }
 
 impl Operator {
@@ -131,6 +137,9 @@ impl Operator {
             Self::Spend(spend) => spend.run(),
             Self::Recover(recover) => recover.run(),
             Self::Finalize(finalize) => finalize.run(),
+            Self::Psbt(psbt) => psbt.run(),
+            Self::Wallet(wallet) => wallet.run(),
+            Self::Identity(identity) => identity.run(),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Run {
         let lock = folder.lock()?;
         let path = folder.config();
         let config = Config::read(&path)?;
-        let (chronik, api) = (config.chain.clone(), config.api.clone());
+        let (chronik, api, delegates) = (config.chain.clone(), config.api.clone(), config.delegate);
         let api = match (self.api, api) {
             (Some(listen), Some(config)) => Some(ApiConfig { listen, ..config }),
             (Some(listen), None) => Some(ApiConfig::on(listen)),
@@ -59,9 +59,11 @@ impl Run {
         let file = key_file::read(&folder.key())?;
         let chain = file.network;
         let chronik = chronik.map(|servers| servers.client(chain)).transpose()?;
-        let key = file.unlock(&self.passphrase)?;
+        let passphrase = file.passphrase(&self.passphrase)?;
+        let key = file.open(passphrase.as_ref())?;
+        let message_key = delegates.then(|| folder.message_key(chain, passphrase.as_ref())).transpose()?;
         let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
-        let plan = Plan { folder, lock, network, chain, chronik, key, record, api, json: self.json };
+        let plan = Plan { folder, lock, network, chain, chronik, key, message_key, record, api, json: self.json };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));
