@@ -6,7 +6,6 @@ mod cli_support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use cli_support::api::Api;
 use cli_support::node::Node;
@@ -23,7 +22,7 @@ fn a_request_is_created_shown_and_approved_over_http() {
     let (asks, approves) = (alice.token("all", &["read", "approve"]), bob.token("all", &["read", "approve"]));
 
     let session = json!({
-        "suite": "bip340", "keys": keys, "tweak": "none", "message": "07".repeat(32), "election": "lexicographic",
+        "suite": "bip340", "keys": keys, "tweak": "None", "message": "07".repeat(32), "election": "lexicographic",
     });
     let created = alice.ask("POST /v1/sessions", &asks, &session);
     assert_eq!(created.status, 200, "{}", created.body);
@@ -153,22 +152,6 @@ fn what_makes_no_sense_is_answered_and_harms_nothing() {
     let slow: Vec<TcpStream> = (0..64).map(|_| api.connect()).collect();
     assert_eq!(api.get("/v1/stats", &token).status, 200);
     drop(slow);
-    // More than a token may ask; its other requests are refused, and nobody else's.
-    let other = api.token("other", &["read"]);
-    let mut stream = api.connect();
-    let head = format!("GET /v1/peers HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\r\n", api.address);
-    let asking = stream.try_clone().unwrap();
-    let writer = std::thread::spawn(move || {
-        let mut asking = asking;
-        asking.write_all(head.repeat(3_000).as_bytes()).expect("it reads");
-    });
-    let mut answers = BufReader::new(&mut stream).lines().map(|line| line.expect("in time"));
-    answers.find(|line| line.starts_with("HTTP/1.1 429")).expect("it is too much");
-    assert_eq!(api.get("/v1/stats", &other).status, 200);
-    drop(answers);
-    stream.shutdown(std::net::Shutdown::Both).unwrap();
-    let _cut_off = writer.join();
-    std::thread::sleep(Duration::from_millis(10));
 }
 
 #[test]

@@ -119,11 +119,11 @@ impl Guard {
                 &format!("use one that was made with --scope {scope}"),
             ));
         }
-        self.take_turn(name)
+        self.take_turn(name, Instant::now())
     }
 
-    fn take_turn(&self, name: Name) -> Result<(), Problem> {
-        let (now, mut asked) = (Instant::now(), self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+    fn take_turn(&self, name: Name, now: Instant) -> Result<(), Problem> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (left, since) = asked.entry(name).or_insert((BURST, now));
         *left = RATE.mul_add(now.duration_since(*since).as_secs_f64(), *left).min(BURST);
         *since = now;
@@ -153,5 +153,27 @@ pub(super) async fn scope(State((api, scope)): State<(Api, Scope)>, request: Req
     match api.guard.check_token(request.headers(), scope) {
         Ok(()) => next.run(request).await,
         Err(problem) => failed(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_token_asks_so_often_and_others_do_not_wait_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = "127.0.0.1:7310".parse().expect("an address");
+        let guard = Guard::new(address, false, &[], Tokens::of(folder.path()));
+        let (one, other): (Name, Name) = ("one".parse().expect("a name"), "other".parse().expect("a name"));
+        let now = Instant::now();
+        let turns = |at: Duration| (0..1_000).filter(|_| guard.take_turn(one.clone(), now + at).is_ok()).count();
+        assert_eq!(turns(Duration::ZERO), 400);
+        assert_eq!(guard.take_turn(one.clone(), now).expect_err("it is too much").kind, Kind::Busy);
+        guard.take_turn(other, now).expect("it has asked nothing");
+        assert_eq!(turns(Duration::from_secs(1)), 200);
+        assert_eq!(turns(Duration::from_secs(3_600)), 400);
     }
 }

@@ -1,36 +1,27 @@
 //! What can be asked over HTTP.
 //!
-//! Owns the paths. Invariant: each is one of the requests that the socket has, with the same answer; nothing is decided
-//! here. The description is generated from this file and from the shapes of the answers.
-
-use std::collections::BTreeSet;
+//! Owns the router, and how answers and problems look. Invariant: whatever is wrong is answered as everything is, in
+//! JSON with a kind and a remedy. The description is generated from the handlers and from the shapes of the answers.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, State};
+use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use nelumbo_core::api::Phase;
-use nelumbo_core::approval::Unusual;
-use nelumbo_core::wire::{Offer, SessionId, TransactionType};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa::ToSchema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
-use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::tokens::Scope;
-use super::{Api, events, guard, metrics, page, schemas};
-use crate::control::{
-    Answer, Approved, Created, Done, Ended, Kind, NewSession, Peers, Problem, Request, Session, Sessions, Signers,
-    Stats,
-};
-use crate::summary::rows;
+use super::{Api, events, guard, handlers, metrics, page};
+use crate::control::{Answer, Kind, Problem, Request};
 
 /// For an answer; the longest search takes less.
 const ANSWER: std::time::Duration = std::time::Duration::from_secs(60);
@@ -88,24 +79,28 @@ fn complete(openapi: &mut OpenApi) {
 fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
     let timed = match scope {
         Scope::Read => OpenApiRouter::new()
-            .routes(routes!(stats))
-            .routes(routes!(peers))
-            .routes(routes!(sessions))
-            .routes(routes!(session))
-            .routes(routes!(summary))
-            .routes(routes!(requests))
-            .routes(routes!(signers))
+            .routes(routes!(handlers::stats))
+            .routes(routes!(handlers::peers))
+            .routes(routes!(handlers::sessions))
+            .routes(routes!(handlers::session))
+            .routes(routes!(handlers::summary))
+            .routes(routes!(handlers::requests))
+            .routes(routes!(handlers::signers))
             .routes(routes!(metrics::metrics)),
         Scope::Operate => OpenApiRouter::new()
-            .routes(routes!(advertise, withdraw))
-            .routes(routes!(subscribe, unsubscribe))
-            .routes(routes!(ban, unban))
-            .routes(routes!(retry))
-            .routes(routes!(confirm))
-            .routes(routes!(abort))
-            .routes(routes!(close))
-            .routes(routes!(stop)),
-        Scope::Approve => OpenApiRouter::new().routes(routes!(create)).routes(routes!(join)),
+            .routes(routes!(handlers::advertise, handlers::withdraw))
+            .routes(routes!(handlers::subscribe, handlers::unsubscribe))
+            .routes(routes!(handlers::ban, handlers::unban))
+            .routes(routes!(handlers::retry))
+            .routes(routes!(handlers::confirm))
+            .routes(routes!(handlers::abort))
+            .routes(routes!(handlers::close))
+            .routes(routes!(handlers::stop)),
+        Scope::Approve => OpenApiRouter::new()
+            .routes(routes!(handlers::create))
+            .routes(routes!(handlers::join))
+            .routes(routes!(handlers::approve_psbt))
+            .routes(routes!(handlers::import_psbt)),
     };
     let timed = timed.layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER));
     // Events have no end.
@@ -114,7 +109,7 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
 
 impl Api {
     /// Asks the node.
-    async fn ask(&self, request: Request) -> Response {
+    pub(super) async fn ask(&self, request: Request) -> Response {
         match self.answers.answer(request).await {
             Ok(Answer::Result(result)) => {
                 ([(header::CONTENT_TYPE, "application/json")], result.get().to_owned()).into_response()
@@ -152,7 +147,7 @@ fn not_found() -> Response {
 /// JSON in a request, refused as everything is.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Unreadable))]
-struct Body<T>(T);
+pub(super) struct Body<T>(pub(super) T);
 
 /// What stands behind the question mark.
 #[derive(FromRequestParts)]
@@ -177,247 +172,6 @@ impl IntoResponse for Unreadable {
     fn into_response(self) -> Response {
         failed(Problem::invalid(self.0, "/openapi.json describes what is expected"))
     }
-}
-
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Response> {
-    text.parse().map_err(|error| {
-        let text: String = text.chars().take(80).collect();
-        failed(Problem::invalid(format_args!("{text:?}: {error}"), "/openapi.json describes what is expected"))
-    })
-}
-
-/// Asks about the session in the path.
-async fn about(api: &Api, session: &str, request: impl FnOnce(SessionId) -> Request) -> Response {
-    match read(session) {
-        Ok(session) => api.ask(request(session)).await,
-        Err(response) => response,
-    }
-}
-
-/// How the node is doing
-#[utoipa::path(get, path = "/v1/stats", tag = "node", security(("token" = ["read"])), responses(
-    (status = 200, body = Stats), (status = "4XX", body = Failed),
-))]
-async fn stats(State(api): State<Api>) -> Response {
-    api.ask(Request::Stats {}).await
-}
-
-/// Who is connected
-#[utoipa::path(get, path = "/v1/peers", tag = "peers", security(("token" = ["read"])), responses(
-    (status = 200, body = Peers), (status = "4XX", body = Failed),
-))]
-async fn peers(State(api): State<Api>) -> Response {
-    api.ask(Request::Peers {}).await
-}
-
-/// Closes all connections to a peer, and allows none
-#[utoipa::path(put, path = "/v1/peers/{peer}/ban", tag = "peers", security(("token" = ["operate"])), params(
-    ("peer" = String, Path, description = "Peer id, in base 58"),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn ban(State(api): State<Api>, Path(peer): Path<String>) -> Response {
-    api.ask(Request::Ban { peer }).await
-}
-
-/// Forgets what is held against a peer
-#[utoipa::path(delete, path = "/v1/peers/{peer}/ban", tag = "peers", security(("token" = ["operate"])), params(
-    ("peer" = String, Path, description = "Peer id, in base 58"),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn unban(State(api): State<Api>, Path(peer): Path<String>) -> Response {
-    api.ask(Request::Unban { peer }).await
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct InPhase {
-    /// Only sessions in this phase.
-    #[param(value_type = Option<schemas::Phase>)]
-    phase: Option<Phase>,
-}
-
-/// The sessions that the node knows
-#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", security(("token" = ["read"])), params(InPhase), responses(
-    (status = 200, body = Sessions), (status = "4XX", body = Failed),
-))]
-async fn sessions(State(api): State<Api>, Query(InPhase { phase }): Query<InPhase>) -> Response {
-    api.ask(Request::Sessions { phases: phase.into_iter().collect() }).await
-}
-
-/// Creates a session, and asks its signers
-#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", security(("token" = ["approve"])),
-    request_body = NewSession, responses((status = 200, body = Created), (status = "4XX", body = Failed)))]
-async fn create(State(api): State<Api>, Body(session): Body<NewSession>) -> Response {
-    api.ask(Request::Create(Box::new(session))).await
-}
-
-/// Everything about one session, which is looked for in the network if the node does not know it
-#[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions", security(("token" = ["read"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), responses((status = 200, body = Session), (status = "4XX", body = Failed)))]
-async fn session(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    about(&api, &session, |session| Request::Session { session }).await
-}
-
-/// What signing a session does, as it is shown to people.
-#[derive(Debug, Serialize, ToSchema)]
-struct Shown {
-    /// What has to be allowed by name.
-    #[schema(value_type = Vec<schemas::Unusual>)]
-    unusual: BTreeSet<Unusual>,
-    /// Names and texts, as `nelumbo sessions show` prints them.
-    rows: Vec<(&'static str, String)>,
-}
-
-/// What signing a session does, line by line
-#[utoipa::path(get, path = "/v1/sessions/{session}/summary", tag = "sessions", security(("token" = ["read"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), responses((status = 200, body = Shown), (status = "4XX", body = Failed)))]
-async fn summary(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    let session = match read(&session) {
-        Ok(session) => session,
-        Err(response) => return response,
-    };
-    match api.answers.session(session).await.map(|view| view.summary()) {
-        Ok(Ok(summary)) => Json(Shown { rows: rows(&summary), unusual: summary.unusual }).into_response(),
-        Ok(Err(error)) => failed(Problem::refused(error, "nothing of it can be approved: abort it")),
-        Err(problem) => failed(problem),
-    }
-}
-
-/// What of a session may be unusual.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Allowed {
-    /// Each by its name, as the refusal without it says.
-    #[serde(default)]
-    #[schema(value_type = Vec<schemas::Unusual>)]
-    allow: BTreeSet<Unusual>,
-}
-
-/// Approves a session
-#[utoipa::path(post, path = "/v1/sessions/{session}/join", tag = "sessions", security(("token" = ["approve"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), request_body = Allowed, responses((status = 200, body = Approved), (status = "4XX", body = Failed)))]
-async fn join(State(api): State<Api>, Path(session): Path<String>, Body(Allowed { allow }): Body<Allowed>) -> Response {
-    about(&api, &session, |session| Request::Join { session, allow }).await
-}
-
-/// Declines a session, or leaves it
-#[utoipa::path(post, path = "/v1/sessions/{session}/abort", tag = "sessions", security(("token" = ["operate"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), responses((status = 200, body = Ended), (status = "4XX", body = Failed)))]
-async fn abort(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    about(&api, &session, |session| Request::Abort { session }).await
-}
-
-/// Makes a new attempt
-#[utoipa::path(post, path = "/v1/sessions/{session}/retry", tag = "sessions", security(("token" = ["operate"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn retry(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    about(&api, &session, |session| Request::Retry { session }).await
-}
-
-/// Says that the signature has been broadcast
-#[utoipa::path(post, path = "/v1/sessions/{session}/confirm", tag = "sessions", security(("token" = ["operate"])),
-    params(("session" = String, Path, description = "Session id, in hexadecimal")),
-    responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn confirm(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    about(&api, &session, |session| Request::Confirm { session }).await
-}
-
-/// Forgets a session
-#[utoipa::path(delete, path = "/v1/sessions/{session}", tag = "sessions", security(("token" = ["operate"])), params(
-    ("session" = String, Path, description = "Session id, in hexadecimal"),
-), responses((status = 200, body = Ended), (status = "4XX", body = Failed)))]
-async fn close(State(api): State<Api>, Path(session): Path<String>) -> Response {
-    about(&api, &session, |session| Request::Close { session }).await
-}
-
-/// Sessions that wait for this node's approval, which are looked for in the network too
-#[utoipa::path(get, path = "/v1/requests", tag = "sessions", security(("token" = ["read"])), responses(
-    (status = 200, body = Sessions), (status = "4XX", body = Failed),
-))]
-async fn requests(State(api): State<Api>) -> Response {
-    api.ask(Request::Requests {}).await
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Wanted {
-    /// What they are to sign.
-    #[param(value_type = Option<schemas::TransactionType>)]
-    kind: Option<TransactionType>,
-    /// For how much, in satoshi.
-    amount: Option<u64>,
-    /// At least this reputation, 0 to 100.
-    #[serde(default)]
-    #[param(maximum = 100)]
-    min_reputation: u8,
-    /// At most this many.
-    #[serde(default = "most")]
-    max: usize,
-}
-
-const fn most() -> usize {
-    100
-}
-
-/// Signers that fit, which are looked for in the network too
-#[utoipa::path(get, path = "/v1/signers", tag = "offers", security(("token" = ["read"])), params(Wanted), responses(
-    (status = 200, body = Signers), (status = "4XX", body = Failed),
-))]
-async fn signers(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
-    let Wanted { kind, amount, min_reputation, max } = wanted;
-    api.ask(Request::Signers { kind, amount, min_reputation, max }).await
-}
-
-/// Offers to sign
-#[utoipa::path(put, path = "/v1/offer", tag = "offers", security(("token" = ["operate"])),
-    request_body(content = Object, description = "An offer, as `/v1/signers` shows those of others"),
-    responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn advertise(State(api): State<Api>, Body(offer): Body<Offer>) -> Response {
-    api.ask(Request::Advertise { offer: Box::new(offer) }).await
-}
-
-/// Offers nothing any more
-#[utoipa::path(delete, path = "/v1/offer", tag = "offers", security(("token" = ["operate"])), responses(
-    (status = 200, body = Done), (status = "4XX", body = Failed),
-))]
-async fn withdraw(State(api): State<Api>) -> Response {
-    api.ask(Request::Withdraw {}).await
-}
-
-/// Hears of signers for a type of transaction as they advertise
-#[utoipa::path(put, path = "/v1/subscriptions/{kind}", tag = "offers", security(("token" = ["operate"])), params(
-    ("kind" = schemas::TransactionType, Path),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn subscribe(State(api): State<Api>, Path(kind): Path<String>) -> Response {
-    change_subscription(&api, &kind, false).await
-}
-
-/// Hears of them no more
-#[utoipa::path(delete, path = "/v1/subscriptions/{kind}", tag = "offers", security(("token" = ["operate"])), params(
-    ("kind" = schemas::TransactionType, Path),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-async fn unsubscribe(State(api): State<Api>, Path(kind): Path<String>) -> Response {
-    change_subscription(&api, &kind, true).await
-}
-
-async fn change_subscription(api: &Api, kind: &str, off: bool) -> Response {
-    match read(kind) {
-        Ok(kind) => api.ask(Request::Subscribe { kind, off }).await,
-        Err(response) => response,
-    }
-}
-
-/// Stops the node
-#[utoipa::path(post, path = "/v1/stop", tag = "node", security(("token" = ["operate"])), responses(
-    (status = 200, body = Done), (status = "4XX", body = Failed),
-))]
-async fn stop(State(api): State<Api>) -> Response {
-    api.ask(Request::Stop {}).await
 }
 
 #[cfg(test)]

@@ -50,17 +50,20 @@ pub(crate) struct Approved {
 }
 
 /// A session that is carried by files, after a step.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Carried {
+    #[schema(value_type = String)]
     pub(crate) session: SessionId,
     pub(crate) attempt: u32,
     /// What it waits for; `signed` when nothing.
     pub(crate) stage: Stage,
     /// Of whom.
+    #[schema(value_type = Vec<String>)]
     pub(crate) waits_for: Vec<PublicKey>,
     /// In base64, for the other signers.
     pub(crate) psbt: String,
     /// What signing it does.
+    #[schema(value_type = Object)]
     pub(crate) summary: Summary,
 }
 
