@@ -93,11 +93,15 @@ fn the_swarm_draws_every_world() {
         ("clocks", drawn(|event| matches!(event, ScheduledEvent::Jump { ms, .. } if ms.abs() > 3_600_000))),
         ("arrivals", drawn(|event| matches!(event, ScheduledEvent::Start { .. }))),
         ("items", drawn(|event| matches!(event, ScheduledEvent::Create { items: 2..=6, .. }))),
+    ] {
+        assert!(count > 150, "{name} in {count} of 3,000");
+    }
+    for (name, count) in [
         ("requests that nobody wants", drawn(|event| misbehaves(event, Misbehaviour::Pester))),
         ("censors", drawn(|event| misbehaves(event, Misbehaviour::Censor))),
         ("liars", drawn(|event| misbehaves(event, Misbehaviour::LyingCoordinator))),
     ] {
-        assert!(count > 150, "{name} in {count} of 3,000");
+        assert!(count > 80, "{name} in {count} of 3,000");
     }
     assert!(drawn(|event| matches!(event, ScheduledEvent::Create { items: 50.., .. })) > 5);
     assert!(worlds.iter().any(|world| world.nodes >= 120));
