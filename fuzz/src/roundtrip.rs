@@ -6,8 +6,8 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use nelumbo_core::crypto::{Network, PublicKey, Signature};
 use nelumbo_core::wire::{
-    Body, Content, DecodeError, Definition, Item, MAX_ADDRESSES, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, Message, Subject,
-    Unsigned, VERSION,
+    Body, Content, DecodeError, Definition, Delegation, Item, MAX_ADDRESSES, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS,
+    Message, Subject, Unsigned, VERSION,
 };
 
 use super::decode;
@@ -25,6 +25,7 @@ pub struct Value {
     author: PublicKey,
     signature: Fixed<64>,
     body: Wire<Body>,
+    delegation: Option<Wire<Delegation>>,
     next: u8,
 }
 
@@ -38,6 +39,9 @@ pub(crate) fn run(value: &Value) {
     let signature = Signature::from_bytes(value.signature.0);
     let unsigned = Unsigned { version: *version, network: *network, author: *author, body: body.clone() };
     let mut bytes = postcard::to_allocvec(&unsigned).expect("memory");
+    // Where nothing is left, nobody has delegated.
+    let delegation = value.delegation.as_ref().map(|Wire(delegation)| delegation);
+    delegation.iter().for_each(|one| bytes.extend(postcard::to_allocvec(one).expect("memory")));
     bytes.extend_from_slice(signature.as_bytes());
     let expected = if *version != VERSION {
         Err(DecodeError::Version(*version))
@@ -50,6 +54,7 @@ pub(crate) fn run(value: &Value) {
         Ok(message) => {
             assert_eq!(expected, Ok(()), "{unsigned:?} is beyond the bounds and was taken");
             assert_eq!((&message.unsigned, message.signature), (&unsigned, signature), "decode(encode(x)) = x");
+            assert_eq!(message.delegation.as_deref(), delegation);
             decode::check(&message);
         }
         Err(error) => assert_eq!(expected, Err(error), "{unsigned:?}"),

@@ -13,9 +13,9 @@ use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
-    Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId, SessionMessage,
-    SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
+    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Delegation, Details, Item, Label, List,
+    Listing, Mandate, Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId,
+    SessionMessage, SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
 };
 
 use super::input::{Bytes, Draw, Encode, Fixed, Number, draw, few};
@@ -154,6 +154,13 @@ impl Draw for Wall {
 impl Draw for PublicNonce {
     fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
         array(u).map(Self::from_bytes)
+    }
+}
+
+impl Draw for Delegation {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        let mandate = Mandate { message_key: draw(u)?, valid_from: draw(u)?, expires_at: draw(u)? };
+        Ok(Self { mandate, signature: Signature::from_bytes(array(u)?) })
     }
 }
 

@@ -46,7 +46,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| {
             let (kind, number) = word.split_at(word.len().min(1));
-            "SRETFDPN".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
+            "SRETFDPNK".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
         })
         .map(str::to_owned)
         .collect()
@@ -75,6 +75,7 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     code.extend(files(&root().join("core/src/protocol"), ".rs"));
     code.extend(files(&root().join("io-tokio/src/reachability"), ".rs"));
     code.push(root().join("core/src/node/protocols.rs"));
+    code.push(root().join("core/src/node/delegation.rs"));
     code.push(root().join("core/src/election/failover.rs"));
     let at_code: BTreeSet<String> = code
         .iter()
