@@ -239,10 +239,10 @@ impl<'a> Plan<'a> {
             partials.push(partial.unwrap_or_default());
         }
         self.faults.iter().for_each(|fault| fault.on_partials(&mut partials));
-        for index in 0..nonces.len() {
+        for (index, partial) in partials.iter().enumerate() {
             // Under the signer's nonce, and under the next one's.
             for nonce in [index, (index + 1) % nonces.len()] {
-                let is_valid = L::verify_partial(&round, &keys, index, &nonces[nonce], &partials[index]);
+                let is_valid = L::verify_partial(&round, &keys, index, &nonces[nonce], partial);
                 note("verification of a partial signature", Some(&[is_valid.into()]));
             }
         }
