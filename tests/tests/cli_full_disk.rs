@@ -3,7 +3,6 @@
 
 mod cli_support;
 
-use std::fs;
 use std::process::Command;
 
 use cli_support::node::{Lines, Node, with_passphrase};
@@ -41,11 +40,8 @@ fn on_a_full_disk_the_command_fails_the_node_stops_and_what_was_done_before_is_s
     assert_eq!(before.len(), 1);
     node.json(&["stop"]);
 
-    // It can be read, and there is no room behind its first part.
-    let blocks = 400;
-    let size = fs::metadata(node.folder.join("journal.redb")).unwrap().len();
-    assert!(size > 2 * blocks * 512 / 3, "{size}");
-    let mut full = start_with_room(&node, blocks);
+    // Room for some sessions more.
+    let mut full = start_with_room(&node, 200);
     full.find(|line| (line["event"]["event"] == "listening").then_some(()));
     let (mut failed, mut done) = (None, before.clone());
     for number in 0..500 {
