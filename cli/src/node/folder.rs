@@ -108,7 +108,8 @@ impl Folder {
         Ok(())
     }
 
-    fn open(path: PathBuf) -> Result<Self, Failure> {
+    /// The folder of a node that has been made.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
         let folder = Self { path };
         match folder.key().try_exists() {
             Ok(true) => {}

@@ -11,6 +11,7 @@ mod create;
 mod events;
 mod finalize;
 mod group;
+mod identity;
 mod join;
 mod money;
 mod node;
@@ -101,6 +102,7 @@ pub(crate) enum Operator {
     Finalize(finalize::Finalize),
     Psbt(psbt::PsbtCommand),
     Wallet(wallet::WalletCommand),
+    Identity(identity::IdentityCommand),
 }
 
 impl Operator {
@@ -134,6 +136,7 @@ impl Operator {
             Self::Finalize(finalize) => finalize.run(),
             Self::Psbt(psbt) => psbt.run(),
             Self::Wallet(wallet) => wallet.run(),
+            Self::Identity(identity) => identity.run(),
         }
     }
 }
