@@ -32,6 +32,8 @@ use crate::{
     runtime::{Runtime, SessionSigner},
 };
 
+/// The peers that were of use, in the node's folder.
+const KNOWN_PEERS_FILE: &str = "known-peers";
 const REQUESTS: usize = 64;
 /// A listener may fall this far behind before it misses something.
 const EVENTS: usize = 1024;
@@ -221,7 +223,8 @@ impl Builder {
         metrics: &Metrics,
         events: &broadcast::Sender<NodeEvent>,
     ) -> Result<Parts, StartError> {
-        let Self { config, network, message_signer, signer, protocols, policy, recording, .. } = self;
+        let Self { config, mut network, folder, message_signer, signer, protocols, policy, recording } = self;
+        network.known_peers.get_or_insert_with(|| folder.join(KNOWN_PEERS_FILE));
         let network = Network::new(network, metrics.clone())?;
         let (peer, key) = (network.local_peer(), message_signer.public_key());
         let clock = Clock::start();

@@ -282,6 +282,20 @@ impl Runtime {
                 let _ = answer.send(self.status());
             }
             Request::Dial { peer, addresses } => self.host.network.dial(peer, addresses),
+            Request::Connect { peer, address, answer } => {
+                // Whoever has stopped to wait is forgotten here, so that there are as few as there are callers.
+                self.host.connecting.retain(|(_, waiting)| !waiting.is_closed());
+                match self.host.network.address_of(&peer) {
+                    Some(address) => drop(answer.send(Ok(address))),
+                    None => {
+                        self.host.connecting.push((peer, answer));
+                        self.host.network.dial(peer, vec![address]);
+                    }
+                }
+            }
+            Request::Disconnect { peer, answer } => {
+                let _ = answer.send(self.host.network.disconnect(&peer));
+            }
             Request::Register { protocol, answer } => {
                 let name = protocol.name();
                 self.change_protocols();
@@ -344,7 +358,7 @@ impl Runtime {
     async fn end(mut self, ended: Result<(), StopError>) {
         self.requests.close();
         let durable = self.durable.clone();
-        let Libp2pHost { network, journal, events, created, .. } = self.host;
+        let Libp2pHost { network, journal, events, created, connecting, .. } = self.host;
         let closed = journal.close().await;
         let ended = ended.and(closed.map_err(StopError::Journal));
         let why = match &ended {
@@ -361,6 +375,7 @@ impl Runtime {
         for answer in created.into_values() {
             let _ = answer.send(Err(why.clone()));
         }
+        drop(connecting);
         if matches!(ended, Err(StopError::Panicked(_))) {
             drop(network);
         } else {
