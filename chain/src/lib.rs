@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod block_hash;
 pub mod build;
 #[cfg(feature = "client")]
 mod burn;
@@ -10,8 +11,11 @@ pub mod ledger;
 #[cfg(feature = "client")]
 mod monitor;
 pub mod proto;
+#[cfg(feature = "psbt")]
+pub mod psbt;
 mod script;
 
+pub use block_hash::BlockHash;
 #[cfg(feature = "client")]
 pub use burn::{Burn, BurnClaim, BurnError, BurnVerifier, MIN_CONFIRMATIONS, Purpose};
 #[cfg(feature = "client")]

@@ -9,6 +9,7 @@ use std::fmt;
 
 use nelumbo_chain::ScriptPayload;
 use nelumbo_chain::build::{Delay, Recovery};
+use nelumbo_chain::psbt::{Descriptor, with_checksum};
 use nelumbo_core::crypto::lotus::{self, Payload, TaprootOutput};
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak, bitcoin, tagged_hash};
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,12 @@ impl Group {
         }
     }
 
+    /// As wallets of Bitcoin write what the group's outputs are (BIP390), with its checksum.
+    pub(crate) fn descriptor(&self) -> Option<String> {
+        let text = (self.suite == Suite::Bip340).then(|| Descriptor::text_of_group(&self.keys))?;
+        with_checksum(&text).ok()
+    }
+
     /// What the group is recognised by: a hash of everything that it is.
     pub(crate) fn id(&self) -> String {
         let (network, suite) = (self.network.to_string(), self.suite.to_string());
@@ -254,6 +261,19 @@ mod tests {
             assert!(text.contains(was), "{text}");
             assert!(read(&text.replacen(was, is, 1)).is_err(), "{was}");
         }
+    }
+
+    #[test]
+    fn a_descriptor_stands_for_the_output_of_the_group() {
+        let group = group(Suite::Bip340, &[3, 1, 2], None);
+        let text = group.descriptor().expect("it is on Bitcoin");
+        let descriptor = Descriptor::parse(&text).expect("the checksum is right");
+        assert_eq!(descriptor.expand(0).expect("keys").script_pubkey, group.script());
+        assert_eq!(descriptor.group(), Some(group.keys));
+        assert_eq!(
+            super::Group::new(Network::Regtest, Suite::Lotus, keys(&[1, 2]), None).expect("a group").descriptor(),
+            None
+        );
     }
 
     #[test]

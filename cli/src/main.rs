@@ -28,6 +28,7 @@ mod passphrase;
 #[cfg(unix)]
 mod payment;
 mod private_file;
+mod psbt;
 mod sealing;
 mod spending;
 #[cfg(unix)]

@@ -129,9 +129,9 @@ impl Builder {
         config: Config,
         network: NetworkConfig,
         folder: impl Into<PathBuf>,
-        key: SecretKey,
+        key: impl Into<Arc<SecretKey>>,
     ) -> Result<Self, StartError> {
-        let key = Arc::new(key);
+        let key = key.into();
         let messages = MessageKey::new(key.clone(), fresh_entropy()?);
         let signer = SoftwareSigner::new(key.clone(), SystemEntropy);
         let single = SingleSigner::new(key, fresh_entropy()?);

@@ -1,6 +1,7 @@
 //! The demonstration: real nodes, each transport, each suite, in one process and in many; and how it ends when it
 //! cannot go on. Every result is judged by something that took no part in it.
 
+mod bitcoin_support;
 mod cli_support;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cli_support::{Run, command, fields, finish, nelumbo};
+use nelumbo_chain::psbt::Psbt;
 use nelumbo_core::crypto::sha256;
 use serde_json::{Value, json};
 
@@ -162,7 +164,15 @@ fn signers_pay_although_their_coordinator_is_killed() {
     assert_eq!(paid["signatures"].as_array().unwrap().len(), 3);
     assert_ne!(paid["broadcast_by"], paid["coordinator"], "that one was killed");
     assert_eq!(text(&paid, "txid").len(), 64);
-    nelumbo(&["demo", "--spend", "--suite", "bip340"]).assert_refused(&["--spend", "Bitcoin"]);
+
+    let paid = demo(&["--spend", "--suite", "bip340"]);
+    // 4 + 1 + 3 * 41 + 1 + 31 + 43 + 4 bytes, and a quarter of 2 + 3 * 66, at two satoshi each.
+    assert_eq!((&paid["inputs"], &paid["size"], &paid["fee"]), (&json!(3), &json!(257), &json!(514)));
+    assert_eq!((&paid["judged_by"], &paid["failovers"]), (&json!("libbitcoinconsensus"), &json!(1)));
+    let psbt = Psbt::read(text(&paid, "psbt").as_bytes()).expect("it is one");
+    let signed = psbt.finalize().expect("all inputs are signed");
+    assert_eq!(signed.txid.to_string(), text(&paid, "txid"));
+    assert_eq!(bitcoin_support::judge(&signed.bytes, &psbt.spent().unwrap()), Ok(()));
     nelumbo(&["demo", "--spend", "--repeat", "2"]).assert_refused(&["--spend", "--repeat"]);
 }
 

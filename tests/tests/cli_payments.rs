@@ -4,93 +4,21 @@
 
 mod cli_support;
 
+use std::cell::OnceCell;
 use std::fs;
 
 use cli_support::node::{Node, with_passphrase};
+use cli_support::proxy::Proxy;
+use cli_support::world::{BOB, World, bob};
 use cli_support::{finish, nelumbo};
-use nelumbo_chain::ledger::{Ledger, Operation, Orphans, Server, Settings};
-use nelumbo_core::crypto::Network;
-use nelumbo_core::crypto::lotus::{Address, Payload, p2pkh_script};
-use serde_json::Value;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-
-const BOB: [u8; 20] = [0xb0; 20];
-
-/// Nodes that are connected, and the ledger that they ask.
-struct World {
-    nodes: Vec<Node>,
-    server: Server,
-    runtime: Runtime,
-    folder: TempDir,
-}
-
-impl World {
-    fn start(count: usize) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let mut settings = Settings::default();
-        // Whatever the date is: the ledger follows the network's upgrades.
-        settings.rules.replay_protection = None;
-        let server = runtime.block_on(Server::start(settings)).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let mut nodes: Vec<Node> = Vec::new();
-        let mut first = String::new();
-        for number in 0..count {
-            let bootstrap = if number == 0 { vec![] } else { vec!["--bootstrap", first.as_str()] };
-            let mut node = Node::init(&folder.path().join(number.to_string()), &bootstrap);
-            let config = node.folder.join("config.toml");
-            let text = fs::read_to_string(&config).unwrap();
-            fs::write(&config, format!("{text}\nchain = {{ servers = [\"{}\"] }}\n", server.url())).unwrap();
-            let address = node.start();
-            if number == 0 {
-                first = address;
-            }
-            nodes.push(node);
-        }
-        let world = Self { nodes, server, runtime, folder };
-        for node in &world.nodes {
-            let others = world.nodes.iter().filter(|other| other.key != node.key);
-            node.wait_for_signers(&others.map(|other| other.key.as_str()).collect::<Vec<_>>());
-        }
-        world
-    }
-
-    fn mine(&self, count: u32) {
-        let operation = Operation::Mine { time: self.server.time(), count, script: Ledger::faucet_script() };
-        self.server.apply(operation).unwrap();
-    }
-
-    fn fund(&self, address: &str, value: u64) {
-        let script = address.parse::<Address>().unwrap().script_pubkey();
-        self.server.apply(Operation::Fund { time: self.server.time(), script, value }).unwrap();
-    }
-
-    /// The first node makes a group by the names of the others, who import it. Its address.
-    fn group(&self, recovery: &[&str]) -> String {
-        let [first, others @ ..] = &self.nodes[..] else { panic!("nodes") };
-        let names: Vec<String> = (1..self.nodes.len()).map(|number| format!("member-{number}")).collect();
-        for (name, other) in names.iter().zip(others) {
-            assert_eq!(first.run(&["contact", "add", name, &other.key]).status, 0);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let made = first.json(&[&["group", "create", "family"], &names[..], recovery].concat());
-        let file = self.folder.path().join("family.json");
-        fs::write(&file, first.run(&["group", "export", "family"]).stdout).unwrap();
-        for other in others {
-            let imported = other.json(&["group", "import", file.to_str().unwrap(), "--yes"]);
-            assert_eq!((&imported["id"], &imported["address"]), (&made["id"], &made["address"]));
-        }
-        made["address"].as_str().unwrap().to_owned()
-    }
-}
-
-fn bob() -> String {
-    Address { network: Network::Regtest, payload: Payload::PublicKeyHash(BOB) }.to_string()
-}
+use nelumbo_chain::build::burn_key;
+use nelumbo_chain::ledger::{Ledger, Operation, Orphans};
+use nelumbo_core::crypto::lotus::p2pkh_script;
+use serde_json::{Value, json};
 
 #[test]
 fn a_group_pays_and_every_member_sees_it_confirmed() {
-    let world = World::start(3);
+    let world = World::start(5);
     let address = world.group(&[]);
     assert_eq!(world.nodes[1].run(&["receive", "family"]).stdout.trim(), address);
     for value in [20_000_000, 30_000_000, 40_000_000] {
@@ -139,14 +67,45 @@ fn a_group_pays_and_every_member_sees_it_confirmed() {
     let (time, orphans) = (world.server.time(), Orphans::Pending);
     world.server.apply(Operation::Reorganise { time, depth: 1, orphans, script }).unwrap();
     assert_eq!(balance(&world.nodes[0])["unconfirmed"], 90_000_000 - 75_500_000 - asked["fee"].as_u64().unwrap());
-    drop(world.runtime);
+}
+
+#[test]
+fn a_server_that_says_nothing_of_one_payment_delays_no_other() {
+    let proxy = OnceCell::new();
+    let world = World::start_behind(2, |url| proxy.get_or_init(|| Proxy::start(url)).url.clone());
+    let proxy = proxy.get().unwrap();
+    let address = world.group(&[]);
+    let coins = [20_000_000, 30_000_000].map(|value| world.fund(&address, value));
+    let pay = |coin: &String| {
+        let asked = world.nodes[0].json(&["spend", "family", "--to", &format!("{}=10", bob()), "--from", coin]);
+        ["session", "txid"].map(|field| asked[field].as_str().unwrap().to_owned())
+    };
+    let [[held, held_txid], [other, other_txid]] = coins.each_ref().map(pay);
+    proxy.hold(&format!("/tx/{held_txid}"));
+    for session in [&held, &other] {
+        world.nodes[1].wait_for("session-announced", &[("session", session)]);
+        assert_eq!(world.nodes[1].run(&["approve", session]).status, 0);
+    }
+    for node in &world.nodes {
+        node.wait_for("payment-seen", &[("session", &other)]);
+    }
+    // Asked one after the other, the first would have been given up before.
+    assert!(proxy.was_asked_meanwhile(&format!("/tx/{other_txid}")));
 }
 
 #[test]
 fn who_is_named_recovers_what_a_member_has_left_behind() {
-    let world = World::start(2);
+    let mut world = World::start(5);
     let address = world.group(&["--recovery", "member-1", "--delay", "5"]);
     world.fund(&address, 50_000_000);
+    // A member has vanished: what is asked of all is never signed.
+    world.nodes[4].kill();
+    let asked = world.nodes[0].json(&["spend", "family", "--to", &format!("{}=1", bob())]);
+    let session = asked["session"].as_str().unwrap();
+    for node in &world.nodes[1..4] {
+        node.wait_for("session-announced", &[("session", session)]);
+        assert_eq!(node.run(&["approve", session]).status, 0);
+    }
     let recover = |node: &Node| {
         let bob = bob();
         let mut command = node.command(&["recover", "family", "--to", &bob, "--json"]);
@@ -161,6 +120,30 @@ fn who_is_named_recovers_what_a_member_has_left_behind() {
     let txid = txid.parse().unwrap();
     assert!(world.server.with(|ledger| ledger.transaction(&txid).unwrap().height.is_some()));
     assert_eq!(world.nodes[0].json(&["balance", "family"])["total"], 0);
+    assert_eq!(world.nodes[0].json(&["sessions", "show", session])["signatures"], json!([]));
+}
+
+#[test]
+fn the_key_of_a_node_pays_and_burns_alone() {
+    let world = World::start(1);
+    let node = &world.nodes[0];
+    let address = node.json(&["wallet", "address"])["address"].as_str().unwrap().to_owned();
+    let send = |arguments: &[&str]| {
+        finish(with_passphrase(&mut node.command(&[&["wallet", "send"], arguments, &["--json"]].concat())))
+    };
+    let to = format!("{}=2.5", bob());
+    send(&["--to", &to]).assert_failed(1, &["wallet address"]);
+    world.fund(&address, 100_000_000);
+    assert_eq!(node.json(&["wallet", "balance"])["spendable"], 100_000_000);
+    let sent = send(&["--to", &to, "--burn", "50", "--fee-rate", "2"]).json();
+    let fee = sent["fee"].as_u64().unwrap();
+    assert_eq!(fee, 2 * sent["size"].as_u64().unwrap());
+    world.mine(1);
+    assert_eq!(node.json(&["wallet", "balance"])["spendable"], 100_000_000 - 52_500_000 - fee);
+    let txid = sent["txid"].as_str().unwrap().parse().unwrap();
+    let outputs = world.server.with(|ledger| ledger.transaction(&txid).unwrap().transaction.outputs.clone());
+    let burned = outputs.iter().find(|output| burn_key(&output.script_pubkey).is_some()).expect("a burn");
+    assert_eq!((burned.value, burn_key(&burned.script_pubkey).unwrap().to_string()), (50_000_000, node.key.clone()));
 }
 
 #[test]
@@ -183,6 +166,14 @@ fn what_no_group_can_do_is_said_before_anybody_is_asked() {
     node.run(&["receive", "theirs"]).assert_refused(&["no group called theirs"]);
     assert_eq!(node.run(&["group", "create", "bitcoin", "bob", "--suite", "bip340"]).status, 0);
     assert!(node.run(&["receive", "bitcoin"]).stdout.starts_with("bcrt1p"));
+    let shown = node.json(&["group", "show", "bitcoin"]);
+    let descriptor = shown["descriptor"].as_str().unwrap();
+    let again = node.json(&["group", "create", "again", "--descriptor", descriptor]);
+    assert_eq!((&again["id"], &again["address"]), (&shown["id"], &shown["address"]));
+    let altered = descriptor.replacen('2', "3", 1);
+    node.run(&["group", "create", "third", "--descriptor", &altered]).assert_refused(&["checksum"]);
+    let foreign = format!("tr(musig({key},{key}))");
+    node.run(&["group", "create", "third", "--descriptor", &foreign]).assert_refused(&["twice"]);
     node.run(&["balance", "bitcoin"]).assert_refused(&["on Bitcoin"]);
     // An altered file is not imported, and a sound one not without a yes.
     let text = node.run(&["group", "export", "ours"]).stdout;

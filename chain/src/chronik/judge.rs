@@ -10,7 +10,8 @@ use nelumbo_crypto::lotus::{OutPoint, Transaction, TxInput, TxOutput, Txid};
 use nelumbo_crypto::{Suite, sha256, sha256d};
 
 use super::error::Fault;
-use super::types::{Block, BlockHash, BlockId, BlockSummary, ChainTx, OutputState, is_coinbase};
+use super::types::{Block, BlockId, BlockSummary, ChainTx, OutputState, is_coinbase};
+use crate::BlockHash;
 use crate::ScriptPayload;
 use crate::proto;
 

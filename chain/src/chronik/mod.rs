@@ -19,11 +19,10 @@ mod tls_tests;
 mod types;
 mod watch;
 
+pub use crate::BlockHash;
 pub use broadcast::{BroadcastError, Reason, Rejection, Sent};
 pub use client::ChronikClient;
 pub use config::{ChronikConfig, DEFAULT_SERVER};
 pub use error::{ChronikError, ConfigError, Failure, Fault};
-pub use types::{
-    Block, BlockHash, BlockId, BlockRef, BlockSummary, ChainTx, HistoryPage, OutputState, Status, Unspent,
-};
+pub use types::{Block, BlockId, BlockRef, BlockSummary, ChainTx, HistoryPage, OutputState, Status, Unspent};
 pub use watch::{ChainEvent, Since, Watch, Watched};

@@ -7,6 +7,7 @@ use nelumbo_crypto::lotus::{OutPoint, Transaction, TxInput, TxOutput, Txid};
 use nelumbo_crypto::{Suite, sha256, sha256d};
 
 use super::rules::SUBSIDY;
+use crate::BlockHash;
 use crate::build::{MIN_BYTES, OP_RETURN, push, push_number};
 
 /// The easiest difficulty, compact (lotusd on regtest).
@@ -17,9 +18,6 @@ const EPOCH: u32 = 5040;
 
 /// What every coinbase begins with, so that it is of no other chain.
 const COINBASE_PREFIX: &[u8; 5] = b"logos";
-
-/// The hash of a block, in the byte order of serialisations. Shown reversed, as everywhere.
-pub type BlockHash = [u8; 32];
 
 /// A block of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +60,7 @@ impl Header {
     /// The encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        [self.previous.as_slice(), &self.second_layer(), &self.third_layer()].concat()
+        [self.previous.as_bytes().as_slice(), &self.second_layer(), &self.third_layer()].concat()
     }
 
     fn second_layer(&self) -> Vec<u8> {
@@ -72,7 +70,7 @@ impl Header {
 
     fn third_layer(&self) -> Vec<u8> {
         let size = &self.size.to_le_bytes()[..7];
-        [&[1], size, &self.height.to_le_bytes(), &self.epoch, &self.merkle_root, &self.metadata].concat()
+        [&[1], size, &self.height.to_le_bytes(), self.epoch.as_bytes(), &self.merkle_root, &self.metadata].concat()
     }
 
     /// The hash, in three layers of single SHA-256.
@@ -80,12 +78,12 @@ impl Header {
     pub fn hash(&self) -> BlockHash {
         let third = sha256(&[&self.third_layer()]);
         let second = sha256(&[&self.second_layer(), &third]);
-        sha256(&[&self.previous, &second])
+        BlockHash::from_bytes(sha256(&[self.previous.as_bytes(), &second]))
     }
 
     /// Whether the hash is below the target of [`N_BITS`], which asks for its highest bit only.
     fn is_mined(hash: &BlockHash) -> bool {
-        hash[31] & 0x80 == 0
+        hash.as_bytes()[31] & 0x80 == 0
     }
 }
 
@@ -134,12 +132,12 @@ pub(super) fn genesis() -> Block {
     let txids = vec![transaction.txid(Suite::Lotus)];
     let transactions = vec![transaction];
     let header = Header {
-        previous: [0; 32],
+        previous: BlockHash::from_bytes([0; 32]),
         timestamp: 1_600_000_000,
         nonce: 16_293_725,
         size: serialized_size(&transactions),
         height: 0,
-        epoch: [0; 32],
+        epoch: BlockHash::from_bytes([0; 32]),
         merkle_root: merkle_root(&transactions, &txids),
         metadata: sha256d(&[&[0]]),
     };
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     fn shown(hash: &[u8; 32]) -> String {
-        hex::encode(hash.iter().rev().copied().collect::<Vec<u8>>())
+        BlockHash::from_bytes(*hash).to_string()
     }
 
     /// The numbers that lotusd asserts of its regtest genesis.
@@ -215,7 +213,7 @@ mod tests {
             shown(&genesis.header.merkle_root),
             "37f392d88f70cdada6d366a25a7ef90b6711bf2d6b5ffea4f39727dcb90af34c"
         );
-        assert_eq!(shown(&genesis.hash), "106050de32db2a668422cc34aa0f96d739d4189b8e5d6e763deeca527bba9c9f");
+        assert_eq!(genesis.hash.to_string(), "106050de32db2a668422cc34aa0f96d739d4189b8e5d6e763deeca527bba9c9f");
         assert!(Header::is_mined(&genesis.hash));
         assert_eq!(genesis.header.to_bytes().len(), Header::BYTES);
     }

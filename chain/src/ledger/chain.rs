@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use nelumbo_crypto::lotus::{OutPoint, Transaction, TxOutput, Txid};
 
-use super::block::{self, Block, BlockHash, Header};
+use super::block::{self, Block, Header};
+use crate::BlockHash;
 use crate::build::is_data;
 
 /// An output that no block spends.

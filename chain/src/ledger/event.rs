@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use nelumbo_crypto::lotus::Txid;
 
 use super::Ledger;
-use super::block::BlockHash;
 use super::chain::Connected;
 use super::index::touched;
 use super::mempool::Entry;
+use crate::BlockHash;
 use crate::ScriptPayload;
 
 /// What can happen to a transaction.

@@ -70,7 +70,9 @@ use judge::{Judge, Limits, decode};
 use mempool::{Entry, Mempool};
 use standard::{Kind, kind};
 
-pub use block::{Block, BlockHash, Header};
+pub use block::{Block, Header};
+
+pub use crate::BlockHash;
 pub use event::{Event, Happening};
 pub use faucet::MAX_FUNDING;
 pub use operation::{Operation, Orphans, Outcome};

@@ -5,8 +5,9 @@
 use nelumbo_crypto::lotus::{OutPoint, Transaction, TxOutput, Txid};
 
 use super::Ledger;
-use super::block::{Block, BlockHash};
+use super::block::Block;
 use super::rules::Rules;
+use crate::BlockHash;
 use crate::ScriptPayload;
 
 /// A transaction that waits or is in the chain.

@@ -145,7 +145,7 @@ async fn a_transaction_is_sent_seen_confirmed_and_found() {
     let tx: Tx = get(address, &path).await.message();
     let block = tx.block.expect("it is in a block");
     assert_eq!((block.height, tx.time_first_seen), (122, NOW));
-    assert_eq!(block.hash, server.with(|ledger| ledger.tip().hash.to_vec()));
+    assert_eq!(block.hash, server.with(|ledger| ledger.tip().hash.as_bytes().to_vec()));
     let utxos: Utxos = get(address, &format!("{script}/utxos")).await.message();
     assert_eq!(utxos.script_utxos[0].utxos[0].block_height, 122);
     let history: TxHistoryPage = get(address, &format!("{script}/history")).await.message();
@@ -282,7 +282,7 @@ async fn subscribers_are_told_what_concerns_their_scripts() {
     assert_eq!(subscriber.take(2).await, [added.clone(), added], "once for each script");
 
     mine(&server, 1);
-    let hash = server.with(|ledger| ledger.tip().hash.to_vec());
+    let hash = server.with(|ledger| ledger.tip().hash.as_bytes().to_vec());
     let confirmed = told_tx(MsgType::Confirmed, &txid);
     let connected = |hash: &[u8]| Told::Message(MsgType::BlockConnected(MsgBlock { block_hash: hash.to_vec() }));
     assert_eq!(subscriber.take(3).await, [connected(&hash), confirmed.clone(), confirmed]);
@@ -324,7 +324,7 @@ async fn events_that_nobody_reads_are_dropped() {
     // One lock is held for all of it, so that the subscriber reads nothing meanwhile.
     mine(&server, 50);
     let told = subscriber.take(4).await;
-    let last = server.with(|ledger| ledger.tip().hash.to_vec());
+    let last = server.with(|ledger| ledger.tip().hash.as_bytes().to_vec());
     assert!(told.contains(&Told::Message(MsgType::BlockConnected(MsgBlock { block_hash: last }))), "{told:?}");
     subscriber.settle().await;
     server.stop().await;

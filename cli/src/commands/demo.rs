@@ -25,6 +25,7 @@ Examples:
   nelumbo demo --signers 5 --kill-coordinator 2 --processes
   nelumbo demo --discover --signers 5
   nelumbo demo --spend
+  nelumbo demo --spend --suite bip340
   nelumbo demo --record recordings";
 
 const JSON: &str = "\
@@ -50,6 +51,8 @@ With --json, standard output is one object:
                 these two only with --discover, where `discovery` is until every signer has found the request
   txid, fee, size, inputs, confirmations          of the payment, in satoshi and bytes; only with --spend, which has the
                                                   fields of --kill-coordinator too
+  psbt, judged_by                                 instead of confirmations with --suite bip340: the signed PSBT, and
+                                                  the library that takes its transaction, if it is in the build
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
@@ -109,8 +112,8 @@ pub(crate) struct Demo {
     #[arg(long, conflicts_with_all = ["repeat", "kill_coordinator"])]
     discover: bool,
     /// Lets the signers pay: they are given three coins on a ledger of the demonstration's own, and spend them in one
-    /// session; the coordinator is killed before it broadcasts, the next one does, and the payment is confirmed. On
-    /// Lotus only
+    /// session; the coordinator is killed before it broadcasts, the next one does, and the payment is confirmed.
+    /// With --suite bip340 the three coins are Bitcoin's, in a PSBT, and the library of Bitcoin Core is the judge
     #[arg(long, conflicts_with_all = ["repeat", "discover", "message", "text", "file", "items"])]
     spend: bool,
     /// Records each node in this folder, for `nelumbo simulate replay`
@@ -164,12 +167,6 @@ impl Demo {
             return Err(Failure::input(
                 format_args!("{items} messages of {signers} signers are more than {MAX_SLOTS} partial signatures"),
                 "sign fewer --items in a session, and more sessions with --repeat",
-            ));
-        }
-        if self.spend && self.suite != Suite::Lotus {
-            return Err(Failure::input(
-                "--spend pays on Lotus, and bip340 is for Bitcoin",
-                "leave out --suite, or --spend",
             ));
         }
         if self.port.is_some_and(|port| port.checked_add(self.signers - 1).is_none()) {

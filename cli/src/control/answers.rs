@@ -3,31 +3,38 @@
 //! Owns the one match on [`Request`]. Invariant: a request is answered once what it asks for is done or refused; it
 //! holds up nothing but the connection that it came over. `server` drives it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nelumbo_chain::psbt::{Psbt, PsbtError};
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
+use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{KeyAggContext, PublicKey};
 use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, SessionId};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Approved, Connected, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability, Session,
-    SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability,
+    Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
-use crate::node::{EventLog, Follower};
+use crate::node::{Approvals, EventLog, FileSessions, Follower, Step, StepError, now};
+use crate::psbt;
 
 /// See the module's documentation. Clones answer for the same node.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     pub(crate) handle: Handle,
     pub(crate) log: EventLog,
+    pub(crate) approvals: Approvals,
+    /// Sessions that are carried by files.
+    pub(crate) files: Arc<Mutex<FileSessions>>,
     /// When the node started, in milliseconds since 1970-01-01 UTC.
     pub(crate) started: u64,
     /// Told when the node is to stop.
@@ -84,6 +91,10 @@ impl Answers {
                 ended(self.handle.abort(session, reason).await)
             }
             Request::Retry { session } => done(self.handle.retry(session).await),
+            Request::PsbtApprove { psbt, allow, anew } => {
+                self.carry(&psbt, move |files, psbt| files.approve(psbt, &allow, anew)).await
+            }
+            Request::PsbtImport { psbt } => self.carry(&psbt, FileSessions::go_on).await,
             Request::Confirm { session } => done(self.handle.confirm_broadcast(session).await),
             Request::Close { session } => ended(self.handle.close(session).await),
             Request::Connect { address } => {
@@ -111,6 +122,28 @@ impl Answers {
                 result(Done {})
             }
         }
+    }
+
+    /// Takes a step of a session that is carried by files. It writes to the disk and computes, so nobody else waits.
+    async fn carry(
+        &self,
+        psbt: &str,
+        step: impl FnOnce(&mut FileSessions, Psbt) -> Result<Step, StepError> + Send + 'static,
+    ) -> Result<Answer, Problem> {
+        let psbt = Psbt::read(psbt.as_bytes()).map_err(|error| step_problem(&error.into()))?;
+        let files = self.files.clone();
+        let step = move || step(&mut files.lock().unwrap_or_else(PoisonError::into_inner), psbt);
+        let step = tokio::task::spawn_blocking(step).await;
+        let step = step.map_err(|error| Problem::refused(error, "this is a bug: report it"))?;
+        let Step { session, attempt, psbt, stage, waits_for, summary, is_new } =
+            step.map_err(|error| step_problem(&error))?;
+        if is_new {
+            let event = json!({
+                "event": "file-session-approved", "session": session, "attempt": attempt, "summary": summary,
+            });
+            self.approvals.keep(&self.log, now(), &event);
+        }
+        result(Carried { session, attempt, stage, waits_for, psbt: psbt.to_base64(), summary })
     }
 
     async fn stats(&self) -> Result<Stats, Problem> {
@@ -265,11 +298,7 @@ fn problem(error: HandleError) -> Problem {
     use nelumbo_core::api::CommandError;
     match &error {
         HandleError::Refused(CommandError::UnknownSession(_)) => Problem::refused(error, NO_SESSION),
-        HandleError::Refused(CommandError::Unusual(unusual)) => {
-            let names: Vec<String> = unusual.iter().map(|unusual| format!("--allow {unusual}")).collect();
-            let remedy = format!("if that is meant, add {}", names.join(" "));
-            Problem { kind: Kind::Unallowed, problem: error.to_string(), remedy }
-        }
+        HandleError::Refused(CommandError::Unusual(unusual)) => unallowed(&error, unusual),
         HandleError::Refused(CommandError::Definition(_)) => {
             Problem::refused(error, "see `nelumbo create --help`, and check keys and --transaction")
         }
@@ -288,6 +317,31 @@ fn problem(error: HandleError) -> Problem {
         }
         _ => Problem::refused(error, "the node's own output says more"),
     }
+}
+
+fn step_problem(error: &StepError) -> Problem {
+    let remedy = match error {
+        StepError::Psbt(error @ (PsbtError::Conflict { .. } | PsbtError::Culprits { .. } | PsbtError::Unsigned(_))) => {
+            return Problem::refused(error, psbt::remedy(error));
+        }
+        StepError::Psbt(error) => return Problem::invalid(error, psbt::remedy(error)),
+        StepError::Unusual(unusual) => return unallowed(error, unusual),
+        StepError::NotASigner => "name the group with --group if the PSBT says nothing of it, or choose another --data",
+        StepError::Summary(_) => "do not sign it: what it would do is not what a session of the network would allow",
+        StepError::NonceGone | StepError::Spent => {
+            "begin anew with all signers: `nelumbo psbt export --anew`; nothing is lost but their time"
+        }
+        StepError::NotApproved => "look at it with `nelumbo psbt show`, then approve it with `nelumbo psbt export`",
+        StepError::Record(_) => "make room on the disk, or restore file-sessions.jsonl in the data folder",
+        StepError::Signer(_) => "begin anew with `nelumbo psbt export --anew`",
+    };
+    Problem::refused(error, remedy)
+}
+
+fn unallowed(problem: impl std::fmt::Display, unusual: &BTreeSet<Unusual>) -> Problem {
+    let names: Vec<String> = unusual.iter().map(|unusual| format!("--allow {unusual}")).collect();
+    let remedy = format!("if that is meant, add {}", names.join(" "));
+    Problem { kind: Kind::Unallowed, problem: problem.to_string(), remedy }
 }
 
 fn peer_id(text: &str) -> Result<PeerId, Problem> {

@@ -90,6 +90,21 @@ pub(crate) enum Request {
     Abort { session: SessionId },
     /// Make a new attempt.
     Retry { session: SessionId },
+    /// Approve what a PSBT has this node sign, in a session that is carried by files, and give nonces for it.
+    PsbtApprove {
+        /// In base64.
+        psbt: String,
+        #[serde(default)]
+        allow: BTreeSet<Unusual>,
+        /// Whether all signers begin again.
+        #[serde(default)]
+        anew: bool,
+    },
+    /// Go on with such a session, with what others have added.
+    PsbtImport {
+        /// In base64.
+        psbt: String,
+    },
     /// The signature has been broadcast.
     Confirm { session: SessionId },
     /// Forget a session.
@@ -244,6 +259,7 @@ mod tests {
             Request::Session { session },
             Request::Create(Box::new(create)),
             Request::Join { session, allow: [Unusual::Opaque].into() },
+            Request::PsbtApprove { psbt: "cHNidP8=".to_owned(), allow: [Unusual::Opaque].into(), anew: true },
             Request::Ban { peer: "12D3".to_owned() },
             Request::Events { follow: true, after: Some(7) },
             Request::Events { follow: false, after: None },

@@ -14,6 +14,7 @@ use nelumbo_core::wire::{self, Offer, SessionId, Subject, TransactionType};
 use serde::{Deserialize, Serialize};
 
 use crate::link::SessionLink;
+use crate::node::Stage;
 use crate::payment;
 use crate::spending::SpendingShape;
 
@@ -47,6 +48,21 @@ pub(crate) struct Created {
 pub(crate) struct Approved {
     pub(crate) session: SessionId,
     pub(crate) summary: Option<Summary>,
+}
+
+/// A session that is carried by files, after a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Carried {
+    pub(crate) session: SessionId,
+    pub(crate) attempt: u32,
+    /// What it waits for; `signed` when nothing.
+    pub(crate) stage: Stage,
+    /// Of whom.
+    pub(crate) waits_for: Vec<PublicKey>,
+    /// In base64, for the other signers.
+    pub(crate) psbt: String,
+    /// What signing it does.
+    pub(crate) summary: Summary,
 }
 
 /// How a node is doing.

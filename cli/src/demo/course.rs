@@ -68,11 +68,11 @@ impl<'a> Course<'a> {
             Failure::unmet(format_args!("the nodes' keys cannot be aggregated: {error}"), "try again")
         })?;
         self.progress.begin("signing", self.plan.signers);
-        let spend = if self.plan.spend { Some(Spend::prepare(keys.clone()).await?) } else { None };
+        let spend = if self.plan.spend { Some(Spend::prepare(self.plan.suite, keys.clone()).await?) } else { None };
         let first = match &spend {
             Some(spend) => {
                 let (context, digests) = spend.signed()?;
-                self.sign(&context, spend.order(), digests).await?
+                self.sign(&context, spend.order()?, digests).await?
             }
             None => {
                 let messages = self.plan.messages(0);
@@ -99,7 +99,7 @@ impl<'a> Course<'a> {
         let failover = match self.plan.kill {
             Some(kill) => {
                 let killed = election.priority().iter().take(kill).map(|index| keys[*index]);
-                let payment = spend.as_ref().map(|spend| spend.payment(&first.signatures)).transpose()?;
+                let payment = spend.as_ref().map(|spend| spend.payment(&first.signatures)).transpose()?.flatten();
                 let turns = (first.session, first.commanded);
                 Some(self.fail_over(turns, &nodes, killed.collect(), payment).await?)
             }
@@ -122,9 +122,10 @@ impl<'a> Course<'a> {
         let sessions_per_second = further.map(|further| (further as f64 / repeated * 1e3).round() / 1e3);
         let mut outcome = Outcome { session_ms, sessions_per_second, failover, ..self.outcome(parts, last - began) };
         if let Some(spend) = spend {
-            (outcome.address, outcome.items) = (spend.group.address(), spend.inputs());
-            outcome.message = hex::encode(&spend.signed()?.1[0]);
-            outcome.paid = Some(spend.confirm(self.plan.patience).await?);
+            let digests = spend.signed()?.1;
+            (outcome.address, outcome.items) = (spend.group.address(), digests.len());
+            outcome.message = hex::encode(&digests[0]);
+            outcome.paid = Some(spend.confirm(&outcome.signatures, self.plan.patience).await?);
         }
         Ok(outcome)
     }

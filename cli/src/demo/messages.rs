@@ -98,8 +98,10 @@ pub(crate) enum Order {
         /// What is signed, item by item, in hexadecimal.
         messages: Vec<String>,
     },
-    /// Create a session that signs all inputs of this Lotus transaction, by the key of the signers' Taproot output.
+    /// Create a session that signs all inputs of this transaction, by the key of the signers' Taproot output.
     Spend {
+        /// The rules, and with them the ledger.
+        suite: Suite,
         /// All signers.
         keys: Vec<PublicKey>,
         /// The transaction.

@@ -125,11 +125,13 @@ impl Outcome {
             rows.push(("broadcast by", failover.broadcast_by.to_string()));
             rows.push(("failovers", failover.failovers.to_string()));
         }
-        if let Some(Paid { txid, fee, size, inputs, confirmations }) = &self.paid {
+        if let Some(Paid { txid, fee, size, inputs, confirmations, judged_by, .. }) = &self.paid {
+            let unit = if self.suite == Suite::Lotus { "bytes" } else { "virtual bytes" };
             rows.push(("transaction", txid.clone()));
             rows.push(("  inputs", inputs.to_string()));
-            rows.push(("  fee", format!("{fee} satoshi, for {size} bytes")));
-            rows.push(("  confirmations", confirmations.to_string()));
+            rows.push(("  fee", format!("{fee} satoshi, for {size} {unit}")));
+            rows.extend(confirmations.map(|count| ("  confirmations", count.to_string())));
+            rows.extend(judged_by.map(|library| ("  judged by", library.to_owned())));
         }
         output::table(&rows)?;
         self.failover.as_ref().map_or(Ok(()), Failover::print)?;

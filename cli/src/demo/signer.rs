@@ -130,7 +130,7 @@ impl<R: Fn(Report)> Signer<R> {
                     Some(Order::Advertise) => self.handle.advertise(offer()).await.map_err(Trouble::of)?,
                     Some(Order::Find { others }) => self.find(others).await?,
                     Some(Order::Request { suite, messages }) => self.request(suite, &messages).await?,
-                    Some(Order::Spend { keys, spending }) => self.spend(keys, *spending).await?,
+                    Some(Order::Spend { suite, keys, spending }) => self.spend(suite, keys, *spending).await?,
                     Some(Order::Broadcast { session, payment }) => {
                         if let Some(payment) = payment {
                             broadcast(&payment).await?;
@@ -228,13 +228,13 @@ impl<R: Fn(Report)> Signer<R> {
         Ok(())
     }
 
-    async fn spend(&mut self, keys: Vec<PublicKey>, spending: SpendingFile) -> Result<(), Trouble> {
+    async fn spend(&mut self, suite: Suite, keys: Vec<PublicKey>, spending: SpendingFile) -> Result<(), Trouble> {
         let tweak = Tweak::Taproot { merkle_root: None };
-        let context = KeyAggContext::new(Suite::Lotus, &keys).and_then(|keys| keys.with_tweak(&tweak));
+        let context = KeyAggContext::new(suite, &keys).and_then(|keys| keys.with_tweak(&tweak));
         let own = context.map_err(Trouble::of)?.challenge_key();
-        let (spending, items) = spending.items(Suite::Lotus, Some(own), tweak).map_err(Trouble::of)?;
+        let (spending, items) = spending.items(suite, Some(own), tweak).map_err(Trouble::of)?;
         let details = Details { kind: Some(KIND), spending: Some(Box::new(spending)), ..Details::default() };
-        let wanted = NewSession { items, details, ..NewSession::new(Suite::Lotus, keys, Vec::new()) };
+        let wanted = NewSession { items, details, ..NewSession::new(suite, keys, Vec::new()) };
         let session = self.handle.create(wanted).await.map_err(Trouble::of)?;
         (self.report)(Report::Created { session, message: String::new() });
         Ok(())

@@ -3,22 +3,28 @@
 //! Owns `approvals.jsonl` in the data folder: one JSON object a line for each session that the node has approved, with
 //! what signing it does. Invariants: a line is on the disk before the event is shown; the file and the one before it
 //! are bounded and the owner's alone. It is for people who ask later what was signed; the node never reads it. The
-//! node's life drives it.
+//! node's life and the socket's answers drive it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use serde_json::json;
+
+use super::event_log::EventLog;
 
 /// How large the file may become before it becomes the one before.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// See the module's documentation.
-#[derive(Debug)]
+/// See the module's documentation. Clones share one file.
+#[derive(Clone, Debug)]
 pub(crate) struct Approvals {
     path: PathBuf,
     limit: u64,
+    /// Whoever writes holds it.
+    turn: Arc<Mutex<()>>,
 }
 
 #[derive(Serialize)]
@@ -30,11 +36,22 @@ struct Line<'a, T> {
 
 impl Approvals {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { path: folder.join("approvals.jsonl"), limit: MAX_BYTES }
+        Self { path: folder.join("approvals.jsonl"), limit: MAX_BYTES, turn: Arc::default() }
+    }
+
+    /// Adds an event of an approval, and then notes it; if it cannot be kept, that is noted before.
+    pub(crate) fn keep(&self, log: &EventLog, time: u64, event: &impl Serialize) {
+        if let Err(error) = self.add(time, event) {
+            let error = error.to_string();
+            tracing::error!(%error, "an approval is missing in approvals.jsonl");
+            log.note(time, &json!({ "event": "approval-not-kept", "error": error }));
+        }
+        log.note(time, event);
     }
 
     /// Adds an event of an approval.
-    pub(crate) fn add(&self, time: u64, event: &impl Serialize) -> io::Result<()> {
+    fn add(&self, time: u64, event: &impl Serialize) -> io::Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = serde_json::to_vec(&Line { time, event })?;
         line.push(b'\n');
         if fs::metadata(&self.path).is_ok_and(|file| file.len() >= self.limit) {

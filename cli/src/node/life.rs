@@ -6,7 +6,7 @@
 //! it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nelumbo_chain::chronik::ChronikClient;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use super::approvals::Approvals;
 use super::event_log::{EventLog, Follower, Next, missed_line};
+use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
 use super::payments::{News, Payments};
 use crate::control::{Answers, Server, serve};
@@ -63,6 +64,8 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
             "choose a --data with a shorter path, on a file system that has sockets",
         )
     })?;
+    let key = Arc::new(key);
+    let files = FileSessions::new(folder.path(), chain, key.clone());
     let (handle, events) = Builder::with_key(CoreConfig::new(chain), network, folder.path(), key)
         .map(|builder| match record {
             Some(Record { file, limit }) => builder.record(file, limit),
@@ -86,10 +89,18 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let (printed, runtime) = (log.follow(Some(0)), tokio::runtime::Handle::current());
     std::thread::spawn(move || runtime.block_on(print(printed, json)));
 
-    let answers = Answers { handle: handle.clone(), log: log.clone(), started, stop: Arc::new(Notify::new()) };
+    let approvals = Approvals::new(folder.path());
+    let answers = Answers {
+        handle: handle.clone(),
+        log: log.clone(),
+        approvals: approvals.clone(),
+        files: Arc::new(Mutex::new(files)),
+        started,
+        stop: Arc::new(Notify::new()),
+    };
     let mut connections = JoinSet::new();
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
-    let mut life = Life { handle, events, log, approvals: Approvals::new(folder.path()), payments };
+    let mut life = Life { handle, events, log, approvals, payments };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
@@ -120,14 +131,11 @@ impl Life {
             match self.events.next().await {
                 Ok(event) => {
                     let time = now();
-                    if matches!(event, NodeEvent::Core(Event::SessionApproved { .. }))
-                        && let Err(error) = self.approvals.add(time, &event)
-                    {
-                        let error = error.to_string();
-                        tracing::error!(%error, "an approval is missing in approvals.jsonl");
-                        self.log.note(time, &json!({ "event": "approval-not-kept", "error": error }));
+                    if matches!(event, NodeEvent::Core(Event::SessionApproved { .. })) {
+                        self.approvals.keep(&self.log, time, &event);
+                    } else {
+                        self.log.note(time, &event);
                     }
-                    self.log.note(time, &event);
                     match event {
                         NodeEvent::Core(Event::SessionCompleted { session, .. }) => self.pay(News::Signed(session)),
                         // When all turns are over, with or without somebody's word, it is everybody's.
@@ -207,7 +215,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 /// Milliseconds since 1970-01-01 UTC.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

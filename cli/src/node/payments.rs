@@ -3,8 +3,8 @@
 //! Owns the way from signatures to a confirmation: when it is this node's turn, the transaction is broadcast; whoever
 //! broadcasts it, it is looked for on the chain until it is buried, which settles the others' turns too. Invariants: a
 //! transaction is sent again only as it is, so that sending twice does no harm; what the servers say is believed as far
-//! as the client has judged it; nothing here holds up the node. Nothing is kept over a restart: the sessions are, and
-//! everything follows from them. The node's life drives it.
+//! as the client has judged it; nothing here holds up the node, and no payment holds up another. Nothing is kept over a
+//! restart: the sessions are, and everything follows from them. The node's life drives it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use nelumbo_core::wire::SessionId;
 use nelumbo_tokio::Handle;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::event_log::EventLog;
 use super::life::now;
@@ -30,8 +31,12 @@ const BURIAL_PAUSE: Duration = Duration::from_secs(30);
 const RESCAN: Duration = Duration::from_secs(60);
 /// So many blocks deep, a payment is not watched any more.
 const BURIED: u32 = 10;
-/// How many are asked about in one round.
-const ROUND: usize = 16;
+/// How many are asked about at once.
+const AT_ONCE: usize = 16;
+/// How long a question may take, over all servers.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any question.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 const NEWS: usize = 256;
 
 /// Something that has happened to a session.
@@ -51,7 +56,7 @@ impl Payments {
     /// Starts to look after payments, until the last clone is dropped.
     pub(crate) fn start(client: ChronikClient, handle: Handle, log: EventLog) -> Self {
         let (sender, news) = mpsc::channel(NEWS);
-        let watcher = Watcher { client, handle, log, payments: BTreeMap::new() };
+        let watcher = Watcher { client, handle, log, payments: BTreeMap::new(), questions: JoinSet::new() };
         tokio::spawn(watcher.run(news));
         Self(sender)
     }
@@ -81,6 +86,7 @@ struct Payment {
     is_own_turn: bool,
     /// When the chain is asked next.
     due: Instant,
+    is_asked: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +95,15 @@ struct Watcher {
     handle: Handle,
     log: EventLog,
     payments: BTreeMap<SessionId, Payment>,
+    questions: JoinSet<(SessionId, Answer)>,
+}
+
+/// What a question about a payment has come to.
+#[derive(Debug)]
+struct Answer {
+    state: State,
+    /// What was done meanwhile, with more fields.
+    done: Option<(&'static str, Vec<(&'static str, Value)>)>,
 }
 
 impl Watcher {
@@ -107,19 +122,43 @@ impl Watcher {
                         if let Some(payment) = self.payments.get_mut(&session) {
                             (payment.is_own_turn, payment.due) = (true, Instant::now());
                         }
-                        self.look(session).await;
                     }
                 },
-                _ = round.tick() => {
-                    let now = Instant::now();
-                    let due = self.payments.iter().filter(|(_, payment)| payment.due <= now);
-                    let due: Vec<SessionId> = due.map(|(session, _)| *session).take(ROUND).collect();
-                    for session in due {
-                        self.look(session).await;
+                Some(answered) = self.questions.join_next() => match answered {
+                    Ok((session, answer)) => self.take_answer(session, answer).await,
+                    Err(error) => {
+                        // Whose it was is not known. Asking twice does no harm.
+                        tracing::error!(%error, "a question about a payment has failed");
+                        let again = |payment: &mut Payment| (payment.is_asked, payment.due) = (false, Instant::now());
+                        self.payments.values_mut().for_each(again);
                     }
-                }
+                },
+                _ = round.tick() => {}
                 _ = rescan.tick() => self.rescan().await,
             }
+            self.ask();
+        }
+    }
+
+    /// Asks about what is due, the longest due first; so many at once that one server that says nothing delays nobody
+    /// else, and no more.
+    fn ask(&mut self) {
+        let now = Instant::now();
+        let is_open = |payment: &Payment| !payment.is_asked && !matches!(payment.state, State::Failed | State::Buried);
+        let due = self.payments.iter_mut().filter(|(_, payment)| payment.due <= now && is_open(payment));
+        let mut due: Vec<(&SessionId, &mut Payment)> = due.collect();
+        due.sort_by_key(|(_, payment)| payment.due);
+        for (session, payment) in due.into_iter().take(AT_ONCE.saturating_sub(self.questions.len())) {
+            payment.is_asked = true;
+            // Until the answer says otherwise; a turn that comes meanwhile makes it due at once.
+            payment.due = now + FOR_EVER;
+            let (session, client, transaction) = (*session, self.client.clone(), payment.transaction.clone());
+            let (txid, was, is_own_turn) = (payment.txid, payment.state, payment.is_own_turn);
+            self.questions.spawn(async move {
+                let answer = timeout(PATIENCE, ask(&client, &transaction, txid, was, is_own_turn)).await;
+                let unanswered = Answer { state: was, done: None };
+                (session, answer.unwrap_or(unanswered))
+            });
         }
     }
 
@@ -150,7 +189,7 @@ impl Watcher {
         let signed = payment::finalize(&view.definition, &view.signatures);
         let Some((txid, transaction)) = signed.and_then(|signed| Some((signed.txid, signed.lotus?))) else { return };
         let (state, due) = (State::Signed, Instant::now());
-        self.payments.insert(view.id, Payment { transaction, txid, state, is_own_turn: false, due });
+        self.payments.insert(view.id, Payment { transaction, txid, state, is_own_turn: false, due, is_asked: false });
     }
 
     fn note(&self, session: SessionId, txid: Txid, event: &str, more: &[(&str, Value)]) {
@@ -161,24 +200,16 @@ impl Watcher {
         self.log.note(now(), &fields);
     }
 
-    /// Asks the chain about a payment, and does what follows.
-    async fn look(&mut self, session: SessionId) {
-        let Some(payment) = self.payments.get(&session) else { return };
-        let (txid, was, is_own_turn) = (payment.txid, payment.state, payment.is_own_turn);
-        if matches!(was, State::Failed | State::Buried) {
-            return;
+    /// Does what follows from what the chain has said.
+    async fn take_answer(&mut self, session: SessionId, Answer { state, done }: Answer) {
+        // It may have been closed meanwhile.
+        let Some(payment) = self.payments.get_mut(&session) else { return };
+        let (txid, was, now) = (payment.txid, payment.state, Instant::now());
+        let pause = if matches!(state, State::Confirmed(_)) { BURIAL_PAUSE } else { PAUSE };
+        (payment.state, payment.is_asked, payment.due) = (state, false, payment.due.min(now + pause));
+        if let Some((event, more)) = done {
+            self.note(session, txid, event, &more);
         }
-        let state = match self.client.status(txid).await {
-            Ok(Status::Unknown) if is_own_turn || was != State::Signed => self.broadcast(session, was).await,
-            Ok(Status::Unknown) => State::Signed,
-            Ok(Status::Waiting) => State::Seen,
-            Ok(Status::Confirmed { confirmations, .. }) if confirmations >= BURIED => State::Buried,
-            Ok(Status::Confirmed { block, .. }) => State::Confirmed(block.height),
-            Err(error) => {
-                tracing::warn!(%error, %txid, "the chain cannot be asked");
-                was
-            }
-        };
         match (was, state) {
             (State::Signed, State::Signed) => {}
             (State::Signed, State::Seen) => self.settle(session, txid, "payment-seen", &[]).await,
@@ -193,10 +224,6 @@ impl Watcher {
             }
             _ => {}
         }
-        if let Some(payment) = self.payments.get_mut(&session) {
-            payment.state = state;
-            payment.due = Instant::now() + if matches!(state, State::Confirmed(_)) { BURIAL_PAUSE } else { PAUSE };
-        }
     }
 
     /// It is on the chain: nobody else has to broadcast it.
@@ -205,26 +232,40 @@ impl Watcher {
         // Somebody else may have said so before.
         let _ = self.handle.confirm_broadcast(session).await;
     }
+}
 
-    async fn broadcast(&self, session: SessionId, was: State) -> State {
-        let Some(payment) = self.payments.get(&session) else { return was };
-        match self.client.broadcast(&payment.transaction).await {
-            Ok(sent) => {
-                if !sent.was_known {
-                    self.note(session, payment.txid, "payment-broadcast", &[]);
-                }
-                State::Seen
-            }
-            Err(error @ BroadcastError::Rejected { .. }) => {
-                let (reason, advice) = (error.to_string(), error.advice());
-                let more = [("reason", reason.into()), ("advice", advice.into())];
-                self.note(session, payment.txid, "payment-rejected", &more);
-                State::Failed
-            }
-            Err(error) => {
-                tracing::warn!(%error, txid = %payment.txid, "the transaction could not be sent yet");
-                was
-            }
+/// Asks the chain about a payment, and sends it if it is this node's turn or the chain has lost it.
+async fn ask(client: &ChronikClient, transaction: &Transaction, txid: Txid, was: State, is_own_turn: bool) -> Answer {
+    let state = match client.status(txid).await {
+        Ok(Status::Unknown) if is_own_turn || was != State::Signed => {
+            return broadcast(client, transaction, txid, was).await;
+        }
+        Ok(Status::Unknown) => State::Signed,
+        Ok(Status::Waiting) => State::Seen,
+        Ok(Status::Confirmed { confirmations, .. }) if confirmations >= BURIED => State::Buried,
+        Ok(Status::Confirmed { block, .. }) => State::Confirmed(block.height),
+        Err(error) => {
+            tracing::warn!(%error, %txid, "the chain cannot be asked");
+            was
+        }
+    };
+    Answer { state, done: None }
+}
+
+async fn broadcast(client: &ChronikClient, transaction: &Transaction, txid: Txid, was: State) -> Answer {
+    match client.broadcast(transaction).await {
+        Ok(sent) => {
+            let done = (!sent.was_known).then(|| ("payment-broadcast", Vec::new()));
+            Answer { state: State::Seen, done }
+        }
+        Err(error @ BroadcastError::Rejected { .. }) => {
+            let (reason, advice) = (error.to_string(), error.advice());
+            let more = vec![("reason", reason.into()), ("advice", advice.into())];
+            Answer { state: State::Failed, done: Some(("payment-rejected", more)) }
+        }
+        Err(error) => {
+            tracing::warn!(%error, %txid, "the transaction could not be sent yet");
+            Answer { state: was, done: None }
         }
     }
 }

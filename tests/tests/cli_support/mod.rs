@@ -7,6 +7,10 @@
 
 #[cfg(unix)]
 pub mod node;
+#[cfg(unix)]
+pub mod proxy;
+#[cfg(unix)]
+pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

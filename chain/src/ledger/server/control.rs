@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use nelumbo_crypto::Network;
-use nelumbo_crypto::lotus::{Address, Txid};
+use nelumbo_crypto::lotus::Address;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
         StatusCode::OK,
         &json!({
             "height": ledger.height(),
-            "tip": displayed(&ledger.tip().hash),
+            "tip": ledger.tip().hash.to_string(),
             "median_time": ledger.median_time(ledger.height()),
             "second_samuel": ledger.rules().second_samuel,
             "taproot_active": ledger.taproot_active(),
@@ -134,7 +134,7 @@ async fn done<T: DeserializeOwned>(
     Ok(match outcome.map_err(|error| error.to_string())? {
         Outcome::Transaction(txid) => json!({ "txid": txid.to_string(), "height": height }),
         Outcome::Blocks(blocks) => {
-            json!({ "blocks": blocks.iter().map(displayed).collect::<Vec<_>>(), "height": height })
+            json!({ "blocks": blocks.iter().map(ToString::to_string).collect::<Vec<_>>(), "height": height })
         }
     })
 }
@@ -149,10 +149,6 @@ fn script(address: &str) -> Result<Vec<u8>, String> {
         return Err(format!("an address of {} is no good here; give one of regtest", address.network));
     }
     Ok(address.script_pubkey())
-}
-
-fn displayed(hash: &[u8; 32]) -> String {
-    Txid::from_bytes(*hash).to_string()
 }
 
 fn answer(status: StatusCode, value: &Value) -> Response {

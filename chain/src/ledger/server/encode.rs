@@ -23,7 +23,7 @@ pub(super) fn height(height: Option<u32>) -> i32 {
 }
 
 pub(super) fn blockchain_info(ledger: &Ledger) -> proto::BlockchainInfo {
-    proto::BlockchainInfo { tip_hash: ledger.tip().hash.to_vec(), tip_height: signed(ledger.height()) }
+    proto::BlockchainInfo { tip_hash: ledger.tip().hash.as_bytes().to_vec(), tip_height: signed(ledger.height()) }
 }
 
 pub(super) fn tx(ledger: &Ledger, txid: &Txid) -> Option<proto::Tx> {
@@ -48,7 +48,7 @@ pub(super) fn tx(ledger: &Ledger, txid: &Txid) -> Option<proto::Tx> {
     });
     let block = height.and_then(|height| ledger.block(height)).map(|block| proto::BlockMetadata {
         height: signed(block.header.height),
-        hash: block.hash.to_vec(),
+        hash: block.hash.as_bytes().to_vec(),
         timestamp: block.header.timestamp,
     });
     Some(proto::Tx {
@@ -71,8 +71,8 @@ pub(super) fn block_info(ledger: &Ledger, block: &Block) -> proto::BlockInfo {
     let outputs = || block.transactions.iter().flat_map(|transaction| &transaction.outputs);
     let spent = block.txids.iter().filter_map(|txid| ledger.transaction(txid)).flat_map(|located| located.spent);
     proto::BlockInfo {
-        hash: block.hash.to_vec(),
-        prev_hash: block.header.previous.to_vec(),
+        hash: block.hash.as_bytes().to_vec(),
+        prev_hash: block.header.previous.as_bytes().to_vec(),
         height: signed(block.header.height),
         n_bits: N_BITS,
         timestamp: block.header.timestamp,
@@ -148,8 +148,8 @@ pub(super) fn messages<'a>(
             let times = scripts.iter().filter(|script| is_subscribed(script)).count();
             (of_tx(MsgTx { txid: txid.as_bytes().to_vec() }), times)
         }
-        Event::Connected(hash) => (MsgType::BlockConnected(MsgBlock { block_hash: hash.to_vec() }), 1),
-        Event::Disconnected(hash) => (MsgType::BlockDisconnected(MsgBlock { block_hash: hash.to_vec() }), 1),
+        Event::Connected(hash) => (MsgType::BlockConnected(MsgBlock { block_hash: hash.as_bytes().to_vec() }), 1),
+        Event::Disconnected(hash) => (MsgType::BlockDisconnected(MsgBlock { block_hash: hash.as_bytes().to_vec() }), 1),
     };
     vec![proto::SubscribeMsg { msg_type: Some(message) }; times]
 }

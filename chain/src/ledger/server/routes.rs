@@ -16,6 +16,7 @@ use prost::Message;
 use super::super::{Operation, Outcome};
 use super::failure::{Failure, script};
 use super::{Shared, control, encode, socket};
+use crate::BlockHash;
 use crate::ledger::LedgerError;
 use crate::proto::{
     self, BroadcastTxRequest, BroadcastTxResponse, BroadcastTxsRequest, BroadcastTxsResponse, CONTENT_TYPE,
@@ -66,7 +67,10 @@ async fn block(State(shared): Host, Path(text): Path<String>) -> Answer<proto::B
     let ledger = &shared.lock().ledger;
     let height = match text.parse::<i32>() {
         Ok(height) => u32::try_from(height).ok(),
-        Err(_) => ledger.height_of(&displayed_hash(&text).ok_or_else(|| Failure::invalid_hash_or_height(&text))?),
+        Err(_) => {
+            let hash = displayed_hash(&text).ok_or_else(|| Failure::invalid_hash_or_height(&text))?;
+            ledger.height_of(&BlockHash::from_bytes(hash))
+        }
     };
     let block = height.and_then(|height| ledger.block(height)).ok_or_else(|| Failure::block_not_found(&text))?;
     Ok(Protobuf(encode::block(ledger, block)))

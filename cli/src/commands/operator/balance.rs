@@ -4,7 +4,7 @@ use clap::Args;
 use nelumbo_chain::chronik::ChainTx;
 use serde_json::json;
 
-use super::money::{Holdings, OfGroup, xpi};
+use super::money::{OfGroup, xpi};
 use crate::failure::{Answer, Failure};
 use crate::output;
 
@@ -20,26 +20,12 @@ pub(crate) struct Balance {
 
 impl Balance {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let wallet = self.of.wallet()?;
-        let Holdings { spendable: coins, others } = wallet.holdings()?;
-        let spendable: u64 = coins.iter().map(|coin| coin.output.value).sum();
-        let all = spendable + others.iter().map(|coin| coin.output.value).sum::<u64>();
-        let unconfirmed = coins.iter().chain(&others).filter(|coin| coin.block.is_none());
-        let unconfirmed: u64 = unconfirmed.map(|coin| coin.output.value).sum();
+        let (group, wallet) = self.of.wallet()?;
+        let holdings = wallet.holdings()?;
         if self.of.node.json {
-            output::json(&json!({
-                "group": self.of.name, "address": wallet.group.address(), "spendable": spendable,
-                "unconfirmed": unconfirmed, "total": all, "outputs": coins.len(),
-            }))?;
+            output::json(&holdings.json(&json!({ "group": self.of.name, "address": group.address() })))?;
         } else {
-            let mut rows = vec![("spendable", format!("{}, in {} outputs", xpi(spendable), coins.len()))];
-            if unconfirmed > 0 {
-                rows.push(("of that unconfirmed", xpi(unconfirmed)));
-            }
-            if all > spendable {
-                rows.push(("not spendable yet", xpi(all - spendable)));
-            }
-            output::table(&rows)?;
+            output::table(&holdings.rows())?;
         }
         Ok(Answer::Yes)
     }
@@ -55,8 +41,7 @@ pub(crate) struct History {
 
 impl History {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let wallet = self.of.wallet()?;
-        let script = wallet.group.script();
+        let (_, wallet) = self.of.wallet()?;
         let transactions = wallet.ask(async {
             let mut transactions = Vec::new();
             for transaction in wallet.client.history(&wallet.script).await? {
@@ -66,7 +51,7 @@ impl History {
             Ok(transactions)
         })?;
         let own = |outputs: &[nelumbo_core::crypto::lotus::TxOutput]| -> i128 {
-            let own = outputs.iter().filter(|output| output.script_pubkey == script);
+            let own = outputs.iter().filter(|output| output.script_pubkey == wallet.own);
             own.map(|output| i128::from(output.value)).sum()
         };
         let rows: Vec<(&ChainTx, i128)> = transactions

@@ -11,10 +11,13 @@ use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::{Created, NewSession, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::group::Name;
-use crate::output;
 use crate::spending::SpendingFile;
 use crate::summary::Allowed;
 use crate::values::{self, HexBytes};
+use crate::{key_file, output, psbt};
+
+/// What can be signed instead of --message.
+const WHAT: [&str; 4] = ["text", "file", "transaction", "psbt"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +25,8 @@ Examples:
   nelumbo create KEY --suite bip340 --file contract.pdf --election rotating
   nelumbo create KEY KEY --message HEX --taproot --json | jq -r .session
   nelumbo request KEY KEY --type spend --taproot --transaction spend.json --description \"rent\" --listed
-  nelumbo create KEY --suite bip340 --taproot --merkle-root HEX --transaction bitcoin.json";
+  nelumbo create KEY --suite bip340 --taproot --merkle-root HEX --transaction bitcoin.json
+  nelumbo request --psbt pay.psbt --group savings && nelumbo psbt finalize pay.psbt --group savings --session ID";
 
 const TRANSACTION: &str = "\
 The file of --transaction is a JSON object, with byte strings in hexadecimal and amounts in satoshi. With --suite lotus
@@ -50,13 +54,13 @@ Without a transaction a bare message is signed, which the others have to allow a
 #[command(visible_alias = "request", after_help = EXAMPLES, after_long_help = format!("{TRANSACTION}\n\n{EXAMPLES}"))]
 pub(crate) struct Create {
     /// The other signers: names of contacts, or public keys of 66 hexadecimal digits
-    #[arg(value_name = "KEY", required_unless_present = "group", value_parser = key_or_name)]
+    #[arg(value_name = "KEY", required_unless_present_any = ["group", "psbt"], value_parser = key_or_name)]
     keys: Vec<KeyOrName>,
     /// The members of this group, its suite and its output, instead of keys, --suite and --taproot
     #[arg(long, value_name = "NAME", conflicts_with_all = ["keys", "suite", "taproot", "merkle_root"])]
     group: Option<Name>,
     /// What is signed: for lotus a digest of 32 bytes, for bip340 up to 4096 bytes
-    #[arg(long, value_name = "HEX", group = "what", required_unless_present_any = ["text", "file", "transaction"])]
+    #[arg(long, value_name = "HEX", group = "what", required_unless_present_any = WHAT)]
     message: Option<HexBytes>,
     /// Signs the SHA-256 of this text
     #[arg(long, value_name = "STR", group = "what")]
@@ -76,6 +80,10 @@ pub(crate) struct Create {
     /// A JSON file with the transaction that is signed, described below: every signer computes the digest itself
     #[arg(long, value_name = "PATH", group = "what")]
     transaction: Option<PathBuf>,
+    /// A PSBT of Bitcoin, in base64, hexadecimal or binary, all of whose inputs are signed that this node's key belongs
+    /// to; keys and tweak are those that it says (BIP373), or those of --group
+    #[arg(long, value_name = "PATH", group = "what", conflicts_with_all = ["keys", "suite", "taproot", "merkle_root"])]
+    psbt: Option<PathBuf>,
     /// What it is for: spend, swap, coinjoin, custody, escrow or channel
     #[arg(long = "type", value_name = "TYPE", value_parser = values::parsed::<TransactionType>)]
     kind: Option<TransactionType>,
@@ -103,8 +111,19 @@ impl Create {
             (_, _, Some(file)) => values::digest_of(&file)?,
             _ => Vec::new(),
         };
-        let spending = self.transaction.map(|path| SpendingFile::read(&path)).transpose()?;
+        let mut spending = self.transaction.map(|path| SpendingFile::read(&path)).transpose()?;
         let (suite, keys, tweak) = match &self.group {
+            _ if self.psbt.is_some() => {
+                let mut psbt = psbt::read(self.psbt.as_slice())?;
+                if let Some(name) = &self.group {
+                    super::psbt::add_group(&mut psbt, name, &self.node)?;
+                }
+                let own = key_file::read(&self.node.folder()?.key())?.public_key;
+                let tasks = psbt::tasks_of(&psbt, &own).map_err(|error| psbt::failure(&error))?;
+                let (keys, tweak, signed) = psbt::session(&psbt, &tasks)?;
+                spending = Some(signed);
+                (Suite::Bip340, keys, tweak)
+            }
             Some(name) => {
                 let group = Contacts::read(self.node.folder()?.path())?.group(name)?.clone();
                 (group.suite, group.keys.clone(), group.tweak())

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use nelumbo_chain::psbt::Descriptor;
 use nelumbo_core::crypto::Suite;
 use serde_json::json;
 
@@ -75,11 +76,14 @@ struct Create {
     /// What it is called: up to 32 letters, digits, dots, hyphens and underscores, beginning with a letter
     name: Name,
     /// The other members: names of contacts, or public keys of 66 hexadecimal digits
-    #[arg(value_name = "KEY", required = true, value_parser = key_or_name)]
+    #[arg(value_name = "KEY", required_unless_present = "descriptor", value_parser = key_or_name)]
     members: Vec<KeyOrName>,
     /// The signature scheme: lotus for Lotus, bip340 for Bitcoin
     #[arg(long, value_parser = values::suite(), default_value = "lotus")]
     suite: Suite,
+    /// A descriptor of Bitcoin wallets, tr(musig(KEY,KEY,…)), with plain keys, in place of keys and suite
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["members", "suite", "recovery"], value_parser = group_keys)]
+    descriptor: Option<Descriptor>,
     /// Who may recover the money alone, by name or key, after --delay
     #[arg(long, value_name = "KEY", value_parser = key_or_name, requires = "delay")]
     recovery: Option<KeyOrName>,
@@ -159,14 +163,22 @@ impl Create {
         let group = Contacts::change(folder.path(), |contacts| {
             contacts.check_free(&self.name)?;
             let mut keys = contacts.keys(&self.members)?;
-            if !keys.contains(&own.public_key) {
+            let suite = match self.descriptor.as_ref().and_then(Descriptor::group) {
+                Some(of_descriptor) => {
+                    keys = of_descriptor;
+                    Suite::Bip340
+                }
+                None => self.suite,
+            };
+            if !keys.contains(&own.public_key) && self.descriptor.is_none() {
                 keys.push(own.public_key);
             }
             let recovery = match (&self.recovery, self.delay) {
                 (Some(who), Some(blocks)) => Some(RecoveryKey { key: contacts.key(who)?, blocks }),
                 _ => None,
             };
-            let group = Group::new(own.network, self.suite, keys, recovery)?;
+            let group = Group::new(own.network, suite, keys, recovery)?;
+            check_own(&folder, &group)?;
             contacts.groups.insert(self.name.clone(), group.clone());
             Ok(group)
         })?;
@@ -198,6 +210,15 @@ impl Import {
             Ok(())
         })?;
         Ok(Answer::Yes)
+    }
+}
+
+/// For clap: a descriptor that is a group as nelumbo has them.
+fn group_keys(text: &str) -> Result<Descriptor, String> {
+    let descriptor = Descriptor::parse(text).map_err(|error| error.to_string())?;
+    match descriptor.group() {
+        Some(_) => Ok(descriptor),
+        None => Err("a group is tr(musig(KEY,KEY,…)) of plain keys, without steps, ranges or scripts".to_owned()),
     }
 }
 
@@ -237,7 +258,11 @@ fn read(path: &Path) -> Result<Exported, Failure> {
 impl Shown {
     fn show(&self, contacts: &Contacts, name: &Name, group: &Group) -> Result<(), Failure> {
         if self.json {
-            return output::json(&group.export(name.clone()));
+            let mut shown = serde_json::to_value(group.export(name.clone())).expect("texts and numbers");
+            if let Some(descriptor) = group.descriptor() {
+                shown["descriptor"] = descriptor.into();
+            }
+            return output::json(&shown);
         }
         let own = key_file::read(&self.data.open()?.key())?.public_key;
         let called = |key| match contacts.name_of(&key) {
@@ -252,6 +277,7 @@ impl Shown {
             ("suite", group.suite.to_string()),
             ("network", group.network.to_string()),
         ];
+        rows.extend(group.descriptor().map(|descriptor| ("descriptor", descriptor)));
         rows.extend(group.keys.iter().map(|key| ("member", called(*key))));
         rows.push(match group.recovery {
             Some(RecoveryKey { key, blocks }) => {

@@ -18,6 +18,7 @@ mod node;
 mod node_init;
 mod node_run;
 mod peers;
+mod psbt;
 mod requests;
 mod sessions;
 mod sessions_show;
@@ -27,6 +28,7 @@ mod spend;
 mod stats;
 mod stop;
 mod subscribe;
+mod wallet;
 
 use clap::Subcommand;
 
@@ -104,6 +106,8 @@ pub(crate) enum Operator {
     Spend(spend::Spend),
     Recover(spend::Recover),
     Finalize(finalize::Finalize),
+    Psbt(psbt::PsbtCommand),
+    Wallet(wallet::WalletCommand),
 }
 
 impl Operator {
@@ -137,6 +141,8 @@ impl Operator {
             Self::Spend(spend) => spend.run(),
             Self::Recover(recover) => recover.run(),
             Self::Finalize(finalize) => finalize.run(),
+            Self::Psbt(psbt) => psbt.run(),
+            Self::Wallet(wallet) => wallet.run(),
         }
     }
 }

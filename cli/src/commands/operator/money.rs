@@ -1,4 +1,5 @@
-//! What `balance`, `history`, `receive`, `spend` and `recover` share: a group of the data folder, and the chain.
+//! What `balance`, `history`, `receive`, `spend`, `recover` and `wallet` share: an owner of money, a group of the data
+//! folder or the node's own key, and the chain.
 
 use clap::Args;
 use nelumbo_chain::ScriptPayload;
@@ -7,6 +8,7 @@ use nelumbo_chain::chronik::{ChronikClient, ChronikError, Unspent};
 use nelumbo_chain::ledger::COINBASE_MATURITY;
 use nelumbo_core::crypto::lotus::{Address, TxOutput};
 use nelumbo_core::crypto::{Network, Suite};
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::contacts::Contacts;
@@ -26,17 +28,20 @@ pub(super) struct OfGroup {
     pub(super) node: Running,
 }
 
-/// A group and the chain that it is on.
+/// The script of an owner, and the chain that it is on.
 pub(super) struct Wallet {
-    pub(super) group: Group,
     pub(super) client: ChronikClient,
+    pub(super) network: Network,
+    /// The owner's script.
+    pub(super) own: Vec<u8>,
+    /// What servers find it by.
     pub(super) script: ScriptPayload,
     pub(super) replay_protection: bool,
     /// One for all questions: the client keeps its connections in it.
     runtime: Runtime,
 }
 
-/// What a group has.
+/// What an owner has.
 pub(super) struct Holdings {
     pub(super) spendable: Vec<Unspent>,
     /// Too young, or with a state.
@@ -48,30 +53,35 @@ impl OfGroup {
         Ok(Contacts::read(self.node.folder()?.path())?.group(&self.name)?.clone())
     }
 
-    pub(super) fn wallet(&self) -> Result<Wallet, Failure> {
+    pub(super) fn wallet(&self) -> Result<(Group, Wallet), Failure> {
         let group = self.group()?;
         if group.suite != Suite::Lotus {
             return Err(Failure::input(
                 format_args!("the group {} is on Bitcoin, and Chronik servers know Lotus", self.name),
-                "build the transaction with a wallet, and sign it with `nelumbo request --transaction`",
+                "build the transaction with a wallet, and sign it with `nelumbo request --psbt` or `nelumbo psbt`",
             ));
         }
-        let folder = self.node.folder()?;
+        let wallet = Wallet::open(&self.node, group.network, group.script(), group.payload())?;
+        Ok((group, wallet))
+    }
+}
+
+impl Wallet {
+    /// Of the owner of this script, on the chain that the node's folder names.
+    pub(super) fn open(node: &Running, network: Network, own: Vec<u8>, script: ScriptPayload) -> Result<Self, Failure> {
+        let folder = node.folder()?;
         let chain = Config::read(&folder.config())?.chain.ok_or_else(|| {
             Failure::input(
                 "no server is set that knows the chain",
                 format_args!("uncomment `chain` in {}, start the node again, and repeat", folder.config().display()),
             )
         })?;
-        let client = chain.client(group.network)?;
+        let client = chain.client(network)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
-        let (script, replay_protection) = (group.payload(), chain.replay_protection);
-        Ok(Wallet { group, client, script, replay_protection, runtime })
+        Ok(Self { client, network, own, script, replay_protection: chain.replay_protection, runtime })
     }
-}
 
-impl Wallet {
     /// Does something that talks to servers, and waits for it.
     pub(super) fn run<T>(&self, task: impl Future<Output = T>) -> T {
         self.runtime.block_on(task)
@@ -82,7 +92,7 @@ impl Wallet {
         self.run(question).map_err(|error| Failure::unmet(&error, error.remedy()))
     }
 
-    /// What the group has now.
+    /// What the owner has now.
     pub(super) fn holdings(&self) -> Result<Holdings, Failure> {
         let (unspent, tip) = self.ask(async {
             let unspent = self.client.utxos(&self.script).await?;
@@ -90,18 +100,50 @@ impl Wallet {
         })?;
         let tip = tip.map_or(0, |tip| tip.height);
         let is_mature = |height: Option<u32>| height.is_some_and(|height| tip + 1 >= height + COINBASE_MATURITY);
-        let own = self.group.script();
         let can_be_spent = |coin: &Unspent| {
-            coin.output.script_pubkey == own && (!coin.is_coinbase || is_mature(coin.block.map(|block| block.height)))
+            coin.output.script_pubkey == self.own
+                && (!coin.is_coinbase || is_mature(coin.block.map(|block| block.height)))
         };
         let (spendable, others) = unspent.into_iter().partition(can_be_spent);
         Ok(Holdings { spendable, others })
     }
 
-    /// What the group can spend now, and how.
+    /// What the owner can spend now, and how.
     pub(super) fn coins(&self, unlock: Unlock) -> Result<Vec<Coin>, Failure> {
         let coin = |coin: Unspent| Coin { outpoint: coin.outpoint, output: coin.output, unlock };
         Ok(self.holdings()?.spendable.into_iter().map(coin).collect())
+    }
+}
+
+impl Holdings {
+    /// In satoshi: what can be spent, what of all that waits for a block, and all.
+    fn sums(&self) -> [u64; 3] {
+        let sum = |coins: &mut dyn Iterator<Item = &Unspent>| coins.map(|coin| coin.output.value).sum::<u64>();
+        let all = || self.spendable.iter().chain(&self.others);
+        [sum(&mut self.spendable.iter()), sum(&mut all().filter(|coin| coin.block.is_none())), sum(&mut all())]
+    }
+
+    /// For programs, beside what says whose it is.
+    pub(super) fn json(&self, owner: &Value) -> Value {
+        let ([spendable, unconfirmed, total], mut shown) = (self.sums(), owner.clone());
+        shown["spendable"] = spendable.into();
+        shown["unconfirmed"] = unconfirmed.into();
+        shown["total"] = total.into();
+        shown["outputs"] = self.spendable.len().into();
+        shown
+    }
+
+    /// For people.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+        let [spendable, unconfirmed, total] = self.sums();
+        let mut rows = vec![("spendable", format!("{}, in {} outputs", xpi(spendable), self.spendable.len()))];
+        if unconfirmed > 0 {
+            rows.push(("of that unconfirmed", xpi(unconfirmed)));
+        }
+        if total > spendable {
+            rows.push(("not spendable yet", xpi(total - spendable)));
+        }
+        rows
     }
 }
 
@@ -142,7 +184,7 @@ impl Payee {
         if self.address.network != network {
             return Err(Failure::input(
                 format_args!(
-                    "{} is an address of {}, and the group is on {network}",
+                    "{} is an address of {}, and the money is on {network}",
                     self.address, self.address.network
                 ),
                 "ask for an address of the right network",

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use nelumbo_chain::build::{self, BuildError, Coin, FeeRate, Payment, Selection, Unlock, Unsigned};
-use nelumbo_chain::crypto::lotus::{OutPoint, Txid};
-use nelumbo_core::crypto::{KeyAggContext, Suite, schnorr};
+use nelumbo_chain::crypto::lotus::{OutPoint, TxOutput, Txid};
+use nelumbo_core::crypto::{KeyAggContext, SecretKey, Suite, schnorr};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 use serde_json::json;
@@ -57,12 +57,13 @@ pub(crate) struct Spend {
 
 impl Spend {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let wallet = self.of.wallet()?;
-        let unsigned = wallet.build(&self.to, self.fee_rate, &self.from, Unlock::KeyPath)?;
+        let (group, wallet) = self.of.wallet()?;
+        let outputs = self.to.iter().map(|payee| payee.output(wallet.network)).collect::<Result<_, _>>()?;
+        let unsigned = wallet.build(outputs, self.fee_rate, &self.from, Unlock::KeyPath)?;
         let session = NewSession {
-            suite: wallet.group.suite,
-            keys: wallet.group.keys.clone(),
-            tweak: wallet.group.tweak(),
+            suite: group.suite,
+            tweak: group.tweak(),
+            keys: group.keys,
             message: String::new(),
             election: self.election,
             kind: Some(TransactionType::Spend),
@@ -117,8 +118,8 @@ pub(crate) struct Recover {
 
 impl Recover {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let wallet = self.of.wallet()?;
-        let recovery = wallet.group.leaf().ok_or_else(|| {
+        let (group, wallet) = self.of.wallet()?;
+        let recovery = group.leaf().ok_or_else(|| {
             Failure::input(
                 format_args!("the group {} has no recovery", self.of.name),
                 "all of its keys are needed; such a group is made with --recovery",
@@ -131,44 +132,36 @@ impl Recover {
                 "run it with the --data of the node that has this key",
             ));
         }
-        let aggregate = KeyAggContext::new(wallet.group.suite, &wallet.group.keys);
+        let aggregate = KeyAggContext::new(group.suite, &group.keys);
         let internal_key = aggregate.expect("a group's keys aggregate").aggregate_key();
-        if self.to.network != wallet.group.network {
+        if self.to.network != wallet.network {
             return Err(Failure::input("the address is of another network", "give one of the group's network"));
         }
         let coins = wallet.coins(Unlock::Recovery { recovery, internal_key })?;
         let mut payment = Payment::new(Vec::new(), self.to.script_pubkey());
         (payment.fee_rate, payment.selection) = (self.fee_rate, Selection::All);
         let unsigned = build::build(&coins, &payment).map_err(|error| cannot_build(&error))?;
-        let key = file.unlock(&self.passphrase)?;
-        let sign = |digest: [u8; 32]| {
-            let hedge = nelumbo_tokio::fresh_entropy().ok().map(|mut entropy| entropy.bytes32());
-            schnorr::sign(Suite::Lotus, &key, &digest, hedge).expect("a digest has 32 bytes")
-        };
-        let signatures: Vec<_> = unsigned.digests(wallet.replay_protection).into_iter().map(sign).collect();
-        let transaction = unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))?;
-        let sent = wallet.run(wallet.client.broadcast(&transaction));
-        let sent = sent.map_err(|error| Failure::unmet(&error, error.advice()))?;
-        if self.of.node.json {
-            output::json(&json!({ "txid": sent.txid.to_string(), "fee": unsigned.fee, "size": unsigned.size }))?;
-        } else {
-            output::table(&[("transaction", sent.txid.to_string()), ("fee", xpi(unsigned.fee))])?;
-        }
+        wallet.send(&unsigned, &file.unlock(&self.passphrase)?, self.of.node.json)?;
         Ok(Answer::Yes)
     }
 }
 
 impl Wallet {
-    fn build(&self, to: &[Payee], rate: FeeRate, from: &[OutPoint], unlock: Unlock) -> Result<Unsigned, Failure> {
-        let outputs = to.iter().map(|payee| payee.output(self.group.network)).collect::<Result<_, _>>()?;
+    pub(super) fn build(
+        &self,
+        outputs: Vec<TxOutput>,
+        rate: FeeRate,
+        from: &[OutPoint],
+        unlock: Unlock,
+    ) -> Result<Unsigned, Failure> {
         let mut coins = self.coins(unlock)?;
-        let mut payment = Payment::new(outputs, self.group.script());
+        let mut payment = Payment::new(outputs, self.own.clone());
         payment.fee_rate = rate;
         if !from.is_empty() {
             let known = |outpoint: &&OutPoint| coins.iter().any(|coin: &Coin| coin.outpoint == **outpoint);
             if let Some(missing) = from.iter().find(|outpoint| !known(outpoint)) {
                 return Err(Failure::input(
-                    format_args!("the group cannot spend {}:{}", missing.txid, missing.index),
+                    format_args!("{}:{} cannot be spent", missing.txid, missing.index),
                     "`nelumbo history` shows its transactions; what is spent or too young cannot be given",
                 ));
             }
@@ -177,18 +170,37 @@ impl Wallet {
         }
         build::build(&coins, &payment).map_err(|error| cannot_build(&error))
     }
+
+    /// Signs with one key, broadcasts, and says so.
+    pub(super) fn send(&self, unsigned: &Unsigned, key: &SecretKey, json: bool) -> Result<(), Failure> {
+        let sign = |digest: [u8; 32]| {
+            let hedge = nelumbo_tokio::fresh_entropy().ok().map(|mut entropy| entropy.bytes32());
+            schnorr::sign(Suite::Lotus, key, &digest, hedge).expect("a digest has 32 bytes")
+        };
+        let signatures: Vec<_> = unsigned.digests(self.replay_protection).into_iter().map(sign).collect();
+        let transaction = unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))?;
+        let sent = self.run(self.client.broadcast(&transaction));
+        let sent = sent.map_err(|error| Failure::unmet(&error, error.advice()))?;
+        if json {
+            output::json(&json!({ "txid": sent.txid.to_string(), "fee": unsigned.fee, "size": unsigned.size }))
+        } else {
+            output::table(&[("transaction", sent.txid.to_string()), ("fee", xpi(unsigned.fee))])
+        }
+    }
 }
 
 fn cannot_build(error: &BuildError) -> Failure {
     let remedy = match error {
-        BuildError::Insufficient { .. } => "pay less, or pay the group first: `nelumbo receive` shows where",
+        BuildError::Insufficient { .. } => {
+            "pay less, or wait for more: `nelumbo receive` and `nelumbo wallet address` show where to pay"
+        }
         BuildError::Dust { .. } => "pay more, or leave this payment out",
         _ => "change what is paid, or --from",
     };
     Failure::unmet(error, remedy)
 }
 
-fn outpoint(text: &str) -> Result<OutPoint, String> {
+pub(super) fn outpoint(text: &str) -> Result<OutPoint, String> {
     let wrong = || format!("{text:?} is no output; write the transaction's id, a colon and the index");
     let (txid, index) = text.split_once(':').ok_or_else(wrong)?;
     Ok(OutPoint { txid: txid.parse::<Txid>().map_err(|_| wrong())?, index: index.parse().map_err(|_| wrong())? })
