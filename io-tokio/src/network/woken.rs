@@ -9,13 +9,12 @@ use std::{
     ops::{Deref, DerefMut},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
 
-use futures::task::AtomicWaker;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, StreamMuxer, muxing::StreamMuxerEvent, transport::PortUse},
@@ -143,7 +142,7 @@ impl<P: Part + 'static> NetworkBehaviour for Woken<P> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         let Self { inner, reason } = self;
-        reason.poll(context, |context| inner.behaviour().poll(context))
+        reason.poll(0, context, |context| inner.behaviour().poll(context))
     }
 }
 
@@ -180,7 +179,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
         context: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<H::OutboundProtocol, H::OutboundOpenInfo, H::ToBehaviour>> {
         let Self { inner, reason } = self;
-        reason.poll(context, |context| inner.poll(context))
+        reason.poll(0, context, |context| inner.poll(context))
     }
 
     fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<Option<H::ToBehaviour>> {
@@ -205,14 +204,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
 /// time that the connection is polled.
 pub(crate) struct WokenMuxer<M> {
     inner: M,
-    wakeup: Arc<MuxerWakeup>,
-    waker: Waker,
-}
-
-struct MuxerWakeup {
-    /// For each of the questions.
-    is_due: [AtomicBool; 2],
-    task: AtomicWaker,
+    reason: Reason<2>,
 }
 
 const EVENT: usize = 0;
@@ -220,44 +212,7 @@ const INBOUND: usize = 1;
 
 impl<M> WokenMuxer<M> {
     pub(crate) fn new(inner: M) -> Self {
-        let is_due = [AtomicBool::new(true), AtomicBool::new(true)];
-        let wakeup = Arc::new(MuxerWakeup { is_due, task: AtomicWaker::new() });
-        Self { inner, waker: wakeup.clone().into(), wakeup }
-    }
-
-    fn ask<T>(
-        &mut self,
-        question: usize,
-        context: &mut Context<'_>,
-        ask: impl FnOnce(&mut M, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let Self { inner, wakeup, waker } = self;
-        wakeup.task.register(context.waker());
-        if !wakeup.is_due[question].swap(false, Ordering::AcqRel) {
-            return Poll::Pending;
-        }
-        let answer = ask(inner, &mut Context::from_waker(waker));
-        if answer.is_ready() {
-            wakeup.give();
-        }
-        answer
-    }
-}
-
-impl MuxerWakeup {
-    fn give(&self) {
-        self.is_due.iter().for_each(|is_due| is_due.store(true, Ordering::Release));
-    }
-}
-
-impl Wake for MuxerWakeup {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.give();
-        self.task.wake();
+        Self { inner, reason: Reason::default() }
     }
 }
 
@@ -266,14 +221,15 @@ impl<M: StreamMuxer + Unpin> StreamMuxer for WokenMuxer<M> {
     type Error = M::Error;
 
     fn poll_inbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<M::Substream, M::Error>> {
-        self.ask(INBOUND, context, |inner, context| Pin::new(inner).poll_inbound(context))
+        let Self { inner, reason } = &mut *self;
+        reason.poll(INBOUND, context, |context| Pin::new(inner).poll_inbound(context))
     }
 
     fn poll_outbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<M::Substream, M::Error>> {
         let opened = Pin::new(&mut self.inner).poll_outbound(context);
         // What is written to a new stream is found when the connection is polled the next time.
         if opened.is_ready() {
-            self.wakeup.give();
+            self.reason.give();
         }
         opened
     }
@@ -283,51 +239,77 @@ impl<M: StreamMuxer + Unpin> StreamMuxer for WokenMuxer<M> {
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, M::Error>> {
-        self.ask(EVENT, context, |inner, context| Pin::new(inner).poll(context))
+        let Self { inner, reason } = &mut *self;
+        reason.poll(EVENT, context, |context| Pin::new(inner).poll(context))
     }
 }
 
-/// Whether there is a reason to poll.
-struct Reason {
-    wakeup: Arc<Wakeup>,
+/// Whether there is a reason to poll, for each of as many questions as one waker is for.
+struct Reason<const QUESTIONS: usize = 1> {
+    wakeup: Arc<Wakeup<QUESTIONS>>,
     /// The same, as the one that is polled gets it.
     waker: Waker,
+    /// Whoever polled the last time, so that it need not be told again who that is.
+    task: Option<Waker>,
 }
 
-#[derive(Default)]
-struct Wakeup {
-    is_due: AtomicBool,
-    /// Of whoever polls.
-    task: AtomicWaker,
+struct Wakeup<const QUESTIONS: usize> {
+    is_due: [AtomicBool; QUESTIONS],
+    task: Mutex<Option<Waker>>,
 }
 
-impl Wake for Wakeup {
+impl<const QUESTIONS: usize> Wakeup<QUESTIONS> {
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(&self) {
+        // Read and written in one, as below: either the task that polls sees this, or this sees the task.
+        for is_due in &self.is_due {
+            let _ = is_due.swap(true, Ordering::AcqRel);
+        }
+    }
+}
+
+impl<const QUESTIONS: usize> Wake for Wakeup<QUESTIONS> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.is_due.store(true, Ordering::Release);
-        self.task.wake();
+        self.give();
+        let task = self.task().clone();
+        task.iter().for_each(Waker::wake_by_ref);
     }
 }
 
-impl Default for Reason {
+impl<const QUESTIONS: usize> Default for Reason<QUESTIONS> {
     fn default() -> Self {
-        let wakeup = Arc::new(Wakeup { is_due: AtomicBool::new(true), task: AtomicWaker::new() });
-        Self { waker: wakeup.clone().into(), wakeup }
+        let is_due = [const { AtomicBool::new(true) }; QUESTIONS];
+        let wakeup = Arc::new(Wakeup { is_due, task: Mutex::default() });
+        Self { waker: wakeup.clone().into(), wakeup, task: None }
     }
 }
 
-impl Reason {
+impl<const QUESTIONS: usize> Reason<QUESTIONS> {
     fn give(&self) {
-        self.wakeup.is_due.store(true, Ordering::Release);
+        self.wakeup.give();
     }
 
-    fn poll<T>(&self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        // First, so that a wake-up from here on is of this task.
-        self.wakeup.task.register(context.waker());
-        if !self.wakeup.is_due.swap(false, Ordering::AcqRel) {
+    fn poll<T>(
+        &mut self,
+        question: usize,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let is_due = &self.wakeup.is_due[question];
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            self.task = Some(context.waker().clone());
+            *self.wakeup.task() = self.task.clone();
+        } else if !is_due.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        if !is_due.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
         let polled = poll(&mut Context::from_waker(&self.waker));
@@ -346,26 +328,25 @@ mod tests {
 
     #[test]
     fn nothing_is_polled_without_a_reason_and_no_reason_is_missed() {
-        let (reason, polls, stored) = (Reason::default(), Cell::new(0), Cell::new(None));
-        let context = &mut Context::from_waker(Waker::noop());
-        let mut poll = |answer: Poll<()>| {
-            reason.poll(context, |context| {
+        let (mut reason, polls, stored) = (Reason::<1>::default(), Cell::new(0), Cell::new(None));
+        let poll = |reason: &mut Reason, answer: Poll<()>| {
+            reason.poll(0, &mut Context::from_waker(Waker::noop()), |context| {
                 polls.set(polls.get() + 1);
                 stored.set(Some(context.waker().clone()));
                 answer
             })
         };
         // The first time, and again after an answer, until there is none.
-        assert!(poll(Poll::Ready(())).is_ready() && poll(Poll::Ready(())).is_ready());
-        assert!(poll(Poll::Pending).is_pending() && poll(Poll::Ready(())).is_pending());
+        assert!(poll(&mut reason, Poll::Ready(())).is_ready() && poll(&mut reason, Poll::Ready(())).is_ready());
+        assert!(poll(&mut reason, Poll::Pending).is_pending() && poll(&mut reason, Poll::Ready(())).is_pending());
         assert_eq!(polls.get(), 3);
         // Woken from outside.
         stored.take().expect("it was given one").wake();
-        assert!(poll(Poll::Ready(())).is_ready() && poll(Poll::Pending).is_pending());
-        assert_eq!((poll(Poll::Ready(())), polls.get()), (Poll::Pending, 5));
+        assert!(poll(&mut reason, Poll::Ready(())).is_ready() && poll(&mut reason, Poll::Pending).is_pending());
+        assert_eq!((poll(&mut reason, Poll::Ready(())), polls.get()), (Poll::Pending, 5));
         // Told something.
         reason.give();
-        assert!(poll(Poll::Ready(())).is_ready());
+        assert!(poll(&mut reason, Poll::Ready(())).is_ready());
     }
 
     #[test]
@@ -376,9 +357,9 @@ mod tests {
                 self.0.store(true, Ordering::SeqCst);
             }
         }
-        let (reason, task) = (Reason::default(), Arc::new(Counts(AtomicBool::new(false))));
+        let (mut reason, task) = (Reason::<1>::default(), Arc::new(Counts(AtomicBool::new(false))));
         let waker = task.clone().into();
-        assert!(reason.poll(&mut Context::from_waker(&waker), |_| Poll::<()>::Pending).is_pending());
+        assert!(reason.poll(0, &mut Context::from_waker(&waker), |_| Poll::<()>::Pending).is_pending());
         reason.waker.wake_by_ref();
         assert!(task.0.load(Ordering::SeqCst));
     }
