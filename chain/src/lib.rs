@@ -6,6 +6,8 @@ pub mod build;
 mod burn;
 #[cfg(feature = "client")]
 pub mod chronik;
+#[cfg(feature = "client")]
+pub mod identity;
 #[cfg(feature = "ledger")]
 pub mod ledger;
 #[cfg(feature = "client")]

@@ -51,14 +51,27 @@ enum Secret {
 impl KeyFile {
     /// The secret key. The passphrase is asked for only if there is one.
     pub(crate) fn unlock(self, passphrase: &PassphraseSource) -> Result<SecretKey, Failure> {
+        let passphrase = self.passphrase(passphrase)?;
+        self.open(passphrase.as_ref())
+    }
+
+    /// The passphrase that it is sealed with, if it is.
+    pub(crate) fn passphrase(&self, source: &PassphraseSource) -> Result<Option<Passphrase>, Failure> {
+        match self.secret {
+            Secret::Plain(_) => Ok(None),
+            Secret::Sealed(_) => source.known(self.path.display()).map(Some),
+        }
+    }
+
+    /// The secret key, with the passphrase that it is sealed with, if it is.
+    pub(crate) fn open(self, passphrase: Option<&Passphrase>) -> Result<SecretKey, Failure> {
         let sealed = match self.secret {
             Secret::Plain(key) => return Ok(key),
             Secret::Sealed(sealed) => sealed,
         };
-        let passphrase = passphrase.known(self.path.display())?;
         let context = public_part(self.network, &self.public_key);
         let key = scrubbed(|| {
-            let opened = sealed.open(&passphrase, context.as_bytes());
+            let opened = passphrase.and_then(|passphrase| sealed.open(passphrase, context.as_bytes()));
             opened.and_then(|secret| SecretKey::from_bytes(&secret).ok())
         });
         key.filter(|key| key.public_key() == self.public_key).ok_or_else(|| Failure::passphrase(self.path.display()))

@@ -16,6 +16,8 @@ mod core_dump;
 mod demo;
 mod failure;
 mod group;
+#[cfg(unix)]
+mod identity;
 mod interruption;
 mod key_file;
 #[cfg(unix)]

@@ -36,11 +36,12 @@ struct Drawn<V: Verifier> {
 
 impl<V: Verifier, S: Signer<V>> Device<V, S> {
     /// How many attempts may be open at once.
-    pub const MAX_OPEN: usize = 1024;
+    const MAX_OPEN: usize = 1024;
     /// How many that have signed are remembered for a request that is repeated, beside those that are open.
-    pub const MAX_SIGNED: usize = 64;
+    const MAX_SIGNED: usize = 64;
 
-    /// A device with this signer.
+    /// A device with this signer, for 1,024 attempts that are open at once. Of those that have signed it remembers the
+    /// newest 64, for a request that is repeated.
     pub const fn new(verifier: V, signer: S) -> Self {
         Self { verifier, signer, drawn: BTreeMap::new(), signed: VecDeque::new(), single: None }
     }

@@ -3,17 +3,17 @@
 //! A machine is told what has happened with a [`Context`], and returns what follows as [`Effect`]s, in order. It never
 //! touches the network, the journal, the embedder or another machine: `Node::settle` alone does what effects say.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::api::{Config, Event, Output, RecordSequence, TimerReason};
-use crate::base::{Bytes, Now};
-use crate::crypto::{Entropy, MessageSigner, PublicKey, SignerError, Verifier};
+use crate::author::Author;
+use crate::base::{Bytes, Now, Wall};
+use crate::crypto::{Entropy, PublicKey, SignerError, Verifier};
 use crate::journal::Record;
 use crate::protocol::{Notice, ProtocolRequest};
-use crate::wire::{Body, Definition, Label, PeerId, ResourceId, SessionId, seal};
+use crate::wire::{Body, Definition, Label, PeerId, ResourceId, SessionId, SessionMessage};
 
 /// Something that a machine wants to happen.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(crate) struct Context<'a, V: Verifier> {
     pub(crate) config: &'a Config,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
-    pub(crate) message_signer: &'a mut (dyn MessageSigner + Send),
+    pub(crate) author: &'a mut Author,
     pub(crate) verifier: &'a V,
     /// For the weights of batches, which nobody else may foresee.
     pub(crate) batch_entropy: &'a mut Entropy,
@@ -95,18 +95,29 @@ impl<V: Verifier> Context<'_, V> {
         self.push(Effect::Timer(reason, after.into()));
     }
 
-    /// Signs a message with this node's key and encodes it.
+    /// Signs an announcement, or a protocol's message, in this node's name and encodes it.
     pub(crate) fn seal(&mut self, body: Body) -> Result<Bytes, SignerError> {
-        seal(self.message_signer, self.config.network, body)
+        let time = body.span().expect("what has no time of its own is a step of a session");
+        self.author.seal(self.config.network, body, time)
+    }
+
+    /// Signs a step of this session.
+    pub(crate) fn seal_step(&mut self, of: &Definition, step: SessionMessage) -> Result<Bytes, SignerError> {
+        self.author.seal(self.config.network, Body::Session(step), (of.created_at, of.expires_at))
+    }
+
+    /// Until when something that is announced is valid: no longer than this node speaks.
+    pub(crate) fn valid_until(&self, wanted: Wall) -> Wall {
+        wanted.min(self.author.speaks_until())
     }
 }
 
-/// What machines share: who this node is, what time it is, what signs messages and what verifies.
+/// What machines share: who this node is, in whose name it speaks, what time it is, and what verifies.
 pub(crate) struct Environment<V: Verifier> {
     pub(crate) config: Arc<Config>,
     pub(crate) own_key: PublicKey,
     pub(crate) own_peer: PeerId,
-    pub(crate) message_signer: Box<dyn MessageSigner + Send>,
+    pub(crate) author: Author,
     pub(crate) verifier: V,
     pub(crate) batch_entropy: Entropy,
     pub(crate) now: Now,
@@ -133,7 +144,7 @@ impl<V: Verifier> Environment<V> {
             config: &self.config,
             own_key: self.own_key,
             own_peer: self.own_peer,
-            message_signer: self.message_signer.as_mut(),
+            author: &mut self.author,
             verifier: &self.verifier,
             batch_entropy: &mut self.batch_entropy,
             durable,

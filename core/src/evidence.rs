@@ -4,7 +4,8 @@
 //! accuser, no state of a node. Invariant: a signer that follows the protocol and keeps its journal is never convicted,
 //! whatever others sign, because it shows one list of nonces and one of partial signatures in an attempt, and its
 //! partial signatures are valid for the nonces that it names. One that has lost its journal may show other nonces, and
-//! can be convicted. What is wrong of one item is judged by that item alone.
+//! can be convicted; so can one whose message key is in other hands, as long as its delegation lasts, and the
+//! conviction names that key too. What is wrong of one item is judged by that item alone.
 //!
 //! The session's machine collects evidence; embedders keep it, pass it on, and judge what others pass to them.
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Bytes;
 use crate::crypto::{NonceError, PublicKey, PublicNonce, Verifier};
-use crate::gate::is_authentic;
+use crate::gate::{Inauthentic, authenticity};
 use crate::session::nonces_hash;
 use crate::wire::{Body, Content, Definition, Message, SessionId, SessionMessage};
 
@@ -35,6 +36,8 @@ pub struct Exhibit(pub Bytes);
 pub enum Evidence {
     /// Two different lists of nonces, or of partial signatures, in one attempt.
     Equivocation {
+        /// The session.
+        definition: Definition,
         /// One of them.
         first: Exhibit,
         /// The other one.
@@ -76,7 +79,7 @@ impl Evidence {
     pub(crate) fn length(&self) -> usize {
         let sum = |exhibits: &[Exhibit]| exhibits.iter().map(|exhibit| exhibit.0.len()).sum::<usize>();
         match self {
-            Self::Equivocation { first, second } => first.0.len() + second.0.len(),
+            Self::Equivocation { definition, first, second } => definition.length() + first.0.len() + second.0.len(),
             Self::InvalidNonce { definition, nonces, .. } => definition.length() + sum(nonces),
             Self::InvalidPartial { definition, nonces, partial, .. } => {
                 definition.length() + sum(nonces) + partial.0.len()
@@ -87,10 +90,13 @@ impl Evidence {
 }
 
 /// Who is guilty of what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conviction {
-    /// The guilty signer.
+    /// The guilty signer, by its signing key.
     pub signer: PublicKey,
+    /// The message keys, delegated to by the signing key, with which this was said, in order; none where the signing
+    /// key itself has said all of it. Whoever holds them is guilty, which the signer answers for.
+    pub message_keys: Vec<PublicKey>,
     /// Of what.
     pub offence: Offence,
     /// In which session.
@@ -134,6 +140,8 @@ pub enum NotProven {
     NotAMessage,
     /// An exhibit is not signed by its author.
     NotSigned,
+    /// An exhibit is signed with a message key, and its author has not delegated to that for all of the session's time.
+    NotDelegated,
     /// The exhibits are not of one session and attempt, of the session's signers, or of the right kind.
     Unrelated,
     /// The session could not have taken place: its definition breaks a rule.
@@ -150,6 +158,9 @@ impl fmt::Display for NotProven {
             Self::TooLarge => "it has more bytes than evidence can have",
             Self::NotAMessage => "an exhibit is not a message of a session",
             Self::NotSigned => "an exhibit is not signed by the key that it names as its author",
+            Self::NotDelegated => {
+                "an exhibit is signed with a message key to which its author has not delegated for the session's time"
+            }
             Self::Unrelated => "the exhibits do not belong together",
             Self::Definition => "the session's definition breaks a rule, so there can have been no such session",
             Self::Innocent => "what the exhibits show is what an honest signer does",
@@ -163,21 +174,28 @@ impl core::error::Error for NotProven {}
 /// A signed step of a session.
 struct Step {
     author: PublicKey,
+    /// The key that has signed it, where that is another one.
+    message_key: Option<PublicKey>,
     session: SessionId,
     attempt: u32,
     content: Content,
 }
 
 impl Step {
-    fn read<V: Verifier>(verifier: &V, exhibit: &Exhibit) -> Result<Self, NotProven> {
+    fn read<V: Verifier>(verifier: &V, definition: &Definition, exhibit: &Exhibit) -> Result<Self, NotProven> {
         let message = Message::decode(exhibit.0.clone()).map_err(|_| NotProven::NotAMessage)?;
         let author = message.unsigned.author;
-        if !is_authentic(verifier, &message) {
-            return Err(NotProven::NotSigned);
+        let mandate = authenticity(verifier, &message).map_err(|why| match why {
+            Inauthentic::Signature => NotProven::NotSigned,
+            Inauthentic::Delegation => NotProven::NotDelegated,
+        })?;
+        if mandate.is_some_and(|mandate| !mandate.covers((definition.created_at, definition.expires_at))) {
+            return Err(NotProven::NotDelegated);
         }
+        let message_key = mandate.map(|mandate| mandate.message_key);
         match message.unsigned.body {
             Body::Session(SessionMessage { session, attempt, content, .. }) => {
-                Ok(Self { author, session, attempt, content })
+                Ok(Self { author, message_key, session, attempt, content })
             }
             _ => Err(NotProven::NotAMessage),
         }
@@ -188,7 +206,8 @@ impl Step {
     }
 
     fn convict(&self, offence: Offence) -> Conviction {
-        Conviction { signer: self.author, offence, session: self.session, attempt: self.attempt }
+        let message_keys = self.message_key.into_iter().collect();
+        Conviction { signer: self.author, message_keys, offence, session: self.session, attempt: self.attempt }
     }
 }
 
@@ -201,7 +220,7 @@ pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Convicti
         return Err(NotProven::TooLarge);
     }
     match evidence {
-        Evidence::Equivocation { first, second } => equivocation(verifier, first, second),
+        Evidence::Equivocation { definition, first, second } => equivocation(verifier, definition, [first, second]),
         Evidence::InvalidNonce { definition, item, nonces } => {
             let case = Case::open(verifier, definition, *item)?;
             let steps = case.nonces(nonces)?;
@@ -214,7 +233,7 @@ pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Convicti
         Evidence::InvalidPartial { definition, item, nonces, partial } => {
             let case = Case::open(verifier, definition, *item)?;
             let steps = case.nonces(nonces)?;
-            let accused = Step::read(verifier, partial)?;
+            let accused = Step::read(verifier, definition, partial)?;
             let index = case.index_of(&accused)?;
             let Content::Partial { nonces: named, partials } = &accused.content else {
                 return Err(NotProven::Unrelated);
@@ -231,7 +250,7 @@ pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Convicti
         }
         Evidence::InvalidSignature { definition, item, finalized } => {
             let case = Case::open(verifier, definition, *item)?;
-            let accused = Step::read(verifier, finalized)?;
+            let accused = Step::read(verifier, definition, finalized)?;
             case.index_of(&accused)?;
             let Content::Finalized { signatures } = &accused.content else { return Err(NotProven::Unrelated) };
             if verifier.verify_final(&case.keys, &case.message, case.of_item(signatures)?) {
@@ -242,16 +261,32 @@ pub fn verify<V: Verifier>(verifier: &V, evidence: &Evidence) -> Result<Convicti
     }
 }
 
-fn equivocation<V: Verifier>(verifier: &V, first: &Exhibit, second: &Exhibit) -> Result<Conviction, NotProven> {
-    let (first, second) = (Step::read(verifier, first)?, Step::read(verifier, second)?);
-    if (first.author, first.session, first.attempt) != (second.author, second.session, second.attempt) {
+fn equivocation<V: Verifier>(
+    verifier: &V,
+    definition: &Definition,
+    exhibits: [&Exhibit; 2],
+) -> Result<Conviction, NotProven> {
+    definition.check(Duration::MAX).map_err(|_| NotProven::Definition)?;
+    let [first, second] = exhibits.map(|exhibit| Step::read(verifier, definition, exhibit));
+    let (first, second) = (first?, second?);
+    if (first.author, first.session, first.attempt) != (second.author, second.session, second.attempt)
+        || first.session != definition.id()
+        || definition.index_of(&first.author).is_none()
+    {
         return Err(NotProven::Unrelated);
     }
     let differ = match (&first.content, &second.content) {
         (Content::Partial { .. }, Content::Partial { .. }) => first.content != second.content,
         _ => first.nonces().zip(second.nonces()).map(|(one, other)| one != other).ok_or(NotProven::Unrelated)?,
     };
-    if differ { Ok(first.convict(Offence::Equivocation)) } else { Err(NotProven::Innocent) }
+    if !differ {
+        return Err(NotProven::Innocent);
+    }
+    let mut conviction = first.convict(Offence::Equivocation);
+    conviction.message_keys.extend(second.message_key);
+    conviction.message_keys.sort_unstable();
+    conviction.message_keys.dedup();
+    Ok(conviction)
 }
 
 /// An item of a session that can have taken place.
@@ -293,7 +328,7 @@ impl<'a, V: Verifier> Case<'a, V> {
         }
         let mut steps: Vec<Step> = Vec::new();
         for (index, exhibit) in exhibits.iter().enumerate() {
-            let step = Step::read(self.verifier, exhibit)?;
+            let step = Step::read(self.verifier, self.definition, exhibit)?;
             let attempt = steps.first().map_or(step.attempt, |first| first.attempt);
             if self.index_of(&step)? != index || step.attempt != attempt {
                 return Err(NotProven::Unrelated);

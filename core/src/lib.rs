@@ -19,6 +19,7 @@ extern crate std;
 
 pub mod api;
 pub mod approval;
+mod author;
 pub mod base;
 pub mod device;
 mod discovery;

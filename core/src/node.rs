@@ -3,10 +3,11 @@
 //! Reading order: [`Node::handle`] for what comes from outside, [`Node::command`] for what the embedder wants, `settle`
 //! for how effects become outputs. `node/boot.rs` brings a node to life, `node/batch.rs` takes many inputs at once,
 //! `node/knowledge.rs` says to the gate what is known, `node/standing.rs` what becomes of peers that break the rules,
-//! `node/protocols.rs` what comes of what other protocols ask for.
+//! `node/protocols.rs` what comes of what other protocols ask for, `node/delegation.rs` has a message key delegated to.
 
 mod batch;
 mod boot;
+mod delegation;
 mod knowledge;
 mod protocols;
 mod settle;
@@ -123,7 +124,10 @@ impl<V: Verifier> Node<V> {
             }
             Input::Signed(SignReply::Single { id, signature }) => self.on_single(id, signature),
             Input::Signed(reply) => self.sign(|sessions, context| sessions.on_signed(context, reply)),
-            Input::SignerReady => self.sign(|sessions, context| sessions.on_signer_ready(context)),
+            Input::SignerReady => {
+                self.on_delegator_ready();
+                self.sign(|sessions, context| sessions.on_signer_ready(context));
+            }
             Input::Tick => {}
         }
     }
@@ -255,6 +259,7 @@ impl<V: Verifier> Node<V> {
     /// Runs every timer that is due.
     fn advance_to(&mut self, now: Now) {
         if self.environment.advance_to(now) {
+            self.renew_delegation();
             self.sign(|sessions, context| sessions.on_clocks_parted(context));
             self.discover(|discovery, context| discovery.on_clocks_parted(context));
         }
@@ -264,6 +269,7 @@ impl<V: Verifier> Node<V> {
                 TimerReason::Protocol(name, timer) => {
                     self.talk(|protocols, context| protocols.on_timer(context, &name, &timer));
                 }
+                TimerReason::Delegation => self.on_delegation_awaited(),
                 // Once due timers have run.
                 TimerReason::ProtocolWork => {}
                 TimerReason::PendingMessages => {

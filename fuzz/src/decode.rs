@@ -17,6 +17,7 @@ pub(crate) fn run(data: &[u8]) {
 /// What holds for every message that was decoded.
 pub(crate) fn check(message: &Message) {
     let mut bytes = postcard::to_allocvec(&message.unsigned).expect("memory");
+    message.delegation.iter().for_each(|one| bytes.extend(postcard::to_allocvec(one).expect("memory")));
     bytes.extend_from_slice(message.signature.as_bytes());
     assert_eq!(bytes[..], message.bytes[..], "encode(decode(b)) = b");
     assert_eq!(message.digest(), message.digest());

@@ -20,6 +20,9 @@ pub(crate) fn run(data: &[u8]) {
     let signature = Signature::from_bytes(source.array());
     let unsigned = Unsigned { version, network, author, body: values::body(source) };
     let mut bytes = postcard::to_allocvec(&unsigned).expect("memory");
+    // Where nothing is left, nobody has delegated.
+    let delegation = source.flag().then(|| values::delegation(source));
+    delegation.iter().for_each(|one| bytes.extend(postcard::to_allocvec(one).expect("memory")));
     bytes.extend_from_slice(signature.as_bytes());
     let expected = if version != VERSION {
         Err(DecodeError::Version(version))
@@ -32,6 +35,7 @@ pub(crate) fn run(data: &[u8]) {
         Ok(message) => {
             assert_eq!(expected, Ok(()), "{unsigned:?} is beyond the bounds and was taken");
             assert_eq!((&message.unsigned, message.signature), (&unsigned, signature), "decode(encode(x)) = x");
+            assert_eq!(message.delegation.as_deref(), delegation.as_ref());
             decode::check(&message);
         }
         Err(error) => assert_eq!(expected, Err(error), "{unsigned:?}"),

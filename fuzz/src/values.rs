@@ -7,9 +7,9 @@ use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{
-    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Details, Item, Label, List, Listing,
-    Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId, SessionMessage,
-    SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
+    AbortReason, Address, Advertisement, Bits, Body, Content, Data, Definition, Delegation, Details, Item, Label, List,
+    Listing, Mandate, Offer, PeerId, Presence, ProtocolMessage, Receiver, RequestNotice, Resource, SessionId,
+    SessionMessage, SignedInput, SpendPath, Spending, Spent, Text, TransactionType,
 };
 
 use super::source::Source;
@@ -61,6 +61,12 @@ pub(crate) fn wall(source: &mut Source<'_>) -> Wall {
 
 pub(crate) fn nonce(source: &mut Source<'_>) -> PublicNonce {
     PublicNonce::from_bytes(source.array())
+}
+
+pub(crate) fn delegation(source: &mut Source<'_>) -> Delegation {
+    let (message_key, valid_from, expires_at) = (key(source), wall(source), wall(source));
+    let signature = Signature::from_bytes(source.array());
+    Delegation { mandate: Mandate { message_key, valid_from, expires_at }, signature }
 }
 
 pub(crate) fn bits(source: &mut Source<'_>) -> Bits {

@@ -11,7 +11,7 @@ use nelumbo_core::{
     Policy,
     api::{Config, ConfigError, SignRequest},
     base::{Entropy, EntropyError, scrubbed},
-    crypto::{EntropySource, MessageKey, MessageSigner, Secp256k1, SecretKey, Signer, SoftwareSigner},
+    crypto::{EntropySource, MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signer, SoftwareSigner},
     node::{Boot, BootError, Node},
     protocol::Protocol,
     single::SingleSigner,
@@ -44,6 +44,8 @@ pub struct Builder {
     network: NetworkConfig,
     folder: PathBuf,
     message_signer: Box<dyn MessageSigner + Send>,
+    /// The signer's key, where what signs messages has another one.
+    signing_key: Option<PublicKey>,
     signer: SessionSigner,
     protocols: Vec<Box<dyn Protocol>>,
     policy: Option<Box<dyn Policy>>,
@@ -121,7 +123,17 @@ impl Builder {
         message_signer: Box<dyn MessageSigner + Send>,
         signer: SessionSigner,
     ) -> Self {
-        Self { config, network, folder, message_signer, signer, protocols: Vec::new(), policy: None, recording: None }
+        Self {
+            config,
+            network,
+            folder,
+            message_signer,
+            signing_key: None,
+            signer,
+            protocols: Vec::new(),
+            policy: None,
+            recording: None,
+        }
     }
 
     /// The same with a key in memory.
@@ -146,6 +158,23 @@ impl Builder {
             *place = Some(single);
         }
         self
+    }
+
+    /// What signs messages has a key of its own, and the signer has this one, which delegates to it: the signer is
+    /// asked for that by [`SignRequest::Single`], and again before it ends. Whoever steals a message key can disturb
+    /// sessions, and spend nothing.
+    #[must_use]
+    pub fn delegated_by(mut self, signing_key: PublicKey) -> Self {
+        self.signing_key = Some(signing_key);
+        self
+    }
+
+    /// Has messages signed with this key from now on, to which the key that has signed them until now delegates:
+    /// [`delegated_by`](Self::delegated_by).
+    pub fn message_key(mut self, key: SecretKey) -> Result<Self, StartError> {
+        let signing_key = self.signing_key.unwrap_or(self.message_signer.public_key());
+        self.message_signer = Box::new(MessageKey::new(key, fresh_entropy()?));
+        Ok(self.delegated_by(signing_key))
     }
 
     /// Lets rules of the embedder's own decide too what gets in, and which requests are approved or declined without
@@ -223,10 +252,13 @@ impl Builder {
         metrics: &Metrics,
         events: &broadcast::Sender<NodeEvent>,
     ) -> Result<Parts, StartError> {
-        let Self { config, mut network, folder, message_signer, signer, protocols, policy, recording } = self;
+        let Self {
+            config, mut network, folder, message_signer, signing_key, signer, protocols, policy, recording, ..
+        } = self;
         network.known_peers.get_or_insert_with(|| folder.join(KNOWN_PEERS_FILE));
         let network = Network::new(network, metrics.clone())?;
-        let (peer, key) = (network.local_peer(), message_signer.public_key());
+        let (peer, message_key) = (network.local_peer(), message_signer.public_key());
+        let key = signing_key.unwrap_or(message_key);
         let clock = Clock::start();
         let now = clock.now();
         // A draw of its own: whoever knows it from a recording knows nothing of what signers draw.
@@ -241,6 +273,7 @@ impl Builder {
             seed,
             records: Cow::Borrowed(&records),
             has_custom_code: policy.is_some() || !protocols.is_empty(),
+            message_key,
         };
         let recorder = recording.map(|(file, limit)| record(file, limit, start, events)).transpose()?;
         let message_signer: Box<dyn MessageSigner + Send> = match &recorder {
@@ -249,7 +282,7 @@ impl Builder {
         };
         let entropy = entropy(seed)?;
         let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: peer_id, records };
-        let mut node = Node::new(config, boot, now).map_err(StartError::Boot)?;
+        let mut node = Node::delegating(config, boot, key, now).map_err(StartError::Boot)?;
         if let Some(policy) = policy {
             node.set_policy(policy);
         }

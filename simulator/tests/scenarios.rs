@@ -85,6 +85,24 @@ fn the_swarm_draws_every_world() {
         ("devices", drawn(|event| matches!(event, ScheduledEvent::Device { .. }))),
         ("devices that are away", drawn(|event| matches!(event, ScheduledEvent::DeviceAway { .. }))),
         ("devices that restart", drawn(|event| matches!(event, ScheduledEvent::DeviceRestart { .. }))),
+        ("message keys", drawn(|event| matches!(event, ScheduledEvent::Delegate { .. }))),
+        (
+            "message keys of devices",
+            worlds
+                .iter()
+                .filter(|world| {
+                    let is_device = |node| {
+                        world.steps.iter().any(
+                            |step| matches!(&step.event, ScheduledEvent::Device { node: device, .. } if device == node),
+                        )
+                    };
+                    world
+                        .steps
+                        .iter()
+                        .any(|step| matches!(&step.event, ScheduledEvent::Delegate { node } if is_device(node)))
+                })
+                .count(),
+        ),
         ("sleep", drawn(|event| matches!(event, ScheduledEvent::Sleep { .. }))),
         ("clocks", drawn(|event| matches!(event, ScheduledEvent::Jump { ms, .. } if ms.abs() > 3_600_000))),
         ("arrivals", drawn(|event| matches!(event, ScheduledEvent::Start { .. }))),

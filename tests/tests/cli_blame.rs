@@ -3,18 +3,33 @@
 mod cli_support;
 
 use cli_support::nelumbo;
-use nelumbo_core::base::Entropy;
+use nelumbo_core::base::{Entropy, Wall};
 use nelumbo_core::crypto::{
     MessageKey, Network, NonceSlot, Secp256k1, SecretKey, Signer, SoftwareSigner, Suite, Tweak, Verifier,
 };
+use nelumbo_core::election::Method;
 use nelumbo_core::evidence::{Evidence, Exhibit};
-use nelumbo_core::wire::{Body, Content, SessionId, SessionMessage, seal};
+use nelumbo_core::wire::{Body, Content, Definition, Details, Item, SessionMessage, seal};
 use serde_json::Value;
 
 /// Two messages of one signer in one attempt, with the nonces of these two slots.
 fn evidence(slots: [u32; 2]) -> String {
     let key = SecretKey::from_bytes(&[5; 32]).unwrap();
-    let keys = [key.public_key()];
+    let mut keys = vec![key.public_key(), SecretKey::from_bytes(&[6; 32]).unwrap().public_key()];
+    keys.sort_unstable();
+    let definition = Definition {
+        network: Network::Mainnet,
+        suite: Suite::Lotus,
+        keys: keys.clone(),
+        items: vec![Item::message(vec![7; 32], Tweak::None)],
+        details: Details::default(),
+        is_listed: false,
+        election: Method::Lexicographic,
+        creator: 0,
+        created_at: Wall::from_millis(1),
+        expires_at: Wall::from_millis(2),
+        nonce: [3; 32],
+    };
     let (key, entropy) = (std::sync::Arc::new(key), Entropy::new([1; 32]).unwrap());
     let mut author = MessageKey::new(key.clone(), entropy.stream("messages"));
     let mut signer = SoftwareSigner::new(key, entropy);
@@ -23,11 +38,13 @@ fn evidence(slots: [u32; 2]) -> String {
     let mut sequence = 0;
     let exhibits = slots.map(|slot| {
         let nonce = *nonces.entry(slot).or_insert_with(|| {
-            signer.nonces(NonceSlot { session: [3; 32], attempt: slot }, &[(&aggregate, &[7; 32])]).unwrap()[0]
+            signer
+                .nonces(NonceSlot { session: *definition.id().as_bytes(), attempt: slot }, &[(&aggregate, &[7; 32])])
+                .unwrap()[0]
         });
         sequence += 1;
         let step = SessionMessage {
-            session: SessionId::from_bytes([3; 32]),
+            session: definition.id(),
             attempt: 1,
             sequence,
             content: Content::Join { nonces: vec![nonce] },
@@ -35,7 +52,7 @@ fn evidence(slots: [u32; 2]) -> String {
         Exhibit(seal(&mut author, Network::Mainnet, Body::Session(step)).unwrap())
     });
     let [first, second] = exhibits;
-    serde_json::to_string(&Evidence::Equivocation { first, second }).unwrap()
+    serde_json::to_string(&Evidence::Equivocation { definition, first, second }).unwrap()
 }
 
 #[test]

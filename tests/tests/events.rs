@@ -8,7 +8,7 @@ use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, R
 use nelumbo_core::approval::Summary;
 use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::lotus::{OutPoint, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script};
-use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, Signature, Suite, Tweak, Verifier};
+use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, Signature, SignerError, Suite, Tweak, Verifier};
 use nelumbo_core::election::Method;
 use nelumbo_core::evidence::{Evidence, Exhibit};
 use nelumbo_core::wire::{
@@ -27,13 +27,22 @@ fn key(number: u8) -> PublicKey {
     SecretKey::from_bytes(&[number; 32]).expect("a small number is a key").public_key()
 }
 
-/// A session that pays somebody and gets the rest back.
-fn summary() -> Summary {
-    let (mut keys, network) = (vec![key(1), key(2)], Network::Regtest);
+const TWEAK: Tweak = Tweak::Taproot { merkle_root: None };
+
+fn keys() -> Vec<PublicKey> {
+    let mut keys = vec![key(1), key(2)];
     keys.sort_unstable();
-    let tweak = Tweak::Taproot { merkle_root: None };
-    let own_key = Secp256k1.challenge_key(&Secp256k1.aggregate_keys(Suite::Lotus, &keys, &tweak).expect("two keys"));
-    let own = TaprootOutput { commitment: own_key, state: None }.script_pubkey();
+    keys
+}
+
+/// The key that the session signs under.
+fn own_key() -> PublicKey {
+    Secp256k1.challenge_key(&Secp256k1.aggregate_keys(Suite::Lotus, &keys(), &TWEAK).expect("two keys"))
+}
+
+/// A session that pays somebody and gets the rest back.
+fn session_that_pays() -> Definition {
+    let own = TaprootOutput { commitment: own_key(), state: None }.script_pubkey();
     let outpoint = OutPoint { txid: Txid::from_bytes([0x11; 32]), index: 0 };
     let output = |value, script_pubkey| TxOutput { value, script_pubkey };
     let transaction = Transaction {
@@ -53,11 +62,11 @@ fn summary() -> Summary {
         description: "rent".parse().expect("a text"),
         spending: Some(Box::new(spending)),
     };
-    let definition = Definition {
-        network,
+    Definition {
+        network: Network::Regtest,
         suite: Suite::Lotus,
-        keys,
-        items: vec![Item::input(input, tweak)],
+        keys: keys(),
+        items: vec![Item::input(input, TWEAK)],
         details,
         is_listed: false,
         election: Method::Lexicographic,
@@ -65,8 +74,7 @@ fn summary() -> Summary {
         created_at: Wall::default(),
         expires_at: Wall::default(),
         nonce: [0; 32],
-    };
-    Summary::of(&definition, &[own_key]).expect("it is sound")
+    }
 }
 
 /// An example of each.
@@ -90,9 +98,10 @@ fn examples() -> Vec<NodeEvent> {
     let (issued_at, expires_at) = (Wall::from_millis(1_767_225_600_000), Wall::from_millis(1_767_229_200_000));
     let advertisement =
         Box::new(Advertisement { peer, addresses: Vec::new(), offer: Some(offer), issued_at, expires_at });
-    let evidence =
-        Box::new(Evidence::Equivocation { first: Exhibit([1, 2, 3][..].into()), second: Exhibit([4, 5][..].into()) });
-    let summary = Box::new(summary());
+    let definition = session_that_pays();
+    let (first, second) = (Exhibit([1, 2, 3][..].into()), Exhibit([4, 5][..].into()));
+    let summary = Box::new(Summary::of(&definition, &[own_key()]).expect("it is sound"));
+    let evidence = Box::new(Evidence::Equivocation { definition, first, second });
     let of_core = [
         Event::SignerConnected { key, peer },
         Event::SignerDisconnected { key, peer },
@@ -101,6 +110,8 @@ fn examples() -> Vec<NodeEvent> {
         Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },
         Event::PeerUnbanned { peer },
         Event::PeerUngraylisted { peer },
+        Event::Delegated { message_key: creator, expires_at },
+        Event::DelegationAwaited { message_key: creator, error: Some(SignerError::Declined) },
         Event::Advertised { expires_at },
         Event::Withdrawn,
         Event::SignerDiscovered { key, advertisement },

@@ -1,14 +1,16 @@
 //! The signatures in `signed_payloads.json`: what peers on the network sign.
 //!
-//! Here: preimage, digest and signature of every object. How a preimage is made of a message, the ids
-//! (`session_id_later`, `request_id`, `identity_id`), the table keys and the message hashes (`dedup`) belong to the
+//! Here: preimage, digest and signature of every object, and identities as a whole. How a preimage is made of a
+//! message, the ids (`session_id_later`, `request_id`), the table keys and the message hashes (`dedup`) belong to the
 //! wire and are not looked at.
 
 mod vectors_support;
 
+use nelumbo_chain::identity::{Identity, IdentityError, Rotation};
+use nelumbo_core::crypto::lotus::OutPoint;
 use nelumbo_core::crypto::{PublicKey, Secp256k1, Suite, Verifier, schnorr, sha256};
 use serde_json::Value;
-use vectors_support::{array, bytes, load, secret_key, signature};
+use vectors_support::{array, bytes, list, load, number, secret_key, signature, text};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -63,4 +65,41 @@ fn every_signature_verifies_and_is_the_one_we_would_make() {
         ("swapsig", 2, 1),
     ];
     assert_eq!(counts, expected);
+}
+
+#[test]
+fn identities_are_registered_and_passed_on_as_others_do_it() {
+    let file = load("signed_payloads.json");
+    let mut count = 0;
+    for case in list(&file, "identity") {
+        let index = u32::try_from(number(case, "output_index")).expect("small");
+        let burn = OutPoint { txid: text(case, "txid").parse().expect("an id"), index };
+        let (registration, rotation) = (&case["registration"], &case["rotation"]);
+        let key = |signed: &Value| secret_key(&signed["seckey"]).public_key();
+        let (old, new) = (key(registration), key(&rotation["new"]));
+        let rotation = Rotation {
+            burn: OutPoint { index: index + 1, ..burn },
+            key: new,
+            by_old: signature(&rotation["old"]["sig"]),
+            by_new: signature(&rotation["new"]["sig"]),
+        };
+        let rotations = vec![rotation.clone()];
+        let identity = Identity { burn, key: old, signature: signature(&registration["sig"]), rotations };
+        assert_eq!(identity.check().map(|id| id.to_string()).as_deref(), Ok(text(case, "identity_id")));
+        assert_eq!((identity.current_key(), identity.claims().len()), (new, 2));
+        // Each part of it is needed.
+        let wrong = |change: &dyn Fn(&mut Identity)| {
+            let mut identity = identity.clone();
+            change(&mut identity);
+            identity.check().expect_err("something is wrong with it")
+        };
+        assert_eq!(wrong(&|identity| identity.signature = rotation.by_old), IdentityError::Signature(old));
+        assert_eq!(wrong(&|identity| identity.rotations[0].by_old = rotation.by_new), IdentityError::Signature(old));
+        assert_eq!(wrong(&|identity| identity.rotations[0].by_new = rotation.by_old), IdentityError::Signature(new));
+        assert_eq!(wrong(&|identity| identity.rotations[0].burn = burn), IdentityError::BurnTwice(burn));
+        assert_eq!(wrong(&|identity| identity.burn.index = 256), IdentityError::OutputIndex(256));
+        assert!(matches!(wrong(&|identity| identity.burn.index += 2), IdentityError::Signature(_)));
+        count += 1;
+    }
+    assert_eq!(count, 2);
 }

@@ -16,6 +16,8 @@ use super::synthetic::SyntheticXpub;
 
 /// The most participants of one key.
 pub const MAX_PARTICIPANTS: usize = 128;
+/// The most steps of all paths of an input below an aggregate key.
+const MAX_STEPS: usize = 1_024;
 
 /// One thing that all participants of a key sign.
 #[derive(Clone, Debug)]
@@ -149,10 +151,14 @@ fn candidates(index: usize, input: &Input, plain: KeyAggContext) -> Result<Vec<(
     // Which network does not matter: nobody sees the key.
     let synthetic = SyntheticXpub::new(Network::Mainnet, &plain.aggregate_key());
     let synthetic = synthetic.map_err(|error| wrong(error.to_string()))?;
-    let mut candidates = vec![(plain.clone(), false)];
+    let (mut candidates, mut steps) = (vec![(plain.clone(), false)], 0);
     for (key, (_, (fingerprint, path))) in &input.tap_key_origins {
         if fingerprint.to_bytes() != synthetic.fingerprint() || path.is_empty() {
             continue;
+        }
+        steps += path.len();
+        if steps > MAX_STEPS {
+            return Err(wrong("its keys are derived in more steps than a wallet takes".to_owned()));
         }
         let derived = synthetic.derive(plain.clone(), &path.to_u32_vec());
         let derived = derived.map_err(|error| wrong(error.to_string()))?;

@@ -53,12 +53,14 @@ impl VerifyBlame {
                 Ok(Answer::Yes)
             }
             Ok(conviction) => {
-                output::table(&[
+                let mut rows = vec![
                     ("guilty", conviction.signer.to_string()),
                     ("of", conviction.offence.to_string()),
                     ("session", conviction.session.to_string()),
                     ("attempt", conviction.attempt.to_string()),
-                ])?;
+                ];
+                rows.extend(conviction.message_keys.iter().map(|key| ("message key", key.to_string())));
+                output::table(&rows)?;
                 Ok(Answer::Yes)
             }
             Err(reason) if self.json => {

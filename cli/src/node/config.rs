@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) port_mapping: bool,
     #[serde(default = "yes")]
     pub(crate) hole_punching: bool,
+    #[serde(default)]
+    pub(crate) delegate: bool,
     pub(crate) chain: Option<Chain>,
 }
 
@@ -129,6 +131,7 @@ impl Config {
             relays: true,
             port_mapping: true,
             hole_punching: true,
+            delegate: false,
             chain: None,
         }
     }
@@ -203,6 +206,10 @@ bootstrap = [
 # port-mapping = false
 # hole-punching = false
 
+# Whether the node says what it says with a key of its own, message.key, to which the signing key delegates for a month
+# at a time. The signing key then signs that, sessions, and nothing else.
+# delegate = true
+
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
@@ -274,5 +281,6 @@ mod tests {
         assert_eq!(config.connections, Some(Wanted { minimum: 10, maximum: 50 }));
         assert_eq!((config.announce.len(), config.dht), (1, Some(Dht::Server)));
         assert_eq!([config.relays, config.port_mapping, config.hole_punching], [false; 3]);
+        assert!(config.delegate && !Config::new(Preset::Wallet, Vec::new(), Vec::new()).delegate);
     }
 }

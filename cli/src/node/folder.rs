@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nelumbo_core::base::Entropy;
+use nelumbo_core::crypto::{Network, SecretKey};
 use nelumbo_tokio::identity::Keypair;
 use zeroize::Zeroizing;
 
 use crate::control::Server;
 use crate::failure::Failure;
+use crate::key_file;
+use crate::passphrase::Passphrase;
 use crate::private_file;
 
 /// Which data folder.
@@ -105,7 +108,8 @@ impl Folder {
         Ok(())
     }
 
-    fn open(path: PathBuf) -> Result<Self, Failure> {
+    /// The folder of a node that has been made.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, Failure> {
         let folder = Self { path };
         match folder.key().try_exists() {
             Ok(true) => {}
@@ -194,6 +198,30 @@ impl Folder {
                 "restore it from a backup; without one remove it and start a node in a new folder with the same key",
             )
         })
+    }
+
+    /// The key that the node says things with, where its signing key delegates: sealed as the signing key is, and drawn
+    /// when it is first needed. Another one does as well: nothing depends on it but what it has been delegated to.
+    pub(crate) fn message_key(&self, network: Network, passphrase: Option<&Passphrase>) -> Result<SecretKey, Failure> {
+        let path = self.path.join("message.key");
+        if path.exists() {
+            let of_another = |_: Failure| {
+                Failure::input(
+                    format_args!("{} cannot be opened with the passphrase of signer.key", path.display()),
+                    "remove it: the node draws another one, and the signing key delegates to that",
+                )
+            };
+            return key_file::read(&path)?.open(passphrase).map_err(of_another);
+        }
+        let entropy = nelumbo_tokio::fresh_entropy();
+        let mut entropy = entropy.map_err(|error| Failure::input(error, "try again later"))?;
+        let (key, new) = (SecretKey::generate(&mut entropy), self.path.join("message.key.new"));
+        // Of a start that was cut short.
+        let _ = fs::remove_file(&new);
+        key_file::create(&new, network, &key, passphrase.map(|passphrase| (passphrase, &mut entropy)))?;
+        fs::rename(&new, &path).map_err(|error| cannot("write", &path, &error))?;
+        private_file::sync_folder(&self.path).map_err(|error| cannot("write", &self.path, &error))?;
+        Ok(key)
     }
 
     /// Takes the folder for this process. The file stays: what counts is the lock on it, which dies with the process.

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     /// Where payments are broadcast and looked for, if it is said.
     pub(crate) chronik: Option<ChronikClient>,
     pub(crate) key: SecretKey,
+    /// What the node says things with, if not with the same key.
+    pub(crate) message_key: Option<SecretKey>,
     pub(crate) record: Option<Record>,
     pub(crate) json: bool,
 }
@@ -57,7 +59,7 @@ pub(crate) struct Record {
 
 /// Runs a node until somebody wants it to stop, or it cannot go on.
 pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
-    let Plan { folder, lock, network, chain, chronik, key, record, json } = plan;
+    let Plan { folder, lock, network, chain, chronik, key, message_key, record, json } = plan;
     let server = Server::bind(folder.path()).map_err(|error| {
         Failure::input(
             format_args!("cannot make the socket in {}: {error}", folder.path().display()),
@@ -67,6 +69,10 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let key = Arc::new(key);
     let files = FileSessions::new(folder.path(), chain, key.clone());
     let (handle, events) = Builder::with_key(CoreConfig::new(chain), network, folder.path(), key)
+        .and_then(|builder| match message_key {
+            Some(message_key) => builder.message_key(message_key),
+            None => Ok(builder),
+        })
         .map(|builder| match record {
             Some(Record { file, limit }) => builder.record(file, limit),
             None => builder,

@@ -11,6 +11,7 @@ pub use check::ConfigError;
 
 use crate::base::Wall;
 use crate::crypto::Network;
+use crate::session::REMEMBERED;
 use crate::wire::{MAX_ADDRESS, MAX_ADDRESSES, MAX_DEFINITION, MAX_GOSSIP, MAX_PAYLOAD, MAX_RESOURCE, MAX_SIGNERS};
 
 /// How a node behaves. Begin with [`Config::new`] and assign the fields that are to differ; [`Node::new`] refuses what
@@ -45,6 +46,9 @@ pub struct Config {
     pub presence_lifetime: Duration,
     /// How long an advertisement, which says what this node offers to sign, is valid; it is renewed after half of that.
     pub advertisement_lifetime: Duration,
+    /// For how long a node with a message key has its signing key delegate to it, which its signer is asked for again
+    /// after half of that. What is announced is not valid for longer than the delegation.
+    pub delegation_lifetime: Duration,
     /// After how long everything that this node announces is put into the DHT again.
     pub republish: Duration,
     /// How long a DHT lookup may take, and a search of the embedder's.
@@ -67,6 +71,7 @@ impl Config {
             clock_skew: Duration::from_secs(5 * 60),
             presence_lifetime: Duration::from_secs(60 * 60),
             advertisement_lifetime: Duration::from_secs(24 * 60 * 60),
+            delegation_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
             republish: Duration::from_secs(60 * 60),
             lookup_timeout: Duration::from_secs(5),
             limits: Limits::default(),
@@ -78,6 +83,11 @@ impl Config {
     /// What is dated later is no date of anyone's whose clock is right enough.
     pub(crate) fn latest(&self, now: Wall) -> Wall {
         now.checked_add(self.clock_skew).unwrap_or(Wall::from_millis(u64::MAX))
+    }
+
+    /// How far back a node may have to speak of what has been: of a session that has ended, to whoever has missed it.
+    pub(crate) fn reach_back(&self) -> Duration {
+        self.session_timeout + REMEMBERED + self.clock_skew.saturating_mul(2)
     }
 
     /// The highest number that an attempt may have at a session that was created so long ago: as many as may be made,

@@ -184,6 +184,21 @@ pub enum Event {
         /// The peer.
         peer: PeerId,
     },
+    /// This node's signer lets its message key speak for it. Told for each new delegation, and not after a restart.
+    Delegated {
+        /// The message key.
+        message_key: PublicKey,
+        /// Until when; milliseconds since 1970. The signer is asked for another one after half of that.
+        expires_at: Wall,
+    },
+    /// This node's signer has not delegated to its message key: it has not answered for a while, or with an error. It
+    /// is asked again. Without a delegation that is valid the node says nothing.
+    DelegationAwaited {
+        /// The message key.
+        message_key: PublicKey,
+        /// What the signer has said, if it has answered.
+        error: Option<SignerError>,
+    },
     /// This node's offer is signed and on its way to everyone.
     Advertised {
         /// Until when it is valid, unless it is renewed; milliseconds since 1970.

@@ -205,6 +205,8 @@ pub enum TimerReason {
     PendingMessages,
     /// A DHT lookup has taken too long.
     Lookup(OperationId),
+    /// The delegation to this node's message key is to be asked for, again or anew.
+    Delegation,
     /// A session stands still: ask for what is missing.
     Stalled(SessionId),
     /// A session may begin its next attempt.

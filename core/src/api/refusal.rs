@@ -87,6 +87,11 @@ pub enum Refusal {
     NotFresh,
     /// The signature is not the author's.
     Signature,
+    /// The author has not delegated to the key that signed, or for longer than anyone may.
+    Delegation,
+    /// The author's delegation is not for all of the time that the message is about: from a session's creation to its
+    /// expiry, and so long as an announcement is valid.
+    DelegationTime,
     /// The author is none of the session's signers.
     NotASigner,
     /// This node is none of the session's signers.
@@ -111,7 +116,7 @@ pub enum Refusal {
     Full,
     /// More requests wait for approval than this node keeps, of this creator or of all.
     Requests,
-    /// The embedder's own rules say no, or a protocol has no use for a message to one of its topics.
+    /// The embedder's own rules say no, or a protocol has no use for a message to one of its topics or for a resource.
     Policy,
     /// An offer that nobody can mean.
     Offer,
@@ -121,7 +126,7 @@ pub enum Refusal {
     NotAsListed,
     /// A protocol that this node does not speak, or a topic of it that this node does not listen to.
     Protocol,
-    /// A message to a gossip topic that its protocol finds invalid.
+    /// A message to this node or to a gossip topic that its protocol finds invalid.
     Invalid,
     /// A lookup's answer that is not about the key that was looked up, or that nobody asked for.
     Unasked,
@@ -138,9 +143,11 @@ impl Refusal {
             | Self::NotCanonical
             | Self::Channel
             | Self::Signature
+            | Self::Delegation
             | Self::NotASigner
             | Self::Invalid => Blame::Neighbour,
             Self::AuthorQuota
+            | Self::DelegationTime
             | Self::Definition
             | Self::NotTheCreator
             | Self::Equivocation
@@ -183,7 +190,7 @@ impl Refusal {
             | Self::Requests => Layer::Quota,
             Self::Malformed | Self::NotCanonical | Self::Version | Self::Network | Self::Channel => Layer::Decoding,
             Self::NotFresh => Layer::Freshness,
-            Self::Signature => Layer::Signature,
+            Self::Signature | Self::Delegation | Self::DelegationTime => Layer::Signature,
             Self::Duplicate | Self::Echo | Self::StaleAttempt | Self::Attempt | Self::SequenceGap => Layer::Replay,
             Self::NotASigner
             | Self::NotForMe
@@ -206,7 +213,12 @@ impl Refusal {
     /// ten excesses that of the graylist.
     pub(crate) const fn penalty(self) -> u32 {
         match self {
-            Self::Oversized | Self::Malformed | Self::NotCanonical | Self::Channel | Self::Signature => 10,
+            Self::Oversized
+            | Self::Malformed
+            | Self::NotCanonical
+            | Self::Channel
+            | Self::Signature
+            | Self::Delegation => 10,
             Self::PeerQuota | Self::NotASigner | Self::Invalid => 5,
             _ => 0,
         }

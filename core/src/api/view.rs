@@ -11,12 +11,13 @@ use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
 use super::signing::{SignReply, SignRequest, SignerTask};
 use crate::approval::Summary;
+use crate::author::Delegating;
 use crate::base::Wall;
 use crate::crypto::{NonceSlot, PublicKey, Signature, Signer, SignerError, Verifier};
 use crate::node::Node;
 use crate::session::Session;
 use crate::wire::{
-    Advertisement, Definition, DefinitionError, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId,
+    Advertisement, Definition, DefinitionError, Delegation, Offer, PeerId, RecordKey, Resource, ResourceId, SessionId,
 };
 
 /// A read-only look at a node.
@@ -93,6 +94,16 @@ impl<V: Verifier> View<'_, V> {
     /// What one signer offers.
     pub fn advertisement(&self, key: &PublicKey) -> Option<&Advertisement> {
         self.node.discovery.advertisement(key, self.wall()).filter(|advertisement| advertisement.offer.is_some())
+    }
+
+    /// The key that signs this node's messages: its own, or the message key of a node that delegates.
+    pub fn message_key(&self) -> PublicKey {
+        self.node.environment.author.message_key()
+    }
+
+    /// By which delegation this node's message key speaks. `None` without one, whether it has a message key or not.
+    pub fn delegation(&self) -> Option<&Delegation> {
+        self.node.environment.author.delegating().and_then(Delegating::held)
     }
 
     /// What this node itself offers.

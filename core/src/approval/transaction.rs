@@ -26,10 +26,6 @@ const FIRST_TIME: u32 = 500_000_000;
 /// The sequence of an input that ignores the lock time.
 const FINAL: u32 = u32::MAX;
 const OP_RETURN: u8 = 0x6a;
-/// Bitcoin's hash type for all inputs and outputs without a byte behind the signature (BIP341).
-const DEFAULT: u8 = 0;
-/// The bit of a hash type that covers its own input only.
-const ANYONE_CAN_PAY: u8 = 0x80;
 
 /// What a transaction does. Amounts are satoshi.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,7 +304,7 @@ impl Sighash {
     fn of(byte: u8, signed: &[u32]) -> Self {
         let mut sighash = Self { byte, name: String::new(), leaves_open: String::new() };
         let (name, outputs) = match (sighash.outputs(), signed) {
-            (Outputs::All, _) if byte == DEFAULT => ("DEFAULT", String::new()),
+            (Outputs::All, _) if byte == bitcoin::SighashType::DEFAULT.to_byte() => ("DEFAULT", String::new()),
             (Outputs::All, _) => ("ALL", String::new()),
             (Outputs::None, _) => ("NONE", "all outputs: anyone can send the money anywhere".to_string()),
             (Outputs::Single, [input]) => {
@@ -331,18 +327,22 @@ impl Sighash {
         sighash
     }
 
-    /// Which outputs it covers. Both ledgers have that in the same bits, and with `DEFAULT` it is all.
-    const fn outputs(&self) -> Outputs {
-        match self.byte & 3 {
-            2 => Outputs::None,
-            3 => Outputs::Single,
-            _ => Outputs::All,
-        }
+    /// Which outputs it covers, and whether its own input only. No byte is a type of both ledgers; what is none covers
+    /// nothing.
+    fn covers(&self) -> (Outputs, bool) {
+        let of_lotus = lotus::SighashType::from_byte(self.byte).map(|kind| (kind.outputs(), kind.anyone_can_pay()));
+        let of_bitcoin = bitcoin::SighashType::from_byte(self.byte).map(|kind| (kind.outputs(), kind.anyone_can_pay()));
+        of_lotus.ok().or(of_bitcoin.ok()).unwrap_or((Outputs::None, true))
     }
 
-    /// Whether it covers its own input only. Both ledgers have that in the same bit.
-    const fn anyone_can_pay(&self) -> bool {
-        self.byte & ANYONE_CAN_PAY != 0
+    /// Which outputs it covers.
+    fn outputs(&self) -> Outputs {
+        self.covers().0
+    }
+
+    /// Whether it covers its own input only.
+    fn anyone_can_pay(&self) -> bool {
+        self.covers().1
     }
 
     /// Whether it leaves anything open.
@@ -355,10 +355,10 @@ impl Sighash {
 pub(super) fn output_key(suite: Suite, script: &[u8]) -> Option<PublicKey> {
     match suite {
         Suite::Lotus => lotus::TaprootOutput::from_script_pubkey(script).map(|output| output.commitment),
-        Suite::Bip340 => match script {
-            [0x51, 0x20, x @ ..] => even(x.try_into().ok()?),
-            _ => None,
-        },
+        Suite::Bip340 => {
+            let key = even(script.last_chunk()?)?;
+            (bitcoin::taproot_script(&key)[..] == *script).then_some(key)
+        }
     }
 }
 

@@ -149,6 +149,11 @@ impl Discovery {
         &self.publisher.addresses
     }
 
+    /// Whether this node announces something under this name.
+    pub(crate) fn announces(&self, record: &RecordKey) -> bool {
+        self.publisher.records.contains_key(record)
+    }
+
     /// How many records this node announces.
     pub(crate) fn own_records(&self) -> usize {
         self.publisher.records.len()

@@ -139,6 +139,7 @@ impl Discovery {
         context.timer(TimerReason::Presence, lifetime / 2);
         let issued_at = self.publisher.issue(now.wall, context.config);
         let Some(expires_at) = issued_at.checked_add(lifetime) else { return };
+        let expires_at = context.valid_until(expires_at);
         let addresses = self.publisher.addresses.clone();
         let presence = Presence { peer: context.own_peer, addresses, issued_at, expires_at };
         // A signer that cannot sign now is asked again at the next renewal.
@@ -197,7 +198,7 @@ impl Discovery {
         let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
         let shown: BTreeSet<TransactionType> = publisher.advertised.iter().chain(&types).copied().collect();
         let issued_at = publisher.issue(now.wall, context.config);
-        let expires_at = issued_at.checked_add(lifetime).unwrap_or(issued_at);
+        let expires_at = context.valid_until(issued_at.checked_add(lifetime).unwrap_or(issued_at));
         let (peer, addresses) = (context.own_peer, publisher.addresses.clone());
         let is_offered = offer.is_some();
         let advertisement = Advertisement { peer, addresses, offer, issued_at, expires_at };
@@ -291,6 +292,15 @@ impl Discovery {
         }
     }
 
+    /// This node may speak, or for longer than before (K3): what it announces is signed anew, and what it could not say
+    /// before is said.
+    pub(crate) fn on_delegated<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
+        self.on_clocks_parted(context);
+        if self.publisher.offer.is_some() {
+            context.push(Effect::TimerWithin(TimerReason::Advertisement, SETTLE_ADDRESSES));
+        }
+    }
+
     /// D14: asks for a session of this node's in public. What is too large there is told to whoever connects.
     pub(crate) fn list_request<V: Verifier>(
         &mut self,
@@ -357,7 +367,7 @@ impl Discovery {
             return Err(CommandError::TooManyResources);
         }
         let issued_at = self.publisher.issue(context.now.wall, context.config);
-        let expires_at = issued_at.checked_add(lifetime).ok_or(CommandError::Lifetime)?;
+        let expires_at = context.valid_until(issued_at.checked_add(lifetime).ok_or(CommandError::Lifetime)?);
         let body = Body::Resource(Resource { kind: kind.clone(), name: name.clone(), data, issued_at, expires_at });
         let bytes = context.seal(body).map_err(CommandError::Signer)?;
         let digest = sha256(&[&bytes]);

@@ -184,12 +184,6 @@ impl Election {
     pub const fn proof(&self) -> [u8; 32] {
         self.proof
     }
-
-    /// Whether somebody else's outcome is this one. An outcome that was received is never trusted: elect, then compare.
-    #[must_use]
-    pub fn agrees(&self, coordinator: usize, proof: &[u8; 32]) -> bool {
-        self.coordinator() == coordinator && self.proof == *proof
-    }
 }
 
 fn check(keys: &[PublicKey]) -> Result<usize, ElectionError> {

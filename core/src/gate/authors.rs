@@ -1,13 +1,16 @@
 //! What is kept of authors so that their signatures cost less to verify.
 //!
-//! Owns the prepared keys of those who sign often, and the verdicts on messages that were verified together. Invariant:
-//! every verdict is that of [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent
-//! the longest is forgotten. Driven by the gate.
+//! Owns the prepared keys of those who sign often, signing keys and message keys alike; which delegation to each has
+//! been verified; and the verdicts on messages that were verified together. Invariant: every verdict is that of
+//! [`Verifier::verify`]; nothing that is kept changes one. At the cap, whoever has been silent the longest is
+//! forgotten. Driven by the gate.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::crypto::{PublicKey, Signature, Verifier};
+use crate::wire::Delegation;
 
 /// An author, a digest, and what is said to be the author's signature of it.
 pub(crate) type Claim = (PublicKey, [u8; 32], Signature);
@@ -16,12 +19,14 @@ pub(crate) type Claim = (PublicKey, [u8; 32], Signature);
 /// verifications under a prepared key save, so it is never worse than twice the best.
 const PREPARE_AFTER: u32 = 5;
 
-/// A signer that has sent messages.
+/// A key that has signed messages of sessions.
 struct Known<P> {
     messages: u32,
     /// When it was last heard, counted in messages.
     heard: u64,
     prepared: Option<P>,
+    /// Who has delegated to this key, and how, verified.
+    delegated: Option<Box<(PublicKey, Delegation)>>,
 }
 
 /// The authors.
@@ -63,6 +68,35 @@ impl<V: Verifier> Authors<V> {
         is_valid
     }
 
+    /// Whether a signing key has delegated like this; `claim` is what there is to verify.
+    pub(super) fn verify_delegation(
+        &self,
+        verifier: &V,
+        author: &PublicKey,
+        delegation: &Delegation,
+        claim: impl FnOnce() -> Claim,
+    ) -> bool {
+        if self.knows_delegation(author, delegation) {
+            return true;
+        }
+        let claim = claim();
+        let (key, digest, signature) = &claim;
+        self.verdicts.get(&claim).copied().unwrap_or_else(|| verifier.verify(key, digest, signature))
+    }
+
+    /// Whether that has been verified before.
+    pub(super) fn knows_delegation(&self, author: &PublicKey, delegation: &Delegation) -> bool {
+        let known = self.known.get(&delegation.mandate.message_key).and_then(|known| known.delegated.as_deref());
+        known.is_some_and(|(by, known)| by == author && known == delegation)
+    }
+
+    /// Remembers what has been verified, of a signer who is remembered.
+    pub(super) fn remember_delegation(&mut self, author: PublicKey, delegation: Delegation) {
+        if let Some(known) = self.known.get_mut(&delegation.mandate.message_key) {
+            known.delegated = Some(Box::new((author, delegation)));
+        }
+    }
+
     /// Verifies together what will be asked for one by one. Claims of authors who are verified faster alone are left
     /// out.
     pub(crate) fn verify_ahead(&mut self, verifier: &V, mut claims: Vec<Claim>, entropy: &[u8; 32]) {
@@ -93,7 +127,7 @@ impl<V: Verifier> Authors<V> {
                 None => return,
             }
         }
-        self.known.insert(*author, Known { messages: 1, heard: self.heard, prepared: None });
+        self.known.insert(*author, Known { messages: 1, heard: self.heard, prepared: None, delegated: None });
     }
 }
 

@@ -50,6 +50,11 @@ impl<V: Verifier> Gate<V> {
         if !is_wanted {
             return Err(Refusal::Policy);
         }
+        if !known.accepts(&authentic.author, &body) {
+            // Whoever passes a resource on need not know the protocol.
+            let is_message = matches!(&body, Body::Protocol(_));
+            return Err(if is_message { Refusal::Invalid } else { Refusal::Policy });
+        }
         // Whoever brings an announcement itself knows how many there were.
         let bringer = channel.neighbour().filter(|peer| is_own(&body, peer, channel));
         if let Some((peer, (_, until))) = bringer.zip(body.dates()) {
@@ -333,6 +338,7 @@ impl<V: Verifier> Gate<V> {
         if definition.id() != step.value.session {
             return Err(Refusal::Definition);
         }
+        step.speaks_for(&definition)?;
         self.check_definition(&step.author, &definition, now)?;
         Ok(Admission::Request(Request { definition, announcement: Some(step) }))
     }

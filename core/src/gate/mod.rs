@@ -1,15 +1,18 @@
 //! The one way in: bytes go in, an [`Admission`] comes out, and nothing else makes an [`Admitted`] value.
 //!
 //! [`Gate::admit`] owns every check that is not a machine's: size, the neighbour's standing and quota, the embedder's
-//! policy, decoding, network, channel, replay (peeked at), signature, policy on the author, freshness, the author's
-//! quota, replay (taken). The order is from cheap to dear; each check says why it refuses by one [`Refusal`], and a
-//! refused message changes no state but a counter. `messages` has the checks of each family of messages, `records`
-//! those of DHT records and lists, `sessions` what is remembered of sessions. Below them are tables: `authors`,
-//! `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is passed on.
+//! policy, decoding, network, channel, replay (peeked at), signature and delegation, policy on the author, freshness,
+//! the author's quota, replay (taken). The order is from cheap to dear; each check says why it refuses by one
+//! [`Refusal`], and a refused message changes no state but a counter. `authentic` has the signatures, `messages` the
+//! checks of each family of messages, `records` those of DHT records and lists, `sessions` what is remembered of
+//! sessions. Whoever has delegated is the author: quotas and replay count by the signing key. Below are tables:
+//! `authors`, `neighbours`, `quota`, `seen`, `window`, `early`, and `forwarding`, how much of what neighbours gossip is
+//! passed on.
 //!
 //! Driven by `Node` alone.
 
 mod announcers;
+mod authentic;
 mod authors;
 mod early;
 mod forwarding;
@@ -37,7 +40,9 @@ use crate::wire::{
 };
 
 use announcers::Announcers;
-use authors::{Authors, Claim};
+use authentic::Authentic;
+pub(crate) use authentic::{Inauthentic, authenticity};
+use authors::Authors;
 use forwarding::Forwarding;
 pub(crate) use neighbours::Penalty;
 use neighbours::{Hearing, Neighbours};
@@ -86,7 +91,7 @@ pub struct Admitted<T> {
 }
 
 impl<T> Admitted<T> {
-    /// Whose signature it carries.
+    /// Whose word it is: the signing key, also where a message key has signed.
     pub const fn author(&self) -> &PublicKey {
         &self.author
     }
@@ -121,24 +126,6 @@ impl Admitted<Advertisement> {
     /// What the advertisement says about where its author is.
     pub(crate) fn presence(&self) -> Admitted<Presence> {
         Admitted { author: self.author, bytes: self.bytes.clone(), value: self.value.presence() }
-    }
-}
-
-/// A message whose signature is its author's; nothing else of it has been looked at.
-#[derive(Clone, Debug)]
-struct Authentic<T> {
-    author: PublicKey,
-    bytes: Bytes,
-    value: T,
-}
-
-impl<T> Authentic<T> {
-    fn with<U>(self, value: U) -> Authentic<U> {
-        Authentic { author: self.author, bytes: self.bytes, value }
-    }
-
-    fn admitted(self) -> Admitted<T> {
-        Admitted { author: self.author, bytes: self.bytes, value: self.value }
     }
 }
 
@@ -237,6 +224,8 @@ pub(crate) trait Known {
     fn is_co_signer(&self, author: &PublicKey) -> bool;
     /// Whether a protocol of this node's wants a message that is for this node.
     fn hears(&self, message: &ProtocolMessage) -> bool;
+    /// Whether the protocol that something is for, if it runs here, finds that it means something.
+    fn accepts(&self, author: &PublicKey, body: &Body) -> bool;
 }
 
 /// What is known of a session.
@@ -429,69 +418,8 @@ impl<V: Verifier> Gate<V> {
         if travels { Ok(message) } else { Err(Refusal::Channel) }
     }
 
-    /// The signature.
-    fn authenticate(&mut self, verifier: &V, message: Message) -> Result<(Authentic<()>, Body), Refusal> {
-        let claim @ (author, ..) = message.claim();
-        let is_signer = matches!(&message.unsigned.body, Body::Session(step) if self.watched.knows(&step.session));
-        if !self.authors.verify(verifier, claim, is_signer) {
-            return Err(Refusal::Signature);
-        }
-        Ok((Authentic { author, bytes: message.bytes, value: () }, message.unsigned.body))
-    }
-
-    /// Verifies together what will be asked for one by one, so that it costs less. Whoever could not send all of this
-    /// within its quota is left out, so that a flood costs no more here than it does one by one.
-    pub(crate) fn verify_ahead(
-        &mut self,
-        verifier: &V,
-        messages: &[(Channel<'_>, &Bytes)],
-        known: &impl Known,
-        entropy: impl FnOnce() -> [u8; 32],
-        now: Now,
-    ) {
-        let claims = self.find_claims(messages, known, now);
-        if claims.len() > 1 {
-            self.authors.verify_ahead(verifier, claims, &entropy());
-        }
-    }
-
-    /// How many signatures [`verify_ahead`](Self::verify_ahead) would verify together.
-    #[cfg(test)]
-    pub(crate) fn claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Now) -> usize {
-        self.find_claims(messages, known, now).len()
-    }
-
-    /// Forgets what was verified ahead.
-    pub(crate) fn forget_verdicts(&mut self) {
-        self.authors.forget_verdicts();
-    }
-
-    /// The signatures that will be looked at, as far as that can be said before.
-    fn find_claims(&self, messages: &[(Channel<'_>, &Bytes)], known: &impl Known, now: Now) -> Vec<Claim> {
-        if messages.len() < 2 {
-            return Vec::new();
-        }
-        let size = messages.iter().map(|(_, bytes)| bytes.len()).sum();
-        let mut claims = Vec::new();
-        for (channel, bytes) in messages {
-            if channel.neighbour().is_some_and(|peer| self.neighbours.affords(peer, messages.len(), size, now.mono))
-                && let Ok(message) = self.decode(*channel, (*bytes).clone())
-                && self.is_news(*channel, &message, known, now.wall).is_ok()
-            {
-                claims.push(message.claim());
-            }
-        }
-        claims
-    }
-
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {
         let is_fresh = until > from && until.since(from) <= longest && until > now && from <= self.config.latest(now);
         if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
     }
-}
-
-/// Whether a message's signature is its author's: the one place outside a node that looks at one, for evidence.
-pub(crate) fn is_authentic<V: Verifier>(verifier: &V, message: &Message) -> bool {
-    let (author, digest, signature) = message.claim();
-    verifier.verify(&author, &digest, &signature)
 }

@@ -98,6 +98,9 @@ impl<V: Verifier> Gate<V> {
         self.exchange().records.charge(put.from, 1, now.mono)?;
         let (_, body) = self.authenticate(verifier, message)?;
         self.exchange().records.charge_author(&author, now.mono)?;
+        if !known.accepts(&author, &body) {
+            return Err(Refusal::Policy);
+        }
         match &body {
             Body::Advertisement(advertisement) if advertisement.offer.as_ref().is_some_and(|o| o.check().is_err()) => {
                 return Err(Refusal::Offer);

@@ -69,6 +69,7 @@ impl Watched {
         definition: &Definition,
         is_lacking: impl FnOnce(&PublicKey, &SessionMessage) -> bool,
     ) -> Result<Admitted<SessionMessage>, Refusal> {
+        step.speaks_for(definition)?;
         let SessionMessage { session, attempt, sequence, ref content } = step.value;
         let is_creator = definition.creator_key() == &step.author;
         let items = definition.items.len();

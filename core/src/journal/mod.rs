@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
-use crate::wire::{AbortReason, Definition, Label, Offer, SessionId, encode, encodes_to};
+use crate::wire::{AbortReason, Definition, Delegation, Label, Offer, SessionId, encode, encodes_to};
 
 const SESSION: u8 = b's';
 const DEFINITION: u8 = b'd';
@@ -23,6 +23,8 @@ const OWNER: u8 = b'q';
 const REPUTATION: u8 = b'r';
 /// The key of what this node offers to sign.
 pub(crate) const OFFER_KEY: &[u8] = b"o";
+/// The key of the delegation to this node's message key.
+pub(crate) const DELEGATION_KEY: &[u8] = b"k";
 
 /// What is remembered of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,8 @@ pub(crate) enum Record {
     Reputation(u8),
     /// What a session is.
     Definition(Arc<Definition>),
+    /// By what this node's message key speaks.
+    Delegation(Delegation),
 }
 
 /// A record that has been read back.
@@ -72,6 +76,7 @@ pub(crate) enum Remembered {
     Owner(SessionId, Label),
     Reputation(PublicKey, u8),
     Definition(SessionId, Arc<Definition>),
+    Delegation(Delegation),
 }
 
 /// How a session ended.
@@ -191,6 +196,7 @@ impl Record {
         match (record, id) {
             (Self::Session(session), Some(id)) if session.attempt > 0 => Ok(Remembered::Session(id, session)),
             (Self::Closed { until }, Some(id)) => Ok(Remembered::Closed(id, until)),
+            (Self::Delegation(delegation), None) if key == DELEGATION_KEY => Ok(Remembered::Delegation(delegation)),
             (Self::Offer(offer), None) if key == OFFER_KEY && offer.check().is_ok() => Ok(Remembered::Offer(offer)),
             _ => Err(corrupt()),
         }

@@ -8,8 +8,9 @@ use core::fmt;
 
 use super::Node;
 use crate::api::{Config, ConfigError, Output, RefusalCounts, SignRequest, TimerReason, Topic};
+use crate::author::Author;
 use crate::base::{HashKey, Now, Outbox, Timers};
-use crate::crypto::{Entropy, MessageSigner, Network, Verifier};
+use crate::crypto::{Entropy, MessageSigner, Network, PublicKey, Verifier};
 use crate::discovery::{Discovery, SETTLE_ADDRESSES};
 use crate::effect::Environment;
 use crate::gate::{Gate, Secrets};
@@ -20,8 +21,8 @@ use crate::wire::{Definition, PRESENCE_TOPIC, PeerId, REQUEST_TOPIC, SessionId};
 
 /// What a node needs to begin: who it is, and what it remembers.
 pub struct Boot<V: Verifier> {
-    /// Signs what this node says, under its signing key. What makes the sessions' signatures is asked through the host:
-    /// [`Output::Sign`].
+    /// Signs what this node says, with its signing key, or with a message key of a node that
+    /// [delegates](Node::delegating). What makes the sessions' signatures is asked through the host: [`Output::Sign`].
     pub message_signer: Box<dyn MessageSigner + Send>,
     /// What checks others' contributions.
     pub verifier: V,
@@ -90,16 +91,33 @@ impl<V: Verifier> Node<V> {
     /// When [`Config::check`] refuses the configuration, or the journal cannot be read. Nothing is guessed: a node that
     /// has forgotten an attempt could show a second nonce for it, and honest signers would take it for a liar.
     pub fn new(config: impl Into<Arc<Config>>, boot: Boot<V>, now: Now) -> Result<Self, BootError> {
+        let signing_key = boot.message_signer.public_key();
+        Self::delegating(config, boot, signing_key, now)
+    }
+
+    /// The same for the signer with this key, where what signs messages has another one, a message key. The node asks
+    /// its signer to delegate to it, by [`SignRequest::Single`] with a statement that a person can read, and says
+    /// nothing before; it remembers the delegation, and asks again after half of its time. A message key signs nothing
+    /// but messages: whoever steals it can disturb, and be blamed for it, and spend nothing.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn delegating(
+        config: impl Into<Arc<Config>>,
+        boot: Boot<V>,
+        signing_key: PublicKey,
+        now: Now,
+    ) -> Result<Self, BootError> {
         let config = config.into();
         config.check().map_err(BootError::Config)?;
         let Boot { message_signer, verifier, entropy, peer, records } = boot;
-        let own_key = message_signer.public_key();
+        let own_key = signing_key;
         let salt = entropy.stream("ranks").bytes32();
         let hash_key = HashKey::from_bytes(entropy.stream("tables").bytes32());
         let environment = Environment {
             own_key,
             own_peer: peer,
-            message_signer,
+            author: Author::new(message_signer, own_key),
             verifier,
             batch_entropy: entropy.stream("weights"),
             now,
@@ -124,7 +142,7 @@ impl<V: Verifier> Node<V> {
         node.outbox.push(Output::Subscribe(Topic::from_static(REQUEST_TOPIC)));
         // Even a node that nobody can dial tells its peers which key it holds.
         node.timers.set(TimerReason::Presence, now.mono.after(SETTLE_ADDRESSES));
-        let (mut definitions, mut sessions) = (BTreeMap::new(), Vec::new());
+        let (mut definitions, mut sessions, mut delegation) = (BTreeMap::new(), Vec::new(), None);
         for (key, value) in records {
             match Record::decode(&key, &value).map_err(BootError::Corrupt)? {
                 Remembered::Definition(id, definition) => drop(definitions.insert(id, definition)),
@@ -138,11 +156,13 @@ impl<V: Verifier> Node<V> {
                     let changes = node.discovery.resume_reputation(key, value);
                     node.remember(changes);
                 }
+                Remembered::Delegation(remembered) => delegation = Some(remembered),
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));
                 }
             }
         }
+        node.resume_delegation(delegation);
         for (id, record) in sessions {
             let corrupt = || BootError::Corrupt(CorruptRecord { key: Record::key(&id) });
             let definition = definitions.remove(&id).ok_or_else(corrupt)?;

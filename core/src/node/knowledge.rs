@@ -7,7 +7,7 @@ use crate::discovery::Discovery;
 use crate::gate::{Known, KnownSession};
 use crate::protocol::Protocols;
 use crate::session::{Acquaintance, Sessions};
-use crate::wire::{ProtocolMessage, RecordKey, SessionId, SessionMessage};
+use crate::wire::{Body, ProtocolMessage, RecordKey, SessionId, SessionMessage};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
@@ -56,5 +56,9 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
 
     fn hears(&self, message: &ProtocolMessage) -> bool {
         self.protocols.hears(message)
+    }
+
+    fn accepts(&self, author: &PublicKey, body: &Body) -> bool {
+        self.protocols.accepts(author, body)
     }
 }

@@ -19,7 +19,7 @@ use crate::journal::Record;
 use crate::protocol::{Notice, PeerChange, Protocol, ProtocolRequest, Work};
 use crate::session::Session;
 use crate::single::{Claim, Single, SingleId};
-use crate::wire::{Label, Receiver, SessionId};
+use crate::wire::{DELEGATION, Label, Receiver, SessionId};
 
 /// How much is done for protocols at once. Whatever they want without end, the rest of the node goes on.
 const AT_ONCE: usize = 1_024;
@@ -233,12 +233,14 @@ impl<V: Verifier> Node<V> {
     /// and the embedder's policy has the last word, as with sessions.
     fn sign_for(&mut self, protocol: &Label, name: Label, single: Single, allow: &BTreeSet<Unusual>) {
         let own_key = self.environment.own_key;
+        // Whom this node lets speak for it, no protocol says.
+        let is_reserved = matches!(&single, Single::Statement(statement) if statement.name.as_str() == DELEGATION);
         let asked = single.summary(&own_key).map_err(CommandError::Definition).and_then(|summary| {
             let missing = summary.missing(allow);
             if !missing.is_empty() {
                 return Err(CommandError::Unusual(missing));
             }
-            if !self.gate.lets_sign(protocol, &single, &summary) {
+            if is_reserved || !self.gate.lets_sign(protocol, &single, &summary) {
                 return Err(CommandError::Policy);
             }
             Claim::new(&single, &own_key).map_err(CommandError::Definition)
@@ -252,6 +254,9 @@ impl<V: Verifier> Node<V> {
 
     /// P18: the signer has answered. What it gives is verified: it may be anything.
     pub(super) fn on_single(&mut self, id: SingleId, signature: Result<Signature, SignerError>) {
+        if self.on_delegation(&id, signature) {
+            return;
+        }
         let Some((protocol, name, claim)) = self.protocols.take_single(&id) else { return };
         let signature = match signature {
             Ok(signature) if !claim.holds(&self.environment.verifier, &signature) => Err(SignerError::RoundMismatch),

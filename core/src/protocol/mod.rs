@@ -42,6 +42,20 @@ pub trait Protocol: Send {
         let _ = context;
     }
 
+    /// Whether a message to this node means anything in this protocol. One that does not is refused and held against
+    /// the peer that has sent it, and the protocol is not told of it.
+    fn accepts_message(&self, from: &PublicKey, payload: &[u8]) -> bool {
+        let _ = (from, payload);
+        true
+    }
+
+    /// Whether a resource of its kind, or its withdrawal, means anything in this protocol. One that does not is neither
+    /// known to this node nor stored for others.
+    fn accepts_resource(&self, author: &PublicKey, resource: &Resource) -> bool {
+        let _ = (author, resource);
+        true
+    }
+
     /// A signer has sent a message to this node.
     fn on_message(&mut self, context: &mut ProtocolContext, from: &PublicKey, payload: &[u8]);
 

@@ -125,6 +125,21 @@ impl Protocols {
         })
     }
 
+    /// Whether the protocol that this is for finds that it means something. What is published it judges when it is
+    /// told.
+    pub(crate) fn accepts(&self, author: &PublicKey, body: &Body) -> bool {
+        let of = |name: &Label| self.by_name.get(name).and_then(|entry| entry.protocol.as_ref());
+        match body {
+            Body::Protocol(ProtocolMessage {
+                to: Receiver::Signer(_) | Receiver::Peer(_), protocol, payload, ..
+            }) => of(protocol).is_none_or(|protocol| protocol.accepts_message(author, payload)),
+            Body::Resource(resource) => {
+                of(&resource.kind).is_none_or(|protocol| protocol.accepts_resource(author, resource))
+            }
+            _ => true,
+        }
+    }
+
     /// P14: the embedder wants something of a protocol.
     pub(crate) fn on_command<V: Verifier>(
         &mut self,

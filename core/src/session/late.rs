@@ -14,7 +14,7 @@ use crate::effect::{Context, Effect};
 use crate::wire::{Bits, Content};
 
 /// How long after its expiry a signature of a session is taken and given.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<V: Verifier> Session<V> {
     /// Whether a signature may still appear although this node does nothing more for it.

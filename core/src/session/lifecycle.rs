@@ -24,7 +24,7 @@ use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{CorruptRecord, Outcome, Record, SessionRecord};
 use crate::node::BootError;
-use crate::wire::{AbortReason, Body, Content, Definition, SessionId, SessionMessage};
+use crate::wire::{AbortReason, Content, Definition, SessionId, SessionMessage};
 
 impl<V: Verifier> Sessions<V> {
     /// Lets a session take a step, unless its time is over: then it has ended before. `None` when there is no such
@@ -419,7 +419,7 @@ fn tell_busy<V: Verifier>(context: &mut Context<'_, V>, definition: &Definition)
     let content = Content::Busy;
     let step = SessionMessage { session: definition.id(), attempt: 1, sequence: 0, content };
     // A signer that cannot sign now is asked again.
-    if let Ok(bytes) = context.seal(Body::Session(step)) {
+    if let Ok(bytes) = context.seal_step(definition, step) {
         context.push(Effect::ToConnected(*definition.creator_key(), bytes));
     }
 }

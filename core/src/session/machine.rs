@@ -25,7 +25,7 @@ use crate::crypto::{PublicKey, SignerError, Verifier};
 use crate::effect::{Context, Effect};
 use crate::gate::Admitted;
 use crate::journal::{Record, SessionRecord};
-use crate::wire::{Body, Content, Definition, DefinitionError, SessionId, SessionMessage};
+use crate::wire::{Content, Definition, DefinitionError, SessionId, SessionMessage};
 
 /// One session, as this signer sees it.
 pub(crate) struct Session<V: Verifier> {
@@ -367,7 +367,7 @@ impl<V: Verifier> Session<V> {
         }
         self.sequence += 1;
         let step = SessionMessage { session: self.id, attempt: self.number, sequence: self.sequence, content };
-        context.seal(Body::Session(step))
+        context.seal_step(&self.definition, step)
     }
 
     /// What is remembered of the session; the first time also what it is.

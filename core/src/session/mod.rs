@@ -26,6 +26,7 @@ mod waiting;
 
 pub(crate) use attempt::nonces_hash;
 pub(crate) use items::{Items, ItemsError};
+pub(crate) use late::REMEMBERED;
 pub(crate) use machine::Session;
 pub(crate) use sessions::{Acquaintance, Sessions};
 

@@ -103,7 +103,8 @@ impl<V: Verifier> Session<V> {
         if let Some(first) = first
             && self.accused.insert((signer, self.number, misdeed))
         {
-            self.accuse(context, signer, Evidence::Equivocation { first, second: Exhibit(second) });
+            let (definition, second) = ((*self.definition).clone(), Exhibit(second));
+            self.accuse(context, signer, Evidence::Equivocation { definition, first, second });
         }
     }
 

@@ -39,8 +39,13 @@ impl<V: Verifier> Session<V> {
 
     /// Asks the signer for what it owes.
     pub(super) fn ask_signer(&mut self, context: &mut Context<'_, V>) {
-        let slot = self.slot();
-        let request = match self.signer_owes() {
+        let (slot, task) = (self.slot(), self.signer_owes());
+        let time = (self.definition.created_at, self.definition.expires_at);
+        if task.is_some() && !context.author.speaks_for(time) {
+            // Nobody would take what is signed then. The signer is asked when it has delegated (K3).
+            return context.timer(TimerReason::Stalled(self.id), context.config.stall);
+        }
+        let request = match task {
             None => return,
             Some(SignerTask::Nonces) => SignRequest::Nonces { slot, definition: self.definition.clone() },
             Some(SignerTask::Partials) => {

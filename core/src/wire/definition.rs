@@ -32,8 +32,8 @@ pub const MAX_DEFINITION: usize = 65_536;
 /// The bytes of a public nonce.
 const NONCE: usize = 66;
 /// More bytes than what stands around a definition and nonces in a message: version, network, author, session, attempt,
-/// number, lengths, signature.
-const OVERHEAD: usize = 256;
+/// number, lengths, delegation, signature.
+const OVERHEAD: usize = 320;
 const SESSION_TAG: &str = "nelumbo/session/2";
 
 /// A session's name: a tagged hash over everything that defines it.

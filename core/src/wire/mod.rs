@@ -1,13 +1,16 @@
 //! What nodes say to each other, byte for byte.
 //!
-//! A message is `postcard(Unsigned) ‖ signature(64)`. Decoding is total and canonical: every byte string is either one
-//! message or a [`DecodeError`], and no two byte strings are the same message. The signature is Lotus Schnorr over a
-//! tagged, length-prefixed hash of the first part, because that scheme binds all 33 bytes of the author's key.
+//! A message is `postcard(Unsigned) ‖ signature(64)`, or where the author has delegated to a message key
+//! `postcard(Unsigned) ‖ postcard(Delegation) ‖ signature(64)`. Decoding is total and canonical: every byte string is
+//! either one message or a [`DecodeError`], and no two byte strings are the same message. The signature is Lotus
+//! Schnorr over a tagged, length-prefixed hash of all that stands before it, because that scheme binds all 33 bytes of
+//! the key.
 //!
-//! The gate alone decodes; machines alone build contents; [`seal`] alone signs.
+//! The gate alone decodes; machines alone build contents; [`seal`] and [`seal_delegated`] alone sign.
 
 mod advertisement;
 mod definition;
+mod delegation;
 mod details;
 mod harmless;
 mod item;
@@ -31,13 +34,15 @@ pub use advertisement::{Advertisement, Offer, OfferError, TransactionType, Unkno
 pub use definition::{
     Definition, DefinitionError, MAX_DEFINITION, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, MAX_SLOTS, SessionId,
 };
+pub use delegation::{DELEGATION, Delegation, MAX_DELEGATION, Mandate};
 pub(crate) use details::ParsedSpending;
 pub use details::{Details, SpendPath, Spending, SpendingError, Spent};
 pub use harmless::Harmless;
 pub use item::{Item, SignedInput, Subject};
 pub use notice::RequestNotice;
 pub use peer::{Address, MAX_ADDRESS, MAX_PEER_ID, PeerId};
-pub use presence::{MAX_ADDRESSES, PRESENCE_TOPIC, Presence, REQUEST_TOPIC};
+pub use presence::{MAX_ADDRESSES, Presence};
+pub(crate) use presence::{PRESENCE_TOPIC, REQUEST_TOPIC};
 pub use protocol::{MAX_PAYLOAD, MAX_PUBLISHED, ProtocolMessage, Receiver};
 pub(crate) use record::{Entry, Listed, MergeSet, rank};
 pub use record::{RecordKey, SHARDS, merge_own};
@@ -71,7 +76,7 @@ pub struct Unsigned {
     pub version: u8,
     /// The network that the keys belong to: a message for one is refused on another.
     pub network: Network,
-    /// Whose key signs.
+    /// Who speaks: the signing key of a signer.
     pub author: PublicKey,
     /// What is said.
     pub body: Body,
@@ -111,6 +116,14 @@ impl Body {
             Self::Session(_) | Self::Protocol(_) => None,
         }
     }
+
+    /// From when to when there must be a delegation for it. For a step of a session its definition says so.
+    pub(crate) fn span(&self) -> Option<(Wall, Wall)> {
+        match self {
+            Self::Protocol(message) => Some((message.issued_at, message.issued_at)),
+            body => body.dates(),
+        }
+    }
 }
 
 /// A message that has been decoded, with the bytes it came in. Its signature has not been looked at.
@@ -118,7 +131,9 @@ impl Body {
 pub struct Message {
     /// Who says what.
     pub unsigned: Unsigned,
-    /// The author's signature over [`Message::digest`].
+    /// By which another key signs than the author's, if one does.
+    pub delegation: Option<Box<Delegation>>,
+    /// The signature over [`Message::digest`].
     pub signature: Signature,
     /// The whole message, for passing on as it came.
     pub bytes: Bytes,
@@ -146,32 +161,72 @@ impl Message {
             Some(&other) => return Err(DecodeError::Version(other)),
             None => return Err(DecodeError::Malformed),
         }
-        let unsigned: Unsigned = postcard::from_bytes(head).map_err(|_| DecodeError::Malformed)?;
-        // Integers have overlong forms and decoders forgive trailing bytes: only what encodes back to itself is taken.
-        if !encodes_to(&unsigned, head) {
+        let (unsigned, rest): (Unsigned, _) = postcard::take_from_bytes(head).map_err(|_| DecodeError::Malformed)?;
+        let (own, delegation) = (&head[..head.len() - rest.len()], delegation(rest)?);
+        // Integers have overlong forms: only what encodes back to itself is taken.
+        if !encodes_to(&unsigned, own) {
             return Err(DecodeError::NotCanonical);
         }
         let signature = <[u8; SIGNATURE_LENGTH]>::try_from(tail).map_err(|_| DecodeError::Malformed)?;
-        Ok(Self { unsigned, signature: Signature::from_bytes(signature), bytes })
+        Ok(Self { unsigned, delegation, signature: Signature::from_bytes(signature), bytes })
     }
 
-    /// Author, digest and signature: what there is to verify.
+    /// The key that has signed it: the author's own, or the one that the author has delegated to.
+    pub fn message_key(&self) -> &PublicKey {
+        self.delegation.as_ref().map_or(&self.unsigned.author, |delegation| &delegation.mandate.message_key)
+    }
+
+    /// Key, digest and signature: what there is to verify, beside the delegation.
     pub(crate) fn claim(&self) -> (PublicKey, [u8; 32], Signature) {
-        (self.unsigned.author, self.digest(), self.signature)
+        (*self.message_key(), self.digest(), self.signature)
     }
 
-    /// What the author signs.
+    /// What is signed.
     pub fn digest(&self) -> [u8; 32] {
         digest(&self.bytes[..self.bytes.len() - SIGNATURE_LENGTH])
     }
 }
 
-/// Signs a message and encodes it.
+/// What stands between what is said and the signature: nothing, or one delegation.
+fn delegation(bytes: &[u8]) -> Result<Option<Box<Delegation>>, DecodeError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let delegation = postcard::from_bytes(bytes).map_err(|_| DecodeError::NotCanonical)?;
+    if encodes_to(&delegation, bytes) { Ok(Some(Box::new(delegation))) } else { Err(DecodeError::NotCanonical) }
+}
+
+/// Signs a message with its author's key and encodes it.
 ///
 /// # Errors
 /// What the signer says when it cannot sign.
 pub fn seal(signer: &mut dyn MessageSigner, network: Network, body: Body) -> Result<Bytes, SignerError> {
-    let mut bytes = encode(&Unsigned { version: VERSION, network, author: signer.public_key(), body });
+    let author = signer.public_key();
+    sign(signer, &Unsigned { version: VERSION, network, author, body }, None)
+}
+
+/// The same with the message key that the author has delegated to. Nothing is checked: the gate of whoever gets it
+/// does.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_delegated(
+    signer: &mut dyn MessageSigner,
+    author: PublicKey,
+    delegation: &Delegation,
+    network: Network,
+    body: Body,
+) -> Result<Bytes, SignerError> {
+    sign(signer, &Unsigned { version: VERSION, network, author, body }, Some(delegation))
+}
+
+fn sign(
+    signer: &mut dyn MessageSigner,
+    unsigned: &Unsigned,
+    delegation: Option<&Delegation>,
+) -> Result<Bytes, SignerError> {
+    let mut bytes = encode(unsigned);
+    delegation.iter().for_each(|delegation| bytes.extend_from_slice(&encode(delegation)));
     let signature = signer.sign(&digest(&bytes))?;
     bytes.extend_from_slice(signature.as_bytes());
     Ok(bytes.into())

@@ -10,9 +10,9 @@ use crate::base::Wall;
 /// The most addresses that a presence lists.
 pub const MAX_ADDRESSES: usize = 16;
 /// The gossip topic that presences are published on.
-pub const PRESENCE_TOPIC: &str = "musig2:presence";
+pub(crate) const PRESENCE_TOPIC: &str = "musig2:presence";
 /// The gossip topic that signing requests are published on.
-pub const REQUEST_TOPIC: &str = "musig2:signing-request";
+pub(crate) const REQUEST_TOPIC: &str = "musig2:signing-request";
 
 /// Says that the author's key is held by `peer`. Signed by that key: whoever relays it can change nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use crate::crypto::PublicKey;
 /// The most bytes of payload in a protocol's message to a signer or a peer.
 pub const MAX_PAYLOAD: usize = 65_536;
 /// The most bytes of payload in a protocol's message to a gossip topic: what [`MAX_GOSSIP`](super::MAX_GOSSIP) leaves.
-pub const MAX_PUBLISHED: usize = 9_728;
+pub const MAX_PUBLISHED: usize = 9_600;
 
 /// What one key's holder says to others, in a protocol of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{ScriptedPeer, TestNode, WALL, approve, definition, now};
+use crate::common::{HOUR, ScriptedPeer, TestNode, WALL, approve, definition, now};
 use nelumbo_core::api::{Event, GossipId, Input, Output, Refusal};
 use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::SoftwareSigner;
@@ -50,6 +50,8 @@ struct Stage {
 impl Stage {
     fn new(node: &TestNode) -> Self {
         let mut peers: Vec<_> = (1..=PUPPETS).map(ScriptedPeer::new).collect();
+        // Two have message keys.
+        peers[3..].iter_mut().for_each(|peer| peer.delegate(40, (WALL - HOUR, WALL + HOUR)));
         let keys: Vec<_> = peers.iter().map(ScriptedPeer::key).chain([node.key]).collect();
         let definitions: Vec<_> = (0..SESSIONS).map(|session| definition(keys[session], keys.clone())).collect();
         let announce = |(definition, scripted): (&Definition, &mut ScriptedPeer)| {

@@ -14,7 +14,8 @@ use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::protocol::Protocol;
 use nelumbo_core::single::SingleSigner;
 use nelumbo_core::wire::{
-    Body, Content, Definition, Details, Item, Label, Message, PeerId, Presence, SessionId, SessionMessage, seal,
+    Body, Content, Definition, Delegation, Details, Item, Label, Message, PeerId, Presence, SessionId, SessionMessage,
+    seal, seal_delegated,
 };
 
 pub(crate) const WALL: u64 = 1_767_225_600_000;
@@ -33,7 +34,9 @@ fn ahead(nanos: u64, millis: i64) -> Now {
 /// A signer that says whatever the test wants.
 pub(crate) struct ScriptedPeer {
     pub(crate) peer: PeerId,
-    author: MessageKey,
+    pub(crate) author: MessageKey,
+    /// What speaks for it, if it has delegated.
+    pub(crate) delegated: Option<(MessageKey, Delegation)>,
     signer: SoftwareSigner,
     sequence: u64,
 }
@@ -57,7 +60,7 @@ impl ScriptedPeer {
     fn with(peer: PeerId, secret: SecretKey, entropy: Entropy) -> Self {
         let (secret, stream) = (Arc::new(secret), entropy.stream("messages"));
         let author = MessageKey::new(secret.clone(), stream);
-        Self { peer, author, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
+        Self { peer, author, delegated: None, signer: SoftwareSigner::new(secret, entropy), sequence: 0 }
     }
 
     pub(crate) fn key(&self) -> PublicKey {
@@ -65,7 +68,12 @@ impl ScriptedPeer {
     }
 
     pub(crate) fn say_body(&mut self, body: Body) -> Bytes {
-        seal(&mut self.author, Network::Regtest, body).expect("software signs")
+        let key = self.key();
+        match &mut self.delegated {
+            None => seal(&mut self.author, Network::Regtest, body),
+            Some((author, delegation)) => seal_delegated(author, key, delegation, Network::Regtest, body),
+        }
+        .expect("software signs")
     }
 
     pub(crate) fn say(&mut self, session: SessionId, attempt: u32, content: Content) -> Bytes {

@@ -7,7 +7,7 @@ use nelumbo_core::evidence::{Evidence, Exhibit, MAX_EVIDENCE, NotProven, Offence
 use nelumbo_core::wire::{AbortReason, Content, Definition, Item, MAX_SLOTS};
 use quickcheck::{Arbitrary, Gen};
 
-use crate::common::{ScriptedPeer, Signed, TestNode, all_signed, joined};
+use crate::common::{HOUR, ScriptedPeer, Signed, TestNode, WALL, all_signed, joined};
 
 /// The evidence that a node has told of, with the signer that it accuses.
 fn accusations(node: &TestNode) -> Vec<(nelumbo_core::crypto::PublicKey, Evidence)> {
@@ -88,6 +88,8 @@ fn a_false_final_signature_is_proven() {
 fn evidence_of_the_largest_session_fits_into_its_limit_and_what_is_larger_proves_nothing() {
     for (signers, items, bytes) in [(8, 512, 123), (128, 32, 1_880), (4, 1_024, 58)] {
         let mut peers: Vec<ScriptedPeer> = (0..signers).map(ScriptedPeer::numbered).collect();
+        // Each with a message key of its own, which makes every message larger.
+        peers.iter_mut().for_each(|peer| peer.delegate(40, (WALL, WALL + HOUR)));
         peers.sort_unstable_by_key(ScriptedPeer::key);
         let keys: Vec<_> = peers.iter().map(ScriptedPeer::key).collect();
         let items: Vec<_> = (0..items).map(|_| Item::message(vec![0xff; bytes], Tweak::None)).collect();
@@ -115,9 +117,15 @@ fn evidence_of_the_largest_session_fits_into_its_limit_and_what_is_larger_proves
         assert!(text > MAX_EVIDENCE / 2, "the limit says something: {text}");
         assert_ne!(verify(&Secp256k1, &evidence), Err(NotProven::TooLarge));
     }
-    let half = Exhibit(vec![0; MAX_EVIDENCE / 2].into());
-    let whole = Exhibit(vec![0; MAX_EVIDENCE / 2 + 1].into());
-    let of = |second: &Exhibit| Evidence::Equivocation { first: half.clone(), second: second.clone() };
+    let of_two = ScriptedPeer::new(2);
+    let half = Exhibit(vec![0; MAX_EVIDENCE / 2 - 512].into());
+    let whole = Exhibit(vec![0; MAX_EVIDENCE / 2 + 512].into());
+    let base = crate::common::definition(ScriptedPeer::new(1).key(), vec![ScriptedPeer::new(1).key(), of_two.key()]);
+    let of = |second: &Exhibit| Evidence::Equivocation {
+        definition: base.clone(),
+        first: half.clone(),
+        second: second.clone(),
+    };
     assert_eq!(verify(&Secp256k1, &of(&half)), Err(NotProven::NotAMessage));
     assert_eq!(verify(&Secp256k1, &of(&whole)), Err(NotProven::TooLarge));
 }
@@ -140,7 +148,8 @@ fn evidence_that_proves_nothing_says_why() {
     let forged = Exhibit(forged.into());
     let nothing = Exhibit(Bytes::from([]));
     let judge_two = |first: &Exhibit, second: &Exhibit| {
-        verify(&Secp256k1, &Evidence::Equivocation { first: first.clone(), second: second.clone() })
+        let (first, second) = (first.clone(), second.clone());
+        verify(&Secp256k1, &Evidence::Equivocation { definition: definition.clone(), first, second })
     };
     assert_eq!(judge_two(&join, &again), Err(NotProven::Innocent));
     assert_eq!(judge_two(&join, &other_attempt), Err(NotProven::Unrelated));
@@ -234,7 +243,7 @@ fn no_honest_signer_can_be_framed() {
             list
         };
         let evidence = match kind % 4 {
-            0 => Evidence::Equivocation { first: pick(0), second: pick(1) },
+            0 => Evidence::Equivocation { definition, first: pick(0), second: pick(1) },
             1 => Evidence::InvalidNonce { definition, item: 0, nonces },
             2 if kind & 16 == 0 => Evidence::InvalidPartial { definition, item: 0, nonces, partial: pick(3) },
             2 => {

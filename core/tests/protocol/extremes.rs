@@ -265,7 +265,7 @@ fn pause(config: &Config, reason: &TimerReason) -> Duration {
             (config.advertisement_lifetime / 2).min(config.limits.advertisements_per_key.every)
         }
         TimerReason::Store => config.republish,
-        TimerReason::Stalled(_) | TimerReason::Retry(_) => config.stall,
+        TimerReason::Stalled(_) | TimerReason::Retry(_) | TimerReason::Delegation => config.stall,
         TimerReason::Turn(_) => config.broadcast_timeout,
         TimerReason::PendingMessages => config.limits.early_lifetime,
         TimerReason::Standing => Duration::from_millis(1),

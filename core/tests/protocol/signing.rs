@@ -36,7 +36,7 @@ impl Scene {
         Self::with(TestNode::new())
     }
 
-    fn with(mut node: TestNode) -> Self {
+    pub(crate) fn with(mut node: TestNode) -> Self {
         let signer = node.signer.take().expect("nobody has taken it");
         let (mut alice, mut bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
         node.meet(&mut alice);
@@ -58,7 +58,7 @@ impl Scene {
         NonceSlot { session: *self.id().as_bytes(), attempt }
     }
 
-    fn owes(&self) -> Option<SignerTask> {
+    pub(crate) fn owes(&self) -> Option<SignerTask> {
         self.node.node.view().session(&self.id()).expect("the session is known").signer_owes
     }
 
@@ -119,7 +119,7 @@ impl Scene {
         assert_eq!(phase(&self.node, self.definition.id()), Phase::Complete);
     }
 
-    fn failures(&self) -> Vec<AttemptFailure> {
+    pub(crate) fn failures(&self) -> Vec<AttemptFailure> {
         let failure = |event: &Event| match event {
             Event::AttemptFailed { failure, .. } => Some(failure.clone()),
             _ => None,
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// Takes an attempt from its nonces to the signature, with a signer that works.
-    fn completes(&mut self, attempt: u32) {
+    pub(crate) fn completes(&mut self, attempt: u32) {
         self.answer();
         let nonces = self.others_join(attempt);
         self.answer();

@@ -65,6 +65,8 @@ pub(crate) struct Start<'a> {
     pub(crate) records: Cow<'a, [(Vec<u8>, Vec<u8>)]>,
     /// Whether a policy or a protocol of the embedder took part, which no recording holds.
     pub(crate) has_custom_code: bool,
+    /// The key that signs messages, which may be another one.
+    pub(crate) message_key: PublicKey,
 }
 
 /// The input of one step of a node.

@@ -112,11 +112,11 @@ impl<R: Read> Replay<R> {
         let answers = RecordedAnswers::default();
         let (expected, end) = read_outcome(&mut frames, &answers, 0)?;
         let entropy = Entropy::new(start.seed).map_err(|error| ReplayError::Boot(error.to_string()))?;
-        let message_signer = Box::new(ReplaySigner { key: start.key, answers: answers.clone() });
+        let message_signer = Box::new(ReplaySigner { key: start.message_key, answers: answers.clone() });
         let records = start.records.to_vec();
         let boot = Boot { message_signer, verifier: Secp256k1, entropy, peer: start.peer, records };
         let config = start.config.clone().into_owned();
-        let node = catch_panic(|| Node::new(config, boot, start.now)).map_err(ReplayError::Boot)?;
+        let node = catch_panic(|| Node::delegating(config, boot, start.key, start.now)).map_err(ReplayError::Boot)?;
         let node = node.map_err(|error| ReplayError::Boot(error.to_string()))?;
         let (has_ended, beginning) = (expected.is_none(), Some(expected));
         Ok(Self { frames, node, answers, start, number: 0, beginning, has_ended, end })

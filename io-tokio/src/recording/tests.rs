@@ -67,6 +67,7 @@ impl Live {
             seed,
             records: Cow::Borrowed(&records),
             has_custom_code: false,
+            message_key: public(KEY),
         };
         let (tell, ended) = std::sync::mpsc::channel();
         let tell = move |reason| tell.send(reason).expect("the test listens");
@@ -397,6 +398,7 @@ async fn the_file_is_the_owner_s_alone_and_takes_the_place_of_a_recording_only()
         seed: [9; 32],
         records: Cow::Borrowed(&records),
         has_custom_code: false,
+        message_key: public(KEY),
     };
     let refused = Recorder::begin(&file, DEFAULT_LIMIT, start, drop).expect_err("it is a letter");
     assert!(refused.to_string().contains("no recording"));

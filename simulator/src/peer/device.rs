@@ -1,12 +1,13 @@
 //! A node's signer: software that answers at once, or a device that answers when its person has, is out of reach for a
-//! while, and is restarted.
+//! while, and is restarted. Either signs what its key is to sign alone, such as the delegation to a message key.
 //!
 //! Invariant: a device outlives its node's crashes, and what it is asked while it is out of reach is lost. Driven by
 //! the node's requests and by the schedule.
 
 use std::collections::BTreeMap;
+use std::iter;
 
-use nelumbo_core::api::{Input, SignRequest};
+use nelumbo_core::api::{Input, SignReply, SignRequest};
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
     NonceSlot, PartialSignature, PublicKey, PublicNonce, Signer, SignerError, Verifier as CoreVerifier,
@@ -18,7 +19,7 @@ use super::observation::Observation;
 use super::{Peer, PeerContext};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
-use crate::random::Random;
+use crate::random::{Random, fold};
 
 /// The signer of one crypto, as the core's device takes it.
 struct Boxed<V: CoreVerifier>(Box<dyn Signer<V> + Send>);
@@ -81,10 +82,14 @@ impl<C: Crypto> Peer<C> {
         if let SignRequest::Nonces { slot, .. } | SignRequest::Partials { slot, .. } = &request {
             context.emit(Observation::SignerAsked { slot: *slot, decided: self.decided(now) });
         }
+        let single = self.sign_single(&request);
         let Some(device) = &mut self.device else {
             let clock = self.clock.read(now);
             if let (Some(node), Some(signer)) = (&mut self.node, &mut self.signer) {
-                node.answer(clock, signer.as_mut(), &request);
+                match single {
+                    Some(reply) => node.handle(clock, Input::Signed(reply)),
+                    None => node.answer(clock, signer.as_mut(), &request),
+                }
             }
             return;
         };
@@ -105,6 +110,25 @@ impl<C: Crypto> Peer<C> {
         self.timer(context, takes, TimerKind::Device, 0);
     }
 
+    /// What the key signs by itself.
+    fn sign_single(&self, request: &SignRequest) -> Option<SignReply> {
+        let SignRequest::Single { id, single } = request else { return None };
+        let entropy = Random::stream(self.environment.schedule.seed, "single", u64::from(self.index)).bytes32();
+        let entropy = Entropy::new(entropy).expect("a mixed counter is not all zero");
+        let mut key = C::message_signer(&self.secret, entropy, &self.meter);
+        let digest = single.digest().map_err(|_| SignerError::RoundMismatch);
+        Some(SignReply::Single { id: *id, signature: digest.and_then(|digest| key.sign(&digest)) })
+    }
+
+    /// The secret of what signs its messages: its own, or one that follows from it, so that a copy has the same.
+    pub(super) fn message_secret(&self) -> [u8; 32] {
+        if !self.delegates {
+            return self.secret;
+        }
+        let mut random = Random::stream(fold(0, &self.secret), "message key", 0);
+        iter::repeat_with(|| random.bytes32()).find(|secret| C::public_key(secret).is_some()).expect("one is a key")
+    }
+
     /// The device answers what it has been asked long enough ago, or is back.
     pub(super) fn device_acts(&mut self, context: PeerContext<'_, '_>, is_back: bool) {
         let now = context.now();
@@ -118,7 +142,8 @@ impl<C: Crypto> Peer<C> {
             && let Some(first) = device.asked.first_entry().filter(|first| first.key().0 <= now)
         {
             let request = first.remove();
-            if let Some(reply) = device.device.answer(&request) {
+            let answer = device.device.answer(&request);
+            if let Some(reply) = self.sign_single(&request).or(answer) {
                 self.input(context, Input::Signed(reply));
             }
         }

@@ -271,6 +271,7 @@ impl<C: Crypto> Peer<C> {
             ScheduledEvent::Device { nonces_ms, partials_ms, .. } => {
                 self.plug_in((nonces_ms * MILLISECOND, partials_ms * MILLISECOND));
             }
+            ScheduledEvent::Delegate { .. } => self.delegates = true,
             ScheduledEvent::DeviceAway { until_ms, .. } => self.unplug(context, until_ms * MILLISECOND),
             ScheduledEvent::DeviceRestart { .. } => self.restart_device(context),
             ScheduledEvent::Fork { copy, .. } => {

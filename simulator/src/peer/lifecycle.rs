@@ -95,7 +95,7 @@ impl<C: Crypto> Peer<C> {
             self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
         }
         let boot = Boot {
-            message_signer: C::message_signer(&self.secret, entropy.stream("messages"), &self.meter),
+            message_signer: C::message_signer(&self.message_secret(), entropy.stream("messages"), &self.meter),
             verifier: C::verifier(&self.meter),
             entropy,
             peer: peer_id(self.index),
@@ -103,7 +103,8 @@ impl<C: Crypto> Peer<C> {
         };
         let exceeds_limits =
             self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
-        match Node::new(self.environment.config(exceeds_limits), boot, self.clock.read(context.now())) {
+        let (config, now) = (self.environment.config(exceeds_limits), self.clock.read(context.now()));
+        match Node::delegating(config, boot, self.key, now) {
             Ok(node) => self.node = Some(Box::new(node)),
             Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
         }

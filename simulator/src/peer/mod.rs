@@ -60,6 +60,8 @@ pub struct Peer<C: Crypto> {
     index: u32,
     secret: [u8; 32],
     key: PublicKey,
+    /// Whether it speaks with a message key.
+    delegates: bool,
     node: Option<Box<Node<C::V>>>,
     /// What has its key, while it is running.
     signer: Option<Box<dyn Signer<C::V> + Send>>,
@@ -112,6 +114,7 @@ impl<C: Crypto> Peer<C> {
             index,
             secret,
             key,
+            delegates: false,
             node: None,
             signer: None,
             device: None,

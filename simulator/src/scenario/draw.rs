@@ -188,6 +188,11 @@ impl ScheduleBuilder<'_> {
         if params.arrivals_ms > 0 {
             self.arrivals(params.arrivals_ms, random);
         }
+        let mut random = Random::stream(self.schedule.seed, "delegates", 0);
+        random.shuffle(&mut all);
+        for node in all.into_iter().take(params.delegates as usize) {
+            self.step(0, ScheduledEvent::Delegate { node });
+        }
     }
 
     /// All who create no session start one by one, in any order.

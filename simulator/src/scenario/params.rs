@@ -82,6 +82,8 @@ pub struct PeopleParams {
     pub device_away_ms: u64,
     /// How often a device is restarted.
     pub device_restarts: u32,
+    /// Nodes that have message keys, to which their signers delegate.
+    pub delegates: u32,
     /// Within which time nodes start, one by one, but for those who create sessions; 0 if all are there at once.
     pub arrivals_ms: u64,
 }
@@ -107,6 +109,9 @@ impl PeopleParams {
         }
         if dice.below(4) == 0 {
             people.arrivals_ms = dice.within(1, 600_000);
+        }
+        if dice.below(3) == 0 {
+            people.delegates = dice.within(1, nodes) as u32;
         }
         people
     }

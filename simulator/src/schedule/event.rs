@@ -85,6 +85,11 @@ pub enum ScheduledEvent {
         /// The node.
         node: u32,
     },
+    /// A node says what it says with a message key, to which its signer delegates.
+    Delegate {
+        /// The node.
+        node: u32,
+    },
     /// A node's wall clock is set to another time.
     Jump {
         /// The node.
@@ -182,6 +187,7 @@ impl ScheduledEvent {
             | Self::Device { node, .. }
             | Self::DeviceAway { node, .. }
             | Self::DeviceRestart { node }
+            | Self::Delegate { node }
             | Self::Crash { node, .. }
             | Self::Restart { node }
             | Self::Fork { node, .. }

@@ -12,6 +12,7 @@ mod create;
 mod events;
 mod finalize;
 mod group;
+mod identity;
 mod join;
 mod money;
 mod node;
@@ -108,6 +109,7 @@ pub(crate) enum Operator {
     Finalize(finalize::Finalize),
     Psbt(psbt::PsbtCommand),
     Wallet(wallet::WalletCommand),
+    Identity(identity::IdentityCommand),
 }
 
 impl Operator {
@@ -143,6 +145,7 @@ impl Operator {
             Self::Finalize(finalize) => finalize.run(),
             Self::Psbt(psbt) => psbt.run(),
             Self::Wallet(wallet) => wallet.run(),
+            Self::Identity(identity) => identity.run(),
         }
     }
 }

@@ -40,16 +40,18 @@ impl Run {
         let lock = folder.lock()?;
         let path = folder.config();
         let config = Config::read(&path)?;
-        let chronik = config.chain.clone();
+        let (chronik, delegates) = (config.chain.clone(), config.delegate);
         let network = config
             .network(folder.read_identity()?)
             .map_err(|error| Failure::input(error, format_args!("change {} or the environment", path.display())))?;
         let file = key_file::read(&folder.key())?;
         let chain = file.network;
         let chronik = chronik.map(|servers| servers.client(chain)).transpose()?;
-        let key = file.unlock(&self.passphrase)?;
+        let passphrase = file.passphrase(&self.passphrase)?;
+        let key = file.open(passphrase.as_ref())?;
+        let message_key = delegates.then(|| folder.message_key(chain, passphrase.as_ref())).transpose()?;
         let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
-        let plan = Plan { folder, lock, network, chain, chronik, key, record, json: self.json };
+        let plan = Plan { folder, lock, network, chain, chronik, key, message_key, record, json: self.json };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use nelumbo_chain::build::{self, BuildError, Coin, FeeRate, Payment, Selection, Unlock, Unsigned};
-use nelumbo_chain::crypto::lotus::{OutPoint, TxOutput, Txid};
+use nelumbo_chain::crypto::lotus::{OutPoint, Transaction, TxOutput, Txid};
 use nelumbo_core::crypto::{KeyAggContext, SecretKey, Suite, schnorr};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
@@ -173,12 +173,7 @@ impl Wallet {
 
     /// Signs with one key, broadcasts, and says so.
     pub(super) fn send(&self, unsigned: &Unsigned, key: &SecretKey, json: bool) -> Result<(), Failure> {
-        let sign = |digest: [u8; 32]| {
-            let hedge = nelumbo_tokio::fresh_entropy().ok().map(|mut entropy| entropy.bytes32());
-            schnorr::sign(Suite::Lotus, key, &digest, hedge).expect("a digest has 32 bytes")
-        };
-        let signatures: Vec<_> = unsigned.digests(self.replay_protection).into_iter().map(sign).collect();
-        let transaction = unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))?;
+        let transaction = self.sign(unsigned, key)?;
         let sent = self.run(self.client.broadcast(&transaction));
         let sent = sent.map_err(|error| Failure::unmet(&error, error.advice()))?;
         if json {
@@ -186,6 +181,16 @@ impl Wallet {
         } else {
             output::table(&[("transaction", sent.txid.to_string()), ("fee", xpi(unsigned.fee))])
         }
+    }
+
+    /// Signs with one key.
+    pub(super) fn sign(&self, unsigned: &Unsigned, key: &SecretKey) -> Result<Transaction, Failure> {
+        let sign = |digest: [u8; 32]| {
+            let hedge = nelumbo_tokio::fresh_entropy().ok().map(|mut entropy| entropy.bytes32());
+            schnorr::sign(Suite::Lotus, key, &digest, hedge).expect("a digest has 32 bytes")
+        };
+        let signatures: Vec<_> = unsigned.digests(self.replay_protection).into_iter().map(sign).collect();
+        unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))
     }
 }
 

@@ -98,7 +98,7 @@ impl WalletCommand {
     }
 }
 
-fn key(node: &Running) -> Result<KeyFile, Failure> {
+pub(super) fn key(node: &Running) -> Result<KeyFile, Failure> {
     key_file::read(&node.folder()?.key())
 }
 
@@ -107,7 +107,7 @@ fn address(key: &KeyFile) -> Address {
     Address { network: key.network, payload }
 }
 
-fn open(node: &Running, key: &KeyFile) -> Result<Wallet, Failure> {
+pub(super) fn open(node: &Running, key: &KeyFile) -> Result<Wallet, Failure> {
     let script = ScriptPayload::PublicKeyHash(hash160(key.public_key.as_bytes()));
     Wallet::open(node, key.network, pay_to_key(&key.public_key).to_vec(), script)
 }

@@ -15,6 +15,7 @@ use crate::wire::{MAX_DIRECT, MAX_SLOTS};
 const MOMENT: Duration = Duration::from_millis(1);
 /// Each renewal is signed and sent to everyone.
 const RENEWAL: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const WEEK: (Duration, &str) = (MAX_LIFETIME, "");
 
 /// A field of a [`Config`] has a value that makes no node, or that contradicts another field.
@@ -55,6 +56,7 @@ impl Config {
             clock_skew,
             presence_lifetime,
             advertisement_lifetime,
+            delegation_lifetime,
             republish,
             lookup_timeout,
             limits,
@@ -69,6 +71,9 @@ impl Config {
         time("presence_lifetime", *presence_lifetime, renewal(limits.presences_per_key), WEEK)?;
         let least = renewal(limits.advertisements_per_key);
         time("advertisement_lifetime", *advertisement_lifetime, least, WEEK)?;
+        // Together with how far it reaches back no longer than anyone takes it, and half of it for a whole session.
+        let least = session_timeout.saturating_mul(2).max(HOUR);
+        time("delegation_lifetime", *delegation_lifetime, least, (Duration::from_secs(60 * 24 * 60 * 60), ""))?;
         let presence = (*presence_lifetime, "presence_lifetime");
         let announced = presence.min((*advertisement_lifetime, "advertisement_lifetime"));
         time("republish", *republish, RENEWAL, announced)?;

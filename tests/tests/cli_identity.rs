@@ -1,0 +1,67 @@
+//! Burn identities from the command line: data folders, and a ledger behind the endpoints of Chronik.
+#![cfg(unix)]
+
+mod cli_support;
+
+use std::fs;
+
+use cli_support::node::{Node, with_passphrase};
+use cli_support::world::World;
+use cli_support::{Run, finish};
+use serde_json::Value;
+
+fn asked(node: &Node, arguments: &[&str]) -> Run {
+    finish(with_passphrase(&mut node.command(&[arguments, &["--json"]].concat())))
+}
+
+#[test]
+fn an_identity_is_burned_for_passed_on_and_verified_by_others() {
+    let world = World::start(2);
+    let [alice, bob] = &world.nodes[..] else { panic!("nodes") };
+    let address = alice.json(&["wallet", "address"])["address"].as_str().unwrap().to_owned();
+    alice.run(&["identity", "show"]).assert_refused(&["no identity"]);
+    asked(alice, &["identity", "register"]).assert_failed(1, &["wallet address"]);
+    world.fund(&address, 100_000_000);
+    let registered = asked(alice, &["identity", "register"]).json();
+    let left = alice.json(&["wallet", "balance"])["total"].as_u64().unwrap();
+    assert!((49_000_000..50_000_000).contains(&left), "{left}");
+    // Once more sends the same, and burns nothing.
+    assert_eq!(asked(alice, &["identity", "register"]).json(), registered);
+    assert_eq!(alice.json(&["wallet", "balance"])["total"], left);
+
+    let path = |name: &str| world.folder.path().join(name).to_str().unwrap().to_owned();
+    let show = |node: &Node, name: &str| fs::write(path(name), node.json(&["identity", "show"]).to_string()).unwrap();
+    let verify = |name: &str| bob.run(&["identity", "verify", &path(name), "--json"]);
+    show(alice, "first");
+    verify("first").assert_failed(1, &["0 of 144 confirmations"]);
+    world.mine(143);
+    verify("first").assert_failed(1, &["143 of 144 confirmations"]);
+    assert!(alice.run(&["identity", "show"]).stdout.contains("143 of 144"));
+    world.mine(1);
+    let verified = verify("first").json();
+    assert_eq!((&verified["id"], &verified["key"]), (&registered["id"], &alice.key.clone().into()));
+    assert_eq!((&verified["burned"], &verified["confirmations"]), (&50_000_000.into(), &144.into()));
+    bob.run(&["identity", "verify", &path("first"), "--key", &bob.key]).assert_failed(1, &["belongs to"]);
+    let altered = fs::read_to_string(path("first")).unwrap().replace(&alice.key, &bob.key);
+    fs::write(path("altered"), altered).unwrap();
+    verify("altered").assert_refused(&["signature"]);
+
+    // To a key of another folder, which has it from then on.
+    let new = Node::init(&world.folder.path().join("new"), &[]);
+    fs::copy(alice.folder.join("config.toml"), new.folder.join("config.toml")).unwrap();
+    let to = new.folder.to_str().unwrap();
+    let rotated = asked(alice, &["identity", "rotate", "--new-data", to]).json();
+    assert_eq!(asked(alice, &["identity", "rotate", "--new-data", to]).json(), rotated, "the same again");
+    assert_eq!(rotated["id"], registered["id"]);
+    show(&new, "second");
+    world.mine(71);
+    verify("second").assert_failed(1, &["71 of 72 confirmations"]);
+    assert_eq!(verify("first").status, 0, "until then it is the old one's");
+    world.mine(1);
+    let verified = verify("second").json();
+    let expected: [Value; 3] = [registered["id"].clone(), new.key.clone().into(), 55_000_000.into()];
+    assert_eq!([&verified["id"], &verified["key"], &verified["burned"]], expected.each_ref());
+    verify("first").assert_failed(1, &["passed on to another key since"]);
+    let other = bob.folder.to_str().unwrap();
+    asked(alice, &["identity", "rotate", "--new-data", other]).assert_refused(&["passed on to another key already"]);
+}
