@@ -75,8 +75,8 @@ impl Discovery {
         self.has_news = false;
     }
 
-    /// One that has found nobody new is followed by the next much later: it asks some twenty peers for each of a handful
-    /// of keys, and in a network of thirty nodes that costs more than signing does.
+    /// One that has found nobody new is followed by the next much later: it asks some twenty peers for each of several
+    /// keys, and in a network of thirty nodes that costs more than signing does.
     pub(crate) fn on_refresh_finished(&mut self, now: Instant) {
         self.refreshing = false;
         if !self.has_news {

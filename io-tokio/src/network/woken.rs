@@ -1,9 +1,9 @@
 //! Behaviours that are polled when they have a reason.
 //!
-//! Owns wrappers around a behaviour and its handlers, and around a multiplexer. Invariant: it is polled again whenever its waker was woken, it
-//! was told or asked something, or it had something to say the last time; and not otherwise. libp2p polls every
-//! behaviour after each event of the swarm, and every handler of a connection after each of that connection: a dozen
-//! for each message, of which one has something to do. Driven by libp2p's swarm.
+//! Owns wrappers around a behaviour and its handlers, and around a multiplexer. Invariant: it is polled again whenever
+//! its waker was woken, it was told or asked something, or it had something to say the last time; and not otherwise.
+//! libp2p polls every behaviour after each event of the swarm, and every handler of a connection after each of that
+//! connection: a dozen for each message, of which one has something to do. Driven by libp2p's swarm.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -200,8 +200,8 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
     }
 }
 
-/// A multiplexer that drives its connection whichever of two questions it is asked, as yamux does: libp2p asks both each
-/// time that the connection is polled.
+/// A multiplexer that drives its connection whichever of two questions it is asked, as yamux does: libp2p asks both
+/// each time that the connection is polled.
 pub(crate) struct WokenMuxer<M> {
     inner: M,
     reason: Reason<2>,
