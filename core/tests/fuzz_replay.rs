@@ -1,9 +1,9 @@
-//! Everything that fuzzing has found, and the seeds that it begins with, without a fuzzer.
+//! What fuzzing has found, the seeds that it begins with, and inputs that quickcheck draws, all without a fuzzer.
 //!
 //! The targets are those of `fuzz/`, included as they stand; `docs/src/fuzzing.md` says how a finding gets here.
 
-// Written for a library of their own.
-#[allow(unreachable_pub)]
+// Written for a library of their own, with a feature of its own.
+#[allow(unreachable_pub, unexpected_cfgs)]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 
@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use fuzz::{Open, Target, outcomes, run_strictly, seeds};
+use fuzz::{Input, Open, Target, findings, outcomes, run_strictly, seeds};
 use nelumbo_core::wire::Message;
+use quickcheck::{Gen, QuickCheck};
 
 fn folder(kind: &str, target: Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(kind).join(target.folder())
@@ -42,7 +43,7 @@ fn run(target: Target, name: &str, data: &[u8]) {
 
 #[test]
 fn what_was_found_stays_fixed_and_what_is_open_still_fails() {
-    for target in Target::ALL {
+    for &target in Target::ALL {
         for (name, data) in inputs("findings", target) {
             run(target, &name, &data);
         }
@@ -61,7 +62,7 @@ fn what_was_found_stays_fixed_and_what_is_open_still_fails() {
 
 #[test]
 fn every_seed_holds() {
-    for target in Target::ALL {
+    for &target in Target::ALL {
         let seeds = inputs("seeds", target);
         assert!(!seeds.is_empty(), "{} has no seeds", target.name());
         for (name, data) in seeds {
@@ -70,26 +71,65 @@ fn every_seed_holds() {
     }
 }
 
-const WRITE_SEEDS: &str = "write the seeds anew: cargo run --manifest-path fuzz/Cargo.toml --example seeds";
+const WRITE_SEEDS: &str = "write them anew: cargo run --manifest-path fuzz/Cargo.toml --example seeds";
 
 #[test]
-fn the_seeds_are_those_that_the_program_writes() {
-    let written: BTreeSet<_> =
-        seeds().into_iter().map(|(target, name, _)| (target.folder(), name.to_owned())).collect();
-    let kept: BTreeSet<_> = Target::ALL
-        .into_iter()
-        .flat_map(|target| inputs("seeds", target).into_iter().map(move |(name, _)| (target.folder(), name)))
-        .collect();
-    assert_eq!(written, kept, "{WRITE_SEEDS}");
+fn the_kept_inputs_are_those_that_the_program_writes() {
+    for (kind, written) in [("seeds", seeds()), ("findings", findings())] {
+        let kept = Target::ALL.iter().filter(|target| target.folder() == target.name());
+        let kept = kept.flat_map(|target| inputs(kind, *target).into_iter().map(|(name, data)| (*target, name, data)));
+        let kept: Vec<_> = kept.collect();
+        let names = |inputs: &[(Target, String, Vec<u8>)]| -> BTreeSet<_> {
+            inputs.iter().map(|(target, name, _)| (target.folder(), name.clone())).collect()
+        };
+        let written: Vec<_> = written.into_iter().map(|(target, name, data)| (target, name.to_owned(), data)).collect();
+        assert_eq!(names(&written), names(&kept), "{kind}: {WRITE_SEEDS}");
+        // Bytes have another meaning whenever the language changes; what is recorded depends on the core besides.
+        for (target, name, data) in written.iter().filter(|(target, ..)| *target == Target::Script) {
+            assert!(inputs(kind, *target).contains(&(name.clone(), data.clone())), "{kind}, {name}: {WRITE_SEEDS}");
+        }
+    }
     for (name, data) in inputs("seeds", Target::Decode) {
         assert!(Message::decode(data.into()).is_ok(), "the seed {name} is no message any more; {WRITE_SEEDS}");
     }
+}
+
+/// So many inputs, as quickcheck draws and shrinks them.
+fn quickcheck<const TARGET: usize>(inputs: u64) {
+    let holds: fn(Input<TARGET>) -> bool = |input| {
+        input.play();
+        true
+    };
+    QuickCheck::new().rng(Gen::new(100)).tests(inputs).quickcheck(holds);
+}
+
+#[test]
+fn every_target_holds_on_what_quickcheck_draws() {
+    quickcheck::<{ Target::Decode as usize }>(2_000);
+    quickcheck::<{ Target::Roundtrip as usize }>(2_000);
+    quickcheck::<{ Target::NodeBytes as usize }>(30);
+    quickcheck::<{ Target::Script as usize }>(200);
+    quickcheck::<{ Target::ScriptCurve as usize }>(3);
+    quickcheck::<{ Target::Journal as usize }>(50);
+    quickcheck::<{ Target::Address as usize }>(1_000);
+    quickcheck::<{ Target::Group as usize }>(50);
+}
+
+/// What `cargo fuzz fmt` and quickcheck print of an input is what happens in it.
+#[test]
+fn an_input_shows_its_moves() {
+    let (_, _, data) =
+        findings().into_iter().find(|(_, name, _)| *name == "closed-then-restarted").expect("it is kept");
+    let shown = Target::Script.show(&data);
+    assert!(shown.contains("Crash {") && shown.contains("command: Close"), "{shown}");
+    let (_, data) = inputs("seeds", Target::Decode).into_iter().find(|(name, _)| name == "join").expect("a seed");
+    assert!(Target::Decode.show(&data).contains("Join {"));
 }
 
 /// A fuzzer whose scripts never get to a signature, or never to a failure, would find nothing behind them.
 #[test]
 fn the_scripts_get_where_they_should() {
     for (name, played, expected) in outcomes() {
-        assert_eq!(played, expected, "{name}: see SCRIPTS in fuzz/src/seeds.rs");
+        assert_eq!(played, expected, "{name}: see fuzz/src/scripts.rs");
     }
 }

@@ -1,4 +1,6 @@
 //! The target `address`, driven by libFuzzer. Its body is in `src/`, where the stable replay drives it too.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| nelumbo_fuzz::Target::Address.run(data));
+use nelumbo_fuzz::{Input, Target};
+
+libfuzzer_sys::fuzz_target!(|input: Input<{ Target::Address as usize }>| input.play());

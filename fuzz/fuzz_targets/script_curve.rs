@@ -1,4 +1,6 @@
 //! The target `script_curve`, driven by libFuzzer. Its body is in `src/`, where the stable replay drives it too.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| nelumbo_fuzz::Target::ScriptCurve.run(data));
+use nelumbo_fuzz::{Input, Target};
+
+libfuzzer_sys::fuzz_target!(|input: Input<{ Target::ScriptCurve as usize }>| input.play());

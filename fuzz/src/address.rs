@@ -11,18 +11,53 @@ use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, bitcoin, sha256
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::SessionId;
 
-use super::source::Source;
-use super::values;
+use super::input::{Bytes, Encode, Fixed, choose, draw, input};
 
-pub(crate) fn run(data: &[u8]) {
-    let source = &mut Source::new(data);
-    match source.below(6) {
-        0 => text(&String::from_utf8_lossy(source.rest())),
-        1 => payload(source),
-        2 => key_file(source),
-        3 => transaction(source),
-        4 => script(source.rest()),
-        _ => control_block(source.rest()),
+input! {
+    /// Something from outside.
+    pub enum Foreign {
+        Text { text: Bytes },
+        /// An address with the right checksum around any type and payload.
+        Payload { #[arbitrary(with = draw)] network: Network, payload: Bytes },
+        /// A key file with the right checksum around any content.
+        KeyFile { content: Bytes },
+        /// A transaction, and how one of its inputs is to be signed.
+        Transaction { transaction: Bytes, sighash_type: u8, input: u8, spend: SpendBy },
+        Script { script: Bytes },
+        ControlBlock { block: Bytes },
+    }
+
+    pub enum SpendBy {
+        Key,
+        Script { hash: Fixed<32>, code_separator: u32 },
+        ScriptWithoutSeparator,
+    }
+}
+
+pub(crate) fn run(foreign: &Foreign) {
+    match foreign {
+        Foreign::Text { text: bytes } => text(&String::from_utf8_lossy(&bytes.0)),
+        Foreign::Payload { network, payload: content } => payload(*network, &content.0),
+        Foreign::KeyFile { content } => key_file(&content.0),
+        Foreign::Transaction { transaction: bytes, sighash_type, input, spend } => {
+            transaction(&bytes.0, *sighash_type, usize::from(input % 4), spend.spend());
+        }
+        Foreign::Script { script: bytes } => script(&bytes.0),
+        Foreign::ControlBlock { block } => control_block(&block.0),
+    }
+}
+
+impl SpendBy {
+    fn spend(&self) -> Spend {
+        match self {
+            Self::Key => Spend::KeyPath,
+            Self::Script { hash, code_separator } => {
+                Spend::Script { executed_script_hash: hash.0, code_separator: *code_separator }
+            }
+            Self::ScriptWithoutSeparator => {
+                Spend::Script { executed_script_hash: [7; 32], code_separator: Spend::NO_CODE_SEPARATOR }
+            }
+        }
     }
 }
 
@@ -61,10 +96,7 @@ fn check_address(address: &Address) {
     assert_eq!(Address::from_script_pubkey(address.network, &script), Some(*address));
 }
 
-/// An address with the right checksum around any type and payload.
-fn payload(source: &mut Source<'_>) {
-    let network = values::network(source);
-    let content = source.rest();
+fn payload(network: Network, content: &[u8]) {
     let (kind, payload) = content.split_at(content.len().min(1));
     let checksum = sha256(&[b"lotus", &[network.letter() as u8], kind, payload]);
     let bytes = [content, &checksum[..4]].concat();
@@ -75,9 +107,7 @@ fn payload(source: &mut Source<'_>) {
     }
 }
 
-/// A key file with the right checksum around any content.
-fn key_file(source: &mut Source<'_>) {
-    let content = source.rest();
+fn key_file(content: &[u8]) {
     let checksum = sha256d(&[content]);
     let text = bs58::encode([content, &checksum[..4]].concat()).into_string();
     if let Ok(imported) = wif::decode(&text) {
@@ -98,16 +128,8 @@ fn check_key(imported: &wif::ImportedKey) {
     assert!(imported.is_for(network));
 }
 
-fn transaction(source: &mut Source<'_>) {
-    let byte = source.byte();
+fn transaction(bytes: &[u8], byte: u8, input: usize, spend: Spend) {
     let kind = SighashType::from_byte(byte);
-    let input = source.below(4);
-    let spend = match source.below(3) {
-        0 => Spend::KeyPath,
-        1 => Spend::Script { executed_script_hash: source.array(), code_separator: u32::from_le_bytes(source.array()) },
-        _ => Spend::Script { executed_script_hash: [7; 32], code_separator: Spend::NO_CODE_SEPARATOR },
-    };
-    let bytes = source.rest();
     let Ok(transaction) = Transaction::parse(bytes) else { return };
     assert_eq!(transaction.to_bytes(), bytes, "one transaction has one encoding");
     let (txid, _) = (transaction.txid(Suite::Lotus), transaction.txhash());

@@ -3,14 +3,27 @@
 //! Invariants: no panic; what decodes encodes back to the same bytes, and what was encoded decodes to the same value;
 //! the summary of what is signed accounts for every satoshi.
 
+use core::fmt;
 use core::time::Duration;
 
 use nelumbo_core::approval::{Signs, Summary};
 use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::wire::{Body, Content, Message};
 
-pub(crate) fn run(data: &[u8]) {
-    let Ok(message) = Message::decode(data.into()) else { return };
+/// Bytes from the network. They show the message that they are, if they are one.
+pub struct Raw(pub(crate) Vec<u8>);
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Message::decode(self.0.as_slice().into()) {
+            Ok(message) => message.fmt(f),
+            Err(error) => write!(f, "b\"{}\", which is no message: {error:?}", self.0.escape_ascii()),
+        }
+    }
+}
+
+pub(crate) fn run(Raw(data): &Raw) {
+    let Ok(message) = Message::decode(data.as_slice().into()) else { return };
     check(&message);
 }
 

@@ -9,41 +9,102 @@ use k256::elliptic_curve::ops::Reduce;
 use k256::{FieldBytes, ProjectivePoint, Scalar};
 use nelumbo_core::crypto::group::{AffinePoint, Combination, Point, PreparedPoint, PublicScalar};
 
-use super::source::Source;
+use super::input::{Encode, Fixed, Number, choose, input};
 
-pub(crate) fn run(data: &[u8]) {
-    let source = &mut Source::new(data);
-    decode(&source.array());
+/// How many steps a sum has at most; none takes long.
+const MAX_STEPS: usize = 200;
+
+input! {
+    /// An encoding to decode, and a sum.
+    pub struct Sum {
+        pub(crate) encoding: Fixed<33>,
+        pub(crate) steps: Vec<Step>,
+    }
+
+    /// Points are counted modulo the number of those that are known, of which the generator is the first.
+    pub enum Step {
+        /// The sum of two points is known from here on.
+        Know { one: u8, other: u8 },
+        KnowNegated { point: u8 },
+        Generator { scalar: Factor },
+        Prepared { scalar: Factor },
+        Point { point: u8, repeat: Repeat },
+        /// The factor is squared, and one added, from one to the next.
+        Term { point: u8, repeat: Repeat, scalar: Factor },
+    }
+
+    /// How many terms one step stands for, so that few bytes reach the methods for many.
+    pub enum Repeat {
+        Once,
+        Nine,
+        Seventy,
+    }
+
+    /// A scalar: small, or any, or the negation of either.
+    pub enum Factor {
+        Number { number: Number },
+        NumberNegated { number: Number },
+        Any { scalar: Fixed<32> },
+        AnyNegated { scalar: Fixed<32> },
+    }
+}
+
+impl Repeat {
+    const fn count(&self) -> u64 {
+        match self {
+            Self::Once => 1,
+            Self::Nine => 9,
+            Self::Seventy => 70,
+        }
+    }
+}
+
+impl Factor {
+    fn scalar(&self) -> PublicScalar {
+        let (scalar, is_negated) = match self {
+            Self::Number { number } => (PublicScalar::from_u128(number.0.into()), false),
+            Self::NumberNegated { number } => (PublicScalar::from_u128(number.0.into()), true),
+            Self::Any { scalar } => (PublicScalar::reduce(scalar.0), false),
+            Self::AnyNegated { scalar } => (PublicScalar::reduce(scalar.0), true),
+        };
+        scalar.negate_if(is_negated)
+    }
+}
+
+pub(crate) fn run(input: &Sum) {
+    decode(&input.encoding.0);
     let mut points = vec![(ProjectivePoint::GENERATOR, AffinePoint::generator())];
     let prepared = PreparedPoint::new(&AffinePoint::generator());
     let (mut sum, mut expected) = (Combination::new(), ProjectivePoint::IDENTITY);
-    while !source.is_empty() {
-        let (theirs, ours) = points[source.place(points.len()).unwrap_or(0)];
-        // One choice may stand for many, so that few bytes reach the methods for many terms.
-        let repeat = [1, 1, 1, 1, 9, 70][source.below(6)];
-        match source.below(6) {
-            0 => {
-                let (other, _) = points[source.place(points.len()).unwrap_or(0)];
-                remember(&mut points, theirs + other);
+    for step in input.steps.iter().take(MAX_STEPS) {
+        let at = |place: &u8| points[usize::from(*place) % points.len()];
+        match step {
+            Step::Know { one, other } => {
+                let point = at(one).0 + at(other).0;
+                know(&mut points, point);
             }
-            1 => remember(&mut points, -theirs),
-            2 => {
-                let k = scalar(source);
+            Step::KnowNegated { point } => {
+                let point = -at(point).0;
+                know(&mut points, point);
+            }
+            Step::Generator { scalar } => {
+                let k = scalar.scalar();
                 sum.generator(k);
                 expected += ProjectivePoint::mul_by_generator_vartime(&library(k));
             }
-            3 => {
-                let k = scalar(source);
+            Step::Prepared { scalar } => {
+                let k = scalar.scalar();
                 sum.prepared(&prepared, k);
                 expected += ProjectivePoint::mul_by_generator_vartime(&library(k));
             }
-            4 => {
-                (0..repeat).for_each(|_| sum.point(ours));
-                expected += theirs * Scalar::from(repeat as u64);
+            Step::Point { point, repeat } => {
+                let (theirs, ours) = at(point);
+                (0..repeat.count()).for_each(|_| sum.point(ours));
+                expected += theirs * Scalar::from(repeat.count());
             }
-            _ => {
-                let mut k = scalar(source);
-                for _ in 0..repeat {
+            Step::Term { point, repeat, scalar } => {
+                let ((theirs, ours), mut k) = (at(point), scalar.scalar());
+                for _ in 0..repeat.count() {
                     sum.term(ours, k);
                     expected += theirs * library(k);
                     k = k * k + PublicScalar::ONE;
@@ -62,22 +123,12 @@ fn decode(bytes: &[u8; 33]) {
     assert!(ours.is_none_or(|point| point.encode() == *bytes), "one point has one encoding");
 }
 
-fn remember(points: &mut Vec<(ProjectivePoint, AffinePoint)>, point: ProjectivePoint) {
+fn know(points: &mut Vec<(ProjectivePoint, AffinePoint)>, point: ProjectivePoint) {
     if points.len() < 16 && !bool::from(point.is_identity()) {
         let ours = AffinePoint::decode(&point.to_bytes().into()).expect("a point");
         check(&Point::from(ours), &point);
         points.push((point, ours));
     }
-}
-
-/// A scalar: small, any, or the negation of either.
-fn scalar(source: &mut Source<'_>) -> PublicScalar {
-    let kind = source.below(4);
-    let scalar = match kind / 2 {
-        0 => PublicScalar::from_u128(source.number().into()),
-        _ => PublicScalar::reduce(source.array()),
-    };
-    scalar.negate_if(kind % 2 == 1)
 }
 
 fn library(scalar: PublicScalar) -> Scalar {

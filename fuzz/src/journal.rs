@@ -11,21 +11,43 @@ use nelumbo_core::node::{Boot, Node};
 use nelumbo_core::wire::{Definition, PeerId, SessionId};
 
 use super::disk::{DEFINITION, SESSION, definition_key, session_key};
+use super::input::{Bytes, Encode, choose, input};
 use super::scheme::secret;
-use super::source::Source;
-use super::values;
+use super::values::{Wire, items};
 
 /// The number of the signer whose journal it is.
 pub(crate) const OWN: u8 = 1;
 /// The time at which the node begins.
 pub(crate) const WALL: u64 = 1_767_225_600_000;
 
-pub(crate) fn run(data: &[u8]) {
-    let source = &mut Source::new(data);
+/// How many records are looked at.
+const MAX_RECORDS: usize = 8;
+
+input! {
+    /// A journal.
+    pub struct Journal {
+        pub(crate) records: Vec<Record>,
+    }
+
+    pub enum Record {
+        Raw { key: Bytes, value: Bytes },
+        /// With the key that belongs to it: a definition's own, or that of the session whose definition came last.
+        Keyed { value: Bytes },
+        /// A session, with a definition of its own and an attempt, and what follows that in its record.
+        Forged { definition: Wire<Definition>, real: Option<Real>, attempt: u8, is_spent: bool, rest: Bytes },
+    }
+
+    /// What makes a definition hold: other signers' real keys, and messages that begin with this byte.
+    pub struct Real {
+        items: u8,
+    }
+}
+
+pub(crate) fn run(journal: &Journal) {
     let own = secret(OWN).public_key();
     let (mut records, mut last) = (Vec::new(), SessionId::from_bytes([0; 32]));
-    while !source.is_empty() && records.len() < 8 {
-        record(source, &own, &mut records, &mut last);
+    for record in journal.records.iter().take(MAX_RECORDS) {
+        record.write(&own, &mut records, &mut last);
     }
     let entropy = Entropy::new([9; 32]).expect("not all zero");
     let boot = Boot {
@@ -45,44 +67,51 @@ fn at(seconds: u64) -> Now {
     Now { mono: Mono::from_nanos(seconds * 1_000_000_000), wall: Wall::from_millis(WALL + seconds * 1000) }
 }
 
-/// A record: raw, or raw with the key that belongs to it, or two of a session that is forged from values. `last` is the
-/// session whose definition came last.
-fn record(source: &mut Source<'_>, own: &PublicKey, records: &mut Vec<(Vec<u8>, Vec<u8>)>, last: &mut SessionId) {
-    match source.below(3) {
-        0 => records.push((source.bytes(40).to_vec(), source.bytes(1000).to_vec())),
-        1 => {
-            let value = source.bytes(1000).to_vec();
-            let definition = value.strip_prefix(&[DEFINITION]).map(postcard::take_from_bytes::<Definition>);
-            if let Some(Ok((definition, _))) = definition {
+impl Record {
+    /// `last` is the session whose definition came last.
+    fn write(&self, own: &PublicKey, records: &mut Vec<(Vec<u8>, Vec<u8>)>, last: &mut SessionId) {
+        match self {
+            Self::Raw { key, value } => records.push((key.0.clone(), value.0.clone())),
+            Self::Keyed { value: Bytes(value) } => {
+                let definition = value.strip_prefix(&[DEFINITION]).map(postcard::take_from_bytes::<Definition>);
+                if let Some(Ok((definition, _))) = definition {
+                    *last = definition.id();
+                    records.push((definition_key(last), value.clone()));
+                } else {
+                    records.push((session_key(last), value.clone()));
+                }
+            }
+            Self::Forged { definition: Wire(definition), real, attempt, is_spent, rest } => {
+                let mut definition = definition.clone();
+                definition.network = Network::Regtest;
+                definition.keys.push(*own);
+                definition.keys.sort_unstable();
+                if let Some(real) = real {
+                    real.mend(own, &mut definition);
+                }
+                let session = (SESSION, u32::from(*attempt), *is_spent);
+                let mut value = postcard::to_allocvec(&session).expect("memory");
+                value.extend_from_slice(&rest.0);
                 *last = definition.id();
-                records.push((definition_key(last), value));
-            } else {
+                let definition = postcard::to_allocvec(&(DEFINITION, &definition)).expect("memory");
+                records.push((definition_key(last), definition));
                 records.push((session_key(last), value));
             }
         }
-        _ => {
-            let mut definition = values::definition(source);
-            definition.network = Network::Regtest;
-            definition.keys.push(*own);
-            definition.keys.sort_unstable();
-            if source.flag() {
-                definition.items =
-                    values::items(source.byte(), definition.items.first().map_or(Tweak::None, |item| item.tweak));
-                definition.details.spending = None;
-                definition.creator %= definition.keys.len() as u16;
-                // Keys from thin air are rarely on the curve: others' real keys take their places.
-                for (number, key) in definition.keys.iter_mut().enumerate().filter(|(_, key)| *key != own) {
-                    *key = secret(2 + number as u8).public_key();
-                }
-                definition.keys.sort_unstable();
-                definition.keys.dedup();
-            }
-            let mut value = postcard::to_allocvec(&(SESSION, source.byte() as u32, source.flag())).expect("memory");
-            value.extend_from_slice(source.bytes(200));
-            *last = definition.id();
-            records.push((definition_key(last), postcard::to_allocvec(&(DEFINITION, &definition)).expect("memory")));
-            records.push((session_key(last), value));
+    }
+}
+
+impl Real {
+    fn mend(&self, own: &PublicKey, definition: &mut Definition) {
+        definition.items = items(self.items, definition.items.first().map_or(Tweak::None, |item| item.tweak));
+        definition.details.spending = None;
+        definition.creator %= definition.keys.len() as u16;
+        // Keys from thin air are rarely on the curve: others' real keys take their places.
+        for (number, key) in definition.keys.iter_mut().enumerate().filter(|(_, key)| *key != own) {
+            *key = secret(2 + number as u8).public_key();
         }
+        definition.keys.sort_unstable();
+        definition.keys.dedup();
     }
 }
 

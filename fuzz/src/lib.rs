@@ -1,27 +1,37 @@
-//! What is fuzzed: for each target a function from bytes to nothing, which panics when an invariant does not hold.
+//! What is fuzzed: for each target what its inputs are, and what must hold for each of them.
 //!
-//! Owns the list of targets. Two drivers call them: the binaries in `fuzz_targets/`, under libFuzzer, and
-//! `core/tests/fuzz_replay.rs`, which includes this file as a module and needs no fuzzer. A target is a pure function
-//! of its bytes: no clock, no randomness, no I/O, so that a finding is one file.
+//! Owns the list of targets. Three drivers call them: the binaries in `fuzz_targets/`, under libFuzzer; the tests in
+//! `core/tests/fuzz_replay.rs`, which include this file as a module and need no fuzzer; and quickcheck there. All read
+//! inputs from bytes the same way. A target is a pure function of its bytes: no clock, no randomness, no I/O, so that
+//! a finding is one file.
 
 mod address;
 mod decode;
 mod disk;
 mod group;
+mod input;
 mod journal;
 mod monitor;
+// Compares with libraries that the workspace does not have.
+#[cfg(feature = "comparison")]
+mod musig2;
 mod node_bytes;
 mod open;
 mod roundtrip;
 mod scheme;
 mod script;
+mod scripts;
 mod seeds;
-mod source;
 mod stand_in;
 mod values;
 
+use core::fmt;
+
+use arbitrary::Unstructured;
+
+use input::read;
 pub use open::{Open, run_strictly};
-pub use seeds::{outcomes, seeds};
+pub use seeds::{findings, outcomes, seeds};
 
 /// Everything that can be fuzzed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +52,37 @@ pub enum Target {
     Address,
     /// The variable-time group law, beside the library's.
     Group,
+    /// A session of BIP327, beside two other libraries.
+    #[cfg(feature = "comparison")]
+    Musig2,
+}
+
+/// An input of a target. Its debug form is what `cargo fuzz fmt` shows.
+trait Case: fmt::Debug {
+    fn play(&self);
+}
+
+struct Playable<T>(T, fn(&T));
+
+impl<T: fmt::Debug> fmt::Debug for Playable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T: fmt::Debug> Case for Playable<T> {
+    fn play(&self) {
+        (self.1)(&self.0);
+    }
+}
+
+fn case<T: fmt::Debug + 'static>(input: T, play: fn(&T)) -> Box<dyn Case> {
+    Box::new(Playable(input, play))
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &[Self] = &[
         Self::Decode,
         Self::Roundtrip,
         Self::NodeBytes,
@@ -55,6 +91,8 @@ impl Target {
         Self::Journal,
         Self::Address,
         Self::Group,
+        #[cfg(feature = "comparison")]
+        Self::Musig2,
     ];
 
     /// The name of the binary.
@@ -68,6 +106,8 @@ impl Target {
             Self::Journal => "journal",
             Self::Address => "address",
             Self::Group => "group",
+            #[cfg(feature = "comparison")]
+            Self::Musig2 => "musig2",
         }
     }
 
@@ -80,20 +120,73 @@ impl Target {
         }
     }
 
+    fn read(self, data: &[u8]) -> Box<dyn Case> {
+        match self {
+            Self::Decode => case(decode::Raw(data.to_vec()), decode::run),
+            Self::Roundtrip => case(read(data), roundtrip::run),
+            Self::NodeBytes => case(read(data), node_bytes::run),
+            Self::Script => case(read(data), |script| _ = script::run::<stand_in::StandIn>(script)),
+            Self::ScriptCurve => case(read(data), |script| _ = script::run::<scheme::Curve>(script)),
+            Self::Journal => case(read(data), journal::run),
+            Self::Address => case(read(data), address::run),
+            Self::Group => case(read(data), group::run),
+            #[cfg(feature = "comparison")]
+            Self::Musig2 => case(read(data), musig2::run),
+        }
+    }
+
+    /// What one input is, over several lines.
+    pub fn show(self, data: &[u8]) -> String {
+        format!("{:#?}", self.read(data))
+    }
+
     /// Runs it on one input.
     ///
     /// # Panics
     /// When an invariant does not hold: that is a finding.
     pub fn run(self, data: &[u8]) {
-        match self {
-            Self::Decode => decode::run(data),
-            Self::Roundtrip => roundtrip::run(data),
-            Self::NodeBytes => node_bytes::run(data),
-            Self::Script => drop(script::run_script::<stand_in::StandIn>(data)),
-            Self::ScriptCurve => drop(script::run_script::<scheme::Curve>(data)),
-            Self::Journal => journal::run(data),
-            Self::Address => address::run(data),
-            Self::Group => group::run(data),
-        }
+        self.read(data).play();
+    }
+}
+
+/// An input of the target with this number, for drivers that draw values: libFuzzer and quickcheck.
+#[derive(Clone)]
+pub struct Input<const TARGET: usize>(Vec<u8>);
+
+impl<const TARGET: usize> Input<TARGET> {
+    fn case(&self) -> Box<dyn Case> {
+        let target = Target::ALL.iter().find(|target| **target as usize == TARGET).expect("a target has this number");
+        target.read(&self.0)
+    }
+
+    /// Runs the target on it.
+    ///
+    /// # Panics
+    /// As [`Target::run`].
+    pub fn play(&self) {
+        self.case().play();
+    }
+}
+
+impl<const TARGET: usize> fmt::Debug for Input<TARGET> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.case().fmt(f)
+    }
+}
+
+impl<'a, const TARGET: usize> arbitrary::Arbitrary<'a> for Input<TARGET> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        u.bytes(u.len()).map(|bytes| Self(bytes.to_vec()))
+    }
+}
+
+impl<const TARGET: usize> quickcheck::Arbitrary for Input<TARGET> {
+    fn arbitrary(g: &mut quickcheck::Gen) -> Self {
+        let length = usize::arbitrary(g) % (8 * g.size() + 1);
+        Self((0..length).map(|_| u8::arbitrary(g)).collect())
+    }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
+        Box::new(self.0.shrink().map(Self))
     }
 }

@@ -1,29 +1,34 @@
 //! Target `node_bytes`: one node on the real curve, and everything that a host, a peer and an embedder can do to it.
 //!
 //! Invariants: no panic, a bounded number of outputs for each input, and those of [`SafetyMonitor`]. Most bytes stop at
-//! the signature; `signed` has them sealed by a stranger with a valid key. Sessions in depth are `script`'s business.
+//! the signature; `ByStranger` has them sealed with a valid key. Sessions in depth are `script`'s business.
+
+pub(crate) mod moves;
 
 use nelumbo_core::api::{
     Command, Config, GossipId, Input, NewSession, OperationId, Output, PutId, RecordSequence, SignReply, SignRequest,
-    SignerFilter, Subnet,
+    Subnet,
 };
-use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::{Bytes, Entropy, Mono, Now, Wall};
 use nelumbo_core::crypto::{
     MessageKey, Network, PartialSignature, PublicKey, Secp256k1, SignerError, SoftwareSigner, Verifier,
 };
 use nelumbo_core::node::{Boot, Node};
-use nelumbo_core::wire::{Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
+use nelumbo_core::wire::{Address, Body, List, Message, PeerId, RecordKey, SessionId, Unsigned, seal};
 
 use super::disk::Disk;
 use super::journal::{OWN, WALL};
 use super::monitor::SafetyMonitor;
 use super::scheme::secret;
-use super::source::Source;
-use super::values;
+use super::values::Wire;
+pub use moves::Moves;
+pub(crate) use moves::SessionCommand;
+use moves::{Answer, Created, Move, Record, Said};
 
 /// More outputs than one input has a reason to bring about, with so few peers and sessions.
 const MAX_OUTPUTS: usize = 20_000;
+/// How many moves are made.
+const MAX_MOVES: usize = 64;
 
 struct TestNode {
     node: Node,
@@ -43,14 +48,11 @@ struct TestNode {
     offers: u64,
 }
 
-pub(crate) fn run(data: &[u8]) {
-    let source = &mut Source::new(data);
+pub(crate) fn run(input: &Moves) {
     let mut test_node = TestNode::new();
-    let mut steps = 0;
-    while !source.is_empty() && steps < 64 {
-        test_node.step(source);
+    for each in input.moves.iter().take(MAX_MOVES) {
+        test_node.make(each);
         test_node.drain();
-        steps += 1;
     }
     test_node.nanos += 1_000_000_000;
     test_node.input(Input::Tick);
@@ -67,30 +69,6 @@ pub(crate) fn acknowledge<V: Verifier>(node: &mut Node<V>, now: Now) {
         if let Output::Persist { sequence, .. } = output {
             node.handle(now, Input::Persisted(sequence));
         }
-    }
-}
-
-/// A command of discovery.
-fn discovery(source: &mut Source<'_>) -> Command {
-    match source.below(8) {
-        0 => Command::Advertise(Box::new(values::offer(source))),
-        1 => Command::Withdraw,
-        2 => Command::Subscribe(values::kind(source)),
-        3 => Command::FindSigners(SignerFilter {
-            kind: source.flag().then(|| values::kind(source)),
-            amount: source.flag().then(|| source.number()),
-            min_reputation: source.byte(),
-            max_results: source.below(4),
-        }),
-        4 => Command::FindRequests,
-        5 => Command::FindSession(SessionId::from_bytes(source.array())),
-        6 => Command::AnnounceResource {
-            kind: values::label(source),
-            name: values::label(source),
-            data: values::data(source),
-            lifetime: std::time::Duration::from_millis(source.number()),
-        },
-        _ => Command::FindResources(values::label(source)),
     }
 }
 
@@ -142,97 +120,96 @@ impl TestNode {
         }
     }
 
-    fn step(&mut self, source: &mut Source<'_>) {
-        match source.byte() {
-            0 => {
-                let (from, bytes) = (peer(source), source.bytes(2_000).into());
-                self.input(Input::Received { from, bytes });
+    fn make(&mut self, each: &Move) {
+        match each {
+            Move::Deadline => self.deadline(),
+            Move::Receive { from, message } => {
+                let bytes = self.said(message);
+                self.input(Input::Received { from: from.id(), bytes });
             }
-            1 => {
-                let (from, bytes) = (peer(source), source.bytes(2_000));
-                let bytes = self.signed(bytes);
-                self.input(Input::Received { from, bytes });
-            }
-            2 => {
-                let (from, bytes) = (peer(source), source.bytes(2_000));
-                let bytes = if source.flag() { self.signed(bytes) } else { bytes.into() };
+            Move::Gossip { from, message } => {
+                let bytes = self.said(message);
                 self.gossip += 1;
-                self.input(Input::Gossip { from, id: GossipId(self.gossip), bytes });
+                self.input(Input::Gossip { from: from.id(), id: GossipId(self.gossip), bytes });
             }
-            3 => {
-                let (operation, bytes) = (OperationId(u64::from(source.byte())), source.bytes(2_000));
-                let bytes = if source.flag() { self.signed(bytes) } else { bytes.into() };
-                self.input(Input::Found { operation, bytes });
+            Move::Find { operation, message } => {
+                let bytes = self.said(message);
+                self.input(Input::Found { operation: OperationId(u64::from(*operation)), bytes });
             }
-            4 => self.input(Input::Connected(peer(source))),
-            5 => self.input(Input::Disconnected(peer(source))),
-            6 => self.advance_time(source),
-            7 => self.create(source),
-            8 => self.command_session(source),
-            9 => self.sync(source.below(8)),
-            // Said before; never that a record is durable which is not.
-            10 => self.input(Input::Persisted(RecordSequence::from_u64(self.synced.min(u64::from(source.byte()))))),
-            11 => self.input(Input::LookupFinished(OperationId(source.number()))),
-            12 => self.input(Input::RoutingTable(source.below(20))),
-            13 => {
-                let addresses = (0..source.below(20)).filter_map(|_| values::address(source)).collect();
+            Move::Connect { peer } => self.input(Input::Connected(peer.id())),
+            Move::Disconnect { peer } => self.input(Input::Disconnected(peer.id())),
+            Move::Advance { step, times } => {
+                self.nanos += step.millis() * 1_000_000 * u64::from(*times);
+                self.input(Input::Tick);
+            }
+            Move::Create { session } => self.create(session),
+            Move::Command { session, command } => self.command_session(*session, command),
+            Move::Sync { count } => self.sync(usize::from(count % 8)),
+            Move::SyncAgain { sequence } => {
+                let sequence = self.synced.min(u64::from(*sequence));
+                self.input(Input::Persisted(RecordSequence::from_u64(sequence)));
+            }
+            Move::LookupFinished { operation } => self.input(Input::LookupFinished(OperationId(operation.0))),
+            Move::RoutingTable { size } => self.input(Input::RoutingTable(usize::from(size % 20))),
+            Move::Addresses { addresses } => {
+                let addresses = addresses.iter().filter_map(|bytes| Address::from_bytes(bytes.0.clone())).collect();
                 self.input(Input::Addresses(addresses));
             }
-            14 => self.command(Command::Ban(peer(source))),
-            15 => self.command(Command::Unban(peer(source))),
-            16 => self.wall = source.number(),
-            17 => {
-                // More than any channel takes.
-                let length = 9_990 + usize::from(u16::from_le_bytes(source.array())) * 2;
-                self.input(Input::Received { from: peer(source), bytes: vec![1; length].into() });
+            Move::Ban { peer } => self.command(Command::Ban(peer.id())),
+            Move::Unban { peer } => self.command(Command::Unban(peer.id())),
+            Move::SetWall { millis } => self.wall = millis.0,
+            Move::ReceiveTooLong { from, beyond } => {
+                let bytes = vec![1; 9_990 + usize::from(*beyond) * 2].into();
+                self.input(Input::Received { from: from.id(), bytes });
             }
-            18 => {
-                let body = values::body(source);
-                let bytes = self.seal(body);
-                self.input(Input::Received { from: peer(source), bytes });
-            }
-            19 => {
-                let bytes = self.record(source);
-                let stored = source.flag().then(|| self.record(source));
-                let key = self.record_key(source, &bytes);
+            Move::Put { from, subnet, record, stored, is_misplaced } => {
+                let bytes = self.record(record);
+                let stored = stored.as_ref().map(|stored| self.record(stored));
+                let key = self.record_key(&bytes, *is_misplaced);
                 self.offers += 1;
-                let (from, id) = (peer(source), PutId(self.offers));
-                let subnet = source.flag().then(|| Subnet::V4([source.byte(), 0, 0]));
-                self.input(Input::PutRequested { from, subnet, id, key, bytes, stored });
+                let subnet = subnet.map(|byte| Subnet::V4([byte, 0, 0]));
+                self.input(Input::PutRequested { from: from.id(), subnet, id: PutId(self.offers), key, bytes, stored });
             }
-            20 => {
-                let command = discovery(source);
-                self.command(command);
-            }
-            21 => self.answer(source),
-            22 => {
-                if let Some(reply) = self.replies.get(source.below(16)).cloned() {
+            Move::Discover { command } => self.command(command.command()),
+            Move::Answer { request, answer } => self.answer(*request, answer),
+            Move::AnswerAgain { reply } => {
+                if let Some(reply) = self.replies.get(usize::from(*reply)).cloned() {
                     self.input(Input::Signed(reply));
                 }
             }
-            23 => self.input(Input::SignerReady),
-            _ => self.deadline(),
+            Move::SignerReady => self.input(Input::SignerReady),
         }
     }
 
-    /// The signer answers one of the requests that wait, with what is right, with something else, or not at all.
-    fn answer(&mut self, source: &mut Source<'_>) {
+    fn said(&mut self, said: &Said) -> Bytes {
+        match said {
+            Said::ByStranger { body: Wire(body) } => self.seal(body.clone()),
+            Said::Resigned { unsigned } => match postcard::from_bytes::<Unsigned>(&unsigned.0) {
+                Ok(unsigned) => self.seal(unsigned.body),
+                Err(_) => unsigned.0.as_slice().into(),
+            },
+            Said::Bytes { bytes } => bytes.0.as_slice().into(),
+        }
+    }
+
+    /// The signer answers with what is right, with something else, or not at all.
+    fn answer(&mut self, place: u8, answer: &Answer) {
         if self.requests.is_empty() {
             return;
         }
-        let request = self.requests.remove(source.below(self.requests.len()));
-        let reply = match source.below(6) {
-            0 => request.failed(SignerError::Unavailable),
-            1 => request.failed(SignerError::Declined),
-            2 => None,
-            _ => self.node.view().answer(&mut self.signer, &request),
+        let request = self.requests.remove(usize::from(place) % self.requests.len());
+        let reply = match answer {
+            Answer::Unavailable => request.failed(SignerError::Unavailable),
+            Answer::Declined => request.failed(SignerError::Declined),
+            Answer::Lost => None,
+            Answer::Right | Answer::Spoiled { .. } => self.node.view().answer(&mut self.signer, &request),
         };
         let Some(mut reply) = reply else { return };
-        if source.byte() > 240 {
+        if let Answer::Spoiled { partial } = answer {
             match &mut reply {
                 SignReply::Nonces { nonces: Ok(nonces), .. } => drop(nonces.pop()),
                 SignReply::Partials { partials: Ok(partials), .. } => {
-                    partials.push(PartialSignature::from_bytes(source.array()));
+                    partials.push(PartialSignature::from_bytes(partial.0));
                 }
                 _ => {}
             }
@@ -242,36 +219,26 @@ impl TestNode {
         self.input(Input::Signed(reply));
     }
 
-    /// A record: a message of an unknown author, a list with one, or any bytes.
-    fn record(&mut self, source: &mut Source<'_>) -> Bytes {
-        let body = values::body(source);
-        let message = self.seal(body);
-        match source.below(3) {
-            0 => message,
-            1 => {
+    fn record(&mut self, record: &Record) -> Bytes {
+        match record {
+            Record::Message { body: Wire(body) } => self.seal(body.clone()),
+            Record::List { body: Wire(body) } => {
                 let mut log = vec![b'L'];
-                log.extend(postcard::to_allocvec(&[message.to_vec()].as_slice()).expect("memory"));
+                let entries = [self.seal(body.clone()).to_vec()];
+                log.extend(postcard::to_allocvec(entries.as_slice()).expect("memory"));
                 log.into()
             }
-            _ => source.bytes(300).into(),
+            Record::Bytes { bytes } => bytes.0.as_slice().into(),
         }
     }
 
-    /// The key that a record belongs under, most of the time.
-    fn record_key(&self, source: &mut Source<'_>, bytes: &Bytes) -> String {
+    /// The key that a record belongs under, or another one.
+    fn record_key(&self, bytes: &Bytes, is_misplaced: bool) -> String {
         let message = Message::decode(bytes.clone()).ok();
         let key = message.and_then(|message| RecordKey::of(&message.unsigned.author, &message.unsigned.body));
-        match key.filter(|_| source.byte() < 240) {
+        match key.filter(|_| !is_misplaced) {
             Some(key) => key.to_string(),
             None => RecordKey::of_entry(&List::AllSigners, &self.stranger_key).to_string(),
-        }
-    }
-
-    /// The body in these bytes, signed by an unknown author with its own key.
-    fn signed(&mut self, bytes: &[u8]) -> Bytes {
-        match postcard::from_bytes::<Unsigned>(bytes) {
-            Ok(unsigned) => self.seal(unsigned.body),
-            Err(_) => bytes.into(),
         }
     }
 
@@ -286,12 +253,6 @@ impl TestNode {
         seal(&mut self.stranger, Network::Regtest, body).expect("software signs")
     }
 
-    fn advance_time(&mut self, source: &mut Source<'_>) {
-        let millis = [0, 1, 100, 2_000, 30_000, 600_000, 3_600_000, 86_400_000][source.below(8)];
-        self.nanos += millis * 1_000_000 * u64::from(source.byte());
-        self.input(Input::Tick);
-    }
-
     fn deadline(&mut self) {
         if let Some(deadline) = self.node.deadline() {
             self.nanos = self.nanos.max(deadline.at.as_nanos());
@@ -299,25 +260,20 @@ impl TestNode {
         }
     }
 
-    fn create(&mut self, source: &mut Source<'_>) {
-        let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
-        let mut keys = vec![self.own, self.stranger_key];
-        (0..source.below(3)).for_each(|_| keys.push(values::key(source)));
-        let message = if source.flag() { source.bytes(5_000).to_vec() } else { vec![source.byte(); 32] };
-        let session = NewSession { election, ..NewSession::new(suite, keys, message) };
-        self.command(Command::Create(Box::new(session.with_tweak(tweak))));
+    fn create(&mut self, created: &Created) {
+        let keys = [self.own, self.stranger_key].into_iter().chain(created.third).collect();
+        let message = created.message.as_ref().map_or_else(|| vec![created.byte; 32], |message| message.0.clone());
+        let session = NewSession { election: created.election, ..NewSession::new(created.suite, keys, message) };
+        self.command(Command::Create(Box::new(session.with_tweak(created.tweak))));
     }
 
-    fn command_session(&mut self, source: &mut Source<'_>) {
+    fn command_session(&mut self, place: u8, command: &SessionCommand) {
         let sessions: Vec<SessionId> = self.node.view().sessions().map(|session| session.id).collect();
-        let session = source.place(sessions.len()).map_or(SessionId::from_bytes([0; 32]), |place| sessions[place]);
-        self.command(match source.below(5) {
-            0 => Command::Join { session, allow: Unusual::ALL.into() },
-            1 => Command::Abort(session, values::reason(source)),
-            2 => Command::Retry(session),
-            3 => Command::ConfirmBroadcast(session),
-            _ => Command::Close(session),
-        });
+        let session = match sessions.len() {
+            0 => SessionId::from_bytes([0; 32]),
+            known => sessions[usize::from(place) % known],
+        };
+        self.command(command.on(session));
     }
 
     fn sync(&mut self, count: usize) {
@@ -346,13 +302,5 @@ impl TestNode {
                 _ => {}
             }
         }
-    }
-}
-
-/// One of a few peers, or any.
-fn peer(source: &mut Source<'_>) -> PeerId {
-    match source.byte() {
-        255 => values::peer(source),
-        number => PeerId::from_bytes(&[2 + number % 6]).expect("one byte names a peer"),
     }
 }

@@ -3,29 +3,48 @@
 //! Invariants: a value within the wire's bounds comes back as it was, and one beyond them is refused; no prefix and no
 //! extension of a message is a message.
 
-use nelumbo_core::crypto::Signature;
+use arbitrary::{Arbitrary, Result, Unstructured};
+use nelumbo_core::crypto::{Network, PublicKey, Signature};
 use nelumbo_core::wire::{
-    Body, Content, DecodeError, Definition, Item, MAX_ADDRESSES, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS, Message, Subject,
-    Unsigned, VERSION,
+    Body, Content, DecodeError, Definition, Delegation, Item, MAX_ADDRESSES, MAX_ITEMS, MAX_MESSAGE, MAX_SIGNERS,
+    Message, Subject, Unsigned, VERSION,
 };
 
-use super::source::Source;
-use super::{decode, values};
+use super::decode;
+use super::input::{Fixed, draw};
+use super::values::Wire;
 
-pub(crate) fn run(data: &[u8]) {
-    let source = &mut Source::new(data);
-    let version = if source.byte() == 255 { source.byte() } else { VERSION };
-    let network = values::network(source);
-    let author = values::key(source);
-    let signature = Signature::from_bytes(source.array());
-    let unsigned = Unsigned { version, network, author, body: values::body(source) };
+/// A message, and the byte after it.
+#[derive(Arbitrary, Debug)]
+pub struct Value {
+    #[arbitrary(with = version)]
+    version: u8,
+    #[arbitrary(with = draw)]
+    network: Network,
+    #[arbitrary(with = draw)]
+    author: PublicKey,
+    signature: Fixed<64>,
+    body: Wire<Body>,
+    delegation: Option<Wire<Delegation>>,
+    next: u8,
+}
+
+/// Mostly ours.
+fn version(u: &mut Unstructured<'_>) -> Result<u8> {
+    if u8::arbitrary(u)? == 255 { u8::arbitrary(u) } else { Ok(VERSION) }
+}
+
+pub(crate) fn run(value: &Value) {
+    let Value { version, network, author, body: Wire(body), .. } = value;
+    let signature = Signature::from_bytes(value.signature.0);
+    let unsigned = Unsigned { version: *version, network: *network, author: *author, body: body.clone() };
     let mut bytes = postcard::to_allocvec(&unsigned).expect("memory");
     // Where nothing is left, nobody has delegated.
-    let delegation = source.flag().then(|| values::delegation(source));
+    let delegation = value.delegation.as_ref().map(|Wire(delegation)| delegation);
     delegation.iter().for_each(|one| bytes.extend(postcard::to_allocvec(one).expect("memory")));
     bytes.extend_from_slice(signature.as_bytes());
-    let expected = if version != VERSION {
-        Err(DecodeError::Version(version))
+    let expected = if *version != VERSION {
+        Err(DecodeError::Version(*version))
     } else if is_within_bounds(&unsigned.body) {
         Ok(())
     } else {
@@ -35,13 +54,13 @@ pub(crate) fn run(data: &[u8]) {
         Ok(message) => {
             assert_eq!(expected, Ok(()), "{unsigned:?} is beyond the bounds and was taken");
             assert_eq!((&message.unsigned, message.signature), (&unsigned, signature), "decode(encode(x)) = x");
-            assert_eq!(message.delegation.as_deref(), delegation.as_ref());
+            assert_eq!(message.delegation.as_deref(), delegation);
             decode::check(&message);
         }
         Err(error) => assert_eq!(expected, Err(error), "{unsigned:?}"),
     }
     assert!(Message::decode(bytes[..bytes.len() - 1].into()).is_err(), "cut short: {unsigned:?}");
-    bytes.push(source.byte());
+    bytes.push(value.next);
     assert!(Message::decode(bytes.as_slice().into()).is_err(), "one byte more: {unsigned:?}");
 }
 

@@ -1,54 +1,30 @@
 //! Targets `script` and `script_curve`: two to four signers, some of them scripted peers, and an adversary who owns the
 //! network, the clocks and the power switches.
 //!
-//! Owns the script's language: [`op`] names what a byte does. A number keeps its meaning for good, because findings are
-//! kept as bytes; new moves take new numbers. Invariants are in `checks` and in
+//! The script's language is in `moves`. Invariants are in `checks` and in
 //! [`SafetyMonitor`](super::monitor::SafetyMonitor).
 
 mod checks;
 mod harness;
 mod honest_node;
+pub(crate) mod moves;
 mod scripted_moves;
 mod scripted_peer;
 
 use nelumbo_core::api::{Command, Input, NewSession};
-use nelumbo_core::approval::Unusual;
 use nelumbo_core::base::Bytes;
 use nelumbo_core::wire::SessionId;
 
+use super::node_bytes::SessionCommand;
 use super::scheme::Scheme;
-use super::source::Source;
 use super::values;
 use harness::{Harness, InFlight, peer_of};
+pub use moves::Script;
+use moves::{Move, NewSessionOf};
+use scripted_moves::Line;
 
-/// The moves. Every other byte delivers what is oldest.
-pub(crate) mod op {
-    pub(crate) const DELIVER_ALL: u8 = 1;
-    pub(crate) const DELIVER: u8 = 2;
-    pub(crate) const DROP: u8 = 3;
-    pub(crate) const DUPLICATE: u8 = 4;
-    pub(crate) const DELAY: u8 = 5;
-    pub(crate) const REPLAY: u8 = 6;
-    pub(crate) const CORRUPT: u8 = 7;
-    pub(crate) const CREATE: u8 = 8;
-    pub(crate) const COMMAND: u8 = 9;
-    pub(crate) const JOIN_ALL: u8 = 10;
-    pub(crate) const ADVANCE_TIME: u8 = 11;
-    pub(crate) const DEADLINE: u8 = 12;
-    pub(crate) const CRASH: u8 = 13;
-    pub(crate) const START: u8 = 14;
-    pub(crate) const SYNC: u8 = 15;
-    pub(crate) const TOGGLE_SYNC: u8 = 16;
-    pub(crate) const DISCONNECT: u8 = 17;
-    pub(crate) const CONNECT: u8 = 18;
-    pub(crate) const BAN: u8 = 19;
-    pub(crate) const SCRIPTED_ANNOUNCE: u8 = 20;
-    pub(crate) const SCRIPTED_JOIN: u8 = 21;
-    pub(crate) const SCRIPTED_SIGN: u8 = 22;
-    pub(crate) const SCRIPTED_SAY: u8 = 23;
-    pub(crate) const SCRIPTED_PRESENCE: u8 = 24;
-    pub(crate) const CREATE_WITH_ABSENT: u8 = 25;
-}
+/// How many moves are made.
+const MAX_MOVES: usize = 128;
 
 /// The outcome of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +35,8 @@ pub struct Outcome {
     pub failed: usize,
 }
 
-pub(crate) fn run_script<S: Scheme>(data: &[u8]) -> Outcome {
-    let checks = harness_after::<S>(data).checks;
+pub(crate) fn run<S: Scheme>(script: &Script) -> Outcome {
+    let checks = harness_after::<S>(script).checks;
     Outcome { completed: checks.completed, failed: checks.failed }
 }
 
@@ -72,32 +48,30 @@ pub(crate) struct Recording {
     pub(crate) journal: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-pub(crate) fn record<S: Scheme>(data: &[u8]) -> Recording {
-    let mut harness = harness_after::<S>(data);
+pub(crate) fn record<S: Scheme>(script: &Script) -> Recording {
+    let mut harness = harness_after::<S>(script);
     let journal = harness.honest(0).expect("the first party is honest").disk.records();
     Recording { said: harness.sent_messages, journal }
 }
 
-fn harness_after<S: Scheme>(data: &[u8]) -> Harness<S> {
-    let source = &mut Source::new(data);
-    let participants = 2 + source.below(3);
-    let mut harness = Harness::<S>::new(participants, source.byte());
-    let options = source.byte();
+fn harness_after<S: Scheme>(script: &Script) -> Harness<S> {
+    let participants = 2 + usize::from(script.more % 3);
+    let mut harness = Harness::<S>::new(participants, script.scripted);
     for index in 0..participants {
         if let Some(honest) = harness.honest(index) {
-            honest.syncs_at_once = options >> index & 1 == 0;
+            honest.syncs_at_once = script.slow_disks >> index & 1 == 0;
             // Calendars differ by up to four minutes.
-            honest.wall_offset = u64::from(options >> 4) * 16_000 * (index as u64 & 1);
+            honest.wall_offset = u64::from(script.apart % 16) * 16_000 * (index as u64 & 1);
         }
     }
     (0..participants).for_each(|index| harness.start(index));
     harness.advance_time(100_000_000);
     harness.deliver_all();
-    for _ in 0..128 {
-        if source.is_empty() || harness.delivery_budget == 0 {
+    for each in script.moves.iter().take(MAX_MOVES) {
+        if harness.delivery_budget == 0 {
             break;
         }
-        step(&mut harness, source);
+        make(&mut harness, each);
     }
     // Whatever is still held or due comes out now.
     (0..participants).for_each(|index| sync(&mut harness, index, usize::MAX));
@@ -105,86 +79,91 @@ fn harness_after<S: Scheme>(data: &[u8]) -> Harness<S> {
     harness
 }
 
-fn step<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
+fn make<S: Scheme>(harness: &mut Harness<S>, each: &Move) {
     let participants = harness.participants.len();
-    match source.byte() {
-        op::DELIVER_ALL => harness.deliver_all(),
-        op::DELIVER => {
-            if let Some(item) = pick(harness, source) {
-                harness.deliver(item);
-            }
-        }
-        op::DROP => drop(pick(harness, source)),
-        op::DUPLICATE => {
-            if let Some(item) = pick(harness, source) {
-                harness.deliver(item.clone());
-                harness.in_flight.push_back(item);
-            }
-        }
-        op::DELAY => {
-            if let Some(item) = pick(harness, source) {
-                harness.in_flight.push_back(item);
-            }
-        }
-        op::REPLAY => replay(harness, source),
-        op::CORRUPT => corrupt(harness, source),
-        op::CREATE => create(harness, source),
-        op::CREATE_WITH_ABSENT => create_with_absent(harness, source),
-        op::COMMAND => command(harness, source),
-        op::JOIN_ALL => {
-            if let Some(session) = sessions(harness, source) {
-                (0..participants)
-                    .for_each(|index| harness.command(index, Command::Join { session, allow: Unusual::ALL.into() }));
-            }
-        }
-        op::ADVANCE_TIME => {
-            let millis = [1, 100, 2_000, 5_000, 30_000, 60_000, 300_000, 600_000, 3_600_000, 7_200_000];
-            harness.advance_time(millis[source.below(millis.len())] * 1_000_000);
-        }
-        op::DEADLINE => {
-            let next = (0..participants).filter_map(|index| harness.honest(index)?.deadline()).min();
-            harness.advance_time(next.map_or(0, |next| next.saturating_sub(harness.time)));
-        }
-        op::CRASH => {
-            let (index, kept) = (source.below(participants), source.below(4));
-            harness.crash(index, kept);
-        }
-        op::START => harness.start(source.below(participants)),
-        op::SYNC => {
-            let (index, count) = (source.below(participants), 1 + source.below(4));
-            sync(harness, index, count);
-        }
-        op::TOGGLE_SYNC => {
-            if let Some(honest) = harness.honest(source.below(participants)) {
-                honest.syncs_at_once = !honest.syncs_at_once;
-            }
-        }
-        op::DISCONNECT => harness.disconnect(source.below(participants), source.below(participants)),
-        op::CONNECT => harness.connect(source.below(participants), source.below(participants)),
-        op::BAN => {
-            let (index, peer) = (source.below(participants), peer_of(source.below(participants + 1)));
-            harness.command(index, if source.flag() { Command::Ban(peer) } else { Command::Unban(peer) });
-        }
-        op::SCRIPTED_ANNOUNCE => scripted_moves::announce(harness, source),
-        op::SCRIPTED_JOIN => scripted_moves::join(harness, source),
-        op::SCRIPTED_SIGN => scripted_moves::sign(harness, source),
-        op::SCRIPTED_SAY => scripted_moves::say(harness, source),
-        op::SCRIPTED_PRESENCE => scripted_moves::presence(harness, source),
-        _ => {
+    let at = |index: &u8| usize::from(*index) % participants;
+    match each {
+        Move::Next => {
             if let Some(item) = harness.in_flight.pop_front() {
                 harness.deliver(item);
             }
         }
+        Move::DeliverAll => harness.deliver_all(),
+        Move::Deliver { place } => {
+            if let Some(item) = pick(harness, *place) {
+                harness.deliver(item);
+            }
+        }
+        Move::Drop { place } => drop(pick(harness, *place)),
+        Move::Duplicate { place } => {
+            if let Some(item) = pick(harness, *place) {
+                harness.deliver(item.clone());
+                harness.in_flight.push_back(item);
+            }
+        }
+        Move::Delay { place } => {
+            if let Some(item) = pick(harness, *place) {
+                harness.in_flight.push_back(item);
+            }
+        }
+        Move::Replay { to, back, by_gossip } => replay(harness, at(to), usize::from(*back), *by_gossip),
+        Move::Corrupt { place, bit } => corrupt(harness, *place, usize::from(*bit)),
+        Move::Create { by, without, session } => create(harness, at(by), *without, session),
+        Move::CreateWithAbsent { by, absent, suite, election } => {
+            let new = NewSession { election: *election, ..NewSession::new(*suite, Vec::new(), vec![8; 32]) };
+            create_with_absent(harness, at(by), absent % 125, new);
+        }
+        Move::Command { by, session, command } => give(harness, at(by), *session, command),
+        Move::JoinAll { session } => {
+            (0..participants).for_each(|index| give(harness, index, *session, &SessionCommand::Join));
+        }
+        Move::Advance { by } => harness.advance_time(by.millis() * 1_000_000),
+        Move::Deadline => {
+            let next = (0..participants).filter_map(|index| harness.honest(index)?.deadline()).min();
+            harness.advance_time(next.map_or(0, |next| next.saturating_sub(harness.time)));
+        }
+        Move::Crash { who, kept } => harness.crash(at(who), usize::from(kept % 4)),
+        Move::Start { who } => harness.start(at(who)),
+        Move::Sync { who, more } => sync(harness, at(who), 1 + usize::from(more % 4)),
+        Move::ToggleSync { who } => {
+            if let Some(honest) = harness.honest(at(who)) {
+                honest.syncs_at_once = !honest.syncs_at_once;
+            }
+        }
+        Move::Disconnect { one, other } => harness.disconnect(at(one), at(other)),
+        Move::Connect { one, other } => harness.connect(at(one), at(other)),
+        Move::Ban { by, peer } => harness.command(at(by), Command::Ban(peer_of(peer_or_unknown(*peer, participants)))),
+        Move::Unban { by, peer } => {
+            harness.command(at(by), Command::Unban(peer_of(peer_or_unknown(*peer, participants))));
+        }
+        Move::ScriptedAnnounce { by, to, session, nonce } => {
+            scripted_moves::announce(harness, at(by), *to, session, *nonce);
+        }
+        Move::ScriptedJoin { by, to, session } => scripted_moves::join(harness, at(by), *to, *session),
+        Move::ScriptedSign { by, to, session } => scripted_moves::sign(harness, at(by), *to, *session),
+        Move::ScriptedSay { by, to, session, attempt, skip, said } => {
+            let line = Line { by: at(by), to: *to, attempt, skip: skip.map_or(0, |skip| skip.0) };
+            scripted_moves::say(harness, &line, *session, said);
+        }
+        Move::ScriptedPresence { by, of, to, later, by_gossip } => {
+            let peer = peer_of(peer_or_unknown(*of, participants));
+            scripted_moves::presence(harness, at(by), peer, at(to), later.0, *by_gossip);
+        }
     }
 }
 
-fn pick<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) -> Option<InFlight> {
-    let place = source.place(harness.in_flight.len())?;
-    harness.in_flight.remove(place)
+/// The index of a participant, or of an unknown peer.
+fn peer_or_unknown(index: u8, participants: usize) -> usize {
+    usize::from(index) % (participants + 1)
 }
 
-fn sessions<S: Scheme>(harness: &Harness<S>, source: &mut Source<'_>) -> Option<SessionId> {
-    source.place(harness.sessions.len()).map(|place| harness.sessions[place].id())
+fn pick<S: Scheme>(harness: &mut Harness<S>, place: u8) -> Option<InFlight> {
+    let flying = harness.in_flight.len();
+    (flying > 0).then(|| harness.in_flight.remove(usize::from(place) % flying))?
+}
+
+fn session_id<S: Scheme>(harness: &Harness<S>, place: u8) -> Option<SessionId> {
+    harness.session(place).map(|definition| definition.id())
 }
 
 fn sync<S: Scheme>(harness: &mut Harness<S>, index: usize, count: usize) {
@@ -195,79 +174,49 @@ fn sync<S: Scheme>(harness: &mut Harness<S>, index: usize, count: usize) {
     }
 }
 
-/// Delivers an old message again, from an unknown peer: connections are authenticated, so it cannot come from an honest
-/// one.
-fn replay<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let (to, participants) = (source.below(harness.participants.len()), harness.participants.len());
-    // From the newest backwards, in steps of any size.
-    let back = usize::from(u16::from_le_bytes(source.array()));
+/// Delivers an old message again, from the newest backwards, and from an unknown peer: connections are authenticated,
+/// so it cannot come from an honest one.
+fn replay<S: Scheme>(harness: &mut Harness<S>, to: usize, back: usize, by_gossip: bool) {
     let Some(place) = harness.sent_messages.len().checked_sub(1 + back % harness.sent_messages.len().max(1)) else {
         return;
     };
-    let bytes = harness.sent_messages[place].clone();
-    let from = peer_of(participants);
-    harness.deliver(if source.flag() {
-        InFlight::Gossip { from, to, bytes }
-    } else {
-        InFlight::Direct { from, to, bytes }
-    });
+    let (from, bytes) = (peer_of(harness.participants.len()), harness.sent_messages[place].clone());
+    let item = if by_gossip { InFlight::Gossip { from, to, bytes } } else { InFlight::Direct { from, to, bytes } };
+    harness.deliver(item);
 }
 
-fn corrupt<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let Some(InFlight::Direct { to, bytes, .. } | InFlight::Gossip { to, bytes, .. }) = pick(harness, source) else {
+fn corrupt<S: Scheme>(harness: &mut Harness<S>, place: u8, bit: usize) {
+    let Some(InFlight::Direct { to, bytes, .. } | InFlight::Gossip { to, bytes, .. }) = pick(harness, place) else {
         return;
     };
     let mut bytes = bytes.to_vec();
-    let bit = usize::from(u16::from_le_bytes(source.array())) % (bytes.len() * 8);
+    let bit = bit % (bytes.len() * 8);
     bytes[bit / 8] ^= 1 << (bit % 8);
     harness.deliver(InFlight::Direct { from: peer_of(harness.participants.len()), to, bytes: bytes.into() });
 }
 
-fn create<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let index = source.below(harness.participants.len());
-    let without = source.byte();
-    let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
-    let items = values::items(source.byte(), tweak);
-    let mut place = 0;
-    let mut keys = harness.keys();
-    keys.retain(|_| {
-        place += 1;
-        without >> (place - 1) & 1 == 0
-    });
-    harness.command(
-        index,
-        Command::Create(Box::new(NewSession { items, election, ..NewSession::new(suite, keys, Vec::new()) })),
-    );
+/// Creates a session of all participants but those with a bit in `without`.
+fn create<S: Scheme>(harness: &mut Harness<S>, by: usize, without: u8, new: &NewSessionOf) {
+    let items = values::items(new.items, new.tweak);
+    let with = |(place, key)| (without >> place & 1 == 0).then_some(key);
+    let keys = harness.keys().into_iter().enumerate().filter_map(with).collect();
+    let session = NewSession { items, election: new.election, ..NewSession::new(new.suite, keys, Vec::new()) };
+    harness.command(by, Command::Create(Box::new(session)));
 }
 
 /// Creates a session of all participants and of many signers that are never connected.
-fn create_with_absent<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let (index, absent) = (source.below(harness.participants.len()), source.byte() % 125);
+fn create_with_absent<S: Scheme>(harness: &mut Harness<S>, by: usize, absent: u8, new: NewSession) {
     // One is enough, and slow enough.
     if harness.sessions.iter().any(|definition| definition.keys.len() > harness.participants.len()) {
         return;
     }
     let mut keys = harness.keys();
     keys.extend((0..absent).map(|number| S::key(100 + number)));
-    let (suite, election) = (values::suite(source), values::method(source));
-    harness.command(
-        index,
-        Command::Create(Box::new(NewSession { election, ..NewSession::new(suite, keys, vec![8; 32]) })),
-    );
+    harness.command(by, Command::Create(Box::new(NewSession { keys, ..new })));
 }
 
-fn command<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let index = source.below(harness.participants.len());
-    let kind = source.below(5);
-    let Some(session) = sessions(harness, source) else { return };
-    harness.command(
-        index,
-        match kind {
-            0 => Command::Join { session, allow: Unusual::ALL.into() },
-            1 => Command::Abort(session, values::reason(source)),
-            2 => Command::Retry(session),
-            3 => Command::ConfirmBroadcast(session),
-            _ => Command::Close(session),
-        },
-    );
+fn give<S: Scheme>(harness: &mut Harness<S>, by: usize, session: u8, command: &SessionCommand) {
+    if let Some(session) = session_id(harness, session) {
+        harness.command(by, command.on(session));
+    }
 }

@@ -51,9 +51,12 @@ fn every_checker_fires_and_its_schedule_shrinks() {
         seen.extend(all);
     }
     seen.extend(fired(&late_refusal(true)));
-    for (schedule, checker) in
-        [(late_answer(true), "expiry"), (lost_records(true), "promise"), (hidden_presence(true), "newcomers")]
-    {
+    for (schedule, checker) in [
+        (late_answer(true), "expiry"),
+        (lost_records(true), "promise"),
+        (hidden_presence(true), "newcomers"),
+        (lied_to(true), "claims"),
+    ] {
         let all = fired(&schedule);
         assert!(all.contains(checker), "not {checker} but {all:?}");
         let small = shrink(&schedule, 100).expect("it fails");
@@ -111,11 +114,29 @@ fn hidden_presence(is_hidden: bool) -> Schedule {
     schedule
 }
 
+/// A world in which a signer says that it has broadcast and has not, and whether another one hides that from its owner.
+fn lied_to(is_hidden: bool) -> Schedule {
+    let misbehaviour = Misbehaviour::LyingCoordinator;
+    let mut schedule =
+        Schedule::new(1, 3).with(0, ScheduledEvent::Misbehaviour { node: 0, misbehaviour, broken: false });
+    if is_hidden {
+        let misbehaviour = Misbehaviour::HidesTurns;
+        schedule = schedule.with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
+    }
+    for at in 0..4 {
+        let create = ScheduledEvent::create(at as u32 % 3, vec![0, 1, 2], SuiteChoice::Lotus);
+        schedule = schedule.with(2_000 + at * 500, create);
+    }
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
 #[test]
 fn worlds_in_which_nothing_is_signed_late_and_nothing_is_lost_are_silent() {
     assert_eq!(fired(&hidden_presence(false)), BTreeSet::new());
     assert_eq!(fired(&late_answer(false)), BTreeSet::new());
     assert_eq!(fired(&lost_records(false)), BTreeSet::new());
+    assert_eq!(fired(&lied_to(false)), BTreeSet::new());
 }
 
 /// The world of late refusals, in which the others take their time, sign with devices and sleep, over a bad network.

@@ -74,6 +74,10 @@ fn a_session_of_a_hundred_messages_has_a_hundred_signatures() {
     assert_eq!(counts, [100; 3], "{summary}");
 }
 
+fn misbehaves(event: &ScheduledEvent, wanted: Misbehaviour) -> bool {
+    matches!(event, ScheduledEvent::Misbehaviour { misbehaviour, .. } if *misbehaviour == wanted)
+}
+
 #[test]
 fn the_swarm_draws_every_world() {
     let worlds: Vec<Schedule> = (0..3_000).map(|seed| Scenario::swarm(seed).schedule(seed)).collect();
@@ -109,6 +113,13 @@ fn the_swarm_draws_every_world() {
         ("items", drawn(|event| matches!(event, ScheduledEvent::Create { items: 2..=6, .. }))),
     ] {
         assert!(count > 150, "{name} in {count} of 3,000");
+    }
+    for (name, count) in [
+        ("requests that nobody wants", drawn(|event| misbehaves(event, Misbehaviour::Pester))),
+        ("censors", drawn(|event| misbehaves(event, Misbehaviour::Censor))),
+        ("liars", drawn(|event| misbehaves(event, Misbehaviour::LyingCoordinator))),
+    ] {
+        assert!(count > 80, "{name} in {count} of 3,000");
     }
     assert!(drawn(|event| matches!(event, ScheduledEvent::Create { items: 50.., .. })) > 5);
     assert!(worlds.iter().any(|world| world.nodes >= 120));
@@ -174,6 +185,32 @@ fn more_strangers_than_a_node_remembers_keep_no_newcomer_from_being_known() {
     assert!(summary.misbehaviours[&Misbehaviour::Strangers] > 4_096, "{summary}");
     assert!(summary.sessions.started > 0 && summary.sessions.completed == summary.sessions.started, "{summary}");
     assert!(known > 12, "{known}");
+}
+
+#[test]
+fn requests_that_are_refused_by_the_thousand_keep_no_session_from_being_signed() {
+    let (mut asked, mut refused) = (0, 0);
+    let schedule = schedule("pester", 1);
+    let summary = Run::new(&schedule)
+        .measure(|observed| match &observed.observation {
+            Observation::Event(Event::SessionAnnounced { .. }) if observed.node < 6 => asked += 1,
+            Observation::Event(Event::SessionAborted { .. }) if observed.node < 6 => refused += 1,
+            _ => {}
+        })
+        .summary();
+    assert_eq!(summary.violations, [], "{summary}");
+    assert!(asked > 6_000 && refused > 6_000, "each owner is asked a thousand times: {asked}, {refused}\n{summary}");
+    assert_eq!((summary.sessions.started, summary.sessions.completed), (20, 20), "{summary}");
+    assert!(summary.latency_ms.max < 2_000.0, "{summary}");
+}
+
+#[test]
+fn what_the_only_carrier_censors_is_signed_when_it_no_longer_does() {
+    let summary = run(&schedule("censor", 1), Engine::Windowed(1));
+    assert_eq!(summary.violations, [], "{summary}");
+    assert!(summary.misbehaviours[&Misbehaviour::Censor] > 100, "{summary}");
+    assert_eq!((summary.sessions.started, summary.sessions.completed), (12, 12), "{summary}");
+    assert!(summary.latency_ms.max > 10_000.0, "it carries nothing at first: {summary}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 mod vectors_support;
 
-use nelumbo_chain::identity::{Identity, IdentityError, Rotation};
+use nelumbo_chain::identity::{Identity, IdentityError, MAX_ROTATIONS, Rotation};
 use nelumbo_core::crypto::lotus::OutPoint;
 use nelumbo_core::crypto::{PublicKey, Secp256k1, Suite, Verifier, schnorr, sha256};
 use serde_json::Value;
@@ -99,6 +99,8 @@ fn identities_are_registered_and_passed_on_as_others_do_it() {
         assert_eq!(wrong(&|identity| identity.rotations[0].burn = burn), IdentityError::BurnTwice(burn));
         assert_eq!(wrong(&|identity| identity.burn.index = 256), IdentityError::OutputIndex(256));
         assert!(matches!(wrong(&|identity| identity.burn.index += 2), IdentityError::Signature(_)));
+        let many = wrong(&|identity| identity.rotations = vec![rotation.clone(); MAX_ROTATIONS + 1]);
+        assert_eq!(many, IdentityError::Rotations(65));
         count += 1;
     }
     assert_eq!(count, 2);

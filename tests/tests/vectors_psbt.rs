@@ -9,8 +9,8 @@ use bitcoin_support::judge;
 use nelumbo_chain::psbt::{Descriptor, DescriptorError, Place, Psbt, PsbtError, SyntheticXpub, Task};
 use nelumbo_core::crypto::lotus::wif;
 use nelumbo_core::crypto::{
-    KeyAggContext, Network, PartialSignature, PublicKey, PublicNonce, SecretKey, Signature, Suite, Tweak, sort_keys,
-    verify_partial,
+    KeyAggContext, Network, PartialSignature, PublicKey, PublicNonce, SecretKey, Signature, Suite, Tweak, bitcoin,
+    sort_keys, verify_partial,
 };
 use serde_json::Value;
 use vectors_support::{bytes, flag, list, load, public_key, text};
@@ -186,6 +186,55 @@ fn a_group_is_added_where_its_outputs_are() {
     assert_eq!(Psbt::read(&vec![b'a'; 600 * 1024]), Err(PsbtError::Size(300 * 1024)));
     assert!(matches!(Psbt::read(b"psbt\xff"), Err(PsbtError::Encoding(_))));
     assert!(matches!(Psbt::read(&[0xfe, 0xff]), Err(PsbtError::Encoding(_))));
+}
+
+/// What is larger than any wallet makes it is refused, and not worked on.
+#[test]
+fn there_is_an_end_to_participants_steps_and_descriptors() {
+    let key = |number: u16| {
+        let mut bytes = [1; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        SecretKey::from_bytes(&bytes).expect("a key").public_key()
+    };
+    let keys: Vec<PublicKey> = (1..=129).map(key).collect();
+    let tasks = |keys: &[PublicKey]| {
+        let own = Descriptor::parse(&Descriptor::text_of_group(keys)).expect("sound");
+        let mut sorted = keys.to_vec();
+        sort_keys(&mut sorted);
+        let group = KeyAggContext::new(Suite::Bip340, &sorted).expect("keys");
+        let group = group.with_tweak(&Tweak::Taproot { merkle_root: None }).expect("a key");
+        let script = bitcoin::taproot_script(&group.challenge_key());
+        assert_eq!(own.expand(0).expect("keys").script_pubkey, script);
+        let address = bitcoin::Address::from_script_pubkey(Network::Regtest, &script).expect("it has one");
+        let mut psbt = bitcoin_support::wallet(&address.to_string(), &[5_000], 1_000);
+        assert_eq!(psbt.add_group(&sorted, None), Ok(1));
+        psbt.tasks()
+    };
+    assert_eq!(tasks(&keys[..128]).expect("as many as there may be").len(), 1);
+    let own = Descriptor::parse(&Descriptor::text_of_group(&keys));
+    assert!(own.is_err_and(|error| error.to_string().contains("128")));
+    let long = format!("tr({},{})", keys[0], "pk(".repeat(20_000));
+    assert!(Descriptor::parse(&long).is_err_and(|error| error.to_string().contains("too long")));
+    let deep = format!("tr({0},{1}pk({0}){2})", keys[0], "{".repeat(200), format!(",pk({})}}", keys[0]).repeat(200));
+    assert!(Descriptor::parse(&deep).is_err_and(|error| error.to_string().contains("too deep")));
+
+    // Keys that claim to be derived from the aggregate, by its fingerprint, in 255 steps each.
+    let case = "Spend of a Taproot output where the internal key is derived from a MuSig2 Aggregate Pubkey";
+    let (_, [first, ..]) = signed().into_iter().find(|(name, _)| name == case).expect("it is there");
+    let encoded = first.to_bytes();
+    let place = encoded.windows(2).position(|bytes| bytes == [0x21, 0x16]).expect("a derivation");
+    let with = |count: usize| {
+        let record = |key: &PublicKey| {
+            let steps = 7_u32.to_le_bytes().repeat(255);
+            [&[0x21, 0x16][..], &key.x_only(), &[0xfd, 1, 4, 0, 0x26, 0x80, 0xdd, 0x6e], &steps].concat()
+        };
+        let mut bytes = encoded.clone();
+        bytes.splice(place..place, keys[..count].iter().flat_map(record));
+        Psbt::from_bytes(&bytes).expect("sound").tasks()
+    };
+    assert_eq!(with(4).expect("few enough").len(), 1);
+    let refused = with(5).expect_err("too many");
+    assert!(refused.to_string().contains("more steps than a wallet takes"), "{refused}");
 }
 
 #[test]

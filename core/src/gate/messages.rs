@@ -140,7 +140,15 @@ impl<V: Verifier> Gate<V> {
         };
         match &message.unsigned.body {
             Body::Presence(presence) => is_newer(&RecordKey::Presence(author), presence.issued_at),
-            Body::Advertisement(advertisement) => is_newer(&RecordKey::Advertisement(author), advertisement.issued_at),
+            Body::Advertisement(advertisement) => {
+                // Its author signs it anew at half its time; gossip that is older is somebody else's repetition.
+                let Advertisement { issued_at, expires_at, .. } = **advertisement;
+                let renewed = expires_at.since(issued_at) / 2 + self.config.clock_skew;
+                if matches!(channel, Channel::Gossip(_)) && now.since(issued_at) > renewed {
+                    return Err(Refusal::NotFresh);
+                }
+                is_newer(&RecordKey::Advertisement(author), issued_at)
+            }
             Body::Request(definition) => {
                 let is_for_me = definition.index_of(&self.own_key).is_some();
                 self.is_new_request(channel, &definition.id(), is_for_me, known)

@@ -235,6 +235,20 @@ fn the_newest_advertisement_holds_and_a_withdrawal_is_one() {
     assert!(node.events.contains(&Event::SignerWithdrawn { key: alice.key() }));
 }
 
+/// An author signs its advertisement anew after twelve of its twenty-four hours.
+#[test]
+fn an_advertisement_that_its_author_has_renewed_long_since_is_not_passed_on() {
+    const HOUR: u64 = 3_600_000;
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let from = PeerId::from_bytes(&[7]).unwrap();
+    let mut of_age = |hours| advertisement(&mut alice, Some(offer(&[TransactionType::Spend])), WALL - hours * HOUR);
+    let (old, recent) = (of_age(23), of_age(12));
+    node.refuses(Refusal::NotFresh, |node| hear_gossip(node, from, old.clone()));
+    assert_eq!(node.node.view().standing(&from).1, 0, "it may come from a node that was cut off");
+    hear_gossip(&mut node, from, recent);
+    assert_eq!(node.node.view().advertisements().count(), 1);
+}
+
 /// Failure H and invariant I35.
 #[test]
 fn a_hundred_deliveries_are_one_event_and_no_penalty() {

@@ -95,6 +95,11 @@ impl<S: Scheme> Harness<S> {
         self.participants.iter().map(key).collect()
     }
 
+    /// The session at this place, modulo their number.
+    pub(super) fn session(&self, place: u8) -> Option<&Definition> {
+        self.sessions.get(usize::from(place) % self.sessions.len().max(1))
+    }
+
     pub(super) fn honest(&mut self, index: usize) -> Option<&mut HonestNode<S>> {
         match self.participants.get_mut(index) {
             Some(Participant::HonestNode(honest)) => Some(honest),

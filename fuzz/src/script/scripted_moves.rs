@@ -5,13 +5,14 @@
 
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature, Tweak};
-use nelumbo_core::wire::{Content, Definition, Details, Message};
+use nelumbo_core::wire::{Content, Definition, Details, Message, PeerId};
 
+use super::super::input::Fixed;
 use super::super::journal::WALL;
 use super::super::scheme::Scheme;
-use super::super::source::Source;
-use super::super::values;
+use super::super::values::{self, Wire};
 use super::harness::{Harness, InFlight, peer_of};
+use super::moves::{Attempt, NewSessionOf, Nonces, Partials, Said};
 use super::scripted_peer::hash_of;
 
 /// Sends a scripted peer's message to the participants in `mask`; to all when it is zero.
@@ -24,46 +25,38 @@ fn send<S: Scheme>(harness: &mut Harness<S>, peer: usize, mask: u8, bytes: &Byte
     }
 }
 
-fn session<S: Scheme>(harness: &Harness<S>, source: &mut Source<'_>) -> Option<Definition> {
-    source.place(harness.sessions.len()).map(|place| harness.sessions[place].clone())
-}
-
 /// Announces a session of the scripted peer's own.
-pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let index = source.below(harness.participants.len());
-    let mask = source.byte();
-    let (suite, tweak, election) = (values::suite(source), values::tweak(source), values::method(source));
+pub(super) fn announce<S: Scheme>(harness: &mut Harness<S>, by: usize, to: u8, new: &NewSessionOf, nonce: u8) {
     let mut keys = harness.keys();
     keys.sort_unstable();
     let created_at = Wall::from_millis(WALL + harness.time / 1_000_000);
-    let Some(peer) = harness.scripted(index) else { return };
+    let Some(peer) = harness.scripted(by) else { return };
     let definition = Definition {
         network: Network::Regtest,
-        suite,
+        suite: new.suite,
         creator: keys.binary_search(&peer.key).expect("everyone signs") as u16,
         keys,
-        items: values::items(source.byte(), tweak),
+        items: values::items(new.items, new.tweak),
         details: Details::default(),
         is_listed: false,
-        election,
+        election: new.election,
         created_at,
         expires_at: created_at.checked_add(core::time::Duration::from_secs(7_200)).expect("far from the end"),
-        nonce: [source.byte(); 32],
+        nonce: [nonce; 32],
     };
     let Some(nonces) = peer.nonces(0, &definition, 1) else { return };
     let bytes = peer.say(definition.id(), 1, 0, Content::Announce { definition: definition.clone().into(), nonces });
     if harness.sessions.len() < 8 && !harness.sessions.contains(&definition) {
         harness.sessions.push(definition);
     }
-    send(harness, index, mask, &bytes);
+    send(harness, by, to, &bytes);
 }
 
 /// Sends an honest nonce for the newest attempt.
-pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let (index, mask) = (source.below(harness.participants.len()), source.byte());
-    let Some(definition) = session(harness, source) else { return };
+pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, by: usize, to: u8, session: u8) {
+    let Some(definition) = harness.session(session).cloned() else { return };
     let attempt = harness.transcript.attempt(&definition.id());
-    let Some(peer) = harness.scripted(index) else { return };
+    let Some(peer) = harness.scripted(by) else { return };
     let Some(nonces) = peer.nonces(0, &definition, attempt) else { return };
     let content = if definition.index_of(&peer.key) == Some(usize::from(definition.creator)) {
         Content::Announce { definition: definition.clone().into(), nonces }
@@ -71,132 +64,132 @@ pub(super) fn join<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>)
         Content::Join { nonces }
     };
     let bytes = peer.say(definition.id(), attempt, 0, content);
-    send(harness, index, mask, &bytes);
+    send(harness, by, to, &bytes);
 }
 
 /// Sends an honest partial signature in the newest attempt, if all nonces are known.
-pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let (index, mask) = (source.below(harness.participants.len()), source.byte());
-    let Some(definition) = session(harness, source) else { return };
+pub(super) fn sign<S: Scheme>(harness: &mut Harness<S>, by: usize, to: u8, session: u8) {
+    let Some(definition) = harness.session(session).cloned() else { return };
     let attempt = harness.transcript.attempt(&definition.id());
     let Some(nonces) = harness.transcript.nonces(&definition, attempt) else { return };
-    let Some(peer) = harness.scripted(index) else { return };
+    let Some(peer) = harness.scripted(by) else { return };
     let Some(partials) = peer.sign(0, &definition, attempt, &nonces) else { return };
     let content = Content::Partial { nonces: hash_of(&nonces), partials };
     let bytes = peer.say(definition.id(), attempt, 0, content);
-    send(harness, index, mask, &bytes);
+    send(harness, by, to, &bytes);
 }
 
-/// Sends any message about a session, in any attempt and with any sequence number.
-pub(super) fn say<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let (index, mask) = (source.below(harness.participants.len()), source.byte());
-    let Some(definition) = session(harness, source) else { return };
-    let attempt = match source.below(4) {
-        0 | 1 => harness.transcript.attempt(&definition.id()),
-        2 => harness.transcript.attempt(&definition.id()).saturating_add(1),
-        _ => u32::from(source.byte()),
+/// Sends any message about a session, in any attempt; `skip` is how many sequence numbers are left out.
+pub(super) fn say<S: Scheme>(harness: &mut Harness<S>, line: &Line<'_>, session: u8, said: &Said) {
+    let Some(definition) = harness.session(session).cloned() else { return };
+    let newest = harness.transcript.attempt(&definition.id());
+    let attempt = match line.attempt {
+        Attempt::Newest => newest,
+        Attempt::Next => newest.saturating_add(1),
+        Attempt::Number { number } => u32::from(*number),
     };
-    let skip = match source.below(8) {
-        0 => source.number(),
-        1 => u64::from(source.byte()),
-        _ => 0,
-    };
-    let Some(content) = (Step { harness, source, index, attempt }).content(&definition) else { return };
-    let Some(peer) = harness.scripted(index) else { return };
-    let bytes = peer.say(definition.id(), attempt, skip, content);
-    send(harness, index, mask, &bytes);
+    let Some(content) = (Step { harness, by: line.by, attempt }).content(&definition, said) else { return };
+    let Some(peer) = harness.scripted(line.by) else { return };
+    let bytes = peer.say(definition.id(), attempt, line.skip, content);
+    send(harness, line.by, line.to, &bytes);
 }
 
-/// A message of the scripted peer with this index in an attempt at a session.
-struct Step<'h, 's, 'd, S: Scheme> {
+/// Who says something to whom, where in a session.
+pub(super) struct Line<'a> {
+    pub(super) by: usize,
+    pub(super) to: u8,
+    pub(super) attempt: &'a Attempt,
+    pub(super) skip: u64,
+}
+
+/// A message of a scripted peer in an attempt at a session.
+struct Step<'h, S: Scheme> {
     harness: &'h mut Harness<S>,
-    source: &'s mut Source<'d>,
-    index: usize,
+    by: usize,
     attempt: u32,
 }
 
-impl<S: Scheme> Step<'_, '_, '_, S> {
-    fn content(&mut self, definition: &Definition) -> Option<Content> {
-        Some(match self.source.below(8) {
-            0 => {
+impl<S: Scheme> Step<'_, S> {
+    fn content(&mut self, definition: &Definition, said: &Said) -> Option<Content> {
+        Some(match said {
+            Said::Announce { change, nonces } => {
                 let mut definition = definition.clone();
-                if self.source.flag() {
-                    // Almost the same session.
-                    definition.items[0] = values::items(self.source.byte(), Tweak::None)[0].clone();
-                    definition.creator = u16::from(self.source.byte()) % definition.keys.len() as u16;
+                if let Some(change) = change {
+                    definition.items[0] = values::items(change.items, Tweak::None)[0].clone();
+                    definition.creator = u16::from(change.creator) % definition.keys.len() as u16;
                 }
-                let nonces = self.nonces(&definition)?;
+                let nonces = self.nonces(&definition, nonces)?;
                 Content::Announce { definition: definition.into(), nonces }
             }
-            1 => Content::Join { nonces: self.nonces(definition)? },
-            2 => self.partial(definition)?,
-            3 => {
-                let combined = self.harness.transcript.combine::<S::Verifier>(definition, self.attempt);
-                let signatures = combined.filter(|_| self.source.flag());
-                let others = || vec![Signature::from_bytes(self.source.array()); definition.items.len()];
-                Content::Finalized { signatures: signatures.unwrap_or_else(others) }
+            Said::Join { nonces } => Content::Join { nonces: self.nonces(definition, nonces)? },
+            Said::Partial { partials, hash } => self.partial(definition, partials, hash.as_ref())?,
+            Said::Finalized { other } => {
+                let combined = || self.harness.transcript.combine::<S::Verifier>(definition, self.attempt);
+                let combined = if other.is_some() { None } else { combined() };
+                let other = Signature::from_bytes(other.map_or([0; 64], |other| other.0));
+                Content::Finalized { signatures: combined.unwrap_or_else(|| vec![other; definition.items.len()]) }
             }
-            4 => Content::Abort { reason: values::reason(self.source) },
-            5 => Content::Confirmed,
-            7 => Content::Waiting,
-            6 => Content::Status { nonces: values::bits(self.source), partials: values::bits(self.source) },
-            _ => values::content(self.source),
+            Said::Abort { reason } => Content::Abort { reason: *reason },
+            Said::Confirmed => Content::Confirmed,
+            Said::Waiting => Content::Waiting,
+            Said::Busy => Content::Busy,
+            Said::Status { nonces: Wire(nonces), partials: Wire(partials) } => {
+                Content::Status { nonces: nonces.clone(), partials: partials.clone() }
+            }
         })
     }
 
-    /// Nonces: the first ones, others, somebody else's, or none at all.
-    fn nonces(&mut self, definition: &Definition) -> Option<Vec<PublicNonce>> {
-        let Self { harness, source, index, attempt } = self;
-        match source.below(5) {
-            0 => harness.scripted(*index)?.nonces(0, definition, *attempt),
-            1 => harness.scripted(*index)?.nonces(1, definition, *attempt),
-            2 => {
-                let key = definition.keys[source.below(definition.keys.len())];
+    fn nonces(&mut self, definition: &Definition, nonces: &Nonces) -> Option<Vec<PublicNonce>> {
+        let Self { harness, by, attempt } = self;
+        match nonces {
+            Nonces::Own => harness.scripted(*by)?.nonces(0, definition, *attempt),
+            Nonces::Second => harness.scripted(*by)?.nonces(1, definition, *attempt),
+            Nonces::OfSigner { place } => {
+                let key = definition.keys[usize::from(*place) % definition.keys.len()];
                 harness.transcript.nonces_of(&definition.id(), *attempt, &key)
             }
-            3 => Some(vec![PublicNonce::from_bytes([255; 66]); definition.items.len()]),
-            _ => Some(vec![values::nonce(source); definition.items.len()]),
+            Nonces::OffTheCurve => Some(vec![PublicNonce::from_bytes([255; 66]); definition.items.len()]),
+            Nonces::Any { nonce } => Some(vec![PublicNonce::from_bytes(nonce.0); definition.items.len()]),
         }
     }
 
-    /// A partial signature with the right or a wrong hash of nonces: right, of the other nonce, somebody else's, or
-    /// none.
-    fn partial(&mut self, definition: &Definition) -> Option<Content> {
-        let Self { harness, source, index, attempt } = self;
+    fn partial(&mut self, definition: &Definition, partials: &Partials, hash: Option<&Fixed<32>>) -> Option<Content> {
+        let Self { harness, by, attempt } = self;
         let mut nonces = harness.transcript.nonces(definition, *attempt)?;
-        let kind = source.below(4);
-        if kind == 1 {
-            // As if everyone had seen the scripted peer's other nonce.
-            let own = harness.scripted(*index)?.key;
-            nonces[definition.index_of(&own)?] = harness.scripted(*index)?.nonces(1, definition, *attempt)?;
+        if let Partials::OfSecond = partials {
+            let own = harness.scripted(*by)?.key;
+            nonces[definition.index_of(&own)?] = harness.scripted(*by)?.nonces(1, definition, *attempt)?;
         }
-        let partials = match kind {
-            0 | 1 => harness.scripted(*index)?.sign(kind, definition, *attempt, &nonces),
-            2 => {
-                let key = definition.keys[source.below(definition.keys.len())];
+        let made = match partials {
+            Partials::Own => harness.scripted(*by)?.sign(0, definition, *attempt, &nonces),
+            Partials::OfSecond => harness.scripted(*by)?.sign(1, definition, *attempt, &nonces),
+            Partials::OfSigner { place } => {
+                let key = definition.keys[usize::from(*place) % definition.keys.len()];
                 harness.transcript.partials_of(&definition.id(), *attempt, &key)
             }
-            _ => None,
+            Partials::Any { .. } => None,
         };
-        let others =
-            |source: &mut Source<'_>| vec![PartialSignature::from_bytes(source.array()); definition.items.len()];
-        let partials = partials.unwrap_or_else(|| others(source));
-        let hash = if source.flag() { source.array() } else { hash_of(&nonces) };
-        Some(Content::Partial { nonces: hash, partials })
+        let other = if let Partials::Any { partial } = partials { partial.0 } else { [0; 32] };
+        let others = || vec![PartialSignature::from_bytes(other); definition.items.len()];
+        let hash = hash.map_or_else(|| hash_of(&nonces), |hash| hash.0);
+        Some(Content::Partial { nonces: hash, partials: made.unwrap_or_else(others) })
     }
 }
 
 /// Sends a presence at any peer and of any time, by gossip or directly.
-pub(super) fn presence<S: Scheme>(harness: &mut Harness<S>, source: &mut Source<'_>) {
-    let index = source.below(harness.participants.len());
-    let peer = peer_of(source.below(harness.participants.len() + 1));
-    let to = source.below(harness.participants.len());
-    let later = if source.flag() { source.number() } else { u64::from(source.byte()) };
-    let from = peer_of(index);
-    let Some(bytes) = harness.presence(index, peer, later) else { return };
-    if source.flag() {
-        harness.enqueue(InFlight::Gossip { from, to, bytes });
+pub(super) fn presence<S: Scheme>(
+    harness: &mut Harness<S>,
+    by: usize,
+    peer: PeerId,
+    to: usize,
+    later: u64,
+    by_gossip: bool,
+) {
+    let from = peer_of(by);
+    let Some(bytes) = harness.presence(by, peer, later) else { return };
+    harness.enqueue(if by_gossip {
+        InFlight::Gossip { from, to, bytes }
     } else {
-        harness.enqueue(InFlight::Direct { from, to, bytes });
-    }
+        InFlight::Direct { from, to, bytes }
+    });
 }

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod blame;
+mod claims;
 mod completions;
 mod coordinators;
 mod expiry;
@@ -102,6 +103,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(expiry::Expiry::default()),
         Box::new(promise::Promise::default()),
         Box::new(newcomers::Newcomers::default()),
+        Box::new(claims::Claims::default()),
     ]
 }
 

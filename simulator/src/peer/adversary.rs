@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use nelumbo_core::api::Event;
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{Network, PartialSignature, PublicNonce, Signature};
-use nelumbo_core::wire::{Body, Content, Message, PeerId, Presence, SessionId, SessionMessage, Subject, seal};
+use nelumbo_core::crypto::{Network, PartialSignature, PublicKey, PublicNonce, Signature, Suite, Tweak};
+use nelumbo_core::election::Method;
+use nelumbo_core::wire::{
+    Body, Content, Definition, Details, Item, Message, PeerId, Presence, SessionId, SessionMessage, Subject, seal,
+};
 
 use super::session_step;
 use crate::crypto::{Crypto, Meter};
@@ -20,6 +23,8 @@ use crate::schedule::Misbehaviour;
 /// of them is announced: each once a minute.
 const STRANGERS: usize = 10;
 const STRANGER_EVERY: usize = 24;
+/// How the sessions are described that owners refuse.
+pub(super) const UNWANTED: &str = "unwanted";
 /// How many messages an adversary remembers.
 const MEMORY: usize = 64;
 
@@ -63,6 +68,7 @@ impl Adversary {
             Misbehaviour::ClockManipulation,
             Misbehaviour::Sybils,
             Misbehaviour::Strangers,
+            Misbehaviour::Pester,
         ]
         .iter()
         .any(|misbehaviour| self.kinds.contains(misbehaviour))
@@ -219,6 +225,36 @@ impl Adversary {
         let expires_at = Wall::from_millis(wall.as_millis() + 3_600_000);
         let presence = Presence { peer: own, addresses: Vec::new(), issued_at: wall, expires_at };
         Some(signed::<C>(&secret, Network::Regtest, Body::Presence(presence)))
+    }
+
+    /// An announcement of a new session with the signer that holds this key; none if the node does no such thing.
+    pub(super) fn pester<C: Crypto>(
+        &mut self,
+        secret: &[u8; 32],
+        victim: PublicKey,
+        wall: Wall,
+        random: &mut Random,
+    ) -> Option<Bytes> {
+        let own = C::public_key(secret).filter(|own| self.is(Misbehaviour::Pester) && *own != victim)?;
+        self.does(Misbehaviour::Pester);
+        let mut keys = vec![own, victim];
+        keys.sort_unstable();
+        let definition = Definition {
+            network: Network::Regtest,
+            suite: Suite::Bip340,
+            creator: u16::from(keys[1] == own),
+            keys,
+            items: vec![Item::message(random.bytes32().to_vec(), Tweak::None)],
+            election: Method::default(),
+            created_at: wall,
+            expires_at: Wall::from_millis(wall.as_millis() + 3_600_000),
+            nonce: random.bytes32(),
+            details: Details { description: UNWANTED.parse().expect("a short text"), ..Details::default() },
+            is_listed: false,
+        };
+        let (session, nonces) = (definition.id(), vec![PublicNonce::from_bytes([2; 66])]);
+        let content = Content::Announce { definition: definition.into(), nonces };
+        Some(sealed::<C>(secret, Network::Regtest, SessionMessage { session, attempt: 1, sequence: 1, content }))
     }
 
     /// The event that the embedder gets instead of this one.

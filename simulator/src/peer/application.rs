@@ -7,6 +7,7 @@ use nelumbo_core::api::{Command, Event, Phase};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::wire::AbortReason;
 
+use super::adversary::UNWANTED;
 use super::lifecycle::TimerKind;
 use super::{Peer, PeerContext};
 use crate::crypto::Crypto;
@@ -50,6 +51,9 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn application_hears(&mut self, context: PeerContext<'_, '_>, event: &Event) {
         match event {
+            Event::SessionAnnounced { session, summary, .. } if summary.description == UNWANTED => {
+                self.intend(context, 0, Command::Abort(*session, AbortReason::Declined));
+            }
             Event::SessionAnnounced { session, .. } => {
                 let (least, most) = self.application.owner_ms;
                 let [least, most] = [least, most].map(|time| Nanos::from(time) * MILLISECOND);

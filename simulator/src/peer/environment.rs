@@ -103,6 +103,7 @@ impl Environment {
             Misbehaviour::Tamper,
             Misbehaviour::Sybils,
             Misbehaviour::Strangers,
+            Misbehaviour::Pester,
         ]) {
             contacts.entry(node).or_default().extend(signers.iter().filter(|signer| **signer != node));
         }

@@ -248,6 +248,15 @@ impl<C: Crypto> Peer<C> {
                 self.send_direct(context, *to, &bytes);
             }
         }
+        if !peers.is_empty() {
+            let victim = peers[self.random.below(peers.len() as u64) as usize];
+            let (_, key) = self.environment.key::<C>(victim);
+            let request = self
+                .adversary
+                .as_mut()
+                .and_then(|adversary| adversary.pester::<C>(&self.secret, key, wall, &mut self.random));
+            request.iter().for_each(|bytes| self.send_direct(context, victim, bytes));
+        }
         self.input(context, Input::Tick);
         if context.now() < self.environment.injects_until {
             self.timer(context, INJECTION_INTERVAL, TimerKind::Inject, 0);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Event, GossipId, Input, OperationId, Output, PutId, RecordSequence};
+use nelumbo_core::api::{Event, GossipId, Input, OperationId, Output, PutId, RecordSequence, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::wire::Body;
 
@@ -17,6 +17,7 @@ use super::{NEVER, Peer, PeerContext, node_of, peer_id, subnet_of};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Reliability;
+use crate::schedule::Misbehaviour;
 use crate::services::{Dht, Effect, PubSub};
 
 impl<C: Crypto> Peer<C> {
@@ -85,6 +86,7 @@ impl<C: Crypto> Peer<C> {
                 self.in_gossip(context, |pubsub, now| pubsub.publish(now, topic.as_str(), &bytes));
             }
             Output::Verdict { id, verdict } => {
+                let verdict = if self.censors(context) { Verdict::Ignore } else { verdict };
                 self.in_gossip(context, |pubsub, _| pubsub.report_validation(id.0, verdict))
             }
             Output::Lookup { operation, key } => self.in_table(context, |dht, now| dht.lookup(now, operation.0, &key)),
@@ -107,6 +109,12 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
+    /// Whether the machine passes on nothing of others now.
+    pub(super) fn censors(&mut self, context: PeerContext<'_, '_>) -> bool {
+        context.now() < self.environment.injects_until
+            && self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::Censor))
+    }
+
     fn answer_put(&mut self, context: PeerContext<'_, '_>, id: PutId, accepted: Option<(Bytes, Nanos)>) {
         self.in_table(context, |dht, now| {
             dht.resolve_put(now, id.0, accepted);
@@ -124,6 +132,10 @@ impl<C: Crypto> Peer<C> {
 
     fn on_event(&mut self, context: PeerContext<'_, '_>, mut event: Event) {
         if let Some(adversary) = &mut self.adversary {
+            let ends_turns = matches!(event, Event::BroadcastUnconfirmed { .. } | Event::FailoverExhausted { .. });
+            if ends_turns && adversary.does(Misbehaviour::HidesTurns) {
+                return;
+            }
             event = adversary.alter_event(event);
         }
         self.application_hears(context, &event);

@@ -100,6 +100,10 @@ impl<C: Crypto> Peer<C> {
             context.emit(Observation::Nat(NatEvent::DialUpgraded));
             return self.pass(context, from, peer, bytes);
         }
+        // A relay sees that something is said, and not what: connections on circuits are encrypted.
+        if matches!(frame, Frame::Direct { .. }) && self.censors(context) {
+            return;
+        }
         let circuits = self.circuits.get_or_insert_default();
         match circuits.take(context.now(), ends(from, peer), &frame, bytes.len()) {
             Fate::Opens => {

@@ -7,7 +7,7 @@ use super::{AdversaryParams, FaultParams, LinkParams, PeopleParams, Scenario, WA
 use crate::network::{Direction, Nat};
 use crate::peer::WALL_ORIGIN;
 use crate::random::Random;
-use crate::schedule::{Schedule, ScheduledEvent, Step, SuiteChoice};
+use crate::schedule::{Misbehaviour, Schedule, ScheduledEvent, Step, SuiteChoice};
 
 /// A schedule that is being drawn from its scenario.
 pub(super) struct ScheduleBuilder<'a> {
@@ -130,6 +130,10 @@ impl ScheduleBuilder<'_> {
         for relay in nodes..nodes + nat.relays {
             self.schedule.nats.push(Nat::Public);
             self.schedule.relays.push(relay);
+            if self.scenario.adversaries.relays {
+                let misbehaviour = Misbehaviour::Censor;
+                self.step(0, ScheduledEvent::Misbehaviour { node: relay, misbehaviour, broken: false });
+            }
             if faults.crashes > 0 && random.below(2) == 0 {
                 let at = WARM_UP_MS + random.below(workload_ms.max(1));
                 let up = at + random.within(1, faults.down_ms.max(1));
@@ -244,7 +248,7 @@ impl ScheduleBuilder<'_> {
     }
 
     pub(super) fn adversaries(&mut self) {
-        let AdversaryParams { nodes, misbehaviours, per_node, non_signers } = &self.scenario.adversaries;
+        let AdversaryParams { nodes, misbehaviours, per_node, non_signers, .. } = &self.scenario.adversaries;
         let first = if *non_signers { self.scenario.possible_signers() } else { 0 };
         let mut all: Vec<u32> = (first..self.scenario.nodes).collect();
         self.random.shuffle(&mut all);

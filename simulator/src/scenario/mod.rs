@@ -81,7 +81,7 @@ pub struct Scenario {
     pub adversaries: AdversaryParams,
 }
 
-const READY: [(&str, &str); 16] = [
+const READY: [(&str, &str); 18] = [
     ("quiet", include_str!("../../scenarios/quiet.toml")),
     ("lossy", include_str!("../../scenarios/lossy.toml")),
     ("partition", include_str!("../../scenarios/partition.toml")),
@@ -94,6 +94,8 @@ const READY: [(&str, &str); 16] = [
     ("people", include_str!("../../scenarios/people.toml")),
     ("crowd", include_str!("../../scenarios/crowd.toml")),
     ("strangers", include_str!("../../scenarios/strangers.toml")),
+    ("pester", include_str!("../../scenarios/pester.toml")),
+    ("censor", include_str!("../../scenarios/censor.toml")),
     ("nat", include_str!("../../scenarios/nat.toml")),
     ("failover-cascade", include_str!("../../scenarios/failover-cascade.toml")),
     ("planet", include_str!("../../scenarios/planet.toml")),
@@ -215,6 +217,7 @@ impl Scenario {
             misbehaviours: Misbehaviour::ALL.into_iter().filter(|misbehaviour| !misbehaviour.is_local()).collect(),
             per_node: dice.within(1, 3) as u32,
             non_signers: false,
+            relays: Random::stream(seed, "swarm-censors", 0).below(3) == 0,
         };
         let people = PeopleParams::swarm(seed, few_nodes);
         // Over hours clocks must not part by more than nodes forgive each other.

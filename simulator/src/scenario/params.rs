@@ -129,6 +129,8 @@ pub struct AdversaryParams {
     pub per_node: u32,
     /// Whether they take part in no session: they are the nodes with the highest numbers.
     pub non_signers: bool,
+    /// Whether all relays censor what they carry, besides.
+    pub relays: bool,
 }
 
 /// NATs: the share that each class has in all nodes.

@@ -50,8 +50,14 @@ pub enum Misbehaviour {
     DeafToSignatures,
     /// Announces ten signers who hold their keys at its own peer, each anew every minute, which nobody may refuse.
     Strangers,
+    /// Asks others to sign one session after another, which their owners do not want, within its quotas.
+    Pester,
+    /// Passes on nothing of others, neither by gossip nor on its circuits, for as long as adversaries are active.
+    Censor,
     /// Shows nobody which key it holds.
     HidesPresence,
+    /// Does not tell its embedder how the turns to broadcast have ended.
+    HidesTurns,
     /// Is shown a wall clock that stands still.
     StoppedClock,
     /// Has a disk that loses the newest records in a crash, although it has said that they are durable.
@@ -64,7 +70,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::WithholdNonces,
         Self::WithholdPartials,
         Self::InvalidPartials,
@@ -92,6 +98,9 @@ impl Misbehaviour {
         Self::LosesRecords,
         Self::Strangers,
         Self::HidesPresence,
+        Self::Pester,
+        Self::Censor,
+        Self::HidesTurns,
     ];
 }
 
@@ -109,6 +118,7 @@ impl Misbehaviour {
                 | Self::StoppedClock
                 | Self::LosesRecords
                 | Self::HidesPresence
+                | Self::HidesTurns
         )
     }
 }
