@@ -32,6 +32,8 @@ use crate::{
     runtime::{Runtime, SessionSigner},
 };
 
+/// The peers that were of use, in the node's folder.
+const KNOWN_PEERS_FILE: &str = "known-peers";
 const REQUESTS: usize = 64;
 /// A listener may fall this far behind before it misses something.
 const EVENTS: usize = 1024;
@@ -250,7 +252,10 @@ impl Builder {
         metrics: &Metrics,
         events: &broadcast::Sender<NodeEvent>,
     ) -> Result<Parts, StartError> {
-        let Self { config, network, message_signer, signing_key, signer, protocols, policy, recording, .. } = self;
+        let Self {
+            config, mut network, folder, message_signer, signing_key, signer, protocols, policy, recording, ..
+        } = self;
+        network.known_peers.get_or_insert_with(|| folder.join(KNOWN_PEERS_FILE));
         let network = Network::new(network, metrics.clone())?;
         let (peer, message_key) = (network.local_peer(), message_signer.public_key());
         let key = signing_key.unwrap_or(message_key);

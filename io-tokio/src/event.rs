@@ -81,6 +81,8 @@ pub enum NodeEvent {
         /// The peer.
         #[serde(serialize_with = "text")]
         peer: PeerId,
+        /// Why, for people.
+        reason: String,
     },
     /// A peer said what it is. Its texts are harmless to show.
     PeerUpdated {
@@ -183,8 +185,8 @@ mod tests {
         let peer = PeerId::random();
         let json = |event: NodeEvent| serde_json::to_value(event).expect("an object");
         assert_eq!(
-            json(NodeEvent::PeerDisconnected { peer }),
-            serde_json::json!({"event": "peer-disconnected", "peer": peer.to_string()})
+            json(NodeEvent::PeerDisconnected { peer, reason: "it was idle".to_owned() }),
+            serde_json::json!({"event": "peer-disconnected", "peer": peer.to_string(), "reason": "it was idle"})
         );
         assert_eq!(
             json(NodeEvent::DhtChanged { state: DhtState::Ready, peers: 3 }),

@@ -20,7 +20,7 @@ use crate::{
     journal::JournalError,
     metrics::Metrics,
     names,
-    network::{ConnectedTo, DhtMode, DhtState},
+    network::{ConnectedTo, DhtMode, DhtState, split_peer},
     panics::catch_panic,
     reachability::Reached,
 };
@@ -80,6 +80,15 @@ pub enum HandleError {
     /// A protocol of this name is registered already. The one that was to be registered is gone.
     #[error("a protocol named {0} is registered already")]
     ProtocolTwice(Label),
+    /// The address does not say which peer is there.
+    #[error("the address {address} does not end with /p2p/<peer id>")]
+    NoPeerId {
+        /// The address.
+        address: Multiaddr,
+    },
+    /// The peer could not be reached.
+    #[error("not connected: {0}")]
+    NotConnected(String),
     /// The journal failed before what the command promises was on the disk: it may have happened or not. The node
     /// stops.
     #[error("this may be lost, because it is not on the disk: {0}")]
@@ -143,6 +152,8 @@ pub(crate) enum Request {
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Connect { peer: PeerId, address: Multiaddr, answer: Answer<Multiaddr> },
+    Disconnect { peer: PeerId, answer: oneshot::Sender<bool> },
     Register { protocol: Box<dyn Protocol>, answer: oneshot::Sender<Result<(), Label>> },
     Unregister { name: Label, answer: oneshot::Sender<Option<Box<dyn Protocol>>> },
     Stop(oneshot::Sender<Result<(), StopError>>),
@@ -283,6 +294,26 @@ impl Handle {
     /// Tries once to connect to a peer.
     pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), HandleError> {
         self.request(Request::Dial { peer, addresses }).await
+    }
+
+    /// Connects to the peer at this address, which ends with `/p2p/<peer id>`, or at another where it is known to be.
+    /// Returns the other end of the connection, which may have been there before.
+    ///
+    /// # Errors
+    /// [`HandleError::NotConnected`] says why not.
+    pub async fn connect(&self, address: Multiaddr) -> Result<Multiaddr, HandleError> {
+        let (peer, address) = split_peer(&address).ok_or(HandleError::NoPeerId { address })?;
+        let (answer, connected) = oneshot::channel();
+        self.request(Request::Connect { peer, address, answer }).await?;
+        connected.await.unwrap_or(Err(HandleError::Stopped))
+    }
+
+    /// Closes every connection to a peer; `false` when there was none. Nothing keeps either side from connecting again:
+    /// bootstrap peers, relays that are reserved at, and signers of live sessions come back.
+    pub async fn disconnect(&self, peer: PeerId) -> Result<bool, HandleError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Disconnect { peer, answer }).await?;
+        answered.await.map_err(|_| HandleError::Stopped)
     }
 
     /// Closes every connection to a peer and allows no new one, until it is unbanned.

@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use libp2p::Multiaddr;
 use nelumbo_core::{
     api::{CommandId, Event, GossipId, OperationId, PutId, RecordSequence, Refusal, SignRequest, Topic, Verdict},
     base::Bytes,
@@ -31,6 +32,8 @@ pub struct Libp2pHost {
     pub(crate) events: broadcast::Sender<NodeEvent>,
     /// Who waits for the session that a command makes.
     pub(crate) created: HashMap<CommandId, Answer<SessionId>>,
+    /// Who waits for a connection to whom.
+    pub(crate) connecting: Vec<(libp2p::PeerId, Answer<Multiaddr>)>,
     /// What the signer is asked for, since the core was last drained.
     pub(crate) requests: Vec<SignRequest>,
     changes: Vec<Change>,
@@ -46,6 +49,7 @@ impl Libp2pHost {
             journal,
             events,
             created: HashMap::new(),
+            connecting: Vec::new(),
             requests: Vec::new(),
             changes: Vec::new(),
             newest: 0,

@@ -4,6 +4,7 @@
 //! to both, and what cannot be told in the core's words is refused here. Driven by the runtime; `host` has the other
 //! direction.
 
+use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
     api::{Input, Refusal},
     wire::Harmless,
@@ -11,6 +12,7 @@ use nelumbo_core::{
 
 use crate::{
     event::NodeEvent,
+    handle::HandleError,
     host::Libp2pHost,
     names,
     network::{NetworkEvent, PutId},
@@ -39,11 +41,12 @@ impl Libp2pHost {
                 Some(Input::Gossip { from, id, bytes: bytes.into() })
             }
             NetworkEvent::PeerConnected { peer, address } => {
+                self.tried(peer, Ok(&address));
                 self.emit(NodeEvent::PeerConnected { peer, address });
                 names::to_core(&peer).map(Input::Connected)
             }
-            NetworkEvent::PeerDisconnected { peer } => {
-                self.emit(NodeEvent::PeerDisconnected { peer });
+            NetworkEvent::PeerDisconnected { peer, reason } => {
+                self.emit(NodeEvent::PeerDisconnected { peer, reason: harmless(&reason) });
                 names::to_core(&peer).map(Input::Disconnected)
             }
             NetworkEvent::DhtRecord { operation, value, .. } => Some(Input::Found { operation, bytes: value.into() }),
@@ -55,7 +58,7 @@ impl Libp2pHost {
     }
 
     /// Another node's record: the core accepts or rejects it, and sees the one that is stored already.
-    fn put_requested(&mut self, id: PutId, source: &libp2p::PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
+    fn put_requested(&mut self, id: PutId, source: &PeerId, key: Vec<u8>, value: Vec<u8>) -> Option<Input> {
         let stored = self.network.stored(&key).map(Into::into);
         match (names::to_core(source), String::from_utf8(key)) {
             (Some(from), Ok(key)) => {
@@ -102,7 +105,9 @@ impl Libp2pHost {
                 None
             }
             NetworkEvent::DialFailed { peer, reason } => {
-                self.emit(NodeEvent::DialFailed { peer, reason: harmless(&reason) });
+                let reason = harmless(&reason);
+                self.tried(peer, Err(&reason));
+                self.emit(NodeEvent::DialFailed { peer, reason });
                 None
             }
             NetworkEvent::DirectFailed { peer, failure, .. } => {
@@ -110,6 +115,14 @@ impl Libp2pHost {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// Answers those who have asked for a connection to this peer.
+    fn tried(&mut self, peer: PeerId, outcome: Result<&Multiaddr, &str>) {
+        for (_, answer) in self.connecting.extract_if(.., |(wanted, _)| *wanted == peer) {
+            let outcome = outcome.cloned().map_err(|reason| HandleError::NotConnected(reason.to_owned()));
+            let _ = answer.send(outcome);
         }
     }
 

@@ -33,6 +33,7 @@ pub struct Metrics {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NetworkCounters {
     pub(crate) connected_peers: Gauge,
+    pub(crate) gave_way: Counter,
     pub(crate) direct_received: Counter,
     pub(crate) direct_sent: Counter,
     pub(crate) direct_failed: Counter,
@@ -115,6 +116,7 @@ impl NetworkCounters {
 
     fn register(&self, registry: &mut Registry) {
         registry.register("connected_peers", "Peers with a connection", self.connected_peers.clone());
+        registry.register("gave_way", "Connections closed because all were taken", self.gave_way.clone());
         registry.register("routing_peers", "Peers in the DHT's routing table", self.routing_peers.clone());
         registry.register("direct_received", "Direct messages received", self.direct_received.clone());
         registry.register("direct_sent", "Direct messages acknowledged", self.direct_sent.clone());

@@ -4,7 +4,7 @@
 //! which are taken together, and everything that follows is on its way before the next; while the disk cannot keep up,
 //! or once it has failed, no input is taken. Driven by tokio.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, panic::AssertUnwindSafe, pin::pin, task::Poll, time::Duration};
 
 use futures::FutureExt;
 use nelumbo_core::{
@@ -79,6 +79,16 @@ impl SessionSigner {
     }
 }
 
+/// What comes of a future without waiting; that it may come later wakes the task as ever.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 struct Stopping {
     until: Instant,
     waiting: Vec<oneshot::Sender<Result<(), StopError>>>,
@@ -135,7 +145,7 @@ impl Runtime {
             }
             match self.wait().await {
                 Wakeup::Durable => self.on_durable()?,
-                Wakeup::Network(event) => self.on_network_events(*event),
+                Wakeup::Network(event) => self.on_network_events(*event).await,
                 Wakeup::Request(Some(request)) => self.on_request(request),
                 Wakeup::Request(None) => self.stop(None),
                 Wakeup::Time => self.handle(vec![Input::Tick]),
@@ -239,7 +249,7 @@ impl Runtime {
     }
 
     /// Takes an event, and the messages that wait behind it: together they cost less to verify.
-    fn on_network_events(&mut self, first: NetworkEvent) {
+    async fn on_network_events(&mut self, first: NetworkEvent) {
         let (mut inputs, mut next) = (Vec::new(), Some(first));
         for _ in 0..MAX_BATCH {
             let Some(event) = next.take() else { break };
@@ -248,7 +258,7 @@ impl Runtime {
             let goes_on = matches!(input, None | Some(Input::Received { .. } | Input::Gossip { .. }));
             inputs.extend(input);
             if goes_on {
-                next = self.host.network.next().now_or_never();
+                next = at_once(self.host.network.next()).await;
             }
         }
         if let Some(event) = next {
@@ -282,6 +292,20 @@ impl Runtime {
                 let _ = answer.send(self.status());
             }
             Request::Dial { peer, addresses } => self.host.network.dial(peer, addresses),
+            Request::Connect { peer, address, answer } => {
+                // Whoever has stopped to wait is forgotten here, so that there are as few as there are callers.
+                self.host.connecting.retain(|(_, waiting)| !waiting.is_closed());
+                match self.host.network.address_of(&peer) {
+                    Some(address) => drop(answer.send(Ok(address))),
+                    None => {
+                        self.host.connecting.push((peer, answer));
+                        self.host.network.dial(peer, vec![address]);
+                    }
+                }
+            }
+            Request::Disconnect { peer, answer } => {
+                let _ = answer.send(self.host.network.disconnect(&peer));
+            }
             Request::Register { protocol, answer } => {
                 let name = protocol.name();
                 self.change_protocols();
@@ -344,7 +368,7 @@ impl Runtime {
     async fn end(mut self, ended: Result<(), StopError>) {
         self.requests.close();
         let durable = self.durable.clone();
-        let Libp2pHost { network, journal, events, created, .. } = self.host;
+        let Libp2pHost { network, journal, events, created, connecting, .. } = self.host;
         let closed = journal.close().await;
         let ended = ended.and(closed.map_err(StopError::Journal));
         let why = match &ended {
@@ -361,6 +385,7 @@ impl Runtime {
         for answer in created.into_values() {
             let _ = answer.send(Err(why.clone()));
         }
+        drop(connecting);
         if matches!(ended, Err(StopError::Panicked(_))) {
             drop(network);
         } else {

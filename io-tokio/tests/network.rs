@@ -355,7 +355,7 @@ async fn connections_over_the_limit_are_refused_unless_the_peer_is_kept() {
     group.networks[late].dial(peer, vec![at.clone()]);
     let refused = group
         .find(|index, event| match event {
-            NetworkEvent::PeerDisconnected { peer } | NetworkEvent::DialFailed { peer, .. } if index == late => {
+            NetworkEvent::PeerDisconnected { peer, .. } | NetworkEvent::DialFailed { peer, .. } if index == late => {
                 Some(*peer)
             }
             _ => None,
@@ -443,4 +443,28 @@ async fn a_port_that_another_node_listens_on_is_refused() {
         assert_eq!(address, at);
         assert!(reason.contains("in use"), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn a_node_finds_back_without_its_bootstrap_nodes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut group = Group::default();
+    let (bootstrap, gone) = group.listen(NetworkConfig::full(), LOOPBACK).await;
+    let join = |config: NetworkConfig| config.join_through(gone.clone()).expect("it names its peer");
+    let (friend, at) = group.listen(join(NetworkConfig::full()), LOOPBACK).await;
+    let wallet = || join(client()).remember_peers(folder.path().join("known-peers"));
+    let node = group.add(wallet());
+    group.connect(node, friend, &at).await;
+    let friends = group.peer(friend);
+    group
+        .find(|index, event| match event {
+            NetworkEvent::Identified { peer, .. } if index == node && *peer == friends => Some(()),
+            _ => None,
+        })
+        .await;
+    group.networks.remove(node).close(Duration::from_millis(100)).await;
+    drop(group.networks.remove(bootstrap));
+
+    let again = group.add(wallet());
+    group.until(|networks| networks[again].is_connected(&friends)).await;
 }

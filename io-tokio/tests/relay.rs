@@ -51,7 +51,7 @@ async fn a_circuit_becomes_direct_and_is_closed_and_no_message_is_lost() {
             }
             NetworkEvent::DirectReceived { bytes, .. } if index == one => drop(received.insert(bytes)),
             NetworkEvent::DirectFailed { failure, .. } => panic!("{failure}"),
-            NetworkEvent::PeerDisconnected { peer } if index == other && peer == to => panic!("it was connected"),
+            NetworkEvent::PeerDisconnected { peer, .. } if index == other && peer == to => panic!("it was connected"),
             _ => {}
         }
         if more > 0 && !paths.is_empty() && sent < received.len() as u64 + 8 {

@@ -145,7 +145,7 @@ async fn a_banned_peer_is_cut_off_and_comes_back_when_it_is_unbanned() {
     signers[0].handle.ban(peer).await.expect("it runs");
     let (mut cut, mut banned) = (false, false);
     find(&mut signers[0].events, |event| {
-        cut |= matches!(event, NodeEvent::PeerDisconnected { peer: gone } if *gone == peer);
+        cut |= matches!(event, NodeEvent::PeerDisconnected { peer: gone, .. } if *gone == peer);
         banned |= matches!(event, NodeEvent::Core(Event::PeerBlacklisted { .. }));
         (cut && banned).then_some(())
     })

@@ -21,9 +21,7 @@ use nelumbo_tokio::{
             Verifier,
         },
         election::Method,
-        wire::{
-            Address, Body, Content, Definition, Details, Item, PRESENCE_TOPIC, PeerId, Presence, SessionMessage, seal,
-        },
+        wire::{Address, Body, Content, Definition, Details, Item, PeerId, Presence, SessionMessage, seal},
     },
     fresh_entropy,
     network::{NetworkConfig, OperationId},
@@ -31,6 +29,8 @@ use nelumbo_tokio::{
 use support::{Group, LOOPBACK, address};
 
 const HOUR: u64 = 3_600_000;
+/// Where presences are published.
+const PRESENCE_TOPIC: &str = "musig2:presence";
 /// As many as one neighbour may speak of at once.
 const STRANGERS: usize = 9;
 

@@ -137,6 +137,33 @@ fn a_signer_that_refuses_ends_the_session() {
 }
 
 #[test]
+fn peers_are_connected_and_disconnected_by_hand() {
+    let mut group = Group::start(2);
+    let [first, second] = &group.nodes[..] else { panic!("two nodes") };
+    let before = first.newest();
+    first.json(&["disconnect", &second.peer]);
+    let ended = first.wait_for_after(before, "peer-disconnected", &[("peer", &second.peer)]);
+    assert_eq!(ended["reason"], "this node was asked to close it");
+    let address = second.json(&["stats"])["listening"][0].as_str().expect("an address").to_owned();
+    let connected = first.json(&["connect", &address]);
+    assert!(connected["address"].as_str().expect("an address").starts_with("/ip4/127.0.0.1/tcp/"), "{connected}");
+    assert_eq!(first.json(&["peers"])["peers"][0]["peer"], Value::from(second.peer.as_str()));
+    // Again, which finds the same.
+    first.json(&["connect", &address]);
+
+    let nobody = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+    first.run(&["disconnect", nobody]).assert_failed(1, &[nobody, "not connected"]);
+    first
+        .run(&["connect", &format!("/ip4/127.0.0.1/tcp/1/p2p/{nobody}")])
+        .assert_failed(1, &["not connected", "refused"]);
+    first.run(&["connect", "/ip4/127.0.0.1/tcp/1"]).assert_refused(&["/p2p/<peer id>"]);
+    first.run(&["connect", "nowhere"]).assert_refused(&["nowhere", "address"]);
+    for node in &mut group.nodes {
+        assert_eq!(node.signal("-TERM"), Some(0));
+    }
+}
+
+#[test]
 fn peers_are_listed_banned_and_unbanned() {
     let mut group = Group::start(2);
     let [first, second] = &group.nodes[..] else { panic!("two nodes") };

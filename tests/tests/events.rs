@@ -158,7 +158,7 @@ fn examples() -> Vec<NodeEvent> {
         NodeEvent::PeerPathChanged { peer: PEER.parse().expect("a peer"), address: address(), relayed: false },
         NodeEvent::HolePunchFailed { peer: PEER.parse().expect("a peer"), reason: "three attempts failed".to_owned() },
         NodeEvent::PeerConnected { peer: PEER.parse().expect("a peer"), address: address() },
-        NodeEvent::PeerDisconnected { peer: PEER.parse().expect("a peer") },
+        NodeEvent::PeerDisconnected { peer: PEER.parse().expect("a peer"), reason: "it was idle".to_owned() },
         NodeEvent::PeerUpdated {
             peer: PEER.parse().expect("a peer"),
             addresses: vec![address()],

@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Approved, Carried, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability, Session,
-    SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability,
+    Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{Approvals, EventLog, FileSessions, Follower, Step, StepError, now};
@@ -97,6 +97,20 @@ impl Answers {
             Request::PsbtImport { psbt } => self.carry(&psbt, FileSessions::go_on).await,
             Request::Confirm { session } => done(self.handle.confirm_broadcast(session).await),
             Request::Close { session } => ended(self.handle.close(session).await),
+            Request::Connect { address } => {
+                let address = address.parse().map_err(|error| {
+                    Problem::invalid(format_args!("{address:?} is not an address: {error}"), ADDRESS)
+                })?;
+                let address = self.handle.connect(address).await.map_err(problem)?;
+                result(Connected { address: Harmless(&address.to_string()).to_string() })
+            }
+            Request::Disconnect { peer } => match self.handle.disconnect(peer_id(&peer)?).await.map_err(problem)? {
+                true => result(Done {}),
+                false => Err(Problem::refused(
+                    format_args!("the node is not connected to {peer}"),
+                    "`nelumbo peers` shows who is",
+                )),
+            },
             Request::Ban { peer } => done(self.handle.ban(peer_id(&peer)?).await),
             Request::Unban { peer } => done(self.handle.unban(peer_id(&peer)?).await),
             Request::Events { follow, after } => {
@@ -261,6 +275,8 @@ impl Answers {
     }
 }
 
+const ADDRESS: &str = "it looks like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…; `nelumbo stats` shows those of a node";
+
 const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows, and `nelumbo sessions show` looks for \
                           others in the network";
 
@@ -291,6 +307,10 @@ fn problem(error: HandleError) -> Problem {
         }
         HandleError::Refused(CommandError::NotBanned(_)) => Problem::refused(error, "`nelumbo peers` shows standings"),
         HandleError::Refused(_) => Problem::refused(error, "`nelumbo sessions` shows where each session stands"),
+        HandleError::NoPeerId { .. } => Problem::invalid(error, ADDRESS),
+        HandleError::NotConnected(_) => {
+            Problem::refused(error, "check that the address is right, and that the peer runs and can be reached there")
+        }
         HandleError::PeerId => Problem::invalid(error, "take a peer id from `nelumbo peers`"),
         HandleError::Stopped => {
             Problem { kind: Kind::Stopped, problem: error.to_string(), remedy: "start it again".to_owned() }

@@ -111,6 +111,10 @@ pub(crate) enum Request {
     Confirm { session: SessionId },
     /// Forget a session.
     Close { session: SessionId },
+    /// Connect to a peer at this address, which ends with its peer id.
+    Connect { address: String },
+    /// Close all connections to a peer.
+    Disconnect { peer: String },
     /// Close all connections to a peer, and allow none.
     Ban { peer: String },
     /// Forget what is held against a peer.

@@ -20,6 +20,13 @@ use crate::node::Stage;
 use crate::payment;
 use crate::spending::SpendingShape;
 
+/// A connection that was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Connected {
+    /// Its other end.
+    pub(crate) address: String,
+}
+
 /// There is nothing to say but that it is done.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Done {}

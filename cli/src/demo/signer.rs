@@ -97,13 +97,16 @@ struct Signer<R> {
     /// Whom to meet, once that is known.
     sought: BTreeSet<PublicKey>,
     met: Option<usize>,
+    is_stranger: bool,
+    /// The session whose course is reported; of those that follow only the end is.
+    first: Option<SessionId>,
 }
 
 impl<R: Fn(Report)> Signer<R> {
     fn start(start: Start, report: R) -> Result<Self, Trouble> {
         let mut entropy: Entropy = fresh_entropy()?;
         let key = SecretKey::generate(&mut entropy);
-        let network = network(&start)?;
+        let (network, is_stranger) = (network(&start)?, start.is_stranger);
         let mut config = Config::new(Network::Regtest);
         if let Some(turn) = start.turn_ms {
             config.broadcast_timeout = Duration::from_millis(turn);
@@ -113,7 +116,16 @@ impl<R: Fn(Report)> Signer<R> {
             builder = builder.record(file, DEFAULT_LIMIT);
         }
         let (handle, events) = builder.start()?;
-        Ok(Self { handle, events, report, found: BTreeSet::new(), sought: BTreeSet::new(), met: None })
+        Ok(Self {
+            handle,
+            events,
+            report,
+            found: BTreeSet::new(),
+            sought: BTreeSet::new(),
+            met: None,
+            is_stranger,
+            first: None,
+        })
     }
 
     async fn work(mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Trouble> {
@@ -159,12 +171,19 @@ impl<R: Fn(Report)> Signer<R> {
         match event {
             Event::SignerConnected { .. } | Event::SignerDisconnected { .. } => self.meet().await?,
             Event::SessionAnnounced { session, .. } => {
-                (self.report)(Report::Asked { session });
+                // Strangers' story is told in full. Else every report would count in what is measured.
+                if self.is_stranger {
+                    (self.report)(Report::Asked { session });
+                }
                 self.handle.join(session, [Unusual::Opaque]).await.map_err(Trouble::of)?;
-                (self.report)(Report::Approved { session });
+                if self.is_stranger {
+                    (self.report)(Report::Approved { session });
+                }
             }
             Event::Advertised { .. } => (self.report)(Report::Advertised),
-            Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. } => {
+            Event::PhaseChanged { session, phase: Phase::PartialSignatureExchange, .. }
+                if *self.first.get_or_insert(session) == session =>
+            {
                 (self.report)(Report::NoncesExchanged { session });
             }
             Event::SessionCompleted { session, signatures, .. } => {

@@ -5,9 +5,13 @@
 //! address in this process's memory counts as loopback.
 //! Decided from parsed multiaddrs, never from their text. Driven by [`super::Network`].
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use nelumbo_core::api::Subnet;
 
 /// Which addresses a node advertises and puts into its routing table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +101,31 @@ pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
         Protocol::Ip6(ip) => Some(ip.into()),
         _ => None,
     })
+}
+
+/// How many come from where: from each subnet, and from each host.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    subnets: HashMap<Option<Subnet>, usize>,
+    hosts: HashMap<Option<IpAddr>, usize>,
+}
+
+impl Origin {
+    /// `None` stands for all whose host is not known.
+    pub(crate) fn count(hosts: impl IntoIterator<Item = Option<IpAddr>>) -> Self {
+        let mut origins = Self::default();
+        for host in hosts {
+            *origins.subnets.entry(host.map(Subnet::from)).or_default() += 1;
+            *origins.hosts.entry(host).or_default() += 1;
+        }
+        origins
+    }
+
+    /// How many come from the subnet of this host, and from the host itself. Comparable: more is more of a crowd.
+    pub(crate) fn of(&self, host: Option<IpAddr>) -> (usize, usize) {
+        let subnet = self.subnets.get(&host.map(Subnet::from));
+        (subnet.copied().unwrap_or_default(), self.hosts.get(&host).copied().unwrap_or_default())
+    }
 }
 
 fn is_loopback(address: &Multiaddr) -> bool {

@@ -5,22 +5,18 @@
 //! many as it likes by telling us, in one identify message after another, that it sees us somewhere else. Driven by
 //! libp2p's swarm.
 
-use std::{
-    collections::HashSet,
-    task::{Context, Poll},
-};
+use std::collections::HashSet;
 
 use libp2p::{
-    Multiaddr, PeerId,
+    Multiaddr,
     autonat::v2::client,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm,
-    },
+    swarm::{FromSwarm, NetworkBehaviour, NewExternalAddrCandidate},
 };
 
-use super::addresses::{DecidedFilter, is_circuit};
+use super::{
+    addresses::{DecidedFilter, is_circuit},
+    woken::Part,
+};
 
 const MAX_CANDIDATES: usize = 64;
 
@@ -38,7 +34,7 @@ impl AutonatClient {
 
     /// Has an address tested that is confirmed already, by somebody whose word is not enough.
     pub(crate) fn test(&mut self, address: &Multiaddr) {
-        self.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address }));
+        self.sift(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address }));
     }
 
     fn admits(&mut self, candidate: &Multiaddr) -> bool {
@@ -54,49 +50,25 @@ impl AutonatClient {
     }
 }
 
-impl NetworkBehaviour for AutonatClient {
-    type ConnectionHandler = <client::Behaviour as NetworkBehaviour>::ConnectionHandler;
-    type ToSwarm = client::Event;
+impl Part for AutonatClient {
+    type Behaviour = client::Behaviour;
 
-    fn handle_established_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.client.handle_established_inbound_connection(connection, peer, local, remote)
+    fn behaviour(&mut self) -> &mut client::Behaviour {
+        &mut self.client
     }
 
-    fn handle_established_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.client.handle_established_outbound_connection(connection, peer, address, role, port)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+    fn sift(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }) if !self.admits(addr) => {}
             event => self.client.on_swarm_event(event),
         }
     }
-
-    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.client.on_connection_handler_event(peer, connection, event);
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.client.poll(context)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use libp2p::PeerId;
+
     use super::*;
     use crate::network::AddressFilter;
 

@@ -24,9 +24,11 @@ use super::{
     channel::Channel,
     codec::{OneShot, SESSION_PROTOCOL},
     config::{DhtMode, NetworkConfig},
+    handshakes::MAX_HANDSHAKES,
     punching::Punching,
     records::Records,
     scores,
+    woken::Woken,
 };
 
 /// The protocol of the DHT, shared with the Lotus SDK.
@@ -40,7 +42,10 @@ const MAX_GOSSIP_READ: usize = 1024 * 1024;
 const MAX_DHT_PACKET: usize = 128 * 1024;
 /// Inbound and outbound one-shot streams together, per connection.
 const MAX_ONE_SHOT_STREAMS: usize = 64;
+/// Outbound; those that come in take turns before.
 const MAX_PENDING_CONNECTIONS: u32 = 64;
+/// Room for those that have given up their place and are being closed.
+const LEAVING: u32 = 16;
 /// The network itself closes the oldest when there are more than a few, which may be dead.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 
@@ -57,17 +62,18 @@ pub(crate) struct Behaviour {
     pub(crate) memory: memory_connection_limits::Behaviour,
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     pub(crate) channel: Channel,
-    pub(crate) one_shot: request_response::Behaviour<OneShot>,
-    pub(crate) identify: identify::Behaviour,
-    pub(crate) ping: ping::Behaviour,
-    pub(crate) kad: kad::Behaviour<Records>,
-    pub(crate) gossipsub: Gossipsub,
-    pub(crate) relay_client: relay::client::Behaviour,
-    pub(crate) relay_server: Toggle<relay::Behaviour>,
-    pub(crate) punching: Toggle<Punching>,
-    pub(crate) upnp: Toggle<upnp::tokio::Behaviour>,
-    pub(crate) autonat: AutonatClient,
-    pub(crate) autonat_server: Toggle<autonat::v2::server::Behaviour>,
+    // Those that seldom have something to do.
+    pub(crate) one_shot: Woken<request_response::Behaviour<OneShot>>,
+    pub(crate) identify: Woken<identify::Behaviour>,
+    pub(crate) ping: Woken<ping::Behaviour>,
+    pub(crate) kad: Woken<kad::Behaviour<Records>>,
+    pub(crate) gossipsub: Woken<Gossipsub>,
+    pub(crate) relay_client: Woken<relay::client::Behaviour>,
+    pub(crate) relay_server: Woken<Toggle<relay::Behaviour>>,
+    pub(crate) punching: Toggle<Woken<Punching>>,
+    pub(crate) upnp: Woken<Toggle<upnp::tokio::Behaviour>>,
+    pub(crate) autonat: Woken<AutonatClient>,
+    pub(crate) autonat_server: Woken<Toggle<autonat::v2::server::Behaviour>>,
 }
 
 impl Behaviour {
@@ -83,20 +89,24 @@ impl Behaviour {
             memory: memory_connection_limits::Behaviour::with_max_bytes(config.memory_limit),
             blocked: allow_block_list::Behaviour::default(),
             channel: Channel::new(config.direct_timeout),
-            one_shot: one_shot(config),
-            identify: identify::Behaviour::new(identify(keypair, config)),
-            ping: ping::Behaviour::default(),
-            kad: kad(keypair, config),
-            gossipsub: gossipsub(keypair)?,
-            relay_client,
-            relay_server: config.relay_server.then(|| relay::Behaviour::new(local, relay_server())).into(),
-            punching: config.punches_holes.then(|| Punching::new(local, filter)).into(),
+            one_shot: one_shot(config).into(),
+            identify: identify::Behaviour::new(identify(keypair, config)).into(),
+            ping: ping::Behaviour::default().into(),
+            kad: kad(keypair, config).into(),
+            gossipsub: gossipsub(keypair)?.into(),
+            relay_client: relay_client.into(),
+            relay_server: optional(config.relay_server.then(|| relay::Behaviour::new(local, relay_server()))),
+            punching: config.punches_holes.then(|| Punching::new(local, filter).into()).into(),
             // For this machine or network alone no gateway has to do anything.
-            upnp: (config.maps_ports && !filter.is_local()).then(upnp::tokio::Behaviour::default).into(),
-            autonat: AutonatClient::new(filter),
-            autonat_server: config.autonat_server.then(autonat::v2::server::Behaviour::default).into(),
+            upnp: optional((config.maps_ports && !filter.is_local()).then(upnp::tokio::Behaviour::default)),
+            autonat: AutonatClient::new(filter).into(),
+            autonat_server: optional(config.autonat_server.then(autonat::v2::server::Behaviour::default)),
         })
     }
+}
+
+fn optional<B: NetworkBehaviour>(behaviour: Option<B>) -> Woken<Toggle<B>> {
+    Toggle::from(behaviour).into()
 }
 
 /// Settings of the swarm itself.
@@ -115,12 +125,12 @@ pub(crate) fn swarm() -> swarm::Config {
 fn connection_limits(config: &NetworkConfig) -> connection_limits::ConnectionLimits {
     let most = config.connections.maximum();
     connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING_CONNECTIONS))
+        .with_max_pending_incoming(Some(4 * MAX_HANDSHAKES as u32))
         .with_max_pending_outgoing(Some(MAX_PENDING_CONNECTIONS))
         .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
-        // A quarter stays for peers that we choose: who fills all the rest has not eclipsed us.
-        .with_max_established_incoming(Some(most.div_ceil(4) * 3))
-        .with_max_established(Some(most))
+        // The network itself decides who stays at a limit that is lower.
+        .with_max_established_incoming(Some(config.connections.inbound().saturating_add(LEAVING)))
+        .with_max_established(Some(most.saturating_add(LEAVING)))
 }
 
 fn one_shot(config: &NetworkConfig) -> request_response::Behaviour<OneShot> {

@@ -4,11 +4,14 @@
 //! that can run: the number of connections makes sense and every bootstrap peer names its peer id. Driven by the
 //! embedder.
 
-use std::{env, num::NonZeroU32, time::Duration};
+use std::{env, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, StreamProtocol, identity::Keypair};
 
-use super::addresses::{AddressFilter, split_peer};
+use super::{
+    addresses::{AddressFilter, split_peer},
+    resolve::Servers,
+};
 
 /// The environment variable with the largest number of connections.
 pub const MAX_CONNECTIONS_VARIABLE: &str = "P2P_MAX_CONNECTIONS";
@@ -119,6 +122,12 @@ impl Connections {
         self.maximum.get()
     }
 
+    /// How many of these others may make. A quarter stays for peers that the node chooses: whoever fills all the rest
+    /// has not eclipsed it.
+    pub fn inbound(self) -> u32 {
+        self.maximum().div_ceil(4) * 3
+    }
+
     const fn preset(minimum: u32, maximum: u32) -> Self {
         match NonZeroU32::new(maximum) {
             Some(maximum) => Self { minimum, maximum },
@@ -157,6 +166,8 @@ pub struct NetworkConfig {
     pub(crate) agent: String,
     /// Stream protocols of others, on which direct messages are taken too.
     pub(crate) served: Vec<StreamProtocol>,
+    pub(crate) servers: Servers,
+    pub(crate) known_peers: Option<PathBuf>,
 }
 
 impl NetworkConfig {
@@ -184,6 +195,8 @@ impl NetworkConfig {
             punches_holes: true,
             agent: concat!("nelumbo/", env!("CARGO_PKG_VERSION")).to_owned(),
             served: Vec::new(),
+            servers: Servers::of_system(),
+            known_peers: None,
         }
     }
 
@@ -323,6 +336,13 @@ impl NetworkConfig {
     /// Tries to make circuits direct by dialling from both ends at once, or not; yes by default.
     pub fn hole_punching(mut self, punch: bool) -> Self {
         self.punches_holes = punch;
+        self
+    }
+
+    /// Remembers in this file which peers were of use, so that the node finds back without its bootstrap nodes. A
+    /// [`Builder`](crate::Builder) does it in its folder.
+    pub fn remember_peers(mut self, file: impl Into<PathBuf>) -> Self {
+        self.known_peers = Some(file.into());
         self
     }
 

@@ -62,11 +62,28 @@ impl Network {
         self.swarm.behaviour_mut().limits.remove_peer_id(peer);
     }
 
-    /// Closes every connection to a peer. What it has not acknowledged counts as lost.
-    pub fn disconnect(&mut self, peer: &PeerId) {
+    /// The other end of the best connection to a peer.
+    pub fn address_of(&self, peer: &PeerId) -> Option<Multiaddr> {
+        self.peers.best(peer).map(|best| best.address.clone())
+    }
+
+    /// Closes every connection to a peer; `false` when there is none. What it has not acknowledged counts as lost.
+    pub fn disconnect(&mut self, peer: &PeerId) -> bool {
+        self.part(peer, "this node was asked to close it");
+        self.peers.contains(peer)
+    }
+
+    /// The same for a reason of the network's own.
+    pub(super) fn part(&mut self, peer: &PeerId, reason: &'static str) {
+        self.say_why(peer, reason);
         self.give_up_direct(peer, DirectFailure::ConnectionClosed);
+        self.peers.leaves(peer);
         // An error says that there is none.
         let _ = self.swarm.disconnect_peer_id(*peer);
+    }
+
+    fn say_why(&mut self, peer: &PeerId, reason: &'static str) {
+        self.closing.extend(self.peers.connections(peer).iter().map(|connection| (connection.id, reason)));
     }
 
     /// Closes every connection to a peer and allows no new one. `false` when too many are blocked already.
@@ -79,6 +96,7 @@ impl Network {
         behaviour.blocked.block_peer(peer);
         behaviour.gossipsub.blacklist_peer(&peer);
         behaviour.kad.remove_peer(&peer);
+        self.say_why(&peer, "it is banned");
         self.forget_kept(&peer);
         self.give_up_direct(&peer, DirectFailure::ConnectionClosed);
         self.update_routing_peers();

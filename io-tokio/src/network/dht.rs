@@ -3,20 +3,17 @@
 //! Owns the requests about the DHT. Invariant: every get and put ends in exactly one event, and nothing is stored for
 //! others that was not judged first. Driven by the owner of the [`Network`].
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use libp2p::{
     PeerId,
     kad::{self, store::RecordStore},
-    multiaddr::Protocol,
 };
 use nelumbo_core::api::{OperationId, PutId, Refusal, Subnet};
 
 use super::{
     MAX_DHT_KEY, Network, Query,
+    addresses::host,
     config::DhtMode,
     event::{DhtOutcome, DhtState, NetworkEvent},
 };
@@ -163,11 +160,7 @@ impl Network {
 
     /// The part of the network that a connected peer comes from; through a relay, the relay's.
     pub fn subnet(&self, peer: &PeerId) -> Option<Subnet> {
-        self.peers.best(peer)?.address.iter().find_map(|part| match part {
-            Protocol::Ip4(address) => Some(IpAddr::V4(address).into()),
-            Protocol::Ip6(address) => Some(IpAddr::V6(address).into()),
-            _ => None,
-        })
+        self.peers.best(peer).and_then(|best| host(&best.address)).map(Subnet::from)
     }
 
     /// Does not store a record that another node sent.

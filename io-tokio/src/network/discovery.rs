@@ -13,6 +13,8 @@ use tokio::time::Instant;
 const SETTLE: Duration = Duration::from_millis(10);
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(300);
+/// As many times longer is the time to the next refresh when one has found nobody new.
+const WITHOUT_NEWS: u32 = 4;
 /// With this many peers in the routing table, a new one is no news.
 const POPULATED: usize = 20;
 const FILL_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ pub(crate) struct Discovery {
     refresh_at: Instant,
     interval: Duration,
     refreshing: bool,
+    /// Whether a peer was new since the last refresh began.
+    has_news: bool,
     /// How many peers the routing table had when it was last followed up, or has had since, whichever is less.
     seen: usize,
     fill_at: Instant,
@@ -40,11 +44,19 @@ pub(crate) enum Due {
 impl Discovery {
     pub(crate) fn new(now: Instant) -> Self {
         let refresh_at = now + SHORTEST;
-        Self { refresh_at, interval: SHORTEST, refreshing: false, seen: 0, fill_at: now + FILL_INTERVAL }
+        Self {
+            refresh_at,
+            interval: SHORTEST,
+            refreshing: false,
+            has_news: true,
+            seen: 0,
+            fill_at: now + FILL_INTERVAL,
+        }
     }
 
     /// A peer entered the routing table, which now holds `peers`.
     pub(crate) fn on_new_peer(&mut self, peers: usize, now: Instant) {
+        self.has_news = true;
         self.seen = self.seen.min(peers.saturating_sub(1));
         if peers <= POPULATED && peers >= 2 * self.seen {
             self.seen = peers;
@@ -53,17 +65,24 @@ impl Discovery {
         }
     }
 
-    /// A connection ended.
-    pub(crate) fn on_disconnected(&mut self, now: Instant) {
+    /// A connection ended, or more could be made than there were.
+    pub(crate) fn fill_soon(&mut self, now: Instant) {
         self.fill_at = self.fill_at.min(now + Duration::from_secs(1));
     }
 
     pub(crate) fn on_refresh_started(&mut self) {
         self.refreshing = true;
+        self.has_news = false;
     }
 
-    pub(crate) fn on_refresh_finished(&mut self) {
+    /// One that has found nobody new is followed by the next much later: it asks some twenty peers for each of several
+    /// keys, and in a network of thirty nodes that costs more than signing does.
+    pub(crate) fn on_refresh_finished(&mut self, now: Instant) {
         self.refreshing = false;
+        if !self.has_news {
+            self.interval = (self.interval * WITHOUT_NEWS).min(LONGEST);
+            self.refresh_at = self.refresh_at.max(now + self.interval);
+        }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -134,8 +153,27 @@ mod tests {
         discovery.on_refresh_started();
         discovery.on_new_peer(1, now);
         assert_eq!(discovery.due(now + SETTLE), None);
-        discovery.on_refresh_finished();
+        discovery.on_refresh_finished(now);
         assert_eq!(discovery.due(now + SETTLE), Some(Due::Refresh));
+    }
+
+    #[test]
+    fn a_network_that_is_known_is_looked_at_seldom() {
+        let start = Instant::now();
+        let mut discovery = Discovery::new(start);
+        let (mut now, mut looks) = (start, 0);
+        while now < start + Duration::from_secs(30) {
+            now = discovery.deadline();
+            if discovery.due(now) == Some(Due::Refresh) {
+                looks += 1;
+                discovery.on_refresh_started();
+                if looks == 1 {
+                    discovery.on_new_peer(POPULATED + 9, now);
+                }
+                discovery.on_refresh_finished(now);
+            }
+        }
+        assert!((3..=4).contains(&looks), "{looks}");
     }
 
     #[test]
@@ -143,7 +181,7 @@ mod tests {
         let start = Instant::now();
         let mut discovery = Discovery::new(start);
         discovery.on_refresh_started();
-        discovery.on_disconnected(start);
+        discovery.fill_soon(start);
         assert_eq!(discovery.deadline(), start + Duration::from_secs(1));
         assert_eq!(discovery.due(start + Duration::from_secs(1)), Some(Due::Fill));
     }

@@ -136,6 +136,8 @@ pub enum NetworkEvent {
     PeerDisconnected {
         /// The peer.
         peer: PeerId,
+        /// Why, for people.
+        reason: String,
     },
     /// A peer could not be reached.
     DialFailed {

@@ -17,33 +17,39 @@ mod dht;
 mod direct;
 mod discovery;
 mod event;
+mod gather;
 mod gossip;
 mod guard;
+mod handshakes;
 mod kept;
+mod known;
+mod listeners;
 mod peers;
 mod protocols;
 mod punching;
 mod reach;
 mod records;
 mod republish;
+mod resolve;
 mod scores;
 mod translate;
 mod transport;
+mod woken;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    io,
     time::Duration,
 };
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, TransportError, core::transport::ListenerId, gossipsub::TopicHash, identity::Keypair,
-    kad, multiaddr::Protocol, request_response::OutboundRequestId,
+    Multiaddr, PeerId, Swarm, TransportError, gossipsub::TopicHash, identity::Keypair, kad, multiaddr::Protocol,
+    request_response::OutboundRequestId, swarm::ConnectionId,
 };
 pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
 
+pub(crate) use self::addresses::split_peer;
 pub use self::{
     addresses::AddressFilter,
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
@@ -63,6 +69,8 @@ use self::{
     gossip::Unvalidated,
     guard::DialGuard,
     kept::KeptPeers,
+    known::KnownPeers,
+    listeners::Listeners,
     peers::ConnectedPeers,
     protocols::Listed,
     reach::Reach,
@@ -73,8 +81,6 @@ use crate::{metrics::Metrics, reachability::Machine};
 /// At most this many addresses of one peer are used or advertised: identify's message holds about twice as many.
 const MAX_ADDRESSES: usize = 16;
 const MAX_INBOUND_RECORDS: usize = 256;
-/// The first dials wait as long for the listeners, whose ports they leave from.
-const LISTENERS_BOUND: Duration = Duration::from_millis(500);
 /// At most this many dials at a time only to have more connections.
 const MAX_FILL: usize = 4;
 
@@ -91,9 +97,6 @@ pub enum NetworkError {
     /// A protocol refused its settings.
     #[error("a protocol could not be set up: {0}")]
     Protocol(String),
-    /// Name resolution could not be set up.
-    #[error("name resolution could not be set up: {0}")]
-    Names(io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -114,20 +117,20 @@ enum Query {
 /// A running network. See the module's documentation.
 pub struct Network {
     swarm: Swarm<Listed<Behaviour>>,
-    listeners: Vec<ListenerId>,
-    /// Those of the first listeners that have no address yet, and until when dials wait for them.
-    unbound: HashSet<ListenerId>,
-    unbound_until: Instant,
+    listeners: Listeners,
     reach: Reach,
     filter: DecidedFilter,
     guard: DialGuard,
     dht_mode: DhtMode,
     bootstrap: HashSet<PeerId>,
-    minimum: usize,
+    connections: Connections,
     idle_timeout: Duration,
     query_timeout: Duration,
     peers: ConnectedPeers,
+    /// Why this node closes a connection.
+    closing: HashMap<ConnectionId, &'static str>,
     kept: KeptPeers,
+    known: KnownPeers,
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
     refreshed: bool,
@@ -159,28 +162,25 @@ impl Network {
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
-        // All before the first listener, so that none is in the way of another of the same node.
-        for address in &config.listen {
-            transport::check_port(address)
-                .map_err(|error| NetworkError::Listen { address: address.clone(), reason: error.to_string() })?;
-        }
+        // All before the first listener, which would be in the way of what asks.
+        transport::check_ports(&config.listen).map_err(|(address, reason)| NetworkError::Listen { address, reason })?;
         let seed = getrandom::u64().map_err(NetworkError::Entropy)?;
         let now = Instant::now();
         let mut network = Self {
             swarm,
-            listeners: Vec::new(),
-            unbound: HashSet::new(),
-            unbound_until: now + LISTENERS_BOUND,
+            listeners: Listeners::new(Backoff::new(seed.rotate_left(32)), now),
             reach: Reach::new(Machine::new(filter.is_local(), config.uses_relays, now)),
             filter,
             guard,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
-            minimum: config.connections.minimum() as usize,
+            connections: config.connections,
             idle_timeout: config.idle_timeout,
             query_timeout: config.query_timeout,
             peers: ConnectedPeers::default(),
+            closing: HashMap::new(),
             kept: KeptPeers::new(Backoff::new(seed)),
+            known: KnownPeers::open(config.known_peers, filter),
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
@@ -210,14 +210,16 @@ impl Network {
         for (peer, address) in config.bootstrap.into_iter().filter(|(peer, _)| *peer != local) {
             network.keep(peer, vec![address]);
         }
+        if !network.known.is_empty() {
+            network.discovery.fill_soon(now);
+        }
         Ok(network)
     }
 
     fn listen(&mut self, address: Multiaddr) -> Result<(), NetworkError> {
         match self.swarm.listen_on(address.clone()) {
             Ok(listener) => {
-                self.listeners.push(listener);
-                self.unbound.insert(listener);
+                self.listeners.on_first(listener, address, Instant::now());
                 Ok(())
             }
             Err(error) => {
@@ -243,12 +245,24 @@ impl Network {
     /// The next fact. Dropping the future loses nothing.
     pub async fn next(&mut self) -> NetworkEvent {
         loop {
-            self.run_due();
+            // Several come at a time, and then nothing else can have changed.
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let dials = self.kept.deadline().map(|dials| self.may_dial_from().map_or(dials, |from| from.max(dials)));
-            let deadlines = [dials, self.republish.deadline(), self.queries_deadline(), self.reach.deadline()];
+            self.run_due();
+            if !self.events.is_empty() {
+                continue;
+            }
+            let dials =
+                self.kept.deadline().map(|dials| self.listeners.may_dial_from().map_or(dials, |from| from.max(dials)));
+            let deadlines = [
+                dials,
+                self.listeners.deadline(),
+                self.known.deadline(),
+                self.republish.deadline(),
+                self.queries_deadline(),
+                self.reach.deadline(),
+            ];
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -299,9 +313,10 @@ impl Network {
 
     /// Closes all connections and waits, but not longer than `patience`, until the peers know.
     pub async fn close(mut self, patience: Duration) {
+        self.known.save();
         let connected: Vec<_> = self.peers.iter().collect();
         for peer in &connected {
-            self.disconnect(peer);
+            self.part(peer, "this node stops");
         }
         let all_closed = async {
             while self.swarm.connected_peers().next().is_some() {
@@ -316,10 +331,22 @@ impl Network {
     /// Does what time asks for.
     fn run_due(&mut self) {
         let now = Instant::now();
-        if self.may_dial_from().is_none_or(|from| from <= now) {
+        if self.listeners.may_dial_from().is_none_or(|from| from <= now) {
             for (peer, addresses) in self.kept.due(now) {
                 self.dial(peer, addresses);
             }
+        }
+        while let Some(dead) = self.listeners.due(now) {
+            match self.swarm.listen_on(dead.address.clone()) {
+                Ok(listener) => self.listeners.on_opened(listener, dead, now),
+                Err(error) => {
+                    tracing::warn!(address = %dead.address, %error, "cannot be listened on again yet");
+                    self.listeners.on_failed(dead, now);
+                }
+            }
+        }
+        if self.known.deadline().is_some_and(|save| save <= now) {
+            self.known.save();
         }
         self.run_reach(now);
         while let Some(key) = self.republish.due(now) {
@@ -339,15 +366,11 @@ impl Network {
         }
     }
 
-    /// When the first dials may leave, if not yet: what leaves from a port that passes is seen at a port that does.
-    fn may_dial_from(&self) -> Option<Instant> {
-        (!self.unbound.is_empty()).then_some(self.unbound_until)
-    }
-
     /// Connects to known peers when there are too few connections, closes idle ones when there are more than enough.
     fn fill_or_trim(&mut self, now: Instant) {
-        if self.peers.len() < self.minimum {
-            let wanted = (self.minimum - self.peers.len()).min(MAX_FILL);
+        let minimum = self.connections.minimum() as usize;
+        if self.peers.len() < minimum {
+            let wanted = (minimum - self.peers.len()).min(MAX_FILL);
             let peers = &self.peers;
             let kad = &mut self.swarm.behaviour_mut().kad;
             let known: Vec<PeerId> = kad
@@ -356,24 +379,48 @@ impl Network {
                 .filter(|peer| !peers.contains(peer))
                 .take(wanted)
                 .collect();
+            let others = wanted - known.len();
             for peer in known {
                 self.dial(peer, Vec::new());
             }
+            let peers = &self.peers;
+            for (peer, addresses) in self.known.call(others, now, |peer| !peers.contains(peer)) {
+                self.dial(peer, addresses);
+            }
         } else {
-            let mesh: HashSet<PeerId> = self.swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
-            let is_held = |peer: &PeerId| self.kept.contains(peer) || self.reach.holds(peer);
-            let spare = |peer: &PeerId| !is_held(peer) && !mesh.contains(peer);
-            for peer in self.peers.idle(self.idle_timeout, self.minimum, now, spare) {
-                self.disconnect(&peer);
+            for peer in self.peers.idle(self.idle_timeout, minimum, now, |peer| !self.needs(peer)) {
+                self.part(&peer, "it was idle");
             }
         }
+    }
+
+    /// Whether the node itself has a reason to be connected to this peer.
+    fn needs(&self, peer: &PeerId) -> bool {
+        let is_in_mesh = || self.swarm.behaviour().gossipsub.all_mesh_peers().any(|mesh| mesh == peer);
+        self.kept.contains(peer) || self.reach.holds(peer) || is_in_mesh()
+    }
+
+    /// At the limit somebody leaves when somebody comes, or the newcomer does.
+    fn make_room(&mut self, newcomer: PeerId, now: Instant) {
+        let (all, inbound) = self.peers.places();
+        if all <= self.connections.maximum() as usize && inbound <= self.connections.inbound() as usize {
+            return;
+        }
+        let leaves = match self.peers.gives_way(&newcomer, now, |peer| self.needs(peer)) {
+            None if self.needs(&newcomer) => return,
+            leaves => leaves.unwrap_or(newcomer),
+        };
+        let is_newcomer = leaves == newcomer;
+        tracing::info!(peer = %leaves, is_newcomer, "all connections are taken; this one is closed");
+        self.metrics.network.gave_way.inc();
+        self.part(&leaves, "all connections are taken");
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
         // An address in memory is not free again when its listener is dropped, but when it is removed.
-        for listener in self.listeners.drain(..) {
+        for listener in self.listeners.take() {
             self.swarm.remove_listener(listener);
         }
     }
@@ -389,4 +436,27 @@ fn fresh_identity() -> Result<Keypair, NetworkError> {
     getrandom::fill(&mut secret).map_err(NetworkError::Entropy)?;
     // Also wipes `secret`.
     Keypair::ed25519_from_bytes(&mut secret).map_err(|error| NetworkError::Protocol(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_dies_is_back_at_its_address() {
+        let listen = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+        let mut network = Network::new(NetworkConfig::wallet().listen_on(listen), Metrics::new()).expect("a network");
+        while !matches!(network.next().await, NetworkEvent::Listening { .. }) {}
+        let listener = network.listeners.first().expect("one");
+        assert!(network.swarm.remove_listener(listener));
+        let (mut is_closed, back) = (false, tokio::time::Instant::now() + Duration::from_secs(10));
+        loop {
+            match tokio::time::timeout_at(back, network.next()).await.expect("it listens again in time") {
+                NetworkEvent::ListenerClosed { .. } => is_closed = true,
+                NetworkEvent::Listening { .. } => break,
+                _ => {}
+            }
+        }
+        assert!(is_closed, "and the end was told");
+    }
 }

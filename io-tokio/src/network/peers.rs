@@ -4,12 +4,17 @@
 //! from whom. Invariant: the number of entries is that of the connections, which the connection limits bound. Pure.
 //! Driven by [`super::Network`].
 
-use std::{collections::HashMap, time::Duration};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, swarm::ConnectionId};
 use tokio::time::Instant;
 
-use super::addresses::is_circuit;
+use super::addresses::{Origin, host, is_circuit};
+
+/// Whoever was of no use for as long makes room for a newcomer.
+const USELESS_AFTER: Duration = Duration::from_secs(60);
+/// Fewer from one place are no crowd.
+const CROWD: usize = 4;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ struct ConnectedPeer {
     /// The oldest first.
     connections: Vec<Connection>,
     last_used: Instant,
+    /// Its connections are being closed: it has its place no more.
+    is_leaving: bool,
 }
 
 /// One connection.
@@ -76,9 +83,11 @@ pub struct ConnectedTo {
 impl ConnectedPeers {
     /// Whether it is the first one to this peer.
     pub(crate) fn connected(&mut self, peer: PeerId, connection: Connection, now: Instant) -> bool {
-        let connected = ConnectedPeer { connections: Vec::new(), last_used: now };
+        let connected = ConnectedPeer { connections: Vec::new(), last_used: now, is_leaving: false };
         let peer = self.peers.entry(peer).or_insert(connected);
         peer.connections.push(connection);
+        // Whoever comes back while it is being disconnected stays.
+        peer.is_leaving = false;
         peer.connections.len() == 1
     }
 
@@ -91,6 +100,53 @@ impl ConnectedPeers {
             self.peers.remove(peer);
         }
         is_last
+    }
+
+    /// Its connections are being closed.
+    pub(crate) fn leaves(&mut self, peer: &PeerId) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.is_leaving = true;
+        }
+    }
+
+    /// How many connections there are, and how many of them others have made.
+    pub(crate) fn places(&self) -> (usize, usize) {
+        let staying = self.peers.values().filter(|peer| !peer.is_leaving);
+        staying.fold((0, 0), |(all, inbound), peer| {
+            let came = peer.connections.iter().filter(|one| !one.is_outbound).count();
+            (all + peer.connections.len(), inbound + came)
+        })
+    }
+
+    /// Who has come in and makes room for a newcomer: one of a crowd, which is whoever comes from the subnet or host
+    /// that most come from, if that is at least twice as many as from where the newcomer is; else whoever was of no use
+    /// for the longest time. `None` when everybody has a better right to stay than the newcomer.
+    pub(crate) fn gives_way(
+        &self,
+        newcomer: &PeerId,
+        now: Instant,
+        is_needed: impl Fn(&PeerId) -> bool,
+    ) -> Option<PeerId> {
+        let came = |peer: &ConnectedPeer| {
+            peer.connections.iter().filter(|one| !one.is_outbound).map(|one| host(&one.address)).collect::<Vec<_>>()
+        };
+        let staying = self.peers.iter().filter(|(_, peer)| !peer.is_leaving);
+        let inbound: Vec<_> = staying.map(|(id, peer)| (id, peer.last_used, came(peer))).collect();
+        let origins = Origin::count(inbound.iter().flat_map(|(.., hosts)| hosts.iter().copied()));
+        let crowd = |hosts: &[Option<IpAddr>]| hosts.iter().map(|host| origins.of(*host)).max();
+        let own =
+            inbound.iter().find(|(id, ..)| *id == newcomer).and_then(|(.., hosts)| crowd(hosts)).unwrap_or_default();
+        let others = inbound.iter().filter(|(id, _, hosts)| *id != newcomer && !hosts.is_empty() && !is_needed(id));
+        let (largest, _, of_crowd) = others
+            .clone()
+            .map(|(id, last_used, hosts)| (crowd(hosts).unwrap_or_default(), Reverse(*last_used), **id))
+            .max()?;
+        let is_crowd = |theirs: usize, own: usize| theirs >= CROWD && theirs >= 2 * own;
+        if is_crowd(largest.0, own.0) || is_crowd(largest.1, own.1) {
+            return Some(of_crowd);
+        }
+        let (last_used, useless) = others.map(|(id, last_used, _)| (*last_used, **id)).min()?;
+        (now.duration_since(last_used) >= USELESS_AFTER).then_some(useless)
     }
 
     pub(crate) fn used(&mut self, peer: &PeerId, now: Instant) {
@@ -212,6 +268,38 @@ mod tests {
         assert_eq!(peers.idle(minute, 4, now, |_| true), ids[1..2]);
         assert_eq!(peers.idle(minute, 0, now, |peer| *peer != ids[1]), ids[2..3]);
         assert_eq!(peers.idle(minute, 9, now, |_| true), []);
+    }
+
+    #[test]
+    fn a_crowd_makes_room_at_once_and_the_useless_after_a_minute() {
+        let (mut peers, start) = (ConnectedPeers::default(), Instant::now());
+        let mut came = |from: &str, at: u64| {
+            let peer = PeerId::random();
+            let connection = Connection {
+                address: format!("/ip4/{from}/tcp/1").parse().expect("an address"),
+                is_outbound: false,
+                ..connection(at as usize, false)
+            };
+            peers.connected(peer, connection, start + Duration::from_secs(at));
+            peer
+        };
+        let honest: Vec<_> = (0..6).map(|at| came(&format!("9.9.{at}.9"), at)).collect();
+        let crowd: Vec<_> = (6..12).map(|at| came("5.5.5.5", at)).collect();
+        let newcomer = came("8.8.8.8", 12);
+        let now = start + Duration::from_secs(12);
+        assert_eq!(peers.places(), (13, 13));
+        let all = |_: &PeerId| false;
+        assert_eq!(peers.gives_way(&newcomer, now, all), Some(crowd[0]), "the longest unused of the crowd");
+        peers.used(&crowd[0], now);
+        assert_eq!(peers.gives_way(&newcomer, now, all), Some(crowd[1]));
+        peers.leaves(&crowd[1]);
+        assert_eq!((peers.gives_way(&newcomer, now, all), peers.places()), (Some(crowd[2]), (12, 12)));
+        assert_eq!(peers.gives_way(&crowd[5], now, all), None, "one of the crowd has no better right");
+        crowd[..4].iter().for_each(|peer| peers.leaves(peer));
+        assert_eq!(peers.gives_way(&newcomer, now, all), None, "two are no crowd, and all are young");
+        let later = start + USELESS_AFTER;
+        assert_eq!(peers.gives_way(&newcomer, later, all), Some(honest[0]));
+        assert_eq!(peers.gives_way(&newcomer, later, |peer| *peer == honest[0]), None, "it is needed");
     }
 
     #[test]

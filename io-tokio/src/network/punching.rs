@@ -5,20 +5,16 @@
 //! candidates come from identify, which leaves out external addresses, so that a public node would offer none, and
 //! which replaces a port that a router has changed by the one that is listened on. Driven by libp2p's swarm.
 
-use std::task::{Context, Poll};
-
 use libp2p::{
-    Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    dcutr,
+    Multiaddr, PeerId, dcutr,
     multiaddr::Protocol,
-    swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm,
-    },
+    swarm::{FromSwarm, NetworkBehaviour, NewExternalAddrCandidate},
 };
 
-use super::addresses::{DecidedFilter, is_circuit};
+use super::{
+    addresses::{DecidedFilter, is_circuit},
+    woken::Part,
+};
 
 /// See the module's documentation.
 pub(crate) struct Punching {
@@ -44,45 +40,19 @@ fn may_be_offered(address: &Multiaddr) -> bool {
     !is_circuit(address) && matches!(address.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
 }
 
-impl NetworkBehaviour for Punching {
-    type ConnectionHandler = <dcutr::Behaviour as NetworkBehaviour>::ConnectionHandler;
-    type ToSwarm = dcutr::Event;
+impl Part for Punching {
+    type Behaviour = dcutr::Behaviour;
 
-    fn handle_established_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        local: &Multiaddr,
-        remote: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+    fn behaviour(&mut self) -> &mut dcutr::Behaviour {
+        &mut self.inner
     }
 
-    fn handle_established_outbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        peer: PeerId,
-        address: &Multiaddr,
-        role: Endpoint,
-        port: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+    fn sift(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::NewExternalAddrCandidate(candidate) => self.offer(candidate.addr),
             FromSwarm::ExternalAddrConfirmed(confirmed) => self.offer(confirmed.addr),
             event => self.inner.on_swarm_event(event),
         }
-    }
-
-    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.inner.on_connection_handler_event(peer, connection, event);
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.inner.poll(context)
     }
 }
 

@@ -269,6 +269,6 @@ impl Network {
     }
 }
 
-fn without_peer(address: Multiaddr) -> Multiaddr {
+pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
     split_peer(&address).map_or(address, |(_, address)| address)
 }

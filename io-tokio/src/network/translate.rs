@@ -8,7 +8,7 @@ use libp2p::{
     metrics::Recorder,
     ping,
     request_response::{self, OutboundFailure},
-    swarm::{ConnectionId, DialError, SwarmEvent},
+    swarm::{ConnectionError, ConnectionId, DialError, SwarmEvent},
 };
 use nelumbo_core::api::{OperationId, PutId, Refusal, Verdict};
 use tokio::time::Instant;
@@ -17,9 +17,11 @@ use super::{
     DHT_PROTOCOL, MAX_ADDRESSES, MAX_INBOUND_RECORDS, Network, Query,
     behaviour::BehaviourEvent,
     channel,
+    codec::SESSION_PROTOCOL,
     event::{DhtOutcome, DirectFailure, NetworkEvent},
     gossip::Received,
     peers::Connection,
+    reach::without_peer,
 };
 
 /// More connections to one peer than this are of no use.
@@ -38,14 +40,19 @@ impl Network {
                 self.on_connection_made(peer_id, Connection::new(connection_id, &endpoint));
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                tracing::debug!(peer = %peer_id, ?cause, "a connection has ended");
-                self.on_connection_closed(peer_id, connection_id);
+                let reason = match (self.closing.remove(&connection_id), &cause) {
+                    (Some(reason), _) => reason.to_owned(),
+                    (None, Some(ConnectionError::IO(error))) => causes(error),
+                    (None, _) => "it was of no use any more".to_owned(),
+                };
+                tracing::debug!(peer = %peer_id, %reason, "a connection has ended");
+                self.on_connection_closed(peer_id, connection_id, reason);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 self.on_dial_failed(peer, &error);
             }
             SwarmEvent::NewListenAddr { address, listener_id } => {
-                self.unbound.remove(&listener_id);
+                self.listeners.on_bound(&listener_id);
                 // What is reserved is announced by the relay's client.
                 if self.filter.admits(&address) && !self.is_reservation(&listener_id) {
                     self.on_own_address(&address, false);
@@ -55,7 +62,7 @@ impl Network {
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_listener_gone(vec![address], None),
             SwarmEvent::ListenerClosed { addresses, reason, listener_id } => {
-                self.unbound.remove(&listener_id);
+                self.listeners.on_closed(&listener_id, Instant::now());
                 self.on_reservation_closed(listener_id);
                 self.on_listener_gone(addresses, reason.err().map(|error| error.to_string()));
             }
@@ -121,17 +128,18 @@ impl Network {
             }
         }
         self.on_connection(peer, &connection, is_first, now);
+        self.make_room(peer, now);
     }
 
-    fn on_connection_closed(&mut self, peer: PeerId, connection: ConnectionId) {
+    fn on_connection_closed(&mut self, peer: PeerId, connection: ConnectionId, reason: String) {
         let now = Instant::now();
         let path = self.peers.best(&peer).cloned();
         let was_last = self.peers.disconnected(&peer, connection);
         if was_last {
             self.kept.on_disconnected(&peer, now);
-            self.discovery.on_disconnected(now);
+            self.discovery.fill_soon(now);
             self.metrics.network.connected_peers.set(self.peers.len() as i64);
-            self.events.push_back(NetworkEvent::PeerDisconnected { peer });
+            self.events.push_back(NetworkEvent::PeerDisconnected { peer, reason });
             if self.swarm.behaviour().channel.has_waiting(&peer) {
                 // What was on its way is not lost with the connection, if there is another way.
                 let addresses = self.kept.addresses(&peer).to_vec();
@@ -160,6 +168,7 @@ impl Network {
             Err(failure) => {
                 if self.peers.on_missed(&event.peer, event.connection) >= MAX_MISSED_PINGS {
                     tracing::debug!(peer = %event.peer, %failure, "a connection is dead");
+                    self.closing.insert(event.connection, "it does not answer");
                     self.swarm.close_connection(event.connection);
                 }
             }
@@ -175,6 +184,9 @@ impl Network {
             return;
         }
         self.kept.on_dial_failed(&peer, Instant::now());
+        if self.peers.len() > 0 {
+            self.known.on_failed(&peer, Instant::now());
+        }
         if matches!(error, DialError::Transport(_) | DialError::WrongPeerId { .. }) {
             // Left in the routing table it would be dialled by every query, and told to those who ask; it is back as
             // soon as it is met again.
@@ -195,13 +207,11 @@ impl Network {
 
     fn on_channel(&mut self, event: channel::Event) {
         match event {
-            channel::Event::Received { peer, messages } => {
-                for message in messages {
+            channel::Event::Moved { peer, received, sent } => {
+                for message in received {
                     self.on_direct_received(peer, message);
                 }
-            }
-            channel::Event::Sent { peer, operations } => {
-                for operation in operations {
+                for operation in sent {
                     self.on_direct_sent(peer, operation);
                 }
             }
@@ -259,6 +269,11 @@ impl Network {
         self.on_reach_identified(peer, &info, &addresses);
         let serves_dht = info.protocols.contains(&DHT_PROTOCOL);
         self.swarm.behaviour_mut().channel.on_identified(&peer, &info.protocols);
+        if let Some(best) = self.peers.best(&peer).filter(|best| best.is_outbound && !best.is_relayed)
+            && info.protocols.contains(&SESSION_PROTOCOL)
+        {
+            self.known.on_reached(peer, without_peer(best.address.clone()), Instant::now());
+        }
         let kad = &mut self.swarm.behaviour_mut().kad;
         // What the peer said before is replaced, so that it cannot pile up addresses by saying new ones.
         let known = kad.kbucket(peer).and_then(|bucket| {
@@ -333,7 +348,7 @@ impl Network {
         if self.refresh == Some(id) && last {
             self.refresh = None;
             self.refreshed = true;
-            self.discovery.on_refresh_finished();
+            self.discovery.on_refresh_finished(Instant::now());
         }
         let Some(query) = self.queries.get(&id).copied() else {
             return;

@@ -7,30 +7,32 @@
 //! `/memory/N` is for many nodes in one process, and for tests: it takes no port and no socket, and all else is as over
 //! TCP. Nothing outside the process can reach such an address, and other nodes count it as loopback.
 
-use std::{
-    io,
-    net::{IpAddr, TcpListener},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
-        muxing::{StreamMuxerBox, SubstreamBox as Socket},
+        ConnectedPoint, StreamMuxer,
+        muxing::{StreamMuxerBox, SubstreamBox as ByteStream},
         transport::{Boxed, MemoryTransport},
         upgrade::Version,
     },
-    dns,
     identity::Keypair,
     multiaddr::Protocol,
     noise, quic, relay, tcp, websocket, yamux,
 };
+use socket2::{Domain, Socket, Type};
 
 use super::{
     NetworkError,
+    addresses::is_circuit,
     config::NetworkConfig,
+    gather::Gathering,
     guard::{DialGuard, Guarded},
+    handshakes::TakingTurns,
+    resolve::Resolved,
+    woken::WokenMuxer,
 };
 
 /// One WebSocket frame carries at most one frame of Noise; this leaves room for senders that batch.
@@ -47,15 +49,17 @@ pub(crate) fn build(
     let noise = noise::Config::new(keypair).map_err(|error| NetworkError::Protocol(error.to_string()))?;
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(config.streams_per_connection);
+    let yamux = Gathering(yamux);
 
     let secured = |socket| secured(socket, noise.clone(), yamux.clone(), config.dial_timeout);
 
     let quic = Guarded::new(quic::tokio::Transport::new(quic_config(keypair, config)), guard.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-    let direct = resolved(secured(tcp_socket(guard)).or_transport(quic).map(|either, _| either.into_inner()))?;
+    let direct = secured(tcp_socket(guard)).or_transport(quic).map(|either, _| either.into_inner());
+    let direct = Resolved::new(direct, config.servers.clone());
 
-    let mut websocket = websocket::Config::new(resolved(tcp_socket(guard))?);
+    let mut websocket = websocket::Config::new(Resolved::new(tcp_socket(guard), config.servers.clone()));
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
     let websocket = secured(socket(websocket));
 
@@ -74,31 +78,39 @@ pub(crate) fn build(
         .or_transport(direct)
         .map(|either, _| either.into_inner())
         .boxed();
-    Ok((transport, relay_client))
+    Ok((TakingTurns::new(transport).boxed(), relay_client))
 }
 
-fn tcp_socket(guard: &DialGuard) -> Boxed<Socket> {
+fn woken<M>((peer, muxer): (PeerId, M), _: ConnectedPoint) -> (PeerId, StreamMuxerBox)
+where
+    M: StreamMuxer + Send + Unpin + 'static,
+    M::Substream: Send + 'static,
+    M::Error: Send + Sync + 'static,
+{
+    (peer, StreamMuxerBox::new(WokenMuxer::new(muxer)))
+}
+
+fn tcp_socket(guard: &DialGuard) -> Boxed<ByteStream> {
     socket(Guarded::new(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), guard.clone()))
 }
 
 /// Any stream of bytes as one type, so that what stands on it is compiled once.
-fn socket<T>(transport: T) -> Boxed<Socket>
+fn socket<T>(transport: T) -> Boxed<ByteStream>
 where
     T: Transport<Output: AsyncRead + AsyncWrite + Send + 'static, Error: Send + Sync> + Send + Unpin + 'static,
     T::Dial: Send + 'static,
     T::ListenerUpgrade: Send + 'static,
 {
-    transport.map(|stream, _| Socket::new(stream)).boxed()
+    transport.map(|stream, _| ByteStream::new(stream)).boxed()
 }
 
-fn secured(socket: Boxed<Socket>, noise: noise::Config, yamux: yamux::Config, timeout: Duration) -> Connections {
-    socket
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise)
-        .multiplex(yamux)
-        .timeout(timeout)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .boxed()
+fn secured(
+    socket: Boxed<ByteStream>,
+    noise: noise::Config,
+    yamux: Gathering<yamux::Config>,
+    timeout: Duration,
+) -> Connections {
+    socket.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux).timeout(timeout).map(woken).boxed()
 }
 
 fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {
@@ -111,36 +123,84 @@ fn quic_config(keypair: &Keypair, config: &NetworkConfig) -> quic::Config {
     quic
 }
 
-/// Refuses an address whose TCP port is taken. libp2p's listeners share their ports with others of the same user, so
-/// that without this a second node on a port would start, and each of the two would get some of the other's
-/// connections.
-pub(crate) fn check_port(address: &Multiaddr) -> io::Result<()> {
-    if address.iter().any(|part| part == Protocol::P2pCircuit) {
-        // The port is the relay's.
-        return Ok(());
+/// Refuses addresses whose TCP ports are taken, by others or by another of them; says which and why. libp2p's listeners
+/// share their ports with others of the same user, so that without this a second node on a port would start, and each
+/// of the two would get some of the other's connections; and so would two listeners of one node.
+pub(crate) fn check_ports(addresses: &[Multiaddr]) -> Result<(), (Multiaddr, String)> {
+    let mut held: Vec<(SocketAddr, Socket)> = Vec::new();
+    for (address, wanted) in addresses.iter().filter_map(|address| Some((address, tcp_port(address)?))) {
+        match hold(wanted) {
+            Ok(socket) => held.push((wanted, socket)),
+            Err(error) => {
+                let own = held.iter().any(|(own, _)| own.port() == wanted.port() && own.is_ipv4() == wanted.is_ipv4());
+                let reason = match own && error.kind() == io::ErrorKind::AddrInUse {
+                    true => format!("another address of this node has port {}; give each its own", wanted.port()),
+                    false => error.to_string(),
+                };
+                return Err((address.clone(), reason));
+            }
+        }
     }
-    let mut parts = address.iter();
-    let host: IpAddr = match parts.next() {
-        Some(Protocol::Ip4(host)) => host.into(),
-        Some(Protocol::Ip6(host)) => host.into(),
-        _ => return Ok(()),
-    };
-    match parts.next() {
-        Some(Protocol::Tcp(port)) => TcpListener::bind((host, port)).map(drop),
-        // QUIC shares no ports.
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-/// Adds name resolution with the system's servers. Where it has none, addresses that are numbers still work.
-fn resolved<T>(transport: T) -> Result<dns::tokio::Transport<T>, NetworkError> {
-    // Asked first with nothing inside, because a failure would swallow the transport.
-    match dns::tokio::Transport::system(()) {
-        Ok(_) => dns::tokio::Transport::system(transport).map_err(NetworkError::Names),
-        Err(error) => {
-            tracing::warn!(%error, "names will not be resolved: the system has no usable configuration");
-            let nobody = dns::ResolverConfig::from_parts(None, Vec::new(), Vec::new());
-            Ok(dns::tokio::Transport::custom(transport, nobody, dns::ResolverOpts::default()))
+/// The address and port of a listener on TCP. That of a circuit is the relay's, and QUIC shares no ports.
+fn tcp_port(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let (host, Some(Protocol::Tcp(port))) = (parts.next(), parts.next()) else { return None };
+    let host = match host {
+        Some(Protocol::Ip4(host)) => host.into(),
+        Some(Protocol::Ip6(host)) => host.into(),
+        _ => return None,
+    };
+    (!is_circuit(address)).then(|| SocketAddr::new(host, port))
+}
+
+/// A socket that keeps others from this port for as long as it lives.
+fn hold(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // As libp2p does: what listens on IPv4 is no collision.
+        socket.set_only_v6(true)?;
+    }
+    // Connections of a node that has just stopped do not keep its port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn check(addresses: &[String]) -> Result<(), (Multiaddr, String)> {
+        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        check_ports(&addresses)
+    }
+
+    #[tokio::test]
+    async fn a_node_does_not_collide_with_itself() {
+        let free = TcpListener::bind("127.0.0.1:0").expect("loopback is a network");
+        let port = free.local_addr().expect("a port").port();
+        let taken = format!("/ip4/127.0.0.1/tcp/{port}");
+        let (_, reason) = check(std::slice::from_ref(&taken)).expect_err("somebody listens there");
+        assert!(reason.contains("in use"), "{reason}");
+        check(&[format!("/ip6/::/tcp/{port}")]).expect("IPv6 has ports of its own");
+        drop(free);
+        check(&[taken.clone(), format!("/ip6/::/tcp/{port}"), format!("/ip4/127.0.0.1/udp/{port}/quic-v1")])
+            .expect("three kinds of ports");
+        for other in [format!("{taken}/ws"), format!("/ip4/0.0.0.0/tcp/{port}"), taken.clone()] {
+            let (address, reason) = check(&[taken.clone(), other.clone()]).expect_err("one port is for one");
+            assert_eq!(address.to_string(), other);
+            assert!(reason.contains("another address of this node"), "{reason}");
+            let listen = |network: NetworkConfig, text: &str| network.listen_on(text.parse().expect("an address"));
+            let config = listen(listen(NetworkConfig::wallet(), &taken), &other);
+            let started = crate::network::Network::new(config, crate::metrics::Metrics::new());
+            assert!(matches!(started, Err(NetworkError::Listen { .. })), "a node says so at its start");
         }
     }
 }

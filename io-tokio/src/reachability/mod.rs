@@ -209,7 +209,13 @@ impl Machine {
 
     /// What it is now, and why.
     pub(crate) fn reached(&self) -> Reached {
-        Reached { state: self.state, reason: self.reason().to_string(), relays: self.relays.reserved() }
+        Reached { state: self.state, reason: self.reason().to_string(), relays: self.relays.reserved().collect() }
+    }
+
+    /// Whether it is still that. Asked for between any two events.
+    fn is_as(&self, told: &Reached) -> bool {
+        let Reached { state, reason, relays } = told;
+        *state == self.state && reason == self.reason() && self.relays.reserved().eq(relays.iter().copied())
     }
 
     /// When [`next`](Self::next) has something to say, if nothing happens before.
@@ -223,8 +229,8 @@ impl Machine {
         if let Some(action) = self.relays.next(self.wanted(), now) {
             return Some(action);
         }
-        let reached = self.reached();
-        if self.told.as_ref() != Some(&reached) {
+        if !self.told.as_ref().is_some_and(|told| self.is_as(told)) {
+            let reached = self.reached();
             let is_first = self.told.is_none() && matches!(self.state, Reachability::Unknown | Reachability::Local);
             self.told = Some(reached.clone());
             return (!is_first).then_some(Action::Tell(reached));

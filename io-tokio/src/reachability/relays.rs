@@ -89,9 +89,8 @@ impl Relays {
         self.known.remove(relay);
     }
 
-    pub(super) fn reserved(&self) -> Vec<PeerId> {
-        let reserved = self.known.iter().filter(|(_, relay)| relay.state == State::Reserved);
-        reserved.map(|(peer, _)| *peer).collect()
+    pub(super) fn reserved(&self) -> impl Iterator<Item = PeerId> {
+        self.known.iter().filter(|(_, relay)| relay.state == State::Reserved).map(|(peer, _)| *peer)
     }
 
     pub(super) fn deadline(&self, is_wanted: bool) -> Option<Instant> {

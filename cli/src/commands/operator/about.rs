@@ -1,5 +1,5 @@
-//! The commands that tell the node one thing about a session or a peer: `abort`, `retry`, `confirm`, `close`, `ban` and
-//! `unban`.
+//! The commands that tell the node one thing about a session or a peer: `abort`, `retry`, `confirm`, `close`,
+//! `disconnect`, `ban` and `unban`.
 //!
 //! Owns their arguments and how the node is told. Driven by the list of commands, which has what each says of itself.
 

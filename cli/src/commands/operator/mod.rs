@@ -6,6 +6,7 @@
 mod about;
 mod advertise;
 mod balance;
+mod connect;
 mod contact;
 mod create;
 mod events;
@@ -82,6 +83,12 @@ pub(crate) enum Operator {
     #[command(after_help = CLOSE)]
     Close(about::AboutSession),
     Events(events::Events),
+    Connect(connect::Connect),
+    /// Closes every connection to a peer
+    ///
+    /// Either side may connect again; bootstrap nodes and signers of live sessions do. `nelumbo ban` keeps a peer out.
+    #[command(after_help = "Examples:\n  nelumbo disconnect 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
+    Disconnect(about::AboutPeer),
     /// Closes every connection to a peer and allows none, until it is unbanned
     ///
     /// The node remembers it until it is started again.
@@ -125,6 +132,8 @@ impl Operator {
             Self::Confirm(about) => about.tell(|session| Request::Confirm { session }),
             Self::Close(about) => about.end(|session| Request::Close { session }),
             Self::Events(events) => events.run(),
+            Self::Connect(connect) => connect.run(),
+            Self::Disconnect(about) => about.tell(|peer| Request::Disconnect { peer }),
             Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),

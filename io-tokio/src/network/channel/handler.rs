@@ -36,10 +36,9 @@ pub(crate) enum ToHandler {
 /// What the behaviour is told.
 #[derive(Debug)]
 pub(crate) enum FromHandler {
-    /// These came in.
-    Received(Vec<Vec<u8>>),
-    /// The peer has taken so many, in their order.
-    Acknowledged { epoch: u32, messages: u32 },
+    /// These came in, and the peer has taken so many of those that went out, in their order. Told together, because
+    /// each event costs a turn of the swarm and one of the connection.
+    Moved { received: Vec<Vec<u8>>, epoch: u32, acknowledged: u32 },
     /// The stream is over, or the peer has said that it does not speak the protocol. What was not acknowledged may be
     /// lost.
     Broken { epoch: u32, is_unsupported: bool },
@@ -89,36 +88,26 @@ impl Handler {
         self.events.push_back(FromHandler::Broken { epoch: self.epoch, is_unsupported });
     }
 
-    fn poll_outbound(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        match &mut self.outbound {
-            Outbound::Closed if !self.queue.is_empty() => {
-                self.outbound = Outbound::Opening;
-                let protocol = SubstreamProtocol::new(ReadyUpgrade::new(CHANNEL_PROTOCOL), self.epoch);
-                Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
+    /// Sends what is queued. How many messages the peer has taken.
+    fn poll_outbound(&mut self, context: &mut Context<'_>) -> u32 {
+        let Outbound::Open(sending) = &mut self.outbound else { return 0 };
+        match sending.poll(context, &mut self.queue) {
+            Poll::Ready(Ok(messages)) => messages,
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a channel has broken");
+                // The protocol is chosen together with the first message, so that a refusal comes as an error.
+                self.break_outbound(error.get_ref().is_some_and(|error| error.is::<NegotiationError>()));
+                0
             }
-            Outbound::Open(sending) => match sending.poll(context, &mut self.queue) {
-                Poll::Ready(Ok(messages)) => {
-                    let event = FromHandler::Acknowledged { epoch: self.epoch, messages };
-                    Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event))
-                }
-                Poll::Ready(Err(error)) => {
-                    tracing::debug!(%error, "a channel has broken");
-                    // The protocol is chosen together with the first message, so that a refusal comes as an error.
-                    self.break_outbound(error.get_ref().is_some_and(|error| error.is::<NegotiationError>()));
-                    Poll::Pending
-                }
-                Poll::Pending => Poll::Pending,
-            },
-            Outbound::Closed | Outbound::Opening | Outbound::Broken => Poll::Pending,
+            Poll::Pending => 0,
         }
     }
 
-    fn poll_inbound(&mut self, context: &mut Context<'_>, answers: bool) -> Poll<Event> {
-        let Some(receiving) = &mut self.inbound else { return Poll::Pending };
+    /// What has come in. `answers` says that something leaves for the other end now.
+    fn poll_inbound(&mut self, context: &mut Context<'_>, answers: bool) -> Vec<Vec<u8>> {
+        let Some(receiving) = &mut self.inbound else { return Vec::new() };
         match receiving.poll(context, answers) {
-            Poll::Ready(Ok(Received::Messages(messages))) => {
-                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Received(messages)));
-            }
+            Poll::Ready(Ok(Received::Messages(messages))) => return messages,
             Poll::Ready(Ok(Received::Ended)) => self.inbound = None,
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "a peer's channel has broken");
@@ -127,7 +116,7 @@ impl Handler {
             }
             Poll::Pending => {}
         }
-        Poll::Pending
+        Vec::new()
     }
 }
 
@@ -148,13 +137,18 @@ impl ConnectionHandler for Handler {
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
+        if matches!(self.outbound, Outbound::Closed) && !self.queue.is_empty() {
+            self.outbound = Outbound::Opening;
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(CHANNEL_PROTOCOL), self.epoch);
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
+        }
         // Before the messages leave, so that the acknowledgements go with them.
         let answers = matches!(&self.outbound, Outbound::Open(sending) if sending.is_writing(&self.queue));
-        if let Poll::Ready(event) = self.poll_inbound(context, answers) {
-            return Poll::Ready(event);
-        }
-        if let Poll::Ready(event) = self.poll_outbound(context) {
-            return Poll::Ready(event);
+        let received = self.poll_inbound(context, answers);
+        let acknowledged = self.poll_outbound(context);
+        if !received.is_empty() || acknowledged > 0 {
+            let event = FromHandler::Moved { received, epoch: self.epoch, acknowledged };
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event));
         }
         match self.events.pop_front() {
             Some(event) => Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(event)),

@@ -46,10 +46,8 @@ type BatchQueue = VecDeque<Bytes>;
 /// What became of messages.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// These came in.
-    Received { peer: PeerId, messages: Vec<Vec<u8>> },
-    /// The peer's application has these.
-    Sent { peer: PeerId, operations: Vec<OperationId> },
+    /// These came in, and the peer's application has those.
+    Moved { peer: PeerId, received: Vec<Vec<u8>>, sent: Vec<OperationId> },
     /// This one may be lost.
     Failed { peer: PeerId, operation: OperationId, failure: DirectFailure },
     /// This one goes on a stream of its own; [`Channel::one_shot_ended`] is to be told.
@@ -153,14 +151,16 @@ impl NetworkBehaviour for Channel {
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: FromHandler) {
         match event {
-            FromHandler::Received(messages) => {
-                self.queue.on_speaks(&peer, true);
-                self.events.push_back(Event::Received { peer, messages });
-            }
-            FromHandler::Acknowledged { epoch, messages } => {
-                let operations = self.queue.on_acknowledged(&peer, connection, epoch, messages, Instant::now());
-                if !operations.is_empty() {
-                    self.events.push_back(Event::Sent { peer, operations });
+            FromHandler::Moved { received, epoch, acknowledged } => {
+                if !received.is_empty() {
+                    self.queue.on_speaks(&peer, true);
+                }
+                let sent = match acknowledged {
+                    0 => Vec::new(),
+                    _ => self.queue.on_acknowledged(&peer, connection, epoch, acknowledged, Instant::now()),
+                };
+                if !received.is_empty() || !sent.is_empty() {
+                    self.events.push_back(Event::Moved { peer, received, sent });
                 }
             }
             FromHandler::Broken { epoch, is_unsupported } => {

@@ -27,10 +27,13 @@ use super::{
 const WRITE_BYTES: usize = 64 * 1024;
 /// As much as this is read before it is handed on.
 const BATCH_BYTES: usize = 64 * 1024;
-const CHUNK: usize = 8 * 1024;
+/// As much is read at a time: it is cleared first, and most messages are shorter.
+const CHUNK: usize = 2 * 1024;
 const ACK_FRAMES: u32 = 64;
 const ACK_BYTES: usize = 128 * 1024;
-const ACK_DELAY: Duration = Duration::from_millis(20);
+/// Longer than a session of many signers takes, in which everyone answers everyone; short of the second after which
+/// messages move to another connection.
+const ACK_DELAY: Duration = Duration::from_millis(200);
 const ACK: usize = 4;
 
 /// The end that messages go into.
