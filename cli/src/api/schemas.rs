@@ -42,7 +42,6 @@ macro_rules! named {
 
 named! {
     ElectionMethod = nelumbo_core::election::Method;
-    Layer = nelumbo_core::api::Layer;
     Network = nelumbo_core::crypto::Network;
     Phase = nelumbo_core::api::Phase;
     SignerTask = nelumbo_core::api::SignerTask;
