@@ -93,10 +93,10 @@ impl Drop for Browser {
 
 #[test]
 fn a_request_is_approved_on_the_page_and_signed_by_all() {
-    let mut alice = Api::start(&[]);
-    let address = alice.node.json(&["stats"])["listening"][0].as_str().unwrap().to_owned();
-    let others = [(); 2].map(|()| Api::start(&["--bootstrap", &address]));
-    let [bob, carol] = &others;
+    let bob = &Api::start(&[]);
+    let address = bob.node.json(&["stats"])["listening"][0].as_str().unwrap().to_owned();
+    let [mut alice, carol] = [(); 2].map(|()| Api::start(&["--bootstrap", &address]));
+    let carol = &carol;
     let key = |api: &Api| api.node.json(&["stats"])["key"].as_str().unwrap().to_owned();
     let keys = [key(&alice), key(bob), key(carol)];
     bob.node.wait_for_signers(&[&keys[0], &keys[2]]);

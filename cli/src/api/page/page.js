@@ -49,11 +49,11 @@ function facts(list, rows) {
 }
 
 function code(text) {
-  const copy = make("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${short(text)}` }, "⧉");
+  const copy = make("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${short(text)}` }, "copy");
   copy.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text);
-    copy.textContent = "✓";
-    setTimeout(() => (copy.textContent = "⧉"), 1200);
+    copy.textContent = "copied";
+    setTimeout(() => (copy.textContent = "copy"), 1200);
   });
   return [make("code", { title: text }, short(text)), copy];
 }
