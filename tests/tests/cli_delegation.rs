@@ -6,8 +6,8 @@ mod cli_support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use cli_support::finish;
 use cli_support::node::{Node, with_passphrase};
+use cli_support::{finish, nelumbo};
 
 fn delegate(node: &Node) {
     let path = node.folder.join("config.toml");
@@ -21,7 +21,8 @@ fn a_node_that_delegates_signs_with_one_that_does_not_and_keeps_its_message_key_
     let folder = tempfile::tempdir().unwrap();
     let mut alice = Node::init(&folder.path().join("alice"), &[]);
     delegate(&alice);
-    let address = alice.start();
+    let recording = folder.path().join("alice.recording");
+    let address = alice.start_with(&["--record", recording.to_str().expect("a plain name")]);
     let delegated = alice.wait_for("delegated", &[]);
     let message_key = delegated["message_key"].as_str().expect("a key").to_owned();
     assert_ne!(message_key, alice.key);
@@ -43,8 +44,12 @@ fn a_node_that_delegates_signs_with_one_that_does_not_and_keeps_its_message_key_
         node.wait_for("session-completed", &[("session", &session)]);
     }
 
-    // It is asked for once: the journal has it.
+    // What was recorded is the same again, without either key.
     alice.json(&["stop"]);
+    let replayed = nelumbo(&["simulate", "replay", recording.to_str().expect("a plain name"), "--json"]);
+    assert_eq!(replayed.status, 0, "{replayed:?}");
+
+    // It is asked for once: the journal has it.
     alice.start();
     bob.wait_for_signers(&[&alice.key]);
     let events = alice.run(&["events", "--json"]).stdout;

@@ -32,6 +32,8 @@ use crate::output;
 const FAREWELL: Duration = Duration::from_secs(10);
 /// How long those who read events may take for the last ones.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// How long a node that has failed may take to answer what it was asked.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// What it takes to run a node.
 #[derive(Debug)]
@@ -118,6 +120,10 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     // Who still has not read everything by then never will.
     let _ = tokio::time::timeout(LAST_EVENTS, life.log.read_to_the_end()).await;
     drop(lock);
+    if ended.is_err() {
+        // Commands that were under way are told that it has failed.
+        let _ = tokio::time::timeout(LAST_ANSWERS, async { while connections.join_next().await.is_some() {} }).await;
+    }
     connections.shutdown().await;
     ended.map(|()| Answer::Yes)
 }

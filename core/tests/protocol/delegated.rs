@@ -76,13 +76,16 @@ fn a_delegated_message_is_its_author_s_and_109_bytes_longer() {
     assert_eq!(node.node.view().refusals().total(), 0);
 }
 
+/// Has a peer delegate in some way that is wrong.
+type Forge = Box<dyn Fn(&mut ScriptedPeer)>;
+
 /// What is wrong with a delegation, and what it is refused as.
 #[test]
 fn what_an_author_has_not_delegated_is_refused_and_the_peer_that_passes_it_on_should_have_known() {
     let mut mallory = ScriptedPeer::new(66);
     let alice = || ScriptedPeer::new(1);
     let long = u64::try_from(MAX_DELEGATION.as_millis()).expect("it is short");
-    let forgeries: Vec<(&str, Box<dyn Fn(&mut ScriptedPeer)>)> = vec![
+    let forgeries: Vec<(&str, Forge)> = vec![
         (
             "of somebody else",
             Box::new(|peer| {

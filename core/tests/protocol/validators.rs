@@ -18,11 +18,11 @@ impl Protocol for Even {
     }
 
     fn accepts_message(&self, _: &PublicKey, payload: &[u8]) -> bool {
-        matches!(payload, [number] if number % 2 == 0)
+        matches!(payload, [number] if number.is_multiple_of(2))
     }
 
     fn accepts_resource(&self, _: &PublicKey, resource: &Resource) -> bool {
-        resource.data.as_ref().is_none_or(|data| matches!(data.as_bytes(), [number] if number % 2 == 0))
+        resource.data.as_ref().is_none_or(|data| matches!(data.as_bytes(), [number] if number.is_multiple_of(2)))
     }
 
     fn on_message(&mut self, context: &mut ProtocolContext, _: &PublicKey, payload: &[u8]) {
@@ -34,7 +34,7 @@ impl Protocol for Even {
     }
 
     fn on_published(&mut self, _: &mut ProtocolContext, _: &Label, _: &PublicKey, said: &[u8]) -> Verdict {
-        if said[0] % 2 == 0 { Verdict::Accept } else { Verdict::Reject }
+        if said[0].is_multiple_of(2) { Verdict::Accept } else { Verdict::Reject }
     }
 }
 
