@@ -21,10 +21,10 @@ use crate::control::{
 };
 use crate::summary::rows;
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Response> {
+fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| {
         let text: String = text.chars().take(80).collect();
-        failed(Problem::invalid(format_args!("{text:?}: {error}"), "/openapi.json describes what is expected"))
+        Problem::invalid(format_args!("{text:?}: {error}"), "/openapi.json describes what is expected")
     })
 }
 
@@ -32,7 +32,7 @@ fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, R
 async fn about(api: &Api, session: &str, request: impl FnOnce(SessionId) -> Request) -> Response {
     match read(session) {
         Ok(session) => api.ask(request(session)).await,
-        Err(response) => response,
+        Err(problem) => failed(problem),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Shown {
 pub(super) async fn summary(State(api): State<Api>, Path(session): Path<String>) -> Response {
     let session = match read(&session) {
         Ok(session) => session,
-        Err(response) => return response,
+        Err(problem) => return failed(problem),
     };
     match api.answers.session(session).await.map(|view| view.summary()) {
         Ok(Ok(summary)) => Json(Shown { rows: rows(&summary), unusual: summary.unusual }).into_response(),
@@ -292,7 +292,7 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Path(kind): Path<String>
 async fn change_subscription(api: &Api, kind: &str, off: bool) -> Response {
     match read(kind) {
         Ok(kind) => api.ask(Request::Subscribe { kind, off }).await,
-        Err(response) => response,
+        Err(problem) => failed(problem),
     }
 }
 
