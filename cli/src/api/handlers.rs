@@ -17,7 +17,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::routes::{Body, Failed, Query, failed};
 use super::{Api, schemas};
 use crate::control::{
-    Approved, Carried, Created, Done, Ended, NewSession, Peers, Problem, Request, Session, Sessions, Signers, Stats,
+    Approved, Carried, Connected, Created, Done, Ended, NewSession, Peers, Problem, Request, Session, Sessions,
+    Signers, Stats,
 };
 use crate::summary::rows;
 
@@ -50,6 +51,29 @@ pub(super) async fn stats(State(api): State<Api>) -> Response {
 ))]
 pub(super) async fn peers(State(api): State<Api>) -> Response {
     api.ask(Request::Peers {}).await
+}
+
+/// Where a peer is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whereabouts {
+    /// A multiaddress, which ends with the peer id.
+    address: String,
+}
+
+/// Connects to a peer
+#[utoipa::path(post, path = "/v1/peers", tag = "peers", security(("token" = ["operate"])),
+    request_body = Whereabouts, responses((status = 200, body = Connected), (status = "4XX", body = Failed)))]
+pub(super) async fn connect(State(api): State<Api>, Body(Whereabouts { address }): Body<Whereabouts>) -> Response {
+    api.ask(Request::Connect { address }).await
+}
+
+/// Closes all connections to a peer
+#[utoipa::path(delete, path = "/v1/peers/{peer}", tag = "peers", security(("token" = ["operate"])), params(
+    ("peer" = String, Path, description = "Peer id, in base 58"),
+), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
+pub(super) async fn disconnect(State(api): State<Api>, Path(peer): Path<String>) -> Response {
+    api.ask(Request::Disconnect { peer }).await
 }
 
 /// Closes all connections to a peer, and allows none

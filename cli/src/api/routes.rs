@@ -90,6 +90,8 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
         Scope::Operate => OpenApiRouter::new()
             .routes(routes!(handlers::advertise, handlers::withdraw))
             .routes(routes!(handlers::subscribe, handlers::unsubscribe))
+            .routes(routes!(handlers::connect))
+            .routes(routes!(handlers::disconnect))
             .routes(routes!(handlers::ban, handlers::unban))
             .routes(routes!(handlers::retry))
             .routes(routes!(handlers::confirm))
@@ -195,6 +197,25 @@ mod tests {
         if kept != description() {
             std::fs::write(&new, description()).expect("the repository can be written");
             panic!("if it is meant to change: mv {} {}", new.display(), path.display());
+        }
+    }
+    #[test]
+    fn every_request_of_the_socket_can_be_made_over_http() {
+        let handlers = include_str!("handlers.rs");
+        let messages = include_str!("../control/messages.rs");
+        let (_, requests) = messages.split_once("enum Request {").expect("it is there");
+        let (requests, _) = requests.split_once("\n}\n").expect("it ends");
+        let names = requests
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+        let names: Vec<&str> = names.map(|line| line.split([' ', '(', '{']).next().expect("a name")).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names.into_iter().filter(|name| *name != "Events") {
+            assert!(
+                handlers.contains(&format!("Request::{name} ")) || handlers.contains(&format!("Request::{name}(")),
+                "{name}"
+            );
         }
     }
 }

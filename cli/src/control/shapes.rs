@@ -21,7 +21,7 @@ use crate::payment;
 use crate::spending::SpendingShape;
 
 /// A connection that was asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Connected {
     /// Its other end.
     pub(crate) address: String,
