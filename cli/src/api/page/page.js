@@ -88,7 +88,7 @@ function showPeers(peers) {
   const rows = peers.map((peer) =>
     make("tr", {},
       make("td", {}, ...code(peer.peer)),
-      make("td", {}, make("code", {}, peer.address)),
+      make("td", {}, make("code", {}, peer.address.replace(/\/p2p\/\w+$/, ""))),
       make("td", {}, peer.relayed ? "relayed" : peer.outbound ? "direct, outbound" : "direct, inbound"),
       make("td", {}, peer.round_trip_ms === null ? "—" : `${peer.round_trip_ms} ms`),
       make("td", {}, make("span", { class: `chip ${peer.standing}` }, peer.standing)),
@@ -141,13 +141,20 @@ async function change(path, body = {}) {
   isStale = true;
 }
 
+/** Where a session stands, in words. */
+function describe({ phase, joined_count, signer_count, attempt, expires }) {
+  const ends = { complete: "signed", aborted: "aborted", expired: "expired" };
+  if (ends[phase]) return `${ends[phase]} in attempt ${attempt}, of ${signer_count} signers`;
+  return `${joined_count} of ${signer_count} signers take part, attempt ${attempt}; ${until(expires)}`;
+}
+
 function showSessions(sessions, details) {
   const cards = sessions.filter(({ phase }) => phase !== "announced").map((head) => {
     const known = details.get(head.session);
     const signatures = known?.signatures ?? [];
     return make("article", { class: "card", "data-session": head.session, "data-phase": head.phase },
       make("h3", {}, ...code(head.session), make("span", { class: `chip ${head.phase}` }, head.phase.replaceAll("-", " "))),
-      make("p", { class: "quiet" }, `${head.joined_count} of ${head.signer_count} signers, attempt ${head.attempt}; ${until(head.expires)}`),
+      make("p", { class: "quiet" }, describe(head)),
       diagram(known, courses.get(head.session) ?? []),
       ...signatures.map((signature) => make("p", { class: "signature" }, "signature ", ...code(signature))),
       known?.final_transaction && make("p", {}, "transaction ", ...code(known.final_transaction.txid)),

@@ -15,7 +15,7 @@ function draw(tag, attributes, text) {
 const SAID = {
   "session-created": "created",
   "session-announced": "announced",
-  "session-approved": "approved here",
+  "session-approved": "approved",
   "attempt-started": "attempt begins",
   "attempt-lapsed": "waits for people",
   "attempt-failed": "attempt failed",
@@ -30,7 +30,8 @@ const SAID = {
 };
 
 /** Whose lane an event is drawn on; none for what concerns all. */
-const laneOf = ({ event, signer, creator, coordinator, by }) => {
+const laneOf = ({ event, signer, creator, coordinator, by }, own) => {
+  if (event === "session-approved") return own;
   if (["signer-joined", "signer-busy", "signer-misbehaved", "signer-awaited"].includes(event)) return signer;
   if (event === "session-announced") return creator;
   return coordinator ?? by;
@@ -46,9 +47,13 @@ function label(step) {
 export function diagram(session, course) {
   const frame = document.createElement("div");
   frame.className = "sequence scroll";
-  if (!session || course.length === 0) return frame;
+  if (!session) return frame;
   const lanes = session.signers.map(({ key, own }) => ({ key, name: own ? "you" : `${key.slice(2, 8)}…` }));
-  const steps = course.slice(-24);
+  const own = session.signers.find((signer) => signer.own)?.key;
+  // An end is told by an event of its own.
+  const ends = ["complete", "aborted", "expired"];
+  const steps = course.filter(({ event, phase }) => event !== "phase-changed" || !ends.includes(phase)).slice(-24);
+  if (steps.length === 0) return frame;
   const gap = Math.max(64, Math.min(120, 520 / lanes.length));
   const [width, height] = [LEFT + gap * lanes.length + 150, TOP + ROW * steps.length + 10];
   const x = (lane) => LEFT + gap * (lane + 0.5);
@@ -65,7 +70,7 @@ export function diagram(session, course) {
   for (const [row, step] of steps.entries()) {
     const y = TOP + ROW * row + 6;
     svg.append(draw("text", { class: "time", x: LEFT - 12, y: y + 4, "text-anchor": "end" }, `${step.time - first} ms`));
-    const lane = lanes.findIndex(({ key }) => key === laneOf(step));
+    const lane = lanes.findIndex(({ key }) => key === laneOf(step, own));
     const isEnd = ["session-completed", "session-aborted", "session-expired", "attempt-failed"].includes(step.event);
     if (lane >= 0) {
       const kind = step.event === "signer-misbehaved" ? "bad" : "dot";
