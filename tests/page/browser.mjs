@@ -11,7 +11,15 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const PATIENCE = 60_000;
-const quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const quiet = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const browser = await chromium.launch({ executablePath: process.argv[2], args: quiet });
 const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
 page.setDefaultTimeout(PATIENCE);
@@ -19,8 +27,15 @@ page.setDefaultTimeout(PATIENCE);
 const faults = [];
 let own = "";
 page.on("pageerror", (error) => faults.push(String(error)));
-page.on("console", (message) => message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text()) && faults.push(message.text()));
-page.on("request", (request) => !request.url().startsWith(own) && !request.url().startsWith("data:") && faults.push(request.url()));
+page.on(
+  "console",
+  (message) =>
+    message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text()) && faults.push(message.text()),
+);
+page.on(
+  "request",
+  (request) => !request.url().startsWith(own) && !request.url().startsWith("data:") && faults.push(request.url()),
+);
 
 const actions = {
   async open({ url }) {
@@ -36,7 +51,9 @@ const actions = {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme: scheme });
     await page.evaluate(() => scrollTo(0, 0));
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
     await page.screenshot({ path: file });
     return overflow;
   },

@@ -1,8 +1,8 @@
 //! The page of a node in Chromium, against three nodes that run: what waits is shown and approved there, and the
 //! signature appears at all three.
 //!
-//! Needs Chromium (Debian's package `chromium`), Node.js and `npm --prefix tests/page ci`, therefore the feature `page`.
-//! Pictures go to `target/page`.
+//! Needs Chromium (Debian's package `chromium`), Node.js and `npm --prefix tests/page ci`, therefore the feature
+//! `page`. Pictures go to `target/page`.
 #![cfg(unix)]
 
 mod cli_support;

@@ -26,8 +26,8 @@ pub(super) struct After {
 /// What happens, as server-sent events
 ///
 /// Each is named `entry` and has its number as its id, so that whoever was cut off goes on with `Last-Event-ID`. One
-/// named `missed` says how many events were lost to a reader who was too slow. Numbers begin at 1 with each start of the
-/// node.
+/// named `missed` says how many events were lost to a reader who was too slow. Numbers begin at 1 with each start of
+/// the node.
 #[utoipa::path(get, path = "/v1/events", tag = "node", security(("token" = ["read"])), params(
     After,
     ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last event that was read"),

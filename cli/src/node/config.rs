@@ -217,9 +217,10 @@ bootstrap = [
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 
-# An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`. Where
-# others can reach it, it needs a certificate and its key, as files in PEM; hosts are other names that it is asked under.
-# api = {{ listen = \"127.0.0.1:7310\", certificate = \"api.crt\", certificate-key = \"api.key\", hosts = [\"wallet.example.org\"] }}
+# An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`.
+# `hosts` are names that it is asked under, beside its address and localhost. Where others can reach it, it needs a
+# `certificate` and its `certificate-key` too, the names of files in PEM.
+# api = {{ listen = \"127.0.0.1:7310\", hosts = [\"wallet.example.org\"] }}
 ",
             preset.get_name(),
             list(&self.listen),

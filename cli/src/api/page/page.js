@@ -43,13 +43,15 @@ async function ask(path, method = "GET", body = undefined) {
 // --- What is shown ----------------------------------------------------------------------------------------------------
 
 function facts(list, rows) {
-  list.replaceChildren(
-    ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]),
-  );
+  list.replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]));
 }
 
 function code(text) {
-  const copy = make("button", { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${short(text)}` }, "copy");
+  const copy = make(
+    "button",
+    { type: "button", class: "copy", title: "Copy", "aria-label": `Copy ${short(text)}` },
+    "copy",
+  );
   copy.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text);
     copy.textContent = "copied";
@@ -61,7 +63,11 @@ function code(text) {
 const ago = (time) => {
   const seconds = Math.max(0, Math.round((Date.now() - time) / 1000));
   const [count, unit] =
-    seconds < 120 ? [seconds, "second"] : seconds < 7200 ? [Math.round(seconds / 60), "minute"] : [Math.round(seconds / 3600), "hour"];
+    seconds < 120
+      ? [seconds, "second"]
+      : seconds < 7200
+        ? [Math.round(seconds / 60), "minute"]
+        : [Math.round(seconds / 3600), "hour"];
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 };
 const until = (time) => (time < Date.now() ? "expired" : `expires in ${ago(2 * Date.now() - time)}`);
@@ -71,9 +77,20 @@ function showNode(stats) {
   facts(place("facts"), [
     ["Signing key", code(stats.key)],
     ["Peer", code(stats.peer)],
-    ["Reachable", [make("span", { class: `chip ${state}` }, state.replace("-", " ")), ` ${stats.reachability.reason}`]],
-    ["Addresses", stats.addresses.length ? stats.addresses.flatMap((at) => [make("code", { class: "line" }, at)]) : "none that others can use"],
-    ["Connected", `${stats.peers.connected} peers; ${stats.peers.graylisted + stats.peers.blacklisted} not listened to`],
+    [
+      "Reachable",
+      [make("span", { class: `chip ${state}` }, state.replace("-", " ")), ` ${stats.reachability.reason}`],
+    ],
+    [
+      "Addresses",
+      stats.addresses.length
+        ? stats.addresses.flatMap((at) => [make("code", { class: "line" }, at)])
+        : "none that others can use",
+    ],
+    [
+      "Connected",
+      `${stats.peers.connected} peers; ${stats.peers.graylisted + stats.peers.blacklisted} not listened to`,
+    ],
     ["DHT", `${stats.dht.state}, ${stats.dht.mode}, ${stats.dht.routing_table_size} peers in its table`],
     ["Running for", ago(stats.started)],
   ]);
@@ -84,9 +101,13 @@ function showNode(stats) {
 }
 
 function showPeers(peers) {
-  const head = ["Peer", "Address", "Path", "Round trip", "Standing"].map((name) => make("th", { scope: "col" }, name));
+  const head = ["Peer", "Address", "Path", "Round trip", "Standing"].map((name) =>
+    make("th", { scope: "col" }, name),
+  );
   const rows = peers.map((peer) =>
-    make("tr", {},
+    make(
+      "tr",
+      {},
       make("td", {}, ...code(peer.peer)),
       make("td", {}, make("code", {}, peer.address.replace(/\/p2p\/\w+$/, ""))),
       make("td", {}, peer.relayed ? "relayed" : peer.outbound ? "direct, outbound" : "direct, inbound"),
@@ -95,7 +116,10 @@ function showPeers(peers) {
     ),
   );
   const empty = [make("tr", {}, make("td", { colspan: "5" }, "Nobody is connected."))];
-  place("peers").replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...(rows.length ? rows : empty)));
+  place("peers").replaceChildren(
+    make("thead", {}, make("tr", {}, ...head)),
+    make("tbody", {}, ...(rows.length ? rows : empty)),
+  );
 }
 
 const RISKY = new Set(["UNUSUAL", "WARNING"]);
@@ -105,19 +129,30 @@ function showRequests(requests) {
     const { unusual, rows } = shown.get(session) ?? { unusual: [], rows: [["loading", "…"]] };
     const list = make("dl", {});
     for (const [name, value] of rows) {
-      list.append(make("dt", { class: RISKY.has(name) ? "risk" : undefined }, name), make("dd", { class: RISKY.has(name) ? "risk" : undefined }, value));
+      list.append(
+        make("dt", { class: RISKY.has(name) ? "risk" : undefined }, name),
+        make("dd", { class: RISKY.has(name) ? "risk" : undefined }, value),
+      );
     }
     const approve = make("button", { type: "button", class: "approve" }, "Approve");
     approve.addEventListener("click", () => decide(session, unusual, approve));
-    const decline = make("button", { type: "button", click: () => change(`/v1/sessions/${session}/abort`) }, "Decline");
-    return make("article", { class: "card", "data-session": session, "aria-label": `Request ${short(session)}` },
+    const decline = make(
+      "button",
+      { type: "button", click: () => change(`/v1/sessions/${session}/abort`) },
+      "Decline",
+    );
+    return make(
+      "article",
+      { class: "card", "data-session": session, "aria-label": `Request ${short(session)}` },
       make("h3", {}, ...code(session)),
       make("p", { class: "quiet" }, `asked by ${short(creator)} of ${signer_count} signers; ${until(expires)}`),
       list,
       make("div", { class: "buttons" }, approve, decline),
     );
   });
-  place("requests").replaceChildren(...(cards.length ? cards : [make("p", { class: "quiet" }, "Nothing. Requests appear here as they come.")]));
+  place("requests").replaceChildren(
+    ...(cards.length ? cards : [make("p", { class: "quiet" }, "Nothing. Requests appear here as they come.")]),
+  );
 }
 
 /** What is unusual is approved by a second click that names it. */
@@ -149,17 +184,26 @@ function describe({ phase, joined_count, signer_count, attempt, expires }) {
 }
 
 function showSessions(sessions, details) {
-  const cards = sessions.filter(({ phase }) => phase !== "announced").map((head) => {
-    const known = details.get(head.session);
-    const signatures = known?.signatures ?? [];
-    return make("article", { class: "card", "data-session": head.session, "data-phase": head.phase },
-      make("h3", {}, ...code(head.session), make("span", { class: `chip ${head.phase}` }, head.phase.replaceAll("-", " "))),
-      make("p", { class: "quiet" }, describe(head)),
-      diagram(known, courses.get(head.session) ?? []),
-      ...signatures.map((signature) => make("p", { class: "signature" }, "signature ", ...code(signature))),
-      known?.final_transaction && make("p", {}, "transaction ", ...code(known.final_transaction.txid)),
-    );
-  });
+  const cards = sessions
+    .filter(({ phase }) => phase !== "announced")
+    .map((head) => {
+      const known = details.get(head.session);
+      const signatures = known?.signatures ?? [];
+      return make(
+        "article",
+        { class: "card", "data-session": head.session, "data-phase": head.phase },
+        make(
+          "h3",
+          {},
+          ...code(head.session),
+          make("span", { class: `chip ${head.phase}` }, head.phase.replaceAll("-", " ")),
+        ),
+        make("p", { class: "quiet" }, describe(head)),
+        diagram(known, courses.get(head.session) ?? []),
+        ...signatures.map((signature) => make("p", { class: "signature" }, "signature ", ...code(signature))),
+        known?.final_transaction && make("p", {}, "transaction ", ...code(known.final_transaction.txid)),
+      );
+    });
   place("sessions").replaceChildren(...(cards.length ? cards : [make("p", { class: "quiet" }, "None yet.")]));
 }
 
@@ -171,7 +215,9 @@ function note(entry) {
     course.push({ time: entry.time, event, ...fields });
     courses.set(fields.session, course.slice(-200));
   }
-  const text = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
+  const text = Object.entries(fields)
+    .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .join(" ");
   const time = new Date(entry.time).toLocaleTimeString();
   place("log").prepend(make("li", {}, make("time", {}, time), make("b", {}, ` ${event} `), text.slice(0, 400)));
   while (place("log").children.length > 200) place("log").lastChild.remove();
@@ -186,9 +232,14 @@ function say(text) {
 
 async function refresh() {
   isStale = false;
-  const [stats, { peers }, { sessions }] = await Promise.all(["/v1/stats", "/v1/peers", "/v1/sessions"].map((path) => ask(path)));
+  const [stats, { peers }, { sessions }] = await Promise.all(
+    ["/v1/stats", "/v1/peers", "/v1/sessions"].map((path) => ask(path)),
+  );
   const waiting = sessions.filter(({ phase }) => phase === "announced");
-  const others = sessions.filter(({ phase }) => phase !== "announced").reverse().slice(0, 20);
+  const others = sessions
+    .filter(({ phase }) => phase !== "announced")
+    .reverse()
+    .slice(0, 20);
   for (const { session } of waiting) {
     if (!shown.has(session)) shown.set(session, await ask(`/v1/sessions/${session}/summary`));
   }
@@ -212,13 +263,18 @@ async function follow() {
   if (!answer.ok) throw new Refusal(answer.status, (await answer.json()).error);
   connected(true);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let rest = ""; ; ) {
+  for (let rest = ""; ;) {
     const { value, done } = await reader.read();
     if (done) return;
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
     for (const part of parts) {
-      const field = (name) => part.split("\n").filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim()).join("\n");
+      const field = (name) =>
+        part
+          .split("\n")
+          .filter((line) => line.startsWith(`${name}:`))
+          .map((line) => line.slice(name.length + 1).trim())
+          .join("\n");
       if (field("event") === "entry") note(JSON.parse(field("data")));
       else if (field("event") === "missed") say("Some events were missed; what is shown is up to date.");
     }

@@ -62,14 +62,20 @@ export function diagram(session, course) {
   svg.append(draw("title", {}, steps.map((step) => `${step.time - first} ms: ${label(step)}`).join("; ")));
   for (const [lane, { key, name }] of lanes.entries()) {
     svg.append(draw("line", { class: "lane", x1: x(lane), x2: x(lane), y1: TOP - 12, y2: height - 6 }));
-    const head = draw("text", { class: name === "you" ? "own" : "name", x: x(lane), y: 20, "text-anchor": "middle" }, name);
+    const head = draw(
+      "text",
+      { class: name === "you" ? "own" : "name", x: x(lane), y: 20, "text-anchor": "middle" },
+      name,
+    );
     head.append(draw("title", {}, key));
     svg.append(head);
   }
   const last = lanes.length - 1;
   for (const [row, step] of steps.entries()) {
     const y = TOP + ROW * row + 6;
-    svg.append(draw("text", { class: "time", x: LEFT - 12, y: y + 4, "text-anchor": "end" }, `${step.time - first} ms`));
+    svg.append(
+      draw("text", { class: "time", x: LEFT - 12, y: y + 4, "text-anchor": "end" }, `${step.time - first} ms`),
+    );
     const lane = lanes.findIndex(({ key }) => key === laneOf(step, own));
     const isEnd = ["session-completed", "session-aborted", "session-expired", "attempt-failed"].includes(step.event);
     if (lane >= 0) {
@@ -77,7 +83,9 @@ export function diagram(session, course) {
       svg.append(draw("circle", { class: kind, cx: x(lane), cy: y, r: 5 }));
     } else {
       const kind = step.event === "session-completed" ? "band good" : isEnd ? "band bad" : "band";
-      svg.append(draw("rect", { class: kind, x: x(0) - 14, y: y - 5, width: x(last) - x(0) + 28, height: 10, rx: 5 }));
+      svg.append(
+        draw("rect", { class: kind, x: x(0) - 14, y: y - 5, width: x(last) - x(0) + 28, height: 10, rx: 5 }),
+      );
     }
     svg.append(draw("text", { class: "said", x: x(last) + 24, y: y + 4 }, label(step)));
   }
