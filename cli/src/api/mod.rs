@@ -1,8 +1,8 @@
 //! A node's HTTP API: the same requests and answers as over its socket, events as they happen, metrics, and a page.
 //!
 //! Owns the listener and what every request has to pass. Reading order: `server` for how connections are taken, `guard`
-//! for who may ask, `routes` and `handlers` for what can be asked, `events` and `metrics` for the two that are no
-//! requests, `page` for the page. Off unless config.toml or the command line says where it listens. The node's life drives it.
+//! for who may ask, `routes` and `handlers` for what can be asked, `events`, `metrics` and `page` for what is no
+//! request. Off unless config.toml or the command line says where it listens. The node's life drives it.
 
 mod events;
 mod guard;
