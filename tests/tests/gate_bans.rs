@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// The newest version of a crate in the lock file.
 fn locked(lock: &str, crate_name: &str) -> String {
@@ -50,7 +49,7 @@ fn every_ban_is_reported_when_code_breaks_it() {
     fs::copy(root.join("core/clippy.toml"), probe.path().join("clippy.toml")).expect("the rules can be copied");
     fs::copy(root.join(".ci/guards/core.rs"), probe.path().join("src/lib.rs")).expect("the code can be copied");
 
-    let clippy = Command::new(env!("CARGO"))
+    let clippy = nelumbo_tests::cargo()
         .args(["clippy", "--quiet", "--target-dir", "target"])
         .current_dir(probe.path())
         .output()

@@ -10,7 +10,7 @@ use std::process::Command;
 /// Runs the demonstration and has it judged; what is wrong, if something is.
 fn fault(folder: &Path, options: &[&str]) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
-    let demo = Command::new(env!("CARGO"))
+    let demo = nelumbo_tests::cargo()
         .args(["run", "--locked", "--release", "--", "demo", "--json"])
         .args(options)
         .current_dir(root)

@@ -17,7 +17,7 @@ fn built(profile: &str, command: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
     let test = std::env::current_exe().expect("a running test has a file");
     let folder = test.ancestors().nth(3).expect("tests are three folders below the build folder");
-    let status = Command::new(env!("CARGO"))
+    let status = nelumbo_tests::cargo()
         .args(command)
         .args(["--locked", "--target-dir"])
         .arg(folder)

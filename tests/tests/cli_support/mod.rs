@@ -39,7 +39,7 @@ fn build(profile: &Path) {
     let folder = profile.parent().expect("a profile's folder is in the build folder");
     let name = profile.file_name().and_then(|name| name.to_str()).expect("profiles have plain names");
     let name = if name == "debug" { "dev" } else { name };
-    let built = Command::new(env!("CARGO"))
+    let built = nelumbo_tests::cargo()
         .args(["build", "--package", "nelumbo", "--bin", "nelumbo", "--profile", name, "--target-dir"])
         .arg(folder)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
