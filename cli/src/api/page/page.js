@@ -124,8 +124,12 @@ function showPeers(peers) {
 
 const RISKY = new Set(["UNUSUAL", "WARNING"]);
 
+/** The cards of requests that wait, by session: one that is being decided stays as it is when another goes. */
+const waitingCards = new Map();
+
 function showRequests(requests) {
   const cards = requests.map(({ session, creator, signer_count, expires }) => {
+    if (waitingCards.has(session)) return waitingCards.get(session);
     const { unusual, rows } = shown.get(session) ?? { unusual: [], rows: [["loading", "…"]] };
     const list = make("dl", {});
     for (const [name, value] of rows) {
@@ -141,7 +145,7 @@ function showRequests(requests) {
       { type: "button", click: () => change(`/v1/sessions/${session}/abort`) },
       "Decline",
     );
-    return make(
+    const card = make(
       "article",
       { class: "card", "data-session": session, "aria-label": `Request ${short(session)}` },
       make("h3", {}, ...code(session)),
@@ -149,7 +153,10 @@ function showRequests(requests) {
       list,
       make("div", { class: "buttons" }, approve, decline),
     );
+    waitingCards.set(session, card);
+    return card;
   });
+  for (const [session, card] of waitingCards) if (!cards.includes(card)) waitingCards.delete(session);
   place("requests").replaceChildren(
     ...(cards.length ? cards : [make("p", { class: "quiet" }, "Nothing. Requests appear here as they come.")]),
   );
