@@ -16,8 +16,8 @@ const BOUND: Nanos = 300_000 * MILLISECOND;
 
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    /// Who has been connected to whom. Whoever comes back is no newcomer: a peer that has shown its presence a moment ago
-    /// does not show it again, not even to a node that was started anew meanwhile, before it signs the next one.
+    /// Who has been connected to whom. Whoever comes back is no newcomer: a peer that has shown its presence a moment
+    /// ago does not show it again, not even to a node that was started anew meanwhile, before it signs the next one.
     met: BTreeSet<(u32, u32)>,
     /// Since when a node is connected to a peer whose key it does not know.
     unknown: BTreeMap<(u32, u32), Nanos>,
