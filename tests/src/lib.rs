@@ -1,5 +1,5 @@
-//! Whole-product tests live in `tests/tests`. This library compiles and runs the code of the book, and holds what several
-//! of those tests need.
+//! Whole-product tests live in `tests/tests`. This library compiles and runs the code of the book, and holds what
+//! several of those tests need.
 
 use std::process::Command;
 
