@@ -75,7 +75,23 @@ pub(crate) struct Chain {
     quorum: usize,
     /// Whether payments are signed for nodes that were not updated for the network's upgrade.
     #[serde(default)]
-    pub(crate) replay_protection: bool,
+    pub(crate) replay_protection: ReplayProtection,
+}
+
+/// Which digest payments are signed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ReplayProtection {
+    /// The one with replay protection, or the other, at any time.
+    Always(bool),
+    /// The one with it, as soon as the chain's median time is this one, in seconds since 1970.
+    From(u64),
+}
+
+impl Default for ReplayProtection {
+    fn default() -> Self {
+        Self::Always(false)
+    }
 }
 
 const fn one() -> usize {
@@ -214,7 +230,8 @@ bootstrap = [
 # delegate = true
 
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
-# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
+# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade:
+# true, false, or from which time on, in seconds since 1970, such as 1798074180 for that of 2026-12-24.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 
 # An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`.

@@ -22,6 +22,7 @@ use super::approvals::Approvals;
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
+use super::identities;
 use super::payments::{News, Payments};
 use crate::api::{ApiServer, SessionMetrics};
 use crate::control::{Answers, Server, serve};
@@ -111,6 +112,9 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         stop: Arc::new(Notify::new()),
     };
     let mut connections = JoinSet::new();
+    // They end with this function.
+    let mut watchers = JoinSet::new();
+    watchers.spawn(identities::watch(chronik.clone(), handle.clone(), folder.path().to_owned()));
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
     let metrics = api.is_some().then(SessionMetrics::new);
     let api = async {
