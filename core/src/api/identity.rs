@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::crypto::PublicKey;
+use crate::crypto::{HexError, PublicKey, parse_hex};
 
 /// An identity's name: a hash of where its first burn is. It stays when the identity is passed on to another key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +36,14 @@ impl fmt::Debug for IdentityId {
     }
 }
 
+impl FromStr for IdentityId {
+    type Err = HexError;
+
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        parse_hex(text).map(Self)
+    }
+}
+
 impl Serialize for IdentityId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
@@ -45,7 +54,7 @@ impl<'de> Deserialize<'de> for IdentityId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let text = alloc::string::String::deserialize(deserializer)?;
-            crate::crypto::parse_hex(&text).map(Self).map_err(serde::de::Error::custom)
+            text.parse().map_err(serde::de::Error::custom)
         } else {
             <[u8; 32]>::deserialize(deserializer).map(Self)
         }

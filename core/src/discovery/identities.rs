@@ -1,10 +1,8 @@
 //! Which keys have an identity that money was burned for.
 //!
 //! Owns what the host has said of keys, which has looked at a chain: here nothing is verified. Invariants: an identity
-//! is one key's; every change is handed out, to be remembered over a restart; a node that knows of none has no table.
-//! Driven by `Node`.
+//! is one key's; every change is handed out, to be remembered over a restart. Driven by `Node`.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
@@ -29,38 +27,34 @@ pub(crate) struct IdentityChange {
 /// Identities of a bounded number of keys.
 #[derive(Debug)]
 pub(super) struct Identities {
-    by_key: Option<Box<BTreeMap<PublicKey, Known>>>,
+    by_key: BTreeMap<PublicKey, Known>,
     capacity: usize,
 }
 
 impl Identities {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_key: None, capacity }
+        Self { by_key: BTreeMap::new(), capacity }
     }
 
     fn get(&self, key: &PublicKey) -> Option<&Known> {
-        self.by_key.as_ref()?.get(key)
+        self.by_key.get(key)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Known)> {
-        self.by_key.iter().flat_map(|by_key| by_key.iter())
+    fn iter(&self) -> impl ExactSizeIterator<Item = (&PublicKey, &Known)> {
+        self.by_key.iter()
     }
 
     /// Says what a key has from now on. What there is no room for is not taken.
     fn set(&mut self, key: PublicKey, now: Option<Known>) -> Option<IdentityChange> {
         let before = self.get(&key).copied();
-        let is_full = before.is_none() && self.iter().count() >= self.capacity;
+        let is_full = before.is_none() && self.by_key.len() >= self.capacity;
         if before == now || is_full {
             return None;
         }
-        let by_key = self.by_key.get_or_insert_default();
         match now {
-            Some(known) => drop(by_key.insert(key, known)),
-            None => drop(by_key.remove(&key)),
-        }
-        if by_key.is_empty() {
-            self.by_key = None;
-        }
+            Some(known) => self.by_key.insert(key, known),
+            None => self.by_key.remove(&key),
+        };
         Some(IdentityChange { key, before, now })
     }
 
@@ -108,7 +102,9 @@ impl Discovery {
 
     /// The best tier of the keys that say of themselves that this peer holds them.
     pub(crate) fn peer_tier(&self, peer: &PeerId) -> Option<Tier> {
-        self.identities.by_key.as_ref()?;
+        if self.identities.by_key.is_empty() {
+            return None;
+        }
         self.peers.presences.keys_of(peer).filter_map(|key| self.tier(key)).max()
     }
 
