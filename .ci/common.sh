@@ -19,6 +19,7 @@ cargo_deny_version=0.20.2
 cargo_fuzz_version=0.13.2
 cargo_audit_version=0.22.2
 cargo_mutants_version=27.1.0
+cbindgen_version=0.29.4
 mdbook_version=0.5.4
 
 # Nothing here is built twice with changes in between.

@@ -37,5 +37,5 @@ pub mod wire;
 
 pub use nelumbo_crypto as crypto;
 
-pub use gate::{Admitted, Policy, Review};
+pub use gate::{Admitted, Policy, Review, check_record};
 pub use journal::CorruptRecord;

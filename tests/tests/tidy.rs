@@ -33,7 +33,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// The workspace's code.
 fn sources() -> Vec<PathBuf> {
-    let parts = ["crypto", "core", "chain", "io-tokio", "simulator", "cli", "tests"];
+    let parts = ["crypto", "core", "chain", "io-tokio", "simulator", "cli", "bindings", "tests"];
     parts.iter().flat_map(|part| files(&root().join(part), ".rs")).collect()
 }
 

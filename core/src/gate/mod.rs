@@ -14,6 +14,7 @@
 mod announcers;
 mod authentic;
 mod authors;
+mod client;
 mod early;
 mod forwarding;
 mod kept;
@@ -43,6 +44,7 @@ use announcers::Announcers;
 use authentic::Authentic;
 pub(crate) use authentic::{Inauthentic, authenticity};
 use authors::Authors;
+pub use client::check_record;
 use forwarding::Forwarding;
 pub(crate) use neighbours::Penalty;
 use neighbours::{Hearing, Neighbours};
