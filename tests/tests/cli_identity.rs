@@ -65,6 +65,22 @@ fn an_identity_is_burned_for_passed_on_and_verified_by_others() {
     verify("first").assert_failed(1, &["passed on to another key since"]);
     let other = bob.folder.to_str().unwrap();
     asked(alice, &["identity", "rotate", "--new-data", other]).assert_refused(&["passed on to another key already"]);
+
+    // A node that runs says with each block whose it is: when the block of the rotation is replaced, the old key's again.
+    let expected = [("verified", &alice.key), ("lost", &alice.key), ("verified", &new.key)];
+    for (what, key) in expected {
+        alice.wait_for(&format!("identity-{what}"), &[("key", key), ("id", registered["id"].as_str().unwrap())]);
+    }
+    let before = alice.newest();
+    reorganise(&world, 72);
+    alice.wait_for_after(before, "identity-lost", &[("key", &new.key)]);
+    alice.wait_for_after(before, "identity-verified", &[("key", &alice.key)]);
+}
+
+/// The last blocks are replaced, and what they held waits again.
+fn reorganise(world: &World, depth: u32) {
+    let (time, orphans, script) = (world.server.time(), Orphans::Pending, Ledger::faucet_script());
+    world.server.apply(Operation::Reorganise { time, depth, orphans, script }).unwrap();
 }
 
 #[test]
@@ -117,11 +133,7 @@ fn who_has_burned_is_let_in_over_restarts_and_as_long_as_its_block_counts() {
     assert!(!world.nodes[1].run(&["events", "--json"]).stdout.contains("identity-"));
 
     // The block of the burn is replaced: it waits again.
-    let reorganise = |depth| {
-        let (time, orphans, script) = (world.server.time(), Orphans::Pending, Ledger::faucet_script());
-        world.server.apply(Operation::Reorganise { time, depth, orphans, script }).unwrap();
-    };
-    reorganise(144);
+    reorganise(&world, 144);
     world.nodes[1].wait_for("identity-lost", &[("key", &key), ("id", id.as_str().unwrap())]);
     declined(&world);
     world.mine(144);

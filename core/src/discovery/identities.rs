@@ -3,6 +3,7 @@
 //! Owns what the host has said of keys, which has looked at a chain: here nothing is verified. Invariants: an identity
 //! is one key's; every change is handed out, to be remembered over a restart. Driven by `Node`.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
@@ -24,37 +25,39 @@ pub(crate) struct IdentityChange {
     pub(crate) now: Option<Known>,
 }
 
-/// Identities of a bounded number of keys.
-#[derive(Debug)]
-pub(super) struct Identities {
+/// Identities of a bounded number of keys. A node that knows of none has no table.
+#[derive(Debug, Default)]
+pub(super) struct Identities(Option<Box<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
     by_key: BTreeMap<PublicKey, Known>,
-    capacity: usize,
 }
 
 impl Identities {
-    pub(super) const fn new(capacity: usize) -> Self {
-        Self { by_key: BTreeMap::new(), capacity }
-    }
-
     fn get(&self, key: &PublicKey) -> Option<&Known> {
-        self.by_key.get(key)
+        self.0.as_ref()?.by_key.get(key)
     }
 
-    fn iter(&self) -> impl ExactSizeIterator<Item = (&PublicKey, &Known)> {
-        self.by_key.iter()
+    fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Known)> {
+        self.0.iter().flat_map(|table| table.by_key.iter())
     }
 
     /// Says what a key has from now on. What there is no room for is not taken.
-    fn set(&mut self, key: PublicKey, now: Option<Known>) -> Option<IdentityChange> {
+    fn set(&mut self, key: PublicKey, now: Option<Known>, capacity: usize) -> Option<IdentityChange> {
         let before = self.get(&key).copied();
-        let is_full = before.is_none() && self.by_key.len() >= self.capacity;
+        let is_full = before.is_none() && self.0.as_ref().map_or(0, |table| table.by_key.len()) >= capacity;
         if before == now || is_full {
             return None;
         }
+        let table = self.0.get_or_insert_default();
         match now {
-            Some(known) => self.by_key.insert(key, known),
-            None => self.by_key.remove(&key),
+            Some(known) => table.by_key.insert(key, known),
+            None => table.by_key.remove(&key),
         };
+        if table.by_key.is_empty() {
+            self.0 = None;
+        }
         Some(IdentityChange { key, before, now })
     }
 
@@ -70,20 +73,21 @@ impl Discovery {
         &mut self,
         key: PublicKey,
         identity: Option<Identity>,
+        capacity: usize,
     ) -> (Vec<IdentityChange>, Vec<ReputationChange>) {
         let now = identity.as_ref().map(|identity| (identity.id, identity.tier));
-        let Some(change) = self.identities.set(key, now) else { return Default::default() };
+        let Some(change) = self.identities.set(key, now, capacity) else { return Default::default() };
         let mut changes = Vec::from([change]);
         let Some(Identity { id, former, .. }) = identity else { return (changes, Vec::new()) };
         let others = self.identities.iter().filter(|(other, (known, _))| *known == id && **other != key);
         let others: Vec<PublicKey> = others.map(|(other, _)| *other).collect();
-        changes.splice(0..0, others.into_iter().filter_map(|other| self.identities.set(other, None)));
+        changes.splice(0..0, others.into_iter().filter_map(|other| self.identities.set(other, None, capacity)));
         (changes, self.reputations.inherit(&former, key))
     }
 
     /// What an earlier run has left.
-    pub(crate) fn resume_identity(&mut self, key: PublicKey, known: Known) {
-        self.identities.set(key, Some(known));
+    pub(crate) fn resume_identity(&mut self, key: PublicKey, known: Known, capacity: usize) {
+        self.identities.set(key, Some(known), capacity);
     }
 
     /// The identity that a key has.
@@ -102,9 +106,7 @@ impl Discovery {
 
     /// The best tier of the keys that say of themselves that this peer holds them.
     pub(crate) fn peer_tier(&self, peer: &PeerId) -> Option<Tier> {
-        if self.identities.by_key.is_empty() {
-            return None;
-        }
+        self.identities.0.as_ref()?;
         self.peers.presences.keys_of(peer).filter_map(|key| self.tier(key)).max()
     }
 

@@ -70,7 +70,7 @@ impl Discovery {
             publisher: Publisher::new(),
             search: Search::new(limits, salt),
             reputations: Reputations::new(limits.reputations),
-            identities: Identities::new(limits.identities),
+            identities: Identities::default(),
         }
     }
 

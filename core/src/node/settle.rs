@@ -203,7 +203,8 @@ impl<V: Verifier> Node<V> {
 
     /// A host has verified a key's identity, or that it has none any more: what changes is told once it is on the disk.
     pub(super) fn on_identity(&mut self, key: PublicKey, identity: Option<Identity>) {
-        let (identities, reputations) = self.discovery.on_identity(key, identity);
+        let (identities, reputations) =
+            self.discovery.on_identity(key, identity, self.environment.config.limits.identities);
         self.remember(reputations);
         for IdentityChange { key, before, now } in identities {
             let record = now.map(|(id, tier)| Record::Identity(id, tier).encode());
