@@ -46,6 +46,11 @@ impl Failure {
         Self { kind: Kind::Unmet, problem: problem.to_string(), remedy: remedy.to_string() }
     }
 
+    /// The same as the answer to a question that was sound; exit status 1.
+    pub(crate) fn into_answer(self) -> Self {
+        Self { kind: Kind::Unmet, ..self }
+    }
+
     /// There is no node to talk to, or no longer; exit status 3.
     pub(crate) fn no_node(problem: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self { kind: Kind::NoNode, problem: problem.to_string(), remedy: remedy.to_string() }

@@ -3,6 +3,9 @@
 //! Owns their numbers. Demonstrations and nodes wait for them.
 
 #[cfg(unix)]
+use std::io::{self, IsTerminal};
+
+#[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The numbers of the signals, as exit statuses have them.
@@ -38,8 +41,35 @@ fn ignores_hangup() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 << (HANGUP - 1) != 0)
 }
 
+/// Hangups, for what reads its settings again at one: a node.
 #[cfg(unix)]
-async fn interrupt_or_terminate() -> u8 {
+pub(crate) struct Hangups {
+    /// None where whoever started the program wanted it to ignore them.
+    signal: Option<tokio::signal::unix::Signal>,
+    had_terminal: bool,
+}
+
+#[cfg(unix)]
+impl Hangups {
+    pub(crate) fn new() -> Self {
+        let signal = if ignores_hangup() { None } else { signal(SignalKind::hangup()).ok() };
+        Self { signal, had_terminal: io::stdin().is_terminal() }
+    }
+
+    /// Waits for the next one. Whether the settings are to be read again; otherwise it is the end, because the terminal
+    /// that the program was started in is gone.
+    pub(crate) async fn next(&mut self) -> bool {
+        match &mut self.signal {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+        !self.had_terminal || io::stdin().is_terminal()
+    }
+}
+
+/// Waits until somebody wants the program to end, and says by which signal.
+#[cfg(unix)]
+pub(crate) async fn interrupt_or_terminate() -> u8 {
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
         // Then the signals have their usual effect.

@@ -1,12 +1,37 @@
-//! The log, on standard error.
+//! The log.
 //!
-//! Owns the filter: silent unless asked, because one line of failure is what scripts look for. Invariant: what others
-//! have said, whichever library tells it, is harmless in the log. Started once, by `main`.
+//! Owns the filter, silent unless asked, because one line of failure is what scripts look for, and where the log goes:
+//! to standard error, and for a node to what config.toml says, which may change while it runs. Invariant: what others
+//! have said, whichever library tells it, is harmless in the log. Started once, by `main`; a node's life changes it.
 
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nelumbo_core::wire::Harmless;
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_appender::rolling::RollingFileAppender;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+#[cfg(unix)]
+use crate::node::{Destination, LogSettings, Rotation};
+
+static OUTPUT: Mutex<Output> = Mutex::new(Output::Stderr);
+/// What changes the filter, if neither the environment nor the command line has said it.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+enum Output {
+    Stderr,
+    /// Standard error, each line with its priority before it (sd-daemon(3)), and without a date: the journal has both.
+    Journal,
+    Files(RollingFileAppender),
+}
 
 /// Starts the log. `RUST_LOG` says what is in it, and without it the number of `-v` does.
 pub(crate) fn start(verbose: u8) {
@@ -16,9 +41,124 @@ pub(crate) fn start(verbose: u8) {
         2 => "info,nelumbo=debug,nelumbo_core=debug,nelumbo_tokio=debug",
         _ => "debug,nelumbo=trace,nelumbo_core=trace,nelumbo_tokio=trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unset));
+    let said = EnvFilter::try_from_default_env();
+    let is_said = said.is_ok() || verbose > 0;
+    let (filter, handle) = reload::Layer::new(said.unwrap_or_else(|_| EnvFilter::new(unset)));
+    if !is_said {
+        let _ = FILTER.set(handle);
+    }
     // Colours are commands to the terminal, which the writer lets nobody give.
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| HarmlessLog(io::stderr())).init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_timer(Clock).with_writer(ToOutput);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+}
+
+/// Whether this says what is logged: a level, or parts with a level each.
+pub(crate) fn check(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    // A word alone would be taken for a part of the program, and a level that is misspelt for one that is not there.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    let is_sound = |part: &str| match part.split_once('=') {
+        Some((part, level)) => !part.is_empty() && is_level(level.trim()),
+        None => is_level(part.trim()),
+    };
+    if let Some(word) = filter.split(',').find(|part| !is_sound(part)) {
+        return Err(format!("{word:?} is no level"));
+    }
+    EnvFilter::try_new(filter).map_err(|error| error.to_string())
+}
+
+/// Has the log of a node with this data folder be as its configuration says.
+#[cfg(unix)]
+pub(crate) fn configure(settings: &LogSettings, data: &Path) -> Result<(), String> {
+    let output = match settings.to {
+        Destination::Stderr => Output::Stderr,
+        Destination::Journal => Output::Journal,
+        Destination::Files => Output::Files(files(settings, &data.join(&settings.folder))?),
+    };
+    let filter = parse(&settings.filter)?;
+    *OUTPUT.lock().unwrap_or_else(PoisonError::into_inner) = output;
+    FILTER.get().map_or(Ok(()), |handle| handle.reload(filter).map_err(|error| error.to_string()))
+}
+
+#[cfg(unix)]
+fn files(settings: &LogSettings, folder: &Path) -> Result<RollingFileAppender, String> {
+    use tracing_appender::rolling::Rotation as When;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let cannot = |error: &dyn std::fmt::Display| format!("cannot log to {}: {error}", folder.display());
+    builder.create(folder).map_err(|error| cannot(&error))?;
+    RollingFileAppender::builder()
+        .rotation(match settings.rotation {
+            Rotation::Hourly => When::HOURLY,
+            Rotation::Daily => When::DAILY,
+            Rotation::Never => When::NEVER,
+        })
+        .filename_prefix("nelumbo")
+        .filename_suffix("log")
+        .max_log_files(usize::try_from(settings.files).unwrap_or(usize::MAX))
+        .build(folder)
+        .map_err(|error| cannot(&error))
+}
+
+/// The date of an entry, in UTC; none where the journal keeps it.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        if matches!(*OUTPUT.lock().unwrap_or_else(PoisonError::into_inner), Output::Journal) {
+            return Ok(());
+        }
+        SystemTime.format_time(writer)
+    }
+}
+
+/// Makes writers to wherever the log goes.
+struct ToOutput;
+
+impl<'a> MakeWriter<'a> for ToOutput {
+    type Writer = HarmlessLog<OutputWriter>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        HarmlessLog(OutputWriter(Level::INFO))
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        HarmlessLog(OutputWriter(*metadata.level()))
+    }
+}
+
+/// Writes entries of a level.
+struct OutputWriter(Level);
+
+impl Write for OutputWriter {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        match &mut *OUTPUT.lock().unwrap_or_else(PoisonError::into_inner) {
+            Output::Stderr => io::stderr().write_all(lines)?,
+            Output::Journal => io::stderr().write_all(&with_priority(self.0, lines))?,
+            Output::Files(files) => files.write_all(lines)?,
+        }
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Each line with its priority as syslog has it.
+fn with_priority(level: Level, lines: &[u8]) -> Vec<u8> {
+    let priority = match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    };
+    let prefixed = |line: &[u8]| [priority.as_bytes(), line.trim_ascii_start()].concat();
+    lines.split_inclusive(|byte| *byte == b'\n').flat_map(prefixed).collect()
 }
 
 /// Writes lines of text, all of them harmless.
@@ -71,5 +211,22 @@ mod tests {
             assert!(text.contains(part), "{part} in {text:?}");
         }
         assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn a_level_that_is_misspelt_is_no_filter() {
+        for filter in ["off", "warn", "INFO", "warn,nelumbo_core=debug", "info,libp2p=off"] {
+            assert_eq!(check(filter), Ok(()), "{filter}");
+        }
+        for filter in ["", "wran", "warn,nelumbo", "nelumbo=loud", "=", "warn,,"] {
+            assert!(check(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn the_journal_is_told_how_bad_it_is() {
+        let lines = with_priority(Level::WARN, b"  WARN one\n two\n");
+        assert_eq!(String::from_utf8(lines).expect("text"), "<4>WARN one\n<4>two\n");
+        assert_eq!(with_priority(Level::ERROR, b"x\n"), b"<3>x\n");
     }
 }

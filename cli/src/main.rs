@@ -35,6 +35,8 @@ mod payment;
 mod private_file;
 mod psbt;
 mod sealing;
+#[cfg(unix)]
+mod service;
 mod spending;
 #[cfg(unix)]
 mod summary;

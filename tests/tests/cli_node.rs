@@ -3,10 +3,12 @@
 
 mod cli_support;
 
-use std::process::Command;
+use std::fs::File;
+use std::process::{Command, Stdio};
 
 use cli_support::node::{Lines, Node, with_passphrase};
 use cli_support::{binary, fields, nelumbo};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -216,24 +218,40 @@ fn a_signal_ends_a_node_well_and_its_followers_hear_of_it() {
     }
 }
 
-/// A node ends with its terminal, unless it was started so that it outlives it.
+/// Where a node is a service it reads its configuration again at a hangup; where its terminal is gone it ends.
 #[test]
-fn a_hangup_ends_a_node_well_unless_it_is_ignored() {
-    for (disposition, is_the_end) in [("--default-signal=HUP", true), ("--ignore-signal=HUP", false)] {
+fn a_hangup_reads_the_configuration_again_and_ends_a_node_whose_terminal_is_gone() {
+    for (disposition, reloads) in [("--default-signal=HUP", true), ("--ignore-signal=HUP", false)] {
         let folder = tempfile::tempdir().unwrap();
         let node = Node::init(&folder.path().join("node"), &[]);
         let mut command = Command::new("env");
         command.arg(disposition).arg(binary()).args(["node", "--json", "--data"]).arg(&node.folder);
-        let mut process = Lines::spawn(with_passphrase(&mut command));
+        let mut process = Lines::spawn(with_passphrase(command.stdin(Stdio::null())));
         process.find(|line| (line["event"]["event"] == "listening").then_some(()));
         process.signal("-HUP");
-        if !is_the_end {
-            assert!(node.json(&["stats"])["started"].is_u64(), "it goes on");
-            process.signal("-TERM");
+        if reloads {
+            process.find(|line| (line["event"]["event"] == "configuration-reloaded").then_some(()));
         }
+        assert!(node.json(&["stats"])["started"].is_u64(), "it goes on");
+        process.signal("-TERM");
         process.find(|line| (line["event"]["event"] == "stopped").then_some(()));
         assert_eq!(process.status(), Some(0));
     }
+
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::init(&folder.path().join("node"), &[]);
+    let mut command = node.command(&["node", "--json"]);
+    let mut process = Lines::spawn(with_passphrase(command.stdin(File::options().read(true).open(name).unwrap())));
+    drop(command);
+    process.find(|line| (line["event"]["event"] == "listening").then_some(()));
+    drop(terminal);
+    process.signal("-HUP");
+    process.find(|line| (line["event"]["event"] == "stopped").then_some(()));
+    assert_eq!(process.status(), Some(0));
 }
 
 /// A secret key may be in its memory, and the system writes none of it to the disk.

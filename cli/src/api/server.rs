@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension};
 use axum_server::tls_rustls::RustlsConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::guard::Guard;
@@ -31,7 +31,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(10);
 
 /// What config.toml says about the API.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ApiConfig {
     /// Address and port.

@@ -16,7 +16,7 @@ use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
@@ -24,7 +24,7 @@ use super::shapes::{
     Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
-use crate::node::{Approvals, EventLog, FileSessions, Follower, Step, StepError, now};
+use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Step, StepError, now};
 use crate::psbt;
 
 /// See the module's documentation. Clones answer for the same node.
@@ -39,6 +39,8 @@ pub(crate) struct Answers {
     pub(crate) started: u64,
     /// Told when the node is to stop.
     pub(crate) stop: Arc<Notify>,
+    /// What config.toml says.
+    pub(crate) settings: watch::Receiver<Arc<Config>>,
 }
 
 /// What comes of a request.
@@ -268,6 +270,7 @@ impl Answers {
         let mut wanted = SessionWanted::new(suite, keys, Vec::new());
         wanted.allow.extend(allow);
         let details = Details { kind, description, spending };
+        let election = election.unwrap_or_else(|| self.settings.borrow().election);
         self.handle
             .create(SessionWanted { items, election, details, is_listed: listed, ..wanted })
             .await

@@ -139,8 +139,10 @@ pub(crate) struct NewSession {
     pub(crate) tweak: Tweak,
     /// What is signed, in hexadecimal.
     pub(crate) message: String,
-    #[schema(value_type = schemas::ElectionMethod)]
-    pub(crate) election: Method,
+    /// How the signer who broadcasts is chosen; if nothing is said, as the node is configured.
+    #[serde(default)]
+    #[schema(value_type = Option<schemas::ElectionMethod>)]
+    pub(crate) election: Option<Method>,
     /// What kind of transaction it is for.
     #[serde(default)]
     #[schema(value_type = Option<schemas::TransactionType>)]
@@ -264,7 +266,7 @@ mod tests {
             keys: vec![key; nelumbo_core::wire::MAX_SIGNERS],
             tweak: Tweak::Taproot { merkle_root: Some([7; 32]) },
             message: hex::encode(vec![7; nelumbo_core::wire::MAX_MESSAGE]),
-            election: Method::Rotating,
+            election: Some(Method::Rotating),
             kind: Some(TransactionType::Spend),
             description: "x".repeat(512).parse().expect("text"),
             spending: None,

@@ -4,25 +4,40 @@
 //! that is not known is an error that names it, so that nothing is set in vain; the text that is written can be read.
 //! Which blockchain's network the node is for is not here, because its key says so. The commands about nodes drive it.
 
+mod overlay;
+#[cfg(test)]
+mod reference;
+mod sections;
+mod source;
+mod time;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
-use nelumbo_chain::chronik::{ChronikClient, ChronikConfig};
+use nelumbo_core::api::{Config as CoreConfig, Limits};
 use nelumbo_core::crypto::Network;
+use nelumbo_core::election::Method;
 use nelumbo_tokio::Multiaddr;
 use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::{AddressFilter, ConfigError, Connections, DhtMode, NetworkConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use self::overlay::{Overlay, Protocol};
+use super::policy::ApprovalPolicy;
 use crate::api::ApiConfig;
 use crate::failure::Failure;
+
+pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, Rotation, Unsound};
+pub(crate) use source::{Override, Source, override_of};
 
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// What a node is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Preset {
     /// Keeps 10 connections, allows 50; asks the DHT
@@ -35,74 +50,80 @@ pub(crate) enum Preset {
     Relay,
 }
 
-/// See the module's documentation.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+/// See the module's documentation. The comments of the fields are the book's table of settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Config {
+    /// What the node is for: how many connections it keeps and allows, and what it does for others.
     pub(crate) preset: Preset,
+    /// Where it listens: TCP, WebSocket (`…/tcp/4002/ws`) and QUIC (`…/udp/4001/quic-v1`). Port 0 is any free one.
     pub(crate) listen: Vec<Multiaddr>,
+    /// Nodes that it joins the network through and stays connected to. Each address ends with `/p2p/` and the peer id.
     pub(crate) bootstrap: Vec<Multiaddr>,
+    /// Addresses that others are told in addition, such as that of a router which forwards a port.
     #[serde(default)]
     pub(crate) announce: Vec<Multiaddr>,
+    /// Which addresses it tells and believes; `automatic` is all if it listens on loopback only, and otherwise public
+    /// ones.
     #[serde(default)]
     pub(crate) address_filter: Addresses,
+    /// Whether it serves the DHT or only asks it; where it is not set, as the preset says.
     pub(crate) dht: Option<Dht>,
+    /// How many connections it tries to keep (`minimum`) and allows (`maximum`); where it is not set, as the preset
+    /// says. The environment variables `P2P_MIN_CONNECTIONS` and `P2P_MAX_CONNECTIONS` come before both.
     pub(crate) connections: Option<Wanted>,
+    /// Whether it reserves at relays as long as nothing else lets others in.
     #[serde(default = "yes")]
     pub(crate) relays: bool,
+    /// Whether it asks the router to forward its ports.
     #[serde(default = "yes")]
     pub(crate) port_mapping: bool,
+    /// Whether circuits are made direct connections together with the other end.
     #[serde(default = "yes")]
     pub(crate) hole_punching: bool,
+    /// Whether it says what it says with a key of its own, `message.key`, to which the signing key delegates.
     #[serde(default)]
     pub(crate) delegate: bool,
+    /// How the signer who broadcasts is chosen, in sessions that are created without `--election`.
+    #[serde(default)]
+    pub(crate) election: Method,
+    /// Servers of the chain.
     pub(crate) chain: Option<Chain>,
+    /// The HTTP API.
     pub(crate) api: Option<ApiConfig>,
+    /// Connections.
+    #[serde(default)]
+    pub(crate) network: NetworkSettings,
+    /// The log.
+    #[serde(default)]
+    pub(crate) log: LogSettings,
+    /// Which sessions are approved, or declined, without asking.
+    #[serde(default)]
+    pub(crate) approval: ApprovalPolicy,
+    /// Sessions and announcements.
+    #[serde(default)]
+    pub(crate) protocol: Overlay<Protocol>,
+    /// How much of everything the node takes and keeps.
+    #[serde(default)]
+    pub(crate) limits: Overlay<Limits>,
 }
 
 const fn yes() -> bool {
     true
 }
 
-/// Which servers are asked about the chain, and given transactions.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Chain {
-    /// Chronik servers; the first that answers is believed, as far as its answers prove themselves.
-    servers: Vec<String>,
-    /// How many of them have to say the same.
-    #[serde(default = "one")]
-    quorum: usize,
-    /// Whether payments are signed for nodes that were not updated for the network's upgrade.
-    #[serde(default)]
-    pub(crate) replay_protection: bool,
-}
-
-const fn one() -> usize {
-    1
-}
-
-impl Chain {
-    /// A client of the servers, for the addresses of this network.
-    pub(crate) fn client(&self, network: Network) -> Result<ChronikClient, Failure> {
-        let mut config = ChronikConfig::new(network, self.servers.iter().cloned());
-        config.quorum = self.quorum;
-        let entropy = nelumbo_tokio::fresh_entropy().map_err(|error| Failure::input(error, "try again later"))?;
-        ChronikClient::new(config, entropy)
-            .map_err(|error| Failure::input(error, "change `chain` in config.toml in the data folder"))
-    }
-}
-
 /// How many connections are kept and allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
+    /// How many it tries to keep.
     minimum: u32,
+    /// How many it allows; 1 or more.
     maximum: u32,
 }
 
 /// Which addresses are told to others, and believed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Addresses {
     #[default]
@@ -112,7 +133,7 @@ pub(crate) enum Addresses {
 }
 
 /// What the node does in the DHT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dht {
     Client,
@@ -134,12 +155,18 @@ impl Config {
             port_mapping: true,
             hole_punching: true,
             delegate: false,
+            election: Method::default(),
             chain: None,
             api: None,
+            network: NetworkSettings::default(),
+            log: LogSettings::default(),
+            approval: ApprovalPolicy::default(),
+            protocol: Overlay::default(),
+            limits: Overlay::default(),
         }
     }
 
-    /// Reads the file.
+    /// Reads the file, and checks every value in it.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let unreadable = |problem: &dyn std::fmt::Display| {
             Failure::input(
@@ -152,13 +179,75 @@ impl Config {
             return Err(unreadable(&"it is too large"));
         }
         let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-        toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        let config = Self::parse(&text).map_err(|(line, problem)| {
+            let remedy = "the book lists all settings, in its chapter on configuration";
+            Failure::input(format_args!("{}, line {line}: {problem}", path.display()), remedy)
+        })?;
+        config.check().map_err(|Unsound { setting, value, allowed }| {
+            let line = line_of(&text, &setting).map_or_else(String::new, |line| format!(", line {line}"));
             Failure::input(
-                format_args!("{}, line {line}: {}", path.display(), error.message()),
-                "the comments of a new node's config.toml say what can be set",
+                format_args!("{}{line}: {setting} is {value}; allowed is {allowed}", path.display()),
+                "change it, or leave it out to have the default",
             )
+        })?;
+        Ok(config)
+    }
+
+    /// The settings in a text, or in which line of it is what problem.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            (line, with_nearest(error.message()))
         })
+    }
+
+    /// Whether a node can live with these values.
+    pub(crate) fn check(&self) -> Result<(), Unsound> {
+        self.network.check()?;
+        self.log.check()?;
+        self.approval.check()?;
+        self.chain.as_ref().map_or(Ok(()), Chain::check)?;
+        if let Some(Wanted { minimum, maximum }) = self.connections {
+            Connections::new(minimum, maximum).map_err(|error| Unsound {
+                setting: "connections".to_owned(),
+                value: format!("{minimum} to {maximum}"),
+                allowed: format!("1 or more, and no more kept than are allowed ({error})"),
+            })?;
+        }
+        self.core(Network::Mainnet).map(drop)
+    }
+
+    /// What the core is told.
+    pub(crate) fn core(&self, network: Network) -> Result<CoreConfig, Unsound> {
+        let unsound = |setting: &str, value: String, allowed: String| {
+            let name = setting.replace('_', "-");
+            let setting = if name.contains('.') { name } else { format!("protocol.{name}") };
+            Unsound { setting, value, allowed: allowed.replace('_', "-") }
+        };
+        let mut fields = self.protocol.fields().clone();
+        fields.insert("network".to_owned(), json!(network));
+        fields.insert("limits".to_owned(), self.limits.fields().clone().into());
+        // Only a number that is larger than its field has room for.
+        let config: CoreConfig = serde_json::from_value(fields.into()).map_err(|error| {
+            let allowed = format!("what it has room for ({error})");
+            unsound("limits.a number", "too large".to_owned(), allowed)
+        })?;
+        config.check().map_err(|error| unsound(error.field, error.value, error.allowed))?;
+        Ok(config)
+    }
+
+    /// Every setting by its full name, with its value.
+    pub(crate) fn flat(&self) -> BTreeMap<String, Value> {
+        let mut flat = BTreeMap::new();
+        flatten(&mut flat, "", serde_json::to_value(self).expect("settings are texts, numbers and lists"));
+        flat
+    }
+
+    /// The settings that another configuration has another value for.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let (one, other) = (self.flat(), other.flat());
+        let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
     }
 
     /// The commented text of this configuration, with what is not set as comments.
@@ -173,7 +262,8 @@ impl Config {
         let preset = self.preset.to_possible_value().expect("no preset is hidden");
         format!(
             "\
-# Settings of a nelumbo node, read when it starts. An unknown setting is an error.
+# Settings of a nelumbo node, read when it starts and at SIGHUP. An unknown setting is an error; `nelumbo config check`
+# looks for them. Those that are missing here are in the book's chapter on configuration, with their defaults.
 
 # What the node is for:
 #   wallet      keeps 10 connections, allows 50; asks the DHT
@@ -213,6 +303,10 @@ bootstrap = [
 # at a time. The signing key then signs that, sessions, and nothing else.
 # delegate = true
 
+# How the signer who broadcasts is chosen in sessions that are created here: lexicographic, hash-based, first-signer,
+# last-signer or rotating.
+# election = \"lexicographic\"
+
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
@@ -221,6 +315,23 @@ bootstrap = [
 # `hosts` are names that it is asked under, beside its address and localhost. Where others can reach it, it needs a
 # `certificate` and its `certificate-key` too, the names of files in PEM.
 # api = {{ listen = \"127.0.0.1:7310\", hosts = [\"wallet.example.org\"] }}
+
+# What is logged (off, error, warn, info, debug, trace), and where: stderr, journal, or files, one a day.
+# log = {{ filter = \"warn\", to = \"files\", files = 14 }}
+
+# How long sessions may take, and an offer to sign is valid.
+# protocol = {{ session-timeout = \"2 h\", advertisement-lifetime = \"1 d\" }}
+
+# Which requests are approved without asking. The first rule that fits decides; without one, the node asks. Amounts are
+# satoshi, what the group loses with the fee; contacts and groups are those of `nelumbo contact` and `nelumbo group`.
+# [[approval.rules]]
+# name = \"rent\"
+# decision = \"approve\"
+# creators = [\"alice\"]
+# groups = [\"family\"]
+# outputs = [\"lotusR16PSJNXGeBvtwFcrdouuG1PPPQUeV8aZDGHad7xjd\"]
+# max-amount = 1000000
+# max-amount-per-day = 1000000
 ",
             preset.get_name(),
             list(&self.listen),
@@ -252,9 +363,54 @@ bootstrap = [
         if let Some(Wanted { minimum, maximum }) = self.connections {
             network = network.connections(Connections::new(minimum, maximum)?);
         }
+        network = self.network.apply(network);
         network = self.listen.into_iter().fold(network, NetworkConfig::listen_on);
         network = self.announce.into_iter().fold(network, NetworkConfig::announce);
         self.bootstrap.into_iter().try_fold(network, NetworkConfig::join_through)?.connections_from_env()
+    }
+}
+
+/// Whether this setting counts as soon as config.toml is read again; all others do at the next start.
+pub(crate) fn is_reloaded(setting: &str) -> bool {
+    let is_of = |part: &str| setting == part || setting.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'));
+    ["election", "log", "approval"].into_iter().any(is_of)
+}
+
+fn flatten(flat: &mut BTreeMap<String, Value>, name: &str, value: Value) {
+    match value {
+        Value::Object(fields) if !fields.contains_key("burst") && name != "connections" => {
+            for (field, value) in fields {
+                let name = if name.is_empty() { field } else { format!("{name}.{field}") };
+                flatten(flat, &name, value);
+            }
+        }
+        value => {
+            flat.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// The line in which a setting stands, if it is written as one.
+fn line_of(text: &str, setting: &str) -> Option<usize> {
+    let name = setting.rsplit('.').next().unwrap_or(setting);
+    let is_it =
+        |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
+    text.lines().position(is_it).map(|line| line + 1)
+}
+
+/// What is said about a name that is not known, with the one that was meant.
+fn with_nearest(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let (Some((what, _)), Some(written)) = (message.split_once(" `"), names.next()) else {
+        return message.to_owned();
+    };
+    if !what.starts_with("unknown") {
+        return message.to_owned();
+    }
+    let distance = |name: &&str| strsim::osa_distance(name, written);
+    match names.min_by_key(distance).filter(|nearest| distance(nearest) <= 2.max(written.len() / 3)) {
+        Some(nearest) => format!("{what} `{written}`; did you mean `{nearest}`?"),
+        None => message.to_owned(),
     }
 }
 
@@ -283,12 +439,17 @@ mod tests {
         let text = Config::new(Preset::Wallet, Vec::new(), Vec::new()).to_text();
         let uncommented: Vec<&str> = text
             .lines()
-            .map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line))
+            .map(|line| {
+                let setting = |line: &&str| line.contains(" = ") || line.starts_with("[[");
+                line.strip_prefix("# ").filter(setting).unwrap_or(line)
+            })
             .collect();
         let config: Config = toml::from_str(&uncommented.join("\n")).expect("all comments are settings");
         assert_eq!(config.connections, Some(Wanted { minimum: 10, maximum: 50 }));
         assert_eq!((config.announce.len(), config.dht), (1, Some(Dht::Server)));
         assert_eq!([config.relays, config.port_mapping, config.hole_punching], [false; 3]);
+        assert_eq!((config.log.files, config.approval.rules.len()), (14, 1));
+        assert_eq!(config.check(), Ok(()));
         assert!(config.delegate && !Config::new(Preset::Wallet, Vec::new(), Vec::new()).delegate);
     }
 }

@@ -10,24 +10,27 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nelumbo_chain::chronik::ChronikClient;
-use nelumbo_core::api::{Config as CoreConfig, Event};
+use nelumbo_core::api::Event;
 use nelumbo_core::crypto::{Network, SecretKey};
 use nelumbo_tokio::network::{NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NodeEvent, StartError, StopError};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::approvals::Approvals;
+use super::approver::Approver;
+use super::config::{Config, Source};
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
 use super::payments::{News, Payments};
+use super::reload::reload_at_hangups;
 use crate::api::{ApiServer, SessionMetrics};
 use crate::control::{Answers, Server, serve};
 use crate::failure::{Answer, Failure};
-use crate::interruption::termination;
-use crate::output;
+use crate::interruption::interrupt_or_terminate;
+use crate::{output, service};
 
 /// How long a node may take to stop.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -41,6 +44,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub(crate) struct Plan {
     pub(crate) folder: Folder,
     pub(crate) lock: Lock,
+    /// Where its settings come from, and what they are.
+    pub(crate) settings: Source,
+    pub(crate) config: Config,
     pub(crate) network: NetworkConfig,
     pub(crate) chain: Network,
     /// Where payments are broadcast and looked for, if it is said.
@@ -64,7 +70,8 @@ pub(crate) struct Record {
 
 /// Runs a node until somebody wants it to stop, or it cannot go on.
 pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
-    let Plan { folder, lock, network, chain, chronik, key, message_key, record, api, json } = plan;
+    let Plan { folder, lock, settings: source, config, network, chain, chronik, key, message_key, record, api, json } =
+        plan;
     let server = Server::bind(folder.path()).map_err(|error| {
         Failure::input(
             format_args!("cannot make the socket in {}: {error}", folder.path().display()),
@@ -73,7 +80,11 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     })?;
     let key = Arc::new(key);
     let files = FileSessions::new(folder.path(), chain, key.clone());
-    let (handle, events) = Builder::with_key(CoreConfig::new(chain), network, folder.path(), key)
+    let core = config.core(chain).map_err(|unsound| {
+        let problem = format_args!("{} is {}; allowed is {}", unsound.setting, unsound.value, unsound.allowed);
+        Failure::input(problem, "change it in config.toml, or leave it out")
+    })?;
+    let (handle, events) = Builder::with_key(core, network, folder.path(), key)
         .and_then(|builder| match message_key {
             Some(message_key) => builder.message_key(message_key),
             None => Ok(builder),
@@ -102,6 +113,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     std::thread::spawn(move || runtime.block_on(print(printed, json)));
 
     let approvals = Approvals::new(folder.path());
+    let settings = Arc::new(watch::Sender::new(Arc::new(config)));
     let answers = Answers {
         handle: handle.clone(),
         log: log.clone(),
@@ -109,6 +121,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         files: Arc::new(Mutex::new(files)),
         started,
         stop: Arc::new(Notify::new()),
+        settings: settings.subscribe(),
     };
     let mut connections = JoinSet::new();
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
@@ -119,12 +132,17 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
             _ => std::future::pending().await,
         }
     };
-    let mut life = Life { handle, events, log, approvals, payments, metrics: metrics.clone() };
+    let approver = Approver::start(handle.clone(), log.clone(), folder.path(), settings.subscribe());
+    let reloads = reload_at_hangups(&source, folder.path(), &settings, &log);
+    service::started(&handle);
+    let mut life = Life { handle, events, log: log.clone(), approvals, approver, payments, metrics: metrics.clone() };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
         ended = api => Err(api_failed(ended)),
-        _ = termination() => life.stop().await,
+        _ = interrupt_or_terminate() => life.stop().await,
+        // The terminal is gone that it was started in.
+        () = reloads => life.stop().await,
         () = answers.stop.notified() => life.stop().await,
     };
     drop(server);
@@ -145,6 +163,7 @@ struct Life {
     events: Events,
     log: EventLog,
     approvals: Approvals,
+    approver: Approver,
     payments: Option<Payments>,
     metrics: Option<SessionMetrics>,
 }
@@ -165,6 +184,7 @@ impl Life {
                         metrics.count(&event, time, &self.handle).await;
                     }
                     match event {
+                        NodeEvent::Core(Event::SessionAnnounced { session, .. }) => self.approver.tell(session),
                         NodeEvent::Core(Event::SessionCompleted { session, .. }) => self.pay(News::Signed(session)),
                         // When all turns are over, with or without somebody's word, it is everybody's.
                         NodeEvent::Core(
@@ -189,6 +209,7 @@ impl Life {
 
     /// Stops the node, and notes its last events. Whoever interrupts a second time does not want to wait for it.
     async fn stop(&mut self) -> Result<(), Failure> {
+        service::stopping();
         let handle = self.handle.clone();
         let stopped = async { tokio::join!(handle.stop(), self.go_on()).0 };
         tokio::select! {
@@ -200,7 +221,7 @@ impl Life {
                     "it is ended all the same; what its journal holds is safe, and sessions go on at the next start",
                 )),
             },
-            signal = termination() => Err(Failure::interrupted(signal)),
+            signal = interrupt_or_terminate() => Err(Failure::interrupted(signal)),
         }
     }
 }

@@ -1,20 +1,24 @@
 //! A long-running node: its data folder, its life, and what it remembers of what has happened.
 //!
-//! Reading order: `folder` for what is where, `config` for what can be set, `life` for the order of things from start
-//! to stop, `event_log` for the events that commands can ask for, `approvals` for those that are kept in a file,
-//! `payments` for what becomes of what was signed, `file_sessions` for what is signed without the network.
+//! Reading order: `folder` for what is where, `config` for what can be set and `reload` for when, `policy` and
+//! `approver` for what is approved without asking, `life` for the order of things from start to stop, `event_log` for
+//! the events that commands can ask for, `approvals` for those that are kept in a file, `payments` for what becomes of
+//! what was signed, `file_sessions` for what is signed without the network.
 //! Commands talk to the node through [`crate::control`].
 
 mod approvals;
+mod approver;
 mod config;
 mod event_log;
 mod file_sessions;
 mod folder;
 mod life;
 mod payments;
+mod policy;
+mod reload;
 
 pub(crate) use approvals::Approvals;
-pub(crate) use config::{Config, Preset};
+pub(crate) use config::{Config, Destination, LogSettings, Override, Preset, Rotation, Source, override_of};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};

@@ -289,6 +289,12 @@ impl NetworkConfig {
         self
     }
 
+    /// Gives up on an address of a peer that could not be connected to within this time.
+    pub fn dial_timeout(mut self, timeout: Duration) -> Self {
+        self.dial_timeout = timeout;
+        self
+    }
+
     /// Gives up on a direct message that was not acknowledged within this time.
     pub fn direct_timeout(mut self, timeout: Duration) -> Self {
         self.direct_timeout = timeout;

@@ -108,6 +108,27 @@ impl Node {
         self.process = None;
     }
 
+    /// Has the node read its configuration again, with this text behind what there is, and waits until it has said what
+    /// has come of it.
+    pub fn reconfigure(&self, text: &str) -> Value {
+        let config = self.folder.join("config.toml");
+        let old = std::fs::read_to_string(&config).expect("it is there");
+        std::fs::write(&config, format!("{old}\n{text}\n")).expect("it is ours");
+        self.reload()
+    }
+
+    /// Has the node read its configuration again, and waits until it has said what has come of it.
+    pub fn reload(&self) -> Value {
+        let newest = self.newest().to_string();
+        let mut events = Lines::spawn(&mut self.command(&["events", "--follow", "--after", &newest, "--json"]));
+        self.process.as_ref().expect("it runs").signal("-HUP");
+        events.find(|line| {
+            let happened = &line["event"];
+            let is_it = happened["event"].as_str().is_some_and(|event| event.starts_with("configuration-"));
+            is_it.then(|| happened.clone())
+        })
+    }
+
     /// Sends a signal to the process, and waits until it has ended.
     pub fn signal(&mut self, signal: &str) -> Option<i32> {
         let process = self.process.take().expect("it runs");

@@ -94,9 +94,9 @@ pub(crate) struct Create {
     /// whoever stores it sees who signs with whom
     #[arg(long)]
     listed: bool,
-    /// How the signer who broadcasts is chosen
-    #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
-    election: Method,
+    /// How the signer who broadcasts is chosen; by default as config.toml of the node says
+    #[arg(long, value_parser = values::method())]
+    election: Option<Method>,
     #[command(flatten)]
     allowed: Allowed,
     #[command(flatten)]

@@ -6,6 +6,7 @@
 mod about;
 mod advertise;
 mod balance;
+mod config;
 mod connect;
 mod contact;
 mod create;
@@ -100,6 +101,7 @@ pub(crate) enum Operator {
     #[command(after_help = "Examples:\n  nelumbo unban 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")]
     Unban(about::AboutPeer),
     Stop(stop::Stop),
+    Config(config::Config),
     Token(token::Token),
     Contact(contact::Contact),
     Group(group::GroupCommand),
@@ -137,6 +139,7 @@ impl Operator {
             Self::Ban(about) => about.tell(|peer| Request::Ban { peer }),
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),
+            Self::Config(config) => config.run(),
             Self::Token(token) => token.run(),
             Self::Contact(contact) => contact.run(),
             Self::Group(group) => group.run(),

@@ -7,9 +7,9 @@ use clap::Args;
 
 use crate::api::{ApiConfig, ApiServer};
 use crate::failure::{Answer, Failure};
-use crate::key_file;
-use crate::node::{self, Config, DataFolder, Plan, Record};
+use crate::node::{self, DataFolder, Override, Plan, Record, Source};
 use crate::passphrase::PassphraseSource;
+use crate::{key_file, logging};
 
 /// Runs the node until it is stopped
 ///
@@ -34,6 +34,10 @@ pub(crate) struct Run {
     /// in config.toml
     #[arg(long, value_name = "ADDRESS")]
     api: Option<SocketAddr>,
+    /// Sets this for this run, before what config.toml says: `protocol.session-timeout="30 min"`; may be given several
+    /// times
+    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = node::override_of)]
+    overrides: Vec<Override>,
     /// Prints events as JSON lines: `number`, `time` in milliseconds since 1970, `event`
     #[arg(long)]
     json: bool,
@@ -45,7 +49,10 @@ impl Run {
         // Before the passphrase: nobody should type it for nothing.
         let lock = folder.lock()?;
         let path = folder.config();
-        let config = Config::read(&path)?;
+        let settings = Source { file: path.clone(), overrides: self.overrides };
+        let config = settings.read()?;
+        logging::configure(&config.log, folder.path())
+            .map_err(|error| Failure::input(error, "change `log` in config.toml, or make the folder yours to write"))?;
         let (chronik, api, delegates) = (config.chain.clone(), config.api.clone(), config.delegate);
         let api = match (self.api, api) {
             (Some(listen), Some(config)) => Some(ApiConfig { listen, ..config }),
@@ -54,6 +61,7 @@ impl Run {
         };
         let api = api.map(|config| ApiServer::bind(&config, folder.path())).transpose()?;
         let network = config
+            .clone()
             .network(folder.read_identity()?)
             .map_err(|error| Failure::input(error, format_args!("change {} or the environment", path.display())))?;
         let file = key_file::read(&folder.key())?;
@@ -63,7 +71,20 @@ impl Run {
         let key = file.open(passphrase.as_ref())?;
         let message_key = delegates.then(|| folder.message_key(chain, passphrase.as_ref())).transpose()?;
         let record = self.record.map(|file| Record { file, limit: u64::from(self.record_limit) << 20 });
-        let plan = Plan { folder, lock, network, chain, chronik, key, message_key, record, api, json: self.json };
+        let plan = Plan {
+            folder,
+            lock,
+            settings,
+            config,
+            network,
+            chain,
+            chronik,
+            key,
+            message_key,
+            record,
+            api,
+            json: self.json,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
         let ended = runtime.block_on(node::live(plan));

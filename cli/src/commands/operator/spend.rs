@@ -48,9 +48,9 @@ pub(crate) struct Spend {
     /// What the others are told about it
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-    /// How the signer who broadcasts is chosen
-    #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
-    election: Method,
+    /// How the signer who broadcasts is chosen; by default as config.toml of the node says
+    #[arg(long, value_parser = values::method())]
+    election: Option<Method>,
     #[command(flatten)]
     allowed: Allowed,
 }

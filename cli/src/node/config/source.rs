@@ -1,0 +1,101 @@
+//! Where a node's settings come from: config.toml, and what was said on the command line before it.
+
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::{Config, Unsound, with_nearest};
+use crate::failure::Failure;
+
+/// One setting from the command line: `limits.sessions=100`.
+#[derive(Clone, Debug)]
+pub(crate) struct Override {
+    /// Its table's names, and its own.
+    path: Vec<String>,
+    value: Value,
+}
+
+/// For clap.
+pub(crate) fn override_of(text: &str) -> Result<Override, String> {
+    let (name, value) = text.split_once('=').ok_or("it is SETTING=VALUE, such as limits.sessions=100")?;
+    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+    // A text without quotes is meant as one.
+    let value = match toml::from_str::<Table>(&format!("value = {value}")) {
+        Ok(mut table) => table.remove("value").ok_or("there is no value")?,
+        Err(_) => Value::String(value.to_owned()),
+    };
+    Ok(Override { path, value })
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) file: PathBuf,
+    pub(crate) overrides: Vec<Override>,
+}
+
+impl Source {
+    /// The settings as they are now.
+    pub(crate) fn read(&self) -> Result<Config, Failure> {
+        let config = Config::read(&self.file)?;
+        if self.overrides.is_empty() {
+            return Ok(config);
+        }
+        let wrong = |problem: String| {
+            Failure::input(format_args!("--set: {problem}"), "`nelumbo config show` prints the names of all settings")
+        };
+        let mut table = Table::try_from(&config).map_err(|error| wrong(error.to_string()))?;
+        for Override { path, value } in &self.overrides {
+            let (name, tables) = path.split_last().expect("a text has a last part");
+            let place = tables.iter().try_fold(&mut table, |table, name| {
+                let inner = table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new()));
+                inner.as_table_mut().ok_or_else(|| wrong(format!("{name} is no table")))
+            })?;
+            place.insert(name.clone(), value.clone());
+        }
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| wrong(with_nearest(error.message())))?;
+        config.check().map_err(|Unsound { setting, value, allowed }| {
+            wrong(format!("{setting} is {value}; allowed is {allowed}"))
+        })?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_comes_before_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        let text = "preset = \"full\"\nlisten = []\nbootstrap = []\n[limits]\nsessions = 9\nunapproved = 5\n";
+        std::fs::write(&file, format!("{text}unapproved-per-creator = 5\n")).expect("it is ours");
+        let read = |overrides: &[&str]| {
+            let overrides = overrides.iter().map(|text| override_of(text).expect("a setting")).collect();
+            Source { file: file.clone(), overrides }.read().map_err(|failure| failure.to_string())
+        };
+        let config =
+            read(&["limits.sessions=7", "protocol.session-timeout=30 min", "log.filter=\"info\"", "relays=false"]);
+        let flat = config.expect("all of them are settings").flat();
+        for (name, value) in [
+            ("limits.sessions", "7"),
+            ("limits.unapproved", "5"),
+            ("protocol.session-timeout", "\"30 min\""),
+            ("log.filter", "\"info\""),
+            ("relays", "false"),
+        ] {
+            assert_eq!(flat[name].to_string(), value, "{name}");
+        }
+        for (text, problem) in [
+            ("limits.sesions=7", "did you mean `sessions`?"),
+            ("limits.sessions=0", "limits.sessions is 0"),
+            ("preset.x=1", "preset is no table"),
+            ("limits.sessions=many", "many"),
+        ] {
+            let said = read(&[text]).expect_err(text);
+            assert!(said.starts_with("--set: ") && said.contains(problem), "{said}");
+        }
+        assert!(override_of("limits.sessions").is_err());
+    }
+}
