@@ -54,17 +54,15 @@ input! {
 /// What begins far inside.
 pub(crate) fn seeds() -> Vec<(&'static str, Calls)> {
     let at = || Time::Later { ms: 500 };
-    let wish = |place| Call::Wish {
-        to: false,
-        at: at(),
-        wish: Shape { place },
-        number: Number(1),
-        bytes: Bytes(vec![7; 32]),
-    };
+    let wish =
+        |place| Call::Wish { to: false, at: at(), wish: Shape { place }, number: Number(1), bytes: Bytes(vec![7; 32]) };
     let settle = || Call::Settle { at: at() };
     vec![
         ("session", Calls { calls: vec![settle(), settle(), wish(0), settle(), settle()] }),
-        ("restart", Calls { calls: vec![settle(), settle(), wish(0), Call::Restart { of: false }, settle(), settle()] }),
+        (
+            "restart",
+            Calls { calls: vec![settle(), settle(), wish(0), Call::Restart { of: false }, settle(), settle()] },
+        ),
         ("text", Calls { calls: vec![Call::Ask { text: Bytes(br#"{"type":"version"}"#.to_vec()) }] }),
     ]
 }
@@ -200,7 +198,10 @@ impl World {
             5 => json!({"type": "find-signers", "amount": number}),
             6 => json!({"type": "announce-resource", "kind": "x", "name": "y", "data": bytes, "lifetime_ms": number}),
             7 => json!({"type": "ban", "peer": PEERS[number as usize % 2]}),
-            8 => json!({"type": "set-policy", "policy": {"rules": [{"max_spent": number, "action": {"type": "decline"}}]}}),
+            8 => {
+                let rule = json!({"max_spent": number, "action": {"type": "decline"}});
+                json!({"type": "set-policy", "policy": {"rules": [rule]}})
+            }
             _ => json!({"type": "find-session", "session": bytes}),
         }
     }
