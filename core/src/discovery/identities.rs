@@ -67,7 +67,7 @@ impl Identities {
 }
 
 impl Discovery {
-    /// D26: the host has verified which identity a key has, or that it has none any more. Returns what is to be
+    /// D27: the host has verified which identity a key has, or that it has none any more. Returns what is to be
     /// remembered.
     pub(crate) fn on_identity(
         &mut self,

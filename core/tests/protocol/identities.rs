@@ -54,7 +54,7 @@ fn asked(node: &mut TestNode, creator: &mut ScriptedPeer, number: u8) -> (Phase,
     (phase(node, session.id()), reason)
 }
 
-/// D26.
+/// D27.
 #[test]
 fn a_key_that_money_was_burned_for_has_more_room_as_long_as_it_counts() {
     let limits = Config::new(Network::Regtest).limits;
