@@ -207,16 +207,17 @@ enum NelumboStatus nelumbo_call(const uint8_t *question,
                                 struct NelumboBuffer *out);
 
 /*
- Bytes of the library's memory, all zero, for callers who have none that it can read: those of WebAssembly. They are
- given back with `nelumbo_buffer_free`.
+ So many bytes of the library's memory, all zero, for callers who have none that it can read: those of WebAssembly.
+ They are given back with `nelumbo_buffer_free`, in a buffer with this place and the same length.
  */
-struct NelumboBuffer nelumbo_buffer_new(size_t len);
+uint8_t *nelumbo_buffer_new(size_t len);
 
 /*
  Frees what the library has allocated, and empties the buffer, so that freeing it again does nothing.
 
  # Safety
- `buffer` is null, or was filled by this library, and its fields are as they were then.
+ `buffer` is null, or was filled by this library and its fields are as they were then, or names what
+ `nelumbo_buffer_new` gave.
  */
 void nelumbo_buffer_free(struct NelumboBuffer *buffer);
 

@@ -1,53 +1,10 @@
-//! Pointers in and out, and where panics end. Driven by the functions of the library.
+//! Pointers in and out. Driven by the functions of the library.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice, str};
 
-use nelumbo_ffi::Error;
+use nelumbo_ffi::{Error, Guarded};
 
 use crate::{NelumboBuffer, NelumboStatus};
-
-/// Something that is not used any more once it has panicked: it may be halfway through a change.
-#[derive(Debug)]
-pub(crate) struct Guarded<T> {
-    value: T,
-    /// What it has said when it panicked.
-    panic: Option<String>,
-}
-
-/// What a call came to: a value, a refusal, or a panic with what it said.
-pub(crate) type Outcome<T> = Result<Result<T, Error>, String>;
-
-/// Runs what may panic.
-pub(crate) fn guard<T>(act: impl FnOnce() -> Result<T, Error>) -> Outcome<T> {
-    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| said(&*panic))
-}
-
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it says nothing").into()
-}
-
-impl<T> Guarded<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self { value, panic: None }
-    }
-
-    pub(crate) fn run<U>(&mut self, act: impl FnOnce(&mut T) -> Result<U, Error>) -> Outcome<U> {
-        if let Some(panic) = &self.panic {
-            return Err(panic.clone());
-        }
-        let outcome = guard(|| act(&mut self.value));
-        self.panic = outcome.as_ref().err().cloned();
-        outcome
-    }
-
-    /// Something that cannot be refused; nothing once it has panicked.
-    pub(crate) fn ask<U>(&mut self, act: impl FnOnce(&T) -> U) -> Option<U> {
-        self.run(|value| Ok(act(value))).ok().and_then(Result::ok)
-    }
-}
 
 /// The bytes at this place. Nothing is read where there are none.
 ///
@@ -88,11 +45,11 @@ pub(crate) unsafe fn free(NelumboBuffer { data, len }: NelumboBuffer) {
 ///
 /// # Safety
 /// `out` can be written to.
-pub(crate) unsafe fn give(outcome: Outcome<String>, out: *mut NelumboBuffer) -> NelumboStatus {
+pub(crate) unsafe fn give(outcome: Result<String, Error>, out: *mut NelumboBuffer) -> NelumboStatus {
     let (status, text) = match outcome {
-        Ok(Ok(text)) => (NelumboStatus::Ok, text),
-        Ok(Err(error)) => (NelumboStatus::Refused, error.to_json()),
-        Err(panic) => (NelumboStatus::Poisoned, Error::poisoned(panic).to_json()),
+        Ok(text) => (NelumboStatus::Ok, text),
+        Err(error) if error.is_poisoned() => (NelumboStatus::Poisoned, error.to_json()),
+        Err(error) => (NelumboStatus::Refused, error.to_json()),
     };
     // In WebAssembly the place is one that `nelumbo_buffer_new` gave, which promises no alignment.
     // SAFETY: the caller's promise.
@@ -105,17 +62,15 @@ pub(crate) unsafe fn give(outcome: Outcome<String>, out: *mut NelumboBuffer) -> 
 /// # Safety
 /// `place` and `out` can be written to.
 pub(crate) unsafe fn hand_out<T, U>(
-    made: Outcome<T>,
+    made: Result<T, Error>,
     wrap: impl FnOnce(T) -> U,
     place: *mut *mut U,
     out: *mut NelumboBuffer,
 ) -> NelumboStatus {
     let mut pointer = ptr::null_mut();
-    let outcome = made.map(|made| {
-        made.map(|value| {
-            pointer = Box::into_raw(Box::new(wrap(value)));
-            String::new()
-        })
+    let outcome = made.map(|value| {
+        pointer = Box::into_raw(Box::new(wrap(value)));
+        String::new()
     });
     // SAFETY: the caller's promise.
     unsafe { ptr::write_unaligned(place, pointer) };
@@ -158,25 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_panicked_answers_nothing_any_more() {
-        let mut guarded = Guarded::new(1);
-        assert_eq!(guarded.run(|value| Ok(*value)), Ok(Ok(1)));
-        let refused = guarded.run(|_| Err::<(), _>(Error::argument("no")));
-        assert_eq!(refused.map(|result| result.map_err(|error| error.code)), Ok(Err("bad-argument".into())));
-        let panicked = guarded.run(|value| -> Result<(), Error> {
-            *value = 2;
-            panic!("on purpose {value}")
-        });
-        assert_eq!(panicked, Err("on purpose 2".into()));
-        assert_eq!(guarded.run(|value| Ok(*value)), Err("on purpose 2".into()), "though this would not panic");
-        assert_eq!(guarded.ask(|value| *value), None);
-    }
-
-    #[test]
     fn a_panic_is_a_status_and_says_what_to_do() {
         let mut out = NelumboBuffer { data: ptr::null_mut(), len: 0 };
         // SAFETY: it can be written to.
-        let status = unsafe { give(guard(|| panic!("on purpose")), &raw mut out) };
+        let status = unsafe { give(nelumbo_ffi::guard(|| panic!("on purpose")), &raw mut out) };
         // SAFETY: it was filled just now.
         let said = unsafe { bytes(out.data, out.len) }.to_vec();
         // SAFETY: the same, and once.

@@ -8,9 +8,9 @@ mod border;
 
 use std::ptr;
 
-use nelumbo_ffi::{Machine, Signer, call};
+use nelumbo_ffi::{Guarded, Machine, Signer, call, guard};
 
-use border::{Guarded, bytes, give, hand_out, on, text};
+use border::{bytes, give, hand_out, on, text};
 
 /// What a call came to.
 #[repr(C)]
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn nelumbo_machine_new(
     }
     // SAFETY: the caller promises so many bytes.
     let (params, secret, seed) = unsafe { (bytes(params, params_len), bytes(secret, 32), bytes(seed, 32)) };
-    let made = border::guard(|| Machine::new(text(params)?, secret, seed, mono_ms, wall_ms));
+    let made = guard(|| Machine::new(text(params)?, secret, seed, mono_ms, wall_ms));
     // SAFETY: the caller promises that both can be written to.
     unsafe { hand_out(made, |one| NelumboMachine(Guarded::new(one)), machine, out) }
 }
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn nelumbo_machine_poll(machine: *mut NelumboMachine, out:
 pub unsafe extern "C" fn nelumbo_machine_deadline(machine: *mut NelumboMachine) -> f64 {
     // SAFETY: the caller promises a machine, which nobody else uses meanwhile.
     let machine = unsafe { machine.as_mut() };
-    machine.and_then(|machine| machine.0.ask(Machine::deadline)).flatten().unwrap_or(-1.0)
+    machine.and_then(|machine| machine.0.run(|machine| Ok(machine.deadline())).ok().flatten()).unwrap_or(-1.0)
 }
 
 /// A machine's state: a JSON `View` goes to `out`.
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn nelumbo_signer_new(
     }
     // SAFETY: the caller promises so many bytes.
     let (secret, seed) = unsafe { (bytes(secret, 32), bytes(seed, 32)) };
-    let made = border::guard(|| Signer::new(secret, seed));
+    let made = guard(|| Signer::new(secret, seed));
     // SAFETY: the caller promises that both can be written to.
     unsafe { hand_out(made, |one| NelumboSigner(Guarded::new(one)), signer, out) }
 }
@@ -254,22 +254,23 @@ pub unsafe extern "C" fn nelumbo_call(question: *const u8, len: usize, out: *mut
     }
     // SAFETY: the caller promises so many bytes.
     let question = unsafe { bytes(question, len) };
-    let answer = border::guard(|| call(text(question)?));
+    let answer = guard(|| call(text(question)?));
     // SAFETY: the caller promises that it can be written to.
     unsafe { give(answer, out) }
 }
 
-/// Bytes of the library's memory, all zero, for callers who have none that it can read: those of WebAssembly. They are
-/// given back with `nelumbo_buffer_free`.
+/// So many bytes of the library's memory, all zero, for callers who have none that it can read: those of WebAssembly.
+/// They are given back with `nelumbo_buffer_free`, in a buffer with this place and the same length.
 #[unsafe(no_mangle)]
-pub extern "C" fn nelumbo_buffer_new(len: usize) -> NelumboBuffer {
-    border::buffer(vec![0; len])
+pub extern "C" fn nelumbo_buffer_new(len: usize) -> *mut u8 {
+    border::buffer(vec![0; len]).data
 }
 
 /// Frees what the library has allocated, and empties the buffer, so that freeing it again does nothing.
 ///
 /// # Safety
-/// `buffer` is null, or was filled by this library, and its fields are as they were then.
+/// `buffer` is null, or was filled by this library and its fields are as they were then, or names what
+/// `nelumbo_buffer_new` gave.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nelumbo_buffer_free(buffer: *mut NelumboBuffer) {
     // SAFETY: the caller promises that it can be read and written to.

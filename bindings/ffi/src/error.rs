@@ -45,6 +45,11 @@ impl Error {
         )
     }
 
+    /// Whether the library has a fault, and what was called must not be used again.
+    pub fn is_poisoned(&self) -> bool {
+        self.code == "poisoned"
+    }
+
     /// This as JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("an error is texts")

@@ -29,6 +29,7 @@
 
 mod calls;
 mod error;
+mod guard;
 mod machine;
 mod schema;
 pub mod shapes;
@@ -36,6 +37,7 @@ mod signer;
 
 pub use calls::{Answer, Call, call};
 pub use error::Error;
+pub use guard::{Guarded, guard};
 pub use machine::Machine;
 pub use schema::schema;
 pub use signer::Signer;

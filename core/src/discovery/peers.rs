@@ -81,6 +81,17 @@ impl Peers {
         self.presences.get(key).map(|presence| presence.peer)
     }
 
+    /// Whether no key of this peer's is known: what it said, or what it answers to, may be lost.
+    fn is_silent(&self, peer: &PeerId) -> bool {
+        self.presences.keys_of(peer).next().is_none()
+    }
+
+    /// When a connected peer that is silent is shown this node's presence again, before the longest pause.
+    fn repeat_at(&self, peer: &PeerId, stall_max: Duration) -> Option<Mono> {
+        let shown = self.backoff.get(peer).filter(|shown| shown.pause < stall_max)?;
+        self.is_silent(peer).then(|| shown.at.after(shown.pause))
+    }
+
     fn connected_peer_of(&self, key: &PublicKey) -> Option<PeerId> {
         self.peer_of(key).filter(|peer| self.connected.contains(peer))
     }
@@ -97,6 +108,9 @@ impl Discovery {
         self.show_presence(context, peer);
         self.peers.presences.on_connected(&peer, most_keys);
         let keys: Vec<PublicKey> = self.peers.presences.keys_of(&peer).copied().collect();
+        if keys.is_empty() {
+            context.push(Effect::TimerWithin(TimerReason::Seek, context.config.stall));
+        }
         keys.into_iter().for_each(|key| self.reached(context, key, peer));
     }
 
@@ -233,17 +247,18 @@ impl Discovery {
     }
 
     /// D6: it is time to seek wanted signers that are out of reach: they are dialled where they were last, and looked
-    /// up in the DHT, for they may have moved; or they are connected, and what said so was lost: a peer of which no key
-    /// is known answers with its own presence when it is shown this node's again.
+    /// up in the DHT, for they may have moved. Or they are connected, and what said so was lost: a peer of which no key
+    /// is known answers with its own presence when it is shown this node's again; a few times in any case, and for as
+    /// long as somebody is wanted.
     pub(super) fn on_seek<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         let now = context.now.mono;
         let due = self.peers.wanted.iter().filter(|(_, wanted)| wanted.seek.is_some_and(|(at, _)| at <= now));
         let due: Vec<PublicKey> = due.map(|(key, _)| *key).take(SOUGHT_AT_ONCE).collect();
-        if !due.is_empty() {
-            let is_unknown = |peer: &PeerId| self.peers.presences.keys_of(peer).next().is_none();
-            let unknown: Vec<PeerId> = self.peers.connected.iter().copied().filter(is_unknown).collect();
-            unknown.into_iter().for_each(|peer| self.show_presence(context, peer));
-        }
+        let is_asked = |peer: &PeerId| !due.is_empty() && self.peers.is_silent(peer);
+        let is_repeated = |peer: &PeerId| self.peers.repeat_at(peer, context.config.stall_max).is_some();
+        let connected = self.peers.connected.iter().copied();
+        let again: Vec<PeerId> = connected.filter(|peer| is_asked(peer) || is_repeated(peer)).collect();
+        again.into_iter().for_each(|peer| self.show_presence(context, peer));
         for key in due {
             let Some(Wanted { seek: Some((at, pause)), .. }) = self.peers.wanted.get_mut(&key) else { continue };
             let is_first = *pause == context.config.stall;
@@ -307,6 +322,7 @@ impl Discovery {
             self.peers.backoff.insert(*to, shown);
             context.output(Output::Send { to: *to, bytes: bytes.clone() });
         }
+        self.arm_seek(context);
     }
 
     fn reached<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: PublicKey, peer: PeerId) {
@@ -328,8 +344,12 @@ impl Discovery {
 
     fn arm_seek<V: Verifier>(&self, context: &mut Context<'_, V>) {
         let now = context.now.mono;
-        let soonest = self.peers.wanted.values().filter_map(|wanted| wanted.seek.map(|(at, _)| at)).min();
-        context.timer(TimerReason::Seek, soonest.map(|at| at.since(now).max(NEXT_SEEK)));
+        let sought = self.peers.wanted.values().filter_map(|wanted| wanted.seek.map(|(at, _)| at));
+        let shown = self.peers.connected.iter().filter_map(|peer| self.peers.repeat_at(peer, context.config.stall_max));
+        let soonest = sought.chain(shown).min();
+        if let Some(at) = soonest {
+            context.push(Effect::TimerWithin(TimerReason::Seek, at.since(now).max(NEXT_SEEK)));
+        }
     }
 
     fn dial<V: Verifier>(&self, context: &mut Context<'_, V>, key: &PublicKey) {

@@ -88,6 +88,31 @@ fn a_signer_is_sought_once_for_all_sessions() {
     assert_eq!(count(200), one);
 }
 
+/// D6: a peer that says nothing may have missed this node's presence, or its own was lost: it is shown again, after
+/// pauses that double, until the longest. A peer whose key is known is not asked.
+#[test]
+fn a_peer_that_shows_no_key_is_shown_the_presence_a_few_times_more() {
+    let (mut node, silent, mut known) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    let shown = |node: &mut TestNode| std::mem::take(&mut node.sent).into_iter().map(|(to, _)| to).collect::<Vec<_>>();
+    node.meet(&mut known);
+    node.input(Input::Connected(silent.peer));
+    node.wait(100);
+    shown(&mut node);
+    for pause in [2_000, 4_000, 8_000, 16_000] {
+        node.wait(pause - 1);
+        assert_eq!(shown(&mut node), []);
+        node.wait(101);
+        assert_eq!(shown(&mut node), [silent.peer]);
+    }
+    node.wait(600_000);
+    assert_eq!(shown(&mut node), []);
+    node.input(Input::Disconnected(silent.peer));
+    node.input(Input::Connected(silent.peer));
+    assert_eq!(shown(&mut node), [silent.peer]);
+    node.wait(2_100);
+    assert_eq!(shown(&mut node), [silent.peer], "and whoever comes back is asked anew");
+}
+
 /// Waiting for as many signers as there can be costs the network a bounded number of lookups.
 #[test]
 fn waiting_for_everybody_costs_lookups_at_a_bounded_rate() {

@@ -2,7 +2,7 @@
 //! learns within five minutes which key that holds, once the network has healed. Machines whose clocks are set, drift
 //! or sleep are left out: what is dated otherwise may be refused.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use nelumbo_core::api::Event;
 
@@ -16,9 +16,6 @@ const BOUND: Nanos = 300_000 * MILLISECOND;
 
 #[derive(Debug, Default)]
 pub(super) struct Newcomers {
-    /// Who has been connected to whom. Whoever comes back is no newcomer: a peer that has shown its presence a moment
-    /// ago does not show it again, not even to a node that was started anew meanwhile, before it signs the next one.
-    met: BTreeSet<(u32, u32)>,
     /// Since when a node is connected to a peer whose key it does not know.
     unknown: BTreeMap<(u32, u32), Nanos>,
     /// By when it is to know it: this, and since when it is connected.
@@ -47,10 +44,8 @@ impl Checker for Newcomers {
         let (node, now) = (seen.observed.node, seen.observed.stamp.at);
         match &seen.observed.observation {
             Observation::Connected(peer) if truth.is_steady(node) && truth.is_steady(*peer) => {
-                if self.met.insert((node, *peer)) {
-                    self.unknown.insert((node, *peer), now);
-                    self.due.push_back((now.max(truth.healed) + BOUND, now, node, *peer));
-                }
+                self.unknown.insert((node, *peer), now);
+                self.due.push_back((now.max(truth.healed) + BOUND, now, node, *peer));
             }
             Observation::Disconnected(peer) => drop(self.unknown.remove(&(node, *peer))),
             Observation::Event(Event::SignerConnected { peer, .. }) => {
