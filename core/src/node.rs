@@ -344,6 +344,10 @@ impl<V: Verifier> Node<V> {
             Admission::Presence(presence, origin) => {
                 self.discover(|discovery, context| discovery.on_presence(context, presence, origin))
             }
+            Admission::Copy(presence) => {
+                self.discover(|discovery, context| discovery.on_copy(context, presence.value()));
+                Err(Refusal::Echo)
+            }
             Admission::Repeated { author, bytes, first_hand } => {
                 if let Some(first_hand) = first_hand {
                     self.discover(|discovery, context| {

@@ -8,6 +8,9 @@
 mod address;
 mod decode;
 mod disk;
+// The core behind text, which the core's tests do not have.
+#[cfg(feature = "bindings")]
+mod ffi;
 mod group;
 mod input;
 mod journal;
@@ -55,6 +58,9 @@ pub enum Target {
     /// A session of BIP327, beside two other libraries.
     #[cfg(feature = "comparison")]
     Musig2,
+    /// Machines and a signer behind text.
+    #[cfg(feature = "bindings")]
+    Ffi,
 }
 
 /// An input of a target. Its debug form is what `cargo fuzz fmt` shows.
@@ -93,6 +99,8 @@ impl Target {
         Self::Group,
         #[cfg(feature = "comparison")]
         Self::Musig2,
+        #[cfg(feature = "bindings")]
+        Self::Ffi,
     ];
 
     /// The name of the binary.
@@ -108,6 +116,8 @@ impl Target {
             Self::Group => "group",
             #[cfg(feature = "comparison")]
             Self::Musig2 => "musig2",
+            #[cfg(feature = "bindings")]
+            Self::Ffi => "ffi",
         }
     }
 
@@ -132,6 +142,8 @@ impl Target {
             Self::Group => case(read(data), group::run),
             #[cfg(feature = "comparison")]
             Self::Musig2 => case(read(data), musig2::run),
+            #[cfg(feature = "bindings")]
+            Self::Ffi => case(read(data), ffi::run),
         }
     }
 

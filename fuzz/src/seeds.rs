@@ -48,6 +48,8 @@ pub fn seeds() -> Vec<Seed> {
     seeds.extend(sums());
     #[cfg(feature = "comparison")]
     seeds.extend(super::musig2::seeds().iter().map(|(name, session)| (Target::Musig2, *name, bytes(session))));
+    #[cfg(feature = "bindings")]
+    seeds.extend(super::ffi::seeds().iter().map(|(name, calls)| (Target::Ffi, *name, bytes(calls))));
     seeds
 }
 

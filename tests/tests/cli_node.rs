@@ -17,7 +17,7 @@ const MESSAGE: &str = "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a41
 /// Nodes that are connected to each other. All but the first know the first one's address only.
 struct Group {
     nodes: Vec<Node>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Group {
@@ -32,7 +32,7 @@ impl Group {
             through.get_or_insert(address);
             nodes.push(node);
         }
-        let group = Self { nodes, _folder: folder };
+        let group = Self { nodes, folder };
         for node in &group.nodes {
             node.wait_for_signers(&group.keys_without(node));
         }
@@ -161,6 +161,20 @@ fn peers_are_connected_and_disconnected_by_hand() {
     first.run(&["connect", "/ip4/127.0.0.1/tcp/1"]).assert_refused(&["/p2p/<peer id>"]);
     first.run(&["connect", "nowhere"]).assert_refused(&["nowhere", "address"]);
     for node in &mut group.nodes {
+        assert_eq!(node.signal("-TERM"), Some(0));
+    }
+}
+
+#[test]
+fn a_key_that_was_copied_to_another_node_is_told_of() {
+    let mut group = Group::start(2);
+    let between = group.nodes[0].json(&["stats"])["listening"][0].as_str().expect("an address").to_owned();
+    let mut copy = Node::init(&group.folder.path().join("copy"), &["--bootstrap", &between]);
+    std::fs::copy(group.nodes[1].folder.join("signer.key"), copy.folder.join("signer.key")).expect("it is ours");
+    copy.start();
+    let told = group.nodes[1].wait_for("key-in-use-twice", &[("peer", &copy.peer)]);
+    assert!(told["issued_at"].is_u64(), "{told}");
+    for node in group.nodes.iter_mut().chain([&mut copy]) {
         assert_eq!(node.signal("-TERM"), Some(0));
     }
 }

@@ -105,6 +105,7 @@ fn examples() -> Vec<NodeEvent> {
     let of_core = [
         Event::SignerConnected { key, peer },
         Event::SignerDisconnected { key, peer },
+        Event::KeyInUseTwice { peer, issued_at },
         Event::PeerGraylisted { peer, seconds: 3_600, refusal },
         Event::ShouldBan { peer, refusal },
         Event::PeerBlacklisted { peer, seconds: Some(86_400), refusal: Some(refusal) },

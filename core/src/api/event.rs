@@ -149,6 +149,15 @@ pub enum Event {
         /// Its peer.
         peer: PeerId,
     },
+    /// A presence under this node's key was heard that this node has not signed: the key is in use twice, or this
+    /// machine's clock was set back between two starts. Stop one of the two nodes: what they say in a session
+    /// contradicts itself, and the others take it for equivocation.
+    KeyInUseTwice {
+        /// The peer that speaks with this node's key.
+        peer: PeerId,
+        /// When it signed its presence; milliseconds since 1970.
+        issued_at: Wall,
+    },
     /// This peer has broken the rules too often and is not listened to for a while.
     PeerGraylisted {
         /// The peer.

@@ -121,6 +121,11 @@ impl Discovery {
         }
     }
 
+    /// When this node has signed its newest announcement, once it has signed a presence.
+    pub(crate) fn own_issued_at(&self) -> Option<Wall> {
+        self.publisher.presence.as_ref().map(|_| self.publisher.issued_at)
+    }
+
     /// What an event of a session says about its other signers; returns what is to be remembered.
     pub(crate) fn learn(&mut self, event: &Event, others: impl Iterator<Item = PublicKey>) -> Vec<ReputationChange> {
         self.reputations.learn(event, others)

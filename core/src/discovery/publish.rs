@@ -58,7 +58,7 @@ pub(super) struct Publisher {
     /// The types that were last advertised for.
     pub(super) advertised: Vec<TransactionType>,
     /// When an announcement was last signed.
-    issued_at: Wall,
+    pub(super) issued_at: Wall,
     /// By the record's name in the DHT.
     pub(super) records: Map<RecordKey, PublishedRecord>,
     pub(super) presences: Bucket,
@@ -150,6 +150,13 @@ impl Discovery {
         self.show_new_presence(context, &bytes);
         context.output(Output::Publish { topic: Topic::from_static(PRESENCE_TOPIC), bytes: bytes.clone() });
         self.announce(context, RecordKey::Presence(context.own_key), bytes, expires_at);
+    }
+
+    /// D26: a presence of this node's key that it has not signed. What this node signs next is newer, so that the other
+    /// copy hears of it too.
+    pub(crate) fn on_copy<V: Verifier>(&mut self, context: &mut Context<'_, V>, presence: &Presence) {
+        self.publisher.issued_at = presence.issued_at;
+        context.event(Event::KeyInUseTwice { peer: presence.peer, issued_at: presence.issued_at });
     }
 
     /// D10: this node offers to sign, from now on and over restarts.

@@ -23,6 +23,9 @@ impl<V: Verifier> Gate<V> {
         known: &impl Known,
         now: Now,
     ) -> Result<Admission, Refusal> {
+        if message.unsigned.author == self.own_key {
+            return self.admit_copy(verifier, message, known, now.wall);
+        }
         let direct = match channel {
             Channel::Direct(peer) => Some(*peer),
             _ => None,
@@ -120,6 +123,26 @@ impl<V: Verifier> Gate<V> {
             }
             Body::Listing(_) => Err(Refusal::Channel),
         }
+    }
+
+    /// A presence of this node's own key: it comes back, or, when it is newer than what this node has signed, another
+    /// copy of the key is in use.
+    fn admit_copy(
+        &mut self,
+        verifier: &V,
+        message: Message,
+        known: &impl Known,
+        now: Wall,
+    ) -> Result<Admission, Refusal> {
+        let newest = known.own_issued_at().ok_or(Refusal::Echo)?;
+        if message.unsigned.body.dates().is_none_or(|(issued_at, _)| issued_at <= newest) {
+            return Err(Refusal::Echo);
+        }
+        let (authentic, Body::Presence(presence)) = self.authenticate(verifier, message)? else {
+            return Err(Refusal::Echo);
+        };
+        self.check_lifetime(presence.issued_at, presence.expires_at, self.config.presence_lifetime, now)?;
+        Ok(Admission::Copy(authentic.with(presence).admitted()))
     }
 
     /// Whether a message could change anything, whoever signed it: what repeats itself costs no signature check.

@@ -181,6 +181,8 @@ pub(crate) enum Admission {
     /// A presence or an advertisement that is known already; the peer that shows its own presence again, and how many
     /// keys it may hold.
     Repeated { author: PublicKey, bytes: Bytes, first_hand: Option<(PeerId, usize)> },
+    /// A presence of this node's key that is newer than any that this node has signed.
+    Copy(Admitted<Presence>),
     /// What a signer offers, and where its key is.
     Advertisement(Admitted<Advertisement>, Origin),
     /// Something that somebody announces.
@@ -216,6 +218,8 @@ pub(crate) struct Request {
 pub(crate) trait Known {
     /// When the newest announcement under this name was signed.
     fn issued_at(&self, record: &RecordKey) -> Option<Wall>;
+    /// When this node has signed its newest announcement, once it has signed a presence.
+    fn own_issued_at(&self) -> Option<Wall>;
     /// The session with this id: open or ended, forgotten but for its id, or not known.
     fn session(&self, id: &SessionId) -> KnownSession<'_>;
     /// Whether a step says something that its session still lacks, however old it is.
@@ -407,7 +411,8 @@ impl<V: Verifier> Gate<V> {
         if message.unsigned.network != self.config.network {
             return Err(Refusal::Network);
         }
-        if message.unsigned.author == self.own_key {
+        let is_live = matches!(channel, Channel::Direct(_) | Channel::Gossip(_));
+        if message.unsigned.author == self.own_key && !(is_live && matches!(message.unsigned.body, Body::Presence(_))) {
             return Err(Refusal::Echo);
         }
         let travels = match &message.unsigned.body {

@@ -34,6 +34,10 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
         self.discovery.issued_at(record)
     }
 
+    fn own_issued_at(&self) -> Option<Wall> {
+        self.discovery.own_issued_at()
+    }
+
     fn session(&self, id: &SessionId) -> KnownSession<'_> {
         match self.sessions.get(id) {
             Some(session) => KnownSession::Open(session.definition()),

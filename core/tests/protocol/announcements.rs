@@ -1,10 +1,11 @@
-//! What one peer announces: for how many keys, how often, and what the excess costs it.
+//! What one peer announces: for how many keys, how often, what the excess costs it; and whose key it is.
 
-use nelumbo_core::api::{GossipId, Input, Output, Refusal, Standing, Verdict};
+use nelumbo_core::api::{Config, Event, GossipId, Input, Output, Refusal, Standing, Verdict};
 use nelumbo_core::base::Wall;
-use nelumbo_core::wire::{Body, Data, PeerId, Resource, TransactionType};
+use nelumbo_core::crypto::Network;
+use nelumbo_core::wire::{Address, Body, Data, PeerId, Resource, TransactionType};
 
-use crate::common::{ScriptedPeer, TestNode, WALL};
+use crate::common::{NODE, ScriptedPeer, TestNode, WALL};
 use crate::discovery::{DAY, advertisement, label, offer, spender};
 
 /// Sixty keys cost nothing; the peer that brings them is held to ten, whatever they announce and whether directly or by
@@ -78,4 +79,48 @@ fn who_passes_on_the_gossip_of_many_is_not_charged_for_them() {
     }
     assert_eq!(node.node.view().advertisements().count(), 60);
     assert_eq!(node.node.view().standing(&relay), (Standing::Good, 0));
+}
+
+/// D26: whoever else speaks with this node's key is told of; what comes back is not, nor what somebody else signed.
+#[test]
+fn a_key_that_is_in_use_twice_is_told_of() {
+    let (mut node, mut copy) = (TestNode::new(), ScriptedPeer::new(NODE));
+    let carrier = ScriptedPeer::new(2);
+    let elsewhere = ScriptedPeer::new(3).peer;
+    let told = |node: &mut TestNode| {
+        let told = std::mem::take(&mut node.events).into_iter().filter_map(|event| match event {
+            Event::KeyInUseTwice { peer, issued_at } => Some((peer, issued_at)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    node.input(Input::Connected(carrier.peer));
+    // Before a node has said something itself, what comes back may be of its life before.
+    let early = copy.presence(elsewhere, WALL);
+    node.refuses(Refusal::Echo, |node| node.hear(&carrier, early.clone()));
+    node.wait(1_000);
+    node.refuses(Refusal::Echo, |node| node.hear(&carrier, early));
+    assert_eq!(told(&mut node), []);
+
+    let newer = copy.presence(elsewhere, WALL + 2_000);
+    let mut forged = newer.to_vec();
+    *forged.last_mut().expect("it is signed") ^= 1;
+    node.refuses(Refusal::Signature, |node| node.hear(&carrier, forged.into()));
+    assert_eq!(told(&mut node), []);
+    let gossip = Input::Gossip { from: carrier.peer, id: GossipId(0), bytes: newer.clone() };
+    node.refuses(Refusal::Echo, |node| node.input(gossip));
+    assert_eq!(told(&mut node), [(elsewhere, Wall::from_millis(WALL + 2_000))]);
+    node.refuses(Refusal::Echo, |node| node.hear(&carrier, newer));
+    assert_eq!(told(&mut node), [], "it is told of once");
+
+    // What this node says next is newer, so that its copy finds out too.
+    let mut other = TestNode::of(NODE, Config::new(Network::Regtest), Vec::new(), 2);
+    other.input(Input::Connected(carrier.peer));
+    other.wait(1_500);
+    node.input(Input::Addresses(vec![Address::from_bytes(vec![7]).expect("an address")]));
+    node.wait(60_000);
+    let said = node.sent.iter().rev().find(|(_, message)| matches!(message.unsigned.body, Body::Presence(_)));
+    let bytes = said.expect("it says where it is").1.bytes.clone();
+    other.refuses(Refusal::Echo, |other| other.hear(&carrier, bytes));
+    assert_eq!(told(&mut other).len(), 1);
 }
