@@ -20,6 +20,8 @@ cargo_fuzz_version=0.13.2
 cargo_audit_version=0.22.2
 cargo_mutants_version=27.1.0
 cbindgen_version=0.29.4
+cargo_deb_version=3.8.0
+hadolint_version=2.15.1
 mdbook_version=0.5.4
 
 # Nothing here is built twice with changes in between.

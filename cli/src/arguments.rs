@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 #[cfg(unix)]
 use crate::commands::operator::Operator;
-use crate::commands::{chain, completions, demo, demo_node, elect, key, sign, simulate, verify, verify_blame};
+use crate::commands::{chain, completions, demo, demo_node, elect, key, manual, sign, simulate, verify, verify_blame};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,7 +41,8 @@ const STYLES: Styles = Styles::styled()
 /// of a single key. Their nodes find each other and exchange nonces and partial signatures over libp2p; there is no
 /// server.
 #[derive(Parser, Debug)]
-#[command(name = "nelumbo", version, after_help = EXAMPLES, styles = STYLES, arg_required_else_help = true)]
+#[command(name = "nelumbo", version = env!("NELUMBO_VERSION"), after_help = EXAMPLES, styles = STYLES)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Arguments {
     /// Says more on standard error: -v what happens, -vv how, -vvv everything; RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -69,6 +70,7 @@ pub(crate) enum Command {
     Chain(chain::Chain),
     Simulate(Box<simulate::Simulate>),
     Completions(completions::Completions),
+    Manual(manual::Manual),
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ enum Secret {
 }
 
 impl KeyFile {
+    /// Whether it takes a passphrase to use it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.secret, Secret::Sealed(_))
+    }
+
     /// The secret key. The passphrase is asked for only if there is one.
     pub(crate) fn unlock(self, passphrase: &PassphraseSource) -> Result<SecretKey, Failure> {
         let passphrase = self.passphrase(passphrase)?;
@@ -85,6 +90,35 @@ pub(crate) fn create(
     key: &SecretKey,
     seal: Option<(&Passphrase, &mut Entropy)>,
 ) -> Result<(), Failure> {
+    private_file::create(path, text(network, key, seal).as_bytes()).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::input(
+            format_args!("{} exists, and a key file is never overwritten", path.display()),
+            "choose another one with --out or --data",
+        ),
+        _ => cannot_write(path, &error),
+    })
+}
+
+/// Writes a key file in the place of another of the same key, sealed with another passphrase.
+pub(crate) fn replace(
+    path: &Path,
+    network: Network,
+    key: &SecretKey,
+    passphrase: &Passphrase,
+    entropy: &mut Entropy,
+) -> Result<(), Failure> {
+    let text = text(network, key, Some((passphrase, entropy)));
+    private_file::replace(path, text.as_bytes()).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::input(
+        format_args!("cannot write the key file {}: {error}", path.display()),
+        "choose a place where you may write with --out or --data",
+    )
+}
+
+fn text(network: Network, key: &SecretKey, seal: Option<(&Passphrase, &mut Entropy)>) -> Zeroizing<String> {
     let public = public_part(network, &key.public_key());
     let secret = match seal {
         Some((passphrase, entropy)) => {
@@ -94,17 +128,7 @@ pub(crate) fn create(
         }
         None => Zeroizing::new(format!("secret-key {}\n", wif::encode(key, network, true).as_str())),
     };
-    let text = Zeroizing::new([public.as_str(), secret.as_str()].concat());
-    private_file::create(path, text.as_bytes()).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::input(
-            format_args!("{} exists, and a key file is never overwritten", path.display()),
-            "choose another one with --out or --data",
-        ),
-        _ => Failure::input(
-            format_args!("cannot write the key file {}: {error}", path.display()),
-            "choose a place where you may write with --out or --data",
-        ),
-    })
+    Zeroizing::new([public.as_str(), secret.as_str()].concat())
 }
 
 /// Everything but the secret. A sealed secret belongs to it, and does not open under another.

@@ -28,6 +28,9 @@ pub(crate) struct PassphraseSource {
     /// environment variable NELUMBO_PASSPHRASE, and without both it is asked for
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Whether the environment holds another one, that of what is there already.
+    #[arg(skip)]
+    is_other: bool,
 }
 
 /// A secret that a person knows.
@@ -51,6 +54,11 @@ impl fmt::Debug for Passphrase {
 }
 
 impl PassphraseSource {
+    /// Of this file, or of whoever is asked.
+    pub(crate) fn of_file_or_asked(passphrase_file: Option<PathBuf>) -> Self {
+        Self { passphrase_file, is_other: true }
+    }
+
     /// Whether a file was named.
     pub(crate) fn is_file(&self) -> bool {
         self.passphrase_file.is_some()
@@ -79,6 +87,7 @@ impl PassphraseSource {
     fn given(&self) -> Result<Option<Passphrase>, Failure> {
         let given = match &self.passphrase_file {
             Some(path) => Some(read(path)?),
+            None if self.is_other => None,
             None => env::var_os(VARIABLE)
                 .map(|value| value.into_string().map(Zeroizing::new))
                 .transpose()

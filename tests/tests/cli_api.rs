@@ -4,11 +4,13 @@
 
 mod cli_support;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use cli_support::api::Api;
-use cli_support::node::Node;
+use cli_support::node::{Node, PATIENCE};
 use serde_json::{Value, json};
 
 #[test]
@@ -44,16 +46,44 @@ fn a_request_is_created_shown_and_approved_over_http() {
     assert_eq!(signature.as_str().map(str::len), Some(128));
 
     // What is counted of it, for Prometheus.
+    let counted = |metrics: &str| metrics.contains("nelumbo_session_seconds_count{outcome=\"complete\"} 1");
+    let until = Instant::now() + PATIENCE;
+    // Whoever counts reads the events as anybody does.
+    while !counted(&bob.get("/metrics", &approves).body) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let metrics = bob.get("/metrics", &approves);
     assert!(metrics.head.contains("application/openmetrics-text"), "{}", metrics.head);
     for line in [
         "nelumbo_events_total{event=\"session-completed\"} 1",
-        "nelumbo_session_seconds_count 1",
+        "nelumbo_session_seconds_count{outcome=\"complete\"} 1",
+        "nelumbo_phase_seconds_count{phase=\"announced\"} 1",
+        "nelumbo_build_info{version=\"0.",
         "nelumbo_sessions{phase=\"complete\"} 1",
     ] {
         assert!(metrics.body.contains(line), "{line}: {}", metrics.body);
     }
     assert!(metrics.body.ends_with("# EOF\n") && metrics.body.matches("# EOF").count() == 1);
+    let known = metrics.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let known: BTreeSet<&str> = known.collect();
+    let sources = [
+        include_str!("../../docs/monitoring/nelumbo.rules.yml"),
+        include_str!("../../docs/monitoring/nelumbo.dashboard.json"),
+    ];
+    let mut asked = 0;
+    for name in sources.iter().flat_map(|text| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_')) {
+        if name.starts_with("nelumbo_") {
+            let is_of = |kind: &&str| {
+                name.strip_prefix(kind)
+                    .is_some_and(|rest| ["", "_total", "_bucket", "_count", "_sum", "_info"].contains(&rest))
+            };
+            // Of refusals nothing is there before there is one.
+            let is_known = known.iter().any(is_of) || name == "nelumbo_refusals_total";
+            assert!(is_known, "{name} is served by no node: {known:?}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 40, "{asked}");
 }
 
 #[test]
@@ -131,11 +161,12 @@ fn what_makes_no_sense_is_answered_and_harms_nothing() {
     let token = api.token("all", &["read", "operate", "approve"]);
     for (head, body, status) in [
         ("GET /v1/nothing", Value::Null, 404),
-        ("DELETE /v1/stats", Value::Null, 404),
+        ("DELETE /v1/stats", Value::Null, 405),
         ("GET /v1/sessions?phase=dancing", Value::Null, 400),
         ("GET /v1/sessions?shape=round", Value::Null, 400),
         ("GET /v1/sessions/77", Value::Null, 400),
         ("GET /v1/signers?max=-1", Value::Null, 400),
+        ("GET /v1/signers?min_reputation=101", Value::Null, 400),
         ("POST /v1/sessions", json!({ "suite": "rsa" }), 400),
         ("PUT /v1/peers/me/ban", Value::Null, 400),
         ("PUT /v1/subscriptions/war", Value::Null, 400),

@@ -40,3 +40,21 @@ fn everything_is_described() {
     assert_eq!(missing, [""; 0]);
     assert!(schema["$defs"].as_object().expect("an object").len() > 40);
 }
+
+/// The core may get events without that the compiler says so here.
+#[test]
+fn every_event_of_the_core_has_a_shape() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/src/api/event.rs");
+    let text = fs::read_to_string(path).expect("the core lies beside");
+    let (_, events) = text.split_once("pub enum Event {").expect("the core has events");
+    let names = events.lines().filter_map(|line| line.strip_prefix("    ")?.trim_end_matches([',', '{', ' ']).into());
+    let names: Vec<String> = names
+        .filter(|name: &&str| name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric))
+        .map(|name| name.chars().map(|c| if c.is_uppercase() { format!("-{}", c.to_lowercase()) } else { c.into() }))
+        .map(|letters| letters.collect::<String>().trim_start_matches('-').to_owned())
+        .collect();
+    assert!(names.len() > 40, "the events have been found: {}", names.len());
+    let shapes = schema()["$defs"]["Event"].to_string();
+    let missing: Vec<_> = names.iter().filter(|name| !shapes.contains(&format!("{{\"const\":\"{name}\""))).collect();
+    assert!(missing.is_empty(), "add to bindings/ffi/src/shapes/event.rs: {missing:?}");
+}

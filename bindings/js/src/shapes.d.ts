@@ -829,6 +829,18 @@ export type Event =
     session: Session;
     type: "session-closed";
   }
+  /**
+   * A presence under this node's key was heard that this node has not signed: the key is in use twice, or this
+   * machine's clock was set back between two starts. Stop one of the two nodes: what they say in a session
+   * contradicts itself, and the others take it for equivocation.
+   */
+  | {
+    /** When it signed its presence. */
+    issued_at_ms: number;
+    /** The peer that speaks with this node's key. */
+    peer: Peer;
+    type: "key-in-use-twice";
+  }
   /** Something that this version of the shapes does not know. */
   | {
     /** The core's name for it, and what it says. */

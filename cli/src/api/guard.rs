@@ -48,15 +48,15 @@ impl Guard {
         if self.is_tls { "https" } else { "http" }
     }
 
-    /// Whether this is a name of this API, with its port if it is not the usual one.
-    fn is_own(&self, authority: &str) -> bool {
+    /// Whether this is a name of this API, with its port if it is not the usual one, and its scheme where one is said.
+    fn is_own(&self, scheme: Option<&str>, authority: &str) -> bool {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port.parse().ok()),
             _ => (authority, Some(if self.is_tls { 443 } else { 80 })),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let named = self.hosts.iter().any(|name| name.eq_ignore_ascii_case(host));
-        // Behind a proxy the port that the world sees is the proxy's.
+        // Behind a proxy the scheme and the port that the world sees are the proxy's.
         if named {
             return true;
         }
@@ -65,26 +65,22 @@ impl Guard {
             .is_ok_and(|host| host == self.address.ip() || (host.is_loopback() && self.address.ip().is_unspecified()));
         let is_local = host.eq_ignore_ascii_case("localhost")
             && (self.address.ip().is_loopback() || self.address.ip().is_unspecified());
-        port == Some(self.address.port()) && (is_address || is_local)
+        let is_scheme = scheme.is_none_or(|scheme| scheme == self.scheme());
+        is_scheme && port == Some(self.address.port()) && (is_address || is_local)
     }
 
     /// Refuses what another page may have caused.
     fn check_origin(&self, uri: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let host = uri.or_else(|| text(header::HOST)).unwrap_or_default();
-        if !self.is_own(host) {
+        if !self.is_own(None, host) {
             return Err(Problem::forbidden(
                 format_args!("this API is not called {host:?}"),
                 "use the address that the node says, or add the name to `hosts` of `api` in config.toml",
             ));
         }
         match text(header::ORIGIN) {
-            Some(origin)
-                if !origin.split_once("://").is_some_and(|(scheme, host)| {
-                    (scheme == self.scheme() || self.hosts.iter().any(|name| host.starts_with(name.as_str())))
-                        && self.is_own(host)
-                }) =>
-            {
+            Some(origin) if !origin.split_once("://").is_some_and(|(scheme, host)| self.is_own(Some(scheme), host)) => {
                 Err(Problem::forbidden(
                     format_args!("a page of {origin:?} may not use this API"),
                     "open the node's own page, or ask without a browser",
@@ -161,6 +157,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_name_is_the_api_s_own_as_a_whole() {
+        let guard = |hosts: &[&str]| {
+            let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+            let tokens = Tokens::of(std::path::Path::new("/nowhere"));
+            Guard::new("127.0.0.1:7310".parse().expect("an address"), false, &hosts, tokens)
+        };
+        let plain = guard(&[]);
+        assert!(plain.is_own(None, "127.0.0.1:7310") && plain.is_own(Some("http"), "localhost:7310"));
+        assert!(!plain.is_own(Some("https"), "localhost:7310") && !plain.is_own(None, "localhost"));
+        let named = guard(&["wallet.example.org"]);
+        for (scheme, authority, expected) in [
+            (Some("https"), "wallet.example.org", true),
+            (Some("http"), "Wallet.Example.Org:8080", true),
+            (Some("https"), "wallet.example.org.evil.net", false),
+            (Some("https"), "evil.net", false),
+            (None, "wallet.example.organic", false),
+        ] {
+            assert_eq!(named.is_own(scheme, authority), expected, "{authority}");
+        }
+    }
 
     #[test]
     fn a_token_asks_so_often_and_others_do_not_wait_for_it() {

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use crate::control::Answers;
 
-pub(crate) use metrics::SessionMetrics;
 pub(crate) use server::{ApiConfig, ApiServer};
 pub(crate) use tokens::{Scope, Token, Tokens};
 
@@ -26,6 +25,6 @@ pub(crate) use tokens::{Scope, Token, Tokens};
 #[derive(Clone)]
 pub(crate) struct Api {
     answers: Answers,
-    metrics: SessionMetrics,
+    metrics: metrics::Metrics,
     guard: Arc<guard::Guard>,
 }

@@ -45,7 +45,7 @@ pub(super) fn router(api: Api) -> axum::Router {
         .route("/openapi.json", described)
         .merge(page::router())
         .fallback(|| async { not_found() })
-        .method_not_allowed_fallback(|| async { not_found() })
+        .method_not_allowed_fallback(|| async { not_allowed() })
         .layer(from_fn_with_state(api, guard::own_pages))
         .layer(constant(header::CACHE_CONTROL, "no-store"))
         .layer(constant(header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY))
@@ -146,6 +146,13 @@ fn not_found() -> Response {
     response
 }
 
+fn not_allowed() -> Response {
+    let problem = Problem::invalid("this cannot be done here", "/openapi.json lists what can be done where");
+    let mut response = failed(problem);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
 /// JSON in a request, refused as everything is.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Unreadable))]
@@ -199,6 +206,7 @@ mod tests {
             panic!("if it is meant to change: mv {} {}", new.display(), path.display());
         }
     }
+
     #[test]
     fn every_request_of_the_socket_can_be_made_over_http() {
         let handlers = include_str!("handlers.rs");

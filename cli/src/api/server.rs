@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Extension};
+use axum::extract::DefaultBodyLimit;
 use axum_server::tls_rustls::RustlsConfig;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::Guard;
-use super::metrics::SessionMetrics;
+use super::metrics::Metrics;
 use super::tokens::Tokens;
 use super::{Api, routes};
 use crate::control::{Answers, MAX_QUESTION};
@@ -104,7 +104,10 @@ impl ApiServer {
     }
 
     /// Answers for ever.
-    pub(crate) async fn serve(self, answers: Answers, metrics: SessionMetrics) -> io::Result<()> {
+    pub(crate) async fn serve(self, answers: Answers) -> io::Result<()> {
+        let metrics = Metrics::new();
+        let events = answers.log.follow(Some(0));
+        tokio::spawn(metrics.clone().follow(events, answers.handle.clone()));
         let api = Api { answers, metrics, guard: Arc::new(self.guard) };
         let router = routes::router(api).layer(DefaultBodyLimit::max(MAX_QUESTION));
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -113,7 +116,7 @@ impl ApiServer {
             let (router, places) = (router.clone(), places.clone());
             async move {
                 let place = places.try_acquire_owned().map_err(|_| "too many connections")?;
-                Ok::<Router, &str>(router.layer(Extension(Arc::new(place))))
+                Ok::<Placed, &str>(Placed { router, _place: Arc::new(place) })
             }
         });
         match self.tls {
@@ -128,6 +131,30 @@ impl ApiServer {
                 server.first_request_timeout(FIRST_REQUEST).serve(connections).await
             }
         }
+    }
+}
+
+/// Answers what comes over one connection, and keeps its place until it has ended.
+#[derive(Clone)]
+struct Placed {
+    router: Router,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl<R> tower::Service<R> for Placed
+where
+    Router: tower::Service<R>,
+{
+    type Response = <Router as tower::Service<R>>::Response;
+    type Error = <Router as tower::Service<R>>::Error;
+    type Future = <Router as tower::Service<R>>::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        tower::Service::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        self.router.call(request)
     }
 }
 

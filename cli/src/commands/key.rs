@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::key_aggregate::Aggregate;
 use super::key_generate::Generate;
+use super::key_passphrase::ChangePassphrase;
 use super::key_show::Show;
 
 /// Makes, shows and aggregates keys
@@ -12,5 +13,7 @@ use super::key_show::Show;
 pub(crate) enum Key {
     Generate(Generate),
     Show(Show),
+    #[command(name = "passphrase")]
+    Passphrase(ChangePassphrase),
     Aggregate(Aggregate),
 }

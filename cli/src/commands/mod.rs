@@ -12,7 +12,9 @@ pub(crate) mod elect;
 pub(crate) mod key;
 mod key_aggregate;
 mod key_generate;
+mod key_passphrase;
 mod key_show;
+pub(crate) mod manual;
 #[cfg(unix)]
 pub(crate) mod operator;
 pub(crate) mod sign;
@@ -32,6 +34,7 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Operator(command) => command.run(),
         Command::Key(key::Key::Generate(generate)) => generate.run(),
         Command::Key(key::Key::Show(show)) => show.run(),
+        Command::Key(key::Key::Passphrase(change)) => change.run(),
         Command::Key(key::Key::Aggregate(aggregate)) => aggregate.run(),
         Command::Sign(sign) => sign.run(),
         Command::Verify(verify) => verify.run(),
@@ -40,5 +43,6 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Chain(chain) => chain.run(),
         Command::Simulate(simulate) => simulate.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Manual(manual) => manual.run(),
     }
 }

@@ -68,6 +68,9 @@ impl Answers {
             }
             Request::Advertise { offer } => done(self.handle.advertise(*offer).await),
             Request::Withdraw {} => done(self.handle.withdraw().await),
+            Request::Signers { min_reputation: 101.., .. } => {
+                Err(Problem::invalid("a reputation is a number from 0 to 100", "ask for one of these"))
+            }
             Request::Signers { kind, amount, min_reputation, max, verified } => {
                 let filter = SignerFilter { kind, amount, min_reputation, is_verified: verified, max_results: max };
                 result(self.signers(filter).await?)
@@ -154,9 +157,12 @@ impl Answers {
         let standing = |standing| self.handle.with_view(move |view| view.peers_in_standing(standing));
         let graylisted = standing(Standing::Graylisted).await.map_err(problem)?;
         let blacklisted = standing(Standing::Blacklisted).await.map_err(problem)?;
-        let mut by_phase = BTreeMap::new();
+        let (mut by_phase, mut signer_owes) = (BTreeMap::new(), BTreeMap::new());
         for view in &views {
             *by_phase.entry(view.phase).or_default() += 1;
+            if let Some(task) = view.signer_owes {
+                *signer_owes.entry(task).or_default() += 1;
+            }
         }
         let mut refusals = BTreeMap::<_, BTreeMap<_, _>>::new();
         for (refusal, count) in status.refusals.iter() {
@@ -165,7 +171,9 @@ impl Answers {
         Ok(Stats {
             peer: status.peer.to_string(),
             key: status.key,
+            version: env!("NELUMBO_VERSION").to_owned(),
             started: self.started,
+            uptime_seconds: now().saturating_sub(self.started) / 1000,
             listening: status.listening.iter().map(|at| with_peer(at, status.peer)).collect(),
             addresses: status.addresses.iter().map(|at| with_peer(at, status.peer)).collect(),
             reachability: Reachability {
@@ -185,7 +193,7 @@ impl Answers {
                 routing_table_size: status.routing_peers,
                 local_records: status.local_records,
             },
-            sessions: SessionCounts { total: views.len(), by_phase },
+            sessions: SessionCounts { total: views.len(), by_phase, signer_owes },
             refusals,
         })
     }

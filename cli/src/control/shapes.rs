@@ -80,8 +80,14 @@ pub(crate) struct Stats {
     pub(crate) peer: String,
     #[schema(value_type = String)]
     pub(crate) key: PublicKey,
+    /// What it is, with its commit where that is known.
+    #[serde(default)]
+    pub(crate) version: String,
     /// Since when it runs.
     pub(crate) started: u64,
+    /// For how long it has.
+    #[serde(default)]
+    pub(crate) uptime_seconds: u64,
     pub(crate) listening: Vec<String>,
     /// Where others can reach it, as far as is known.
     pub(crate) addresses: Vec<String>,
@@ -131,6 +137,10 @@ pub(crate) struct SessionCounts {
     pub(crate) total: usize,
     #[schema(value_type = BTreeMap<String, usize>)]
     pub(crate) by_phase: BTreeMap<Phase, usize>,
+    /// How many wait for this node's own signer, by what it has to do.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, usize>)]
+    pub(crate) signer_owes: BTreeMap<SignerTask, usize>,
 }
 
 /// Who is connected.

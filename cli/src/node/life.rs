@@ -27,7 +27,7 @@ use super::folder::{Folder, Lock};
 use super::identities;
 use super::payments::{News, Payments};
 use super::reload::reload_at_hangups;
-use crate::api::{ApiServer, SessionMetrics};
+use crate::api::ApiServer;
 use crate::control::{Answers, Server, serve};
 use crate::failure::{Answer, Failure};
 use crate::interruption::interrupt_or_terminate;
@@ -129,17 +129,16 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let mut watchers = JoinSet::new();
     watchers.spawn(identities::watch(chronik.clone(), handle.clone(), folder.path().to_owned()));
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
-    let metrics = api.is_some().then(SessionMetrics::new);
     let api = async {
-        match (api, metrics.clone()) {
-            (Some(api), Some(metrics)) => api.serve(answers.clone(), metrics).await,
-            _ => std::future::pending().await,
+        match api {
+            Some(api) => api.serve(answers.clone()).await,
+            None => std::future::pending().await,
         }
     };
     let approver = Approver::start(handle.clone(), log.clone(), folder.path(), settings.subscribe());
     let reloads = reload_at_hangups(&source, folder.path(), &settings, &log);
     service::started(&handle);
-    let mut life = Life { handle, events, log: log.clone(), approvals, approver, payments, metrics: metrics.clone() };
+    let mut life = Life { handle, events, log: log.clone(), approvals, approver, payments };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
@@ -169,7 +168,6 @@ struct Life {
     approvals: Approvals,
     approver: Approver,
     payments: Option<Payments>,
-    metrics: Option<SessionMetrics>,
 }
 
 impl Life {
@@ -183,9 +181,6 @@ impl Life {
                         self.approvals.keep(&self.log, time, &event);
                     } else {
                         self.log.note(time, &event);
-                    }
-                    if let Some(metrics) = &self.metrics {
-                        metrics.count(&event, time, &self.handle).await;
                     }
                     match event {
                         NodeEvent::Core(Event::SessionAnnounced { session, .. }) => self.approver.tell(session),

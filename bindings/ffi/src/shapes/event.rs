@@ -338,6 +338,15 @@ pub enum Event {
         /// The session.
         session: Session,
     },
+    /// A presence under this node's key was heard that this node has not signed: the key is in use twice, or this
+    /// machine's clock was set back between two starts. Stop one of the two nodes: what they say in a session
+    /// contradicts itself, and the others take it for equivocation.
+    KeyInUseTwice {
+        /// The peer that speaks with this node's key.
+        peer: Peer,
+        /// When it signed its presence.
+        issued_at_ms: u64,
+    },
     /// Something that this version of the shapes does not know.
     Unknown {
         /// The core's name for it, and what it says.
@@ -454,6 +463,9 @@ impl From<api::Event> for Event {
                 Self::SessionExpired { session: session.to(), may_complete: may_complete.to() }
             }
             api::Event::SessionClosed { session } => Self::SessionClosed { session: session.to() },
+            api::Event::KeyInUseTwice { peer, issued_at } => {
+                Self::KeyInUseTwice { peer: peer.to(), issued_at_ms: issued_at.as_millis() }
+            }
             other => Self::Unknown { event: serde_json::to_value(other).unwrap_or_default() },
         }
     }

@@ -5,11 +5,13 @@
 
 mod about;
 mod advertise;
+mod backup;
 mod balance;
 mod config;
 mod connect;
 mod contact;
 mod create;
+mod doctor;
 mod events;
 mod finalize;
 mod group;
@@ -102,6 +104,9 @@ pub(crate) enum Operator {
     Unban(about::AboutPeer),
     Stop(stop::Stop),
     Config(config::Config),
+    Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Token(token::Token),
     Contact(contact::Contact),
     Group(group::GroupCommand),
@@ -140,6 +145,9 @@ impl Operator {
             Self::Unban(about) => about.tell(|peer| Request::Unban { peer }),
             Self::Stop(stop) => stop.run(),
             Self::Config(config) => config.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Token(token) => token.run(),
             Self::Contact(contact) => contact.run(),
             Self::Group(group) => group.run(),

@@ -25,7 +25,8 @@ pub(crate) struct Stats {
 impl Stats {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         self.node.ask(&Request::Stats {}, |state: State| {
-            let mut rows = vec![("peer", state.peer), ("key", state.key.to_string())];
+            let mut rows = vec![("version", state.version), ("runs for", duration(state.uptime_seconds))];
+            rows.extend([("peer", state.peer), ("key", state.key.to_string())]);
             rows.extend(state.listening.into_iter().map(|address| ("listens on", address)));
             rows.extend(state.addresses.into_iter().map(|address| ("reached at", address)));
             let reachability = state.reachability;
@@ -52,5 +53,26 @@ impl Stats {
             output::table(&rows)
         })?;
         Ok(Answer::Yes)
+    }
+}
+
+/// Days, hours and minutes, or seconds where there is less.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_time_is_told_as_people_say_it() {
+        for (seconds, text) in [(59, "59 s"), (60, "1 min"), (3_700, "1 h 1 min"), (90_000, "1 d 1 h")] {
+            assert_eq!(super::duration(seconds), text);
+        }
     }
 }
