@@ -47,6 +47,9 @@ fn an_identity_is_burned_for_passed_on_and_verified_by_others() {
     fs::write(path("altered"), altered).unwrap();
     verify("altered").assert_refused(&["signature"]);
 
+    // Her own node looks every few seconds.
+    alice.wait_for("identity-verified", &[("key", &alice.key)]);
+
     // To a key of another folder, which has it from then on.
     let new = Node::init(&world.folder.path().join("new"), &[]);
     fs::copy(alice.folder.join("config.toml"), new.folder.join("config.toml")).unwrap();
@@ -66,7 +69,7 @@ fn an_identity_is_burned_for_passed_on_and_verified_by_others() {
     let other = bob.folder.to_str().unwrap();
     asked(alice, &["identity", "rotate", "--new-data", other]).assert_refused(&["passed on to another key already"]);
 
-    // A node that runs says with each block whose it is: when the block of the rotation is replaced, the old key's again.
+    // A node that runs says with each block whose it is: when the rotation's is replaced, the old key's again.
     let expected = [("verified", &alice.key), ("lost", &alice.key), ("verified", &new.key)];
     for (what, key) in expected {
         alice.wait_for(&format!("identity-{what}"), &[("key", key), ("id", registered["id"].as_str().unwrap())]);
