@@ -15,6 +15,7 @@ use nelumbo_crypto::lotus::OutPoint;
 use nelumbo_crypto::{HexError, PublicKey, Signature, Suite, parse_hex, schnorr, sha256};
 
 use crate::burn::{BurnClaim, BurnError, BurnVerifier, Purpose};
+use crate::chronik::ChronikClient;
 
 /// The most times that an identity is passed on.
 pub const MAX_ROTATIONS: usize = 64;
@@ -31,6 +32,12 @@ impl IdentityId {
         let mut displayed = *burn.txid.as_bytes();
         displayed.reverse();
         Some(Self(sha256(&[&displayed, &[index]])))
+    }
+
+    /// The id's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// What the key signs that registers it.
@@ -193,5 +200,26 @@ impl Identity {
             (burned, confirmations) = (burned.saturating_add(burn.amount), confirmations.min(burn.confirmations));
         }
         Ok(Verified { id, key: self.current_key(), burned, confirmations })
+    }
+}
+
+/// Judges an identity as far as it counts now: a rotation whose burn is not in the chain, or too young, leaves it with
+/// the key before. So it says after each block, and after each reorganisation, who has it.
+///
+/// # Errors
+///
+/// [`IdentityError`], when it is nobody's. Of [`BurnError::Chronik`] nothing follows.
+pub async fn verify_newest(identity: &Identity, client: &ChronikClient) -> Result<Verified, IdentityError> {
+    let mut identity = identity.clone();
+    loop {
+        // What counts is asked anew: the burns of one identity are all that this verifier sees.
+        match identity.verify(&mut BurnVerifier::new(client.clone(), [])).await {
+            Err(IdentityError::Burn { error, .. })
+                if !matches!(error, BurnError::Chronik(_)) && !identity.rotations.is_empty() =>
+            {
+                identity.rotations.pop();
+            }
+            judged => return judged,
+        }
     }
 }

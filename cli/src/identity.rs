@@ -157,6 +157,11 @@ impl Judged {
         Ok(read(&folder.join(JUDGED))?.unwrap_or_default())
     }
 
+    /// All of them.
+    pub(crate) fn identities(&self) -> Result<Vec<Identity>, Failure> {
+        self.identities.values().map(Shown::read).collect()
+    }
+
     /// Remembers an identity, and that its burns are used.
     pub(crate) fn keep(&mut self, folder: &Path, shown: &Shown) -> Result<(), Failure> {
         self.check(shown)?;

@@ -108,7 +108,7 @@ impl<V: Verifier> Node<V> {
                 self.discover(|discovery, context| discovery.end_lookup(context, operation));
             }
             Input::Connected(peer) => {
-                let most_keys = self.gate.most_keys(&peer);
+                let most_keys = self.gate.most_keys(&peer, self.discovery.peer_tier(&peer));
                 self.discover(|discovery, context| discovery.on_connected(context, peer, most_keys));
             }
             Input::Disconnected(peer) => self.discover(|discovery, context| discovery.on_disconnected(context, peer)),
@@ -129,6 +129,7 @@ impl<V: Verifier> Node<V> {
                 self.sign(|sessions, context| sessions.on_signer_ready(context));
             }
             Input::Tick => {}
+            Input::Identity { key, identity } => self.on_identity(key, identity),
         }
     }
 
@@ -381,10 +382,10 @@ impl<V: Verifier> Node<V> {
             let _refused = result.map_err(|refusal| self.refusals.count(refusal));
         }
         // What is unusual and was not allowed leaves the session to the embedder.
-        let wanted = self.discovery.offer().and_then(|offer| offer.min_reputation).unwrap_or(0);
-        let review = match self.discovery.reputation(definition.creator_key()) {
-            reputation if reputation < wanted => Review::Decline,
-            _ => self.gate.review(&definition, &summary),
+        let declined = self.discovery.declines(definition.creator_key());
+        let review = match declined {
+            Some(_) => Review::Decline,
+            None => self.gate.review(&definition, &summary),
         };
         if review != Review::Decline {
             self.talk(|protocols, context| protocols.on_announced(context, &definition, &summary));
@@ -392,7 +393,10 @@ impl<V: Verifier> Node<V> {
         let _reviewed = match review {
             Review::Ask => Ok(()),
             Review::Approve { allow } => self.join(id, &allow),
-            Review::Decline => self.step(id, |session, context| session.abort(context, AbortReason::Declined)),
+            Review::Decline => {
+                let reason = declined.unwrap_or(AbortReason::Declined);
+                self.step(id, |session, context| session.abort(context, reason))
+            }
         };
         Ok(())
     }

@@ -54,7 +54,9 @@ few! {
     Method: [
         Method::Lexicographic, Method::HashBased, Method::FirstSigner, Method::LastSigner, Method::Rotating,
     ];
-    AbortReason: [AbortReason::Declined, AbortReason::Left, AbortReason::Closed];
+    AbortReason: [
+        AbortReason::Declined, AbortReason::Left, AbortReason::Closed, AbortReason::Unverified, AbortReason::Reputation,
+    ];
     TransactionType: TransactionType::ALL;
 }
 
@@ -277,6 +279,7 @@ impl Draw for Offer {
             min_amount: maybe(u, number)?,
             max_amount: maybe(u, number)?,
             min_reputation: maybe(u, byte)?,
+            requires_verification: flag(u)?,
             nickname: draw(u)?,
             description: draw(u)?,
             fee: maybe(u, number)?,

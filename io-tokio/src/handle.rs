@@ -7,7 +7,10 @@ use std::fmt;
 
 use libp2p::{Multiaddr, PeerId};
 use nelumbo_core::{
-    api::{self, Command, CommandError, CommandId, NewSession, Phase, RefusalCounts, SessionView, SignReply, View},
+    api::{
+        self, Command, CommandError, CommandId, Identity, NewSession, Phase, RefusalCounts, SessionView, SignReply,
+        View,
+    },
     approval::Unusual,
     crypto::{PublicKey, Secp256k1, Signature},
     protocol::Protocol,
@@ -149,6 +152,7 @@ pub(crate) enum Request {
     Command { command: Command, answer: Answer<CommandId> },
     Signed(SignReply),
     SignerReady,
+    Identity { key: PublicKey, identity: Option<Identity> },
     WithView(ViewClosure),
     Status(oneshot::Sender<Status>),
     Dial { peer: PeerId, addresses: Vec<Multiaddr> },
@@ -188,6 +192,12 @@ impl Handle {
     /// Says that such a signer can be reached again: what waits for it is asked again.
     pub async fn signer_ready(&self) -> Result<(), HandleError> {
         self.request(Request::SignerReady).await
+    }
+
+    /// Says which identity a key has, or that it has none any more, as a chain has it:
+    /// [`Input::Identity`](api::Input::Identity). The node believes it, and remembers it over restarts.
+    pub async fn set_identity(&self, key: PublicKey, identity: Option<Identity>) -> Result<(), HandleError> {
+        self.request(Request::Identity { key, identity }).await
     }
 
     /// Starts a session and announces it to the other signers. Returns once it is durable.

@@ -287,6 +287,7 @@ impl Runtime {
             },
             Request::Signed(reply) => self.handle(vec![Input::Signed(reply)]),
             Request::SignerReady => self.handle(vec![Input::SignerReady]),
+            Request::Identity { key, identity } => self.handle(vec![Input::Identity { key, identity }]),
             Request::WithView(closure) => closure(self.node.view()),
             Request::Status(answer) => {
                 let _ = answer.send(self.status());

@@ -12,8 +12,8 @@ use cli_support::proxy::Proxy;
 use cli_support::world::{BOB, World, bob};
 use cli_support::{finish, nelumbo};
 use nelumbo_chain::build::burn_key;
-use nelumbo_chain::ledger::{Ledger, Operation, Orphans};
-use nelumbo_core::crypto::lotus::p2pkh_script;
+use nelumbo_chain::ledger::{Ledger, Operation, Orphans, Server, Settings};
+use nelumbo_core::crypto::lotus::{Address, OutPoint, Transaction, TxInput, TxOutput, p2pkh_script};
 use serde_json::{Value, json};
 
 #[test]
@@ -36,8 +36,10 @@ fn a_group_pays_and_every_member_sees_it_confirmed() {
         let shown = node.json(&["sessions", "show", session]);
         let outputs = shown["summary"]["signs"]["transaction"]["outputs"].to_string();
         assert!(outputs.contains("75500000") && outputs.contains(&bob()), "{shown}");
-        assert_eq!(node.run(&["approve", session]).status, 0);
+        // It is the only one that waits of the group.
+        assert_eq!(node.run(&["approve", "family"]).status, 0);
     }
+    world.nodes[1].run(&["approve", "family"]).assert_failed(1, &["no request of the group family waits"]);
     // Nobody is told to broadcast: one of the nodes does.
     for node in &world.nodes {
         let seen = node.wait_for("payment-seen", &[("session", session)]);
@@ -67,6 +69,107 @@ fn a_group_pays_and_every_member_sees_it_confirmed() {
     let (time, orphans) = (world.server.time(), Orphans::Pending);
     world.server.apply(Operation::Reorganise { time, depth: 1, orphans, script }).unwrap();
     assert_eq!(balance(&world.nodes[0])["unconfirmed"], 90_000_000 - 75_500_000 - asked["fee"].as_u64().unwrap());
+    world.nodes[4].wait_for("payment-reorganised", &[("session", session)]);
+    world.mine(1);
+    let after = world.nodes[4].newest();
+    world.nodes[4].wait_for_after(after, "payment-confirmed", &[("session", session)]);
+}
+
+#[test]
+fn what_nodes_do_not_take_is_told_with_advice() {
+    let world = World::start(2);
+    let address = world.group(&[]);
+    let [first, other] = [20_000_000, 30_000_000].map(|value| world.fund(&address, value));
+    // Told by the node whose turn it is, once both have approved.
+    let signed = |session: &str| {
+        world.nodes[1].wait_for("session-announced", &[("session", session)]);
+        assert_eq!(world.nodes[1].run(&["approve", session]).status, 0);
+    };
+    let rejected = |session: &str| {
+        let is_coordinator = |node: &&Node| {
+            assert_eq!(node.run(&["sessions", "wait", session]).status, 0);
+            node.json(&["sessions", "show", session])["coordinator"] == node.key.as_str()
+        };
+        world.nodes.iter().find(is_coordinator).unwrap().wait_for("payment-rejected", &[("session", session)])
+    };
+    let pay = |amount: &str| {
+        let to = format!("{}={amount}", bob());
+        world.nodes[0].json(&["spend", "family", "--to", &to, "--from", &first])["session"].as_str().unwrap().to_owned()
+    };
+    // Two payments of one coin.
+    let [one, two] = ["10", "11"].map(pay);
+    world.nodes[1].wait_for("session-announced", &[("session", &two)]);
+    world.nodes[1].run(&["approve", "family"]).assert_failed(1, &["2 requests of the group family wait", &one, &two]);
+    signed(&one);
+    world.nodes.iter().for_each(|node| drop(node.wait_for("payment-seen", &[("session", &one)])));
+    signed(&two);
+    let told = rejected(&two);
+    let text = |told: &Value, field: &str| told[field].as_str().unwrap().to_owned();
+    assert!(text(&told, "reason").contains("txn-mempool-conflict"), "{told}");
+    assert!(!text(&told, "advice").is_empty());
+
+    // A transaction of somebody's own that pays too little for its size.
+    let (txid, index) = other.split_once(':').unwrap();
+    let outpoint = OutPoint { txid: txid.parse().unwrap(), index: index.parse().unwrap() };
+    let own = address.parse::<Address>().unwrap().script_pubkey();
+    let transaction = Transaction {
+        version: 2,
+        inputs: vec![TxInput { outpoint, script_sig: Vec::new(), sequence: u32::MAX }],
+        outputs: vec![TxOutput { value: 30_000_000 - 9, script_pubkey: p2pkh_script(&BOB).to_vec() }],
+        lock_time: 0,
+    };
+    let file = world.folder.path().join("cheap.json").to_str().unwrap().to_owned();
+    let spent = json!([{ "value": 30_000_000, "script": hex::encode(own) }]);
+    fs::write(
+        &file,
+        json!({ "transaction": hex::encode(transaction.to_bytes()), "spent": spent, "sighash_type": 0x61 }).to_string(),
+    )
+    .unwrap();
+    let asked = world.nodes[0].json(&["create", "--group", "family", "--transaction", &file]);
+    let session = asked["session"].as_str().unwrap();
+    signed(session);
+    let told = rejected(session);
+    assert!(text(&told, "reason").contains("min relay fee not met"), "{told}");
+    assert!(text(&told, "advice").contains("fee"), "{told}");
+}
+
+/// The network's upgrade comes while a node runs: payments are signed for the other digest from then on.
+#[test]
+fn payments_follow_the_date_of_replay_protection() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut settings = Settings::default();
+    let moment = 4_000_000_000;
+    settings.rules.replay_protection = Some(moment);
+    let server = runtime.block_on(Server::start(settings)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::init(&folder.path().join("node"), &[]);
+    let config = node.folder.join("config.toml");
+    let plain = fs::read_to_string(&config).unwrap();
+    let set = |protection: &str| {
+        let chain = format!("chain = {{ servers = [\"{}\"], replay-protection = {protection} }}", server.url());
+        fs::write(&config, format!("{plain}\n{chain}\n")).unwrap();
+    };
+    let send = || {
+        let to = format!("{}=1", bob());
+        finish(with_passphrase(&mut node.command(&["wallet", "send", "--to", &to, "--json"])))
+    };
+    set("4_000_000_000");
+    let address = node.json(&["wallet", "address"])["address"].as_str().unwrap().to_owned();
+    let script = address.parse::<Address>().unwrap().script_pubkey();
+    server.apply(Operation::Fund { time: server.time(), script, value: 20_000_000 }).unwrap();
+    assert_eq!(send().status, 0, "before it");
+    set("true");
+    send().assert_failed(1, &["mandatory-script-verify-flag-failed"]);
+    // Eleven blocks whose median time is the moment.
+    let mine = |time, count| {
+        server.apply(Operation::Mine { time, count, script: Ledger::faucet_script() }).unwrap();
+    };
+    mine(moment, 6);
+    assert!(server.with(Ledger::replay_protected));
+    set("false");
+    send().assert_failed(1, &["mandatory-script-verify-flag-failed"]);
+    set("4_000_000_000");
+    assert_eq!(send().status, 0, "from it on");
 }
 
 #[test]

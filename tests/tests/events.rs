@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, Phase, Refusal, SignerTask};
+use nelumbo_core::api::{AttemptCause, AttemptFailure, CommandId, Event, IdentityId, Phase, Refusal, SignerTask, Tier};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::lotus::{OutPoint, TaprootOutput, Transaction, TxInput, TxOutput, Txid, p2pkh_script};
@@ -90,6 +90,7 @@ fn examples() -> Vec<NodeEvent> {
         min_amount: Some(1_000),
         max_amount: None,
         min_reputation: None,
+        requires_verification: false,
         nickname: "signer 7".parse().expect("a text"),
         description: "".parse().expect("a text"),
         fee: Some(100),
@@ -113,6 +114,8 @@ fn examples() -> Vec<NodeEvent> {
         Event::PeerUngraylisted { peer },
         Event::Delegated { message_key: creator, expires_at },
         Event::DelegationAwaited { message_key: creator, error: Some(SignerError::Declined) },
+        Event::IdentityVerified { key, id: IdentityId::from_bytes([0x1d; 32]), tier: Tier::Verified },
+        Event::IdentityLost { key, id: IdentityId::from_bytes([0x1d; 32]) },
         Event::Advertised { expires_at },
         Event::Withdrawn,
         Event::SignerDiscovered { key, advertisement },

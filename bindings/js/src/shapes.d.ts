@@ -1,7 +1,7 @@
 // Made by types.mjs from bindings/ffi/schema.json. Bytes are hexadecimal, peers base58, times milliseconds.
 
 /** Why a signer refuses a session for good. */
-export type AbortReason = "declined" | "left" | "closed";
+export type AbortReason = "declined" | "left" | "closed" | "unverified" | "reputation";
 
 /** What is done with a session. */
 export type Action = 
@@ -167,6 +167,9 @@ export type AttemptFailure = {
   message: string;
 };
 
+/** The id of an identity that money was burned for: 32 bytes in hexadecimal. */
+export type Burned = string;
+
 /** 32 bytes in hexadecimal. */
 export type Bytes32 = string;
 
@@ -317,6 +320,8 @@ export type Command =
   | {
     /** For this amount, in satoshi; any when there is none. */
     amount?: number | null;
+    /** Only those with an identity that money was burned for. */
+    is_verified?: boolean;
     /** For this type; any when there is none. */
     kind?: 
       | TransactionType
@@ -509,6 +514,27 @@ export type Event =
     /** The message key. */
     message_key: Key;
     type: "delegation-awaited";
+  }
+  /**
+   * Money was burned for this key, as the host has verified, and it has more room here. Told again when that
+   * changes, and not after a restart.
+   */
+  | {
+    /** Its identity, which may have been another key's. */
+    id: Burned;
+    /** The key. */
+    key: Key;
+    /** How much room. */
+    tier: Tier;
+    type: "identity-verified";
+  }
+  /** The identity of a key counts no more: it was passed on to another key, or a burn is not in the chain any more. */
+  | {
+    /** Its identity. */
+    id: Burned;
+    /** The key. */
+    key: Key;
+    type: "identity-lost";
   }
   /** This node's offer is signed and on its way to everyone. */
   | {
@@ -828,6 +854,19 @@ export type Hex = string;
 /** A number by which host and node name something to each other. */
 export type Id = number;
 
+/**
+ * The identity that a key has: every burn is in the chain, old enough and used for nothing else, and all keys have
+ * signed.
+ */
+export type Identity = {
+  /** The keys that had it before, in order. */
+  former?: (Key)[];
+  /** Its name. */
+  id: Burned;
+  /** What it gives its key. */
+  tier: Tier;
+};
+
 /** Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted. */
 export type Input = 
   /** The first connection to this peer is up. */
@@ -922,6 +961,16 @@ export type Input =
   | {
     type: "signer-ready";
   }
+  /** The host has verified on a chain which identity a key has, or that it has none any more. */
+  | {
+    /** Its identity. */
+    identity?: 
+      | Identity
+      | null;
+    /** The key; this node's own too. */
+    key: Key;
+    type: "identity";
+  }
   /** Time has passed. Any other input runs due timers too. */
   | {
     type: "tick";
@@ -1008,6 +1057,8 @@ export type LimitSettings = {
   ended?: number | null;
   /** The penalty from which on a peer is not listened to for an hour. */
   graylist_at?: number | null;
+  /** Keys whose identities are known; of further ones nothing is remembered. */
+  identities?: number | null;
   /** Keys that one peer may hold, unless the policy gives it more. */
   keys_per_peer?: number | null;
   /** How often DHT lookups begin, so that waiting for many signers costs the network little. */
@@ -1169,6 +1220,8 @@ export type Offer = {
   min_reputation?: number | null;
   /** What it wants to be called, harmless to show; at most 64 bytes. */
   nickname?: string;
+  /** Whether it wants of whom it signs with that money was burned for an identity. */
+  requires_verification?: boolean;
   /** How soon it usually answers, in milliseconds; counted in whole seconds. */
   response_ms?: number | null;
   /** What it signs for; ascending and distinct. */
@@ -1801,6 +1854,9 @@ export type Subnet =
 
 /** The rules of aggregation and signing: those of Lotus, or BIP340 with BIP327. */
 export type Suite = "lotus" | "bip340";
+
+/** How much a key may have of what strangers share, by what was burned for it. */
+export type Tier = "verified" | "institutional";
 
 /** An output that is made. */
 export type TransactionOutput = {

@@ -148,6 +148,20 @@ impl ChronikClient {
         self.ask(|server| async move { server.blocks(first, last).await }).await
     }
 
+    /// The median time of the last eleven blocks, in seconds since 1970: by it the rules of the next block are chosen.
+    /// `None` on an empty chain.
+    ///
+    /// # Errors
+    ///
+    /// [`ChronikError`].
+    pub async fn median_time(&self) -> Result<Option<u64>, ChronikError> {
+        let Some(tip) = self.tip().await? else { return Ok(None) };
+        let blocks = self.blocks(tip.height.saturating_sub(10), tip.height).await?;
+        let mut times: Vec<u64> = blocks.iter().map(|block| block.time).collect();
+        times.sort_unstable();
+        Ok(times.get(times.len() / 2).copied())
+    }
+
     /// A transaction, in the chain or waiting.
     ///
     /// # Errors

@@ -266,6 +266,9 @@ pub(super) struct Wanted {
     /// At most this many.
     #[serde(default = "most")]
     max: usize,
+    /// Only those with an identity that money was burned for.
+    #[serde(default)]
+    verified: bool,
 }
 
 const fn most() -> usize {
@@ -277,8 +280,8 @@ const fn most() -> usize {
     (status = 200, body = Signers), (status = "4XX", body = Failed),
 ))]
 pub(super) async fn signers(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
-    let Wanted { kind, amount, min_reputation, max } = wanted;
-    api.ask(Request::Signers { kind, amount, min_reputation, max }).await
+    let Wanted { kind, amount, min_reputation, max, verified } = wanted;
+    api.ask(Request::Signers { kind, amount, min_reputation, max, verified }).await
 }
 
 /// Offers to sign

@@ -20,8 +20,8 @@ use tokio::sync::{Notify, watch};
 
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
-    Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, Peer, PeerCounts, Peers, Reachability,
-    Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, KnownIdentity, Peer, PeerCounts, Peers,
+    Reachability, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Step, StepError, now};
@@ -71,8 +71,8 @@ impl Answers {
             Request::Signers { min_reputation: 101.., .. } => {
                 Err(Problem::invalid("a reputation is a number from 0 to 100", "ask for one of these"))
             }
-            Request::Signers { kind, amount, min_reputation, max } => {
-                let filter = SignerFilter { kind, amount, min_reputation, max_results: max };
+            Request::Signers { kind, amount, min_reputation, max, verified } => {
+                let filter = SignerFilter { kind, amount, min_reputation, is_verified: verified, max_results: max };
                 result(self.signers(filter).await?)
             }
             Request::Subscribe { kind, off: false } => done(self.handle.subscribe(kind).await),
@@ -245,8 +245,9 @@ impl Answers {
         let signers = self.handle.with_view(move |view| {
             let advertised = |(key, advertisement): (PublicKey, nelumbo_core::wire::Advertisement)| {
                 let (peer, expires) = (advertisement.peer.to_string(), advertisement.expires_at.as_millis());
-                let reputation = view.reputation(&key);
-                advertisement.offer.map(|offer| Advertised { key, peer, reputation, offer, expires })
+                let (reputation, identity) = (view.reputation(&key), view.identity(&key));
+                let identity = identity.map(|(id, tier)| KnownIdentity { id, tier });
+                advertisement.offer.map(|offer| Advertised { key, peer, reputation, identity, offer, expires })
             };
             found.into_iter().filter_map(advertised).collect()
         });

@@ -75,7 +75,15 @@ pub(crate) enum Request {
     /// Offer nothing any more.
     Withdraw {},
     /// Signers that fit, which are looked for in the network too.
-    Signers { kind: Option<TransactionType>, amount: Option<u64>, min_reputation: u8, max: usize },
+    Signers {
+        kind: Option<TransactionType>,
+        amount: Option<u64>,
+        min_reputation: u8,
+        max: usize,
+        /// Only those with an identity.
+        #[serde(default)]
+        verified: bool,
+    },
     /// Hear of signers for a type as they advertise, or no more.
     Subscribe { kind: TransactionType, off: bool },
     /// Sessions that wait for this node's approval, which are looked for in the network too.

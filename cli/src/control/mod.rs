@@ -14,4 +14,6 @@ pub(crate) use answers::{Answer, Answers};
 pub(crate) use client::{Client, Heard, Running};
 pub(crate) use messages::{Kind, MAX_QUESTION, NewSession, Problem, Request};
 pub(crate) use server::{Server, serve};
-pub(crate) use shapes::{Approved, Carried, Connected, Created, Done, Ended, Peers, Session, Sessions, Signers, Stats};
+pub(crate) use shapes::{
+    Approved, Carried, Connected, Created, Done, Ended, Peers, Session, SessionSummary, Sessions, Signers, Stats,
+};

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use nelumbo_core::api::{Layer, Phase, Refusal, SessionView, SignerTask, Standing};
+use nelumbo_core::api::{IdentityId, Layer, Phase, Refusal, SessionView, SignerTask, Standing, Tier};
 use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
@@ -214,9 +214,21 @@ pub(crate) struct Advertised {
     pub(crate) peer: String,
     /// What this node has seen of it, 0 to 100.
     pub(crate) reputation: u8,
+    /// What money was burned for, as the node has verified it.
+    pub(crate) identity: Option<KnownIdentity>,
     #[schema(value_type = Object)]
     pub(crate) offer: Offer,
     pub(crate) expires: u64,
+}
+
+/// A name that money was burned for.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct KnownIdentity {
+    #[schema(value_type = String)]
+    pub(crate) id: IdentityId,
+    /// verified or institutional.
+    #[schema(value_type = String)]
+    pub(crate) tier: Tier,
 }
 
 /// Everything about one session.

@@ -31,7 +31,7 @@ use super::policy::ApprovalPolicy;
 use crate::api::ApiConfig;
 use crate::failure::Failure;
 
-pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, Rotation, Unsound};
+pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, ReplayProtection, Rotation, Unsound};
 pub(crate) use source::{Override, Source, override_of};
 
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -308,7 +308,8 @@ bootstrap = [
 # election = \"lexicographic\"
 
 # Chronik servers that are asked about balances and given what groups pay, in the order in which they are tried; how
-# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade.
+# many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade:
+# true, false, or from which time on, in seconds since 1970, such as 1798074180 for that of 2026-12-24.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
 
 # An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`.

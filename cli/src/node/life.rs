@@ -24,6 +24,7 @@ use super::config::{Config, Source};
 use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
+use super::identities;
 use super::payments::{News, Payments};
 use super::reload::reload_at_hangups;
 use crate::api::ApiServer;
@@ -124,6 +125,9 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         settings: settings.subscribe(),
     };
     let mut connections = JoinSet::new();
+    // They end with this function.
+    let mut watchers = JoinSet::new();
+    watchers.spawn(identities::watch(chronik.clone(), handle.clone(), folder.path().to_owned()));
     let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
     let api = async {
         match api {

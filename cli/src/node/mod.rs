@@ -3,7 +3,8 @@
 //! Reading order: `folder` for what is where, `config` for what can be set and `reload` for when, `policy` and
 //! `approver` for what is approved without asking, `life` for the order of things from start to stop, `event_log` for
 //! the events that commands can ask for, `approvals` for those that are kept in a file, `payments` for what becomes of
-//! what was signed, `file_sessions` for what is signed without the network.
+//! what was signed, `identities` for the keys that money was burned for, `file_sessions` for what is signed without the
+//! network.
 //! Commands talk to the node through [`crate::control`].
 
 mod approvals;
@@ -12,13 +13,16 @@ mod config;
 mod event_log;
 mod file_sessions;
 mod folder;
+mod identities;
 mod life;
 mod payments;
 mod policy;
 mod reload;
 
 pub(crate) use approvals::Approvals;
-pub(crate) use config::{Config, Destination, LogSettings, Override, Preset, Rotation, Source, override_of};
+pub(crate) use config::{
+    Config, Destination, LogSettings, Override, Preset, ReplayProtection, Rotation, Source, override_of,
+};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};

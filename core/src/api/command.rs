@@ -134,13 +134,15 @@ pub struct SignerFilter {
     pub amount: Option<u64>,
     /// Whose reputation with this node is at least this, 0 to 100. Whoever this node has never signed with has 50.
     pub min_reputation: u8,
+    /// Only those with an identity that money was burned for.
+    pub is_verified: bool,
     /// No more than so many.
     pub max_results: usize,
 }
 
 impl Default for SignerFilter {
     fn default() -> Self {
-        Self { kind: None, amount: None, min_reputation: 0, max_results: 100 }
+        Self { kind: None, amount: None, min_reputation: 0, is_verified: false, max_results: 100 }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::ConfigError;
 
+use super::identity::Tier;
 use crate::base::Wall;
 use crate::crypto::Network;
 use crate::session::REMEMBERED;
@@ -119,6 +120,13 @@ impl Quota {
         };
         Self { burst: rate as u64 * seconds as u64, every: Duration::from_nanos(every) }
     }
+
+    /// As much more as a key of this tier may have.
+    pub(crate) fn of_tier(self, tier: Option<Tier>) -> Self {
+        let factor = tier.map_or(1, Tier::factor);
+        let every = (self.every / factor).max(Duration::from_nanos(1));
+        Self { burst: self.burst.saturating_mul(u64::from(factor)), every }
+    }
 }
 
 /// How much of everything a node takes and keeps. At a cap new work is refused; what was promised is not dropped.
@@ -200,6 +208,8 @@ pub struct Limits {
     pub announcements_per_author: Quota,
     /// Signers whose reputation is remembered.
     pub reputations: usize,
+    /// Keys whose identities are known; of further ones nothing is remembered.
+    pub identities: usize,
     /// DHT records that are kept for others. When there are more, those that are far make room, of whoever has the
     /// most.
     pub records: usize,
@@ -272,6 +282,7 @@ impl Default for Limits {
             resources_per_kind: 20,
             announcements_per_author: Quota { burst: 25, every: Duration::from_secs(30) },
             reputations: 4_096,
+            identities: 1_024,
             records: 1_024,
             records_per_peer: Quota { burst: 120, every: Duration::from_secs(30) },
             protocol_messages: 16_384,
@@ -359,6 +370,7 @@ impl Limits {
             (self.lookups_waiting, size::SMALL),
             (self.announcers, size::SMALL),
             (self.reputations, size::SMALL),
+            (self.identities, size::SMALL),
             (self.records, 2 * size::SMALL),
             (self.protocol_messages, size::SMALL),
             // Signers whose messages to topics are counted.

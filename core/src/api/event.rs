@@ -7,6 +7,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::command::CommandId;
+use super::identity::{IdentityId, Tier};
 use super::refusal::Refusal;
 use super::signing::SignerTask;
 use crate::approval::Summary;
@@ -207,6 +208,23 @@ pub enum Event {
         message_key: PublicKey,
         /// What the signer has said, if it has answered.
         error: Option<SignerError>,
+    },
+    /// Money was burned for this key, as the host has verified, and it has more room here. Told again when that
+    /// changes, and not after a restart.
+    IdentityVerified {
+        /// The key.
+        key: PublicKey,
+        /// Its identity, which may have been another key's.
+        id: IdentityId,
+        /// How much room.
+        tier: Tier,
+    },
+    /// The identity of a key counts no more: it was passed on to another key, or a burn is not in the chain any more.
+    IdentityLost {
+        /// The key.
+        key: PublicKey,
+        /// Its identity.
+        id: IdentityId,
     },
     /// This node's offer is signed and on its way to everyone.
     Advertised {

@@ -6,9 +6,11 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::Identity;
 use super::output::RecordSequence;
 use super::signing::SignReply;
 use crate::base::{Bytes, shared};
+use crate::crypto::PublicKey;
 use crate::wire::{Address, PeerId};
 
 /// Names a gossip message between host and node, so that the verdict finds it.
@@ -116,4 +118,12 @@ pub enum Input {
     SignerReady,
     /// Time has passed; due timers run. Any other input runs them too.
     Tick,
+    /// The host has verified on a chain which identity a key has, or that it has none any more. It says so again after
+    /// each change, be it that a block was replaced; the node verifies nothing of it, and remembers it over restarts.
+    Identity {
+        /// The key; this node's own too.
+        key: PublicKey,
+        /// Its identity.
+        identity: Option<Identity>,
+    },
 }

@@ -3,6 +3,7 @@
 mod command;
 mod config;
 mod event;
+mod identity;
 mod input;
 mod output;
 mod refusal;
@@ -12,6 +13,7 @@ mod view;
 pub use command::{Command, CommandError, CommandId, NewSession, SignerFilter};
 pub use config::{Config, ConfigError, Limits, Quota};
 pub use event::{AttemptCause, AttemptFailure, Event, ItemFault, Phase};
+pub use identity::{Identity, IdentityId, Tier};
 pub use input::{GossipId, Input, OperationId, PutId, Subnet};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
 pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};

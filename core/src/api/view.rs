@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::event::Phase;
+use super::identity::{IdentityId, Tier};
 use super::output::{Deadline, TimerReason};
 use super::refusal::{RefusalCounts, Standing};
 use super::signing::{SignReply, SignRequest, SignerTask};
@@ -124,6 +125,16 @@ impl<V: Verifier> View<'_, V> {
     /// The reputation of a signer with this node, from 0 to 100: what it has seen of it, nothing of what anybody says.
     pub fn reputation(&self, key: &PublicKey) -> u8 {
         self.node.discovery.reputation(key)
+    }
+
+    /// The identity of a key, if the host has verified one.
+    pub fn identity(&self, key: &PublicKey) -> Option<(IdentityId, Tier)> {
+        self.node.discovery.identity(key)
+    }
+
+    /// All identities that are known, by key.
+    pub fn identities(&self) -> impl Iterator<Item = (&PublicKey, &(IdentityId, Tier))> {
+        self.node.discovery.identities()
     }
 
     /// How many records this node announces in the DHT.

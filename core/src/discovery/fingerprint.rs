@@ -12,7 +12,7 @@ use crate::crypto::sha256;
 
 impl Discovery {
     pub(crate) fn fingerprint(&self, text: &mut impl Write, now: Mono) -> fmt::Result {
-        let Self { peers, publisher, search, reputations } = self;
+        let Self { peers, publisher, search, reputations, identities } = self;
         write!(text, "connected {:?}", peers.connected)?;
         for (key, known) in &peers.presences.by_key {
             let presence = known.presence.value();
@@ -48,6 +48,7 @@ impl Discovery {
         let lookups = &search.lookups;
         lookups.under_way.values().try_for_each(|key| write!(text, " lookup {key} {:?}", lookups.listed(key)))?;
         lookups.waiting.iter().try_for_each(|key| write!(text, " waiting {key} {:?}", lookups.listed(key)))?;
+        identities.fingerprint(text)?;
         write!(text, " searches {:?} subscribed {:?} {reputations:?}", search.searches, search.subscribed)
     }
 }

@@ -8,10 +8,12 @@
 //! Reading order: `peers` says who is connected and seeks the signers that sessions need, `publish` is what this node
 //! announces, `search` what others announce and what the embedder looks for. Below them are their tables: `presences`
 //! and `catalogue` keep what authors announce, `lookups` what is being looked for in the DHT, `searches` for whom,
-//! `routes` says when what this node announces belongs elsewhere, `reputations` what this node itself has seen of whom.
+//! `routes` says when what this node announces belongs elsewhere, `reputations` what this node itself has seen of whom,
+//! `identities` what its host has verified of whom.
 
 mod catalogue;
 mod fingerprint;
+mod identities;
 mod lookups;
 mod peers;
 mod presences;
@@ -28,6 +30,8 @@ use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::effect::Context;
 use crate::wire::{Address, Advertisement, Offer, PeerId, RecordKey, Resource, ResourceId};
+use identities::Identities;
+pub(crate) use identities::IdentityChange;
 use peers::Peers;
 use publish::Publisher;
 pub(crate) use publish::SETTLE_ADDRESSES;
@@ -55,6 +59,7 @@ pub(crate) struct Discovery {
     publisher: Publisher,
     search: Search,
     reputations: Reputations,
+    identities: Identities,
 }
 
 impl Discovery {
@@ -65,6 +70,7 @@ impl Discovery {
             publisher: Publisher::new(),
             search: Search::new(limits, salt),
             reputations: Reputations::new(limits.reputations),
+            identities: Identities::default(),
         }
     }
 

@@ -70,6 +70,22 @@ impl Reputations {
         changes
     }
 
+    /// A key has what these had before it: the reputation of the last that has one, unless its own is worse. They begin
+    /// anew, so that whoever has stolen one has nothing of it; returns what is to be remembered.
+    pub(crate) fn inherit(&mut self, former: &[PublicKey], key: PublicKey) -> Vec<ReputationChange> {
+        let mut changes = Vec::new();
+        let known = former.iter().rev().find_map(|former| self.by_key.get(former).copied());
+        let Some(inherited) = known else { return changes };
+        let own = self.by_key.get(&key).copied().unwrap_or(BEST);
+        self.change(key, |_| own.min(inherited), &mut changes);
+        for former in former.iter().filter(|former| **former != key) {
+            if self.by_key.contains_key(former) {
+                self.change(*former, |was| was.min(NEUTRAL), &mut changes);
+            }
+        }
+        changes
+    }
+
     fn change(&mut self, key: PublicKey, change: impl Fn(u8) -> u8, changes: &mut Vec<ReputationChange>) {
         if self.by_key.len() >= self.capacity && !self.by_key.contains_key(&key) {
             // Whoever is nearest to the middle is missed least.

@@ -264,16 +264,21 @@ impl Discovery {
         self.begin_lookups(context);
     }
 
-    /// Tells the searches that wait for a signer like this one.
+    /// Tells the searches that wait for a signer like this one. An offer that wants verified creators is none for a
+    /// node that is not.
     fn tell_of_signer<V: Verifier>(&mut self, context: &mut Context<'_, V>, key: &PublicKey) {
         let known = self.search.advertisements.get(key, context.now.wall);
         let Some(offer) = known.and_then(|known| known.offer.as_ref()) else { return };
-        let reputation = self.reputations.get(key);
+        if offer.requires_verification && self.tier(&context.own_key).is_none() {
+            return;
+        }
+        let (reputation, is_verified) = (self.reputations.get(key), self.tier(key).is_some());
         for (command, search) in self.search.searches.iter_mut() {
             let Goal::Signers { filter, found } = &mut search.goal else { continue };
             let fits = filter.kind.is_none_or(|kind| offer.types.contains(&kind))
                 && filter.amount.is_none_or(|amount| offer.covers(amount))
-                && reputation >= filter.min_reputation;
+                && reputation >= filter.min_reputation
+                && (is_verified || !filter.is_verified);
             if fits && found.len() < filter.max_results && found.insert(*key) {
                 context.event(Event::SignerFound { command, key: *key });
             }

@@ -35,7 +35,7 @@ impl<V: Verifier> Gate<V> {
             (Ok(()), _) => {}
             (Err(Refusal::Duplicate), Body::Presence(presence)) => {
                 let peer = direct.filter(|_| is_first_hand(presence));
-                let first_hand = peer.map(|peer| (peer, self.most_keys(&peer)));
+                let first_hand = peer.map(|peer| (peer, self.most_keys(&peer, known.peer_tier(&peer))));
                 return Ok(Admission::Repeated { author: message.unsigned.author, bytes: message.bytes, first_hand });
             }
             (Err(Refusal::Duplicate), Body::Advertisement(_)) => {
@@ -61,7 +61,8 @@ impl<V: Verifier> Gate<V> {
         // Whoever brings an announcement itself knows how many there were.
         let bringer = channel.neighbour().filter(|peer| is_own(&body, peer, channel));
         if let Some((peer, (_, until))) = bringer.zip(body.dates()) {
-            let most_keys = self.most_keys(peer);
+            let tier = known.peer_tier(peer).max(known.tier(&authentic.author));
+            let most_keys = self.most_keys(peer, tier);
             self.charge_announcement(peer, (authentic.author, until), most_keys, now)?;
         }
         let excess = |refusal| match refusal {
@@ -71,13 +72,14 @@ impl<V: Verifier> Gate<V> {
         match body {
             Body::Session(step) => self.admit_step(authentic.with(step), known, now),
             Body::Presence(presence) => {
-                let presence = self.admit_presence(authentic.with(presence), now).map_err(excess)?;
-                let origin = self.origin(channel, presence.value());
+                let presence = self.admit_presence(authentic.with(presence), known, now).map_err(excess)?;
+                let origin = self.origin(channel, &presence, known);
                 Ok(Admission::Presence(presence, origin))
             }
             Body::Advertisement(advertisement) => {
-                let advertisement = self.admit_advertisement(authentic.with(*advertisement), now).map_err(excess)?;
-                let origin = self.origin(channel, &advertisement.value().presence());
+                let advertisement =
+                    self.admit_advertisement(authentic.with(*advertisement), known, now).map_err(excess)?;
+                let origin = self.origin(channel, &advertisement.presence(), known);
                 Ok(Admission::Advertisement(advertisement, origin))
             }
             Body::Request(definition) => {
@@ -89,7 +91,7 @@ impl<V: Verifier> Gate<V> {
                     }
                     Admission::ForOthers
                 } else {
-                    match self.check_definition(&authentic.author, &definition, now) {
+                    match self.check_definition(&authentic.author, &definition, known, now) {
                         Ok(()) => Admission::Request(Request { definition, announcement: None }),
                         // A sound request of other signers is passed on.
                         Err(Refusal::NotForMe) => Admission::ForOthers,
@@ -102,7 +104,7 @@ impl<V: Verifier> Gate<V> {
             Body::RequestNotice(notice) => {
                 let id = notice.session;
                 let is_known = !matches!(known.session(&id), KnownSession::Not);
-                let admission = match self.check_notice(&authentic.author, &notice, is_known, now) {
+                let admission = match self.check_notice((&authentic.author, &notice), is_known, known, now) {
                     Ok(()) if is_known => Admission::ForOthers,
                     Ok(()) => Admission::Notice(authentic.with(notice).admitted()),
                     Err(Refusal::NotForMe) => Admission::ForOthers,
@@ -112,14 +114,14 @@ impl<V: Verifier> Gate<V> {
                 Ok(admission)
             }
             Body::Resource(resource) => {
-                self.admit_resource(authentic.with(resource), now).map(Admission::Resource).map_err(excess)
+                self.admit_resource(authentic.with(resource), known, now).map(Admission::Resource).map_err(excess)
             }
             Body::Protocol(message) => {
                 let Some(carrier) = channel.neighbour() else { return Err(Refusal::Channel) };
                 let is_co_signer = known.is_co_signer(&authentic.author);
                 let account =
                     if is_co_signer { Account::Author(authentic.author) } else { Account::Neighbour(*carrier) };
-                self.admit_protocol_message(authentic.with(message), account, now).map(Admission::Protocol)
+                self.admit_protocol_message(authentic.with(message), account, known, now).map(Admission::Protocol)
             }
             Body::Listing(_) => Err(Refusal::Channel),
         }
@@ -235,15 +237,22 @@ impl<V: Verifier> Gate<V> {
         known.issued_at(record).filter(|newest| *newest <= self.config.latest(now))
     }
 
-    fn origin(&mut self, channel: Channel<'_>, presence: &Presence) -> Origin {
-        let is_first_hand = matches!(channel, Channel::Direct(peer) if *peer == presence.peer);
-        Origin { carrier: channel.neighbour().copied(), is_first_hand, most_keys: self.most_keys(&presence.peer) }
+    fn origin(&mut self, channel: Channel<'_>, presence: &Admitted<Presence>, known: &impl Known) -> Origin {
+        let peer = &presence.value().peer;
+        let tier = known.peer_tier(peer).max(known.tier(presence.author()));
+        let is_first_hand = matches!(channel, Channel::Direct(from) if from == peer);
+        Origin { carrier: channel.neighbour().copied(), is_first_hand, most_keys: self.most_keys(peer, tier) }
     }
 
-    fn admit_presence(&mut self, message: Authentic<Presence>, now: Now) -> Result<Admitted<Presence>, Refusal> {
+    fn admit_presence(
+        &mut self,
+        message: Authentic<Presence>,
+        known: &impl Known,
+        now: Now,
+    ) -> Result<Admitted<Presence>, Refusal> {
         let Presence { issued_at, expires_at, .. } = message.value;
         self.check_lifetime(issued_at, expires_at, self.config.presence_lifetime, now.wall)?;
-        let quota = self.config.limits.presences_per_key;
+        let quota = self.config.limits.presences_per_key.of_tier(known.tier(&message.author));
         if !self.exchange().presences.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
@@ -253,6 +262,7 @@ impl<V: Verifier> Gate<V> {
     fn admit_advertisement(
         &mut self,
         message: Authentic<Advertisement>,
+        known: &impl Known,
         now: Now,
     ) -> Result<Admitted<Advertisement>, Refusal> {
         let Advertisement { issued_at, expires_at, ref offer, .. } = message.value;
@@ -260,17 +270,22 @@ impl<V: Verifier> Gate<V> {
         if offer.as_ref().is_some_and(|offer| offer.check().is_err()) {
             return Err(Refusal::Offer);
         }
-        let quota = self.config.limits.advertisements_per_key;
+        let quota = self.config.limits.advertisements_per_key.of_tier(known.tier(&message.author));
         if !self.exchange().advertisements.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
         Ok(message.admitted())
     }
 
-    fn admit_resource(&mut self, message: Authentic<Resource>, now: Now) -> Result<Admitted<Resource>, Refusal> {
+    fn admit_resource(
+        &mut self,
+        message: Authentic<Resource>,
+        known: &impl Known,
+        now: Now,
+    ) -> Result<Admitted<Resource>, Refusal> {
         let Resource { issued_at, expires_at, .. } = message.value;
         self.check_lifetime(issued_at, expires_at, MAX_LIFETIME, now.wall)?;
-        let quota = self.config.limits.announcements_per_author;
+        let quota = self.config.limits.announcements_per_author.of_tier(known.tier(&message.author));
         if !self.exchange().resources.take(message.author, quota, 1, now.mono) {
             return Err(Refusal::AuthorQuota);
         }
@@ -282,6 +297,7 @@ impl<V: Verifier> Gate<V> {
         &mut self,
         message: Authentic<ProtocolMessage>,
         account: Account,
+        known: &impl Known,
         now: Now,
     ) -> Result<Admitted<ProtocolMessage>, Refusal> {
         let (issued_at, skew): (Wall, Duration) = (message.value.issued_at, self.config.clock_skew);
@@ -290,7 +306,7 @@ impl<V: Verifier> Gate<V> {
         if is_early || until < now.wall {
             return Err(Refusal::NotFresh);
         }
-        let quota = self.config.limits.topic_messages_per_author;
+        let quota = self.config.limits.topic_messages_per_author.of_tier(known.tier(&message.author));
         if matches!(message.value.to, Receiver::Topic(_))
             && !self.exchange().topic_messages.take(message.author, quota, 1, now.mono)
         {
@@ -307,6 +323,7 @@ impl<V: Verifier> Gate<V> {
         &mut self,
         author: &PublicKey,
         definition: &Definition,
+        known: &impl Known,
         now: Now,
     ) -> Result<(), Refusal> {
         let longest = self.config.session_timeout;
@@ -318,16 +335,16 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::NotTheCreator);
         }
         self.check_lifetime(definition.created_at, definition.expires_at, longest, now.wall)?;
-        self.charge_request(author, definition.keys.len(), now)?;
+        self.charge_request(author, definition.keys.len(), known, now)?;
         definition.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
     }
 
     /// The same of a request whose definition is not there.
     fn check_notice(
         &mut self,
-        author: &PublicKey,
-        notice: &RequestNotice,
+        (author, notice): (&PublicKey, &RequestNotice),
         is_known: bool,
+        known: &impl Known,
         now: Now,
     ) -> Result<(), Refusal> {
         let longest = self.config.session_timeout;
@@ -340,12 +357,12 @@ impl<V: Verifier> Gate<V> {
             return Ok(());
         }
         self.check_lifetime(notice.created_at, notice.expires_at, longest, now.wall)?;
-        self.charge_request(author, notice.keys.len(), now)?;
+        self.charge_request(author, notice.keys.len(), known, now)?;
         notice.index_of(&self.own_key).map(drop).ok_or(Refusal::NotForMe)
     }
 
-    fn charge_request(&mut self, author: &PublicKey, keys: usize, now: Now) -> Result<(), Refusal> {
-        let quota = self.config.limits.announced_keys;
+    fn charge_request(&mut self, author: &PublicKey, keys: usize, known: &impl Known, now: Now) -> Result<(), Refusal> {
+        let quota = self.config.limits.announced_keys.of_tier(known.tier(author));
         let is_taken = self.exchange().announcements.take(*author, quota, keys as u64, now.mono);
         if is_taken { Ok(()) } else { Err(Refusal::AuthorQuota) }
     }
@@ -370,7 +387,7 @@ impl<V: Verifier> Gate<V> {
             return Err(Refusal::Definition);
         }
         step.speaks_for(&definition)?;
-        self.check_definition(&step.author, &definition, now)?;
+        self.check_definition(&step.author, &definition, known, now)?;
         Ok(Admission::Request(Request { definition, announcement: Some(step) }))
     }
 }

@@ -32,7 +32,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Config, Refusal, Standing};
+use crate::api::{Config, Refusal, Standing, Tier};
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
@@ -228,6 +228,10 @@ pub(crate) trait Known {
     fn is_acquainted(&self, author: &PublicKey) -> bool;
     /// Whether this node has signed with an author, or is about to.
     fn is_co_signer(&self, author: &PublicKey) -> bool;
+    /// What an author may have of what strangers share.
+    fn tier(&self, author: &PublicKey) -> Option<Tier>;
+    /// The same of the peer that an author says it is at.
+    fn peer_tier(&self, peer: &PeerId) -> Option<Tier>;
     /// Whether a protocol of this node's wants a message that is for this node.
     fn hears(&self, message: &ProtocolMessage) -> bool;
     /// Whether the protocol that something is for, if it runs here, finds that it means something.
@@ -373,9 +377,10 @@ impl<V: Verifier> Gate<V> {
         self.exchange().forwarding.take(from, size, now)
     }
 
-    /// How many keys a peer may hold.
-    pub(crate) fn most_keys(&mut self, peer: &PeerId) -> usize {
-        self.policy.keys_per_peer(peer, self.config.limits.keys_per_peer)
+    /// How many keys a peer may hold, given the best tier of those that it holds.
+    pub(crate) fn most_keys(&mut self, peer: &PeerId, tier: Option<Tier>) -> usize {
+        let factor = tier.map_or(1, Tier::factor) as usize;
+        self.policy.keys_per_peer(peer, self.config.limits.keys_per_peer.saturating_mul(factor))
     }
 
     /// Holds a refusal against the neighbour that could have avoided it.

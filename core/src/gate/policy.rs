@@ -20,8 +20,9 @@ pub trait Policy: Send {
         true
     }
 
-    /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say? A peer that has shown
-    /// to be worth it may hold more: a tier. While it is connected there is room for all of them.
+    /// How many keys may this peer hold, where `most` is what [`Limits`](crate::api::Limits) say, and the
+    /// [`Tier`](crate::api::Tier) of a key that it holds? A peer that has shown to be worth it may hold more. While it
+    /// is connected there is room for all of them.
     fn keys_per_peer(&mut self, peer: &PeerId, most: usize) -> usize {
         let _ = peer;
         most

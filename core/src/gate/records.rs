@@ -14,7 +14,7 @@ use core::time::Duration;
 use super::kept::{Bearer, Kept, KeptRecords};
 use super::quota::Buckets;
 use super::{Admission, Channel, Gate, Known, KnownSession};
-use crate::api::{Limits, Quota, Refusal, Subnet};
+use crate::api::{Limits, Quota, Refusal, Subnet, Tier};
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{Body, Entry, Listed, MergeSet, Message, PeerId, RecordKey};
@@ -62,8 +62,8 @@ impl RecordQuotas {
     }
 
     /// Takes one of an author, who has signed it.
-    fn charge_author(&mut self, author: &PublicKey, now: Mono) -> Result<(), Refusal> {
-        if self.by_author.take(*author, self.quota, 1, now) { Ok(()) } else { Err(Refusal::AuthorQuota) }
+    fn charge_author(&mut self, author: &PublicKey, tier: Option<Tier>, now: Mono) -> Result<(), Refusal> {
+        if self.by_author.take(*author, self.quota.of_tier(tier), 1, now) { Ok(()) } else { Err(Refusal::AuthorQuota) }
     }
 }
 
@@ -97,7 +97,7 @@ impl<V: Verifier> Gate<V> {
         }
         self.exchange().records.charge(put.from, 1, now.mono)?;
         let (_, body) = self.authenticate(verifier, message)?;
-        self.exchange().records.charge_author(&author, now.mono)?;
+        self.exchange().records.charge_author(&author, known.tier(&author), now.mono)?;
         if !known.accepts(&author, &body) {
             return Err(Refusal::Policy);
         }
@@ -150,7 +150,10 @@ impl<V: Verifier> Gate<V> {
         }
         // Whoever writes too much loses its own entries and nobody else's.
         let records = &mut self.exchange().records;
-        new.retain(|entry| records.charge_author(&entry.message.unsigned.author, now.mono).is_ok());
+        new.retain(|entry| {
+            let author = &entry.message.unsigned.author;
+            records.charge_author(author, known.tier(author), now.mono).is_ok()
+        });
         new.into_iter().for_each(|entry| set.insert(entry));
         set.drop_expired(now.wall);
         set.trim(&self.secrets.salt);

@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::{IdentityId, Tier};
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Signature};
 use crate::wire::{AbortReason, Definition, Delegation, Label, Offer, SessionId, encode, encodes_to};
@@ -21,6 +22,7 @@ const DEFINITION: u8 = b'd';
 const PROTOCOL: u8 = b'p';
 const OWNER: u8 = b'q';
 const REPUTATION: u8 = b'r';
+const IDENTITY: u8 = b'i';
 /// The key of what this node offers to sign.
 pub(crate) const OFFER_KEY: &[u8] = b"o";
 /// The key of the delegation to this node's message key.
@@ -64,6 +66,8 @@ pub(crate) enum Record {
     Definition(Arc<Definition>),
     /// By what this node's message key speaks.
     Delegation(Delegation),
+    /// The identity of a key, as the host has verified it last.
+    Identity(IdentityId, Tier),
 }
 
 /// A record that has been read back.
@@ -77,6 +81,7 @@ pub(crate) enum Remembered {
     Reputation(PublicKey, u8),
     Definition(SessionId, Arc<Definition>),
     Delegation(Delegation),
+    Identity(PublicKey, IdentityId, Tier),
 }
 
 /// How a session ended.
@@ -158,6 +163,11 @@ impl Record {
         [&[REPUTATION], &signer.to_bytes()[..]].concat()
     }
 
+    /// The key of what this node knows of a key's identity.
+    pub(crate) fn identity_key(key: &PublicKey) -> Vec<u8> {
+        [&[IDENTITY], &key.to_bytes()[..]].concat()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         encode(self)
     }
@@ -184,8 +194,10 @@ impl Record {
                 return if is_sound { Ok(Remembered::Definition(id, definition.clone())) } else { Err(corrupt()) };
             }
             (Self::Reputation(value @ 0..=100), [REPUTATION, signer @ ..]) => {
-                let signer = signer.try_into().ok().and_then(|bytes: [u8; 33]| PublicKey::from_bytes(bytes).ok());
-                return Ok(Remembered::Reputation(signer.ok_or_else(corrupt)?, *value));
+                return Ok(Remembered::Reputation(signer_of(signer).ok_or_else(corrupt)?, *value));
+            }
+            (Self::Identity(id, tier), [IDENTITY, key @ ..]) => {
+                return Ok(Remembered::Identity(signer_of(key).ok_or_else(corrupt)?, *id, *tier));
             }
             _ => {}
         }
@@ -201,6 +213,11 @@ impl Record {
             _ => Err(corrupt()),
         }
     }
+}
+
+/// The signer that the key of a record names.
+fn signer_of(bytes: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_bytes(bytes.try_into().ok()?).ok()
 }
 
 /// The names in the key of a protocol's record.

@@ -156,6 +156,9 @@ impl<V: Verifier> Node<V> {
                     let changes = node.discovery.resume_reputation(key, value);
                     node.remember(changes);
                 }
+                Remembered::Identity(key, id, tier) => {
+                    node.discovery.resume_identity(key, (id, tier), config.limits.identities);
+                }
                 Remembered::Delegation(remembered) => delegation = Some(remembered),
                 Remembered::Offer(offer) => {
                     node.discover(|discovery, context| discovery.resume_offer(context, offer));

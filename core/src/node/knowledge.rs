@@ -1,13 +1,14 @@
 //! What a node knows already, for the gate: repetition of it costs no signature check, and whoever is known has room
 //! that strangers cannot take.
 
+use crate::api::Tier;
 use crate::base::Wall;
 use crate::crypto::{PublicKey, Verifier};
 use crate::discovery::Discovery;
 use crate::gate::{Known, KnownSession};
 use crate::protocol::Protocols;
 use crate::session::{Acquaintance, Sessions};
-use crate::wire::{Body, ProtocolMessage, RecordKey, SessionId, SessionMessage};
+use crate::wire::{Body, PeerId, ProtocolMessage, RecordKey, SessionId, SessionMessage};
 
 /// What the gate may ask about what is known.
 pub(super) struct Knowledge<'a, V: Verifier> {
@@ -56,6 +57,14 @@ impl<V: Verifier> Known for Knowledge<'_, V> {
 
     fn is_co_signer(&self, author: &PublicKey) -> bool {
         self.acquaintance(author) == Acquaintance::CoSigner
+    }
+
+    fn tier(&self, author: &PublicKey) -> Option<Tier> {
+        self.discovery.tier(author)
+    }
+
+    fn peer_tier(&self, peer: &PeerId) -> Option<Tier> {
+        self.discovery.peer_tier(peer)
     }
 
     fn hears(&self, message: &ProtocolMessage) -> bool {

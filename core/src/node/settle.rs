@@ -7,10 +7,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Context, Node};
-use crate::api::{CommandError, Event, Output, RecordSequence};
+use crate::api::{CommandError, Event, Identity, Output, RecordSequence};
 use crate::base::Bytes;
 use crate::crypto::{PublicKey, Verifier};
-use crate::discovery::{Discovery, ReputationChange};
+use crate::discovery::{Discovery, IdentityChange, ReputationChange};
 use crate::effect::Effect;
 use crate::journal::{self, Record};
 use crate::protocol::{Notice, Protocols};
@@ -198,6 +198,23 @@ impl<V: Verifier> Node<V> {
         for (key, value) in changes {
             let record = value.map(|value| Record::Reputation(value).encode());
             self.outbox.persist(Record::reputation_key(&key), record);
+        }
+    }
+
+    /// A host has verified a key's identity, or that it has none any more: what changes is told once it is on the disk.
+    pub(super) fn on_identity(&mut self, key: PublicKey, identity: Option<Identity>) {
+        let (identities, reputations) =
+            self.discovery.on_identity(key, identity, self.environment.config.limits.identities);
+        self.remember(reputations);
+        for IdentityChange { key, before, now } in identities {
+            let record = now.map(|(id, tier)| Record::Identity(id, tier).encode());
+            let durable = self.outbox.persist(Record::identity_key(&key), record);
+            let event = match (before, now) {
+                (_, Some((id, tier))) => Event::IdentityVerified { key, id, tier },
+                (Some((id, _)), None) => Event::IdentityLost { key, id },
+                (None, None) => continue,
+            };
+            self.tell(None, durable, event);
         }
     }
 

@@ -96,6 +96,10 @@ pub struct Offer {
     /// The reputation with this signer, 0 to 100, that it wants of whom it signs with: while the offer stands it
     /// declines the requests of everyone below.
     pub min_reputation: Option<u8>,
+    /// Whether it wants of whom it signs with that money was burned for an identity: while the offer stands it declines
+    /// the requests of everyone of whom it knows none.
+    #[serde(default)]
+    pub requires_verification: bool,
     /// What it wants to be called.
     pub nickname: Text<64>,
     /// What it says about itself.

@@ -96,6 +96,10 @@ pub enum AbortReason {
     Left,
     /// It is shutting the session down, for example because its owner closed it.
     Closed,
+    /// Its offer wants creators with an identity that money was burned for, and it knows of none of this creator's.
+    Unverified,
+    /// Its offer wants creators with a better reputation with it.
+    Reputation,
 }
 
 /// A set of signers by index, one bit each, in as many bytes as the session needs.

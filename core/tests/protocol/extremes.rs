@@ -146,7 +146,7 @@ fn command(peer: &ScriptedPeer, node: &TestNode, (kind, one, two): (u64, u64, u6
         13 => Command::Unsubscribe(TransactionType::Spend),
         14 => {
             let (min_reputation, max_results) = (number(one) as u8, number(two) as usize);
-            Command::FindSigners(SignerFilter { kind: None, amount, min_reputation, max_results })
+            Command::FindSigners(SignerFilter { kind: None, amount, min_reputation, is_verified: false, max_results })
         }
         15 => Command::FindSession(session),
         16 => {

@@ -22,6 +22,7 @@ mod evidence;
 mod extremes;
 mod gate;
 mod history;
+mod identities;
 mod items;
 mod lifecycle;
 mod limits;

@@ -140,6 +140,7 @@ impl Discovery {
                 kind: *kind,
                 amount: amount.map(|amount| amount.0),
                 min_reputation: *min_reputation,
+                is_verified: max_results & 4 != 0,
                 max_results: usize::from(max_results % 4),
             }),
             Self::FindRequests => Command::FindRequests,

@@ -81,6 +81,9 @@ pub enum Command {
         /// Whose reputation with this node is at least this, 0 to 100.
         #[serde(default)]
         min_reputation: u8,
+        /// Only those with an identity that money was burned for.
+        #[serde(default)]
+        is_verified: bool,
         /// No more than so many; 100 unless it is said.
         #[serde(default)]
         max_results: Option<u32>,
@@ -193,12 +196,13 @@ impl TryFrom<Command> for Wish {
             Command::Withdraw {} => Core::Withdraw,
             Command::Subscribe { kind } => Core::Subscribe(kind.0),
             Command::Unsubscribe { kind } => Core::Unsubscribe(kind.0),
-            Command::FindSigners { kind, amount, min_reputation, max_results } => {
+            Command::FindSigners { kind, amount, min_reputation, is_verified, max_results } => {
                 let default = SignerFilter::default();
                 Core::FindSigners(SignerFilter {
                     kind: kind.to(),
                     amount,
                     min_reputation,
+                    is_verified,
                     max_results: max_results.map_or(default.max_results, |most| most as usize),
                 })
             }

@@ -1,6 +1,6 @@
 //! What has happened, for the embedder. It only comes out.
 
-use nelumbo_core::api::{self, Phase, Refusal, SignerTask};
+use nelumbo_core::api::{self, Phase, Refusal, SignerTask, Tier};
 use nelumbo_core::crypto::SignerError;
 use nelumbo_core::evidence::Evidence;
 use nelumbo_core::wire::AbortReason;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::approval::Approval;
 use super::attempt::{AttemptCause, AttemptFailure};
 use super::offer::{Advertisement, ResourceId};
-use super::text::{Hex, Id, Key, Name, Peer, Session, SignatureHex, To};
+use super::text::{Burned, Hex, Id, Key, Name, Peer, Session, SignatureHex, To};
 use super::words::Word;
 
 /// A fact for the embedder. When it is seen, the view already shows the state after it.
@@ -80,6 +80,23 @@ pub enum Event {
         message_key: Key,
         /// What the signer has said, if it has answered.
         error: Option<Word<SignerError>>,
+    },
+    /// Money was burned for this key, as the host has verified, and it has more room here. Told again when that
+    /// changes, and not after a restart.
+    IdentityVerified {
+        /// The key.
+        key: Key,
+        /// Its identity, which may have been another key's.
+        id: Burned,
+        /// How much room.
+        tier: Word<Tier>,
+    },
+    /// The identity of a key counts no more: it was passed on to another key, or a burn is not in the chain any more.
+    IdentityLost {
+        /// The key.
+        key: Key,
+        /// Its identity.
+        id: Burned,
     },
     /// This node's offer is signed and on its way to everyone.
     Advertised {
@@ -359,6 +376,10 @@ impl From<api::Event> for Event {
             api::Event::DelegationAwaited { message_key, error } => {
                 Self::DelegationAwaited { message_key: message_key.to(), error: error.to() }
             }
+            api::Event::IdentityVerified { key, id, tier } => {
+                Self::IdentityVerified { key: key.to(), id: id.to(), tier: tier.to() }
+            }
+            api::Event::IdentityLost { key, id } => Self::IdentityLost { key: key.to(), id: id.to() },
             api::Event::Advertised { expires_at } => Self::Advertised { expires_at_ms: expires_at.as_millis() },
             api::Event::Withdrawn => Self::Withdrawn,
             api::Event::SignerDiscovered { key, advertisement } => {

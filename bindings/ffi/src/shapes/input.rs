@@ -1,11 +1,12 @@
 //! Facts about the world that a host reports.
 
-use nelumbo_core::api::{self, GossipId, OperationId, PutId, RecordSequence};
+use nelumbo_core::api::{self, GossipId, OperationId, PutId, RecordSequence, Tier};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::signing::SignReply;
-use super::text::{AddressHex, Hex, Id, Peer, To};
+use super::text::{AddressHex, Burned, Hex, Id, Key, Peer, To};
+use super::words::Word;
 
 /// Something that has happened. Handling one cannot fail: what a peer did wrong is refused and counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,8 +89,30 @@ pub enum Input {
     },
     /// The signer can be reached again, having perhaps forgotten everything.
     SignerReady {},
+    /// The host has verified on a chain which identity a key has, or that it has none any more.
+    Identity {
+        /// The key; this node's own too.
+        key: Key,
+        /// Its identity.
+        #[serde(default)]
+        identity: Option<Identity>,
+    },
     /// Time has passed. Any other input runs due timers too.
     Tick {},
+}
+
+/// The identity that a key has: every burn is in the chain, old enough and used for nothing else, and all keys have
+/// signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Its name.
+    pub id: Burned,
+    /// What it gives its key.
+    pub tier: Word<Tier>,
+    /// The keys that had it before, in order.
+    #[serde(default)]
+    pub former: Vec<Key>,
 }
 
 /// A part of the network of which one party can be thought to hold every address.
@@ -134,8 +157,15 @@ impl From<Input> for api::Input {
             Input::Persisted { sequence } => Self::Persisted(RecordSequence::from_u64(sequence.0)),
             Input::Signed { reply } => Self::Signed(reply.into()),
             Input::SignerReady {} => Self::SignerReady,
+            Input::Identity { key, identity } => Self::Identity { key: key.0, identity: identity.to() },
             Input::Tick {} => Self::Tick,
         }
+    }
+}
+
+impl To<api::Identity> for Identity {
+    fn to(self) -> api::Identity {
+        api::Identity { id: self.id.0, tier: self.tier.0, former: self.former.to() }
     }
 }
 

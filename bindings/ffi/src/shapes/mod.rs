@@ -29,14 +29,16 @@ pub use approval::{
 pub use attempt::{AttemptCause, AttemptFailure, ItemFault};
 pub use command::{Command, CreateSession};
 pub use event::Event;
-pub use input::{Input, Subnet};
+pub use input::{Identity, Input, Subnet};
 pub use offer::{Advertisement, Offer, Resource, ResourceId};
 pub use output::{Output, Verdict};
 pub use policy::{Action, Policy, Rule};
 pub use session::{Definition, Details, Item, SignedInput, Spending, Spent, Tweak};
 pub use settings::{LimitSettings, Params, QuotaSetting, Settings};
 pub use signing::{SignReply, SignRequest, Single, Slot};
-pub use text::{AddressHex, Bytes32, Hex, Id, Key, MAX_ID, Name, NonceHex, PartialHex, Peer, Session, SignatureHex};
+pub use text::{
+    AddressHex, Burned, Bytes32, Hex, Id, Key, MAX_ID, Name, NonceHex, PartialHex, Peer, Session, SignatureHex,
+};
 pub use view::{SessionView, SignerView, View};
 pub use words::{Word, Words};
 

@@ -23,6 +23,9 @@ pub struct Offer {
     /// The reputation with this signer, 0 to 100, that it wants of whom it signs with.
     #[serde(default)]
     pub min_reputation: Option<u8>,
+    /// Whether it wants of whom it signs with that money was burned for an identity.
+    #[serde(default)]
+    pub requires_verification: bool,
     /// What it wants to be called, harmless to show; at most 64 bytes.
     #[serde(default)]
     pub nickname: String,
@@ -87,6 +90,7 @@ impl TryFrom<Offer> for wire::Offer {
             min_amount: from.min_amount,
             max_amount: from.max_amount,
             min_reputation: from.min_reputation,
+            requires_verification: from.requires_verification,
             nickname: from.nickname.parse().map_err(|error| bad("nickname", error))?,
             description: from.description.parse().map_err(|error| bad("description", error))?,
             fee: from.fee,
@@ -102,6 +106,7 @@ impl From<&wire::Offer> for Offer {
             min_amount: from.min_amount,
             max_amount: from.max_amount,
             min_reputation: from.min_reputation,
+            requires_verification: from.requires_verification,
             nickname: from.nickname.to_string(),
             description: from.description.to_string(),
             fee: from.fee,

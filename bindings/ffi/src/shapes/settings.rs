@@ -164,6 +164,8 @@ pub struct LimitSettings {
     pub announcements_per_author: Option<QuotaSetting>,
     /// Signers whose reputation is remembered.
     pub reputations: Option<usize>,
+    /// Keys whose identities are known; of further ones nothing is remembered.
+    pub identities: Option<usize>,
     /// DHT records that are kept for others. When there are more, those that are far make room, of whoever has the
     /// most.
     pub records: Option<usize>,
@@ -268,6 +270,7 @@ impl LimitSettings {
         set(&mut limits.resources_per_kind, self.resources_per_kind, std::convert::identity);
         set(&mut limits.announcements_per_author, self.announcements_per_author, Quota::from);
         set(&mut limits.reputations, self.reputations, std::convert::identity);
+        set(&mut limits.identities, self.identities, std::convert::identity);
         set(&mut limits.records, self.records, std::convert::identity);
         set(&mut limits.records_per_peer, self.records_per_peer, Quota::from);
         set(&mut limits.protocol_messages, self.protocol_messages, std::convert::identity);

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use nelumbo_core::api::IdentityId;
 use nelumbo_core::crypto::{PartialSignature, PublicKey, PublicNonce, Signature};
 use nelumbo_core::wire::{Address, Label, PeerId, SessionId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -127,6 +128,10 @@ text! {
 text! {
     /// A session's id: 32 bytes in hexadecimal.
     Session(SessionId), "^[0-9a-f]{64}$", parsed, |id| id.to_string()
+}
+text! {
+    /// The id of an identity that money was burned for: 32 bytes in hexadecimal.
+    Burned(IdentityId), "^[0-9a-f]{64}$", parsed, |id| id.to_string()
 }
 text! {
     /// A peer's name on the network, in base58: for libp2p its peer id.

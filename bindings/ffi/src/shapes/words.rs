@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use nelumbo_core::api::{Phase, Refusal, SignerTask};
+use nelumbo_core::api::{Phase, Refusal, SignerTask, Tier};
 use nelumbo_core::approval::{LockUnit, Path, Unusual};
 use nelumbo_core::crypto::{Network, SignerError, Suite};
 use nelumbo_core::election::Method;
@@ -77,7 +77,9 @@ words! {
     Suite "The rules of aggregation and signing: those of Lotus, or BIP340 with BIP327.": Lotus Bip340;
     Method "How the coordinator is chosen, who broadcasts first.":
         Lexicographic HashBased FirstSigner LastSigner Rotating;
-    AbortReason "Why a signer refuses a session for good.": Declined Left Closed;
+    AbortReason "Why a signer refuses a session for good.":
+        Declined Left Closed Unverified Reputation;
+    Tier "How much a key may have of what strangers share, by what was burned for it.": Verified Institutional;
     TransactionType "What a signer signs for.": Spend Swap Coinjoin Custody Escrow Channel;
     Phase "Where a session stands.":
         Announced NonceExchange PartialSignatureExchange Waiting Failed Complete Aborted Expired;

@@ -40,6 +40,9 @@ pub(crate) struct Advertise {
     /// with has 50
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u8).range(..=100))]
     min_reputation: Option<u8>,
+    /// Declines requests of creators without an identity that money was burned for; see `nelumbo identity verify`
+    #[arg(long)]
+    requires_verification: bool,
     /// What it wants to be called
     #[arg(long, value_name = "TEXT", default_value = "")]
     nickname: String,
@@ -65,6 +68,7 @@ impl Advertise {
                 min_amount: self.min_amount,
                 max_amount: self.max_amount,
                 min_reputation: self.min_reputation,
+                requires_verification: self.requires_verification,
                 nickname: values::text(&self.nickname)?,
                 description: values::text(&self.description)?,
                 fee: self.fee,

@@ -10,14 +10,14 @@ use nelumbo_core::crypto::lotus::{OutPoint, Transaction};
 use nelumbo_core::crypto::{PublicKey, SecretKey, Suite};
 use serde_json::json;
 
-use super::money::{Wallet, fee_rate, xpi};
+use super::money::{Wallet, WithOwnKey, xpi};
 use super::wallet;
+use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::Running;
 use crate::failure::{Answer, Failure};
 use crate::identity::{self, Judged, Own, Shown, outpoint_text};
 use crate::node::Folder;
-use crate::passphrase::PassphraseSource;
-use crate::{key_file, output};
+use crate::{key_file, output, values};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,20 +52,18 @@ enum Action {
     Verify(Verify),
 }
 
-/// Burns 50 XPI of the node's own key, and registers its identity with them
+/// Burns 50 XPI or more of the node's own key, and registers its identity with them
 ///
 /// The burn is written down before it is sent. Whoever was interrupted runs it again: the same burn is sent again, and
 /// no other.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  nelumbo identity register\n  nelumbo identity register --fee-rate 2")]
+#[command(after_help = "Examples:\n  nelumbo identity register\n  nelumbo identity register --amount 500 --fee-rate 2")]
 struct Register {
-    /// The fee in satoshi a byte, 1 or more
-    #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
-    fee_rate: FeeRate,
+    /// How much is burned, 50 XPI or more; from 500 on the node may hold as many keys as somebody with ten names
+    #[arg(long, value_name = "AMOUNT", default_value = "50", value_parser = registration)]
+    amount: u64,
     #[command(flatten)]
-    passphrase: PassphraseSource,
-    #[command(flatten)]
-    node: Running,
+    own: WithOwnKey,
 }
 
 /// Burns 5 XPI of the node's own key in the name of a new one, and passes the identity on to it
@@ -80,13 +78,8 @@ struct Rotate {
     /// The data folder of the node with the new key
     #[arg(long, value_name = "DIR")]
     new_data: PathBuf,
-    /// The fee in satoshi a byte, 1 or more
-    #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
-    fee_rate: FeeRate,
     #[command(flatten)]
-    passphrase: PassphraseSource,
-    #[command(flatten)]
-    node: Running,
+    own: WithOwnKey,
 }
 
 /// Verifies an identity of somebody else: signatures, burns, amounts, and that no burn serves twice
@@ -102,9 +95,9 @@ struct Verify {
     /// What `nelumbo identity show --json` has printed
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The key that should have it
-    #[arg(long, value_name = "KEY", value_parser = crate::values::public_key)]
-    key: Option<PublicKey>,
+    /// The key that should have it, or its name
+    #[arg(long, value_name = "KEY", value_parser = key_or_name)]
+    key: Option<KeyOrName>,
     #[command(flatten)]
     node: Running,
 }
@@ -121,16 +114,23 @@ impl IdentityCommand {
     }
 }
 
+/// For clap.
+fn registration(text: &str) -> Result<u64, String> {
+    let least = Purpose::Registration.amount();
+    let amount = values::amount(text)?;
+    if amount < least { Err(format!("an identity takes {} or more", xpi(least))) } else { Ok(amount) }
+}
+
 /// The transaction that burns in the name of a key, signed, and where it does.
 fn burn(
     wallet: &Wallet,
     owner: &SecretKey,
     key: &PublicKey,
-    purpose: Purpose,
+    amount: u64,
     rate: FeeRate,
 ) -> Result<(OutPoint, Transaction), Failure> {
     let unlock = Unlock::PublicKeyHash(owner.public_key());
-    let unsigned: Unsigned = wallet.build(vec![identity::burn(key, purpose.amount())], rate, &[], unlock)?;
+    let unsigned: Unsigned = wallet.build(vec![identity::burn(key, amount)], rate, &[], unlock)?;
     let transaction = wallet.sign(&unsigned, owner)?;
     // Recipients come first.
     Ok((OutPoint { txid: transaction.txid(Suite::Lotus), index: 0 }, transaction))
@@ -152,14 +152,14 @@ fn encoded(transaction: &Transaction) -> String {
 
 impl Register {
     fn run(self) -> Result<(), Failure> {
-        let (folder, file) = (self.node.folder()?, wallet::key(&self.node)?);
-        let wallet = wallet::open(&self.node, &file)?;
+        let (folder, file) = (self.own.node.folder()?, wallet::key(&self.own.node)?);
+        let wallet = wallet::open(&self.own.node, &file)?;
         let own = match Own::read(folder.path())? {
             Some(own) => own,
             None => {
-                let key = file.unlock(&self.passphrase)?;
+                let key = file.unlock(&self.own.passphrase)?;
                 let public = key.public_key();
-                let (outpoint, transaction) = burn(&wallet, &key, &public, Purpose::Registration, self.fee_rate)?;
+                let (outpoint, transaction) = burn(&wallet, &key, &public, self.amount, self.own.fee.rate)?;
                 let identity = Shown::new(&identity::register(outpoint, &key));
                 let own = Own { identity, transactions: vec![encoded(&transaction)] };
                 own.write(folder.path())?;
@@ -167,14 +167,14 @@ impl Register {
             }
         };
         send(&wallet, &own)?;
-        told(&own.identity, &self.node)
+        told(&own.identity, &self.own.node)
     }
 }
 
 impl Rotate {
     fn run(self) -> Result<(), Failure> {
-        let (folder, file) = (self.node.folder()?, wallet::key(&self.node)?);
-        let wallet = wallet::open(&self.node, &file)?;
+        let (folder, file) = (self.own.node.folder()?, wallet::key(&self.own.node)?);
+        let wallet = wallet::open(&self.own.node, &file)?;
         let new_folder = Folder::open(self.new_data)?;
         let new_file = key_file::read(&new_folder.key())?;
         if new_file.network != file.network || new_file.public_key == file.public_key {
@@ -202,8 +202,9 @@ impl Rotate {
                         "run it with the --data of the node that has that key",
                     ));
                 }
-                let (old, new) = (file.unlock(&self.passphrase)?, new_file.unlock(&self.passphrase)?);
-                let (outpoint, transaction) = burn(&wallet, &old, &new.public_key(), Purpose::Rotation, self.fee_rate)?;
+                let (old, new) = (file.unlock(&self.own.passphrase)?, new_file.unlock(&self.own.passphrase)?);
+                let (outpoint, transaction) =
+                    burn(&wallet, &old, &new.public_key(), Purpose::Rotation.amount(), self.own.fee.rate)?;
                 identity::rotate(&mut identity, outpoint, &old, &new);
                 let transactions = own.transactions.into_iter().chain([encoded(&transaction)]).collect();
                 let passed_on = Own { identity: Shown::new(&identity), transactions };
@@ -214,7 +215,7 @@ impl Rotate {
         send(&wallet, &own)?;
         // Only now: until here the old folder begins again.
         own.write(folder.path())?;
-        told(&own.identity, &self.node)
+        told(&own.identity, &self.own.node)
     }
 }
 
@@ -272,9 +273,10 @@ impl Verify {
         let folder = self.node.folder()?;
         let wallet = wallet::open(&self.node, &wallet::key(&self.node)?)?;
         let mut judged = Judged::read(folder.path())?;
+        let key = self.key.map(|who| Contacts::read(folder.path())?.key(&who)).transpose()?;
         let verified = judge(&identity, &wallet)?;
         let verified = verified.map_err(|error| Failure::unmet(error, "it does not count now; ask its owner"))?;
-        if let Some(key) = self.key.filter(|key| *key != verified.key) {
+        if let Some(key) = key.filter(|key| *key != verified.key) {
             return Err(Failure::unmet(
                 format_args!("the identity belongs to {}, not to {key}", verified.key),
                 "ask for the identity of this key",

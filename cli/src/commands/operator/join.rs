@@ -6,14 +6,17 @@ use clap::Args;
 use nelumbo_core::api::Phase;
 use nelumbo_core::wire::SessionId;
 
-use crate::control::{Approved, Request, Running, Session};
+use crate::contacts::Contacts;
+use crate::control::{Approved, Request, Running, Session, SessionSummary, Sessions};
 use crate::failure::{Answer, Failure};
+use crate::group::Name;
 use crate::summary::{self, Allowed};
 use crate::{link, output};
 
 const EXAMPLES: &str = "\
 Examples:
   nelumbo sessions show ID && nelumbo approve ID
+  nelumbo approve family
   nelumbo join lotus://musig2/join/ID
   nelumbo approve ID --allow opaque";
 
@@ -26,18 +29,62 @@ Examples:
 #[derive(Args, Debug)]
 #[command(visible_alias = "approve", after_help = EXAMPLES)]
 pub(crate) struct Join {
-    /// The session's id, or a link to it
-    #[arg(value_name = "ID", value_parser = link::session)]
-    session: SessionId,
+    /// The session's id, or a link to it; or the name of a group, for its only request that waits
+    #[arg(value_name = "ID", value_parser = which)]
+    which: Which,
     #[command(flatten)]
     allowed: Allowed,
     #[command(flatten)]
     node: Running,
 }
 
+/// Which session.
+#[derive(Clone, Debug)]
+enum Which {
+    Session(SessionId),
+    OfGroup(Name),
+}
+
+/// For clap: whatever is no name is read as a session, whose errors say more.
+fn which(text: &str) -> Result<Which, String> {
+    let session = link::session(text).map(Which::Session);
+    session.or_else(|error| text.parse().map(Which::OfGroup).map_err(|_| error))
+}
+
 impl Join {
+    /// The session that is meant, which is the only one that a group waits for.
+    fn session(&self) -> Result<SessionId, Failure> {
+        let name = match &self.which {
+            Which::Session(session) => return Ok(*session),
+            Which::OfGroup(name) => name,
+        };
+        let group = Contacts::read(self.node.folder()?.path())?.group(name)?.clone();
+        let waiting: Sessions = self.node.connect()?.get(&Request::Sessions { phases: vec![Phase::Announced] })?;
+        let mut of_group = Vec::new();
+        for SessionSummary { session, suite, .. } in waiting.sessions {
+            let Session { signers, .. } = self.node.connect()?.get(&Request::Session { session })?;
+            if suite == group.suite && signers.iter().map(|signer| &signer.key).eq(&group.keys) {
+                of_group.push(session);
+            }
+        }
+        match of_group[..] {
+            [session] => Ok(session),
+            [] => Err(Failure::unmet(
+                format_args!("no request of the group {name} waits for approval"),
+                "`nelumbo requests` looks for others in the network",
+            )),
+            _ => {
+                let ids: Vec<String> = of_group.iter().map(ToString::to_string).collect();
+                Err(Failure::unmet(
+                    format_args!("{} requests of the group {name} wait: {}", ids.len(), ids.join(", ")),
+                    "look at each with `nelumbo sessions show`, and approve it by its id",
+                ))
+            }
+        }
+    }
+
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let session = self.session;
+        let session = self.session()?;
         let mut allow = self.allowed.names.into_iter().collect();
         let mut is_shown = false;
         let is_asked = io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();

@@ -15,7 +15,8 @@ use crate::contacts::Contacts;
 use crate::control::Running;
 use crate::failure::Failure;
 use crate::group::{Group, Name};
-use crate::node::Config;
+use crate::node::{Config, ReplayProtection};
+use crate::passphrase::PassphraseSource;
 use crate::values::amount;
 
 /// A group, and where its folder is.
@@ -28,6 +29,25 @@ pub(super) struct OfGroup {
     pub(super) node: Running,
 }
 
+/// What a transaction pays to be mined.
+#[derive(Args, Debug)]
+pub(super) struct Fee {
+    /// The fee in satoshi a byte, 1 or more
+    #[arg(long = "fee-rate", value_name = "RATE", default_value = "1", value_parser = fee_rate)]
+    pub(super) rate: FeeRate,
+}
+
+/// What it takes to pay with a node's own key.
+#[derive(Args, Debug)]
+pub(super) struct WithOwnKey {
+    #[command(flatten)]
+    pub(super) fee: Fee,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseSource,
+    #[command(flatten)]
+    pub(super) node: Running,
+}
+
 /// The script of an owner, and the chain that it is on.
 pub(super) struct Wallet {
     pub(super) client: ChronikClient,
@@ -36,7 +56,7 @@ pub(super) struct Wallet {
     pub(super) own: Vec<u8>,
     /// What servers find it by.
     pub(super) script: ScriptPayload,
-    pub(super) replay_protection: bool,
+    replay_protection: ReplayProtection,
     /// One for all questions: the client keeps its connections in it.
     runtime: Runtime,
 }
@@ -90,6 +110,17 @@ impl Wallet {
     /// The same with a question about the chain.
     pub(super) fn ask<T>(&self, question: impl Future<Output = Result<T, ChronikError>>) -> Result<T, Failure> {
         self.run(question).map_err(|error| Failure::unmet(&error, error.remedy()))
+    }
+
+    /// Whether what is signed now has to be signed over the digest with replay protection.
+    pub(super) fn replay_protection(&self) -> Result<bool, Failure> {
+        match self.replay_protection {
+            ReplayProtection::Always(always) => Ok(always),
+            ReplayProtection::From(moment) => {
+                let time = self.ask(self.client.median_time())?;
+                Ok(time.is_some_and(|time| time >= moment))
+            }
+        }
     }
 
     /// What the owner has now.
@@ -172,7 +203,7 @@ pub(super) fn xpi(satoshi: u64) -> String {
 }
 
 /// A fee rate, in satoshi for each byte. Nodes pass on nothing below 1, and Chronik nothing above 10,000.
-pub(super) fn fee_rate(text: &str) -> Result<FeeRate, String> {
+fn fee_rate(text: &str) -> Result<FeeRate, String> {
     let (least, most) = (FeeRate::RELAY.to_satoshi_per_kilobyte(), FeeRate::MAX.to_satoshi_per_kilobyte());
     let rate = text.parse::<f64>().ok().map(|rate| (rate * 1_000.0).round() as u64);
     let rate = rate.filter(|rate| (least..=most).contains(rate));

@@ -1,6 +1,7 @@
 //! `nelumbo signers`: who offers to sign.
 
 use clap::Args;
+use nelumbo_core::api::Tier;
 use nelumbo_core::crypto::PublicKey;
 use nelumbo_core::wire::TransactionType;
 use serde::Deserialize;
@@ -13,12 +14,14 @@ use crate::values;
 const EXAMPLES: &str = "\
 Examples:
   nelumbo signers --type spend --amount 250000
-  nelumbo signers --min-reputation 60 --json | jq -r '.signers[].key'";
+  nelumbo signers --verified --min-reputation 60
+  nelumbo signers --json | jq -r '.signers[].key'";
 
 /// Finds signers: among those that the node knows, then in the network, for at most five seconds
 ///
 /// What signers say about themselves is signed by them, and not checked by anyone. A reputation is what this node
 /// itself has seen of a signer: 50 for whom it never signed with, more for sessions that completed, less for faults.
+/// Offers that want verified creators are shown to a node that has an identity itself.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Signers {
@@ -31,6 +34,9 @@ pub(crate) struct Signers {
     /// With at least this reputation, 0 to 100
     #[arg(long, value_name = "R", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     min_reputation: u8,
+    /// Only those with an identity that money was burned for, which this node has verified
+    #[arg(long)]
+    verified: bool,
     /// No more than so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     max: usize,
@@ -48,7 +54,13 @@ struct Found {
 struct Signer {
     key: PublicKey,
     reputation: u8,
+    identity: Option<Verified>,
     offer: Offered,
+}
+
+#[derive(Deserialize)]
+struct Verified {
+    tier: Tier,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +75,7 @@ struct Offered {
 impl Signers {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let (kind, amount, min_reputation, max) = (self.kind, self.amount, self.min_reputation, self.max);
-        let request = Request::Signers { kind, amount, min_reputation, max };
+        let request = Request::Signers { kind, amount, min_reputation, max, verified: self.verified };
         self.node.ask(&request, |Found { signers }| {
             let rows: Vec<_> = signers
                 .iter()
@@ -74,10 +86,16 @@ impl Signers {
                     let amounts = format!("{}–{}", bound(offer.min_amount), bound(offer.max_amount));
                     let fee = offer.fee.map_or(String::new(), |fee| fee.to_string());
                     let reputation = signer.reputation.to_string();
-                    [signer.key.to_string(), types.join(","), amounts, fee, reputation, offer.nickname.clone()]
+                    let verified = match &signer.identity {
+                        None => "",
+                        Some(Verified { tier: Tier::Verified }) => "yes",
+                        Some(Verified { tier: Tier::Institutional }) => "institutional",
+                    };
+                    let (key, types, name) = (signer.key.to_string(), types.join(","), offer.nickname.clone());
+                    [key, types, amounts, fee, reputation, verified.to_owned(), name]
                 })
                 .collect();
-            output::columns(["KEY", "SIGNS FOR", "AMOUNT", "FEE", "REPUTATION", "NAME"], &rows)
+            output::columns(["KEY", "SIGNS FOR", "AMOUNT", "FEE", "REPUTATION", "VERIFIED", "NAME"], &rows)
         })?;
         Ok(Answer::Yes)
     }

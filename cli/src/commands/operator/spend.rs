@@ -8,7 +8,7 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 use serde_json::json;
 
-use super::money::{OfGroup, Payee, Wallet, fee_rate, payee, xpi};
+use super::money::{Fee, OfGroup, Payee, Wallet, payee, xpi};
 use crate::control::{Created, NewSession, Request};
 use crate::failure::{Answer, Failure};
 use crate::passphrase::PassphraseSource;
@@ -39,9 +39,8 @@ pub(crate) struct Spend {
     /// several times
     #[arg(long = "to", value_name = "ADDRESS=AMOUNT", required = true, value_parser = payee)]
     to: Vec<Payee>,
-    /// The fee in satoshi a byte, 1 or more
-    #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
-    fee_rate: FeeRate,
+    #[command(flatten)]
+    fee: Fee,
     /// Spends these outputs, all of them, instead of those that fit: transaction and index
     #[arg(long = "from", value_name = "TXID:INDEX", value_parser = outpoint)]
     from: Vec<OutPoint>,
@@ -59,7 +58,7 @@ impl Spend {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let (group, wallet) = self.of.wallet()?;
         let outputs = self.to.iter().map(|payee| payee.output(wallet.network)).collect::<Result<_, _>>()?;
-        let unsigned = wallet.build(outputs, self.fee_rate, &self.from, Unlock::KeyPath)?;
+        let unsigned = wallet.build(outputs, self.fee.rate, &self.from, Unlock::KeyPath)?;
         let session = NewSession {
             suite: group.suite,
             tweak: group.tweak(),
@@ -68,7 +67,7 @@ impl Spend {
             election: self.election,
             kind: Some(TransactionType::Spend),
             description: values::text(&self.description)?,
-            spending: Some(SpendingFile::new(&unsigned, wallet.replay_protection)),
+            spending: Some(SpendingFile::new(&unsigned, wallet.replay_protection()?)),
             listed: false,
             allow: self.allowed.names.into_iter().collect(),
         };
@@ -109,9 +108,8 @@ pub(crate) struct Recover {
     /// The address that gets everything
     #[arg(long = "to", value_name = "ADDRESS")]
     to: nelumbo_core::crypto::lotus::Address,
-    /// The fee in satoshi a byte, 1 or more
-    #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
-    fee_rate: FeeRate,
+    #[command(flatten)]
+    fee: Fee,
     #[command(flatten)]
     passphrase: PassphraseSource,
 }
@@ -139,7 +137,7 @@ impl Recover {
         }
         let coins = wallet.coins(Unlock::Recovery { recovery, internal_key })?;
         let mut payment = Payment::new(Vec::new(), self.to.script_pubkey());
-        (payment.fee_rate, payment.selection) = (self.fee_rate, Selection::All);
+        (payment.fee_rate, payment.selection) = (self.fee.rate, Selection::All);
         let unsigned = build::build(&coins, &payment).map_err(|error| cannot_build(&error))?;
         wallet.send(&unsigned, &file.unlock(&self.passphrase)?, self.of.node.json)?;
         Ok(Answer::Yes)
@@ -189,7 +187,7 @@ impl Wallet {
             let hedge = nelumbo_tokio::fresh_entropy().ok().map(|mut entropy| entropy.bytes32());
             schnorr::sign(Suite::Lotus, key, &digest, hedge).expect("a digest has 32 bytes")
         };
-        let signatures: Vec<_> = unsigned.digests(self.replay_protection).into_iter().map(sign).collect();
+        let signatures: Vec<_> = unsigned.digests(self.replay_protection()?).into_iter().map(sign).collect();
         unsigned.finalize(&signatures).map_err(|error| cannot_build(&error))
     }
 }

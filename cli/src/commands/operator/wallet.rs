@@ -2,18 +2,17 @@
 
 use clap::{Args, Subcommand};
 use nelumbo_chain::ScriptPayload;
-use nelumbo_chain::build::{FeeRate, Unlock, burn_script, hash160, pay_to_key};
+use nelumbo_chain::build::{Unlock, burn_script, hash160, pay_to_key};
 use nelumbo_chain::crypto::lotus::OutPoint;
 use nelumbo_core::crypto::lotus::{Address, Payload, TxOutput};
 use serde_json::json;
 
-use super::money::{Payee, Wallet, fee_rate, payee};
+use super::money::{Payee, Wallet, WithOwnKey, payee};
 use super::spend::outpoint;
 use crate::control::Running;
 use crate::failure::{Answer, Failure};
 use crate::key_file::{self, KeyFile};
 use crate::output;
-use crate::passphrase::PassphraseSource;
 use crate::values::amount;
 
 const EXAMPLES: &str = "\
@@ -64,16 +63,11 @@ struct Send {
     /// Burns this amount in the name of the node's key
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
     burn: Option<u64>,
-    /// The fee in satoshi a byte, 1 or more
-    #[arg(long, value_name = "RATE", default_value = "1", value_parser = fee_rate)]
-    fee_rate: FeeRate,
     /// Spends these outputs, all of them, instead of those that fit: transaction and index
     #[arg(long = "from", value_name = "TXID:INDEX", value_parser = outpoint)]
     from: Vec<OutPoint>,
     #[command(flatten)]
-    passphrase: PassphraseSource,
-    #[command(flatten)]
-    node: Running,
+    own: WithOwnKey,
 }
 
 impl WalletCommand {
@@ -114,14 +108,14 @@ pub(super) fn open(node: &Running, key: &KeyFile) -> Result<Wallet, Failure> {
 
 impl Send {
     fn run(self) -> Result<(), Failure> {
-        let key = key(&self.node)?;
-        let wallet = open(&self.node, &key)?;
+        let key = key(&self.own.node)?;
+        let wallet = open(&self.own.node, &key)?;
         let paid = self.to.iter().map(|payee| payee.output(wallet.network));
         let mut outputs = paid.collect::<Result<Vec<_>, _>>()?;
         let burn = |value| TxOutput { value, script_pubkey: burn_script(key.public_key.as_bytes()) };
         outputs.extend(self.burn.map(burn));
         let unlock = Unlock::PublicKeyHash(key.public_key);
-        let unsigned = wallet.build(outputs, self.fee_rate, &self.from, unlock)?;
-        wallet.send(&unsigned, &key.unlock(&self.passphrase)?, self.node.json)
+        let unsigned = wallet.build(outputs, self.own.fee.rate, &self.from, unlock)?;
+        wallet.send(&unsigned, &key.unlock(&self.own.passphrase)?, self.own.node.json)
     }
 }

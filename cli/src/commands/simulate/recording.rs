@@ -248,6 +248,7 @@ fn input(input: &Input) -> Value {
         Input::SignerReady => json!({ "input": "signer-ready" }),
         Input::Persisted(sequence) => json!({ "input": "persisted", "sequence": sequence.as_u64() }),
         Input::Tick => json!({ "input": "tick" }),
+        Input::Identity { key, identity } => json!({ "input": "identity", "key": key, "identity": identity }),
     }
 }
 

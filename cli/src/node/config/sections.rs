@@ -116,8 +116,9 @@ pub(crate) struct Chain {
     servers: Vec<String>,
     /// How many of them have to say the same.
     quorum: u64,
-    /// Whether payments are signed for nodes that were not updated for the network's upgrade.
-    pub(crate) replay_protection: bool,
+    /// Whether payments are signed for nodes that were not updated for the network's upgrade; or from which time on, by
+    /// the chain's median time, in seconds since 1970: 1798074180 is that of 2026-12-24.
+    pub(crate) replay_protection: ReplayProtection,
     /// How long it may take to connect to a server.
     connect_timeout: Time,
     /// How long one question may take, from the connection to the end of the answer.
@@ -136,13 +137,26 @@ pub(crate) struct Chain {
     poll_interval: Time,
 }
 
+/// Which digest payments are signed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ReplayProtection {
+    /// The one with replay protection, or the other, at any time.
+    Always(bool),
+    /// The one with it, as soon as the chain's median time is this one, in seconds since 1970.
+    From(u64),
+}
+
+/// 2020-01-01: before Lotus, so that what is less is no date of an upgrade.
+const BEFORE_LOTUS: u64 = 1_577_836_800;
+
 impl Default for Chain {
     fn default() -> Self {
         let usual = ChronikConfig::new::<String>(Network::Mainnet, []);
         Self {
             servers: Vec::new(),
             quorum: usual.quorum as u64,
-            replay_protection: false,
+            replay_protection: ReplayProtection::Always(false),
             connect_timeout: Time(usual.connect_timeout),
             request_timeout: Time(usual.request_timeout),
             rounds: usual.rounds.into(),
@@ -160,6 +174,12 @@ impl Chain {
         if self.servers.is_empty() {
             let allowed = "the URL of at least one server".to_owned();
             return Err(Unsound { setting: "chain.servers".to_owned(), value: "empty".to_owned(), allowed });
+        }
+        if let ReplayProtection::From(time) = self.replay_protection
+            && time < BEFORE_LOTUS
+        {
+            let allowed = "true, false, or a time in seconds since 1970".to_owned();
+            return Err(Unsound { setting: "chain.replay-protection".to_owned(), value: time.to_string(), allowed });
         }
         let (moment, second, hour) = (Time(Duration::from_millis(1)), Time::secs(1), Time::secs(3600));
         within("chain.quorum", self.quorum, 1, self.servers.len() as u64)?;

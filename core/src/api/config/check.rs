@@ -124,6 +124,8 @@ impl Limits {
             resources_per_kind,
             announcements_per_author,
             reputations,
+            // Without it nobody is verified.
+            identities: _,
             // Without it a node keeps no records for others.
             records: _,
             records_per_peer,
