@@ -35,7 +35,9 @@ pub(super) fn no_operation_on_a_secret_depends_on_it() {
     let depends = |operations: &str, secrets: &[[u8; 32]]| {
         let mut seen = vec![BTreeSet::new(); secrets.len()];
         (0..RUNS).all(|_| {
-            seen.iter_mut().zip(secrets).for_each(|(traces, secret)| drop(traces.insert(trace(operations, secret))));
+            for (traces, secret) in seen.iter_mut().zip(secrets) {
+                traces.insert(trace(operations, secret));
+            }
             println!("{operations}: {} secrets, traces of (accesses, digest) {seen:?}", secrets.len());
             let (first, others) = seen.split_first().expect("there are secrets");
             first.iter().all(|trace| others.iter().any(|traces| !traces.contains(trace)))
