@@ -199,7 +199,7 @@ fn described(path: &str, enumeration: &str) -> Vec<Described> {
             let variant: String = line.trim().chars().take_while(char::is_ascii_alphanumeric).collect();
             let meaning = without_links(std::mem::take(&mut words).trim());
             // What is untagged stands for another enumeration.
-            if !line.contains('(') {
+            if !line.trim().starts_with("Core(") {
                 all.push(Described { name: kebab(&variant), meaning, fields: Vec::new() });
             }
         } else if let Some((field, _)) = line.trim().split_once(':') {
@@ -230,6 +230,18 @@ fn without_links(text: &str) -> String {
     }
     plain.replace("`]", "`")
 }
+
+/// What fields may say: of which they are, and where the source has it.
+const VALUES: [(&str, &str, &str); 8] = [
+    ("`phase`: where a session stands", "core/src/api/event.rs", "Phase"),
+    ("`cause`: why an attempt began", "core/src/api/event.rs", "AttemptCause"),
+    ("`failure`: why an attempt failed", "core/src/api/event.rs", "AttemptFailure"),
+    ("`reason` of `session-aborted`: why a signer does not sign", "core/src/wire/session.rs", "AbortReason"),
+    ("`error` of a signer", "crypto/src/signer.rs", "SignerError"),
+    ("`refusal`: why a message or record was refused", "core/src/api/refusal.rs", "Refusal"),
+    ("`state` of `dht-changed`", "io-tokio/src/network/event.rs", "DhtState"),
+    ("`state` of `reachability-changed`", "io-tokio/src/reachability/mod.rs", "Reachability"),
+];
 
 #[test]
 fn every_event_is_described_as_it_is() {
@@ -263,6 +275,14 @@ fn every_event_is_described_as_it_is() {
         }
     }
     assert_eq!(known.len(), examples.len(), "an example of each, and each once");
+    expected.push_str("\n## What fields may say\n\n");
+    expected.push_str("A value with more to say, as whom a failure is due to, is an object, in a field of its name.\n");
+    for (title, path, enumeration) in VALUES {
+        write!(expected, "\n### {title}\n\n| value | meaning |\n|---|---|\n").expect("a text takes what is written");
+        for Described { name, meaning, .. } in described(path, enumeration) {
+            writeln!(expected, "| `{name}` | {meaning} |").expect("a text takes what is written");
+        }
+    }
     let (_, found) = page.split_once(BEGIN).expect("the page says where the descriptions begin");
     if found != expected {
         let new = std::env::temp_dir().join("nelumbo-events.md");
