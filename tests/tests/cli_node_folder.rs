@@ -215,9 +215,10 @@ fn settings_that_are_none() {
     let last = format!("line {}", sound.lines().count() + 1);
     refused(format!("{sound}bootstraps = []\n"), &["unknown field `bootstraps`", &last]);
     refused(format!("{sound}connections = {{ most = 7 }}\n"), &["unknown field `most`", &last]);
-    refused(sound.replace("\"full\"", "\"fool\""), &["fool", "wallet"]);
+    refused(sound.replace("\"full\"", "\"fool\""), &["fool", "did you mean `full`?"]);
     refused(sound.replace("preset = \"full\"", ""), &["missing field `preset`"]);
-    refused(sound.replace("/tcp/0", "/tpc/0"), &["line 12", "tpc"]);
+    let listen = sound.lines().position(|line| line.contains("/tcp/0")).expect("it listens") + 1;
+    refused(sound.replace("/tcp/0", "/tpc/0"), &[&format!("line {listen}:"), "tpc"]);
     refused(sound.replace("bootstrap = [", "bootstrap = [\"/ip4/127.0.0.1/tcp/1\""), &["/p2p/<peer id>"]);
     refused(format!("{sound}connections = {{ minimum = 9, maximum = 8 }}\n"), &["9 connections", "8"]);
     fs::remove_file(&config).unwrap();
