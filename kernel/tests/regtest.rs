@@ -214,7 +214,7 @@ fn what_a_group_pays_is_mined_and_nothing_else() {
     more.output[0].value = Amount::from_sat(1);
     assert!(!chain.mine(&[more]), "the signature is over other outputs");
     assert!(!chain.mine(&[paid.clone(), paid.clone()]), "it is spent once");
-    assert!(chain.mine(&[paid.clone()]));
+    assert!(chain.mine(std::slice::from_ref(&paid)));
     assert!(!chain.mine(&[paid]), "it has been spent");
 
     // One member alone, by the leaf, once the coin is old enough.
