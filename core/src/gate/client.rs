@@ -6,12 +6,12 @@
 
 use alloc::string::ToString;
 
-use super::MAX_LIFETIME;
 use super::authentic::{Inauthentic, authenticity};
+use super::{MAX_LIFETIME, check_lifetime, decode};
 use crate::api::{Config, Refusal};
 use crate::base::{Bytes, Wall};
 use crate::crypto::Verifier;
-use crate::wire::{DecodeError, MAX_GOSSIP, MergeSet, Message, RecordKey};
+use crate::wire::{MAX_GOSSIP, MergeSet, Message, RecordKey};
 
 /// Whether this value belongs under this key of the DHT, and when the newest of what it says was signed: of two values
 /// the one that was signed later is to be taken, and of a list the call
@@ -38,11 +38,7 @@ pub fn check_record<V: Verifier>(
     if bytes.len() > MAX_GOSSIP {
         return Err(Refusal::Oversized);
     }
-    let message = Message::decode(bytes).map_err(|error| match error {
-        DecodeError::Malformed => Refusal::Malformed,
-        DecodeError::NotCanonical => Refusal::NotCanonical,
-        DecodeError::Version(_) => Refusal::Version,
-    })?;
+    let message = decode(bytes)?;
     let place = RecordKey::of(&message.unsigned.author, &message.unsigned.body);
     if place.is_none_or(|place| matches!(place, RecordKey::List(..)) || place.to_string() != key) {
         return Err(Refusal::RecordKey);
@@ -55,9 +51,7 @@ fn check_message<V: Verifier>(verifier: &V, config: &Config, message: Message, n
         return Err(Refusal::Network);
     }
     let (from, until) = message.unsigned.body.dates().ok_or(Refusal::RecordKey)?;
-    if until <= from || until.since(from) > MAX_LIFETIME || until <= now || from > config.latest(now) {
-        return Err(Refusal::NotFresh);
-    }
+    check_lifetime(config, (from, until), MAX_LIFETIME, now)?;
     let mandate = authenticity(verifier, &message).map_err(|fault| match fault {
         Inauthentic::Signature => Refusal::Signature,
         Inauthentic::Delegation => Refusal::Delegation,

@@ -23,9 +23,6 @@ impl<V: Verifier> Gate<V> {
         known: &impl Known,
         now: Now,
     ) -> Result<Admission, Refusal> {
-        if message.unsigned.author == self.own_key {
-            return self.admit_copy(verifier, message, known, now.wall);
-        }
         let direct = match channel {
             Channel::Direct(peer) => Some(*peer),
             _ => None,
@@ -45,6 +42,9 @@ impl<V: Verifier> Gate<V> {
             (Err(refusal), _) => return Err(refusal),
         }
         let (authentic, body) = self.authenticate(verifier, message)?;
+        if authentic.author == self.own_key {
+            return self.admit_copy(authentic, body, now.wall);
+        }
         let is_wanted = match &body {
             Body::Session(step) => self.policy.accepts_message(&authentic.author, step),
             Body::Protocol(_) => true,
@@ -127,22 +127,9 @@ impl<V: Verifier> Gate<V> {
         }
     }
 
-    /// A presence of this node's own key: it comes back, or, when it is newer than what this node has signed, another
-    /// copy of the key is in use.
-    fn admit_copy(
-        &mut self,
-        verifier: &V,
-        message: Message,
-        known: &impl Known,
-        now: Wall,
-    ) -> Result<Admission, Refusal> {
-        let newest = known.own_issued_at().ok_or(Refusal::Echo)?;
-        if message.unsigned.body.dates().is_none_or(|(issued_at, _)| issued_at <= newest) {
-            return Err(Refusal::Echo);
-        }
-        let (authentic, Body::Presence(presence)) = self.authenticate(verifier, message)? else {
-            return Err(Refusal::Echo);
-        };
+    /// A presence of this node's own key that is news: another copy of the key is in use.
+    fn admit_copy(&self, authentic: Authentic<()>, body: Body, now: Wall) -> Result<Admission, Refusal> {
+        let Body::Presence(presence) = body else { return Err(Refusal::Echo) };
         self.check_lifetime(presence.issued_at, presence.expires_at, self.config.presence_lifetime, now)?;
         Ok(Admission::Copy(authentic.with(presence).admitted()))
     }
@@ -164,6 +151,11 @@ impl<V: Verifier> Gate<V> {
             }
         };
         match &message.unsigned.body {
+            // What comes back is older than what was signed since, or as old.
+            Body::Presence(presence) if author == self.own_key => {
+                let is_news = known.own_issued_at().is_some_and(|newest| newest < presence.issued_at);
+                if is_news { Ok(()) } else { Err(Refusal::Echo) }
+            }
             Body::Presence(presence) => is_newer(&RecordKey::Presence(author), presence.issued_at),
             Body::Advertisement(advertisement) => {
                 // Its author signs it anew at half its time; gossip that is older is somebody else's repetition.

@@ -408,11 +408,7 @@ impl<V: Verifier> Gate<V> {
 
     /// Decoding, network, channel: what can be said without cryptography.
     fn decode(&self, channel: Channel<'_>, bytes: Bytes) -> Result<Message, Refusal> {
-        let message = Message::decode(bytes).map_err(|error| match error {
-            DecodeError::Malformed => Refusal::Malformed,
-            DecodeError::NotCanonical => Refusal::NotCanonical,
-            DecodeError::Version(_) => Refusal::Version,
-        })?;
+        let message = decode(bytes)?;
         if message.unsigned.network != self.config.network {
             return Err(Refusal::Network);
         }
@@ -431,7 +427,21 @@ impl<V: Verifier> Gate<V> {
     }
 
     fn check_lifetime(&self, from: Wall, until: Wall, longest: Duration, now: Wall) -> Result<(), Refusal> {
-        let is_fresh = until > from && until.since(from) <= longest && until > now && from <= self.config.latest(now);
-        if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
+        check_lifetime(&self.config, (from, until), longest, now)
     }
+}
+
+/// What can be said of bytes without anything else.
+fn decode(bytes: Bytes) -> Result<Message, Refusal> {
+    Message::decode(bytes).map_err(|error| match error {
+        DecodeError::Malformed => Refusal::Malformed,
+        DecodeError::NotCanonical => Refusal::NotCanonical,
+        DecodeError::Version(_) => Refusal::Version,
+    })
+}
+
+/// Whether it is the time of what is valid from one date to another, and not for longer than it may be.
+fn check_lifetime(config: &Config, (from, until): (Wall, Wall), longest: Duration, now: Wall) -> Result<(), Refusal> {
+    let is_fresh = until > from && until.since(from) <= longest && until > now && from <= config.latest(now);
+    if is_fresh { Ok(()) } else { Err(Refusal::NotFresh) }
 }
