@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::commands::one_thread;
 use crate::demo;
 use crate::failure::{Answer, Failure};
 
@@ -12,9 +13,7 @@ pub(crate) struct DemoNode {}
 impl DemoNode {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         // One thread: a node waits most of the time, and each thread costs memory.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
-        runtime.block_on(demo::serve());
+        one_thread()?.block_on(demo::serve());
         Ok(Answer::Yes)
     }
 }

@@ -22,6 +22,8 @@ pub(crate) mod simulate;
 pub(crate) mod verify;
 pub(crate) mod verify_blame;
 
+use tokio::runtime::{Builder, Runtime};
+
 use crate::arguments::{Arguments, Command};
 use crate::failure::{Answer, Failure};
 
@@ -45,4 +47,10 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Completions(completions) => completions.run(),
         Command::Manual(manual) => manual.run(),
     }
+}
+
+/// A runtime of one thread, for what waits most of the time.
+pub(crate) fn one_thread() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))
 }

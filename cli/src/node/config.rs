@@ -183,10 +183,10 @@ impl Config {
             let remedy = "the book lists all settings, in its chapter on configuration";
             Failure::input(format_args!("{}, line {line}: {problem}", path.display()), remedy)
         })?;
-        config.check().map_err(|Unsound { setting, value, allowed }| {
-            let line = line_of(&text, &setting).map_or_else(String::new, |line| format!(", line {line}"));
+        config.check().map_err(|unsound| {
+            let line = line_of(&text, &unsound.setting).map_or_else(String::new, |line| format!(", line {line}"));
             Failure::input(
-                format_args!("{}{line}: {setting} is {value}; allowed is {allowed}", path.display()),
+                format_args!("{}{line}: {unsound}", path.display()),
                 "change it, or leave it out to have the default",
             )
         })?;

@@ -81,10 +81,8 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     })?;
     let key = Arc::new(key);
     let files = FileSessions::new(folder.path(), chain, key.clone());
-    let core = config.core(chain).map_err(|unsound| {
-        let problem = format_args!("{} is {}; allowed is {}", unsound.setting, unsound.value, unsound.allowed);
-        Failure::input(problem, "change it in config.toml, or leave it out")
-    })?;
+    let core =
+        config.core(chain).map_err(|unsound| Failure::input(unsound, "change it in config.toml, or leave it out"))?;
     let (handle, events) = Builder::with_key(core, network, folder.path(), key)
         .and_then(|builder| match message_key {
             Some(message_key) => builder.message_key(message_key),

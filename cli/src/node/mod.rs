@@ -21,7 +21,7 @@ mod reload;
 
 pub(crate) use approvals::Approvals;
 pub(crate) use config::{
-    Config, Destination, LogSettings, Override, Preset, ReplayProtection, Rotation, Source, override_of,
+    Chain, Config, Destination, LogSettings, Override, Preset, ReplayProtection, Rotation, Source, override_of,
 };
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};

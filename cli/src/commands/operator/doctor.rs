@@ -12,9 +12,10 @@ use nelumbo_tokio::Multiaddr;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::commands::one_thread;
 use crate::control::{Peers, Request, Running, Stats};
 use crate::failure::{Answer, Failure};
-use crate::node::Config;
+use crate::node::{Chain, Config};
 use crate::{key_file, output, private_file};
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -118,30 +119,24 @@ impl Doctor {
     }
 
     fn chain(&self, config: &Config) -> Finding {
-        if config.chain.is_none() {
+        let Some(chain) = &config.chain else {
             return finding(
                 "chain",
                 State::Unknown,
                 "no server is set that knows the chain",
                 "to pay and to see payments, set `chain` in config.toml",
             );
-        }
-        match self.tip(config) {
+        };
+        match self.tip(chain) {
             Ok(Some(height)) => good("chain", format_args!("the servers are at height {height}")),
             Ok(None) => finding("chain", State::Doubtful, "the servers have no block yet", "wait until they have some"),
             Err(failure) => of("chain", &failure),
         }
     }
-}
 
-impl Doctor {
-    fn tip(&self, config: &Config) -> Result<Option<u32>, Failure> {
-        let network = key_file::read(&self.node.folder()?.key())?.network;
-        let Some(chain) = &config.chain else { return Ok(None) };
-        let client = chain.client(network)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
-        let tip = runtime.block_on(client.tip()).map_err(|error| Failure::unmet(&error, error.remedy()))?;
+    fn tip(&self, chain: &Chain) -> Result<Option<u32>, Failure> {
+        let client = chain.client(key_file::read(&self.node.folder()?.key())?.network)?;
+        let tip = one_thread()?.block_on(client.tip()).map_err(|error| Failure::unmet(&error, error.remedy()))?;
         Ok(tip.map(|block| block.height))
     }
 }

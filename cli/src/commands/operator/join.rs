@@ -59,10 +59,11 @@ impl Join {
             Which::OfGroup(name) => name,
         };
         let group = Contacts::read(self.node.folder()?.path())?.group(name)?.clone();
-        let waiting: Sessions = self.node.connect()?.get(&Request::Sessions { phases: vec![Phase::Announced] })?;
+        let mut node = self.node.connect()?;
+        let waiting: Sessions = node.get(&Request::Sessions { phases: vec![Phase::Announced] })?;
         let mut of_group = Vec::new();
         for SessionSummary { session, suite, .. } in waiting.sessions {
-            let Session { signers, .. } = self.node.connect()?.get(&Request::Session { session })?;
+            let Session { signers, .. } = node.get(&Request::Session { session })?;
             if suite == group.suite && signers.iter().map(|signer| &signer.key).eq(&group.keys) {
                 of_group.push(session);
             }

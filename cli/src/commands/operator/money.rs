@@ -9,8 +9,9 @@ use nelumbo_chain::ledger::COINBASE_MATURITY;
 use nelumbo_core::crypto::lotus::{Address, TxOutput};
 use nelumbo_core::crypto::{Network, Suite};
 use serde_json::Value;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
+use crate::commands::one_thread;
 use crate::contacts::Contacts;
 use crate::control::Running;
 use crate::failure::Failure;
@@ -97,8 +98,7 @@ impl Wallet {
             )
         })?;
         let client = chain.client(network)?;
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::input(error, "free some memory or file handles"))?;
+        let runtime = one_thread()?;
         Ok(Self { client, network, own, script, replay_protection: chain.replay_protection, runtime })
     }
 

@@ -3,6 +3,7 @@
 //! Owns their fields with defaults, and which values make sense. Invariant: what passes `check` can be run with. The
 //! comments of the fields are the book's table of settings.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,12 @@ pub(crate) struct Unsound {
     pub(crate) value: String,
     /// Which values it may have, in words.
     pub(crate) allowed: String,
+}
+
+impl fmt::Display for Unsound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}; allowed is {}", self.setting, self.value, self.allowed)
+    }
 }
 
 fn within<T: PartialOrd + ToString>(setting: &str, value: T, least: T, most: T) -> Result<(), Unsound> {

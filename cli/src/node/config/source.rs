@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::{Config, Unsound, with_nearest};
+use super::{Config, with_nearest};
 use crate::failure::Failure;
 
 /// One setting from the command line: `limits.sessions=100`.
@@ -54,9 +54,7 @@ impl Source {
             place.insert(name.clone(), value.clone());
         }
         let config: Config = table.try_into().map_err(|error: toml::de::Error| wrong(with_nearest(error.message())))?;
-        config.check().map_err(|Unsound { setting, value, allowed }| {
-            wrong(format!("{setting} is {value}; allowed is {allowed}"))
-        })?;
+        config.check().map_err(|unsound| wrong(unsound.to_string()))?;
         Ok(config)
     }
 }
