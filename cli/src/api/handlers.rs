@@ -22,7 +22,7 @@ use crate::control::{
 };
 use crate::summary::rows;
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+pub(super) fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| {
         let text: String = text.chars().take(80).collect();
         Problem::invalid(format_args!("{text:?}: {error}"), "/openapi.json describes what is expected")
@@ -242,12 +242,23 @@ pub(super) async fn close(State(api): State<Api>, Path(session): Path<String>) -
     about(&api, &session, |session| Request::Close { session }).await
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Waiting {
+    /// Only those of so many signers.
+    signers: Option<usize>,
+    /// Only those that have so much time left, in seconds.
+    left_seconds: Option<u64>,
+}
+
 /// Sessions that wait for this node's approval, which are looked for in the network too
-#[utoipa::path(get, path = "/v1/requests", tag = "sessions", security(("token" = ["read"])), responses(
+#[utoipa::path(get, path = "/v1/requests", tag = "sessions", security(("token" = ["read"])), params(Waiting), responses(
     (status = 200, body = Sessions), (status = "4XX", body = Failed),
 ))]
-pub(super) async fn requests(State(api): State<Api>) -> Response {
-    api.ask(Request::Requests {}).await
+pub(super) async fn requests(State(api): State<Api>, Query(waiting): Query<Waiting>) -> Response {
+    let Waiting { signers, left_seconds } = waiting;
+    api.ask(Request::Requests { signers, left_seconds }).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -271,7 +282,7 @@ pub(super) struct Wanted {
     verified: bool,
 }
 
-const fn most() -> usize {
+pub(super) const fn most() -> usize {
     100
 }
 

@@ -119,6 +119,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         approvals: approvals.clone(),
         files: Arc::new(Mutex::new(files)),
         started,
+        mailboxes: Arc::default(),
         stop: Arc::new(Notify::new()),
         settings: settings.subscribe(),
     };

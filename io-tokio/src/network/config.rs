@@ -20,9 +20,11 @@ pub const MIN_CONNECTIONS_VARIABLE: &str = "P2P_MIN_CONNECTIONS";
 
 const MIB: usize = 1024 * 1024;
 
-/// Whether the node only asks the DHT, or also answers and stores for others.
+/// What the node does in the DHT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DhtMode {
+    /// Nothing: it finds other signers by gossip and among those that it is connected to.
+    Off,
     /// Asks, and stores nothing for others: for nodes that come and go or cannot be reached.
     Client,
     /// Asks, answers and stores.
@@ -150,6 +152,7 @@ pub struct NetworkConfig {
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
     pub(crate) dht: DhtMode,
+    pub(crate) gossip: bool,
     pub(crate) address_filter: AddressFilter,
     pub(crate) connections: Connections,
     pub(crate) memory_limit: usize,
@@ -179,6 +182,7 @@ impl NetworkConfig {
             announce: Vec::new(),
             bootstrap: Vec::new(),
             dht: DhtMode::Client,
+            gossip: true,
             address_filter: AddressFilter::Automatic,
             connections: Connections::preset(10, 50),
             memory_limit: 512 * MIB,
@@ -248,9 +252,16 @@ impl NetworkConfig {
         Ok(self)
     }
 
-    /// Sets whether the node serves the DHT.
+    /// Sets what the node does in the DHT.
     pub fn dht(mut self, mode: DhtMode) -> Self {
         self.dht = mode;
+        self
+    }
+
+    /// Takes part in gossip, or not; yes by default. Without, other signers hear of this node's announcements, and it of
+    /// theirs, by the DHT and from those that it is connected to.
+    pub fn gossip(mut self, gossip: bool) -> Self {
+        self.gossip = gossip;
         self
     }
 

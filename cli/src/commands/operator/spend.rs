@@ -69,6 +69,7 @@ impl Spend {
             description: values::text(&self.description)?,
             spending: Some(SpendingFile::new(&unsigned, wallet.replay_protection()?)),
             listed: false,
+            lifetime_seconds: None,
             allow: self.allowed.names.into_iter().collect(),
         };
         let Created { session, link } = self.of.node.connect()?.get(&Request::Create(Box::new(session)))?;
