@@ -17,9 +17,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::routes::{Body, Failed, Query, failed};
 use super::{Api, schemas};
 use crate::control::{
-    Approved, Carried, Connected, Created, Done, Ended, NewSession, Peers, Problem, Request, Session, Sessions,
+    Approved, Carried, Connected, Created, Done, Ended, Names, NewSession, Peers, Problem, Request, Session, Sessions,
     Signers, Stats,
 };
+use crate::holdings::Sums;
 use crate::summary::rows;
 
 pub(super) fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
@@ -330,6 +331,25 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Path(kind): Path<String>
 async fn change_subscription(api: &Api, kind: &str, off: bool) -> Response {
     match read(kind) {
         Ok(kind) => api.ask(Request::Subscribe { kind, off }).await,
+        Err(problem) => failed(problem),
+    }
+}
+
+/// Contacts and groups
+#[utoipa::path(get, path = "/v1/contacts", tag = "node", security(("token" = ["read"])), responses(
+    (status = 200, body = Names), (status = "4XX", body = Failed),
+))]
+pub(super) async fn contacts(State(api): State<Api>) -> Response {
+    api.ask(Request::Contacts {}).await
+}
+
+/// What a group has, in satoshi, by the servers of the chain
+#[utoipa::path(get, path = "/v1/groups/{group}/balance", tag = "node", security(("token" = ["read"])), params(
+    ("group" = String, Path, description = "Its name at this node"),
+), responses((status = 200, body = Sums), (status = "4XX", body = Failed)))]
+pub(super) async fn balance(State(api): State<Api>, Path(group): Path<String>) -> Response {
+    match read(&group) {
+        Ok(group) => api.ask(Request::Balance { group }).await,
         Err(problem) => failed(problem),
     }
 }

@@ -78,9 +78,9 @@ pub(super) async fn announce_resource(
 }
 
 /// Takes a resource of this node's back
-#[utoipa::path(delete, path = "/v1/resources/{kind}/{name}", tag = "programs", security(("token" = ["operate"])), params(
-    ("kind" = String, Path), ("name" = String, Path),
-), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
+#[utoipa::path(delete, path = "/v1/resources/{kind}/{name}", tag = "programs", security(("token" = ["operate"])),
+    params(("kind" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
 pub(super) async fn withdraw_resource(State(api): State<Api>, Path((kind, name)): Path<(String, String)>) -> Response {
     match read(&kind).and_then(|kind| Ok((kind, read(&name)?))) {
         Ok((kind, name)) => api.ask(Request::WithdrawResource { kind, name }).await,

@@ -87,6 +87,8 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(handlers::requests))
             .routes(routes!(handlers::signers))
             .routes(routes!(programs::resources))
+            .routes(routes!(handlers::contacts))
+            .routes(routes!(handlers::balance))
             .routes(routes!(metrics::metrics)),
         Scope::Operate => OpenApiRouter::new()
             .routes(routes!(handlers::advertise, handlers::withdraw))

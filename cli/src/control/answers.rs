@@ -4,9 +4,11 @@
 //! holds up nothing but the connection that it came over. `server` drives it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nelumbo_chain::chronik::ChronikClient;
 use nelumbo_chain::psbt::{Psbt, PsbtError};
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing, Traffic};
 use nelumbo_core::approval::Unusual;
@@ -42,6 +44,10 @@ pub(crate) struct Answers {
     pub(crate) mailboxes: Arc<tokio::sync::Mutex<BTreeSet<Label>>>,
     /// Told when the node is to stop.
     pub(crate) stop: Arc<Notify>,
+    /// The node's data folder, which has its contacts and groups.
+    pub(crate) folder: PathBuf,
+    /// The servers of the chain, if any are set.
+    pub(crate) chronik: Option<ChronikClient>,
     /// What config.toml says.
     pub(crate) settings: watch::Receiver<Arc<Config>>,
 }
@@ -136,6 +142,8 @@ impl Answers {
                 let after = if follow { after } else { Some(after.unwrap_or(0)) };
                 Ok(Answer::Events { follower: self.log.follow(after), follow })
             }
+            Request::Contacts {} => self.names(),
+            Request::Balance { group } => self.balance(&group).await,
             Request::Stop {} => {
                 self.stop.notify_one();
                 result(Done {})

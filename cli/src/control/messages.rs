@@ -30,6 +30,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::api::schemas;
+use crate::group::Name;
 use crate::node::Entry;
 use crate::spending::SpendingFile;
 
@@ -176,6 +177,10 @@ pub(crate) enum Request {
     /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from
     /// now on, and without a number only that.
     Events { follow: bool, after: Option<u64> },
+    /// The contacts and groups that the data folder names.
+    Contacts {},
+    /// What a group has, by the servers of the chain.
+    Balance { group: Name },
     /// Stop the node. The connection ends when it has stopped.
     Stop {},
 }

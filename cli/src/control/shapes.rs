@@ -238,6 +238,28 @@ pub(crate) struct KnownIdentity {
     pub(crate) tier: Tier,
 }
 
+/// The names that a data folder knows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Names {
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(crate) contacts: BTreeMap<String, PublicKey>,
+    pub(crate) groups: BTreeMap<String, NamedGroup>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NamedGroup {
+    /// The same at every member.
+    pub(crate) id: String,
+    /// Where it is paid.
+    pub(crate) address: String,
+    #[schema(value_type = schemas::Network)]
+    pub(crate) network: Network,
+    #[schema(value_type = schemas::Suite)]
+    pub(crate) suite: Suite,
+    #[schema(value_type = Vec<String>)]
+    pub(crate) keys: Vec<PublicKey>,
+}
+
 /// Resources that were found.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Resources {

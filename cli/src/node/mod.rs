@@ -3,8 +3,8 @@
 //! Reading order: `folder` for what is where, `config` for what can be set and `reload` for when, `policy` and
 //! `approver` for what is approved without asking, `life` for the order of things from start to stop, `event_log` for
 //! the events that commands can ask for, `approvals` for those that are kept in a file, `payments` for what becomes of
-//! what was signed, `mailbox` for what other programs say to each other, `identities` for the keys that money was burned for, `file_sessions` for what is signed without the
-//! network.
+//! what was signed, `identities` for the keys that money was burned for, `file_sessions` for what is signed without the
+//! network, `mailbox` for what other programs say to each other.
 //! Commands talk to the node through [`crate::control`].
 
 mod approvals;

@@ -258,8 +258,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Takes part in gossip, or not; yes by default. Without, other signers hear of this node's announcements, and it of
-    /// theirs, by the DHT and from those that it is connected to.
+    /// Takes part in gossip, or not; yes by default. Without, other signers hear of this node's announcements, and it
+    /// of theirs, by the DHT and from those that it is connected to.
     pub fn gossip(mut self, gossip: bool) -> Self {
         self.gossip = gossip;
         self

@@ -1,8 +1,8 @@
 //! Behaviours that can be switched off.
 //!
-//! Owns a wrapper around a behaviour. Invariant: one that is off is told nothing and says nothing, and no connection has
-//! a handler of it, so that to other nodes it is not there; what it is asked by this node it answers as if nobody else
-//! were. Driven by libp2p's swarm.
+//! Owns a wrapper around a behaviour. Invariant: one that is off is told nothing and says nothing, and no connection
+//! has a handler of it, so that to other nodes it is not there; what it is asked by this node it answers as if nobody
+//! else were. Driven by libp2p's swarm.
 
 use std::{
     ops::{Deref, DerefMut},

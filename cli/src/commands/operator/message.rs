@@ -20,8 +20,8 @@ Examples:
 
 /// Carries messages of other programs, from key to key or to all who listen to a topic
 ///
-/// A protocol is a name that programs agree on. Each message is signed with the key of the node that sends it, and comes
-/// once; it may be lost, so that only an answer proves that it has arrived.
+/// A protocol is a name that programs agree on. Each message is signed with the key of the node that sends it, and
+/// comes once; it may be lost, so that only an answer proves that it has arrived.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct MessageCommand {

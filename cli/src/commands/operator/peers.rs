@@ -14,8 +14,8 @@ Examples:
 /// Lists the peers that the node is connected to, their keys and their standing
 ///
 /// A peer's keys are those of signers, shown to be its own. Its penalty grows when it breaks the protocol, and fades;
-/// at 50 it is not listened to for an hour (graylisted), at 100 it is banned for a day (blacklisted). What has come from
-/// it is counted in messages, of which some may have been refused.
+/// at 50 it is not listened to for an hour (graylisted), at 100 it is banned for a day (blacklisted). What has come
+/// from it is counted in messages, of which some may have been refused.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Peers {

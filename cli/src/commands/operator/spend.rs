@@ -8,9 +8,10 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 use serde_json::json;
 
-use super::money::{Fee, OfGroup, Payee, Wallet, payee, xpi};
+use super::money::{Fee, OfGroup, Payee, Wallet, payee};
 use crate::control::{Created, NewSession, Request};
 use crate::failure::{Answer, Failure};
+use crate::holdings::xpi;
 use crate::passphrase::PassphraseSource;
 use crate::spending::SpendingFile;
 use crate::summary::Allowed;
