@@ -92,7 +92,7 @@ impl Behaviour {
             channel: Channel::new(config.direct_timeout),
             one_shot: one_shot(config).into(),
             identify: identify::Behaviour::new(identify(keypair, config)).into(),
-            ping: ping::Behaviour::default().into(),
+            ping: ping::Behaviour::new(ping(config)).into(),
             kad: Switch::new(kad(keypair, config), config.dht != DhtMode::Off).into(),
             gossipsub: Switch::new(gossipsub(keypair)?, config.gossip).into(),
             relay_client: relay_client.into(),
@@ -104,6 +104,11 @@ impl Behaviour {
             autonat_server: optional(config.autonat_server.then(autonat::v2::server::Behaviour::default)),
         })
     }
+}
+
+fn ping(config: &NetworkConfig) -> ping::Config {
+    let (interval, timeout) = config.ping;
+    ping::Config::new().with_interval(interval).with_timeout(timeout)
 }
 
 fn optional<B: NetworkBehaviour>(behaviour: Option<B>) -> Woken<Toggle<B>> {

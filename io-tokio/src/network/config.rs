@@ -171,6 +171,8 @@ pub struct NetworkConfig {
     pub(crate) served: Vec<StreamProtocol>,
     pub(crate) servers: Servers,
     pub(crate) known_peers: Option<PathBuf>,
+    /// How often the other end of a connection is asked whether it is there, and how long it may take to answer.
+    pub(crate) ping: (Duration, Duration),
 }
 
 impl NetworkConfig {
@@ -201,6 +203,7 @@ impl NetworkConfig {
             served: Vec::new(),
             servers: Servers::of_system(),
             known_peers: None,
+            ping: (Duration::from_secs(15), Duration::from_secs(20)),
         }
     }
 

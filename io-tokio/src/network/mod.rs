@@ -441,6 +441,9 @@ fn fresh_identity() -> Result<Keypair, NetworkError> {
 }
 
 #[cfg(test)]
+#[path = "liveness_tests.rs"]
+mod liveness_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 
