@@ -147,8 +147,8 @@ async fn a_connection_whose_other_end_is_silent_is_closed_over_tcp_and_quic() {
     }
 }
 
-/// As a laptop that changes networks ten times within a minute, whose old connections nobody has closed: more often than
-/// libp2p allows one peer connections.
+/// As a laptop that changes networks ten times within a minute, whose old connections nobody has closed: more often
+/// than libp2p allows one peer connections.
 #[tokio::test]
 async fn a_peer_that_comes_back_again_and_again_gets_in_and_is_heard_over_its_newest_connection() {
     let [node, other] = [(); 2].map(|()| Keypair::generate_ed25519());

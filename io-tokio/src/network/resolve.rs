@@ -2,9 +2,9 @@
 //!
 //! Owns the way from an address with a name to those with numbers. Invariant: before a name is resolved the system's
 //! configuration is read again, and one that cannot be read leaves the last one in use: a laptop that wakes up in
-//! another network, or a machine that starts before its resolver is configured, needs no restart. Where a name leads the
-//! guard looks again, unless it is a name that the owner has given: that may lead into a private network. Driven by
-//! libp2p's transports.
+//! another network, or a machine that starts before its resolver is configured, needs no restart. Where a name leads
+//! the guard looks again, unless it is a name that the owner has given: that may lead into a private network. Driven
+//! by libp2p's transports.
 
 use std::{
     fmt, io,
