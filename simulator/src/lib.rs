@@ -23,6 +23,7 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod services;
+pub mod settings;
 pub mod shrink;
 pub mod simulation;
 pub mod summary;

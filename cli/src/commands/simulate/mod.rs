@@ -34,7 +34,7 @@ Scenarios:
 Examples:
   nelumbo simulate lossy --report lossy.html
   nelumbo simulate swarm --seeds 0..1000 --save failing.toml
-  nelumbo simulate churn --nodes 60 --sessions 100 --set faults.crashes=200
+  nelumbo simulate churn --nodes 60 --sessions 100 --set crashes=200 --set stall=500ms
   nelumbo simulate replay failing.toml --trace failing.jsonl
   nelumbo simulate replay node.recording --trace node.jsonl
 
@@ -73,10 +73,10 @@ pub(crate) struct Simulate {
     /// The cryptography: a stand-in signs nothing, and everything made with it says so
     #[arg(long, value_enum)]
     crypto: Option<Crypto>,
-    /// Replaces one value of the scenario, such as `link.loss=100000`
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// Sets one parameter of the scenario: `link.loss=10%`, or just `stall=500ms`; may be given several times
+    #[arg(long = "set", value_name = "PARAMETER=VALUE")]
     settings: Vec<String>,
-    /// Prints the scenario and runs nothing
+    /// Prints the scenario, with what is set, and runs nothing
     #[arg(long)]
     print: bool,
     #[command(flatten)]
@@ -148,37 +148,40 @@ impl Simulate {
             None => {}
         }
         if self.print {
-            return output::line(self.text()?.trim_end()).map(|()| Answer::Yes);
+            let settings = self.settings();
+            let text = match (Scenario::text(&self.scenario), settings.is_empty()) {
+                (Some(text), true) => text.to_owned(),
+                _ => self.scenario(self.seed, &settings)?.to_toml(),
+            };
+            return output::line(text.trim_end()).map(|()| Answer::Yes);
         }
-        self.runs.run(self.seeds.unwrap_or((self.seed, self.seed + 1)), |seed| self.schedule(seed))
+        let settings = self.settings();
+        let seeds = self.seeds.unwrap_or((self.seed, self.seed + 1));
+        self.runs.run(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))
     }
 
-    fn schedule(&self, seed: u64) -> Result<Schedule, Failure> {
-        if self.scenario == SWARM {
-            let mut schedule = Scenario::swarm(seed).schedule(seed);
-            schedule.crypto = self.crypto.map_or(schedule.crypto, Crypto::choice);
-            return Ok(schedule);
-        }
+    /// What `--set` and the shorter arguments say.
+    fn settings(&self) -> Vec<String> {
         let mut settings = self.settings.clone();
         let numbers = [("nodes", self.nodes), ("sessions", self.sessions), ("signers", self.signers)];
-        settings.extend(numbers.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-        settings.extend(self.signers.map(|signers| format!("max_signers={signers}")));
-        let scenario = Scenario::from_toml(&self.text()?, &settings)
-            .map_err(|error| Failure::input(error, "see `nelumbo simulate --help` and `--print`"))?;
-        let mut schedule = scenario.schedule(seed);
-        schedule.crypto = self.crypto.map_or(schedule.crypto, Crypto::choice);
-        Ok(schedule)
+        settings.extend(numbers.iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}"))));
+        settings.extend(self.signers.map(|signers| format!("max-signers={signers}")));
+        settings.extend(self.crypto.map(|crypto| format!("crypto={}", crypto.choice().name())));
+        settings
+    }
+
+    fn scenario(&self, seed: u64, settings: &[String]) -> Result<Scenario, Failure> {
+        let scenario = match self.scenario.as_str() {
+            SWARM => Scenario::swarm(seed).with(settings),
+            _ => Scenario::from_toml(&self.text()?, settings),
+        };
+        scenario.map_err(|error| {
+            Failure::input(error, "`nelumbo simulate --print` shows a scenario, and the book lists all parameters")
+        })
     }
 
     fn text(&self) -> Result<String, Failure> {
-        match Scenario::text(&self.scenario) {
-            Some(text) => Ok(text.to_owned()),
-            None if self.scenario == SWARM => Err(Failure::input(
-                "the swarm has no text: each seed draws its own scenario",
-                "run it with --seed or --seeds",
-            )),
-            None => read(&PathBuf::from(&self.scenario)),
-        }
+        Scenario::text(&self.scenario).map_or_else(|| read(&PathBuf::from(&self.scenario)), |text| Ok(text.to_owned()))
     }
 }
 
