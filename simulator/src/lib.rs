@@ -26,6 +26,7 @@ pub mod services;
 pub mod settings;
 pub mod shrink;
 pub mod simulation;
+pub mod statistics;
 pub mod summary;
 pub mod trace;
 

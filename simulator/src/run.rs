@@ -292,6 +292,7 @@ impl Record {
             crypto_ns,
             sessions,
             latency_ms: scaled(MILLISECOND as f64),
+            latency: self.latencies.iter().copied().collect(),
             one_way_delays: scaled(one_way.max(1) as f64),
             lookup_hops: Percentiles::of(self.hops),
             failovers: self.failovers,

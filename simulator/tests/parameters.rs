@@ -186,8 +186,8 @@ fn latency(listed: &mut Vec<String>) -> String {
         }
     }
     let mut rows = format!(
-        "| `latency.kind` | has to be set | {} | How long messages take: always as long, drawn evenly, log-normal, or as \
-         measured between regions, over which the nodes are spread. |\n",
+        "| `latency.kind` | has to be set | {} | How long messages take: always as long, drawn evenly, log-normal, or \
+         as measured between regions, over which the nodes are spread. |\n",
         kinds.join(", ")
     );
     listed.push("latency.kind".to_owned());

@@ -6,6 +6,7 @@
 mod diff;
 mod outputs;
 mod recording;
+pub(crate) mod statistics;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use nelumbo_simulator::run::{Engine, Run};
 use nelumbo_simulator::scenario::{SWARM, Scenario};
 use nelumbo_simulator::schedule::{CryptoChoice, MILLISECOND, Schedule};
 use nelumbo_simulator::shrink::shrink;
+use nelumbo_simulator::statistics::Sample;
 use nelumbo_simulator::summary::Summary;
 
 use crate::failure::{Answer, Failure};
@@ -76,6 +78,10 @@ pub(crate) struct Simulate {
     /// Sets one parameter of the scenario: `link.loss=10%`, or just `stall=500ms`; may be given several times
     #[arg(long = "set", value_name = "PARAMETER=VALUE")]
     settings: Vec<String>,
+    /// Runs each seed a second time with this set too, and says how the two designs differ, with intervals and the p of a
+    /// paired test; may be given several times
+    #[arg(long, value_name = "PARAMETER=VALUE", requires = "seeds")]
+    against: Vec<String>,
     /// Prints the scenario, with what is set, and runs nothing
     #[arg(long)]
     print: bool,
@@ -157,7 +163,13 @@ impl Simulate {
         }
         let settings = self.settings();
         let seeds = self.seeds.unwrap_or((self.seed, self.seed + 1));
-        self.runs.run(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))
+        let results = self.runs.all(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))?;
+        if self.against.is_empty() {
+            return self.runs.tell(&results);
+        }
+        let settings = [settings, self.against.clone()].concat();
+        let others = self.runs.all(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))?;
+        self.runs.tell_comparison(&results, &others)
     }
 
     /// What `--set` and the shorter arguments say.
@@ -191,11 +203,12 @@ impl Replay {
             return self.runs.recording(&self.file);
         }
         let text = read(&self.file)?;
-        self.runs.run((0, 1), |_| {
+        let results = self.runs.all((0, 1), |_| {
             let fault =
                 |error| Failure::input(format_args!("{}: {error}", self.file.display()), "replay what --save wrote");
             Schedule::from_toml(&text).map_err(fault)
-        })
+        })?;
+        self.runs.tell(&results)
     }
 }
 
@@ -215,11 +228,12 @@ impl Runs {
         recording::replay(file, trace, self.json)
     }
 
-    fn run(
+    /// Runs every seed.
+    fn all(
         &self,
         (from, to): (u64, u64),
         schedule: impl Fn(u64) -> Result<Schedule, Failure> + Sync,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Vec<Ran>, Failure> {
         if to - from > 1 && !self.outputs.is_empty() {
             return Err(Failure::input("a trace and a report are about one run", "leave out --seeds, and give --seed"));
         }
@@ -232,7 +246,7 @@ impl Runs {
             self.many((from, to), schedule, &bar, &interrupted)?
         };
         bar.finish_and_clear();
-        self.tell(&results)
+        Ok(results)
     }
 
     /// Runs one schedule, with everything that there is to leave behind.
@@ -304,15 +318,21 @@ impl Runs {
                 output::line(summary)?;
             }
         }
-        if many && !self.json {
-            let sum = |count: fn(&Summary) -> u64| results.iter().map(|(summary, _)| count(summary)).sum::<u64>();
-            output::table(&[
+        let samples: Vec<Sample> = results.iter().map(|(summary, _)| Sample::of(summary)).collect();
+        if many && self.json {
+            output::json(&statistics::json(&samples))?;
+        } else if many {
+            let sum = |count: fn(&Sample) -> u64| samples.iter().map(count).sum::<u64>();
+            let measures = statistics::rows(&samples);
+            let mut rows: Vec<_> = measures.into_iter().filter(|(name, _)| *name != "completed").collect();
+            rows.extend([
                 ("seeds", results.len().to_string()),
-                ("sessions", sum(|summary| summary.sessions.started).to_string()),
-                ("completed", sum(|summary| summary.sessions.completed).to_string()),
-                ("events", sum(|summary| summary.events).to_string()),
-                ("violations", sum(|summary| summary.violations.len() as u64).to_string()),
-            ])?;
+                ("sessions", sum(|sample| sample.started).to_string()),
+                ("completed", sum(|sample| sample.completed).to_string()),
+                ("events", sum(|sample| sample.events).to_string()),
+                ("violations", sum(|sample| sample.violations).to_string()),
+            ]);
+            output::table(&rows)?;
         }
         let Some(failing) = results.iter().find_map(|(_, kept)| kept.as_ref()) else { return Ok(Answer::Yes) };
         if let Some(file) = &self.save {
@@ -320,6 +340,18 @@ impl Runs {
             std::fs::write(file, small.to_toml()).map_err(|error| outputs::unwritable(file, error))?;
         }
         Ok(Answer::No)
+    }
+
+    /// Tells how two designs differ; the same seeds in the same order.
+    fn tell_comparison(&self, results: &[Ran], others: &[Ran]) -> Result<Answer, Failure> {
+        let samples = |results: &[Ran]| results.iter().map(|(summary, _)| Sample::of(summary)).collect::<Vec<_>>();
+        let (first, second) = (samples(results), samples(others));
+        if first.len() != second.len() {
+            return Err(Failure::input("the runs were interrupted", "let them end, or give fewer seeds"));
+        }
+        statistics::tell_comparison(&first, &second, self.json)?;
+        let is_sound = first.iter().chain(&second).all(|sample| sample.violations == 0);
+        Ok(if is_sound { Answer::Yes } else { Answer::No })
     }
 }
 
