@@ -28,6 +28,7 @@ pub mod shrink;
 pub mod simulation;
 pub mod statistics;
 pub mod summary;
+pub mod sweep;
 pub mod trace;
 
 pub use random::Random;

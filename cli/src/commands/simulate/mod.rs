@@ -22,6 +22,7 @@ use nelumbo_simulator::schedule::{CryptoChoice, MILLISECOND, Schedule};
 use nelumbo_simulator::shrink::shrink;
 use nelumbo_simulator::statistics::Sample;
 use nelumbo_simulator::summary::Summary;
+use nelumbo_simulator::sweep::Seeds;
 
 use crate::failure::{Answer, Failure};
 use crate::output;
@@ -61,8 +62,8 @@ pub(crate) struct Simulate {
     #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
     seed: u64,
     /// A range of seeds, the last one left out
-    #[arg(long, value_name = "FROM..TO", value_parser = range)]
-    seeds: Option<(u64, u64)>,
+    #[arg(long, value_name = "FROM..TO")]
+    seeds: Option<Seeds>,
     /// How many nodes
     #[arg(long)]
     nodes: Option<u32>,
@@ -78,8 +79,8 @@ pub(crate) struct Simulate {
     /// Sets one parameter of the scenario: `link.loss=10%`, or just `stall=500ms`; may be given several times
     #[arg(long = "set", value_name = "PARAMETER=VALUE")]
     settings: Vec<String>,
-    /// Runs each seed a second time with this set too, and says how the two designs differ, with intervals and the p of a
-    /// paired test; may be given several times
+    /// Runs each seed a second time with this set too, and says how the two designs differ, with intervals and the p of
+    /// a paired test; may be given several times
     #[arg(long, value_name = "PARAMETER=VALUE", requires = "seeds")]
     against: Vec<String>,
     /// Prints the scenario, with what is set, and runs nothing
@@ -137,15 +138,6 @@ enum Crypto {
     ToyCharged,
 }
 
-fn range(text: &str) -> Result<(u64, u64), String> {
-    let (from, to) = text.split_once("..").ok_or("a range is FROM..TO")?;
-    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
-    match (number(from)?, number(to)?) {
-        (from, to) if from < to => Ok((from, to)),
-        _ => Err("the range is empty".to_owned()),
-    }
-}
-
 impl Simulate {
     pub(super) fn run(mut self) -> Result<Answer, Failure> {
         match self.action.take() {
@@ -162,7 +154,7 @@ impl Simulate {
             return output::line(text.trim_end()).map(|()| Answer::Yes);
         }
         let settings = self.settings();
-        let seeds = self.seeds.unwrap_or((self.seed, self.seed + 1));
+        let seeds = self.seeds.unwrap_or(Seeds { from: self.seed, to: self.seed.saturating_add(1) });
         let results = self.runs.all(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))?;
         if self.against.is_empty() {
             return self.runs.tell(&results);
@@ -203,7 +195,7 @@ impl Replay {
             return self.runs.recording(&self.file);
         }
         let text = read(&self.file)?;
-        let results = self.runs.all((0, 1), |_| {
+        let results = self.runs.all(Seeds { from: 0, to: 1 }, |_| {
             let fault =
                 |error| Failure::input(format_args!("{}: {error}", self.file.display()), "replay what --save wrote");
             Schedule::from_toml(&text).map_err(fault)
@@ -231,7 +223,7 @@ impl Runs {
     /// Runs every seed.
     fn all(
         &self,
-        (from, to): (u64, u64),
+        Seeds { from, to }: Seeds,
         schedule: impl Fn(u64) -> Result<Schedule, Failure> + Sync,
     ) -> Result<Vec<Ran>, Failure> {
         if to - from > 1 && !self.outputs.is_empty() {
@@ -381,7 +373,7 @@ fn read(file: &std::path::Path) -> Result<String, Failure> {
 }
 
 /// Ctrl-C ends the simulation with the summary so far.
-fn listen(interrupted: Arc<AtomicBool>) {
+pub(super) fn listen(interrupted: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
@@ -390,7 +382,7 @@ fn listen(interrupted: Arc<AtomicBool>) {
     });
 }
 
-fn bar(length: u64) -> ProgressBar {
+pub(super) fn bar(length: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
