@@ -21,9 +21,7 @@ mod policy;
 mod reload;
 
 pub(crate) use approvals::Approvals;
-pub(crate) use config::{
-    Chain, Config, Destination, LogSettings, Override, Preset, ReplayProtection, Rotation, Source, Time, override_of,
-};
+pub(crate) use config::{Chain, Config, Destination, LogSettings, Preset, ReplayProtection, Rotation, Source};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};

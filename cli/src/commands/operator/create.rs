@@ -6,12 +6,12 @@ use clap::Args;
 use nelumbo_core::crypto::{Suite, Tweak, sha256};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
+use nelumbo_simulator::settings::Time;
 
 use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::{Created, NewSession, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::group::Name;
-use crate::node::Time;
 use crate::spending::SpendingFile;
 use crate::summary::Allowed;
 use crate::values::{self, HexBytes};

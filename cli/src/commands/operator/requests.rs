@@ -1,10 +1,10 @@
 //! `nelumbo requests`: what others ask this node to sign.
 
 use clap::Args;
+use nelumbo_simulator::settings::Time;
 
 use crate::control::{Request, Running, Sessions};
 use crate::failure::{Answer, Failure};
-use crate::node::Time;
 use crate::{output, values};
 
 const EXAMPLES: &str = "\

@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 use nelumbo_core::wire::Label;
+use nelumbo_simulator::settings::Time;
 
 use crate::contacts::{KeyOrName, key_or_name};
 use crate::control::{Done, Request, Resources, Running};
 use crate::failure::{Answer, Failure};
-use crate::node::Time;
 use crate::output;
 use crate::summary::date;
 use crate::values::{self, HexBytes};
