@@ -8,7 +8,9 @@ use clap::{ArgAction, Parser, Subcommand};
 
 #[cfg(unix)]
 use crate::commands::operator::Operator;
-use crate::commands::{chain, completions, demo, demo_node, elect, key, manual, sign, simulate, verify, verify_blame};
+use crate::commands::{
+    chain, completions, demo, demo_node, elect, key, manual, sign, simulate, sweep, verify, verify_blame,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,6 +71,7 @@ pub(crate) enum Command {
     Elect(elect::Elect),
     Chain(chain::Chain),
     Simulate(Box<simulate::Simulate>),
+    Sweep(Box<sweep::Sweep>),
     Completions(completions::Completions),
     Manual(manual::Manual),
 }

@@ -23,9 +23,12 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod services;
+pub mod settings;
 pub mod shrink;
 pub mod simulation;
+pub mod statistics;
 pub mod summary;
+pub mod sweep;
 pub mod trace;
 
 pub use random::Random;

@@ -94,6 +94,9 @@ impl<'r> Run<'r> {
     }
 
     /// Runs it.
+    ///
+    /// # Panics
+    /// When the schedule has settings that make no node, which [`Schedule::check`] says.
     #[must_use]
     pub fn summary(self) -> Summary {
         match self.schedule.crypto {
@@ -103,6 +106,9 @@ impl<'r> Run<'r> {
     }
 
     /// Runs it with this cryptography, whatever the schedule says.
+    ///
+    /// # Panics
+    /// When the schedule has settings that make no node, which [`Schedule::check`] says.
     #[must_use]
     pub fn summary_with<C: Crypto>(self) -> Summary {
         let Self { schedule, engine, checkers, traced, software, mut measures, run_while } = self;
@@ -155,9 +161,11 @@ fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     steady.iter_mut().zip(&honest).for_each(|(steady, honest)| *steady &= honest);
     let healed = schedule.healed_ms() * MILLISECOND;
     let nodes = (0..).zip(peers).filter(|(node, _)| !copies.contains(node)).map(|(node, peer)| (peer.key(), node));
-    let has_time = schedule.until_ms >= schedule.healed_ms() + SETTLING_MS;
+    let settled = schedule.healed_ms() + schedule.settling_ms();
+    let settled = (schedule.until_ms >= settled).then_some(settled * MILLISECOND);
+    let turn = schedule.config().map_or(Nanos::MAX, |config| config.broadcast_timeout.as_nanos() as Nanos);
     let (nodes, sessions, is_final) = (nodes.collect(), BTreeMap::new(), C::is_final);
-    GroundTruth { honest, nodes, sessions, is_final, steady, healed, has_time }
+    GroundTruth { honest, nodes, sessions, is_final, steady, healed, settled, turn }
 }
 
 /// What a run records for its summary.
@@ -284,6 +292,7 @@ impl Record {
             crypto_ns,
             sessions,
             latency_ms: scaled(MILLISECOND as f64),
+            latency: self.latencies.iter().copied().collect(),
             one_way_delays: scaled(one_way.max(1) as f64),
             lookup_hops: Percentiles::of(self.hops),
             failovers: self.failovers,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::run::{Engine, SETTLING_MS, run};
+use crate::run::{Engine, run};
 use crate::schedule::{LatencyChoice, Schedule, ScheduledEvent};
 use crate::summary::Summary;
 
@@ -75,7 +75,7 @@ impl Search {
             |schedule| schedule.slow.clear(),
             |schedule| schedule.latency = LatencyChoice::Fixed { ms: 10 },
             |schedule| schedule.disk_us = 0,
-            |schedule| schedule.until_ms = schedule.healed_ms() + SETTLING_MS,
+            |schedule| schedule.until_ms = schedule.healed_ms() + schedule.settling_ms(),
             |schedule| schedule.until_ms = schedule.until_ms.min(schedule.healed_ms() + 1_000),
             |schedule| {
                 for step in &mut schedule.steps {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::checkers::Violation;
 use crate::schedule::Misbehaviour;
+use crate::statistics::Sketch;
 
 /// The distribution of some values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -86,6 +87,8 @@ pub struct Summary {
     pub sessions: Sessions,
     /// From the command to the signature at each signer.
     pub latency_ms: Percentiles,
+    /// The same in nanoseconds as a sketch, which merges with those of other runs.
+    pub latency: Sketch,
     /// From the command to the signature at each signer, in mean one-way delays of the network.
     pub one_way_delays: Percentiles,
     /// How many hops lookups in the hash table took.

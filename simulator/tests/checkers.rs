@@ -2,18 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use nelumbo_core::api::Limits;
 use nelumbo_simulator::run::{Engine, SETTLING_MS, run};
 use nelumbo_simulator::scenario::Scenario;
 use nelumbo_simulator::schedule::{Misbehaviour, Schedule, ScheduledEvent, ServicesChoice, SuiteChoice};
+use nelumbo_simulator::settings::Overlay;
 use nelumbo_simulator::shrink::shrink;
 
 /// A run with many faults and one broken node that checkers take for honest.
-fn broken(misbehaviour: Misbehaviour, sessions_limit: Option<u32>) -> Schedule {
-    let settings = ["nodes=5".into(), "sessions=4".into(), "max_signers=4".into()];
+fn broken(misbehaviour: Misbehaviour, sessions_limit: Option<usize>) -> Schedule {
+    let settings = ["nodes=5".into(), "sessions=4".into(), "max-signers=4".into()];
     let scenario = Scenario::from_toml(Scenario::text("lossy").unwrap(), &settings).unwrap();
     let mut schedule =
         scenario.schedule(1).with(0, ScheduledEvent::Misbehaviour { node: 1, misbehaviour, broken: true });
-    schedule.sessions_limit = sessions_limit;
+    if let Some(limit) = sessions_limit {
+        let mut limits = Limits::default();
+        (limits.sessions, limits.ended, limits.unapproved, limits.unapproved_per_creator) =
+            (limit, limit, limit, limit);
+        schedule.limits = Overlay::of(limits);
+    }
     for at in 0..6 {
         let create = ScheduledEvent::create(1, vec![0, 1, 2], SuiteChoice::Lotus);
         schedule = schedule.with(4_000 + at * 500, create);

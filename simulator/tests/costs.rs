@@ -17,7 +17,7 @@ fn quiet(settings: &[&str]) -> Schedule {
 
 #[test]
 fn nodes_are_charged_for_exactly_what_they_did() {
-    for (slowness, setting) in [(1, "crypto_slowness=1"), (4, "crypto_slowness=4")] {
+    for (slowness, setting) in [(1, "crypto-slowness=1"), (4, "crypto-slowness=4")] {
         let schedule = quiet(&["crypto=toy-charged", setting]);
         let summary = Run::new(&schedule).engine(Engine::Sequential).summary_with::<Counted<Toy>>();
         let done = take_counts();
@@ -52,13 +52,13 @@ fn a_session_takes_longer_by_what_its_signers_compute_one_after_the_other() {
     let other = creator + price(&[Verify]) + price(&completes);
     let [two_delays, three_delays] = latency(&["crypto=toy"]);
     assert_eq!(latency(&["crypto=toy-charged"]), [two_delays + creator, three_delays + other]);
-    let slow = latency(&["crypto=toy-charged", "crypto_slowness=10"]);
+    let slow = latency(&["crypto=toy-charged", "crypto-slowness=10"]);
     assert_eq!(slow, [two_delays + 10 * creator, three_delays + 10 * other]);
 }
 
 #[test]
 fn devices_that_take_no_time_are_refused() {
     let text = Scenario::text("quiet").expect("a ready scenario");
-    let refused = Scenario::from_toml(text, &["crypto_slowness=0".into()]);
-    assert!(refused.is_err_and(|error| error.contains("crypto_slowness")));
+    let refused = Scenario::from_toml(text, &["crypto-slowness=0".into()]);
+    assert!(refused.is_err_and(|error| error.contains("crypto-slowness")));
 }

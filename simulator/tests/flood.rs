@@ -13,7 +13,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// The scenario, each node charged what real cryptography costs: whoever is flooded has less time for others.
 fn flood(seed: u64) -> Schedule {
-    let scenario = Scenario::from_toml(Scenario::text("flood").unwrap(), &["workload_ms=5_000".into()]).unwrap();
+    let scenario = Scenario::from_toml(Scenario::text("flood").unwrap(), &["workload=5s".into()]).unwrap();
     let mut schedule = scenario.schedule(seed);
     schedule.crypto = CryptoChoice::ToyCharged;
     schedule.until_ms = 20_000;

@@ -14,8 +14,8 @@ fn kept(nodes: u32, services: &str) -> usize {
         format!("nodes={nodes}"),
         format!("services={services}"),
         "sessions=0".into(),
-        "workload_ms=5_000".into(),
-        "cooldown_ms=1_000".into(),
+        "workload=5s".into(),
+        "cooldown=1s".into(),
     ];
     let scenario = Scenario::from_toml(Scenario::text("million").unwrap(), &settings).unwrap();
     let schedule = scenario.schedule(1);

@@ -71,6 +71,53 @@ fn a_failing_schedule_is_saved_small_and_fails_again() {
 }
 
 #[test]
+fn many_seeds_have_measures_with_intervals_and_designs_are_compared() {
+    let many = [&SMALL[..], &["--seeds", "0..6", "--set", "loss=20%"]].concat();
+    let run = nelumbo(&[&many[..], &["--json"]].concat());
+    let lines: Vec<serde_json::Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert!(lines.len() == 7 && lines[..6].iter().all(|line| line["latency"].is_string()), "{}", run.stdout);
+    let p50 = &lines[6]["measures"]["latency-p50"];
+    let [low, value, high] = ["low", "value", "high"].map(|end| p50[end].as_f64().expect("a number"));
+    assert!(low <= value && value <= high && low < high && p50["unit"] == "ms", "{p50}");
+    let told = nelumbo(&many).stdout;
+    assert!(told.contains("latency-p50") && told.contains(" to ") && told.contains("violations  "), "{told}");
+    let compared = nelumbo(&[&many[..], &["--against", "stall=200ms", "--json"]].concat()).json();
+    let latency = &compared["comparison"]["latency-mean"];
+    assert!(latency["difference"]["value"].as_f64() < Some(0.0) && latency["p"].as_f64() < Some(1.0), "{latency}");
+    let refused = nelumbo(&["simulate", "quiet", "--against", "stall=1s"]);
+    assert!(refused.status == 2 && refused.stderr.contains("--seeds"), "{}", refused.stderr);
+}
+
+#[test]
+fn parameters_are_set_by_name_with_units_and_printed() {
+    let print = |scenario: &str, settings: &[&str]| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        nelumbo(&["simulate", scenario, "--print"].into_iter().chain(settings).collect::<Vec<_>>())
+    };
+    let plain = print("lossy", &[]);
+    assert!(plain.stdout.starts_with("# A third of all messages"), "{}", plain.stdout);
+    let set = print("lossy", &["stall=500ms", "loss=10%"]);
+    for line in ["loss = \"10%\"", "[protocol]\nstall = \"500 ms\"", "workload = \"20 s\""] {
+        assert!(set.stdout.contains(line), "{line}: {}{}", set.stdout, set.stderr);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("set.toml");
+    std::fs::write(&file, &set.stdout).expect("a file");
+    let again = print(file.to_str().expect("a plain name"), &[]);
+    assert_eq!(again.stdout, set.stdout, "{}", again.stderr);
+    assert!(print("swarm", &["nodes=9"]).stdout.contains("nodes = 9"));
+    for (setting, problem) in [
+        ("stal=500ms", "did you mean `protocol.stall`?"),
+        ("loss=110%", "link.loss: "),
+        ("stall=1h", "protocol.stall is 1 h; allowed is"),
+    ] {
+        let refused = print("lossy", &[setting]);
+        assert!(refused.status == 2 && refused.stderr.contains(problem), "{setting}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_said_before_anything_is_simulated() {
     for (arguments, word) in [
         (&["simulate", "quiet", "--trace", "trace.txt"][..], ".jsonl"),

@@ -19,6 +19,7 @@ pub(crate) mod manual;
 pub(crate) mod operator;
 pub(crate) mod sign;
 pub(crate) mod simulate;
+pub(crate) mod sweep;
 pub(crate) mod verify;
 pub(crate) mod verify_blame;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(Arguments { command, verbose }: Arguments) -> Result<Answer, F
         Command::Elect(elect) => elect.run(),
         Command::Chain(chain) => chain.run(),
         Command::Simulate(simulate) => simulate.run(),
+        Command::Sweep(sweep) => sweep.run(),
         Command::Completions(completions) => completions.run(),
         Command::Manual(manual) => manual.run(),
     }

@@ -4,12 +4,10 @@
 //! that is not known is an error that names it, so that nothing is set in vain; the text that is written can be read.
 //! Which blockchain's network the node is for is not here, because its key says so. The commands about nodes drive it.
 
-mod overlay;
 #[cfg(test)]
 mod reference;
 mod sections;
 mod source;
-mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -20,19 +18,19 @@ use clap::ValueEnum;
 use nelumbo_core::api::{Config as CoreConfig, Limits};
 use nelumbo_core::crypto::Network;
 use nelumbo_core::election::Method;
+use nelumbo_simulator::settings::{Overlay, Protocol, Unsound, core_config, with_nearest};
 use nelumbo_tokio::Multiaddr;
 use nelumbo_tokio::identity::Keypair;
 use nelumbo_tokio::network::{AddressFilter, ConfigError, Connections, DhtMode, NetworkConfig};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use self::overlay::{Overlay, Protocol};
 use super::policy::ApprovalPolicy;
 use crate::api::ApiConfig;
 use crate::failure::Failure;
 
-pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, ReplayProtection, Rotation, Unsound};
-pub(crate) use source::{Override, Source, override_of};
+pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, ReplayProtection, Rotation};
+pub(crate) use source::Source;
 
 const MAX_SIZE: u64 = 1024 * 1024;
 
@@ -67,8 +65,13 @@ pub(crate) struct Config {
     /// ones.
     #[serde(default)]
     pub(crate) address_filter: Addresses,
-    /// Whether it serves the DHT or only asks it; where it is not set, as the preset says.
+    /// Whether it serves the DHT (`server`), only asks it (`client`) or has nothing to do with it (`off`); where it is
+    /// not set, as the preset says.
     pub(crate) dht: Option<Dht>,
+    /// Whether it takes part in gossip. Without, what others announce reaches it by the DHT and by those that it is
+    /// connected to, and so does what it announces others.
+    #[serde(default = "yes")]
+    pub(crate) gossip: bool,
     /// How many connections it tries to keep (`minimum`) and allows (`maximum`); where it is not set, as the preset
     /// says. The environment variables `P2P_MIN_CONNECTIONS` and `P2P_MAX_CONNECTIONS` come before both.
     pub(crate) connections: Option<Wanted>,
@@ -136,6 +139,7 @@ pub(crate) enum Addresses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dht {
+    Off,
     Client,
     Server,
 }
@@ -150,6 +154,7 @@ impl Config {
             announce: Vec::new(),
             address_filter: Addresses::default(),
             dht: None,
+            gossip: true,
             connections: None,
             relays: true,
             port_mapping: true,
@@ -219,21 +224,7 @@ impl Config {
 
     /// What the core is told.
     pub(crate) fn core(&self, network: Network) -> Result<CoreConfig, Unsound> {
-        let unsound = |setting: &str, value: String, allowed: String| {
-            let name = setting.replace('_', "-");
-            let setting = if name.contains('.') { name } else { format!("protocol.{name}") };
-            Unsound { setting, value, allowed: allowed.replace('_', "-") }
-        };
-        let mut fields = self.protocol.fields().clone();
-        fields.insert("network".to_owned(), json!(network));
-        fields.insert("limits".to_owned(), self.limits.fields().clone().into());
-        // Only a number that is larger than its field has room for.
-        let config: CoreConfig = serde_json::from_value(fields.into()).map_err(|error| {
-            let allowed = format!("what it has room for ({error})");
-            unsound("limits.a number", "too large".to_owned(), allowed)
-        })?;
-        config.check().map_err(|error| unsound(error.field, error.value, error.allowed))?;
-        Ok(config)
+        core_config(network, &self.protocol, &self.limits)
     }
 
     /// Every setting by its full name, with its value.
@@ -353,10 +344,11 @@ bootstrap = [
             Addresses::All => AddressFilter::All,
             Addresses::PublicOnly => AddressFilter::PublicOnly,
         };
-        let mut network = preset.identity(identity).address_filter(filter);
+        let mut network = preset.identity(identity).address_filter(filter).gossip(self.gossip);
         network = network.relay_client(self.relays).port_mapping(self.port_mapping).hole_punching(self.hole_punching);
         if let Some(dht) = self.dht {
             network = network.dht(match dht {
+                Dht::Off => DhtMode::Off,
                 Dht::Client => DhtMode::Client,
                 Dht::Server => DhtMode::Server,
             });
@@ -397,22 +389,6 @@ fn line_of(text: &str, setting: &str) -> Option<usize> {
     let is_it =
         |line: &str| line.trim_start().strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('='));
     text.lines().position(is_it).map(|line| line + 1)
-}
-
-/// What is said about a name that is not known, with the one that was meant.
-fn with_nearest(message: &str) -> String {
-    let mut names = message.split('`').skip(1).step_by(2);
-    let (Some((what, _)), Some(written)) = (message.split_once(" `"), names.next()) else {
-        return message.to_owned();
-    };
-    if !what.starts_with("unknown") {
-        return message.to_owned();
-    }
-    let distance = |name: &&str| strsim::osa_distance(name, written);
-    match names.min_by_key(distance).filter(|nearest| distance(nearest) <= 2.max(written.len() / 3)) {
-        Some(nearest) => format!("{what} `{written}`; did you mean `{nearest}`?"),
-        None => message.to_owned(),
-    }
 }
 
 #[cfg(test)]

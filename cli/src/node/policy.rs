@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use nelumbo_core::api::SessionView;
 use nelumbo_core::approval::{Recipient, Signs, Summary, TransactionSummary};
 use nelumbo_core::crypto::{PublicKey, Suite, Tweak};
+use nelumbo_simulator::settings::Unsound;
 use serde::{Deserialize, Serialize};
 
-use super::config::Unsound;
 use crate::contacts::{Contacts, key_or_name};
 use crate::group::Name;
 

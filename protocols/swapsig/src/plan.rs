@@ -166,6 +166,7 @@ impl Plan {
             is_listed: false,
             election: Method::Lexicographic,
             allow: allowed(),
+            lifetime: None,
         }
     }
 

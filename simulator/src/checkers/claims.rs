@@ -4,40 +4,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nelumbo_core::api::{Config, Event};
-use nelumbo_core::crypto::Network;
+use nelumbo_core::api::Event;
 use nelumbo_core::wire::SessionId;
 
 use super::{Checker, GroundTruth, NodeObservation};
 use crate::engine::Nanos;
 use crate::peer::Observation;
-use crate::run::SETTLING_MS;
 use crate::schedule::MILLISECOND;
 
 /// For how long a node that is busy with something else may be late.
 const SLACK: Nanos = 10_000 * MILLISECOND;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// How long a turn is.
-    turn: Nanos,
     /// By when each node is to know of each session how its turns have ended.
     due: BTreeMap<(u32, SessionId), Nanos>,
     /// Sessions that were over for a node before it had the signature: then others broadcast it.
     over: BTreeSet<(u32, SessionId)>,
     latest: Nanos,
-}
-
-impl Default for Claims {
-    fn default() -> Self {
-        let turn = Config::new(Network::Regtest).broadcast_timeout.as_nanos();
-        Self {
-            turn: Nanos::try_from(turn).unwrap_or(Nanos::MAX),
-            due: BTreeMap::new(),
-            over: BTreeSet::new(),
-            latest: 0,
-        }
-    }
 }
 
 impl Checker for Claims {
@@ -56,7 +40,7 @@ impl Checker for Claims {
                 if truth.is_steady(node) && !self.over.contains(&(node, *session)) =>
             {
                 let turns = truth.sessions.get(session).map_or(0, |definition| definition.keys.len() as Nanos);
-                self.due.insert((node, *session), now + turns * self.turn + SLACK);
+                self.due.insert((node, *session), now.saturating_add(turns.saturating_mul(truth.turn)) + SLACK);
             }
             Observation::Event(Event::BroadcastClaimed { session, by }) if *by == seen.key => {
                 self.due.remove(&(node, *session));
@@ -75,8 +59,7 @@ impl Checker for Claims {
 
     fn end(&mut self, truth: &GroundTruth) -> Vec<String> {
         // A run goes on for so long, whether anything happens or not.
-        let settled = if truth.has_time { truth.healed + SETTLING_MS * MILLISECOND } else { 0 };
-        let end = self.latest.max(settled);
+        let end = self.latest.max(truth.settled.unwrap_or(0));
         let overdue = self.due.iter().filter(|(_, due)| **due < end);
         overdue.map(|((node, session), _)| format!("node {node} never hears how {session} was broadcast")).collect()
     }

@@ -41,7 +41,7 @@ impl Checker for Liveness {
     }
 
     fn end(&mut self, truth: &GroundTruth) -> Vec<String> {
-        if !truth.has_time {
+        if truth.settled.is_none() {
             return Vec::new();
         }
         let mut missing = Vec::new();

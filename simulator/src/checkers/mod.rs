@@ -43,8 +43,10 @@ pub struct GroundTruth {
     pub steady: Vec<bool>,
     /// When the last fault has ended.
     pub healed: Nanos,
-    /// Whether the last fault ends early enough before the end of the run for all sessions to end.
-    pub has_time: bool,
+    /// When everything that honest signers have begun must have ended, if the run goes on for so long.
+    pub settled: Option<Nanos>,
+    /// How long a turn to broadcast is.
+    pub turn: Nanos,
 }
 
 impl GroundTruth {

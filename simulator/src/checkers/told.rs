@@ -28,7 +28,7 @@ impl Checker for Told {
     }
 
     fn end(&mut self, truth: &GroundTruth) -> Vec<String> {
-        if !truth.has_time {
+        if truth.settled.is_none() {
             return Vec::new();
         }
         // Only honest nodes are seen here: among those who know the signature is one that is up and gives it.

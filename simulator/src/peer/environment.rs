@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nelumbo_core::api::{Command, Config, Limits, NewSession};
-use nelumbo_core::crypto::{Network, PublicKey, Suite, Tweak};
+use nelumbo_core::crypto::{PublicKey, Suite, Tweak};
 use nelumbo_core::wire::{Item, RecordKey};
 
 use super::frame::{Frame, decode_records, encode_records};
@@ -53,12 +53,7 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
-        let mut config = Config::new(Network::Regtest);
-        if let Some(limit) = schedule.sessions_limit {
-            let (limits, limit) = (&mut config.limits, limit as usize);
-            (limits.sessions, limits.ended, limits.unapproved) = (limit, limit, limit);
-            limits.unapproved_per_creator = limits.unapproved_per_creator.min(limit);
-        }
+        let config = schedule.config().expect("`Schedule::check` refuses settings that make no node");
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
         let (mut copies, mut late) = (BTreeSet::new(), BTreeSet::new());
         for (index, step) in schedule.steps.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! run alone, and nothing in it is loaded from anywhere. Driven by [`Run::trace`](crate::run::Run::trace).
 
 mod page;
-mod plot;
+pub(crate) mod plot;
 mod sequence;
 mod timeline;
 
@@ -96,7 +96,7 @@ const fn milliseconds(at: Nanos) -> f64 {
 }
 
 /// A text, escaped for HTML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

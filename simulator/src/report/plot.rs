@@ -12,7 +12,7 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 
 /// A number in short form, without digits that do not matter.
-pub(super) fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     match number.abs() {
         size if size >= 1e7 => format!("{:.0} M", number / 1e6),
         size if size >= 1e4 => format!("{:.0} k", number / 1e3),
@@ -22,7 +22,7 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// About five round steps that cover what there is.
-pub(super) fn ticks(most: f64) -> Vec<f64> {
+pub(crate) fn ticks(most: f64) -> Vec<f64> {
     let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
     let rough = most / 5.0;
     let power = 10_f64.powi(rough.log10().floor() as i32);

@@ -50,7 +50,7 @@ impl ScheduleBuilder<'_> {
 
     pub(super) fn network(&mut self) {
         let busy_until = WARM_UP_MS + self.scenario.workload_ms + 5_000;
-        let LinkParams { loss, duplication, reordering, reorder_delay_ms } = self.scenario.link;
+        let LinkParams { loss, duplication, reordering, reorder_delay_ms, .. } = self.scenario.link;
         if loss + duplication + reordering > 0 {
             let link = ScheduledEvent::LinkConditions {
                 until_ms: busy_until,

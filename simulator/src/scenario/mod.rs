@@ -4,23 +4,30 @@
 //! before the time of healing, so that everything honest must come to its end.
 
 mod draw;
+mod parameters;
 mod params;
 
+use std::time::Duration;
+
+use nelumbo_core::api::Limits;
+use nelumbo_core::crypto::Network;
+use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
-use crate::run::SETTLING_MS;
-use crate::schedule::{CryptoChoice, LatencyChoice, Misbehaviour, Schedule, ServicesChoice, default_slowness};
+use crate::schedule::{CryptoChoice, Misbehaviour, Schedule, ServicesChoice, default_election, default_slowness};
+use crate::settings::{Overlay, Protocol, Setting, Time, Unsound, core_config, units, with_nearest};
 use draw::ScheduleBuilder;
 
-pub use params::{AdversaryParams, FaultParams, LinkParams, NatParams, PeopleParams};
+pub use parameters::names as parameter_names;
+pub use params::{AdversaryParams, FaultParams, LatencyParams, LinkParams, NatParams, PeopleParams};
 
 /// When the first session is created: the nodes have met by then.
 const WARM_UP_MS: u64 = 2_000;
 
 /// A kind of simulation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
     /// Its name.
     pub name: String,
@@ -30,16 +37,17 @@ pub struct Scenario {
     pub sessions: u32,
     /// How many signers each has, at least.
     pub signers: u32,
-    /// How many signers each has at most; 0 for as many as [`signers`](Self::signers).
+    /// How many signers each has at most; 0 for as many as at least.
     #[serde(default)]
     pub max_signers: u32,
     /// How many messages each session signs at most; 0 for one.
     #[serde(default)]
     pub max_items: u32,
     /// For how long sessions are created and faults happen.
+    #[serde(rename = "workload", with = "units::millis")]
     pub workload_ms: u64,
     /// For how long the simulation goes on after that; 0 is long enough for everything honest to come to its end.
-    #[serde(default)]
+    #[serde(default, rename = "cooldown", with = "units::millis")]
     pub cooldown_ms: u64,
     /// The cryptography.
     #[serde(default)]
@@ -47,11 +55,14 @@ pub struct Scenario {
     /// How many times as slow the nodes' devices are as the one whose cryptography was measured, for `toy-charged`.
     #[serde(default = "default_slowness")]
     pub crypto_slowness: u32,
-    /// How long a record takes to become durable, in microseconds.
-    #[serde(default)]
+    /// How sessions choose who broadcasts.
+    #[serde(default = "default_election")]
+    pub election: Method,
+    /// How long a record takes to become durable.
+    #[serde(default, rename = "disk", with = "units::micros")]
     pub disk_us: u64,
-    /// Each node's uplink in bytes per second; 0 is unlimited.
-    #[serde(default)]
+    /// Each node's uplink.
+    #[serde(default, with = "units::rate")]
     pub bandwidth: u64,
     /// Whether the hash table and gossip are ideal or modelled.
     #[serde(default)]
@@ -63,7 +74,7 @@ pub struct Scenario {
     #[serde(default)]
     pub bootstrap: u32,
     /// How long messages take.
-    pub latency: LatencyChoice,
+    pub latency: LatencyParams,
     /// NATs.
     #[serde(default)]
     pub nat: NatParams,
@@ -79,6 +90,12 @@ pub struct Scenario {
     /// Adversaries.
     #[serde(default)]
     pub adversaries: AdversaryParams,
+    /// How nodes keep sessions and announcements; what is not set is as in production.
+    #[serde(default, skip_serializing_if = "Overlay::is_default", serialize_with = "Overlay::serialize_changes")]
+    pub protocol: Overlay<Protocol>,
+    /// How much of everything nodes take and keep; what is not set is as in production.
+    #[serde(default, skip_serializing_if = "Overlay::is_default", serialize_with = "Overlay::serialize_changes")]
+    pub limits: Overlay<Limits>,
 }
 
 const READY: [(&str, &str); 18] = [
@@ -117,40 +134,99 @@ impl Scenario {
         READY.iter().find(|(ready, _)| *ready == name).map(|(_, text)| *text)
     }
 
-    /// Reads a scenario from TOML, with some of its values replaced: each setting is `key=value`, the key with dots for
-    /// tables.
+    /// Reads a scenario from TOML, with some of its values replaced as by [`with`](Self::with).
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// What is wrong, in words, with the line of the text where it is there.
     pub fn from_toml(text: &str, settings: &[String]) -> Result<Self, String> {
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
-        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        let scenario: Self = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        let scenario: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            format!("line {line}: {}", with_nearest(error.message()))
+        })?;
+        scenario.with(settings)
+    }
+
+    /// The same with some of its values replaced: each setting is `name=value`, the name with dots between tables and
+    /// what is in them, or just the end of it where no other parameter has the same.
+    ///
+    /// # Errors
+    /// What is wrong, in words: an unknown name with the nearest that there is, an impossible value with its field.
+    pub fn with(&self, settings: &[String]) -> Result<Self, String> {
+        let settings = settings.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, _>>()?;
+        self.with_settings(settings)
+    }
+
+    /// The same for settings that have been read.
+    ///
+    /// # Errors
+    /// As those of [`with`](Self::with).
+    pub fn with_settings(&self, settings: impl IntoIterator<Item = Setting>) -> Result<Self, String> {
+        let mut table = self.table();
+        for setting in settings {
+            let setting = setting.among(parameters::names())?;
+            setting.put(&mut table)?;
+            // What is no value of the field is told with its name. Fields of another kind may be missing until the end.
+            let wrong = |error: toml::de::Error| format!("{}: {}", setting.name(), with_nearest(error.message()));
+            match table.clone().try_into::<Self>() {
+                Err(error) if !error.message().starts_with("missing field") => return Err(wrong(error)),
+                _ => {}
+            }
+        }
+        let scenario: Self = table.try_into().map_err(|error: toml::de::Error| with_nearest(error.message()))?;
         scenario.check()?;
         Ok(scenario)
     }
 
+    fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a scenario has nothing that TOML lacks")
+    }
+
+    /// The text of this scenario: what differs from the defaults, and what has none.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        parameters::text(self)
+    }
+
     fn check(&self) -> Result<(), String> {
+        let unsound = |setting: &str, value: &dyn ToString, allowed: &str| {
+            let (setting, value, allowed) = (setting.to_owned(), value.to_string(), allowed.to_owned());
+            Err(Unsound { setting, value, allowed }.to_string())
+        };
         let most = self.possible_signers().min(128);
-        if self.signers < 2 || self.most() > most {
-            return Err(format!("a session has 2 to {most} signers here"));
+        let signers = "2 to 128, and no more than there are nodes to sign";
+        if self.signers < 2 || self.signers > most {
+            return unsound("signers", &self.signers, signers);
+        }
+        if self.most() > most {
+            return unsound("max-signers", &self.max_signers, signers);
         }
         if self.people.answer_least_ms > self.people.answer_most_ms {
-            return Err("`people.answer_least_ms` is above `people.answer_most_ms`".into());
+            let least = Time(Duration::from_millis(self.people.answer_least_ms));
+            return unsound("people.answer-least", &least, "no more than people.answer-most");
         }
         if self.max_items > 1_024 {
-            return Err("a session signs at most 1024 messages".into());
+            return unsound("max-items", &self.max_items, "0 to 1024");
         }
         if self.crypto_slowness == 0 {
-            return Err("`crypto_slowness` is at least 1; `crypto = \"toy\"` charges nothing".into());
+            return unsound("crypto-slowness", &0, "1 or more; `crypto = \"toy\"` charges nothing");
         }
-        if self.faults.outages > 0 && self.latency != LatencyChoice::Regions {
-            return Err("outages need regions: set `latency.kind` to `regions`".into());
+        if self.faults.outages > 0 && self.latency != LatencyParams::Regions {
+            return Err("faults.outages need regions: set latency.kind to regions".into());
+        }
+        if let LatencyParams::Uniform { least_ms, most_ms } = self.latency
+            && least_ms > most_ms
+        {
+            return Err("latency.least is above latency.most".into());
+        }
+        if let LatencyParams::LogNormal { sigma, .. } = self.latency
+            && !(0.0..=10.0).contains(&sigma)
+        {
+            return unsound("latency.sigma", &sigma, "0 to 10");
         }
         if self.adversaries.nodes > 0 && self.adversaries.misbehaviours.is_empty() {
-            return Err("adversaries need misbehaviours".into());
+            return Err("adversaries.nodes need adversaries.misbehaviours".into());
         }
-        Ok(())
+        core_config(Network::Regtest, &self.protocol, &self.limits).map(drop).map_err(|unsound| unsound.to_string())
     }
 
     /// How many nodes take part in sessions.
@@ -173,10 +249,10 @@ impl Scenario {
         let dice = &mut random;
         let some = |dice: &mut Random, most: u64| if dice.below(2) == 0 { 0 } else { dice.within(1, most) };
         let latency = match dice.below(4) {
-            0 => LatencyChoice::Fixed { ms: dice.within(1, 100) },
-            1 => LatencyChoice::Uniform { low_ms: dice.within(1, 20), high_ms: dice.within(21, 400) },
-            2 => LatencyChoice::LogNormal { least_ms: dice.within(1, 10), median_ms: dice.within(5, 150), sigma: 0.7 },
-            _ => LatencyChoice::Regions,
+            0 => LatencyParams::Fixed { time_ms: dice.within(1, 100) },
+            1 => LatencyParams::Uniform { least_ms: dice.within(1, 20), most_ms: dice.within(21, 400) },
+            2 => LatencyParams::LogNormal { least_ms: dice.within(1, 10), median_ms: dice.within(5, 150), sigma: 0.7 },
+            _ => LatencyParams::Regions,
         };
         let few = dice.within(2, 4) as u32;
         let few_nodes = few + dice.within(0, 3) as u32;
@@ -186,11 +262,12 @@ impl Scenario {
             duplication: some(dice, 300_000) as u32,
             reordering: some(dice, 500_000) as u32,
             reorder_delay_ms: dice.within(1, 3_000),
+            loses_presences: false,
         };
         // Streams of their own, so that the other choices of a seed stay what they were.
         let mut outages = Random::stream(seed, "swarm-outages", 0);
         let mut clocks = Random::stream(seed, "swarm-clocks", 0);
-        let has_outage = latency == LatencyChoice::Regions && outages.below(2) == 0;
+        let has_outage = latency == LatencyParams::Regions && outages.below(2) == 0;
         let faults = FaultParams {
             partitions: some(dice, 3) as u32,
             partition_ms: dice.within(100, 60_000),
@@ -244,6 +321,7 @@ impl Scenario {
             cooldown_ms: 0,
             crypto: if is_large { CryptoChoice::Toy } else { CryptoChoice::Real },
             crypto_slowness: default_slowness(),
+            election: default_election(),
             disk_us: some(dice, 20_000),
             bandwidth: match some(dice, 1_000_000).max(if dice.below(2) == 0 { 0 } else { 20_000 }) {
                 0 => 0,
@@ -259,6 +337,8 @@ impl Scenario {
             faults,
             people,
             adversaries,
+            protocol: Overlay::default(),
+            limits: Overlay::default(),
         }
     }
 
@@ -272,7 +352,9 @@ impl Scenario {
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
         (schedule.services, schedule.discovery) = (self.services, self.discovery);
         schedule.bootstrap = self.bootstrap;
-        schedule.latency = self.latency.clone();
+        (schedule.latency, schedule.loses_presences) = (self.latency.choice(), self.link.loses_presences);
+        (schedule.protocol, schedule.limits) = (self.protocol.clone(), self.limits.clone());
+        schedule.election = self.election;
         let random = Random::stream(seed, "scenario", 0);
         let mut draw = ScheduleBuilder { scenario: self, schedule, random };
         draw.sessions();
@@ -285,7 +367,8 @@ impl Scenario {
         draw.clocks();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
-        schedule.until_ms = schedule.healed_ms() + if self.cooldown_ms > 0 { self.cooldown_ms } else { SETTLING_MS };
+        schedule.until_ms =
+            schedule.healed_ms() + if self.cooldown_ms > 0 { self.cooldown_ms } else { schedule.settling_ms() };
         schedule
     }
 }
@@ -315,21 +398,4 @@ impl Size {
             _ => Self { signers: few, nodes: few_nodes, items, is_large: false },
         }
     }
-}
-
-/// Replaces one value of a table.
-fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
-    let (key, value) = setting.split_once('=').ok_or_else(|| format!("`{setting}` is not key=value"))?;
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut place = table;
-    for part in parts {
-        let inner = place.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = inner.as_table_mut().ok_or_else(|| format!("`{part}` in `{key}` is no table"))?;
-    }
-    // What is no value of TOML is a text.
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
-    let value = parsed.and_then(|mut parsed| parsed.remove("value"));
-    place.insert(last.into(), value.unwrap_or_else(|| toml::Value::String(setting[key.len() + 1..].trim().into())));
-    Ok(())
 }

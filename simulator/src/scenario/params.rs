@@ -4,87 +4,156 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Nat;
 use crate::random::Random;
-use crate::schedule::Misbehaviour;
+use crate::schedule::{LatencyChoice, Misbehaviour};
+use crate::settings::units;
 
-/// How unreliable links are; shares in millionths.
+/// How unreliable links are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LinkParams {
     /// The share of messages that are lost.
+    #[serde(with = "units::share")]
     pub loss: u32,
     /// The share of messages that arrive twice.
+    #[serde(with = "units::share")]
     pub duplication: u32,
     /// The share of messages that are held back, so that later ones overtake them.
+    #[serde(with = "units::share")]
     pub reordering: u32,
-    /// How long a message is held back at most, in milliseconds.
+    /// How long a message is held back at most.
+    #[serde(rename = "reorder-delay", with = "units::millis")]
     pub reorder_delay_ms: u64,
+    /// Whether presences, which nodes send once to each connection, are lost like other messages; if not, the transport
+    /// repeats them.
+    pub loses_presences: bool,
+}
+
+/// How long messages take, by its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "kebab-case")]
+pub enum LatencyParams {
+    /// Every message takes as long.
+    Fixed {
+        /// How long.
+        #[serde(rename = "time", with = "units::millis")]
+        time_ms: u64,
+    },
+    /// Drawn evenly between two bounds.
+    Uniform {
+        /// The least.
+        #[serde(rename = "least", with = "units::millis")]
+        least_ms: u64,
+        /// The most.
+        #[serde(rename = "most", with = "units::millis")]
+        most_ms: u64,
+    },
+    /// Log-normal: most near the median, a few far above it.
+    LogNormal {
+        /// The least.
+        #[serde(rename = "least", with = "units::millis")]
+        least_ms: u64,
+        /// The median of what comes on top of the least.
+        #[serde(rename = "median", with = "units::millis")]
+        median_ms: u64,
+        /// The spread of the logarithm of what comes on top.
+        sigma: f64,
+    },
+    /// As measured between regions; nodes are spread over all of them.
+    Regions,
+}
+
+impl LatencyParams {
+    /// The names of the fields of all kinds.
+    pub(super) const FIELDS: [&str; 6] = ["kind", "time", "least", "most", "median", "sigma"];
+
+    pub(super) const fn choice(self) -> LatencyChoice {
+        match self {
+            Self::Fixed { time_ms } => LatencyChoice::Fixed { ms: time_ms },
+            Self::Uniform { least_ms, most_ms } => LatencyChoice::Uniform { low_ms: least_ms, high_ms: most_ms },
+            Self::LogNormal { least_ms, median_ms, sigma } => LatencyChoice::LogNormal { least_ms, median_ms, sigma },
+            Self::Regions => LatencyChoice::Regions,
+        }
+    }
 }
 
 /// How many faults of each kind there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FaultParams {
     /// Partitions.
     pub partitions: u32,
-    /// How long each lasts at most, in milliseconds.
+    /// How long each lasts at most.
+    #[serde(rename = "partition-length", with = "units::millis")]
     pub partition_ms: u64,
     /// Whether they may cut one way only, and come and go.
     pub asymmetric_partitions: bool,
     /// Regions in which nobody has a network for a while, where latencies are those between regions.
     pub outages: u32,
-    /// How long each lasts at most, in milliseconds.
+    /// How long each lasts at most.
+    #[serde(rename = "outage-length", with = "units::millis")]
     pub outage_ms: u64,
     /// Crashes, each followed by a restart.
     pub crashes: u32,
-    /// How long a crashed node stays down at most, in milliseconds.
+    /// How long a crashed node stays down at most.
+    #[serde(rename = "down-time", with = "units::millis")]
     pub down_ms: u64,
     /// Disks that fill up for a while.
     pub full_disks: u32,
     /// How often a wall clock is set to another time.
     pub jumps: u32,
-    /// By how much at most, in milliseconds.
+    /// By how much at most.
+    #[serde(rename = "jump", with = "units::millis")]
     pub jump_ms: u32,
     /// Machines whose wall clock is wrong when they boot, at the beginning or after a crash, and is corrected later.
     pub wrong_clocks: u32,
-    /// By how much at most, in milliseconds; some begin at the origin of time.
+    /// By how much at most; some begin at the origin of time.
+    #[serde(rename = "clock-error", with = "units::millis")]
     pub wrong_clock_ms: u64,
     /// Machines that sleep: their monotonic clock stands still, and their wall clock goes on.
     pub sleeps: u32,
-    /// For how long at most, in milliseconds.
+    /// For how long at most.
+    #[serde(rename = "sleep-length", with = "units::millis")]
     pub sleep_ms: u64,
-    /// By how many millionths clocks drift at most.
+    /// By how much clocks drift at most.
+    #[serde(rename = "drift", with = "units::share")]
     pub drift_ppm: u32,
     /// Nodes that are copied while they run.
     pub forks: u32,
     /// Slow nodes.
     pub slow: u32,
-    /// By how much, in milliseconds.
+    /// By how much.
+    #[serde(rename = "slow-delay", with = "units::millis")]
     pub slow_ms: u64,
 }
 
 /// People, what they sign with, and when they come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PeopleParams {
     /// Owners who look at what they are asked to approve after a while, which is drawn for each request.
     pub slow_owners: u32,
-    /// How long they take at least, in milliseconds.
+    /// How long they take at least.
+    #[serde(rename = "answer-least", with = "units::millis")]
     pub answer_least_ms: u64,
-    /// How long they take at most, in milliseconds.
+    /// How long they take at most.
+    #[serde(rename = "answer-most", with = "units::millis")]
     pub answer_most_ms: u64,
     /// Signers that are devices.
     pub devices: u32,
-    /// How long a device and its person take at most, in milliseconds.
+    /// How long a device and its person take at most.
+    #[serde(rename = "device-time", with = "units::millis")]
     pub device_ms: u64,
     /// How often a device is out of reach for a while.
     pub device_absences: u32,
-    /// For how long at most, in milliseconds.
+    /// For how long at most.
+    #[serde(rename = "device-away", with = "units::millis")]
     pub device_away_ms: u64,
     /// How often a device is restarted.
     pub device_restarts: u32,
     /// Nodes that have message keys, to which their signers delegate.
     pub delegates: u32,
     /// Within which time nodes start, one by one, but for those who create sessions; 0 if all are there at once.
+    #[serde(rename = "arrivals", with = "units::millis")]
     pub arrivals_ms: u64,
 }
 
@@ -119,7 +188,7 @@ impl PeopleParams {
 
 /// Which nodes misbehave, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AdversaryParams {
     /// How many nodes misbehave.
     pub nodes: u32,
@@ -135,7 +204,7 @@ pub struct AdversaryParams {
 
 /// NATs: the share that each class has in all nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NatParams {
     /// Nodes that anyone can dial.
     pub public: u32,

@@ -7,12 +7,16 @@ mod choices;
 mod event;
 mod misbehaviour;
 
+use nelumbo_core::api::{Config, Limits};
+use nelumbo_core::crypto::Network;
 use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
 use crate::network::{LinkConditions, LinkWindow, Nat, Nats, NetworkModel, NodeSet, Partition, REGIONS};
 use crate::random::Random;
+use crate::run::SETTLING_MS;
+use crate::settings::{Overlay, Protocol, Unsound, core_config};
 
 pub use choices::{CryptoChoice, LatencyChoice, ServicesChoice, SuiteChoice};
 pub use event::ScheduledEvent;
@@ -65,9 +69,6 @@ pub struct Schedule {
     /// By how much longer, in milliseconds.
     #[serde(default)]
     pub slow_ms: u64,
-    /// How many sessions a node keeps; the default of production if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sessions_limit: Option<u32>,
     /// Whether presences, which nodes send once to each connection, are lost like other messages; if not, the transport
     /// repeats them.
     #[serde(default)]
@@ -91,6 +92,12 @@ pub struct Schedule {
     pub relays: Vec<u32>,
     /// How long messages take.
     pub latency: LatencyChoice,
+    /// How nodes keep sessions and announcements; what is not set is as in production.
+    #[serde(default, skip_serializing_if = "Overlay::is_default", serialize_with = "Overlay::serialize_changes")]
+    pub protocol: Overlay<Protocol>,
+    /// How much of everything nodes take and keep; what is not set is as in production.
+    #[serde(default, skip_serializing_if = "Overlay::is_default", serialize_with = "Overlay::serialize_changes")]
+    pub limits: Overlay<Limits>,
     /// The events, in any order.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -105,7 +112,7 @@ const fn is_default_slowness(slowness: &u32) -> bool {
 }
 
 /// The method that depends on most, so that most can go wrong in it.
-const fn default_election() -> Method {
+pub(crate) const fn default_election() -> Method {
     Method::HashBased
 }
 
@@ -129,7 +136,6 @@ impl Schedule {
             bandwidth: None,
             slow: Vec::new(),
             slow_ms: 0,
-            sessions_limit: None,
             loses_presences: false,
             services: ServicesChoice::Ideal,
             discovery: false,
@@ -137,6 +143,8 @@ impl Schedule {
             nats: Vec::new(),
             relays: Vec::new(),
             latency: LatencyChoice::Fixed { ms: 10 },
+            protocol: Overlay::default(),
+            limits: Overlay::default(),
             steps: Vec::new(),
         }
     }
@@ -215,7 +223,24 @@ impl Schedule {
         ends.max().unwrap_or(0) + answers.max().unwrap_or(0)
     }
 
-    /// Whether every node that is named exists and relays can be dialled, and no step is after the end.
+    /// How every node is configured.
+    ///
+    /// # Errors
+    /// The first setting whose value makes no node.
+    pub fn config(&self) -> Result<Config, Unsound> {
+        core_config(Network::Regtest, &self.protocol, &self.limits)
+    }
+
+    /// How long after the last fault all sessions among honest signers must have ended, in milliseconds: what is twice
+    /// as long as the longest wait in a session, and [`SETTLING_MS`] where settings are as in production or shorter.
+    #[must_use]
+    pub fn settling_ms(&self) -> u64 {
+        let longest = self.config().map_or(0, |config| config.stuck_timeout.as_millis());
+        SETTLING_MS.max(u64::try_from(2 * longest).unwrap_or(u64::MAX))
+    }
+
+    /// Whether its settings make nodes, every node that is named exists and relays can be dialled, and no step is after
+    /// the end.
     ///
     /// # Errors
     /// The first fault, in words.
@@ -223,6 +248,7 @@ impl Schedule {
         let exists = |node: &u32| {
             if *node < self.nodes { Ok(()) } else { Err(format!("there is no node {node}, only {}", self.nodes)) }
         };
+        self.config().map_err(|unsound| unsound.to_string())?;
         for Step { at_ms, event } in &self.steps {
             if at_ms > &self.until_ms {
                 return Err(format!("a step at {at_ms} ms is after the end at {} ms", self.until_ms));

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use nelumbo_simulator::settings::Setting;
 
 use crate::api::{ApiConfig, ApiServer};
 use crate::failure::{Answer, Failure};
-use crate::node::{self, DataFolder, Override, Plan, Record, Source};
+use crate::node::{self, DataFolder, Plan, Record, Source};
 use crate::passphrase::PassphraseSource;
 use crate::{key_file, logging};
 
@@ -36,8 +37,8 @@ pub(crate) struct Run {
     api: Option<SocketAddr>,
     /// Sets this for this run, before what config.toml says: `protocol.session-timeout="30 min"`; may be given several
     /// times
-    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = node::override_of)]
-    overrides: Vec<Override>,
+    #[arg(long = "set", value_name = "SETTING=VALUE")]
+    overrides: Vec<Setting>,
     /// Prints events as JSON lines: `number`, `time` in milliseconds since 1970, `event`
     #[arg(long)]
     json: bool,

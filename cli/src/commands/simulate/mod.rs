@@ -6,6 +6,7 @@
 mod diff;
 mod outputs;
 mod recording;
+pub(crate) mod statistics;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -19,7 +20,9 @@ use nelumbo_simulator::run::{Engine, Run};
 use nelumbo_simulator::scenario::{SWARM, Scenario};
 use nelumbo_simulator::schedule::{CryptoChoice, MILLISECOND, Schedule};
 use nelumbo_simulator::shrink::shrink;
+use nelumbo_simulator::statistics::Sample;
 use nelumbo_simulator::summary::Summary;
+use nelumbo_simulator::sweep::Seeds;
 
 use crate::failure::{Answer, Failure};
 use crate::output;
@@ -34,7 +37,7 @@ Scenarios:
 Examples:
   nelumbo simulate lossy --report lossy.html
   nelumbo simulate swarm --seeds 0..1000 --save failing.toml
-  nelumbo simulate churn --nodes 60 --sessions 100 --set faults.crashes=200
+  nelumbo simulate churn --nodes 60 --sessions 100 --set crashes=200 --set stall=500ms
   nelumbo simulate replay failing.toml --trace failing.jsonl
   nelumbo simulate replay node.recording --trace node.jsonl
 
@@ -59,8 +62,8 @@ pub(crate) struct Simulate {
     #[arg(long, default_value_t = 0, conflicts_with = "seeds")]
     seed: u64,
     /// A range of seeds, the last one left out
-    #[arg(long, value_name = "FROM..TO", value_parser = range)]
-    seeds: Option<(u64, u64)>,
+    #[arg(long, value_name = "FROM..TO")]
+    seeds: Option<Seeds>,
     /// How many nodes
     #[arg(long)]
     nodes: Option<u32>,
@@ -73,10 +76,14 @@ pub(crate) struct Simulate {
     /// The cryptography: a stand-in signs nothing, and everything made with it says so
     #[arg(long, value_enum)]
     crypto: Option<Crypto>,
-    /// Replaces one value of the scenario, such as `link.loss=100000`
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// Sets one parameter of the scenario: `link.loss=10%`, or just `stall=500ms`; may be given several times
+    #[arg(long = "set", value_name = "PARAMETER=VALUE")]
     settings: Vec<String>,
-    /// Prints the scenario and runs nothing
+    /// Runs each seed a second time with this set too, and says how the two designs differ, with intervals and the p of
+    /// a paired test; may be given several times
+    #[arg(long, value_name = "PARAMETER=VALUE", requires = "seeds")]
+    against: Vec<String>,
+    /// Prints the scenario, with what is set, and runs nothing
     #[arg(long)]
     print: bool,
     #[command(flatten)]
@@ -131,15 +138,6 @@ enum Crypto {
     ToyCharged,
 }
 
-fn range(text: &str) -> Result<(u64, u64), String> {
-    let (from, to) = text.split_once("..").ok_or("a range is FROM..TO")?;
-    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
-    match (number(from)?, number(to)?) {
-        (from, to) if from < to => Ok((from, to)),
-        _ => Err("the range is empty".to_owned()),
-    }
-}
-
 impl Simulate {
     pub(super) fn run(mut self) -> Result<Answer, Failure> {
         match self.action.take() {
@@ -148,37 +146,46 @@ impl Simulate {
             None => {}
         }
         if self.print {
-            return output::line(self.text()?.trim_end()).map(|()| Answer::Yes);
+            let settings = self.settings();
+            let text = match (Scenario::text(&self.scenario), settings.is_empty()) {
+                (Some(text), true) => text.to_owned(),
+                _ => self.scenario(self.seed, &settings)?.to_toml(),
+            };
+            return output::line(text.trim_end()).map(|()| Answer::Yes);
         }
-        self.runs.run(self.seeds.unwrap_or((self.seed, self.seed + 1)), |seed| self.schedule(seed))
+        let settings = self.settings();
+        let seeds = self.seeds.unwrap_or(Seeds { from: self.seed, to: self.seed.saturating_add(1) });
+        let results = self.runs.all(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))?;
+        if self.against.is_empty() {
+            return self.runs.tell(&results);
+        }
+        let settings = [settings, self.against.clone()].concat();
+        let others = self.runs.all(seeds, |seed| Ok(self.scenario(seed, &settings)?.schedule(seed)))?;
+        self.runs.tell_comparison(&results, &others)
     }
 
-    fn schedule(&self, seed: u64) -> Result<Schedule, Failure> {
-        if self.scenario == SWARM {
-            let mut schedule = Scenario::swarm(seed).schedule(seed);
-            schedule.crypto = self.crypto.map_or(schedule.crypto, Crypto::choice);
-            return Ok(schedule);
-        }
+    /// What `--set` and the shorter arguments say.
+    fn settings(&self) -> Vec<String> {
         let mut settings = self.settings.clone();
         let numbers = [("nodes", self.nodes), ("sessions", self.sessions), ("signers", self.signers)];
-        settings.extend(numbers.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
-        settings.extend(self.signers.map(|signers| format!("max_signers={signers}")));
-        let scenario = Scenario::from_toml(&self.text()?, &settings)
-            .map_err(|error| Failure::input(error, "see `nelumbo simulate --help` and `--print`"))?;
-        let mut schedule = scenario.schedule(seed);
-        schedule.crypto = self.crypto.map_or(schedule.crypto, Crypto::choice);
-        Ok(schedule)
+        settings.extend(numbers.iter().filter_map(|(name, value)| value.map(|value| format!("{name}={value}"))));
+        settings.extend(self.signers.map(|signers| format!("max-signers={signers}")));
+        settings.extend(self.crypto.map(|crypto| format!("crypto={}", crypto.choice().name())));
+        settings
+    }
+
+    fn scenario(&self, seed: u64, settings: &[String]) -> Result<Scenario, Failure> {
+        let scenario = match self.scenario.as_str() {
+            SWARM => Scenario::swarm(seed).with(settings),
+            _ => Scenario::from_toml(&self.text()?, settings),
+        };
+        scenario.map_err(|error| {
+            Failure::input(error, "`nelumbo simulate --print` shows a scenario, and the book lists all parameters")
+        })
     }
 
     fn text(&self) -> Result<String, Failure> {
-        match Scenario::text(&self.scenario) {
-            Some(text) => Ok(text.to_owned()),
-            None if self.scenario == SWARM => Err(Failure::input(
-                "the swarm has no text: each seed draws its own scenario",
-                "run it with --seed or --seeds",
-            )),
-            None => read(&PathBuf::from(&self.scenario)),
-        }
+        Scenario::text(&self.scenario).map_or_else(|| read(&PathBuf::from(&self.scenario)), |text| Ok(text.to_owned()))
     }
 }
 
@@ -188,11 +195,12 @@ impl Replay {
             return self.runs.recording(&self.file);
         }
         let text = read(&self.file)?;
-        self.runs.run((0, 1), |_| {
+        let results = self.runs.all(Seeds { from: 0, to: 1 }, |_| {
             let fault =
                 |error| Failure::input(format_args!("{}: {error}", self.file.display()), "replay what --save wrote");
             Schedule::from_toml(&text).map_err(fault)
-        })
+        })?;
+        self.runs.tell(&results)
     }
 }
 
@@ -212,11 +220,12 @@ impl Runs {
         recording::replay(file, trace, self.json)
     }
 
-    fn run(
+    /// Runs every seed.
+    fn all(
         &self,
-        (from, to): (u64, u64),
+        Seeds { from, to }: Seeds,
         schedule: impl Fn(u64) -> Result<Schedule, Failure> + Sync,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Vec<Ran>, Failure> {
         if to - from > 1 && !self.outputs.is_empty() {
             return Err(Failure::input("a trace and a report are about one run", "leave out --seeds, and give --seed"));
         }
@@ -229,7 +238,7 @@ impl Runs {
             self.many((from, to), schedule, &bar, &interrupted)?
         };
         bar.finish_and_clear();
-        self.tell(&results)
+        Ok(results)
     }
 
     /// Runs one schedule, with everything that there is to leave behind.
@@ -301,15 +310,21 @@ impl Runs {
                 output::line(summary)?;
             }
         }
-        if many && !self.json {
-            let sum = |count: fn(&Summary) -> u64| results.iter().map(|(summary, _)| count(summary)).sum::<u64>();
-            output::table(&[
+        let samples: Vec<Sample> = results.iter().map(|(summary, _)| Sample::of(summary)).collect();
+        if many && self.json {
+            output::json(&statistics::json(&samples))?;
+        } else if many {
+            let sum = |count: fn(&Sample) -> u64| samples.iter().map(count).sum::<u64>();
+            let measures = statistics::rows(&samples);
+            let mut rows: Vec<_> = measures.into_iter().filter(|(name, _)| *name != "completed").collect();
+            rows.extend([
                 ("seeds", results.len().to_string()),
-                ("sessions", sum(|summary| summary.sessions.started).to_string()),
-                ("completed", sum(|summary| summary.sessions.completed).to_string()),
-                ("events", sum(|summary| summary.events).to_string()),
-                ("violations", sum(|summary| summary.violations.len() as u64).to_string()),
-            ])?;
+                ("sessions", sum(|sample| sample.started).to_string()),
+                ("completed", sum(|sample| sample.completed).to_string()),
+                ("events", sum(|sample| sample.events).to_string()),
+                ("violations", sum(|sample| sample.violations).to_string()),
+            ]);
+            output::table(&rows)?;
         }
         let Some(failing) = results.iter().find_map(|(_, kept)| kept.as_ref()) else { return Ok(Answer::Yes) };
         if let Some(file) = &self.save {
@@ -317,6 +332,18 @@ impl Runs {
             std::fs::write(file, small.to_toml()).map_err(|error| outputs::unwritable(file, error))?;
         }
         Ok(Answer::No)
+    }
+
+    /// Tells how two designs differ; the same seeds in the same order.
+    fn tell_comparison(&self, results: &[Ran], others: &[Ran]) -> Result<Answer, Failure> {
+        let samples = |results: &[Ran]| results.iter().map(|(summary, _)| Sample::of(summary)).collect::<Vec<_>>();
+        let (first, second) = (samples(results), samples(others));
+        if first.len() != second.len() {
+            return Err(Failure::input("the runs were interrupted", "let them end, or give fewer seeds"));
+        }
+        statistics::tell_comparison(&first, &second, self.json)?;
+        let is_sound = first.iter().chain(&second).all(|sample| sample.violations == 0);
+        Ok(if is_sound { Answer::Yes } else { Answer::No })
     }
 }
 
@@ -346,7 +373,7 @@ fn read(file: &std::path::Path) -> Result<String, Failure> {
 }
 
 /// Ctrl-C ends the simulation with the summary so far.
-fn listen(interrupted: Arc<AtomicBool>) {
+pub(super) fn listen(interrupted: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
@@ -355,7 +382,7 @@ fn listen(interrupted: Arc<AtomicBool>) {
     });
 }
 
-fn bar(length: u64) -> ProgressBar {
+pub(super) fn bar(length: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

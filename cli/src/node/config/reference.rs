@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use nelumbo_simulator::settings::Time;
 use serde_json::{Value, json};
 
-use super::time::Time;
 use super::*;
 use crate::node::policy::Rule;
 

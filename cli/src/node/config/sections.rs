@@ -3,35 +3,18 @@
 //! Owns their fields with defaults, and which values make sense. Invariant: what passes `check` can be run with. The
 //! comments of the fields are the book's table of settings.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nelumbo_chain::chronik::{ChronikClient, ChronikConfig};
 use nelumbo_core::crypto::Network;
+use nelumbo_simulator::settings::{Time, Unsound};
 use nelumbo_tokio::network::NetworkConfig;
 use serde::{Deserialize, Serialize};
 
-use super::time::Time;
 use crate::failure::Failure;
 
 const MIB: u64 = 1024 * 1024;
-
-/// A setting has a value that it may not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unsound {
-    /// The setting, with its table before it.
-    pub(crate) setting: String,
-    pub(crate) value: String,
-    /// Which values it may have, in words.
-    pub(crate) allowed: String,
-}
-
-impl fmt::Display for Unsound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}; allowed is {}", self.setting, self.value, self.allowed)
-    }
-}
 
 fn within<T: PartialOrd + ToString>(setting: &str, value: T, least: T, most: T) -> Result<(), Unsound> {
     if least <= value && value <= most {

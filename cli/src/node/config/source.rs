@@ -2,36 +2,17 @@
 
 use std::path::PathBuf;
 
-use toml::{Table, Value};
+use nelumbo_simulator::settings::{Setting, with_nearest};
+use toml::Table;
 
-use super::{Config, with_nearest};
+use super::Config;
 use crate::failure::Failure;
-
-/// One setting from the command line: `limits.sessions=100`.
-#[derive(Clone, Debug)]
-pub(crate) struct Override {
-    /// Its table's names, and its own.
-    path: Vec<String>,
-    value: Value,
-}
-
-/// For clap.
-pub(crate) fn override_of(text: &str) -> Result<Override, String> {
-    let (name, value) = text.split_once('=').ok_or("it is SETTING=VALUE, such as limits.sessions=100")?;
-    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
-    // A text without quotes is meant as one.
-    let value = match toml::from_str::<Table>(&format!("value = {value}")) {
-        Ok(mut table) => table.remove("value").ok_or("there is no value")?,
-        Err(_) => Value::String(value.to_owned()),
-    };
-    Ok(Override { path, value })
-}
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) file: PathBuf,
-    pub(crate) overrides: Vec<Override>,
+    pub(crate) overrides: Vec<Setting>,
 }
 
 impl Source {
@@ -45,14 +26,7 @@ impl Source {
             Failure::input(format_args!("--set: {problem}"), "`nelumbo config show` prints the names of all settings")
         };
         let mut table = Table::try_from(&config).map_err(|error| wrong(error.to_string()))?;
-        for Override { path, value } in &self.overrides {
-            let (name, tables) = path.split_last().expect("a text has a last part");
-            let place = tables.iter().try_fold(&mut table, |table, name| {
-                let inner = table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new()));
-                inner.as_table_mut().ok_or_else(|| wrong(format!("{name} is no table")))
-            })?;
-            place.insert(name.clone(), value.clone());
-        }
+        self.overrides.iter().try_for_each(|setting| setting.put(&mut table)).map_err(wrong)?;
         let config: Config = table.try_into().map_err(|error: toml::de::Error| wrong(with_nearest(error.message())))?;
         config.check().map_err(|unsound| wrong(unsound.to_string()))?;
         Ok(config)
@@ -70,7 +44,7 @@ mod tests {
         let text = "preset = \"full\"\nlisten = []\nbootstrap = []\n[limits]\nsessions = 9\nunapproved = 5\n";
         std::fs::write(&file, format!("{text}unapproved-per-creator = 5\n")).expect("it is ours");
         let read = |overrides: &[&str]| {
-            let overrides = overrides.iter().map(|text| override_of(text).expect("a setting")).collect();
+            let overrides = overrides.iter().map(|text| text.parse().expect("a setting")).collect();
             Source { file: file.clone(), overrides }.read().map_err(|failure| failure.to_string())
         };
         let config =
@@ -94,6 +68,6 @@ mod tests {
             let said = read(&[text]).expect_err(text);
             assert!(said.starts_with("--set: ") && said.contains(problem), "{said}");
         }
-        assert!(override_of("limits.sessions").is_err());
+        assert!("limits.sessions".parse::<Setting>().is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of the core, in the words of config.toml.
+//! The settings of the core, in the words of files.
 //!
 //! Owns how they are read and written. Invariant: there is no list of them here: what the core's `Config` and `Limits`
 //! have is what can be set, under the same names with hyphens, so that nothing that is added there is forgotten.
@@ -16,14 +16,14 @@ use serde_json::{Map, Value, json};
 use super::time::Time;
 
 /// A part of the core's settings.
-pub(crate) trait Part {
+pub trait Part {
     /// All of its fields, with their defaults.
     fn defaults() -> Map<String, Value>;
 }
 
-/// How sessions and announcements are kept.
+/// How sessions and announcements are kept: what is in the core's `Config` beside network and limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Protocol;
+pub struct Protocol;
 
 impl Part for Protocol {
     fn defaults() -> Map<String, Value> {
@@ -49,7 +49,7 @@ fn fields(of: impl Serialize) -> Map<String, Value> {
 
 /// What is set of a part; everything else has its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Overlay<P> {
+pub struct Overlay<P> {
     fields: Map<String, Value>,
     part: PhantomData<P>,
 }
@@ -60,19 +60,66 @@ impl<P: Part> Default for Overlay<P> {
     }
 }
 
+impl<P: Part> Overlay<P> {
+    /// Whether nothing differs from the defaults.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.fields == P::defaults()
+    }
+
+    /// Writes nothing but what differs from the defaults.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize_changes<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let defaults = P::defaults();
+        let changes = self.fields.iter().filter(|(name, value)| defaults.get(*name) != Some(value));
+        serializer.collect_map(changes.map(|(name, value)| (name.replace('_', "-"), shown(value))))
+    }
+
+    /// Every field under its name in files, with its value as files have it; the parts of a quota by themselves.
+    pub fn flat(&self) -> impl Iterator<Item = (String, Value)> {
+        self.fields.iter().flat_map(|(name, value)| {
+            let name = name.replace('_', "-");
+            match shown(value) {
+                Value::Object(quota) => {
+                    quota.into_iter().map(|(part, value)| (format!("{name}.{part}"), value)).collect::<Vec<_>>()
+                }
+                value => vec![(name, value)],
+            }
+        })
+    }
+}
+
 impl<P> Overlay<P> {
     /// All fields, under the core's names.
-    pub(crate) fn fields(&self) -> &Map<String, Value> {
+    #[must_use]
+    pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 }
 
-/// A quota, as config.toml has it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+impl Overlay<Limits> {
+    /// These limits.
+    #[must_use]
+    pub fn of(limits: Limits) -> Self {
+        Self { fields: fields(limits), part: PhantomData }
+    }
+}
+
+/// A quota, as files have it.
+#[derive(Serialize)]
 struct QuotaText {
     burst: u64,
     every: Time,
+}
+
+/// What is set of a quota.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuotaChanges {
+    burst: Option<u64>,
+    every: Option<Time>,
 }
 
 impl<P> Serialize for Overlay<P> {
@@ -140,8 +187,10 @@ impl<'de> DeserializeSeed<'de> for Like<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         Ok(match self.0 {
             Value::Object(fields) if fields.contains_key("burst") => {
-                let QuotaText { burst, every } = QuotaText::deserialize(deserializer)?;
-                json!(Quota { burst, every: every.0 })
+                let default: Quota = serde_json::from_value(self.0.clone()).map_err(Error::custom)?;
+                let QuotaChanges { burst, every } = QuotaChanges::deserialize(deserializer)?;
+                let every = every.map_or(default.every, |every| every.0);
+                json!(Quota { burst: burst.unwrap_or(default.burst), every })
             }
             Value::Object(_) => json!(Time::deserialize(deserializer)?.0),
             _ => json!(u64::deserialize(deserializer)?),
@@ -171,11 +220,18 @@ mod tests {
             ("early_lifetime = \"2 min\"", "unknown field `early_lifetime`"),
             ("early-lifetime = 120", "string"),
             ("sessions = -1", "-1"),
-            ("messages = { burst = 5 }", "every"),
+            ("messages = { burst = 5, ever = \"1 s\" }", "every"),
         ] {
             let said = read(text).expect_err(text);
             assert!(said.contains(problem), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn part_of_a_quota_leaves_the_other_as_it_is() {
+        let (limits, usual) = (read("messages = { burst = 5 }").expect("a quota"), Limits::default());
+        let limits: Limits = serde_json::from_value(limits.fields().clone().into()).expect("limits");
+        assert_eq!(limits.messages, Quota { burst: 5, every: usual.messages.every });
     }
 
     #[test]

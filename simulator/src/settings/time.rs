@@ -1,6 +1,4 @@
-//! Times and numbers as config.toml has them.
-//!
-//! Owns how a time is written: a whole number and its unit, such as `"10 min"`. The settings drive it.
+//! Times as files have them: a whole number and its unit, such as `"10 min"`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,10 +20,12 @@ const UNITS: [(&str, u128); 7] = [
 /// A time, as text in the largest unit of which it is a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Time(pub(crate) Duration);
+pub struct Time(pub Duration);
 
 impl Time {
-    pub(crate) const fn secs(seconds: u64) -> Self {
+    /// So many seconds.
+    #[must_use]
+    pub const fn secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 }
