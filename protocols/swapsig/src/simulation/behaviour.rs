@@ -4,7 +4,7 @@
 
 use nelumbo_chain::build::{Coin, Payment, Recovery, Selection, Unlock, build};
 use nelumbo_chain::ledger::{Ledger, Reject};
-use nelumbo_core::crypto::lotus::{OutPoint, Transaction, TxOutput};
+use nelumbo_core::crypto::lotus::{OutPoint, Transaction, TxOutput, Txid};
 use nelumbo_core::crypto::{KeyAggContext, PublicKey, SecretKey, Signature, Suite, Tweak, schnorr};
 
 use super::session::{Session, sign};
@@ -310,6 +310,23 @@ impl World {
         let tweak = Tweak::Taproot { merkle_root: Some(recovery.merkle_root()) };
         let signature = sign(secrets, &tweak, &digest);
         unsigned.finalize(&[signature]).expect("one input").to_bytes()
+    }
+
+    /// The ids of what has spent coins and deposits.
+    #[must_use]
+    pub fn transactions(&self) -> Vec<Txid> {
+        let mut found = Vec::new();
+        let mut open: Vec<Place> = self.people.iter().map(|person| person.coin).collect();
+        while let Some(place) = open.pop() {
+            let Some(transaction) = self.spender(place) else { continue };
+            let txid = transaction.txid(Suite::Lotus);
+            // A setup has one output, which is spent as well.
+            if !found.contains(&txid) {
+                found.push(txid);
+                open.extend((0..transaction.outputs.len() as u32).map(|index| Place { txid: *txid.as_bytes(), index }));
+            }
+        }
+        found
     }
 
     /// Which transaction spends a coin, in the chain or waiting.
