@@ -129,7 +129,8 @@ pub(crate) struct Demo {
         "processes", "record"])]
     swap: bool,
     /// How many people are in the pool, from 3 to 10
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "swap", value_parser = value_parser!(u8).range(3..=10))]
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "swap",
+        value_parser = value_parser!(u8).range(3..=10))]
     participants: u8,
     /// Lets the last of them vanish for good in this phase
     #[arg(long, value_name = "PHASE", value_enum, requires = "swap")]

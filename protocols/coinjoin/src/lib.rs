@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! Owns the rounds of a node: who is in, what was signed, who is left out. Invariants: this node signs only the
-//! transaction that it makes itself from who takes part, and only if it is in as it wanted; whoever does not sign in time
-//! is left out by name. Its node drives it, and nothing needs a record: what was signed binds nobody until all have,
-//! and then pays everybody.
+//! transaction that it makes itself from who takes part, and only if it is in as it wanted; whoever does not sign in
+//! time is left out by name. Its node drives it, and nothing needs a record: what was signed binds nobody until all
+//! have, and then pays everybody.
 #![forbid(unsafe_code)]
 
 mod round;

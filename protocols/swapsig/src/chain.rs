@@ -106,3 +106,68 @@ pub fn look(ledger: &nelumbo_chain::ledger::Ledger, query: &Query) -> View {
         spenders: query.outputs.iter().filter_map(spender).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nelumbo_core::crypto::lotus::{TxInput, TxOutput};
+    use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Signature};
+
+    use super::*;
+
+    fn key(number: u8) -> PublicKey {
+        SecretKey::from_bytes(&[number; 32]).expect("a key").public_key()
+    }
+
+    /// What is thought of the first output of a transaction with these, that is so often confirmed.
+    fn state(outputs: Vec<TxOutput>, confirmations: u32, change: impl FnOnce(&mut View, Place)) -> CoinState {
+        let outpoint = Place { txid: [7; 32], index: 0 }.into();
+        let inputs = vec![TxInput { outpoint, script_sig: Vec::new(), sequence: 0 }];
+        let transaction = Transaction { version: 2, inputs, outputs, lock_time: 0 };
+        let coin = Place { txid: *transaction.txid(Suite::Lotus).as_bytes(), index: 0 };
+        let mut view = View::default();
+        view.transactions.insert(coin.txid, Found { bytes: transaction.to_bytes(), confirmations });
+        change(&mut view, coin);
+        let proof = Signature::from_bytes([1; 64]);
+        view.coin(&terms(), &Registration { key: key(1), coin, commitment: [0; 32], proof })
+    }
+
+    fn terms() -> Terms {
+        let mut terms = Terms::new(Network::Regtest, key(1), 100_000, 3, [0; 32]);
+        (terms.confirmations, terms.delay) = (2, 720);
+        terms
+    }
+
+    fn output(value: u64, script_pubkey: Vec<u8>) -> TxOutput {
+        TxOutput { value, script_pubkey }
+    }
+
+    #[test]
+    fn a_coin_has_its_amount_its_key_its_burn_and_its_confirmations() {
+        let terms = terms();
+        let coin = output(terms.coin(), coin_script(&key(1)));
+        let burn = output(terms.burn(), burn_script(&key(1)));
+        let sound = || vec![coin.clone(), burn.clone()];
+        let as_it_is = |_: &mut View, _| {};
+        assert_eq!(state(sound(), 2, as_it_is), CoinState::Sound);
+        assert_eq!(state(sound(), 1, as_it_is), CoinState::Unknown, "not yet");
+        assert_eq!(state(sound(), 2, |view, _| view.transactions.clear()), CoinState::Unknown, "not there");
+        let other = |view: &mut View, coin: Place| {
+            view.transactions.get_mut(&coin.txid).expect("it is there").bytes[0] ^= 1;
+        };
+        assert_eq!(state(sound(), 2, other), CoinState::Unknown, "a server that shows something else");
+        let spent = |view: &mut View, coin| view.spenders = [(coin, [1; 32])].into();
+        assert_eq!(state(sound(), 2, spent), CoinState::Bad);
+        for outputs in [
+            vec![coin.clone()],
+            vec![output(terms.coin() - 1, coin_script(&key(1))), burn.clone()],
+            vec![output(terms.coin() + 1, coin_script(&key(1))), burn.clone()],
+            vec![output(terms.coin(), coin_script(&key(2))), burn.clone()],
+            vec![coin.clone(), output(terms.burn() - 1, burn_script(&key(1)))],
+            vec![coin.clone(), output(terms.burn(), burn_script(&key(2)))],
+            vec![coin.clone(), coin.clone(), burn.clone()],
+            vec![burn.clone(), coin.clone()],
+        ] {
+            assert_eq!(state(outputs.clone(), 2, as_it_is), CoinState::Bad, "{outputs:?}");
+        }
+    }
+}

@@ -132,12 +132,11 @@ impl Roster {
     #[must_use]
     pub fn is_sound(&self, terms: &Terms) -> bool {
         let count = self.registrations.len();
-        let least = MIN_PARTICIPANTS.min(terms.participants.into());
         let ascends = self.registrations.windows(2).all(|pair| pair[0].key < pair[1].key);
         let mut coins: Vec<Place> = self.registrations.iter().map(|registration| registration.coin).collect();
         coins.sort_unstable();
         coins.dedup();
-        (least..=usize::from(terms.participants)).contains(&count)
+        (MIN_PARTICIPANTS..=usize::from(terms.participants)).contains(&count)
             && ascends
             && coins.len() == count
             && self.place_of(&terms.creator).is_some()
@@ -340,6 +339,48 @@ mod tests {
         assert_ne!(destination.commitment(&PoolId([3; 32]), &PublicKey::from_bytes(other).expect("a key")), commitment);
         let salted = Destination { salt: [2; 32], ..destination };
         assert_ne!(salted.commitment(&PoolId([3; 32]), &key), commitment);
+    }
+
+    /// Participants by the numbers of their keys and coins, listed by the first key.
+    fn roster(terms: &Terms, people: &[(u8, u8)], change: impl FnOnce(&mut Vec<Registration>)) -> Roster {
+        let secret = |number| nelumbo_core::crypto::SecretKey::from_bytes(&[number; 32]).expect("a key");
+        let sign = |number, statement: Statement| {
+            let suite = nelumbo_core::crypto::Suite::Lotus;
+            nelumbo_core::crypto::schnorr::sign(suite, &secret(number), &statement.digest(), None).expect("32 bytes")
+        };
+        let register = |(number, coin): &(u8, u8)| {
+            let (coin, commitment) = (Place { txid: [*coin; 32], index: 0 }, [*number; 32]);
+            let proof = sign(*number, Registration::statement(terms, coin, commitment));
+            Registration { key: secret(*number).public_key(), coin, commitment, proof }
+        };
+        let mut registrations: Vec<Registration> = people.iter().map(register).collect();
+        registrations.sort_by_key(|registration| registration.key);
+        change(&mut registrations);
+        let signature = sign(1, Roster::statement(terms, &registrations));
+        Roster { registrations, signature }
+    }
+
+    /// W18.
+    #[test]
+    fn a_roster_is_the_creator_s_and_everybody_in_it_has_proven_its_coin() {
+        let creator = nelumbo_core::crypto::SecretKey::from_bytes(&[1; 32]).expect("a key").public_key();
+        let terms = Terms::new(nelumbo_core::crypto::Network::Regtest, creator, 100_000, 4, [0; 32]);
+        let is_sound =
+            |people: &[(u8, u8)], change: fn(&mut Vec<Registration>)| roster(&terms, people, change).is_sound(&terms);
+        let as_it_is = |_: &mut Vec<Registration>| {};
+        let three = [(1, 1), (2, 2), (3, 3)];
+        assert!(is_sound(&three, as_it_is) && is_sound(&[(1, 1), (2, 2), (3, 3), (4, 4)], as_it_is));
+        assert!(!is_sound(&[(1, 1), (2, 2)], as_it_is), "too few");
+        assert!(!is_sound(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)], as_it_is), "too many");
+        assert!(!is_sound(&[(2, 2), (3, 3), (4, 4)], as_it_is), "without its creator");
+        assert!(!is_sound(&[(1, 1), (2, 2), (3, 2)], as_it_is), "one coin of two people");
+        assert!(!is_sound(&three, |list| list.reverse()), "in another order");
+        assert!(!is_sound(&three, |list| list[1] = list[0].clone()), "one of them twice");
+        assert!(!is_sound(&three, |list| list[1].commitment = [9; 32]), "not proven");
+        assert!(!is_sound(&three, |list| list[1].coin.index = 1), "not proven for this coin");
+        let mut other = roster(&terms, &three, |_| {});
+        other.signature = Signature::from_bytes([5; 64]);
+        assert!(!other.is_sound(&terms), "not signed");
     }
 
     quickcheck! {

@@ -19,7 +19,7 @@ use nelumbo_chain::ledger::{Ledger, Orphans, Rules};
 use nelumbo_core::base::Wall;
 use nelumbo_core::crypto::lotus::{OutPoint, TxOutput, Txid, p2pkh_script};
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, schnorr, sha256};
-use nelumbo_core::wire::SessionId;
+use nelumbo_core::wire::{Definition, SessionId};
 use nelumbo_simulator::Random;
 
 use crate::content::{Content, Destination, Place, burn_script, coin_script};
@@ -200,6 +200,12 @@ impl World {
     #[must_use]
     pub fn roster(&self) -> Vec<PublicKey> {
         self.people.iter().filter_map(|person| person.pool.as_ref()).map(crate::Pool::keys).max().unwrap_or_default()
+    }
+
+    /// The sessions that were asked for.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Definition> {
+        self.sessions.values().map(|session| session.definition.clone()).collect()
     }
 
     /// Somebody's person wants to leave.
