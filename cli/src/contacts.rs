@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::group::{Group, Name};
+use crate::node::DataFolder;
 use crate::{private_file, values};
 
 const MAX_SIZE: u64 = 4 * 1024 * 1024;
@@ -39,6 +40,15 @@ pub(crate) enum KeyOrName {
 pub(crate) fn key_or_name(text: &str) -> Result<KeyOrName, String> {
     let is_hexadecimal = text.len() > 32 || text.starts_with(|first: char| first.is_ascii_digit());
     if is_hexadecimal { values::public_key(text).map(KeyOrName::Key) } else { text.parse().map(KeyOrName::Name) }
+}
+
+impl KeyOrName {
+    /// Their keys. The data folder is looked for when one is a name, so that keys alone need none.
+    pub(crate) fn keys(who: &[Self], data: &DataFolder) -> Result<Vec<PublicKey>, Failure> {
+        let is_named = who.iter().any(|who| matches!(who, Self::Name(_)));
+        let contacts = if is_named { Contacts::read(&data.path()?)? } else { Contacts::default() };
+        contacts.keys(who)
+    }
 }
 
 impl Contacts {

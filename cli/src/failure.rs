@@ -21,8 +21,8 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
-    problem: String,
-    remedy: String,
+    pub(crate) problem: String,
+    pub(crate) remedy: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

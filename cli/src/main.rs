@@ -20,6 +20,8 @@ mod demo;
 mod failure;
 mod group;
 #[cfg(unix)]
+mod holdings;
+#[cfg(unix)]
 mod identity;
 mod interruption;
 mod key_file;

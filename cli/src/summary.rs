@@ -96,7 +96,7 @@ fn lock(lock: LockTime) -> String {
 }
 
 /// A time as people write it (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn date(seconds: u32) -> String {
+pub(crate) fn date(seconds: u32) -> String {
     let (days, time) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

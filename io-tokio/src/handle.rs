@@ -56,8 +56,10 @@ pub struct Status {
     pub reachability: Reached,
     /// Who is connected, each with its best connection.
     pub connected: Vec<ConnectedTo>,
-    /// Whether it serves the DHT.
+    /// What it does in the DHT.
     pub dht_mode: DhtMode,
+    /// Whether it takes part in gossip.
+    pub gossip: bool,
     /// How far it is on its way into the DHT.
     pub dht_state: DhtState,
     /// How many peers its routing table holds.

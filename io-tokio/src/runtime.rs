@@ -345,6 +345,7 @@ impl Runtime {
             reachability: network.reachability(),
             connected: network.connected_to().collect(),
             dht_mode: network.dht_mode(),
+            gossip: network.gossips(),
             dht_state: network.dht_state(),
             routing_peers: network.routing_peers(),
             local_records: network.local_records(),

@@ -261,6 +261,7 @@ fn what_no_group_can_do_is_said_before_anybody_is_asked() {
     node.run(&["contact", "add", "robert", key]).assert_refused(&["bob already"]);
     node.run(&["contact", "add", "1st", key]).assert_refused(&["begins with a letter"]);
     assert_eq!(node.json(&["contact", "list"])["contacts"]["bob"], key);
+    assert_names_of_contacts_are_taken_as_keys(&node, key);
     node.run(&["group", "create", "bob", "bob"]).assert_refused(&["contact called bob"]);
     node.run(&["group", "create", "ours", "carol"]).assert_refused(&["no contact called carol"]);
     assert_eq!(node.run(&["group", "create", "ours", "bob"]).status, 0);
@@ -290,4 +291,18 @@ fn what_no_group_can_do_is_said_before_anybody_is_asked() {
     node.run(&["contact", "remove", "bob"]).assert_refused(&["no contact called bob"]);
     fs::write(node.folder.join("contacts.toml"), "[contacts]\nbob = 7\n").unwrap();
     node.run(&["contact", "list"]).assert_refused(&["contacts.toml"]);
+}
+
+/// Where no node is needed either, and what is asked needs no key of its own.
+fn assert_names_of_contacts_are_taken_as_keys(node: &Node, bob: &str) {
+    for command in [&["key", "aggregate"][..], &["elect"]] {
+        let by = |who| node.json(&[command, &[node.key.as_str(), who]].concat());
+        assert_eq!(by("bob"), by(bob), "{command:?}");
+        node.run(&[command, &["carol"]].concat()).assert_refused(&["no contact called carol", "contact add"]);
+    }
+    let message = "00".repeat(32);
+    let signature = "00".repeat(64);
+    let verify = |who| node.run(&["verify", "--key", who, "--message", &message, "--signature", &signature]);
+    assert_eq!((verify("bob").status, verify("bob").stdout), (1, "invalid\n".to_owned()));
+    verify("carol").assert_refused(&["no contact called carol"]);
 }

@@ -243,6 +243,26 @@ const VALUES: [(&str, &str, &str); 8] = [
     ("`state` of `reachability-changed`", "io-tokio/src/reachability/mod.rs", "Reachability"),
 ];
 
+/// What the program tells beside what the node does, by name: the files that do so write it as text.
+#[test]
+fn every_event_of_the_program_is_on_the_page() {
+    let page = include_str!("../../docs/src/events.md");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/src");
+    let files = ["node/approvals", "node/approver", "node/life", "node/mailbox", "node/payments", "node/reload"];
+    let mut found = BTreeSet::new();
+    for file in files.iter().chain(&["control/answers"]) {
+        let text = std::fs::read_to_string(folder.join(file).with_extension("rs")).expect("the file is there");
+        let told =
+            text.lines().filter(|line| ["\"event\":", "self.note(", "\"payment-"].iter().any(|it| line.contains(it)));
+        let names = told.flat_map(|line| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
+        found.extend(names.filter(|name| name == "started" || name.contains('-')));
+    }
+    assert!(found.len() >= 13 && found.contains("message-received"), "{found:?}");
+    for name in found {
+        assert!(page.contains(&format!("`{name}`")), "{name} is not on the page");
+    }
+}
+
 #[test]
 fn every_event_is_described_as_it_is() {
     let page = include_str!("../../docs/src/events.md");

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cli_support::api::Api;
+use cli_support::world::{World, bob};
 use serde_json::{Value, json};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -158,4 +159,45 @@ fn a_request_is_approved_on_the_page_and_signed_by_all() {
     browser.tell(&json!({ "do": "press", "key": "Tab" }));
     browser.tell(&json!({ "do": "press", "key": "Enter" }));
     browser.wait(&card(&third, ".approve"), "although opaque");
+}
+
+#[test]
+fn what_a_group_has_and_a_payment_s_confirmation_are_on_the_page() {
+    let mut world = World::start(2);
+    let address = world.group(&[]);
+    world.fund(&address, 90_000_000);
+    world.mine(1);
+    assert_eq!(world.nodes[1].run(&["contact", "add", "Alice", &world.nodes[0].key]).status, 0);
+    world.nodes[1].kill();
+    world.nodes[1].start_with(&["--api", "127.0.0.1:0"]);
+    let started = world.nodes[1].wait_for("started", &[]);
+    let url = started["api"].as_str().expect("it says where").strip_prefix("http://").expect("loopback");
+    let token = world.nodes[1].run(&["token", "create", "page", "--scope", "read", "--scope", "approve"]).stdout;
+    world.wait_for_others(&world.nodes[1]);
+
+    let mut browser = Browser::start();
+    browser.open(url);
+    browser.enter(token.trim());
+    let group = "#groups [data-group='family']";
+    browser.wait(&format!("{group} .balance"), "90 XPI");
+    browser.wait(group, "you");
+    browser.wait(group, "Alice");
+    browser.wait("#contacts", "Alice");
+    let to = format!("{}=75.5", bob());
+    let asked = world.nodes[0].json(&["spend", "family", "--to", &to, "--description", "rent"]);
+    let session = asked["session"].as_str().unwrap();
+    let card = format!("#requests [data-session='{session}']");
+    browser.wait(&card, "asked by Alice");
+    browser.wait(&card, &bob());
+    browser.pictures("payment");
+    browser.click(&format!("{card} .approve"));
+    let signed = format!("#sessions [data-session='{session}']");
+    world.nodes[0].wait_for("payment-seen", &[("session", session)]);
+    browser.wait(&signed, "seen");
+    world.mine(1);
+    browser.wait(&signed, "confirmed in block");
+    let rest = 90_000_000 - 75_500_000 - asked["fee"].as_u64().unwrap();
+    browser.wait(&format!("{group} .balance"), &format!("{}", rest as f64 / 1e6));
+    browser.pictures("confirmed");
+    assert_eq!(browser.tell(&json!({ "do": "faults" })), json!([]), "nothing is wrong in the page");
 }

@@ -256,6 +256,11 @@ export type Command =
     items: (Item)[];
     /** All signers, this node's own key among them, in any order. */
     keys: (Key)[];
+    /**
+     * For how long it may be signed, in milliseconds; without, as long as the configuration says, which is the
+     * most.
+     */
+    lifetime_ms?: number | null;
     /** The rules. */
     suite: Suite;
     type: "create";

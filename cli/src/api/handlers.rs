@@ -17,12 +17,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::routes::{Body, Failed, Query, failed};
 use super::{Api, schemas};
 use crate::control::{
-    Approved, Carried, Connected, Created, Done, Ended, NewSession, Peers, Problem, Request, Session, Sessions,
+    Approved, Carried, Connected, Created, Done, Ended, Names, NewSession, Peers, Problem, Request, Session, Sessions,
     Signers, Stats,
 };
+use crate::holdings::Sums;
 use crate::summary::rows;
 
-fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+pub(super) fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| {
         let text: String = text.chars().take(80).collect();
         Problem::invalid(format_args!("{text:?}: {error}"), "/openapi.json describes what is expected")
@@ -242,12 +243,23 @@ pub(super) async fn close(State(api): State<Api>, Path(session): Path<String>) -
     about(&api, &session, |session| Request::Close { session }).await
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Waiting {
+    /// Only those of so many signers.
+    signers: Option<usize>,
+    /// Only those that have so much time left, in seconds.
+    left_seconds: Option<u64>,
+}
+
 /// Sessions that wait for this node's approval, which are looked for in the network too
-#[utoipa::path(get, path = "/v1/requests", tag = "sessions", security(("token" = ["read"])), responses(
+#[utoipa::path(get, path = "/v1/requests", tag = "sessions", security(("token" = ["read"])), params(Waiting), responses(
     (status = 200, body = Sessions), (status = "4XX", body = Failed),
 ))]
-pub(super) async fn requests(State(api): State<Api>) -> Response {
-    api.ask(Request::Requests {}).await
+pub(super) async fn requests(State(api): State<Api>, Query(waiting): Query<Waiting>) -> Response {
+    let Waiting { signers, left_seconds } = waiting;
+    api.ask(Request::Requests { signers, left_seconds }).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -271,7 +283,7 @@ pub(super) struct Wanted {
     verified: bool,
 }
 
-const fn most() -> usize {
+pub(super) const fn most() -> usize {
     100
 }
 
@@ -319,6 +331,25 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Path(kind): Path<String>
 async fn change_subscription(api: &Api, kind: &str, off: bool) -> Response {
     match read(kind) {
         Ok(kind) => api.ask(Request::Subscribe { kind, off }).await,
+        Err(problem) => failed(problem),
+    }
+}
+
+/// Contacts and groups
+#[utoipa::path(get, path = "/v1/contacts", tag = "node", security(("token" = ["read"])), responses(
+    (status = 200, body = Names), (status = "4XX", body = Failed),
+))]
+pub(super) async fn contacts(State(api): State<Api>) -> Response {
+    api.ask(Request::Contacts {}).await
+}
+
+/// What a group has, in satoshi, by the servers of the chain
+#[utoipa::path(get, path = "/v1/groups/{group}/balance", tag = "node", security(("token" = ["read"])), params(
+    ("group" = String, Path, description = "Its name at this node"),
+), responses((status = 200, body = Sums), (status = "4XX", body = Failed)))]
+pub(super) async fn balance(State(api): State<Api>, Path(group): Path<String>) -> Response {
+    match read(&group) {
+        Ok(group) => api.ask(Request::Balance { group }).await,
         Err(problem) => failed(problem),
     }
 }

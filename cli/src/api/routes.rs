@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::tokens::Scope;
-use super::{Api, events, guard, handlers, metrics, page};
+use super::{Api, events, guard, handlers, metrics, page, programs};
 use crate::control::{Answer, Kind, Problem, Request};
 
 /// For an answer; the longest search takes less.
@@ -86,10 +86,16 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(handlers::summary))
             .routes(routes!(handlers::requests))
             .routes(routes!(handlers::signers))
+            .routes(routes!(programs::resources))
+            .routes(routes!(handlers::contacts))
+            .routes(routes!(handlers::balance))
             .routes(routes!(metrics::metrics)),
         Scope::Operate => OpenApiRouter::new()
             .routes(routes!(handlers::advertise, handlers::withdraw))
             .routes(routes!(handlers::subscribe, handlers::unsubscribe))
+            .routes(routes!(programs::announce_resource, programs::withdraw_resource))
+            .routes(routes!(programs::listen, programs::unlisten))
+            .routes(routes!(programs::send))
             .routes(routes!(handlers::connect))
             .routes(routes!(handlers::disconnect))
             .routes(routes!(handlers::ban, handlers::unban))
@@ -209,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_request_of_the_socket_can_be_made_over_http() {
-        let handlers = include_str!("handlers.rs");
+        let handlers = concat!(include_str!("handlers.rs"), include_str!("programs.rs"));
         let messages = include_str!("../control/messages.rs");
         let (_, requests) = messages.split_once("enum Request {").expect("it is there");
         let (requests, _) = requests.split_once("\n}\n").expect("it ends");

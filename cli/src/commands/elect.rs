@@ -6,7 +6,9 @@ use nelumbo_core::election::{Election, Method};
 use nelumbo_core::wire::SessionId;
 use serde::Serialize;
 
+use crate::contacts::{KeyOrName, key_or_name};
 use crate::failure::{Answer, Failure};
+use crate::node::DataFolder;
 use crate::{output, values};
 
 const EXAMPLES: &str = "\
@@ -30,9 +32,9 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Elect {
-    /// The public key of each signer: 33 bytes, 66 hexadecimal digits
-    #[arg(value_name = "KEY", required = true, value_parser = values::public_key)]
-    keys: Vec<PublicKey>,
+    /// The signers: public keys of 66 hexadecimal digits, or names of contacts
+    #[arg(value_name = "KEY", required = true, value_parser = key_or_name)]
+    keys: Vec<KeyOrName>,
     /// How to elect
     #[arg(long, value_parser = values::method(), default_value = "lexicographic")]
     method: Method,
@@ -45,6 +47,8 @@ pub(crate) struct Elect {
     /// Prints one JSON object: `coordinator`, `coordinator_index`, `priority`, `proof`
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    data: DataFolder,
 }
 
 #[derive(Serialize)]
@@ -57,7 +61,7 @@ struct Outcome<'a> {
 
 impl Elect {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let keys = values::sorted(self.keys)?;
+        let keys = values::sorted(KeyOrName::keys(&self.keys, &self.data)?)?;
         let elected = match self.session {
             Some(session) => Election::in_session(self.method, &keys, session.as_bytes(), &self.signature),
             None => Election::new(self.method, &keys),

@@ -4,7 +4,9 @@ use clap::Args;
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey, Suite, Tweak};
 use serde::Serialize;
 
+use crate::contacts::{KeyOrName, key_or_name};
 use crate::failure::{Answer, Failure};
+use crate::node::DataFolder;
 use crate::{address, output, values};
 
 const EXAMPLES: &str = "\
@@ -23,9 +25,9 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Aggregate {
-    /// The public key of each signer: 33 bytes, 66 hexadecimal digits
-    #[arg(value_name = "KEY", required = true, value_parser = values::public_key)]
-    keys: Vec<PublicKey>,
+    /// The signers: public keys of 66 hexadecimal digits, or names of contacts
+    #[arg(value_name = "KEY", required = true, value_parser = key_or_name)]
+    keys: Vec<KeyOrName>,
     /// The signature scheme
     #[arg(long, value_parser = values::suite(), default_value = "lotus")]
     suite: Suite,
@@ -39,6 +41,8 @@ pub(crate) struct Aggregate {
     /// --taproot `output_key`
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    data: DataFolder,
 }
 
 #[derive(Serialize)]
@@ -52,7 +56,7 @@ struct Aggregated {
 
 impl Aggregate {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let keys = values::sorted(self.keys)?;
+        let keys = values::sorted(KeyOrName::keys(&self.keys, &self.data)?)?;
         let tweak = if self.taproot { Tweak::Taproot { merkle_root: None } } else { Tweak::None };
         let context = KeyAggContext::new(self.suite, &keys)
             .and_then(|context| context.with_tweak(&tweak))

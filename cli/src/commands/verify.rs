@@ -4,7 +4,9 @@ use clap::Args;
 use nelumbo_core::crypto::{PublicKey, Signature, Suite, schnorr};
 use serde_json::json;
 
+use crate::contacts::{KeyOrName, key_or_name};
 use crate::failure::{Answer, Failure};
+use crate::node::DataFolder;
 use crate::values::HexBytes;
 use crate::{output, values};
 
@@ -12,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   nelumbo verify --suite bip340 --message HEX --signature HEX \\
                  --key 02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9
-  nelumbo verify --key KEY --message HEX --signature HEX && echo it is valid
+  nelumbo verify --key bob --message HEX --signature HEX && echo it is valid
 
 Exit status: 0 when the signature is valid, 1 when it is not, 2 when the question makes no sense.";
 
@@ -23,8 +25,8 @@ pub(crate) struct Verify {
     /// The signature scheme
     #[arg(long, value_parser = values::suite(), default_value = "lotus")]
     suite: Suite,
-    /// The public key: 33 bytes, or for bip340 also the 32 bytes of an x-only key
-    #[arg(long, value_name = "HEX")]
+    /// The public key: 33 bytes, or for bip340 also the 32 bytes of an x-only key; or the name of a contact
+    #[arg(long, value_name = "KEY")]
     key: String,
     /// The message: for lotus 32 bytes, for bip340 any bytes
     #[arg(long, value_name = "HEX")]
@@ -35,6 +37,8 @@ pub(crate) struct Verify {
     /// Prints one JSON object: `valid`
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    data: DataFolder,
 }
 
 impl Verify {
@@ -53,10 +57,10 @@ impl Verify {
     /// Read here because only the suite says whether x alone is a key.
     fn key(&self) -> Result<PublicKey, Failure> {
         let is_x_only = self.suite == Suite::Bip340 && self.key.len() == 64;
-        let key =
-            if is_x_only { values::public_key(&format!("02{}", self.key)) } else { values::public_key(&self.key) };
-        key.map_err(|problem| {
-            Failure::input(format_args!("invalid value '{}' for '--key <HEX>': {problem}", self.key), "see --help")
-        })
+        let key = if is_x_only { key_or_name(&format!("02{}", self.key)) } else { key_or_name(&self.key) };
+        let key = key.map_err(|problem| {
+            Failure::input(format_args!("invalid value '{}' for '--key <KEY>': {problem}", self.key), "see --help")
+        })?;
+        Ok(KeyOrName::keys(&[key], &self.data)?[0])
     }
 }

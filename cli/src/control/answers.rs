@@ -4,13 +4,16 @@
 //! holds up nothing but the connection that it came over. `server` drives it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use nelumbo_chain::chronik::ChronikClient;
 use nelumbo_chain::psbt::{Psbt, PsbtError};
-use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing};
+use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing, Traffic};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{KeyAggContext, PublicKey};
-use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, SessionId};
+use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, Label, SessionId};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
@@ -37,8 +40,14 @@ pub(crate) struct Answers {
     pub(crate) files: Arc<Mutex<FileSessions>>,
     /// When the node started, in milliseconds since 1970-01-01 UTC.
     pub(crate) started: u64,
+    /// The protocols of other programs that the node listens to.
+    pub(crate) mailboxes: Arc<tokio::sync::Mutex<BTreeSet<Label>>>,
     /// Told when the node is to stop.
     pub(crate) stop: Arc<Notify>,
+    /// The node's data folder, which has its contacts and groups.
+    pub(crate) folder: PathBuf,
+    /// The servers of the chain, if any are set.
+    pub(crate) chronik: Option<ChronikClient>,
     /// What config.toml says.
     pub(crate) settings: watch::Receiver<Arc<Config>>,
 }
@@ -77,10 +86,21 @@ impl Answers {
             }
             Request::Subscribe { kind, off: false } => done(self.handle.subscribe(kind).await),
             Request::Subscribe { kind, off: true } => done(self.handle.unsubscribe(kind).await),
-            Request::Requests {} => {
+            Request::Requests { signers, left_seconds } => {
                 self.handle.find_requests().await.map_err(problem)?;
-                result(self.sessions(&[Phase::Announced]).await?)
+                let mut found = self.sessions(&[Phase::Announced]).await?;
+                let until = now().saturating_add(left_seconds.unwrap_or(0).saturating_mul(1000));
+                found.sessions.retain(|session| {
+                    signers.is_none_or(|signers| session.signer_count == signers) && session.expires >= until
+                });
+                result(found)
             }
+            Request::AnnounceResource { .. }
+            | Request::WithdrawResource { .. }
+            | Request::Resources { .. }
+            | Request::Listen { .. }
+            | Request::Unlisten { .. }
+            | Request::Send { .. } => self.answer_for_programs(request).await,
             Request::Create(session) => {
                 let session = self.create(*session).await?;
                 result(Created { session, link: SessionLink(session) })
@@ -122,6 +142,8 @@ impl Answers {
                 let after = if follow { after } else { Some(after.unwrap_or(0)) };
                 Ok(Answer::Events { follower: self.log.follow(after), follow })
             }
+            Request::Contacts {} => self.names(),
+            Request::Balance { group } => self.balance(&group).await,
             Request::Stop {} => {
                 self.stop.notify_one();
                 result(Done {})
@@ -183,8 +205,9 @@ impl Answers {
             },
             peers: PeerCounts { connected: status.connected.len(), graylisted, blacklisted },
             dht: Dht {
-                enabled: true,
+                enabled: status.dht_mode != DhtMode::Off,
                 mode: match status.dht_mode {
+                    DhtMode::Off => "off".to_owned(),
                     DhtMode::Client => "client".to_owned(),
                     DhtMode::Server => "server".to_owned(),
                 },
@@ -193,6 +216,7 @@ impl Answers {
                 routing_table_size: status.routing_peers,
                 local_records: status.local_records,
             },
+            gossip: status.gossip,
             sessions: SessionCounts { total: views.len(), by_phase, signer_owes },
             refusals,
         })
@@ -201,9 +225,10 @@ impl Answers {
     async fn peers(&self) -> Result<Peers, Problem> {
         let connected = self.handle.status().await.map_err(problem)?.connected;
         let known = self.handle.with_view(|view| {
-            let of_connected =
-                |peer: &nelumbo_core::wire::PeerId| (peer.to_string(), (Vec::new(), view.standing(peer)));
-            let mut known: BTreeMap<String, (Vec<PublicKey>, (Standing, u32))> =
+            let of_connected = |peer: &nelumbo_core::wire::PeerId| {
+                (peer.to_string(), (Vec::new(), view.standing(peer), view.traffic(peer)))
+            };
+            let mut known: BTreeMap<String, (Vec<PublicKey>, (Standing, u32), Traffic)> =
                 view.connected().map(of_connected).collect();
             for (key, peer, _) in view.signers().filter(|(.., connected)| *connected) {
                 known.entry(peer.to_string()).or_default().0.push(key);
@@ -215,7 +240,8 @@ impl Answers {
             .into_iter()
             .map(|connected| {
                 let peer = connected.peer.to_string();
-                let (keys, (standing, penalty)) = known.remove(&peer).unwrap_or_default();
+                let (keys, (standing, penalty), Traffic { messages, bytes, refused }) =
+                    known.remove(&peer).unwrap_or_default();
                 Peer {
                     peer,
                     address: Harmless(&connected.address.to_string()).to_string(),
@@ -225,6 +251,9 @@ impl Answers {
                     keys,
                     standing,
                     penalty,
+                    messages,
+                    bytes,
+                    refused,
                 }
             })
             .collect();
@@ -260,8 +289,19 @@ impl Answers {
     }
 
     async fn create(&self, session: NewSession) -> Result<SessionId, Problem> {
-        let NewSession { suite, mut keys, tweak, message, election, kind, description, spending, listed, allow } =
-            session;
+        let NewSession {
+            suite,
+            mut keys,
+            tweak,
+            message,
+            election,
+            kind,
+            description,
+            spending,
+            listed,
+            lifetime_seconds,
+            allow,
+        } = session;
         let not_hex =
             |error| Problem::invalid(format_args!("what is not hexadecimal should be: {error}"), "see --help");
         if !keys.contains(&self.handle.key()) {
@@ -278,6 +318,7 @@ impl Answers {
         };
         let mut wanted = SessionWanted::new(suite, keys, Vec::new());
         wanted.allow.extend(allow);
+        wanted.lifetime = lifetime_seconds.map(Duration::from_secs);
         let details = Details { kind, description, spending };
         let election = election.unwrap_or_else(|| self.settings.borrow().election);
         self.handle
@@ -292,11 +333,11 @@ const ADDRESS: &str = "it looks like /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW…; `n
 const NO_SESSION: &str = "`nelumbo sessions` lists those that the node knows, and `nelumbo sessions show` looks for \
                           others in the network";
 
-fn result(result: impl Serialize) -> Result<Answer, Problem> {
+pub(super) fn result(result: impl Serialize) -> Result<Answer, Problem> {
     Ok(Answer::Result(to_raw_value(&result).expect("results are made of texts, numbers and lists")))
 }
 
-fn done(done: Result<(), HandleError>) -> Result<Answer, Problem> {
+pub(super) fn done(done: Result<(), HandleError>) -> Result<Answer, Problem> {
     done.map_err(problem)?;
     result(Done {})
 }
@@ -306,7 +347,7 @@ fn ended(ended: Result<nelumbo_tokio::Ended, HandleError>) -> Result<Answer, Pro
     result(Ended { may_complete })
 }
 
-fn problem(error: HandleError) -> Problem {
+pub(super) fn problem(error: HandleError) -> Problem {
     use nelumbo_core::api::CommandError;
     match &error {
         HandleError::Refused(CommandError::UnknownSession(_)) => Problem::refused(error, NO_SESSION),
@@ -356,7 +397,7 @@ fn unallowed(problem: impl std::fmt::Display, unusual: &BTreeSet<Unusual>) -> Pr
     Problem { kind: Kind::Unallowed, problem: problem.to_string(), remedy }
 }
 
-fn peer_id(text: &str) -> Result<PeerId, Problem> {
+pub(super) fn peer_id(text: &str) -> Result<PeerId, Problem> {
     text.parse().map_err(|_| {
         Problem::invalid(format_args!("{text:?} is not a peer id"), "take one from `nelumbo peers`, or from an address")
     })

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Args, Debug)]
 pub(crate) struct Running {
     #[command(flatten)]
-    data: DataFolder,
+    pub(crate) data: DataFolder,
     /// Prints JSON, one object in each line
     #[arg(long)]
     pub(crate) json: bool,

@@ -23,13 +23,14 @@ use nelumbo_core::api::Phase;
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{PublicKey, Suite, Tweak};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::{Offer, SessionId, Text, TransactionType};
+use nelumbo_core::wire::{Label, Offer, SessionId, Text, TransactionType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::api::schemas;
+use crate::group::Name;
 use crate::node::Entry;
 use crate::spending::SpendingFile;
 
@@ -86,8 +87,14 @@ pub(crate) enum Request {
     },
     /// Hear of signers for a type as they advertise, or no more.
     Subscribe { kind: TransactionType, off: bool },
-    /// Sessions that wait for this node's approval, which are looked for in the network too.
-    Requests {},
+    /// Sessions that wait for this node's approval, which are looked for in the network too: those of so many signers,
+    /// which have so much time left.
+    Requests {
+        #[serde(default)]
+        signers: Option<usize>,
+        #[serde(default)]
+        left_seconds: Option<u64>,
+    },
     /// Start a session.
     Create(Box<NewSession>),
     /// Approve a session, allowing what is named.
@@ -119,6 +126,46 @@ pub(crate) enum Request {
     Confirm { session: SessionId },
     /// Forget a session.
     Close { session: SessionId },
+    /// Announce a resource, or announce it anew.
+    AnnounceResource {
+        kind: Label,
+        name: Label,
+        /// In hexadecimal.
+        data: String,
+        lifetime_seconds: u64,
+    },
+    /// Take a resource of this node's back.
+    WithdrawResource { kind: Label, name: Label },
+    /// Resources of a kind that fit, which are looked for in the network too, unless `local` says otherwise.
+    Resources {
+        kind: Label,
+        #[serde(default)]
+        author: Option<PublicKey>,
+        #[serde(default)]
+        name: Option<Label>,
+        #[serde(default)]
+        local: bool,
+        /// How long the network is asked, at most.
+        #[serde(default)]
+        seconds: Option<u64>,
+        max: usize,
+    },
+    /// Tell what is sent to this node by this protocol of other programs, or published on these topics of it, as events
+    /// `message-received`.
+    Listen {
+        protocol: Label,
+        #[serde(default)]
+        topics: BTreeSet<Label>,
+    },
+    /// Listen to it no more.
+    Unlisten { protocol: Label },
+    /// Send a message by such a protocol, or publish it.
+    Send {
+        protocol: Label,
+        to: Recipient,
+        /// In hexadecimal.
+        payload: String,
+    },
     /// Connect to a peer at this address, which ends with its peer id.
     Connect { address: String },
     /// Close all connections to a peer.
@@ -130,8 +177,24 @@ pub(crate) enum Request {
     /// What has happened after the event with this number, as far as it is kept; if `follow`, also what happens from
     /// now on, and without a number only that.
     Events { follow: bool, after: Option<u64> },
+    /// The contacts and groups that the data folder names.
+    Contacts {},
+    /// What a group has, by the servers of the chain.
+    Balance { group: Name },
     /// Stop the node. The connection ends when it has stopped.
     Stop {},
+}
+
+/// To whom a message of another program goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Recipient {
+    /// To a signer, now or when it can be reached.
+    Key(PublicKey),
+    /// To a connected peer.
+    Peer(String),
+    /// To all who listen to this topic.
+    Topic(Label),
 }
 
 /// A session that is to be signed. The node's own key is added if it is missing.
@@ -165,6 +228,9 @@ pub(crate) struct NewSession {
     /// Whether it is asked for in public too.
     #[serde(default)]
     pub(crate) listed: bool,
+    /// For how long it may be signed; if nothing is said, as long as the node is configured, which is also the most.
+    #[serde(default)]
+    pub(crate) lifetime_seconds: Option<u64>,
     /// What of it may be unusual. A request without a transaction is for a message: that it is opaque need not be said.
     #[serde(default)]
     #[schema(value_type = Vec<schemas::Unusual>)]
@@ -279,6 +345,7 @@ mod tests {
             description: "x".repeat(512).parse().expect("text"),
             spending: None,
             listed: true,
+            lifetime_seconds: Some(600),
             allow: Unusual::ALL.into(),
         };
         for request in [
@@ -290,6 +357,11 @@ mod tests {
             Request::Join { session, allow: [Unusual::Opaque].into() },
             Request::PsbtApprove { psbt: "cHNidP8=".to_owned(), allow: [Unusual::Opaque].into(), anew: true },
             Request::Ban { peer: "12D3".to_owned() },
+            Request::Send {
+                protocol: "chat".parse().expect("a label"),
+                to: Recipient::Topic("lobby".parse().expect("a label")),
+                payload: "00".to_owned(),
+            },
             Request::Events { follow: true, after: Some(7) },
             Request::Events { follow: false, after: None },
             Request::Stop {},

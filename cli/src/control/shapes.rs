@@ -10,7 +10,7 @@ use nelumbo_core::api::{IdentityId, Layer, Phase, Refusal, SessionView, SignerTa
 use nelumbo_core::approval::Summary;
 use nelumbo_core::crypto::{Network, PublicKey, Signature, Suite, Tweak};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::{self, Offer, SessionId, Subject, TransactionType};
+use nelumbo_core::wire::{self, Label, Offer, SessionId, Subject, TransactionType};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -94,6 +94,8 @@ pub(crate) struct Stats {
     pub(crate) reachability: Reachability,
     pub(crate) peers: PeerCounts,
     pub(crate) dht: Dht,
+    /// Whether it takes part in gossip.
+    pub(crate) gossip: bool,
     pub(crate) sessions: SessionCounts,
     /// What came from outside and was not taken: how often, by the check that refused it and by reason.
     #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
@@ -123,9 +125,9 @@ pub(crate) struct PeerCounts {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dht {
     pub(crate) enabled: bool,
-    /// `client` or `server`.
+    /// `off`, `client` or `server`.
     pub(crate) mode: String,
-    /// How far the node is on its way into the DHT: initialised, bootstrapping, populating or ready.
+    /// How far the node is on its way into the DHT: stopped, initialised, bootstrapping, populating or ready.
     pub(crate) state: String,
     pub(crate) ready: bool,
     pub(crate) routing_table_size: usize,
@@ -167,6 +169,11 @@ pub(crate) struct Peer {
     pub(crate) standing: Standing,
     /// What is held against it; it fades.
     pub(crate) penalty: u32,
+    /// How many messages have come from it, how many bytes they had, and how many of them were refused; since the node
+    /// has heard of it.
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) refused: u64,
 }
 
 /// The sessions that a node knows.
@@ -229,6 +236,51 @@ pub(crate) struct KnownIdentity {
     /// verified or institutional.
     #[schema(value_type = String)]
     pub(crate) tier: Tier,
+}
+
+/// The names that a data folder knows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Names {
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(crate) contacts: BTreeMap<String, PublicKey>,
+    pub(crate) groups: BTreeMap<String, NamedGroup>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NamedGroup {
+    /// The same at every member.
+    pub(crate) id: String,
+    /// Where it is paid.
+    pub(crate) address: String,
+    #[schema(value_type = schemas::Network)]
+    pub(crate) network: Network,
+    #[schema(value_type = schemas::Suite)]
+    pub(crate) suite: Suite,
+    #[schema(value_type = Vec<String>)]
+    pub(crate) keys: Vec<PublicKey>,
+}
+
+/// Resources that were found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Resources {
+    pub(crate) resources: Vec<Resource>,
+}
+
+/// Something of another program's that a signer announces.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Resource {
+    #[schema(value_type = String)]
+    pub(crate) author: PublicKey,
+    #[schema(value_type = String)]
+    pub(crate) kind: Label,
+    #[schema(value_type = String)]
+    pub(crate) name: Label,
+    /// In hexadecimal.
+    pub(crate) data: String,
+    pub(crate) issued: u64,
+    pub(crate) expires: u64,
+    /// Whether this node announces it.
+    pub(crate) own: bool,
 }
 
 /// Everything about one session.

@@ -65,8 +65,13 @@ pub(crate) struct Config {
     /// ones.
     #[serde(default)]
     pub(crate) address_filter: Addresses,
-    /// Whether it serves the DHT or only asks it; where it is not set, as the preset says.
+    /// Whether it serves the DHT (`server`), only asks it (`client`) or has nothing to do with it (`off`); where it is
+    /// not set, as the preset says.
     pub(crate) dht: Option<Dht>,
+    /// Whether it takes part in gossip. Without, what others announce reaches it by the DHT and by those that it is
+    /// connected to, and so does what it announces others.
+    #[serde(default = "yes")]
+    pub(crate) gossip: bool,
     /// How many connections it tries to keep (`minimum`) and allows (`maximum`); where it is not set, as the preset
     /// says. The environment variables `P2P_MIN_CONNECTIONS` and `P2P_MAX_CONNECTIONS` come before both.
     pub(crate) connections: Option<Wanted>,
@@ -134,6 +139,7 @@ pub(crate) enum Addresses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dht {
+    Off,
     Client,
     Server,
 }
@@ -148,6 +154,7 @@ impl Config {
             announce: Vec::new(),
             address_filter: Addresses::default(),
             dht: None,
+            gossip: true,
             connections: None,
             relays: true,
             port_mapping: true,
@@ -337,10 +344,11 @@ bootstrap = [
             Addresses::All => AddressFilter::All,
             Addresses::PublicOnly => AddressFilter::PublicOnly,
         };
-        let mut network = preset.identity(identity).address_filter(filter);
+        let mut network = preset.identity(identity).address_filter(filter).gossip(self.gossip);
         network = network.relay_client(self.relays).port_mapping(self.port_mapping).hole_punching(self.hole_punching);
         if let Some(dht) = self.dht {
             network = network.dht(match dht {
+                Dht::Off => DhtMode::Off,
                 Dht::Client => DhtMode::Client,
                 Dht::Server => DhtMode::Server,
             });

@@ -119,6 +119,9 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         approvals: approvals.clone(),
         files: Arc::new(Mutex::new(files)),
         started,
+        mailboxes: Arc::default(),
+        folder: folder.path().to_owned(),
+        chronik: chronik.clone(),
         stop: Arc::new(Notify::new()),
         settings: settings.subscribe(),
     };

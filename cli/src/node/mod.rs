@@ -4,7 +4,7 @@
 //! `approver` for what is approved without asking, `life` for the order of things from start to stop, `event_log` for
 //! the events that commands can ask for, `approvals` for those that are kept in a file, `payments` for what becomes of
 //! what was signed, `identities` for the keys that money was burned for, `file_sessions` for what is signed without the
-//! network.
+//! network, `mailbox` for what other programs say to each other.
 //! Commands talk to the node through [`crate::control`].
 
 mod approvals;
@@ -15,6 +15,7 @@ mod file_sessions;
 mod folder;
 mod identities;
 mod life;
+mod mailbox;
 mod payments;
 mod policy;
 mod reload;
@@ -25,3 +26,4 @@ pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};
 pub(crate) use life::{Plan, Record, live, now};
+pub(crate) use mailbox::{Errand, Mailbox};

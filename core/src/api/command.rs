@@ -98,6 +98,9 @@ pub struct NewSession {
     pub is_listed: bool,
     /// How the coordinator is chosen.
     pub election: Method,
+    /// For how long it may be signed; without, as long as [`Config::session_timeout`](super::Config::session_timeout)
+    /// says, which is also the most.
+    pub lifetime: Option<Duration>,
     /// What of it may be unusual. A session that is unusual otherwise is not created.
     pub allow: BTreeSet<Unusual>,
 }
@@ -113,6 +116,7 @@ impl NewSession {
             details: Details::default(),
             is_listed: false,
             election: Method::Lexicographic,
+            lifetime: None,
             allow: BTreeSet::from([Unusual::Opaque]),
         }
     }

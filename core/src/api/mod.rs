@@ -16,6 +16,6 @@ pub use event::{AttemptCause, AttemptFailure, Event, ItemFault, Phase};
 pub use identity::{Identity, IdentityId, Tier};
 pub use input::{GossipId, Input, OperationId, PutId, Subnet};
 pub use output::{Deadline, Output, RecordSequence, TimerReason, Topic, Verdict};
-pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing};
+pub use refusal::{Blame, Layer, Refusal, RefusalCounts, Standing, Traffic};
 pub use signing::{SignReply, SignRequest, SignerTask};
 pub use view::{SessionView, View};

@@ -37,6 +37,17 @@ pub enum Layer {
     Content,
 }
 
+/// What a peer has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// How many messages, also those that were refused.
+    pub messages: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// How many of them were refused, for whatever reason.
+    pub refused: u64,
+}
+
 /// Whether a peer is listened to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

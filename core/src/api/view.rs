@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::event::Phase;
 use super::identity::{IdentityId, Tier};
 use super::output::{Deadline, TimerReason};
-use super::refusal::{RefusalCounts, Standing};
+use super::refusal::{RefusalCounts, Standing, Traffic};
 use super::signing::{SignReply, SignRequest, SignerTask};
 use crate::approval::Summary;
 use crate::author::Delegating;
@@ -120,6 +120,11 @@ impl<V: Verifier> View<'_, V> {
     /// One resource of somebody else's.
     pub fn resource(&self, id: &ResourceId) -> Option<&Resource> {
         self.node.discovery.resource(id, self.wall()).filter(|resource| resource.data.is_some())
+    }
+
+    /// This node's own resources, by kind and name; without those that were withdrawn.
+    pub fn own_resources(&self) -> impl Iterator<Item = (&ResourceId, Resource)> {
+        self.node.discovery.own_resources().filter(|(_, resource)| resource.data.is_some())
     }
 
     /// The reputation of a signer with this node, from 0 to 100: what it has seen of it, nothing of what anybody says.
@@ -256,6 +261,12 @@ impl<V: Verifier> View<'_, V> {
     /// A peer's standing, and the penalty that is held against it.
     pub fn standing(&self, peer: &PeerId) -> (Standing, u32) {
         self.node.gate.standing(peer, self.node.environment.now.mono)
+    }
+
+    /// What a peer has sent since this node has heard of it, as far as it is remembered: a peer against which nothing
+    /// is held makes room for others.
+    pub fn traffic(&self, peer: &PeerId) -> Traffic {
+        self.node.gate.traffic(peer)
     }
 
     /// How many peers stand like this.

@@ -170,6 +170,14 @@ impl Discovery {
         self.publisher.records.len()
     }
 
+    /// What this node announces as resources, by kind and name, or has withdrawn.
+    pub(crate) fn own_resources(&self) -> impl Iterator<Item = (&ResourceId, Resource)> {
+        self.publisher.records.iter().filter_map(|(key, record)| match key {
+            RecordKey::Resource(id) => Some((id, record.resource()?)),
+            _ => None,
+        })
+    }
+
     /// What others offer to sign, by key, or have withdrawn.
     pub(crate) fn advertisements(&self, now: Wall) -> impl Iterator<Item = (&PublicKey, &Advertisement)> {
         self.search.advertisements.iter(now)

@@ -40,6 +40,14 @@ pub(super) struct PublishedRecord {
 }
 
 impl PublishedRecord {
+    /// The resource that it is, if it is one.
+    pub(super) fn resource(&self) -> Option<Resource> {
+        match Message::decode(self.value.clone()).ok()?.unsigned.body {
+            Body::Resource(resource) => Some(resource),
+            _ => None,
+        }
+    }
+
     fn store(&self, key: &RecordKey, now: Wall) -> Output {
         Output::Store { key: key.to_string(), value: self.value.clone(), lifetime: self.expires_at.since(now) }
     }

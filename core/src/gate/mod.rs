@@ -32,7 +32,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::api::{Config, Refusal, Standing, Tier};
+use crate::api::{Config, Refusal, Standing, Tier, Traffic};
 use crate::base::{Bytes, HashKey, Mono, Now, Wall};
 use crate::crypto::{PublicKey, Verifier};
 use crate::wire::{
@@ -400,6 +400,10 @@ impl<V: Verifier> Gate<V> {
 
     pub(crate) fn standing(&self, peer: &PeerId, now: Mono) -> (Standing, u32) {
         self.neighbours.standing(peer, now)
+    }
+
+    pub(crate) fn traffic(&self, peer: &PeerId) -> Traffic {
+        self.neighbours.traffic(peer)
     }
 
     pub(crate) fn peers_in_standing(&self, standing: Standing) -> usize {

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::quota::Bucket;
-use crate::api::{Config, Quota, Refusal, Standing};
+use crate::api::{Config, Quota, Refusal, Standing, Traffic};
 use crate::base::{HashKey, HashedMap, Mono, Timers};
 use crate::wire::PeerId;
 
@@ -56,6 +56,7 @@ struct Neighbour {
     cleared_at: Mono,
     /// When it was heard last.
     heard: Mono,
+    traffic: Traffic,
 }
 
 impl Neighbour {
@@ -112,6 +113,8 @@ impl Neighbours {
         let Self { by_peer, all_messages, all_bytes, config, .. } = self;
         let limits = &config.limits;
         let neighbour = account(by_peer, limits.neighbours, peer, now).ok_or(Refusal::Full)?;
+        neighbour.traffic.messages += 1;
+        neighbour.traffic.bytes += size as u64;
         match neighbour.standing {
             Standing::Good => {}
             Standing::Graylisted if neighbour.sample.take(SAMPLE, 1, now) => return Ok(Hearing::Sample),
@@ -146,6 +149,9 @@ impl Neighbours {
 
     /// Holds a refusal against the neighbour that could have avoided it.
     pub(crate) fn blame(&mut self, peer: &PeerId, refusal: Refusal, now: Mono) -> Option<Penalty> {
+        if let Some(neighbour) = self.by_peer.get_mut(peer) {
+            neighbour.traffic.refused += 1;
+        }
         let penalty = refusal.penalty();
         if penalty == 0 {
             return None;
@@ -214,6 +220,11 @@ impl Neighbours {
         let mut neighbour = self.by_peer.get(peer).copied().unwrap_or_default();
         neighbour.refresh(now);
         (neighbour.standing, neighbour.penalty)
+    }
+
+    /// What has come from a peer.
+    pub(crate) fn traffic(&self, peer: &PeerId) -> Traffic {
+        self.by_peer.get(peer).map(|neighbour| neighbour.traffic).unwrap_or_default()
     }
 
     /// How many peers stand like this.

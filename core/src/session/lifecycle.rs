@@ -456,10 +456,10 @@ fn define<V: Verifier>(
     wanted: NewSession,
     nonce: [u8; 32],
 ) -> Result<(Arc<Definition>, BTreeSet<Unusual>), CommandError> {
-    let NewSession { suite, mut keys, items, details, is_listed, election, allow } = wanted;
+    let NewSession { suite, mut keys, items, details, is_listed, election, lifetime, allow } = wanted;
     keys.sort_unstable();
     let creator = keys.binary_search(&context.own_key).map_err(|_| CommandError::NotASigner)?;
-    let created_at = context.now.wall;
+    let (created_at, longest) = (context.now.wall, context.config.session_timeout);
     let definition = Definition {
         network: context.config.network,
         suite,
@@ -470,9 +470,9 @@ fn define<V: Verifier>(
         election,
         creator: u16::try_from(creator).unwrap_or(u16::MAX),
         created_at,
-        expires_at: created_at.checked_add(context.config.session_timeout).unwrap_or(created_at),
+        expires_at: created_at.checked_add(lifetime.unwrap_or(longest)).unwrap_or(created_at),
         nonce,
     };
-    definition.check(context.config.session_timeout).map_err(CommandError::Definition)?;
+    definition.check(longest).map_err(CommandError::Definition)?;
     Ok((Arc::new(definition), allow))
 }

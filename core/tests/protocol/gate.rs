@@ -5,7 +5,7 @@ use std::time::Duration;
 use nelumbo_core::Policy;
 use nelumbo_core::api::{
     Blame, Command, CommandError, Config, Event, GossipId, Input, Layer, Limits, Output, Phase, Quota, Refusal,
-    Standing, Verdict,
+    Standing, Traffic, Verdict,
 };
 use nelumbo_core::base::Bytes;
 use nelumbo_core::crypto::{Network, PublicKey};
@@ -42,6 +42,7 @@ fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
     let (mut node, mut mallory) = (TestNode::new(), ScriptedPeer::new(66));
     node.meet(&mut mallory);
     let (peer, refusal) = (mallory.peer, Refusal::Signature);
+    let met = node.node.view().traffic(&peer).bytes;
     node.events.clear();
     offend(&mut node, &mut mallory, 4);
     assert_eq!(node.node.view().standing(&peer), (Standing::Good, 40));
@@ -59,6 +60,11 @@ fn ten_invalid_signatures_ban_a_peer_and_a_day_later_it_may_try_again() {
     assert_eq!(node.others.pop(), Some(Output::Ban(peer)));
     let view = node.node.view();
     assert_eq!((view.refusals().get(refusal), view.refusals().get(Refusal::Blacklisted)), (10, 995));
+    // All that it has sent, its presence first.
+    let Traffic { messages, bytes, refused } = view.traffic(&peer);
+    assert_eq!((messages, refused), (1_006, 1_005));
+    assert_eq!(bytes, (1..=1_005).map(|number| forged(&mut mallory, number).len() as u64).sum::<u64>() + met);
+    assert_eq!(view.traffic(&PeerId::from_bytes(&[7]).unwrap()), Traffic::default());
     let good = mallory.presence(peer, WALL + 5_000);
     node.refuses(Refusal::Blacklisted, |node| node.hear(&mallory, good.clone()));
     // Nothing comes from a peer whose connections are closed: the end has a timer of its own.

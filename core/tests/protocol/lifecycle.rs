@@ -1,11 +1,13 @@
 //! Attempts that fail and are followed by others, sessions that end, and turns to broadcast.
 
+use std::time::Duration;
+
 use nelumbo_core::api::{
-    AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, NewSession, Phase, Refusal,
+    AttemptCause, AttemptFailure, Command, CommandError, Config, Event, Input, NewSession, Phase, Refusal, SessionView,
 };
 use nelumbo_core::crypto::{Network, PartialSignature, Suite};
 use nelumbo_core::election::Method;
-use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, DefinitionError, PeerId, SessionId};
 
 use crate::common::{
     NODE, ScriptedPeer, Signed, TestNode, all_signed, announcement, approve, completed, definition, joined, nonce_in,
@@ -154,6 +156,29 @@ fn the_embedder_may_retry_what_failed_and_nothing_else() {
     assert_eq!(node.node.view().session(&session).unwrap().attempt, 2);
     let cause = AttemptCause::Commanded;
     assert!(node.events.contains(&Event::AttemptStarted { session, attempt: 2, cause }));
+}
+
+#[test]
+fn a_session_may_be_given_less_time_than_there_is_and_not_more() {
+    let (mut node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let longest = Config::new(Network::Regtest).session_timeout;
+    let create = |lifetime| {
+        let session = NewSession::new(Suite::Lotus, vec![node.key, alice.key()], vec![7; 32]);
+        Command::Create(Box::new(NewSession { lifetime, ..session }))
+    };
+    let (short, usual) = (create(Some(Duration::from_secs(60))), create(None));
+    for none in [Duration::ZERO, longest + Duration::from_millis(1)].map(|lifetime| create(Some(lifetime))) {
+        assert_eq!(node.command(none), Err(CommandError::Definition(DefinitionError::Lifetime)));
+    }
+    node.command(short).unwrap();
+    node.command(usual).unwrap();
+    let lives = |view: SessionView| view.definition.expires_at.since(view.definition.created_at);
+    let mut all: Vec<Duration> = node.node.view().sessions().map(lives).collect();
+    all.sort();
+    assert_eq!(all, [Duration::from_secs(60), longest]);
+    node.wait(60_000);
+    let expired = node.node.view().sessions().filter(|view| view.phase == Phase::Expired).count();
+    assert_eq!(expired, 1);
 }
 
 /// D9.

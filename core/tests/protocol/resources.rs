@@ -26,8 +26,11 @@ fn resources_are_announced_found_and_withdrawn() {
     node.command(announce("cheese", Some(b"ripe"), Duration::from_secs(60))).unwrap();
     let records = stored(&mut node);
     assert_eq!(records.len(), 2, "the resource and its place in the directory");
+    let own = |node: &TestNode| node.node.view().own_resources().map(|(id, _)| id.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(own(&node), ["cheese"]);
     node.command(announce("cheese", None, Duration::from_secs(60))).unwrap();
     let withdrawn = stored(&mut node);
+    assert!(own(&node).is_empty());
     assert!(withdrawn.len() == 2 && withdrawn.iter().all(|record| !records.contains(record)), "and so is its end");
     node.wait(2 * HOUR);
     assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("barter")), "its time is over");

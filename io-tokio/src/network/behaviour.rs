@@ -28,6 +28,7 @@ use super::{
     punching::Punching,
     records::Records,
     scores,
+    switch::Switch,
     woken::Woken,
 };
 
@@ -66,8 +67,8 @@ pub(crate) struct Behaviour {
     pub(crate) one_shot: Woken<request_response::Behaviour<OneShot>>,
     pub(crate) identify: Woken<identify::Behaviour>,
     pub(crate) ping: Woken<ping::Behaviour>,
-    pub(crate) kad: Woken<kad::Behaviour<Records>>,
-    pub(crate) gossipsub: Woken<Gossipsub>,
+    pub(crate) kad: Woken<Switch<kad::Behaviour<Records>>>,
+    pub(crate) gossipsub: Woken<Switch<Gossipsub>>,
     pub(crate) relay_client: Woken<relay::client::Behaviour>,
     pub(crate) relay_server: Woken<Toggle<relay::Behaviour>>,
     pub(crate) punching: Toggle<Woken<Punching>>,
@@ -91,9 +92,9 @@ impl Behaviour {
             channel: Channel::new(config.direct_timeout),
             one_shot: one_shot(config).into(),
             identify: identify::Behaviour::new(identify(keypair, config)).into(),
-            ping: ping::Behaviour::default().into(),
-            kad: kad(keypair, config).into(),
-            gossipsub: gossipsub(keypair)?.into(),
+            ping: ping::Behaviour::new(ping(config)).into(),
+            kad: Switch::new(kad(keypair, config), config.dht != DhtMode::Off).into(),
+            gossipsub: Switch::new(gossipsub(keypair)?, config.gossip).into(),
             relay_client: relay_client.into(),
             relay_server: optional(config.relay_server.then(|| relay::Behaviour::new(local, relay_server()))),
             punching: config.punches_holes.then(|| Punching::new(local, filter).into()).into(),
@@ -103,6 +104,11 @@ impl Behaviour {
             autonat_server: optional(config.autonat_server.then(autonat::v2::server::Behaviour::default)),
         })
     }
+}
+
+fn ping(config: &NetworkConfig) -> ping::Config {
+    let (interval, timeout) = config.ping;
+    ping::Config::new().with_interval(interval).with_timeout(timeout)
 }
 
 fn optional<B: NetworkBehaviour>(behaviour: Option<B>) -> Woken<Toggle<B>> {
@@ -174,7 +180,7 @@ fn kad(keypair: &Keypair, config: &NetworkConfig) -> kad::Behaviour<Records> {
     let mut kad = kad::Behaviour::with_config(local, Records::new(local), settings);
     // Before the first connection: a peer that has seen us as a client does not look again.
     kad.set_mode(Some(match config.dht {
-        DhtMode::Client => kad::Mode::Client,
+        DhtMode::Off | DhtMode::Client => kad::Mode::Client,
         DhtMode::Server => kad::Mode::Server,
     }));
     kad

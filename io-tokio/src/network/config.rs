@@ -20,9 +20,11 @@ pub const MIN_CONNECTIONS_VARIABLE: &str = "P2P_MIN_CONNECTIONS";
 
 const MIB: usize = 1024 * 1024;
 
-/// Whether the node only asks the DHT, or also answers and stores for others.
+/// What the node does in the DHT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DhtMode {
+    /// Nothing: it finds other signers by gossip and among those that it is connected to.
+    Off,
     /// Asks, and stores nothing for others: for nodes that come and go or cannot be reached.
     Client,
     /// Asks, answers and stores.
@@ -150,6 +152,7 @@ pub struct NetworkConfig {
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
     pub(crate) dht: DhtMode,
+    pub(crate) gossip: bool,
     pub(crate) address_filter: AddressFilter,
     pub(crate) connections: Connections,
     pub(crate) memory_limit: usize,
@@ -168,6 +171,8 @@ pub struct NetworkConfig {
     pub(crate) served: Vec<StreamProtocol>,
     pub(crate) servers: Servers,
     pub(crate) known_peers: Option<PathBuf>,
+    /// How often the other end of a connection is asked whether it is there, and how long it may take to answer.
+    pub(crate) ping: (Duration, Duration),
 }
 
 impl NetworkConfig {
@@ -179,6 +184,7 @@ impl NetworkConfig {
             announce: Vec::new(),
             bootstrap: Vec::new(),
             dht: DhtMode::Client,
+            gossip: true,
             address_filter: AddressFilter::Automatic,
             connections: Connections::preset(10, 50),
             memory_limit: 512 * MIB,
@@ -197,6 +203,7 @@ impl NetworkConfig {
             served: Vec::new(),
             servers: Servers::of_system(),
             known_peers: None,
+            ping: (Duration::from_secs(15), Duration::from_secs(20)),
         }
     }
 
@@ -248,9 +255,16 @@ impl NetworkConfig {
         Ok(self)
     }
 
-    /// Sets whether the node serves the DHT.
+    /// Sets what the node does in the DHT.
     pub fn dht(mut self, mode: DhtMode) -> Self {
         self.dht = mode;
+        self
+    }
+
+    /// Takes part in gossip, or not; yes by default. Without, other signers hear of this node's announcements, and it
+    /// of theirs, by the DHT and from those that it is connected to.
+    pub fn gossip(mut self, gossip: bool) -> Self {
+        self.gossip = gossip;
         self
     }
 

@@ -21,7 +21,7 @@ use super::{
 const MAX_QUERIES: usize = 256;
 
 impl Network {
-    /// Whether this node serves the DHT.
+    /// What this node does in the DHT.
     pub fn dht_mode(&self) -> DhtMode {
         self.dht_mode
     }
@@ -29,6 +29,7 @@ impl Network {
     /// How far the node is on its way into the DHT.
     pub fn dht_state(&self) -> DhtState {
         match self.routing_peers {
+            _ if self.dht_mode == DhtMode::Off => DhtState::Stopped,
             0 if self.bootstrap.is_empty() && self.peers.len() == 0 => DhtState::Initialised,
             0 => DhtState::Bootstrapping,
             _ if self.refreshed => DhtState::Ready,
@@ -39,7 +40,7 @@ impl Network {
     /// Looks a record up. Ends in one [`DhtFinished`](NetworkEvent::DhtFinished), after any number of
     /// [`DhtRecord`](NetworkEvent::DhtRecord)s.
     pub fn dht_get(&mut self, operation: OperationId, key: &[u8]) {
-        if self.queries.len() >= MAX_QUERIES || key.len() > MAX_DHT_KEY {
+        if self.dht_mode == DhtMode::Off || self.queries.len() >= MAX_QUERIES || key.len() > MAX_DHT_KEY {
             self.events.push_back(NetworkEvent::DhtFinished { operation, outcome: DhtOutcome::Refused });
             return;
         }
@@ -52,6 +53,10 @@ impl Network {
     /// Ends in one [`DhtPutFinished`](NetworkEvent::DhtPutFinished); when no other node has it then, it is offered
     /// again after pauses that grow.
     pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
+        if self.dht_mode == DhtMode::Off {
+            let outcome = DhtOutcome::Refused;
+            return self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
+        }
         let key = kad::RecordKey::new(&key);
         let record = kad::Record {
             key: key.clone(),

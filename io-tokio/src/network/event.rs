@@ -56,6 +56,8 @@ pub enum DhtOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DhtState {
+    /// The node takes no part in it.
+    Stopped,
     /// Nobody is known who could let the node in.
     Initialised,
     /// On the way to the first peer that serves the DHT.
@@ -70,6 +72,7 @@ impl DhtState {
     /// The state's name, for people and for JSON.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Stopped => "stopped",
             Self::Initialised => "initialised",
             Self::Bootstrapping => "bootstrapping",
             Self::Populating => "populating",

@@ -68,6 +68,11 @@ pub enum GossipError {
 }
 
 impl Network {
+    /// Whether this node takes part in gossip.
+    pub fn gossips(&self) -> bool {
+        self.swarm.behaviour().gossipsub.is_on()
+    }
+
     /// Subscribes to a topic.
     pub fn subscribe(&mut self, topic: &str) -> Result<(), GossipError> {
         let topic = IdentTopic::new(topic);

@@ -2,8 +2,9 @@
 //!
 //! Owns the last look at an address before it is dialled, whichever behaviour has found it, and after its name has been
 //! resolved. Invariant: an address that the address filter does not admit is dialled only when this node's own
-//! configuration or owner has named its host: a stranger who says that it is at an address of this network, or of this
-//! machine, learns nothing about what is there. The number of named hosts is bounded. Driven by libp2p's transports.
+//! configuration or owner has named its host, by its number or by a name that leads there: a stranger who says that it
+//! is at an address of this network, or of this machine, learns nothing about what is there. The number of named hosts
+//! is bounded. Driven by libp2p's transports.
 
 use std::{
     collections::VecDeque,
@@ -17,9 +18,13 @@ use std::{
 use libp2p::{
     Multiaddr, Transport, TransportError,
     core::transport::{DialOpts, ListenerId, TransportEvent},
+    multiaddr::Protocol,
 };
 
-use super::addresses::{DecidedFilter, host};
+use super::{
+    addresses::{DecidedFilter, host},
+    resolve::has_name,
+};
 
 const MAX_NAMED: usize = 4096;
 
@@ -27,7 +32,22 @@ const MAX_NAMED: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct DialGuard {
     filter: DecidedFilter,
-    named: Arc<Mutex<VecDeque<IpAddr>>>,
+    named: Arc<Mutex<VecDeque<Host>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Number(IpAddr),
+    Name(String),
+}
+
+fn host_of(address: &Multiaddr) -> Option<Host> {
+    match address.iter().next()? {
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => {
+            Some(Host::Name(name.to_lowercase()))
+        }
+        _ => host(address).map(Host::Number),
+    }
 }
 
 impl DialGuard {
@@ -38,7 +58,8 @@ impl DialGuard {
     /// The owner of this node has named these.
     pub(crate) fn name<'a>(&self, addresses: impl IntoIterator<Item = &'a Multiaddr>) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        for host in addresses.into_iter().filter(|address| !self.filter.admits(address)).filter_map(host) {
+        let is_news = |address: &&Multiaddr| has_name(address) || !self.filter.admits(address);
+        for host in addresses.into_iter().filter(is_news).filter_map(host_of) {
             if !named.contains(&host) {
                 if named.len() == MAX_NAMED {
                     named.pop_front();
@@ -48,9 +69,14 @@ impl DialGuard {
         }
     }
 
-    fn admits(&self, address: &Multiaddr) -> bool {
+    /// Whether the owner has named the host of this address, in these words.
+    pub(crate) fn is_named(&self, address: &Multiaddr) -> bool {
         let is_named = |host| self.named.lock().unwrap_or_else(PoisonError::into_inner).contains(&host);
-        self.filter.admits(address) || host(address).is_some_and(is_named)
+        host_of(address).is_some_and(is_named)
+    }
+
+    fn admits(&self, address: &Multiaddr) -> bool {
+        self.filter.admits(address) || self.is_named(address)
     }
 }
 

@@ -32,6 +32,7 @@ mod records;
 mod republish;
 mod resolve;
 mod scores;
+mod switch;
 mod translate;
 mod transport;
 mod woken;
@@ -356,6 +357,7 @@ impl Network {
         while let Some(due) = self.discovery.due(now) {
             match due {
                 Due::Refresh => {
+                    // Without the DHT nobody is in its table, and there is nothing to refresh.
                     if let Ok(query) = self.swarm.behaviour_mut().kad.bootstrap() {
                         self.refresh = Some(query);
                         self.discovery.on_refresh_started();
@@ -438,6 +440,9 @@ fn fresh_identity() -> Result<Keypair, NetworkError> {
     Keypair::ed25519_from_bytes(&mut secret).map_err(|error| NetworkError::Protocol(error.to_string()))
 }
 
+#[cfg(test)]
+#[path = "liveness_tests.rs"]
+mod liveness_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,9 @@
 //!
 //! Owns the way from an address with a name to those with numbers. Invariant: before a name is resolved the system's
 //! configuration is read again, and one that cannot be read leaves the last one in use: a laptop that wakes up in
-//! another network, or a machine that starts before its resolver is configured, needs no restart. Driven by libp2p's
-//! transports.
+//! another network, or a machine that starts before its resolver is configured, needs no restart. Where a name leads
+//! the guard looks again, unless it is a name that the owner has given: that may lead into a private network. Driven
+//! by libp2p's transports.
 
 use std::{
     fmt, io,
@@ -19,6 +20,8 @@ use libp2p::{
     dns::{self, ResolverConfig, ResolverOpts},
     multiaddr::Protocol,
 };
+
+use super::guard::{DialGuard, Guarded};
 
 /// Where the configuration is read.
 #[derive(Clone)]
@@ -41,22 +44,25 @@ impl fmt::Debug for Servers {
     }
 }
 
-/// A transport that takes names.
+/// A transport that takes names, and what the guard admits.
 pub(crate) struct Resolved<T> {
     inner: Shared<T>,
+    guard: DialGuard,
     servers: Servers,
     /// The configuration in use, printed.
     in_use: String,
-    resolving: dns::tokio::Transport<Shared<T>>,
+    resolving: dns::tokio::Transport<Guarded<Shared<T>>>,
+    /// For names that the owner has given. It listens to nothing, so that nobody needs to poll it.
+    trusting: dns::tokio::Transport<Shared<T>>,
 }
 
 impl<T> Resolved<T> {
-    pub(crate) fn new(inner: T, servers: Servers) -> Self {
+    pub(crate) fn new(inner: T, guard: DialGuard, servers: Servers) -> Self {
         let inner = Shared(Arc::new(Mutex::new(inner)));
         // With none, addresses that are numbers still work.
         let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
-        let resolving = dns::tokio::Transport::custom(inner.clone(), config, ResolverOpts::default());
-        let mut resolved = Self { inner, servers, in_use: String::new(), resolving };
+        let (resolving, trusting) = transports(&inner, &guard, config, ResolverOpts::default());
+        let mut resolved = Self { inner, guard, servers, in_use: String::new(), resolving, trusting };
         if let Err(error) = resolved.renew() {
             tracing::warn!(%error, "no name can be resolved until the system's configuration can be read");
         }
@@ -68,19 +74,30 @@ impl<T> Resolved<T> {
         // It cannot be compared, but it can be printed.
         let read = format!("{config:?}");
         if read != self.in_use {
-            self.resolving = dns::tokio::Transport::custom(self.inner.clone(), config, options);
+            (self.resolving, self.trusting) = transports(&self.inner, &self.guard, config, options);
             self.in_use = read;
         }
         Ok(())
     }
 }
 
-type Resolving<T> = dns::tokio::Transport<Shared<T>>;
+fn transports<T>(
+    inner: &Shared<T>,
+    guard: &DialGuard,
+    config: ResolverConfig,
+    options: ResolverOpts,
+) -> (dns::tokio::Transport<Guarded<Shared<T>>>, dns::tokio::Transport<Shared<T>>) {
+    let guarded = Guarded::new(inner.clone(), guard.clone());
+    let resolving = dns::tokio::Transport::custom(guarded, config.clone(), options.clone());
+    (resolving, dns::tokio::Transport::custom(inner.clone(), config, options))
+}
+
+type Resolving<T> = dns::tokio::Transport<Guarded<Shared<T>>>;
 
 impl<T> Transport for Resolved<T>
 where
     T: Transport + Send + Unpin + 'static,
-    T::Error: Send,
+    T::Error: From<io::Error> + Send,
     T::Dial: Send,
 {
     type Output = T::Output;
@@ -102,6 +119,9 @@ where
         {
             tracing::debug!(%error, "the system's configuration of names cannot be read");
         }
+        if has_name(&address) && self.guard.is_named(&address) {
+            return self.trusting.dial(address, options);
+        }
         self.resolving.dial(address, options)
     }
 
@@ -113,7 +133,7 @@ where
     }
 }
 
-fn has_name(address: &Multiaddr) -> bool {
+pub(super) fn has_name(address: &Multiaddr) -> bool {
     let is_name =
         |part| matches!(part, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_));
     address.iter().any(is_name)
@@ -167,7 +187,11 @@ mod tests {
     };
 
     use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
-    use tokio::net::UdpSocket;
+    use libp2p::{
+        core::{Endpoint, transport::PortUse},
+        tcp,
+    };
+    use tokio::net::{TcpListener, UdpSocket};
 
     use super::*;
     use crate::{
@@ -273,6 +297,29 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(20), connected).await.expect("it finds the node");
         assert_eq!(failed, 1, "and it does at the next try");
+        server.abort();
+    }
+
+    /// A name may lead into this machine or network, whoever it belongs to.
+    #[tokio::test]
+    async fn a_name_leads_to_a_private_host_only_if_the_owner_has_given_it() {
+        let socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a socket");
+        let at = Arc::new(AtomicU16::new(socket.local_addr().expect("a port").port()));
+        let server = tokio::spawn(answer(socket, String::new()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        let guard = DialGuard::new(AddressFilter::PublicOnly.decide([], []));
+        let tcp = tcp::tokio::Transport::new(tcp::Config::default());
+        let mut resolved = Resolved::new(tcp, guard.clone(), servers(at));
+        let address: Multiaddr = format!("/dns4/One.Nodes.test/tcp/{port}").parse().expect("an address");
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let stranger = resolved.dial(address.clone(), options).expect("it has a name");
+        let refused = stranger.await.expect_err("nobody here has named it");
+        assert!(format!("{refused:?}").contains("private network"), "{refused:?}");
+        guard.name([&"/dns4/one.nodes.TEST/tcp/1".parse().expect("an address")]);
+        resolved.dial(address, options).expect("it has a name").await.expect("its owner has given the name");
+        let inside = resolved.dial(format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address"), options);
+        inside.expect("an address").await.expect_err("the number was not named");
         server.abort();
     }
 }

@@ -18,6 +18,7 @@ use super::{
     behaviour::BehaviourEvent,
     channel,
     codec::SESSION_PROTOCOL,
+    config::DhtMode,
     event::{DhtOutcome, DirectFailure, NetworkEvent},
     gossip::Received,
     peers::Connection,
@@ -267,7 +268,7 @@ impl Network {
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
         let addresses = self.filter.select(info.listen_addrs.iter().cloned(), MAX_ADDRESSES);
         self.on_reach_identified(peer, &info, &addresses);
-        let serves_dht = info.protocols.contains(&DHT_PROTOCOL);
+        let serves_dht = info.protocols.contains(&DHT_PROTOCOL) && self.dht_mode != DhtMode::Off;
         self.swarm.behaviour_mut().channel.on_identified(&peer, &info.protocols);
         if let Some(best) = self.peers.best(&peer).filter(|best| best.is_outbound && !best.is_relayed)
             && info.protocols.contains(&SESSION_PROTOCOL)

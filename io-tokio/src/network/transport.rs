@@ -25,14 +25,8 @@ use libp2p::{
 use socket2::{Domain, Socket, Type};
 
 use super::{
-    NetworkError,
-    addresses::is_circuit,
-    config::NetworkConfig,
-    gather::Gathering,
-    guard::{DialGuard, Guarded},
-    handshakes::TakingTurns,
-    resolve::Resolved,
-    woken::WokenMuxer,
+    NetworkError, addresses::is_circuit, config::NetworkConfig, gather::Gathering, guard::DialGuard,
+    handshakes::TakingTurns, resolve::Resolved, woken::WokenMuxer,
 };
 
 /// One WebSocket frame carries at most one frame of Noise; this leaves room for senders that batch.
@@ -53,13 +47,14 @@ pub(crate) fn build(
 
     let secured = |socket| secured(socket, noise.clone(), yamux.clone(), config.dial_timeout);
 
-    let quic = Guarded::new(quic::tokio::Transport::new(quic_config(keypair, config)), guard.clone())
+    let quic = quic::tokio::Transport::new(quic_config(keypair, config))
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed();
-    let direct = secured(tcp_socket(guard)).or_transport(quic).map(|either, _| either.into_inner());
-    let direct = Resolved::new(direct, config.servers.clone());
+    let direct = secured(tcp_socket()).or_transport(quic).map(|either, _| either.into_inner()).boxed();
+    let direct = Resolved::new(direct, guard.clone(), config.servers.clone());
 
-    let mut websocket = websocket::Config::new(Resolved::new(tcp_socket(guard), config.servers.clone()));
+    let named = Resolved::new(tcp_socket(), guard.clone(), config.servers.clone());
+    let mut websocket = websocket::Config::new(named);
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
     let websocket = secured(socket(websocket));
 
@@ -90,8 +85,8 @@ where
     (peer, StreamMuxerBox::new(WokenMuxer::new(muxer)))
 }
 
-fn tcp_socket(guard: &DialGuard) -> Boxed<ByteStream> {
-    socket(Guarded::new(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)), guard.clone()))
+fn tcp_socket() -> Boxed<ByteStream> {
+    socket(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)))
 }
 
 /// Any stream of bytes as one type, so that what stands on it is compiled once.

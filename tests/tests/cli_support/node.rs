@@ -163,6 +163,11 @@ impl Lines {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
+    /// The next line, if it is there already.
+    pub fn next_now(&mut self) -> Option<Value> {
+        self.lines.try_recv().ok()
+    }
+
     /// What the first line that is looked for comes to.
     #[track_caller]
     pub fn find<T>(&mut self, mut look: impl FnMut(&Value) -> Option<T>) -> T {

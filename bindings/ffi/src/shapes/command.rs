@@ -148,6 +148,9 @@ pub struct CreateSession {
     /// How the coordinator is chosen; `lexicographic` unless it is said.
     #[serde(default)]
     pub election: Option<Word<Method>>,
+    /// For how long it may be signed, in milliseconds; without, as long as the configuration says, which is the most.
+    #[serde(default)]
+    pub lifetime_ms: Option<u64>,
     /// What of it may be unusual. A session that is unusual otherwise is not created; a bare message is `opaque`.
     #[serde(default)]
     pub allow: Vec<Word<Unusual>>,
@@ -164,6 +167,7 @@ impl TryFrom<CreateSession> for NewSession {
             details: from.details.try_into()?,
             is_listed: from.is_listed,
             election: from.election.map_or_else(Method::default, |method| method.0),
+            lifetime: from.lifetime_ms.map(Duration::from_millis),
             allow: from.allow.into_iter().map(|word| word.0).collect(),
         })
     }

@@ -21,6 +21,9 @@ let token = sessionStorage.getItem("token");
 const courses = new Map();
 /** The summary of each request that waits, by id. */
 const shown = new Map();
+/** Contacts and groups, and what each group has. */
+let names = { contacts: {}, groups: {} };
+const balances = new Map();
 let newest = 0;
 let isStale = true;
 
@@ -122,6 +125,59 @@ function showPeers(peers) {
   );
 }
 
+/** What the contact is called that has this key, if one has. */
+const nameOf = (key) => Object.entries(names.contacts).find(([, known]) => known === key)?.[0];
+const called = (key) => nameOf(key) ?? short(key);
+
+const amount = (satoshi) => `${(satoshi / 1e6).toLocaleString("en", { maximumFractionDigits: 6 })} XPI`;
+
+function money(balance, suite) {
+  if (balance?.problem) return make("p", { class: "quiet" }, suite === "bip340" ? "" : balance.problem);
+  if (!balance) return make("p", { class: "quiet" }, "…");
+  const waits = balance.total - balance.spendable;
+  const parts = [];
+  if (balance.unconfirmed) parts.push(`${amount(balance.unconfirmed)} not confirmed yet`);
+  if (waits) parts.push(`${amount(waits)} not spendable yet`);
+  return make(
+    "p",
+    { class: "balance" },
+    make("b", {}, amount(balance.spendable)),
+    parts.length ? make("span", { class: "quiet" }, ` ${parts.join("; ")}`) : "",
+  );
+}
+
+function showNames(own) {
+  const groups = Object.entries(names.groups).map(([name, group]) =>
+    make(
+      "article",
+      { class: "card", "data-group": name },
+      make("h3", {}, name, make("span", { class: "chip" }, group.suite)),
+      money(balances.get(name), group.suite),
+      make("p", { class: "quiet" }, group.keys.map((key) => (key === own ? "you" : called(key))).join(", ")),
+      make("p", {}, "paid at ", ...code(group.address)),
+    ),
+  );
+  const none = make("p", { class: "quiet" }, "No group yet: nelumbo group create makes one.");
+  place("groups").replaceChildren(...(groups.length ? groups : [none]));
+  facts(
+    place("contacts"),
+    Object.entries(names.contacts).map(([name, key]) => [name, code(key)]),
+  );
+}
+
+/** Servers of the chain are asked now and then, each group on its own: one that is slow holds up nothing. */
+async function askBalances() {
+  for (const [name, { suite }] of Object.entries(names.groups)) {
+    if (suite !== "lotus") continue;
+    ask(`/v1/groups/${encodeURIComponent(name)}/balance`)
+      .catch((error) => ({ problem: error.message }))
+      .then((balance) => {
+        balances.set(name, balance);
+        isStale = true;
+      });
+  }
+}
+
 const RISKY = new Set(["UNUSUAL", "WARNING"]);
 
 /** The cards of requests that wait, by session: one that is being decided stays as it is when another goes. */
@@ -149,7 +205,7 @@ function showRequests(requests) {
       "article",
       { class: "card", "data-session": session, "aria-label": `Request ${short(session)}` },
       make("h3", {}, ...code(session)),
-      make("p", { class: "quiet" }, `asked by ${short(creator)} of ${signer_count} signers; ${until(expires)}`),
+      make("p", { class: "quiet" }, `asked by ${called(creator)} of ${signer_count} signers; ${until(expires)}`),
       list,
       make("div", { class: "buttons" }, approve, decline),
     );
@@ -190,6 +246,15 @@ function describe({ phase, joined_count, signer_count, attempt, expires }) {
   return `${joined_count} of ${signer_count} signers take part, attempt ${attempt}; ${until(expires)}`;
 }
 
+/** What has become of a session's payment, as far as it was told since the page was opened. */
+function confirmation(session) {
+  const last = (courses.get(session) ?? []).findLast(({ event }) => event.startsWith("payment-"));
+  if (!last) return "";
+  const kind = last.event.slice("payment-".length);
+  const text = kind === "confirmed" ? `confirmed in block ${last.height.toLocaleString("en")}` : kind;
+  return make("span", { class: `chip ${kind === "rejected" ? "blacklisted" : kind === "confirmed" ? "good" : ""}` }, text);
+}
+
 function showSessions(sessions, details) {
   const cards = sessions
     .filter(({ phase }) => phase !== "announced")
@@ -206,9 +271,10 @@ function showSessions(sessions, details) {
           make("span", { class: `chip ${head.phase}` }, head.phase.replaceAll("-", " ")),
         ),
         make("p", { class: "quiet" }, describe(head)),
-        diagram(known, courses.get(head.session) ?? []),
+        diagram(known, courses.get(head.session) ?? [], nameOf),
         ...signatures.map((signature) => make("p", { class: "signature" }, "signature ", ...code(signature))),
-        known?.final_transaction && make("p", {}, "transaction ", ...code(known.final_transaction.txid)),
+        known?.final_transaction &&
+          make("p", {}, "transaction ", ...code(known.final_transaction.txid), " ", confirmation(head.session)),
       );
     });
   place("sessions").replaceChildren(...(cards.length ? cards : [make("p", { class: "quiet" }, "None yet.")]));
@@ -228,6 +294,7 @@ function note(entry) {
   const time = new Date(entry.time).toLocaleTimeString();
   place("log").prepend(make("li", {}, make("time", {}, time), make("b", {}, ` ${event} `), text.slice(0, 400)));
   while (place("log").children.length > 200) place("log").lastChild.remove();
+  if (event.startsWith("payment-")) askBalances();
   isStale = true;
 }
 
@@ -239,9 +306,11 @@ function say(text) {
 
 async function refresh() {
   isStale = false;
-  const [stats, { peers }, { sessions }] = await Promise.all(
-    ["/v1/stats", "/v1/peers", "/v1/sessions"].map((path) => ask(path)),
-  );
+  const paths = ["/v1/stats", "/v1/peers", "/v1/sessions", "/v1/contacts"];
+  const [stats, { peers }, { sessions }, known] = await Promise.all(paths.map((path) => ask(path)));
+  const isFirst = Object.keys(known.groups).some((name) => !(name in names.groups));
+  names = known;
+  if (isFirst) askBalances();
   const waiting = sessions.filter(({ phase }) => phase === "announced");
   const others = sessions
     .filter(({ phase }) => phase !== "announced")
@@ -254,6 +323,7 @@ async function refresh() {
   for (const { session } of others) details.set(session, await ask(`/v1/sessions/${session}`));
   showNode(stats);
   showPeers(peers);
+  showNames(stats.key);
   // A button that is about to be pressed stays where it is.
   const state = JSON.stringify(waiting.map(({ session }) => [session, shown.get(session)]));
   if (place("requests").dataset.state !== state) {
@@ -335,6 +405,7 @@ async function enter() {
   if (!isRunning) watch();
   isRunning = true;
   setInterval(() => (isStale = true), 5000);
+  setInterval(askBalances, 60_000);
 }
 
 function leave(problem = "") {

@@ -43,12 +43,12 @@ function label(step) {
   return SAID[step.event] ?? step.event.replaceAll("-", " ");
 }
 
-/** The diagram of a session whose details are known, with what has happened in it. */
-export function diagram(session, course) {
+/** The diagram of a session whose details are known, with what has happened in it; keys may have names. */
+export function diagram(session, course, nameOf) {
   const frame = document.createElement("div");
   frame.className = "sequence scroll";
   if (!session) return frame;
-  const lanes = session.signers.map(({ key, own }) => ({ key, name: own ? "you" : `${key.slice(2, 8)}…` }));
+  const lanes = session.signers.map(({ key, own }) => ({ key, name: own ? "you" : (nameOf(key) ?? `${key.slice(2, 8)}…`) }));
   const own = session.signers.find((signer) => signer.own)?.key;
   // An end is told by an event of its own.
   const ends = ["complete", "aborted", "expired"];

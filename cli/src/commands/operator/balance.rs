@@ -4,8 +4,9 @@ use clap::Args;
 use nelumbo_chain::chronik::ChainTx;
 use serde_json::json;
 
-use super::money::{OfGroup, xpi};
+use super::money::OfGroup;
 use crate::failure::{Answer, Failure};
+use crate::holdings::{Shown, xpi};
 use crate::output;
 
 /// Shows what a group can spend, and what it waits for
@@ -23,7 +24,8 @@ impl Balance {
         let (group, wallet) = self.of.wallet()?;
         let holdings = wallet.holdings()?;
         if self.of.node.json {
-            output::json(&holdings.json(&json!({ "group": self.of.name, "address": group.address() })))?;
+            let (name, address, sums) = (self.of.name, group.address(), holdings.sums());
+            output::json(&Shown { group: Some(name), address, sums })?;
         } else {
             output::table(&holdings.rows())?;
         }

@@ -6,6 +6,7 @@ use clap::Args;
 use nelumbo_core::crypto::{Suite, Tweak, sha256};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
+use nelumbo_simulator::settings::Time;
 
 use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::{Created, NewSession, Request, Running};
@@ -97,6 +98,10 @@ pub(crate) struct Create {
     /// How the signer who broadcasts is chosen; by default as config.toml of the node says
     #[arg(long, value_parser = values::method())]
     election: Option<Method>,
+    /// For how long it may be signed, such as '30 min'; by default, and at most, as config.toml says in
+    /// `protocol.session-timeout`
+    #[arg(long, value_name = "TIME", value_parser = values::parsed::<Time>)]
+    lifetime: Option<Time>,
     #[command(flatten)]
     allowed: Allowed,
     #[command(flatten)]
@@ -129,10 +134,8 @@ impl Create {
                 (group.suite, group.keys.clone(), group.tweak())
             }
             None => {
-                let is_named = self.keys.iter().any(|key| matches!(key, KeyOrName::Name(_)));
-                let contacts = if is_named { Contacts::read(self.node.folder()?.path())? } else { Contacts::default() };
                 let tweak = if self.taproot { Tweak::Taproot { merkle_root: self.merkle_root } } else { Tweak::None };
-                (self.suite, values::sorted(contacts.keys(&self.keys)?)?, tweak)
+                (self.suite, values::sorted(KeyOrName::keys(&self.keys, &self.node.data)?)?, tweak)
             }
         };
         if spending.is_none() {
@@ -148,6 +151,7 @@ impl Create {
             description: values::text(&self.description)?,
             spending,
             listed: self.listed,
+            lifetime_seconds: self.lifetime.map(|Time(lifetime)| lifetime.as_secs()),
             allow: self.allowed.names.into_iter().collect(),
         };
         self.node.ask(&Request::Create(Box::new(session)), |Created { session, link }| {

@@ -10,11 +10,12 @@ use nelumbo_core::crypto::lotus::{OutPoint, Transaction};
 use nelumbo_core::crypto::{PublicKey, SecretKey, Suite};
 use serde_json::json;
 
-use super::money::{Wallet, WithOwnKey, xpi};
+use super::money::{Wallet, WithOwnKey};
 use super::wallet;
 use crate::contacts::{Contacts, KeyOrName, key_or_name};
 use crate::control::Running;
 use crate::failure::{Answer, Failure};
+use crate::holdings::xpi;
 use crate::identity::{self, Judged, Own, Shown, outpoint_text};
 use crate::node::Folder;
 use crate::{key_file, output, values};

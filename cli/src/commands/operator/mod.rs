@@ -17,6 +17,7 @@ mod finalize;
 mod group;
 mod identity;
 mod join;
+mod message;
 mod money;
 mod node;
 mod node_init;
@@ -24,6 +25,7 @@ mod node_run;
 mod peers;
 mod psbt;
 mod requests;
+mod resource;
 mod sessions;
 mod sessions_show;
 mod sessions_wait;
@@ -59,6 +61,8 @@ pub(crate) enum Operator {
     Advertise(advertise::Advertise),
     Signers(signers::Signers),
     Subscribe(subscribe::Subscribe),
+    Resource(resource::ResourceCommand),
+    Message(message::MessageCommand),
     Create(create::Create),
     Requests(requests::Requests),
     Sessions(sessions::Sessions),
@@ -130,6 +134,8 @@ impl Operator {
             Self::Advertise(advertise) => advertise.run(),
             Self::Signers(signers) => signers.run(),
             Self::Subscribe(subscribe) => subscribe.run(),
+            Self::Resource(resource) => resource.run(),
+            Self::Message(message) => message.run(),
             Self::Create(create) => create.run(),
             Self::Requests(requests) => requests.run(),
             Self::Sessions(sessions) => sessions.run(),

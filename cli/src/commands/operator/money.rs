@@ -5,10 +5,8 @@ use clap::Args;
 use nelumbo_chain::ScriptPayload;
 use nelumbo_chain::build::{Coin, FeeRate, Unlock};
 use nelumbo_chain::chronik::{ChronikClient, ChronikError, Unspent};
-use nelumbo_chain::ledger::COINBASE_MATURITY;
 use nelumbo_core::crypto::lotus::{Address, TxOutput};
 use nelumbo_core::crypto::{Network, Suite};
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::commands::one_thread;
@@ -16,6 +14,7 @@ use crate::contacts::Contacts;
 use crate::control::Running;
 use crate::failure::Failure;
 use crate::group::{Group, Name};
+use crate::holdings::Holdings;
 use crate::node::{Config, ReplayProtection};
 use crate::passphrase::PassphraseSource;
 use crate::values::amount;
@@ -60,13 +59,6 @@ pub(super) struct Wallet {
     replay_protection: ReplayProtection,
     /// One for all questions: the client keeps its connections in it.
     runtime: Runtime,
-}
-
-/// What an owner has.
-pub(super) struct Holdings {
-    pub(super) spendable: Vec<Unspent>,
-    /// Too young, or with a state.
-    pub(super) others: Vec<Unspent>,
 }
 
 impl OfGroup {
@@ -125,56 +117,13 @@ impl Wallet {
 
     /// What the owner has now.
     pub(super) fn holdings(&self) -> Result<Holdings, Failure> {
-        let (unspent, tip) = self.ask(async {
-            let unspent = self.client.utxos(&self.script).await?;
-            Ok((unspent, self.client.tip().await?))
-        })?;
-        let tip = tip.map_or(0, |tip| tip.height);
-        let is_mature = |height: Option<u32>| height.is_some_and(|height| tip + 1 >= height + COINBASE_MATURITY);
-        let can_be_spent = |coin: &Unspent| {
-            coin.output.script_pubkey == self.own
-                && (!coin.is_coinbase || is_mature(coin.block.map(|block| block.height)))
-        };
-        let (spendable, others) = unspent.into_iter().partition(can_be_spent);
-        Ok(Holdings { spendable, others })
+        self.ask(Holdings::of(&self.client, &self.own, &self.script))
     }
 
     /// What the owner can spend now, and how.
     pub(super) fn coins(&self, unlock: Unlock) -> Result<Vec<Coin>, Failure> {
         let coin = |coin: Unspent| Coin { outpoint: coin.outpoint, output: coin.output, unlock };
         Ok(self.holdings()?.spendable.into_iter().map(coin).collect())
-    }
-}
-
-impl Holdings {
-    /// In satoshi: what can be spent, what of all that waits for a block, and all.
-    fn sums(&self) -> [u64; 3] {
-        let sum = |coins: &mut dyn Iterator<Item = &Unspent>| coins.map(|coin| coin.output.value).sum::<u64>();
-        let all = || self.spendable.iter().chain(&self.others);
-        [sum(&mut self.spendable.iter()), sum(&mut all().filter(|coin| coin.block.is_none())), sum(&mut all())]
-    }
-
-    /// For programs, beside what says whose it is.
-    pub(super) fn json(&self, owner: &Value) -> Value {
-        let ([spendable, unconfirmed, total], mut shown) = (self.sums(), owner.clone());
-        shown["spendable"] = spendable.into();
-        shown["unconfirmed"] = unconfirmed.into();
-        shown["total"] = total.into();
-        shown["outputs"] = self.spendable.len().into();
-        shown
-    }
-
-    /// For people.
-    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let [spendable, unconfirmed, total] = self.sums();
-        let mut rows = vec![("spendable", format!("{}, in {} outputs", xpi(spendable), self.spendable.len()))];
-        if unconfirmed > 0 {
-            rows.push(("of that unconfirmed", xpi(unconfirmed)));
-        }
-        if total > spendable {
-            rows.push(("not spendable yet", xpi(total - spendable)));
-        }
-        rows
     }
 }
 
@@ -190,16 +139,6 @@ pub(super) fn payee(text: &str) -> Result<Payee, String> {
     let (address, value) = text.split_once('=').ok_or("write ADDRESS=AMOUNT, such as lotus_16PS…=25.5")?;
     let address = address.parse::<Address>().map_err(|error| error.to_string())?;
     Ok(Payee { address, value: amount(value)? })
-}
-
-/// An amount as people write it.
-pub(super) fn xpi(satoshi: u64) -> String {
-    let (whole, part) = (satoshi / 1_000_000, satoshi % 1_000_000);
-    let part = format!("{part:06}");
-    match part.trim_end_matches('0') {
-        "" => format!("{whole} XPI"),
-        part => format!("{whole}.{part} XPI"),
-    }
 }
 
 /// A fee rate, in satoshi for each byte. Nodes pass on nothing below 1, and Chronik nothing above 10,000.
@@ -237,6 +176,9 @@ mod tests {
         for text in ["", ".5", "1.", "1.0000001", "-1", "1e3", "1,5", "sat", "+7", "1.5sat", "99999999999999999999"] {
             assert!(amount(text).is_err(), "{text}");
         }
-        assert_eq!([0, 1, 25_500_000, 3_000_000].map(xpi), ["0 XPI", "0.000001 XPI", "25.5 XPI", "3 XPI"]);
+        assert_eq!(
+            [0, 1, 25_500_000, 3_000_000].map(crate::holdings::xpi),
+            ["0 XPI", "0.000001 XPI", "25.5 XPI", "3 XPI"]
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! `nelumbo requests`: what others ask this node to sign.
 
 use clap::Args;
+use nelumbo_simulator::settings::Time;
 
 use crate::control::{Request, Running, Sessions};
 use crate::failure::{Answer, Failure};
-use crate::output;
+use crate::{output, values};
 
 const EXAMPLES: &str = "\
 Examples:
   nelumbo requests
+  nelumbo requests --signers 3 --left '10 min'
   nelumbo sessions show ID
   nelumbo approve ID";
 
@@ -20,13 +22,21 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Requests {
+    /// Only those of so many signers
+    #[arg(long, value_name = "N")]
+    signers: Option<usize>,
+    /// Only those that have so much time left, such as '10 min'
+    #[arg(long, value_name = "TIME", value_parser = values::parsed::<Time>)]
+    left: Option<Time>,
     #[command(flatten)]
     node: Running,
 }
 
 impl Requests {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        self.node.ask(&Request::Requests {}, |Sessions { sessions }| {
+        let left_seconds = self.left.map(|Time(left)| left.as_secs());
+        let request = Request::Requests { signers: self.signers, left_seconds };
+        self.node.ask(&request, |Sessions { sessions }| {
             let rows: Vec<_> = sessions
                 .iter()
                 .map(|session| {

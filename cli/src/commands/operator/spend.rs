@@ -8,9 +8,10 @@ use nelumbo_core::election::Method;
 use nelumbo_core::wire::TransactionType;
 use serde_json::json;
 
-use super::money::{Fee, OfGroup, Payee, Wallet, payee, xpi};
+use super::money::{Fee, OfGroup, Payee, Wallet, payee};
 use crate::control::{Created, NewSession, Request};
 use crate::failure::{Answer, Failure};
+use crate::holdings::xpi;
 use crate::passphrase::PassphraseSource;
 use crate::spending::SpendingFile;
 use crate::summary::Allowed;
@@ -69,6 +70,7 @@ impl Spend {
             description: values::text(&self.description)?,
             spending: Some(SpendingFile::new(&unsigned, wallet.replay_protection()?)),
             listed: false,
+            lifetime_seconds: None,
             allow: self.allowed.names.into_iter().collect(),
         };
         let Created { session, link } = self.of.node.connect()?.get(&Request::Create(Box::new(session)))?;

@@ -11,6 +11,7 @@ use super::money::{Payee, Wallet, WithOwnKey, payee};
 use super::spend::outpoint;
 use crate::control::Running;
 use crate::failure::{Answer, Failure};
+use crate::holdings::Shown;
 use crate::key_file::{self, KeyFile};
 use crate::output;
 use crate::values::amount;
@@ -81,7 +82,8 @@ impl WalletCommand {
                 let key = key(&node)?;
                 let holdings = open(&node, &key)?.holdings()?;
                 if node.json {
-                    output::json(&holdings.json(&json!({ "address": address(&key).to_string() })))?;
+                    let (address, sums) = (address(&key).to_string(), holdings.sums());
+                    output::json(&Shown { group: None, address, sums })?;
                 } else {
                     output::table(&holdings.rows())?;
                 }
