@@ -145,7 +145,7 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// How long the processor is still busy with cryptography.
-    fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
+    pub(super) fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
         self.busy_until.saturating_sub(context.now())
     }
 
@@ -183,7 +183,7 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn send_frame(&self, context: PeerContext<'_, '_>, to: u32, frame: &Frame<'_>) {
         let busy = self.computes(context);
-        context.send_after(busy, to, &frame.encode(), Reliability::Retransmit);
+        context.send_on(frame.channel(), busy, to, &frame.encode(), Reliability::Retransmit);
     }
 
     pub(super) fn send_frames(&self, context: PeerContext<'_, '_>, frames: Frames) {
