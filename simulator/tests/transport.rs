@@ -373,3 +373,11 @@ fn steps_of_sessions_are_delayed_and_not_lost() {
     assert_eq!((lossy.sessions.completed, lossy.faults["retransmitted"]), (100, 0));
     assert!(lossy.latency_ms.p50 > 2_000.0, "{:?}", lossy.latency_ms);
 }
+
+#[test]
+fn who_is_not_told_of_a_broadcast_takes_its_turn_and_streams_tell_all() {
+    // Of a hundred signatures, how many were broadcast a second time, because the word that they had been was lost.
+    let again = |transport| [0, 5, 10, 20].map(|loss| hundred(transport, loss).broadcasts - 100);
+    assert_eq!(again("datagram"), [0, 9, 17, 25]);
+    assert_eq!([again("tcp"), again("quic")], [[0; 4]; 2]);
+}
