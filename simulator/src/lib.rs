@@ -13,6 +13,7 @@
 pub mod checkers;
 pub mod crypto;
 pub mod engine;
+pub mod fork;
 pub mod model;
 pub mod network;
 pub mod peer;
@@ -30,6 +31,7 @@ pub mod statistics;
 pub mod summary;
 pub mod sweep;
 pub mod trace;
+pub mod why;
 
 pub use random::Random;
 pub use simulation::Simulation;

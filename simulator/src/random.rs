@@ -17,6 +17,12 @@ impl Random {
         Self(mix(labelled ^ number.wrapping_mul(Self::STEP)))
     }
 
+    /// The stream that differs from this one by a key; the same key again leads back. With key 0 it is the same.
+    #[inline]
+    pub(crate) const fn switch(&mut self, key: u64) {
+        self.0 ^= key;
+    }
+
     /// The next 64 bits.
     #[inline]
     pub fn draw(&mut self) -> u64 {

@@ -11,6 +11,7 @@ use nelumbo_core::wire::SessionId;
 use crate::checkers::{Checker, CheckerSet, GroundTruth, all};
 use crate::crypto::{Crypto, Real, Toy};
 use crate::engine::{Nanos, Observed, Progress, Stats};
+use crate::fork::Fork;
 use crate::peer::{Environment, MakeSoftware, Observation, Peer, Software};
 use crate::pending_sessions::PendingSessions;
 use crate::schedule::{CryptoChoice, MILLISECOND, Schedule, ScheduledEvent};
@@ -31,6 +32,7 @@ pub struct Run<'r> {
     checkers: Vec<Box<dyn Checker>>,
     traced: bool,
     software: Option<MakeSoftware>,
+    fork: Option<Fork>,
     measures: Vec<Measure<'r>>,
     run_while: Box<dyn FnMut(Progress) -> bool + 'r>,
 }
@@ -47,7 +49,8 @@ impl<'r> Run<'r> {
     pub fn new(schedule: &'r Schedule) -> Self {
         let (engine, checkers) = (Engine::Windowed(1), all());
         let run_while = Box::new(|_| true);
-        Self { schedule, engine, checkers, traced: false, software: None, measures: Vec::new(), run_while }
+        let (software, fork, measures) = (None, None, Vec::new());
+        Self { schedule, engine, checkers, traced: false, software, fork, measures, run_while }
     }
 
     /// How to run it.
@@ -69,6 +72,13 @@ impl<'r> Run<'r> {
     #[must_use]
     pub fn software(mut self, make: impl Fn(u32) -> Software + Send + Sync + 'static) -> Self {
         self.software = Some(MakeSoftware(Box::new(make)));
+        self
+    }
+
+    /// Lets the run leave its schedule.
+    #[must_use]
+    pub fn fork(mut self, fork: Fork) -> Self {
+        self.fork = Some(fork);
         self
     }
 
@@ -111,10 +121,17 @@ impl<'r> Run<'r> {
     /// When the schedule has settings that make no node, which [`Schedule::check`] says.
     #[must_use]
     pub fn summary_with<C: Crypto>(self) -> Summary {
-        let Self { schedule, engine, checkers, traced, software, mut measures, run_while } = self;
-        let network = schedule.network();
+        let Self { schedule, engine, checkers, traced, software, fork, mut measures, run_while } = self;
+        let network = match &fork {
+            None => schedule.network(),
+            Some(fork) => {
+                let network = schedule.network_without(|step| fork.omits(step));
+                network.with_fork(fork.time(), fork.key_at(fork.time()))
+            }
+        };
         let one_way = network.mean_latency();
-        let environment = Environment::new(schedule.clone(), traced).with_node_ids::<C>().with_software(software);
+        let environment =
+            Environment::new(schedule.clone(), traced).with_node_ids::<C>().with_software(software).with_fork(fork);
         let environment = Arc::new(environment);
         let builder = Simulation::builder(network).seed(schedule.seed).engine(engine);
         let simulation = builder.machines(|node| Peer::<C>::new(environment.clone(), node)).run_while(run_while);
@@ -273,7 +290,12 @@ impl Record {
         let completed = self.created.keys().filter(is_complete).count() as u64;
         let started = self.created.len() as u64;
         let sessions = Sessions { started, completed, failed: started - completed, by_reason: self.reasons };
-        let faults = [("lost", stats.lost), ("doubled", stats.duplicated), ("cut", stats.cut)];
+        let faults = [
+            ("lost", stats.lost),
+            ("doubled", stats.duplicated),
+            ("cut", stats.cut),
+            ("retransmitted", stats.retransmitted),
+        ];
         let scaled = |unit: f64| Percentiles::of(self.latencies.iter().map(|nanos| *nanos as f64 / unit).collect());
         Summary {
             seed: schedule.seed,

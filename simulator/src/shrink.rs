@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::network::Transport;
 use crate::run::{Engine, run};
 use crate::schedule::{LatencyChoice, Schedule, ScheduledEvent};
 use crate::summary::Summary;
@@ -66,12 +67,13 @@ impl Search {
     }
 
     fn simpler(&mut self, mut best: Schedule) -> Schedule {
-        let simplifications: [fn(&mut Schedule); 11] = [
+        let simplifications: [fn(&mut Schedule); 12] = [
             |schedule| {
                 schedule.nats.clear();
                 schedule.relays.clear();
             },
             |schedule| schedule.bandwidth = None,
+            |schedule| schedule.transport = Transport::Datagram,
             |schedule| schedule.slow.clear(),
             |schedule| schedule.latency = LatencyChoice::Fixed { ms: 10 },
             |schedule| schedule.disk_us = 0,

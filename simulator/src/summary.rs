@@ -126,6 +126,16 @@ impl Summary {
     }
 }
 
+/// A number with its thousands apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut groups: Vec<&str> = Vec::new();
+    groups.extend((first > 0).then_some(&digits[..first]));
+    groups.extend((first..digits.len()).step_by(3).map(|at| &digits[at..at + 3]));
+    groups.join(",")
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sessions { started, completed, failed, by_reason } = &self.sessions;
@@ -134,25 +144,32 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "scenario      {} (seed {})", self.scenario, self.seed)?;
         writeln!(f, "trace         {}", self.trace_hash)?;
-        writeln!(f, "nodes         {}", self.nodes)?;
+        writeln!(f, "nodes         {}", grouped(self.nodes.into()))?;
         writeln!(f, "virtual time  {:.3} s", self.virtual_ms as f64 / 1e3)?;
         if self.crypto_ns > 0 {
             writeln!(f, "cryptography  {:.3} s of all nodes", self.crypto_ns as f64 / 1e9)?;
         }
-        writeln!(f, "events        {} ({} per second, {} ms)", self.events, self.events_per_second, self.wall_ms)?;
-        writeln!(f, "messages      {} ({} bytes)", self.messages, self.bytes)?;
+        writeln!(
+            f,
+            "events        {} ({} per second, {} ms)",
+            grouped(self.events),
+            grouped(self.events_per_second),
+            grouped(self.wall_ms)
+        )?;
+        writeln!(f, "messages      {} ({} bytes)", grouped(self.messages), grouped(self.bytes))?;
         let list = |f: &mut fmt::Formatter<'_>, name: &str, pairs: Vec<String>| {
             if pairs.is_empty() { Ok(()) } else { writeln!(f, "{name:<13} {}", pairs.join(", ")) }
         };
         let faults = self.faults.iter().filter(|(_, count)| **count > 0);
-        list(f, "faults", faults.map(|(name, count)| format!("{name} {count}")).collect())?;
+        list(f, "faults", faults.map(|(name, count)| format!("{name} {}", grouped(*count))).collect())?;
         list(f, "nat", self.nat.iter().map(|(name, count)| format!("{name} {count}")).collect())?;
         list(
             f,
             "misbehaviours",
-            self.misbehaviours.iter().map(|(misbehaviour, count)| format!("{misbehaviour:?} {count}")).collect(),
+            self.misbehaviours.iter().map(|(kind, count)| format!("{} {}", kind.name(), grouped(*count))).collect(),
         )?;
-        writeln!(f, "refusals      {}", self.refusals)?;
+        writeln!(f, "refusals      {}", grouped(self.refusals))?;
+        let [started, completed, failed] = [*started, *completed, *failed].map(grouped);
         writeln!(f, "sessions      {started} started, {completed} completed, {failed} failed")?;
         list(f, "reasons", by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect())?;
         for (name, Percentiles { min, p50, p90, p99, max, .. }) in
@@ -160,12 +177,23 @@ impl fmt::Display for Summary {
         {
             writeln!(f, "{name:<13} min {min:.1}  p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  max {max:.1}")?;
         }
-        writeln!(f, "broadcasts    {} ({} turns passed)", self.broadcasts, self.failovers)?;
+        writeln!(f, "broadcasts    {} ({} turns passed)", grouped(self.broadcasts), grouped(self.failovers))?;
         write!(f, "violations    {}", self.violations.len())?;
         for Violation { checker, at, node, what, .. } in &self.violations {
             let node = node.map(|node| format!(" node {node}")).unwrap_or_default();
             write!(f, "\n  {checker} at {:.3} s{node}: {what}", *at as f64 / 1e9)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let all = [0, 999, 1_000, 12_345, 1_000_000, u64::MAX].map(grouped);
+        assert_eq!(all, ["0", "999", "1,000", "12,345", "1,000,000", "18,446,744,073,709,551,615"]);
     }
 }

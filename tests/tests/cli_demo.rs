@@ -26,6 +26,18 @@ fn demo(arguments: &[&str]) -> Value {
     nelumbo(&[&["demo", "--json"], arguments].concat()).json()
 }
 
+#[test]
+fn a_pool_swaps_coins_and_whoever_vanishes_costs_nobody_its_money() {
+    let fates = |demo: &Value| ["completed", "refunded", "lost"].map(|field| demo[field].as_u64().expect("a number"));
+    let whole = demo(&["--swap", "--participants", "4"]);
+    let transactions = whole["txids"].as_array().expect("a list").len();
+    assert_eq!((fates(&whole), transactions), ([4, 0, 0], 5), "four setups, and one for all");
+    for (phase, expected) in [("reveal", [0, 3, 0]), ("settlement", [0, 3, 0]), ("setup", [3, 0, 0])] {
+        let demo = demo(&["--swap", "--participants", "4", "--vanish", phase]);
+        assert_eq!((fates(&demo), text(&demo, "vanished")), (expected, phase));
+    }
+}
+
 /// Checks the object and asks others about what it claims: our other commands, and for BIP340 libsecp256k1.
 fn judge(demo: &Value, suite: &str, transport: &str, signers: usize) {
     let keys: Vec<&str> =

@@ -33,7 +33,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// The workspace's code.
 fn sources() -> Vec<PathBuf> {
-    let parts = ["crypto", "core", "chain", "io-tokio", "simulator", "cli", "bindings", "tests"];
+    let parts = ["crypto", "core", "chain", "io-tokio", "simulator", "cli", "bindings", "protocols", "tests"];
     parts.iter().flat_map(|part| files(&root().join(part), ".rs")).collect()
 }
 
@@ -46,7 +46,7 @@ fn numbers(text: &str) -> BTreeSet<String> {
     text.split(|letter: char| !letter.is_ascii_alphanumeric())
         .filter(|word| {
             let (kind, number) = word.split_at(word.len().min(1));
-            "SRETFDPNK".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
+            "SRETFDPNKW".contains(kind) && !kind.is_empty() && number.len() < 3 && number.parse::<u32>().is_ok()
         })
         .map(str::to_owned)
         .collect()
@@ -74,6 +74,7 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
     code.extend(files(&root().join("core/src/discovery"), ".rs"));
     code.extend(files(&root().join("core/src/protocol"), ".rs"));
     code.extend(files(&root().join("io-tokio/src/reachability"), ".rs"));
+    code.extend(files(&root().join("protocols/swapsig/src/pool"), ".rs"));
     code.push(root().join("core/src/node/protocols.rs"));
     code.push(root().join("core/src/node/delegation.rs"));
     code.push(root().join("core/src/election/failover.rs"));
@@ -89,6 +90,7 @@ fn every_transition_stands_in_the_book_at_the_code_and_in_a_test() {
         .collect();
     assert_eq!(in_tables, at_code, "the book's tables and the code name different transitions");
     let mut tests = files(&root().join("core/tests/protocol"), ".rs");
+    tests.extend(files(&root().join("protocols/swapsig/tests"), ".rs"));
     tests.push(root().join("core/src/election/failover.rs"));
     tests.push(root().join("io-tokio/src/reachability/tests.rs"));
     let in_tests = numbers_in_comments(&tests);

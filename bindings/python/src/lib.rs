@@ -2,6 +2,8 @@
 //!
 //! Owns the border: texts go in and out, the interpreter's lock is let go while the core works, and panics end here.
 
+mod simulation;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nelumbo_ffi::{Error, Guarded, guard};
@@ -88,5 +90,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("NativeError", module.py().get_type::<NativeError>())?;
     module.add_class::<Machine>()?;
     module.add_class::<Signer>()?;
+    simulation::add(module)?;
     module.add_function(wrap_pyfunction!(call, module)?)
 }

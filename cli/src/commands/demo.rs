@@ -8,6 +8,7 @@ use nelumbo_core::crypto::{Suite, sha256};
 use nelumbo_core::wire::{MAX_MESSAGE, MAX_SLOTS};
 use tokio::runtime;
 
+use crate::demo::swap::{self, Vanish};
 use crate::demo::{self, Plan, Progress, Transport};
 use crate::failure::{Answer, Failure};
 use crate::values::{self, HexBytes};
@@ -26,6 +27,7 @@ Examples:
   nelumbo demo --discover --signers 5
   nelumbo demo --spend
   nelumbo demo --spend --suite bip340
+  nelumbo demo --swap --participants 5 --vanish reveal
   nelumbo demo --record recordings";
 
 const JSON: &str = "\
@@ -53,6 +55,12 @@ With --json, standard output is one object:
                                                   fields of --kill-coordinator too
   psbt, judged_by                                 instead of confirmations with --suite bip340: the signed PSBT, and
                                                   the library that takes its transaction, if it is in the build
+  With --swap the object is another one:
+  participants, vanished                          what was asked for
+  completed, refunded, lost                       how many of those who are there were paid, have their coin or their
+                                                  deposit back, or neither
+  txids                                           of setups, settlement and what took money back
+  elapsed_ms, virtual_ms                          how long it took, and how much time passed in it
   rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
@@ -116,6 +124,17 @@ pub(crate) struct Demo {
     /// With --suite bip340 the three coins are Bitcoin's, in a PSBT, and the library of Bitcoin Core is the judge
     #[arg(long, conflicts_with_all = ["repeat", "discover", "message", "text", "file", "items"])]
     spend: bool,
+    /// Lets people swap coins in a pool instead, on a ledger of the demonstration's own and in virtual time
+    #[arg(long, conflicts_with_all = ["repeat", "discover", "spend", "message", "text", "file", "kill_coordinator",
+        "processes", "record"])]
+    swap: bool,
+    /// How many people are in the pool, from 3 to 10
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "swap",
+        value_parser = value_parser!(u8).range(3..=10))]
+    participants: u8,
+    /// Lets the last of them vanish for good in this phase
+    #[arg(long, value_name = "PHASE", value_enum, requires = "swap")]
+    vanish: Option<Vanish>,
     /// Records each node in this folder, for `nelumbo simulate replay`
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -130,6 +149,9 @@ pub(crate) struct Demo {
 impl Demo {
     pub(super) fn run(self, verbose: u8) -> Result<Answer, Failure> {
         let json = self.json;
+        if self.swap {
+            return swap::perform(self.participants.into(), self.vanish, json);
+        }
         let plan = self.plan(verbose)?;
         let progress = if json { Progress::Silent } else { Progress::fitting() };
         let mut runtime =

@@ -1,10 +1,10 @@
 //! The demonstration: real nodes on this machine that find each other and sign together.
 //!
-//! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages`
-//! for its parts and `failover` for the part that kills, `repeats` for the one in which session follows session,
-//! `discovery` for the one among strangers, `spend` for the one that pays, `crew` for the nodes as tasks or processes,
-//! `signer` for one node, `messages` for what is said between them, `machine` for what all this needs, `progress` and
-//! `outcome` for what people see. Commands drive it.
+//! Owns what a demonstration is and the order of its parts. Reading order: `course` for what happens when, `stages` for
+//! its parts and `failover` for the part that kills, `repeats` for the one in which session follows session,
+//! `discovery` for the one among strangers, `spend` for the one that pays, `swap` for a pool, `crew` for the nodes as
+//! tasks or processes, `signer` for one node, `messages` for what is said between them, `machine` for what all this
+//! needs, `progress` and `outcome` for what people see. Commands drive it.
 
 mod course;
 mod crew;
@@ -18,6 +18,7 @@ mod repeats;
 mod signer;
 mod spend;
 mod stages;
+pub(crate) mod swap;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,8 +6,8 @@
 use super::record::{Cause, Header};
 use super::sequential::Queue;
 use super::stage::Stage;
-use super::{Nanos, Observed, Stamp, Stats};
-use crate::network::{NetworkModel, Reliability};
+use super::{Kind, Nanos, Observed, Stamp, Stats};
+use crate::network::{Departure, Heard, Link, NetworkModel, Reliability, Stack};
 use crate::random::Random;
 
 /// A machine's connection to the network: its randomness and its counts.
@@ -52,6 +52,8 @@ pub struct Context<'a, N> {
     pub(super) sender: &'a mut Sender,
     /// Until when the machine's uplink is busy with what it has sent already; none where bandwidth is unlimited.
     pub(super) uplink: Option<&'a mut Nanos>,
+    /// The machine's network stack, where the network has streams.
+    pub(super) stack: Option<&'a mut Stack>,
     pub(super) network: &'a NetworkModel,
     pub(super) sink: EventSink<'a>,
     pub(super) observations: &'a mut Vec<Observed<N>>,
@@ -79,21 +81,101 @@ impl<N> Context<'_, N> {
         self.network
     }
 
-    /// Sends a message, which the network may delay, lose or duplicate.
+    /// Sends a message, which the network may delay, lose or duplicate. Where it has streams, a message arrives once
+    /// and whole, however often its packets are lost, unless [its connection closes](super::Machine::on_disconnected).
     #[inline]
     pub fn send(&mut self, to: u32, payload: &[u8]) {
         self.send_after(0, to, payload, Reliability::BestEffort);
     }
 
-    /// Sends a message after a delay of the machine's own, such as the time that it computes, with this reliability.
+    /// Sends a message after a delay of the machine's own, such as the time that it computes, with this reliability,
+    /// which streams have anyhow. Over QUIC it has a stream of its own.
     #[inline]
     pub fn send_after(&mut self, delay: Nanos, to: u32, payload: &[u8], reliability: Reliability) {
+        self.send_on(None, delay, to, payload, reliability);
+    }
+
+    /// Sends a message as [`send_after`](Self::send_after) does; over QUIC it arrives after all others of its channel.
+    #[inline]
+    pub fn send_on(&mut self, channel: Option<u8>, delay: Nanos, to: u32, payload: &[u8], reliability: Reliability) {
         assert!(to < self.network.nodes(), "there is no machine {to}");
         self.stats.messages += 1;
         self.stats.bytes += payload.len() as u64;
         let leaves = self.stamp.at.saturating_add(delay);
-        let (random, uplink) = (&mut self.sender.random, self.uplink.as_deref_mut());
-        match self.network.transmit(random, uplink, leaves, (self.node, to), payload.len(), reliability) {
+        if let Some(stack) = &mut self.stack {
+            stack.send(self.stamp.at, leaves, to, channel, payload);
+            return self.depart();
+        }
+        self.transmit(leaves, to, payload, payload.len(), reliability);
+    }
+
+    /// Sends a message past all streams, sent again until it arrives: something that the other end notices by itself.
+    pub fn send_aside(&mut self, delay: Nanos, to: u32, payload: &[u8]) {
+        if self.stack.is_none() {
+            return self.send_after(delay, to, payload, Reliability::Retransmit);
+        }
+        let leaves = self.stamp.at.saturating_add(delay);
+        self.transmit(leaves, to, &Stack::aside(payload), payload.len(), Reliability::Retransmit);
+    }
+
+    /// The machine's network stack comes up, or goes down with all connections, without a word to anybody. It is up at
+    /// first. Datagrams know no stack.
+    pub fn set_network(&mut self, is_up: bool) {
+        if let Some(stack) = &mut self.stack {
+            stack.set_up(is_up);
+        }
+    }
+
+    #[inline]
+    pub(super) const fn has_streams(&self) -> bool {
+        self.stack.is_some()
+    }
+
+    /// Lets the machine's network stack handle an event, and returns what the machine hears.
+    pub(super) fn in_stack(&mut self, source: u32, kind: Kind<'_>) -> Vec<Heard> {
+        let Some(stack) = &mut self.stack else { return Vec::new() };
+        match kind {
+            Kind::Message(packet) => stack.on_packet(self.stamp.at, source, packet),
+            Kind::Stack(peer) => stack.on_timer(self.stamp.at, peer),
+            Kind::Timer(_) => {}
+        }
+        let heard = stack.take_heard();
+        self.depart();
+        heard
+    }
+
+    /// Acknowledges what has arrived from a peer.
+    pub(super) fn settle_stack(&mut self, peer: u32) {
+        if let Some(stack) = &mut self.stack {
+            stack.settle(self.stamp.at, peer);
+            self.depart();
+        }
+    }
+
+    /// Sends the packets that the stack has made, and sets its timers.
+    fn depart(&mut self) {
+        let Some(stack) = &mut self.stack else { return };
+        let (departures, wakes, retransmitted) = stack.take_departures();
+        self.stats.packets += departures.len() as u64;
+        self.stats.retransmitted += retransmitted;
+        for Departure { to, bytes, length } in departures {
+            self.transmit(self.stamp.at, to, &bytes, length, Reliability::BestEffort);
+        }
+        for (peer, at) in wakes {
+            let cause = Cause::Stack { peer };
+            self.sink.push(Header { at, sequence: self.sender.next(), node: self.node, cause }, &[]);
+        }
+    }
+
+    #[inline]
+    fn transmit(&mut self, leaves: Nanos, to: u32, payload: &[u8], length: usize, reliability: Reliability) {
+        let path = self.stack.as_mut().filter(|_| reliability == Reliability::BestEffort);
+        let link = Link { uplink: self.uplink.as_deref_mut(), path: path.and_then(|stack| stack.path(to)) };
+        let (random, key) = (&mut self.sender.random, self.network.key_at(self.stamp.at));
+        random.switch(key);
+        let arrivals = self.network.transmit(random, link, leaves, (self.node, to), length, reliability);
+        random.switch(key);
+        match arrivals {
             [Some(at), None] => self.post(at, to, payload),
             arrivals => self.post_otherwise(arrivals, to, payload),
         }

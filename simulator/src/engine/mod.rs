@@ -23,6 +23,7 @@ use context::Sender;
 pub use sequential::Sequential;
 pub use windowed::Windowed;
 
+use crate::network::Heard;
 use crate::random::{fold_all, fold_pair};
 
 /// Nanoseconds since the start of a simulation.
@@ -41,6 +42,11 @@ pub trait Machine {
 
     /// A timer that this machine set with this tag is due.
     fn on_timer(&mut self, context: &mut Context<'_, Self::Observation>, tag: u64);
+
+    /// A connection has closed, where the network has streams: the peer has reset it, or has not answered for
+    /// [`GIVE_UP`](crate::network::GIVE_UP). What was sent and not acknowledged may be lost; what is sent from now on
+    /// goes over a new connection.
+    fn on_disconnected(&mut self, _context: &mut Context<'_, Self::Observation>, _peer: u32) {}
 }
 
 /// A machine that does nothing.
@@ -92,12 +98,16 @@ pub struct Stats {
     pub messages: u64,
     /// The bytes in them.
     pub bytes: u64,
-    /// Messages that were lost on the way.
+    /// Messages that were lost on the way; packets, where the network has streams.
     pub lost: u64,
-    /// Messages that arrived twice.
+    /// Messages or packets that arrived twice.
     pub duplicated: u64,
-    /// Messages that a partition stopped.
+    /// Messages or packets that a partition stopped.
     pub cut: u64,
+    /// Packets that streams have sent, acknowledgements and handshakes among them.
+    pub packets: u64,
+    /// Packets that streams have sent again.
+    pub retransmitted: u64,
     /// A hash over every event of every machine, in each machine's order.
     pub trace: u64,
 }
@@ -116,6 +126,7 @@ impl Stats {
         let (detail, is_timer) = match kind {
             Kind::Message(payload) => (fold_all(START, payload), 0),
             Kind::Timer(tag) => (tag, 1),
+            Kind::Stack(peer) => (u64::from(peer), 2),
         };
         // Three that do not wait for each other, and one over them.
         let event = fold_pair(START, at, sequence) ^ fold_pair(!START, ends, sent);
@@ -130,6 +141,8 @@ impl Stats {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.cut += other.cut;
+        self.packets += other.packets;
+        self.retransmitted += other.retransmitted;
         self.trace = self.trace.wrapping_add(other.trace);
     }
 }
@@ -139,6 +152,30 @@ impl Stats {
 enum Kind<'a> {
     Message(&'a [u8]),
     Timer(u64),
+    /// A timer of the machine's network stack, for the connection to this peer.
+    Stack(u32),
+}
+
+/// Lets a machine handle an event.
+#[inline(always)]
+fn handle<M: Machine>(machine: &mut M, context: &mut Context<'_, M::Observation>, source: u32, kind: Kind<'_>) {
+    match kind {
+        Kind::Message(payload) if !context.has_streams() => machine.on_message(context, source, payload),
+        Kind::Timer(tag) => machine.on_timer(context, tag),
+        Kind::Message(_) | Kind::Stack(_) => handle_streams(machine, context, source, kind),
+    }
+}
+
+/// Lets a machine's network stack handle an event, and the machine what comes of it.
+#[cold]
+fn handle_streams<M: Machine>(machine: &mut M, context: &mut Context<'_, M::Observation>, source: u32, kind: Kind<'_>) {
+    for heard in context.in_stack(source, kind) {
+        match heard {
+            Heard::Message(from, message) => machine.on_message(context, from, &message),
+            Heard::Closed(peer) => machine.on_disconnected(context, peer),
+        }
+    }
+    context.settle_stack(source);
 }
 
 /// A machine with what the engine keeps for it, which is needed for each event: two small ones lie in a cache line.

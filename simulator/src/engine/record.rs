@@ -10,8 +10,9 @@ use super::{Kind, Nanos, Stamp};
 const UNIT: usize = 8;
 const CHUNK_BITS: u32 = 9;
 const CHUNK: usize = 1 << CHUNK_BITS;
-/// The bit of a header's sequence number that marks a timer.
+/// The bits of a header's sequence number that mark a timer, and one of the machine's network stack.
 const TIMER: u64 = 1 << 63;
+const STACK: u64 = 1 << 62;
 /// Units in a header, and in a cache line.
 const HEADER: usize = 3;
 const LINE: usize = 64 / UNIT;
@@ -36,6 +37,8 @@ pub(super) enum Cause {
     Message { source: u32, length: u32 },
     /// A timer of the machine's own.
     Timer { tag: u64 },
+    /// A timer of its network stack, for the connection to this peer.
+    Stack { peer: u32 },
 }
 
 impl Header {
@@ -43,7 +46,7 @@ impl Header {
     pub(super) const fn stamp(&self) -> Stamp {
         let source = match self.cause {
             Cause::Message { source, .. } => source,
-            Cause::Timer { .. } => self.node,
+            Cause::Timer { .. } | Cause::Stack { .. } => self.node,
         };
         Stamp { at: self.at, source, sequence: self.sequence }
     }
@@ -54,6 +57,7 @@ impl Header {
         match self.cause {
             Cause::Message { .. } => Kind::Message(payload),
             Cause::Timer { tag } => Kind::Timer(tag),
+            Cause::Stack { peer } => Kind::Stack(peer),
         }
     }
 
@@ -63,6 +67,7 @@ impl Header {
         let (detail, timer) = match self.cause {
             Cause::Message { source, length } => (u64::from(source) | u64::from(length) << 32, 0),
             Cause::Timer { tag } => (tag, TIMER),
+            Cause::Stack { peer } => (peer as u64, TIMER | STACK),
         };
         [u64::from(self.node) | u64::from(after) << 32, self.sequence | timer, detail].map(u64::to_le_bytes)
     }
@@ -72,9 +77,10 @@ impl Header {
         let [first, sequence, detail] = units.map(u64::from_le_bytes);
         let cause = match sequence & TIMER {
             0 => Cause::Message { source: detail as u32, length: (detail >> 32) as u32 },
+            _ if sequence & STACK != 0 => Cause::Stack { peer: detail as u32 },
             _ => Cause::Timer { tag: detail },
         };
-        Self { at: start + (first >> 32), sequence: sequence & !TIMER, node: first as u32, cause }
+        Self { at: start + (first >> 32), sequence: sequence & !(TIMER | STACK), node: first as u32, cause }
     }
 }
 
@@ -111,7 +117,7 @@ impl<'a> Record<'a> {
         let header = Header::from_units(self.header, start);
         let payload = match header.cause {
             Cause::Message { length, .. } => &self.rest.as_flattened()[..length as usize],
-            Cause::Timer { .. } => &[],
+            Cause::Timer { .. } | Cause::Stack { .. } => &[],
         };
         (header, payload)
     }
@@ -261,9 +267,10 @@ mod tests {
             stream.push(&mut pool, after, header, &vec![sequence as u8; length as usize]);
             let timer = Header { cause: Cause::Timer { tag: u64::MAX - sequence }, ..header };
             stream.push(&mut pool, after, timer, &[]);
+            stream.push(&mut pool, after, Header { cause: Cause::Stack { peer: 77 }, ..header }, &[]);
         }
         let chunks: Vec<Chunk> = stream.drain().collect();
-        let (mut seen, mut timers) = (Vec::new(), 0);
+        let (mut seen, mut timers, mut stack_timers) = (Vec::new(), 0, 0);
         for (index, chunk) in chunks.iter().enumerate() {
             chunk.for_each(|unit, after, node| {
                 assert_eq!(place(locate(index, unit)), (index, unit));
@@ -280,10 +287,14 @@ mod tests {
                         assert_eq!((tag, payload.len()), (u64::MAX - header.sequence, 0));
                         timers += 1;
                     }
+                    Cause::Stack { peer } => {
+                        assert_eq!((peer, payload.len()), (77, 0));
+                        stack_timers += 1;
+                    }
                 }
             });
         }
-        assert_eq!((&seen[..], timers), (&lengths[..], lengths.len()));
+        assert_eq!((&seen[..], timers, stack_timers), (&lengths[..], lengths.len(), lengths.len()));
         let count = chunks.len();
         chunks.into_iter().for_each(|chunk| pool.give(chunk));
         assert_eq!(pool.0.len(), count - 2, "the two that are larger than a chunk are not kept");

@@ -7,8 +7,8 @@ use std::collections::BinaryHeap;
 
 use super::context::EventSink;
 use super::record::Header;
-use super::{Context, Kind, Machine, Nanos, Observed, Progress, Slot, Stamp, Stats};
-use crate::network::NetworkModel;
+use super::{Context, Kind, Machine, Nanos, Observed, Progress, Slot, Stamp, Stats, handle};
+use crate::network::{NetworkModel, Stack};
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
@@ -32,6 +32,7 @@ pub struct Sequential<M: Machine> {
     network: NetworkModel,
     slots: Vec<Slot<M>>,
     uplinks: Vec<Nanos>,
+    stacks: Vec<Stack>,
     queue: Queue,
     observations: Vec<Observed<M::Observation>>,
     stats: Stats,
@@ -46,10 +47,10 @@ impl<M: Machine> Sequential<M> {
     #[must_use]
     pub fn new(network: NetworkModel, seed: u64, machines: Vec<M>) -> Self {
         assert_eq!(network.nodes() as usize, machines.len(), "the network is made for as many machines as there are");
-        let uplinks = network.uplinks(machines.len());
+        let (uplinks, stacks) = (network.uplinks(machines.len()), network.stacks(0, machines.len()));
         let slots = (0..).zip(machines).map(|(node, machine)| Slot::new(seed, node, machine)).collect();
         let (queue, observations, stats) = (Queue::default(), Vec::new(), Stats::default());
-        let mut simulation = Self { network, slots, uplinks, queue, observations, stats, now: 0 };
+        let mut simulation = Self { network, slots, uplinks, stacks, queue, observations, stats, now: 0 };
         for node in 0..simulation.network.nodes() {
             simulation.with(node, Stamp { at: 0, source: node, sequence: 0 }, |machine, context| {
                 machine.on_start(context);
@@ -106,10 +107,7 @@ impl<M: Machine> Sequential<M> {
             return true;
         }
         self.stats.add_event(node, self.slots[node as usize].sender.sequence, stamp, kind);
-        self.with(node, stamp, |machine, context| match kind {
-            Kind::Message(payload) => machine.on_message(context, stamp.source, payload),
-            Kind::Timer(tag) => machine.on_timer(context, tag),
-        });
+        self.with(node, stamp, |machine, context| handle(machine, context, stamp.source, kind));
         true
     }
 
@@ -124,10 +122,12 @@ impl<M: Machine> Sequential<M> {
         stamp: Stamp,
         act: impl FnOnce(&mut M, &mut Context<'_, M::Observation>) -> R,
     ) -> R {
-        let Self { network, slots, uplinks, queue, observations, stats, .. } = self;
-        let (Slot { sender, machine }, uplink) = (&mut slots[node as usize], uplinks.get_mut(node as usize));
-        let mut context =
-            Context { stamp, node, sender, uplink, network, sink: EventSink::Sequential(queue), observations, stats };
+        let Self { network, slots, uplinks, stacks, queue, observations, stats, .. } = self;
+        let index = node as usize;
+        let (Slot { sender, machine }, uplink, stack) =
+            (&mut slots[index], uplinks.get_mut(index), stacks.get_mut(index));
+        let sink = EventSink::Sequential(queue);
+        let mut context = Context { stamp, node, sender, uplink, stack, network, sink, observations, stats };
         act(machine, &mut context)
     }
 }

@@ -110,7 +110,7 @@ impl Stage {
 
     #[cold]
     fn push_soon(&mut self, header: Header) {
-        assert!(matches!(header.cause, Cause::Timer { .. }), "no message takes less than a window");
+        assert!(!matches!(header.cause, Cause::Message { .. }), "no message takes less than a window");
         self.soon.push(Reverse(header));
     }
 

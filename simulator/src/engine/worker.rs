@@ -7,14 +7,15 @@ use super::context::EventSink;
 use super::record::{Chunk, Header, Record, Stream, locate, place};
 use super::sort::Sorter;
 use super::stage::Stage;
-use super::{Context, Kind, Machine, Nanos, Observed, Slot, Stamp, Stats};
-use crate::network::NetworkModel;
+use super::{Context, Kind, Machine, Nanos, Observed, Slot, Stamp, Stats, handle};
+use crate::network::{NetworkModel, Stack};
 
 /// Machines that run together, as many as fit into the cache with what they handle.
 struct Block<M> {
     first: u32,
     slots: Vec<Slot<M>>,
     uplinks: Vec<Nanos>,
+    stacks: Vec<Stack>,
 }
 
 impl<M> Block<M> {
@@ -49,7 +50,8 @@ impl<'w, M: Machine> Worker<'w, M> {
                 break;
             }
             let count = some.len() as u32;
-            blocks.push(Block { first: at, uplinks: network.uplinks(some.len()), slots: some });
+            let (uplinks, stacks) = (network.uplinks(some.len()), network.stacks(at, some.len()));
+            blocks.push(Block { first: at, slots: some, uplinks, stacks });
             at += count;
         }
         let (chunks, sorter, observations) = (Vec::new(), Sorter::default(), Vec::new());
@@ -66,10 +68,20 @@ impl<'w, M: Machine> Worker<'w, M> {
         for block in blocks {
             for (index, slot) in block.slots.iter_mut().enumerate() {
                 let (node, uplink) = (block.first + index as u32, block.uplinks.get_mut(index));
+                let stack = block.stacks.get_mut(index);
                 let stamp = Stamp { at: 0, source: node, sequence: 0 };
                 let sink = EventSink::Windowed(stage);
-                let mut context =
-                    Context { stamp, node, sender: &mut slot.sender, uplink, network, sink, observations, stats };
+                let mut context = Context {
+                    stamp,
+                    node,
+                    sender: &mut slot.sender,
+                    uplink,
+                    stack,
+                    network,
+                    sink,
+                    observations,
+                    stats,
+                };
                 slot.machine.on_start(&mut context);
             }
         }
@@ -196,13 +208,12 @@ impl<N> Run<'_, N> {
         }
         let index = (node - block.first) as usize;
         let (slot, uplink) = (&mut block.slots[index], block.uplinks.get_mut(index));
+        let stack = block.stacks.get_mut(index);
         self.stats.add_event(node, slot.sender.sequence, stamp, kind);
         let (network, sink, observations, stats) =
             (self.network, EventSink::Windowed(self.stage), &mut *self.observations, &mut *self.stats);
-        let mut context = Context { stamp, node, sender: &mut slot.sender, uplink, network, sink, observations, stats };
-        match kind {
-            Kind::Message(payload) => slot.machine.on_message(&mut context, stamp.source, payload),
-            Kind::Timer(tag) => slot.machine.on_timer(&mut context, tag),
-        }
+        let mut context =
+            Context { stamp, node, sender: &mut slot.sender, uplink, stack, network, sink, observations, stats };
+        handle(&mut slot.machine, &mut context, stamp.source, kind);
     }
 }

@@ -8,10 +8,13 @@ mod latency;
 mod nat;
 mod partition;
 mod quantiles;
+mod stream;
 
 pub use latency::{Latency, REGIONS, Regions};
 pub use nat::{Nat, Nats, Path};
 pub use partition::{Direction, NodeSet, Partition};
+pub(crate) use stream::{Departure, Heard, Stack};
+pub use stream::{GIVE_UP, QUEUE, Transport};
 
 use crate::engine::Nanos;
 use crate::random::Random;
@@ -61,6 +64,15 @@ impl LinkConditions {
 const RETRANSMISSION_DELAY: Nanos = 1_000_000_000;
 const RETRANSMISSIONS: u64 = 12;
 
+/// What a sender keeps for the links of a packet.
+#[derive(Debug)]
+pub(crate) struct Link<'a> {
+    /// Until when its uplink is busy; none where bandwidth is unlimited.
+    pub(crate) uplink: Option<&'a mut Nanos>,
+    /// When the last packet on the same path arrives; none for datagrams, which may overtake each other.
+    pub(crate) path: Option<&'a mut Nanos>,
+}
+
 /// What a sender does about loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reliability {
@@ -89,11 +101,14 @@ pub struct NetworkModel {
     regions: Option<Box<[u8]>>,
     slow: Option<(NodeSet, Nanos)>,
     bandwidth: Option<u64>,
+    transport: Transport,
     link_windows: Vec<LinkWindow>,
     partitions: Vec<Partition>,
     /// When the last partition ends.
     healed: Nanos,
     nats: Option<Nats>,
+    /// From when on random choices differ, and by what.
+    fork: Option<(Nanos, u64)>,
 }
 
 impl NetworkModel {
@@ -106,10 +121,12 @@ impl NetworkModel {
             regions: None,
             slow: None,
             bandwidth: None,
+            transport: Transport::Datagram,
             link_windows: Vec::new(),
             partitions: Vec::new(),
             healed: 0,
             nats: None,
+            fork: None,
         }
     }
 
@@ -136,6 +153,19 @@ impl NetworkModel {
     pub const fn with_bandwidth(mut self, bytes_per_second: u64) -> Self {
         self.bandwidth = Some(bytes_per_second);
         self
+    }
+
+    /// Carries messages by this transport instead of datagrams.
+    #[must_use]
+    pub const fn with_transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// What carries messages.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Adds a time in which links are unreliable.
@@ -211,12 +241,32 @@ impl NetworkModel {
         vec![0; if self.bandwidth.is_some() { machines } else { 0 }]
     }
 
+    /// Makes other random choices from this time on, which differ by this key.
+    #[must_use]
+    pub(crate) const fn with_fork(mut self, from: Nanos, key: u64) -> Self {
+        self.fork = Some((from, key));
+        self
+    }
+
+    /// What random choices differ by at this time.
+    #[inline]
+    pub(crate) fn key_at(&self, now: Nanos) -> u64 {
+        self.fork.map_or(0, |(from, key)| if now < from { 0 } else { key })
+    }
+
+    /// For each of so many machines, its network stack. Empty where there are no streams.
+    pub(crate) fn stacks(&self, first: u32, machines: usize) -> Vec<Stack> {
+        let parameters = self.transport.parameters();
+        let stacks = parameters.map(|parameters| (first..).take(machines).map(|node| Stack::new(parameters, node)));
+        stacks.into_iter().flatten().collect()
+    }
+
     /// When a message arrives that leaves now: never, once, or twice.
     #[inline(always)]
     pub(crate) fn transmit(
         &self,
         random: &mut Random,
-        uplink: Option<&mut Nanos>,
+        Link { uplink, path }: Link<'_>,
         now: Nanos,
         (from, to): (u32, u32),
         length: usize,
@@ -224,8 +274,11 @@ impl NetworkModel {
     ) -> [Option<Nanos>; 2] {
         let mut leaves = now;
         if let (Some(bandwidth), Some(busy_until)) = (self.bandwidth, uplink) {
-            let takes = (length as u64).saturating_mul(1_000_000_000) / bandwidth.max(1);
-            leaves = now.max(*busy_until).saturating_add(takes);
+            let takes = |length: u64| length.saturating_mul(1_000_000_000) / bandwidth.max(1);
+            if path.is_some() && busy_until.saturating_sub(now) > takes(QUEUE) {
+                return [None, None];
+            }
+            leaves = now.max(*busy_until).saturating_add(takes(length as u64));
             *busy_until = leaves;
         }
         if let Some((members, by)) = &self.slow
@@ -234,7 +287,13 @@ impl NetworkModel {
             leaves = leaves.saturating_add(*by);
         }
         let (here, there) = (self.region(from), self.region(to));
-        let mut arrivals = [Some(leaves.saturating_add(self.latency.draw(random, here, there))), None];
+        let mut arrives = leaves.saturating_add(self.latency.draw(random, here, there));
+        if let Some(path) = path {
+            // What differs from packet to packet is mostly how long all of them queue: they keep their order.
+            arrives = arrives.max(*path);
+            *path = arrives;
+        }
+        let mut arrivals = [Some(arrives), None];
         for LinkWindow { from, until, conditions } in &self.link_windows {
             if (*from..*until).contains(&now) {
                 // One lot for everything: most messages draw one by which nothing befalls them.

@@ -160,7 +160,7 @@ impl<C: Crypto> Peer<C> {
 
     /// The device has forgotten what it had not written down, which is everything.
     pub(super) fn restart_device(&mut self, context: PeerContext<'_, '_>) {
-        let (seed, index) = (self.environment.schedule.seed, self.index);
+        let (seed, index) = (self.environment.seed_at(context.now()), self.index);
         let Some(device) = &mut self.device else { return };
         device.restarts += 1;
         device.asked.clear();

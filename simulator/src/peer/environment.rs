@@ -12,6 +12,8 @@ use super::lifecycle::{INJECTION_INTERVAL, TimerKind};
 use super::{Adversary, MakeSoftware, Observation, Peer, PeerContext, Services};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
+use crate::fork::Fork;
+use crate::network::Transport;
 use crate::random::Random;
 use crate::schedule::{CryptoChoice, MILLISECOND, Misbehaviour, Schedule, ScheduledEvent, ServicesChoice, SuiteChoice};
 use crate::services::gossipsub::{self, Gossipsub};
@@ -32,6 +34,8 @@ pub(crate) struct Environment {
     pub(super) traced: bool,
     /// What nodes run beside signing.
     pub(super) software: Option<MakeSoftware>,
+    /// Where the run leaves its schedule, if it does.
+    fork: Option<Fork>,
     /// The names of all peers in the hash table, where it is Kademlia.
     node_ids: Arc<NodeIds>,
     /// Adversaries that have chosen names beside the key of a signer's record in the hash table.
@@ -109,6 +113,7 @@ impl Environment {
             schedule,
             traced,
             software: None,
+            fork: None,
             node_ids: Arc::default(),
             beside: beside.into_iter().collect(),
             retransmits_presences,
@@ -126,6 +131,21 @@ impl Environment {
     /// Lets nodes run this beside signing.
     pub(crate) fn with_software(self, software: Option<MakeSoftware>) -> Self {
         Self { software, ..self }
+    }
+
+    /// Lets the run leave its schedule.
+    pub(crate) fn with_fork(self, fork: Option<Fork>) -> Self {
+        Self { fork, ..self }
+    }
+
+    /// What random choices differ by at this time from those of the schedule.
+    pub(super) fn key_at(&self, now: Nanos) -> u64 {
+        self.fork.as_ref().map_or(0, |fork| fork.key_at(now))
+    }
+
+    /// The seed of what begins at this time.
+    pub(super) fn seed_at(&self, now: Nanos) -> u64 {
+        self.schedule.seed ^ self.key_at(now)
     }
 
     /// Gives the peers their names in the hash table. Adversaries choose theirs, beside the records of the first
@@ -212,12 +232,16 @@ impl Environment {
 
     /// A node's side of Kademlia. Without bootstrap nodes its routing table is as after a long time.
     fn kademlia(&self, node: u32, incarnation: u32, now: Nanos, adversary: Option<&Adversary>) -> Dht {
-        let Schedule { seed, bootstrap, .. } = self.schedule;
+        let Schedule { bootstrap, transport, .. } = self.schedule;
+        let seed = self.seed_at(now);
         let mut kademlia = Kademlia::new(node, self.node_ids.clone(), kademlia::Settings::default());
         if bootstrap > 0 {
             let contacts = (0..bootstrap).filter(|contact| *contact != node).collect();
             let random = Random::stream(seed, "refresh", u64::from(node) << 32 | u64::from(incarnation));
-            kademlia = kademlia.bootstrap(now, contacts, DialSettings::default(), random);
+            // Streams make their own handshakes: what is left is to agree on the protocol.
+            let round_trips = if transport == Transport::Datagram { DialSettings::default().round_trips } else { 1 };
+            let dials = DialSettings { round_trips, ..DialSettings::default() };
+            kademlia = kademlia.bootstrap(now, contacts, dials, random);
         } else {
             kademlia.fill_table(seed);
         }
@@ -230,7 +254,7 @@ impl Environment {
     }
 
     fn gossip(&self, node: u32, incarnation: u32, now: Nanos) -> PubSub {
-        let random = Random::stream(self.schedule.seed, "gossip", u64::from(node) << 32 | u64::from(incarnation));
+        let random = Random::stream(self.seed_at(now), "gossip", u64::from(node) << 32 | u64::from(incarnation));
         let gossip = Gossipsub::new(random, now, self.neighbours(node), gossipsub::Settings::default());
         PubSub::Gossipsub(Box::new(gossip))
     }
@@ -255,6 +279,9 @@ impl<C: Crypto> Peer<C> {
     pub(super) fn on_step(&mut self, context: PeerContext<'_, '_>, step: usize) {
         let environment = self.environment.clone();
         let now = context.now();
+        if environment.fork.as_ref().is_some_and(|fork| fork.omits(step)) {
+            return;
+        }
         match &environment.schedule.steps[step].event {
             ScheduledEvent::Create { signers, suite, items, .. } => self.create(context, step, signers, *suite, *items),
             ScheduledEvent::Crash { silent, .. } => self.crash(context, *silent),
@@ -272,7 +299,9 @@ impl<C: Crypto> Peer<C> {
             ScheduledEvent::DeviceRestart { .. } => self.restart_device(context),
             ScheduledEvent::Fork { copy, .. } => {
                 let records = encode_records(&self.disk.records());
-                self.send_frame(context, *copy, &Frame::Snapshot { node: self.index, records: &records });
+                let snapshot = Frame::Snapshot { node: self.index, records: &records }.encode();
+                let busy = self.computes(context);
+                context.send_aside(busy, *copy, &snapshot);
             }
             ScheduledEvent::Jump { ms, .. } => self.clock.ahead = self.clock.ahead.saturating_add(*ms),
             ScheduledEvent::Drift { ppm, .. } => {

@@ -99,7 +99,20 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The channels of peers: what a node says to another one, and its gossip, each stays in order.
+pub(super) const DIRECT: Option<u8> = Some(0);
+const GOSSIP: Option<u8> = Some(1);
+
 impl Frame<'_> {
+    /// Its channel; requests of the hash table have streams of their own.
+    pub(super) const fn channel(&self) -> Option<u8> {
+        match self {
+            Self::Dht { .. } => None,
+            Self::Gossip { .. } => GOSSIP,
+            _ => DIRECT,
+        }
+    }
+
     /// Its name in traces; a node's own message has the name of its kind.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -88,8 +88,9 @@ impl<C: Crypto> Peer<C> {
             return;
         }
         self.incarnation += 1;
+        context.set_network(true);
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
-        let seed = Random::stream(self.environment.schedule.seed, "boot", number).bytes32();
+        let seed = Random::stream(self.environment.seed_at(context.now()), "boot", number).bytes32();
         let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
         if self.device.is_none() {
             self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
@@ -158,6 +159,7 @@ impl<C: Crypto> Peer<C> {
             self.in_table(context, |dht, _| dht.leave());
         }
         self.drop_circuits(context, silent);
+        context.set_network(false);
         self.services = None;
         self.signer = None;
         self.application.crash();

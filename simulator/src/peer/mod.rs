@@ -178,12 +178,36 @@ impl<C: Crypto> Machine for Peer<C> {
                 context.set_timer(at, TimerKind::Schedule.tag(0, step as u64));
             }
         }
-        if !environment.is_late(self.index) {
+        if environment.is_late(self.index) {
+            context.set_network(false);
+        } else {
             self.boot(context);
         }
     }
 
     fn on_message(&mut self, context: &mut Context<'_, Observation>, from: u32, payload: &[u8]) {
+        let key = self.environment.key_at(context.now());
+        self.random.switch(key);
+        self.hear(context, from, payload);
+        self.random.switch(key);
+    }
+
+    fn on_disconnected(&mut self, context: &mut Context<'_, Observation>, peer: u32) {
+        if self.node.is_some() {
+            self.disconnect(context, peer);
+        }
+    }
+
+    fn on_timer(&mut self, context: &mut Context<'_, Observation>, tag: u64) {
+        let key = self.environment.key_at(context.now());
+        self.random.switch(key);
+        self.on_time(context, tag);
+        self.random.switch(key);
+    }
+}
+
+impl<C: Crypto> Peer<C> {
+    fn hear(&mut self, context: PeerContext<'_, '_>, from: u32, payload: &[u8]) {
         let frame = Frame::decode(payload).expect("peers send frames alone");
         if self.environment.traced {
             context.emit(Observation::Arrived(Arrival::message(&frame, payload)));
@@ -195,7 +219,7 @@ impl<C: Crypto> Machine for Peer<C> {
         }
     }
 
-    fn on_timer(&mut self, context: &mut Context<'_, Observation>, tag: u64) {
+    fn on_time(&mut self, context: PeerContext<'_, '_>, tag: u64) {
         let (kind, incarnation, value) = TimerKind::of(tag);
         let is_ours = kind == TimerKind::Schedule || (incarnation == self.incarnation & 0xffff && self.node.is_some());
         if self.environment.traced {

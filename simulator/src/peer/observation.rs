@@ -86,6 +86,9 @@ pub enum Observation {
     Nat(NatEvent),
     /// Something is wrong with the node.
     Fault(NodeFault, String),
+    /// A direct message goes to this machine, and arrives with this digest unless it is lost; emitted in traced runs
+    /// alone.
+    Dispatched(u32, Arrival),
     /// An event arrives; emitted in traced runs alone, before everything else that the event leads to.
     Arrived(Arrival),
 }

@@ -12,7 +12,7 @@ use nelumbo_core::wire::Body;
 use super::connections::Frames;
 use super::frame::Frame;
 use super::lifecycle::TimerKind;
-use super::observation::{NodeFault, Observation};
+use super::observation::{Arrival, NodeFault, Observation};
 use super::{NEVER, Peer, PeerContext, node_of, peer_id, subnet_of};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
@@ -145,7 +145,7 @@ impl<C: Crypto> Peer<C> {
     }
 
     /// How long the processor is still busy with cryptography.
-    fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
+    pub(super) fn computes(&self, context: PeerContext<'_, '_>) -> Nanos {
         self.busy_until.saturating_sub(context.now())
     }
 
@@ -167,6 +167,11 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn send_direct(&mut self, context: PeerContext<'_, '_>, to: u32, bytes: &Bytes) {
         if let Some(frame) = self.connections.direct(to, bytes) {
+            if self.environment.traced
+                && let Some(decoded) = Frame::decode(&frame)
+            {
+                context.emit(Observation::Dispatched(to, Arrival::message(&decoded, &frame)));
+            }
             let busy = self.computes(context);
             self.carry(context, busy, to, &frame, self.reliability_of(bytes));
         }
@@ -183,7 +188,7 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn send_frame(&self, context: PeerContext<'_, '_>, to: u32, frame: &Frame<'_>) {
         let busy = self.computes(context);
-        context.send_after(busy, to, &frame.encode(), Reliability::Retransmit);
+        context.send_on(frame.channel(), busy, to, &frame.encode(), Reliability::Retransmit);
     }
 
     pub(super) fn send_frames(&self, context: PeerContext<'_, '_>, frames: Frames) {

@@ -80,11 +80,13 @@ impl<C: Crypto> Peer<C> {
         frame: &[u8],
         reliability: Reliability,
     ) {
+        let send = |context: PeerContext<'_, '_>, to, bytes: &[u8]| match is_bye(frame) {
+            true => context.send_aside(delay, to, bytes),
+            false => context.send_on(frame::DIRECT, delay, to, bytes, reliability),
+        };
         match context.network().path(self.index, to, || is_hello(frame)) {
-            Path::Direct => context.send_after(delay, to, frame, reliability),
-            Path::Relayed(relay) => {
-                context.send_after(delay, relay, &Frame::Circuit { peer: to, bytes: frame }.encode(), reliability);
-            }
+            Path::Direct => send(context, to, frame),
+            Path::Relayed(relay) => send(context, relay, &Frame::Circuit { peer: to, bytes: frame }.encode()),
             Path::Unreachable => context.emit(Observation::Nat(NatEvent::DialRefused)),
         }
     }
@@ -141,12 +143,20 @@ impl<C: Crypto> Peer<C> {
     }
 
     fn pass(&self, context: PeerContext<'_, '_>, from: u32, to: u32, bytes: &[u8]) {
-        let reliability = match Frame::decode(bytes) {
-            Some(Frame::Direct { bytes, .. }) => self.reliability_of(&frame::shared(bytes)),
-            _ => Reliability::Retransmit,
-        };
-        context.send_after(0, to, &Frame::Circuit { peer: from, bytes }.encode(), reliability);
+        let circuit = Frame::Circuit { peer: from, bytes }.encode();
+        match Frame::decode(bytes) {
+            Some(Frame::Bye) => context.send_aside(0, to, &circuit),
+            Some(Frame::Direct { bytes, .. }) => {
+                context.send_on(frame::DIRECT, 0, to, &circuit, self.reliability_of(&frame::shared(bytes)));
+            }
+            _ => context.send_on(frame::DIRECT, 0, to, &circuit, Reliability::Retransmit),
+        }
     }
+}
+
+/// Whether a frame says that a connection is down, which the other end notices whatever else is under way.
+fn is_bye(frame: &[u8]) -> bool {
+    matches!(Frame::decode(frame), Some(Frame::Bye))
 }
 
 fn is_hello(frame: &[u8]) -> bool {

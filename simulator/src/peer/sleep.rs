@@ -24,11 +24,13 @@ impl<C: Crypto> Peer<C> {
         if until - now > GIVE_UP {
             self.say_bye(context, GIVE_UP);
         }
+        context.set_network(false);
     }
 
     pub(super) fn wake_up(&mut self, context: PeerContext<'_, '_>) {
         let now = context.now();
         self.clock.wake(now);
+        context.set_network(true);
         self.say_bye(context, 0);
         let lost: Vec<u32> = self.connections.up.keys().copied().collect();
         lost.into_iter().for_each(|peer| self.disconnect(context, peer));

@@ -3,6 +3,7 @@
 //! Owns what the page shows and gathers it while the run goes on, within bounds. Invariant: the page follows from the
 //! run alone, and nothing in it is loaded from anywhere. Driven by [`Run::trace`](crate::run::Run::trace).
 
+mod diagram;
 mod page;
 pub(crate) mod plot;
 mod sequence;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Report, escaped, plot, sequence, timeline};
+use super::{Report, diagram, escaped, plot, timeline};
 use crate::schedule::MILLISECOND;
-use crate::summary::{Percentiles, Summary};
+use crate::summary::{Percentiles, Summary, grouped};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -31,6 +31,7 @@ pub(super) fn page(report: &Report, summary: &Summary) -> String {
     }
     verdict(&mut html, summary);
     numbers(&mut html, summary);
+    parameters(&mut html, report);
     plots(&mut html, report, summary);
     troubles(&mut html, report, summary);
     courses(&mut html, report);
@@ -66,23 +67,68 @@ fn numbers(html: &mut String, summary: &Summary) {
     };
     let list = |pairs: Vec<String>| if pairs.is_empty() { "none".to_owned() } else { pairs.join(", ") };
     let spread = |of: Percentiles| format!("{:.1} / {:.1} / {:.1}", of.p50, of.p99, of.max);
-    cell("nodes", summary.nodes.to_string());
+    cell("nodes", grouped(summary.nodes.into()));
     cell("virtual time", format!("{seconds:.1} s"));
-    cell("events", summary.events.to_string());
-    cell("messages", format!("{} ({} bytes)", summary.messages, summary.bytes));
-    cell("sessions", format!("{} of {} complete", sessions.completed, sessions.started));
+    cell("events", grouped(summary.events));
+    cell("messages", format!("{} ({} bytes)", grouped(summary.messages), grouped(summary.bytes)));
+    cell("sessions", format!("{} of {} complete", grouped(sessions.completed), grouped(sessions.started)));
     cell("latency p50 / p99 / most", format!("{} ms", spread(summary.latency_ms)));
     cell("in one-way delays", spread(summary.one_way_delays));
-    cell("broadcasts", format!("{} ({} turns passed)", summary.broadcasts, summary.failovers));
+    cell("broadcasts", format!("{} ({} turns passed)", grouped(summary.broadcasts), grouped(summary.failovers)));
     let faults = summary.faults.iter().filter(|(_, count)| **count > 0);
-    cell("messages in trouble", list(faults.map(|(name, count)| format!("{name} {count}")).collect()));
+    cell("messages in trouble", list(faults.map(|(name, count)| format!("{name} {}", grouped(*count))).collect()));
     cell("reasons", list(sessions.by_reason.iter().map(|(why, count)| format!("{} {count}", escaped(why))).collect()));
     cell(
         "misbehaviours",
-        list(summary.misbehaviours.iter().map(|(misbehaviour, count)| format!("{misbehaviour:?} {count}")).collect()),
+        list(
+            summary.misbehaviours.iter().map(|(kind, count)| format!("{} {}", kind.name(), grouped(*count))).collect(),
+        ),
     );
-    cell("refusals", summary.refusals.to_string());
+    cell("refusals", grouped(summary.refusals));
     html.push_str("</dl>");
+}
+
+/// What the run was made with: the schedule, its steps counted by kind.
+fn parameters(html: &mut String, report: &Report) {
+    let mut table = toml::Table::try_from(&report.schedule).unwrap_or_default();
+    // It is not written down where it is as usual, and decides on what loss means.
+    let transport = report.schedule.transport.name();
+    table.entry("transport").or_insert_with(|| transport.into());
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (name, value) in std::mem::take(&mut table) {
+        match value {
+            toml::Value::Array(items) if name == "steps" => {
+                let mut counts = std::collections::BTreeMap::<String, u64>::new();
+                for event in items.iter().filter_map(|step| step.get("event").and_then(toml::Value::as_str)) {
+                    *counts.entry(event.to_owned()).or_default() += 1;
+                }
+                rows.extend(counts.into_iter().map(|(event, count)| (format!("steps: {event}"), grouped(count))));
+            }
+            toml::Value::Array(items) if items.is_empty() => {}
+            toml::Value::Array(items) if items.len() > 8 => {
+                rows.push((name, format!("{} values", grouped(items.len() as u64))));
+            }
+            toml::Value::Table(fields) => {
+                rows.extend(fields.iter().map(|(field, value)| (format!("{name}.{field}"), shown(value))));
+            }
+            // What is not there.
+            toml::Value::Boolean(false) | toml::Value::Integer(0) if name != "seed" => {}
+            value => rows.push((name, shown(&value))),
+        }
+    }
+    html.push_str("<details open><summary>Parameters</summary><dl class=\"parameters\">");
+    for (name, value) in rows {
+        let _ = write!(html, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(&name), escaped(&value));
+    }
+    html.push_str("</dl></details>");
+}
+
+fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Integer(number) => u64::try_from(*number).map_or_else(|_| number.to_string(), grouped),
+        value => value.to_string(),
+    }
 }
 
 fn section(html: &mut String, title: &str, hint: &str, content: &str) {
@@ -154,10 +200,11 @@ fn courses(html: &mut String, report: &Report) {
         content.push_str("</select>");
         for (index, (_, course)) in all.iter().enumerate() {
             let hidden = if index == 0 { "" } else { " hidden" };
-            let drawing = sequence::diagram(course);
+            let drawing = diagram::diagram(course);
             let _ = write!(content, "<div class=\"course\" id=\"course-{index}\"{hidden}>{drawing}</div>");
         }
     }
-    let hint = "Messages that arrived, and what they led to; a row for each moment, counted from the command.";
+    let hint = "Messages, and what they led to; a row for each moment, counted from the command. \
+                A dashed arrow with a cross is a message that was lost.";
     section(html, "The course of a session", hint, &content);
 }

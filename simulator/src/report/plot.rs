@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use crate::summary::grouped;
+
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 56.0;
@@ -175,8 +177,9 @@ pub(super) fn bars(values: &[(String, u64)]) -> String {
             svg,
             "<text text-anchor=\"end\" x=\"{:.1}\" y=\"{text_y:.1}\">{name}</text>\
              <rect class=\"bar\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"16\"/>\
-             <text x=\"{end:.1}\" y=\"{text_y:.1}\">{value}</text>",
+             <text x=\"{end:.1}\" y=\"{text_y:.1}\">{}</text>",
             left - 8.0,
+            grouped(*value),
         );
     }
     svg.push_str("</svg>");

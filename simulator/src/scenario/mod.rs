@@ -14,6 +14,7 @@ use nelumbo_core::crypto::Network;
 use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::network::Transport;
 use crate::random::Random;
 use crate::schedule::{CryptoChoice, Misbehaviour, Schedule, ServicesChoice, default_election, default_slowness};
 use crate::settings::{Overlay, Protocol, Setting, Time, Unsound, core_config, units, with_nearest};
@@ -64,6 +65,9 @@ pub struct Scenario {
     /// Each node's uplink.
     #[serde(default, with = "units::rate")]
     pub bandwidth: u64,
+    /// What carries messages: lossy datagrams, or streams over TCP or QUIC.
+    #[serde(default)]
+    pub transport: Transport,
     /// Whether the hash table and gossip are ideal or modelled.
     #[serde(default)]
     pub services: ServicesChoice,
@@ -328,6 +332,7 @@ impl Scenario {
                 // Over less than this no session comes to its end in time.
                 bytes_per_second => bytes_per_second.max(u64::from(signers * items).max(4) * 250),
             },
+            transport: Transport::Datagram,
             services: modelled,
             discovery: false,
             bootstrap: 0,
@@ -350,6 +355,7 @@ impl Scenario {
         (schedule.crypto, schedule.crypto_slowness) = (self.crypto, self.crypto_slowness);
         schedule.disk_us = self.disk_us;
         schedule.bandwidth = (self.bandwidth > 0).then_some(self.bandwidth);
+        schedule.transport = self.transport;
         (schedule.services, schedule.discovery) = (self.services, self.discovery);
         schedule.bootstrap = self.bootstrap;
         (schedule.latency, schedule.loses_presences) = (self.latency.choice(), self.link.loses_presences);

@@ -105,6 +105,16 @@ impl Misbehaviour {
 }
 
 impl Misbehaviour {
+    /// Its name in schedules, summaries and reports.
+    ///
+    /// # Panics
+    /// Never: every misbehaviour is written as its name.
+    #[must_use]
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        name.and_then(|name| name.as_str().map(str::to_owned)).expect("it is written as a name")
+    }
+
     /// Whether it harms nobody but the node's own embedder, so that only checkers notice it.
     #[must_use]
     pub const fn is_local(self) -> bool {

@@ -13,7 +13,7 @@ use nelumbo_core::election::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Nanos;
-use crate::network::{LinkConditions, LinkWindow, Nat, Nats, NetworkModel, NodeSet, Partition, REGIONS};
+use crate::network::{LinkConditions, LinkWindow, Nat, Nats, NetworkModel, NodeSet, Partition, REGIONS, Transport};
 use crate::random::Random;
 use crate::run::SETTLING_MS;
 use crate::settings::{Overlay, Protocol, Unsound, core_config};
@@ -63,6 +63,9 @@ pub struct Schedule {
     /// Each node's uplink in bytes per second; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<u64>,
+    /// What carries messages.
+    #[serde(default, skip_serializing_if = "is_datagram")]
+    pub transport: Transport,
     /// Nodes whose messages take longer.
     #[serde(default)]
     pub slow: Vec<u32>,
@@ -111,6 +114,10 @@ const fn is_default_slowness(slowness: &u32) -> bool {
     *slowness == default_slowness()
 }
 
+fn is_datagram(transport: &Transport) -> bool {
+    *transport == Transport::Datagram
+}
+
 /// The method that depends on most, so that most can go wrong in it.
 pub(crate) const fn default_election() -> Method {
     Method::HashBased
@@ -134,6 +141,7 @@ impl Schedule {
             election: default_election(),
             disk_us: 0,
             bandwidth: None,
+            transport: Transport::Datagram,
             slow: Vec::new(),
             slow_ms: 0,
             loses_presences: false,
@@ -162,10 +170,22 @@ impl Schedule {
         (0..self.nodes).map(move |_| random.below(REGIONS.len() as u64) as u8)
     }
 
+    /// The steps, by their place, in the order of their times.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.steps.len()).collect();
+        order.sort_by_key(|step| self.steps[*step].at_ms);
+        order
+    }
+
     /// The network that it describes.
     #[must_use]
     pub fn network(&self) -> NetworkModel {
-        let mut network = NetworkModel::new(self.nodes, self.latency.latency());
+        self.network_without(|_| false)
+    }
+
+    /// The network without the effects of some steps, by their place.
+    pub(crate) fn network_without(&self, omits: impl Fn(usize) -> bool) -> NetworkModel {
+        let mut network = NetworkModel::new(self.nodes, self.latency.latency()).with_transport(self.transport);
         if self.latency == LatencyChoice::Regions {
             network = network.with_regions(self.regions().collect());
         }
@@ -178,15 +198,18 @@ impl Schedule {
         if !self.nats.is_empty() {
             network = network.with_nats(Nats::new(self.nats.clone().into(), self.relays.clone().into()));
         }
-        for Step { at_ms, event } in &self.steps {
+        for (place, Step { at_ms, event }) in self.steps.iter().enumerate() {
             let from = at_ms * MILLISECOND;
             match event {
                 ScheduledEvent::Partition { until_ms, members, direction, flapping_ms } => {
+                    // That there are partitions is known from the beginning, so one that does not happen is empty.
+                    let until_ms = if omits(place) { at_ms } else { until_ms };
                     let (until, flapping) = (until_ms * MILLISECOND, flapping_ms * MILLISECOND);
                     let members = NodeSet::collect(members.iter().copied());
                     network =
                         network.with_partition(Partition { from, until, members, direction: *direction, flapping });
                 }
+                ScheduledEvent::LinkConditions { .. } if omits(place) => {}
                 ScheduledEvent::LinkConditions { until_ms, loss, duplication, reordering, reorder_delay_ms } => {
                     let (until, reorder_delay) = (until_ms * MILLISECOND, reorder_delay_ms * MILLISECOND);
                     let conditions = LinkConditions {

@@ -84,7 +84,8 @@ struct Work<'w> {
 
 impl Sweep {
     /// Whether a row is of this sweep, and of this code.
-    pub(super) fn has(&self, row: &Row) -> bool {
+    #[must_use]
+    pub fn has(&self, row: &Row) -> bool {
         let is_there = (row.cell as usize) < self.cells.len();
         is_there
             && (self.plan.seeds.from..self.plan.seeds.to).contains(&row.seed)

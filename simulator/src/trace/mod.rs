@@ -31,7 +31,7 @@ pub struct Row<'a> {
     pub source: u32,
     /// Which of that node's messages and timers it is.
     pub sequence: u64,
-    /// `arrival`, `timer`, `sent`, `event`, `state` or `trouble`.
+    /// `arrival`, `timer`, `sent`, `dispatch`, `event`, `state` or `trouble`.
     pub kind: &'static str,
     /// The name of the message, timer or event.
     pub name: Cow<'a, str>,
@@ -71,6 +71,13 @@ impl<'a> Row<'a> {
                 bytes: arrival.bytes,
                 digest: Some(format!("{:016x}", arrival.digest)),
                 ..row("arrival", arrival.kind)
+            },
+            Observation::Dispatched(to, message) => Self {
+                session: message.session,
+                bytes: message.bytes,
+                digest: Some(format!("{:016x}", message.digest)),
+                detail: Some(format!("to {to}")),
+                ..row("dispatch", message.kind)
             },
             Observation::Sent { bytes, .. } => {
                 let (name, session) = kind_of(bytes);

@@ -7,6 +7,7 @@ mod diff;
 mod outputs;
 mod recording;
 pub(crate) mod statistics;
+mod why;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ Examples:
   nelumbo simulate swarm --seeds 0..1000 --save failing.toml
   nelumbo simulate churn --nodes 60 --sessions 100 --set crashes=200 --set stall=500ms
   nelumbo simulate replay failing.toml --trace failing.jsonl
+  nelumbo simulate why failing.toml
   nelumbo simulate replay node.recording --trace node.jsonl
 
 Exit status: 1 when a checker has found a violation, two traces differ, or a recorded node comes out otherwise.";
@@ -94,6 +96,7 @@ pub(crate) struct Simulate {
 enum Action {
     Diff(diff::Diff),
     Replay(Replay),
+    Why(why::Why),
 }
 
 /// Runs again what a file has: a schedule, or what a live node was given
@@ -143,6 +146,7 @@ impl Simulate {
         match self.action.take() {
             Some(Action::Diff(diff)) => return diff.run(),
             Some(Action::Replay(replay)) => return replay.run(),
+            Some(Action::Why(why)) => return why.run(),
             None => {}
         }
         if self.print {
