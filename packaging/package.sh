@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$(realpath -m "${1:?the folder for what is built}")
 target=${CARGO_TARGET_DIR:-target}
-made=$target/packaging
+# Where the manifest says that it is, wherever cargo builds.
+made=target/packaging
 mkdir -p "$out"
 
 cargo build --locked --profile "${NELUMBO_PROFILE:-dist}" -p nelumbo
