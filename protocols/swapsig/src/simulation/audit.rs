@@ -88,8 +88,8 @@ impl World {
         Ok(tally)
     }
 
-    /// Where nothing is lost and nobody lies, honest people name no honest one: that takes words of one to another which
-    /// nobody else has heard, or a network that keeps some of them apart.
+    /// Where nothing is lost and nobody lies, honest people name no honest one: that takes words of one to another
+    /// which nobody else has heard, or a network that keeps some of them apart.
     fn check_blame(&self) -> Result<(), String> {
         let setting = &self.setting;
         let is_clear = setting.loss == 0 && setting.crashes.is_empty() && setting.alone.is_none();
