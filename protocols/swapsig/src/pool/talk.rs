@@ -75,9 +75,10 @@ impl Pool {
             Content::Items(items) if is_participant || is_creator || items.roster.is_some() => {
                 self.hear_items(items, effects);
             }
-            Content::PoolAbort(_) if is_participant || is_creator && self.book.roster.is_none() => {
-                // W14: without one of its participants there is no pool.
-                self.abort(Reason::OtherLeft, [from].into(), effects);
+            Content::PoolAbort(reason) if is_participant || is_creator && self.book.roster.is_none() => {
+                // W14: without one of its participants there is no pool. Who ends because of another is not to blame.
+                let blamed = (reason == Reason::Left).then_some(from);
+                self.abort(Reason::OtherLeft, blamed.into_iter().collect(), effects);
             }
             Content::PoolAbort(_) if is_registered && self.candidate.is_none() => {
                 self.book.registered.retain(|each| each.key != from);

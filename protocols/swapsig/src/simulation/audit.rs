@@ -97,7 +97,8 @@ impl World {
         if !is_clear || has_liars || !setting.vanish.is_empty() {
             return Ok(());
         }
-        let honest = |person: &&Person| person.behaviour.is_honest();
+        // Who leaves is named for that.
+        let honest = |person: &&Person| person.behaviour.is_honest() && !person.has_left;
         let keys: Vec<PublicKey> = self.people.iter().filter(honest).map(|person| person.key).collect();
         let blamed = self.people.iter().filter(honest).filter_map(|person| person.status.as_ref());
         match blamed.flat_map(|status| &status.blamed).find(|key| keys.contains(key)) {

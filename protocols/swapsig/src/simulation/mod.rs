@@ -222,6 +222,7 @@ impl World {
 
     /// Somebody's person wants to leave.
     pub fn leave(&mut self, number: usize) {
+        self.people[number].has_left = true;
         self.tell(number, Input::Leave);
     }
 

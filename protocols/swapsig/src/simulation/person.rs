@@ -45,6 +45,8 @@ pub struct Person {
     pub(super) pool: Option<Pool>,
     /// The record.
     pub(super) disk: Option<Vec<u8>>,
+    /// Its person wanted to leave.
+    pub has_left: bool,
     /// It does nothing any more.
     pub is_gone: bool,
     pub(super) restarts_at: Option<u64>,
@@ -88,6 +90,7 @@ impl Person {
             terms: terms.clone(),
             signer,
             disk: None,
+            has_left: false,
             is_gone: false,
             restarts_at: None,
             acts: 0,
