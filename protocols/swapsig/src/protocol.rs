@@ -131,6 +131,8 @@ pub struct SwapSig {
     known: BTreeMap<PoolId, Terms>,
     spoiled: Vec<Place>,
     sessions: BTreeMap<SessionId, PoolId>,
+    /// Which of its pools are announced.
+    announced: BTreeSet<PoolId>,
     filter: PoolFilter,
 }
 
@@ -144,6 +146,7 @@ impl SwapSig {
             known: BTreeMap::new(),
             spoiled: Vec::new(),
             sessions: BTreeMap::new(),
+            announced: BTreeSet::new(),
             filter: PoolFilter { denomination: None, min_participants: None, max_delay: None, open_at: None },
         }
     }
@@ -154,7 +157,7 @@ impl SwapSig {
                 let NewPool { mut terms, coin, destination } = *new;
                 (terms.network, terms.creator, terms.created_at) = (self.network, context.own_key, context.now.wall);
                 self.enter(context, terms.clone(), coin, destination)?;
-                announce(context, &terms);
+                self.announce(context, &terms);
             }
             Command::JoinPool { pool, coin, destination } => {
                 let unknown = || format!("there is no pool {pool} among those that were found; look for pools first");
@@ -212,6 +215,12 @@ impl SwapSig {
         Ok(())
     }
 
+    fn announce(&mut self, context: &mut ProtocolContext, terms: &Terms) {
+        let lifetime = Duration::from_secs(terms.registration.into());
+        context.announce(label(&terms.id().to_string()), Data::new(encode(terms)), lifetime);
+        self.announced.insert(terms.id());
+    }
+
     fn wake(&self, context: &mut ProtocolContext) {
         if !self.pools.is_empty() {
             // Without room for one timer nothing at all happens in time, and the embedder has to know.
@@ -244,14 +253,14 @@ impl SwapSig {
                 Effect::Broadcast(transaction) => context.event(encode(&Event::Broadcast { pool: id, transaction })),
                 Effect::Told(status) => {
                     spoil(&mut self.spoiled, context, &status.spoiled);
-                    if status.phase > Phase::Registration && status.terms.creator == context.own_key {
+                    if status.phase > Phase::Registration && self.announced.remove(&id) {
                         context.announce(label(&id.to_string()), None, TICK);
                     }
                     context.event(encode(&Event::Changed(status)));
                 }
                 Effect::Over(status) => {
                     spoil(&mut self.spoiled, context, &status.spoiled);
-                    if status.terms.creator == context.own_key {
+                    if self.announced.remove(&id) {
                         context.announce(label(&id.to_string()), None, TICK);
                     }
                     context.remove_record(&label(&id.to_string()));
@@ -287,12 +296,10 @@ impl Protocol for SwapSig {
             }
         }
         let spoiled: BTreeSet<Place> = self.spoiled.iter().copied().collect();
-        for pool in self.pools.values_mut() {
-            pool.avoid(spoiled.clone());
-            if pool.phase() == Phase::Registration && pool.terms().creator == context.own_key {
-                announce(context, pool.terms());
-            }
-        }
+        self.pools.values_mut().for_each(|pool| pool.avoid(spoiled.clone()));
+        let is_open = |pool: &&Pool| pool.phase() == Phase::Registration && pool.terms().creator == context.own_key;
+        let open: Vec<Terms> = self.pools.values().filter(is_open).map(|pool| pool.terms().clone()).collect();
+        open.iter().for_each(|terms| self.announce(context, terms));
         self.wake(context);
     }
 
@@ -408,11 +415,6 @@ fn label(text: &str) -> Label {
 /// Under which name a pool has something signed.
 fn sign_name(pool: PoolId, signing: Signing) -> Label {
     label(&format!("{}-{}", signing.letter(), &pool.to_string()[..62]))
-}
-
-fn announce(context: &mut ProtocolContext, terms: &Terms) {
-    let lifetime = Duration::from_secs(terms.registration.into());
-    context.announce(label(&terms.id().to_string()), Data::new(encode(terms)), lifetime);
 }
 
 /// Coins that are avoided from now on; the oldest make room.

@@ -169,6 +169,7 @@ impl World3 {
     fn act(&self, state: &mut State) -> Result<(), String> {
         state.chain.simplify(self.own);
         let now = self.epochs[usize::from(state.chain.epoch)];
+        let was_cancelling = state.pool.phase() == Phase::Cancelling;
         let mut inputs = VecDeque::from([Input::View(self.view(state))]);
         while let Some(input) = inputs.pop_front() {
             let before = state.chain;
@@ -180,7 +181,7 @@ impl World3 {
                     }
                     Effect::Broadcast(bytes) => {
                         let transaction = Transaction::parse(&bytes).map_err(|error| error.to_string())?;
-                        self.broadcast(state, &transaction, (is_any_seen, before))?;
+                        self.broadcast(state, &transaction, (is_any_seen, was_cancelling, before))?;
                     }
                     _ => {}
                 }
@@ -193,7 +194,7 @@ impl World3 {
         &self,
         state: &mut State,
         transaction: &Transaction,
-        (is_any_seen, before): (bool, Chain),
+        (is_any_seen, was_cancelling, before): (bool, bool, Chain),
     ) -> Result<(), String> {
         let (txid, chain) = (transaction.txid(Suite::Lotus), &mut state.chain);
         let spends = Place::from(transaction.inputs[0].outpoint);
@@ -207,7 +208,7 @@ impl World3 {
         } else if txid == self.settlement {
             chain.settle();
         } else if spends == self.coins[self.own] {
-            if before.epoch < 2 || before.epoch == 2 && is_any_seen && state.pool.phase() != Phase::Cancelling {
+            if before.epoch < 2 || before.epoch == 2 && is_any_seen && !was_cancelling {
                 return Err("it takes its coin back too early".into());
             }
             if chain.coins[self.own] == Spent::No {

@@ -157,3 +157,14 @@ fn whoever_is_left_alone_at_any_moment_has_its_money() {
         assert!(found.get(&fate).is_some_and(|count| *count > 10), "{found:?}");
     }
 }
+
+/// W23, W24: at whatever moment of a pool its signatures become void, everybody takes its money back with new ones.
+#[test]
+fn the_network_s_upgrade_in_the_middle_of_a_pool_costs_nobody_its_money() {
+    let mut found = std::collections::BTreeSet::new();
+    for second in (0..1_800).step_by(120) {
+        let world = calm(3, |setting| setting.replay_protection = Some(second));
+        found.extend(fates(&world));
+    }
+    assert_eq!(found, [(Fate::Completed, 3), (Fate::Refunded, 3)].into(), "before its end, and after");
+}

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use nelumbo_chain::ScriptPayload;
-use nelumbo_core::crypto::Suite;
+use nelumbo_core::crypto::{PublicKey, Suite};
 
-use super::{Person, World};
+use super::{Behaviour, Person, World};
 use crate::content::coin_script;
 use crate::{Phase, Pool};
 
@@ -80,10 +80,30 @@ impl World {
             }
         }
         self.check_settlement()?;
-        if let Some(broken) = self.broken.first() {
+        self.check_blame()?;
+        // What was signed before is void afterwards, and is sent all the same.
+        if let Some(broken) = self.broken.first().filter(|_| self.setting.replay_protection.is_none()) {
             return Err(format!("the ledger was sent what it cannot take: {broken}"));
         }
         Ok(tally)
+    }
+
+    /// Where nothing is lost and nobody lies, honest people name no honest one: that takes words of one to another
+    /// which nobody else has heard, or a network that keeps some of them apart.
+    fn check_blame(&self) -> Result<(), String> {
+        let setting = &self.setting;
+        let is_clear = setting.loss == 0 && setting.crashes.is_empty() && setting.alone.is_none();
+        let has_liars = self.people.iter().any(|person| matches!(person.behaviour, Behaviour::Lies));
+        if !is_clear || has_liars || !setting.vanish.is_empty() {
+            return Ok(());
+        }
+        let honest = |person: &&Person| person.behaviour.is_honest();
+        let keys: Vec<PublicKey> = self.people.iter().filter(honest).map(|person| person.key).collect();
+        let blamed = self.people.iter().filter(honest).filter_map(|person| person.status.as_ref());
+        match blamed.flat_map(|status| &status.blamed).find(|key| keys.contains(key)) {
+            Some(key) => Err(format!("{key} is honest and was blamed")),
+            None => Ok(()),
+        }
     }
 
     /// All or nothing: where one destination is paid, each is, once, by one transaction.

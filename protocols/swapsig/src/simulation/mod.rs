@@ -52,6 +52,8 @@ pub struct Setting {
     pub crashes: Vec<Crash>,
     /// Who vanishes for good before which of its acts.
     pub vanish: Vec<Crash>,
+    /// From this second on nodes take replay-protected signatures only, and what was signed before is void.
+    pub replay_protection: Option<u64>,
     /// From this second on everybody but this one is gone.
     pub alone: Option<(u64, usize)>,
 }
@@ -68,6 +70,7 @@ impl Setting {
             reorganisations: 0,
             crashes: Vec::new(),
             vanish: Vec::new(),
+            replay_protection: None,
             alone: None,
         }
     }
@@ -126,7 +129,16 @@ impl World {
         terms.delay = 20;
         terms.created_at = Wall::from_millis(u64::try_from(BEGIN).expect("after 1970") * 1_000);
         terms.check().expect("sound terms");
-        let (ledger, coins) = funded(&terms).clone();
+        let (ledger, coins) = match setting.replay_protection {
+            None => {
+                static FUNDED: OnceLock<(Ledger, Vec<Place>)> = OnceLock::new();
+                FUNDED.get_or_init(|| funded(&terms, Rules::default())).clone()
+            }
+            Some(second) => {
+                let from = BEGIN + i64::try_from(second).expect("a short run");
+                funded(&terms, Rules { replay_protection: Some(from), ..Rules::default() })
+            }
+        };
         let random = Random::stream(setting.seed, "pool", 0);
         let mut world = Self {
             ledger,
@@ -335,17 +347,14 @@ impl World {
     }
 }
 
-/// A chain on which as many have coins as can be in a pool. It is the same for all worlds.
-fn funded(terms: &Terms) -> &'static (Ledger, Vec<Place>) {
-    static FUNDED: OnceLock<(Ledger, Vec<Place>)> = OnceLock::new();
-    FUNDED.get_or_init(|| {
-        let mut ledger = Ledger::new(Rules::default());
-        ledger.mine(120, &Ledger::faucet_script(), BEGIN).expect("blocks");
-        let coins = (0..MAX_PARTICIPANTS).map(|number| coin(&mut ledger, terms, number)).collect();
-        ledger.mine(6, &Ledger::faucet_script(), BEGIN).expect("blocks");
-        drop(ledger.take_events());
-        (ledger, coins)
-    })
+/// A chain on which as many have coins as can be in a pool.
+fn funded(terms: &Terms, rules: Rules) -> (Ledger, Vec<Place>) {
+    let mut ledger = Ledger::new(rules);
+    ledger.mine(120, &Ledger::faucet_script(), BEGIN).expect("blocks");
+    let coins = (0..MAX_PARTICIPANTS).map(|number| coin(&mut ledger, terms, number)).collect();
+    ledger.mine(6, &Ledger::faucet_script(), BEGIN).expect("blocks");
+    drop(ledger.take_events());
+    (ledger, coins)
 }
 
 /// The coin with which somebody registers, and beside it its burn.
