@@ -4,7 +4,14 @@
 set -Eeuo pipefail
 folder=$1
 book=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../docs/src/operating.md
-trap 'code=$?; [ $code = 0 ] || systemctl status --no-pager nelumbo || true; pkill -P $$ nelumbo || true; echo "$code" >"$folder/status.new"; mv "$folder/status.new" "$folder/status"' EXIT
+ended() {
+    local code=$?
+    [ "$code" = 0 ] || systemctl status --no-pager nelumbo || true
+    pkill -P $$ nelumbo || true
+    echo "$code" >"$folder/status.new"
+    mv "$folder/status.new" "$folder/status"
+}
+trap ended EXIT
 export NELUMBO_PASSPHRASE='a passphrase of the evening'
 cd "$folder"
 

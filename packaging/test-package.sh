@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Does with the Debian package in the folder that is named what the book's "The first evening" says, line by line: installs
-# it, starts the service under a systemd of its own, signs with two others, reads the metrics, upgrades; and removes it.
-# Needs root, systemd, jq and curl, and a machine to throw away.
+# Does with the Debian package in the folder that is named what the book's "The first evening" says, line by line:
+# installs it, starts the service under a systemd of its own, signs with two others, reads the metrics, upgrades; and
+# removes it. Needs root, systemd, jq and curl, and a machine to throw away.
 #
 #   packaging/test-package.sh DIR
 set -euo pipefail
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 
 if [ "${2:-}" = --inside ]; then
-    # In namespaces of its own: systemd is process 1, knows no units but the package's and these, and sees nothing of the
-    # machine's services.
+    # In namespaces of its own: systemd is process 1, knows no units but the package's and these, and sees nothing of
+    # the machine's services.
     # As systemd has it, which hands over credentials by mounting them.
     mount --make-rshared /
     mount -t tmpfs tmpfs /run

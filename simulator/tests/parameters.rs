@@ -231,7 +231,7 @@ fn settings_replace_values_and_wrong_ones_are_refused_by_name() {
         ("stal=1s", "did you mean `protocol.stall`?"),
         ("loss=150%", "link.loss: \"150%\" is no share"),
         ("loss=1", "link.loss: "),
-        ("stall=5", "protocol.stall: "),
+        ("stall=5", "write its unit, such as \"500ms\""),
         ("stall=1h", "protocol.stall is 1 h; allowed is 1 ms to 30 s, which is stall-max"),
         ("workload=500us", "workload: 500 us is finer than milliseconds"),
         ("limits.sessions=0", "limits.sessions is 0; allowed is 1 or more"),

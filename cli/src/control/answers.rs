@@ -52,6 +52,14 @@ pub(crate) struct Answers {
     pub(crate) settings: watch::Receiver<Arc<Config>>,
 }
 
+/// What the core knows of a connected peer.
+#[derive(Default)]
+struct Known {
+    keys: Vec<PublicKey>,
+    standing: (Standing, u32),
+    traffic: Traffic,
+}
+
 /// What comes of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -226,12 +234,12 @@ impl Answers {
         let connected = self.handle.status().await.map_err(problem)?.connected;
         let known = self.handle.with_view(|view| {
             let of_connected = |peer: &nelumbo_core::wire::PeerId| {
-                (peer.to_string(), (Vec::new(), view.standing(peer), view.traffic(peer)))
+                let known = Known { keys: Vec::new(), standing: view.standing(peer), traffic: view.traffic(peer) };
+                (peer.to_string(), known)
             };
-            let mut known: BTreeMap<String, (Vec<PublicKey>, (Standing, u32), Traffic)> =
-                view.connected().map(of_connected).collect();
+            let mut known: BTreeMap<String, Known> = view.connected().map(of_connected).collect();
             for (key, peer, _) in view.signers().filter(|(.., connected)| *connected) {
-                known.entry(peer.to_string()).or_default().0.push(key);
+                known.entry(peer.to_string()).or_default().keys.push(key);
             }
             known
         });
@@ -240,8 +248,8 @@ impl Answers {
             .into_iter()
             .map(|connected| {
                 let peer = connected.peer.to_string();
-                let (keys, (standing, penalty), Traffic { messages, bytes, refused }) =
-                    known.remove(&peer).unwrap_or_default();
+                let Known { keys, standing, traffic } = known.remove(&peer).unwrap_or_default();
+                let ((standing, penalty), Traffic { messages, bytes, refused }) = (standing, traffic);
                 Peer {
                     peer,
                     address: Harmless(&connected.address.to_string()).to_string(),

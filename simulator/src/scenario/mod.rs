@@ -170,7 +170,12 @@ impl Scenario {
             let setting = setting.among(parameters::names())?;
             setting.put(&mut table)?;
             // What is no value of the field is told with its name. Fields of another kind may be missing until the end.
-            let wrong = |error: toml::de::Error| format!("{}: {}", setting.name(), with_nearest(error.message()));
+            let wrong = |error: toml::de::Error| {
+                let (name, message) = (setting.name(), with_nearest(error.message()));
+                let has_no_unit = setting.value().is_integer() && message.contains("expected a string");
+                let hint = if has_no_unit { "; write its unit, such as \"500ms\", \"10%\" or \"1MB/s\"" } else { "" };
+                format!("{name}: {message}{hint}")
+            };
             match table.clone().try_into::<Self>() {
                 Err(error) if !error.message().starts_with("missing field") => return Err(wrong(error)),
                 _ => {}
