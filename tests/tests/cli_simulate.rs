@@ -68,6 +68,18 @@ fn a_failing_schedule_is_saved_small_and_fails_again() {
     let small = std::fs::read_to_string(&saved).expect("the schedule");
     assert!(small.contains("false-signature") && !small.contains("jump"), "{small}");
     assert_eq!(nelumbo(&["simulate", "replay", &saved]).status, 1);
+
+    // Why: it was bound to fail from the first step on. Without it nothing is wrong.
+    let why = nelumbo(&["simulate", "why", &broken, "--json"]);
+    assert_eq!(why.status, 1, "{}", why.stderr);
+    let why: serde_json::Value = serde_json::from_str(&why.stdout).expect("one object");
+    assert_eq!((&why["bound"]["since"], &why["bound"]["number"]), (&"step".into(), &1.into()), "{why}");
+    assert_eq!(why["checker"], "signatures", "{why}");
+    let told = nelumbo(&["simulate", "why", &broken]);
+    assert!(told.status == 1 && told.stdout.contains("from step 1 on"), "{}{}", told.stdout, told.stderr);
+    std::fs::write(&broken, schedule.replace("broken = true", "broken = false")).expect("a file");
+    let sound = nelumbo(&["simulate", "why", &broken]);
+    assert!(sound.status == 0 && sound.stdout.contains("does not fail"), "{}{}", sound.stdout, sound.stderr);
 }
 
 #[test]
