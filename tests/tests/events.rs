@@ -248,12 +248,12 @@ const VALUES: [(&str, &str, &str); 8] = [
 fn every_event_of_the_program_is_on_the_page() {
     let page = include_str!("../../docs/src/events.md");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/src");
-    let files = ["node/approvals", "node/approver", "node/life", "node/mailbox", "node/payments", "node/reload"];
+    let files =
+        ["node/approvals", "node/approver", "node/life", "node/mailbox", "node/payments", "node/pools", "node/reload"];
     let mut found = BTreeSet::new();
     for file in files.iter().chain(&["control/answers"]) {
         let text = std::fs::read_to_string(folder.join(file).with_extension("rs")).expect("the file is there");
-        let told =
-            text.lines().filter(|line| ["\"event\":", "self.note(", "\"payment-"].iter().any(|it| line.contains(it)));
+        let told = text.lines().filter(|line| ["\"event\":", "note(", "\"payment-"].iter().any(|it| line.contains(it)));
         let names = told.flat_map(|line| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
         found.extend(names.filter(|name| name == "started" || name.contains('-')));
     }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use cli_support::api::Api;
+use cli_support::finish;
+use cli_support::node::with_passphrase;
 use cli_support::world::{World, bob};
 use serde_json::{Value, json};
 
@@ -199,5 +201,31 @@ fn what_a_group_has_and_a_payment_s_confirmation_are_on_the_page() {
     let rest = 90_000_000 - 75_500_000 - asked["fee"].as_u64().unwrap();
     browser.wait(&format!("{group} .balance"), &format!("{}", rest as f64 / 1e6));
     browser.pictures("confirmed");
+    assert_eq!(browser.tell(&json!({ "do": "faults" })), json!([]), "nothing is wrong in the page");
+}
+
+#[test]
+fn a_pool_that_the_node_takes_part_in_is_on_the_page() {
+    let mut world = World::start_with(1, str::to_owned, "pools = true");
+    let node = &mut world.nodes[0];
+    node.kill();
+    node.start_with(&["--api", "127.0.0.1:0"]);
+    let started = node.wait_for("started", &[]);
+    let url = started["api"].as_str().expect("it says where").strip_prefix("http://").expect("loopback").to_owned();
+    let address = node.json(&["wallet", "address"])["address"].as_str().unwrap().to_owned();
+    world.fund(&address, 1_000_000);
+    world.mine(1);
+    let node = &world.nodes[0];
+    let create = ["pool", "create", "--denomination", "0.1", "--participants", "3", "--to", &bob(), "--json"];
+    let made = finish(with_passphrase(&mut node.command(&create))).json();
+    let token = node.run(&["token", "create", "page", "--scope", "read"]).stdout;
+    let mut browser = Browser::start();
+    browser.open(&url);
+    browser.enter(token.trim());
+    let card = format!("#pools [data-pool='{}']", made["pool"].as_str().unwrap());
+    browser.wait(&card, "0.1 XPI");
+    browser.wait(&card, "of 3 have done their part");
+    browser.wait(&card, "the coin stays where it is");
+    browser.pictures("pool");
     assert_eq!(browser.tell(&json!({ "do": "faults" })), json!([]), "nothing is wrong in the page");
 }

@@ -9,6 +9,7 @@ mod guard;
 mod handlers;
 mod metrics;
 mod page;
+mod pools;
 mod programs;
 mod routes;
 pub(crate) mod schemas;

@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::tokens::Scope;
-use super::{Api, events, guard, handlers, metrics, page, programs};
+use super::{Api, events, guard, handlers, metrics, page, pools, programs};
 use crate::control::{Answer, Kind, Problem, Request};
 
 /// For an answer; the longest search takes less.
@@ -87,6 +87,8 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(handlers::requests))
             .routes(routes!(handlers::signers))
             .routes(routes!(programs::resources))
+            .routes(routes!(pools::discover))
+            .routes(routes!(pools::own))
             .routes(routes!(handlers::contacts))
             .routes(routes!(handlers::balance))
             .routes(routes!(metrics::metrics)),
@@ -96,6 +98,7 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(programs::announce_resource, programs::withdraw_resource))
             .routes(routes!(programs::listen, programs::unlisten))
             .routes(routes!(programs::send))
+            .routes(routes!(pools::leave))
             .routes(routes!(handlers::connect))
             .routes(routes!(handlers::disconnect))
             .routes(routes!(handlers::ban, handlers::unban))
@@ -106,6 +109,8 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(handlers::stop)),
         Scope::Approve => OpenApiRouter::new()
             .routes(routes!(handlers::create))
+            .routes(routes!(pools::create))
+            .routes(routes!(pools::join))
             .routes(routes!(handlers::join))
             .routes(routes!(handlers::approve_psbt))
             .routes(routes!(handlers::import_psbt)),
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_request_of_the_socket_can_be_made_over_http() {
-        let handlers = concat!(include_str!("handlers.rs"), include_str!("programs.rs"));
+        let handlers = concat!(include_str!("handlers.rs"), include_str!("programs.rs"), include_str!("pools.rs"));
         let messages = include_str!("../control/messages.rs");
         let (_, requests) = messages.split_once("enum Request {").expect("it is there");
         let (requests, _) = requests.split_once("\n}\n").expect("it ends");

@@ -12,7 +12,7 @@ use nelumbo_chain::chronik::ChronikClient;
 use nelumbo_chain::psbt::{Psbt, PsbtError};
 use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing, Traffic};
 use nelumbo_core::approval::Unusual;
-use nelumbo_core::crypto::{KeyAggContext, PublicKey};
+use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey};
 use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, Label, SessionId};
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
@@ -27,7 +27,7 @@ use super::shapes::{
     Reachability, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
-use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Step, StepError, now};
+use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Pools, Step, StepError, now};
 use crate::psbt;
 
 /// See the module's documentation. Clones answer for the same node.
@@ -46,8 +46,12 @@ pub(crate) struct Answers {
     pub(crate) stop: Arc<Notify>,
     /// The node's data folder, which has its contacts and groups.
     pub(crate) folder: PathBuf,
+    /// The network that the node's key is for.
+    pub(crate) network: Network,
     /// The servers of the chain, if any are set.
     pub(crate) chronik: Option<ChronikClient>,
+    /// The node's pools, if it can have any.
+    pub(crate) pools: Option<Pools>,
     /// What config.toml says.
     pub(crate) settings: watch::Receiver<Arc<Config>>,
 }
@@ -150,6 +154,13 @@ impl Answers {
                 let after = if follow { after } else { Some(after.unwrap_or(0)) };
                 Ok(Answer::Events { follower: self.log.follow(after), follow })
             }
+            Request::CreatePool(new) => self.create_pool(*new).await,
+            Request::JoinPool { pool, coin, to } => self.join_pool(pool, &coin, &to).await,
+            Request::LeavePool { pool } => self.leave_pool(pool).await,
+            Request::DiscoverPools { denomination, min_participants } => {
+                self.discover_pools(denomination, min_participants).await
+            }
+            Request::Pools {} => self.own_pools().await,
             Request::Contacts {} => self.names(),
             Request::Balance { group } => self.balance(&group).await,
             Request::Stop {} => {

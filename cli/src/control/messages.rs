@@ -24,6 +24,7 @@ use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{PublicKey, Suite, Tweak};
 use nelumbo_core::election::Method;
 use nelumbo_core::wire::{Label, Offer, SessionId, Text, TransactionType};
+use nelumbo_swapsig::PoolId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -166,6 +167,32 @@ pub(crate) enum Request {
         /// In hexadecimal.
         payload: String,
     },
+    /// Create a pool that swaps coins, and take part in it.
+    CreatePool(Box<NewPool>),
+    /// Take part in a pool that was found.
+    JoinPool {
+        #[serde(deserialize_with = "pool_id", serialize_with = "shown")]
+        pool: PoolId,
+        /// The coin, as `TXID:INDEX`.
+        coin: String,
+        /// The address that the pool pays.
+        to: String,
+    },
+    /// Leave a pool.
+    LeavePool {
+        #[serde(deserialize_with = "pool_id", serialize_with = "shown")]
+        pool: PoolId,
+    },
+    /// Pools that one can register for, which are looked for in the network.
+    DiscoverPools {
+        /// In satoshi.
+        #[serde(default)]
+        denomination: Option<u64>,
+        #[serde(default)]
+        min_participants: Option<u8>,
+    },
+    /// Where the node's own pools stand.
+    Pools {},
     /// Connect to a peer at this address, which ends with its peer id.
     Connect { address: String },
     /// Close all connections to a peer.
@@ -183,6 +210,38 @@ pub(crate) enum Request {
     Balance { group: Name },
     /// Stop the node. The connection ends when it has stopped.
     Stop {},
+}
+
+/// A pool that is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPool {
+    /// In satoshi: 100000, 1000000, 10000000 or 100000000.
+    pub(crate) denomination: u64,
+    /// How many take part at most: 3 to 10.
+    pub(crate) participants: u8,
+    /// How many confirmations count; 1 if nothing is said.
+    #[serde(default)]
+    pub(crate) confirmations: Option<u16>,
+    /// After how many blocks a depositor takes its deposit back alone; 720 if nothing is said.
+    #[serde(default)]
+    pub(crate) delay: Option<u16>,
+    /// How long people may register; 600 if nothing is said.
+    #[serde(default)]
+    pub(crate) registration_seconds: Option<u32>,
+    /// The coin, as `TXID:INDEX`: paid to the node's key, worth exactly what the pool asks for, its burn beside it.
+    pub(crate) coin: String,
+    /// The address that the pool pays.
+    pub(crate) to: String,
+}
+
+fn pool_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PoolId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| serde::de::Error::custom("a pool's id has 64 hexadecimal digits"))
+}
+
+fn shown<S: serde::Serializer>(pool: &PoolId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(pool)
 }
 
 /// To whom a message of another program goes.

@@ -238,6 +238,63 @@ pub(crate) struct KnownIdentity {
     pub(crate) tier: Tier,
 }
 
+/// Pools that swap coins: those that were found, or the node's own.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Pools {
+    /// Pools that one can register for.
+    #[serde(default)]
+    pub(crate) found: Vec<PoolTerms>,
+    /// Those that the node takes part in.
+    #[serde(default)]
+    pub(crate) own: Vec<Pool>,
+}
+
+/// What a pool is.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PoolTerms {
+    pub(crate) pool: String,
+    /// Who has made it.
+    #[schema(value_type = String)]
+    pub(crate) creator: PublicKey,
+    /// What each gives and gets, in satoshi.
+    pub(crate) denomination: u64,
+    /// How many take part at most.
+    pub(crate) participants: u8,
+    /// What the coin is worth that one registers with, exactly, and what has to be burned beside it, in satoshi.
+    pub(crate) coin: u64,
+    pub(crate) burn: u64,
+    /// The most that somebody pays in fees, whatever the others do.
+    pub(crate) max_fees: u64,
+    /// After how many blocks a depositor takes its deposit back alone.
+    pub(crate) delay: u16,
+    /// Until when one may register.
+    pub(crate) registered_until: u64,
+}
+
+/// Where a pool stands that the node takes part in.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Pool {
+    #[serde(flatten)]
+    pub(crate) terms: PoolTerms,
+    /// registration, reveal, settlement, setup, setup-confirm, settlement-confirm, complete, cancelling, reclaiming,
+    /// refunded or aborted.
+    pub(crate) phase: String,
+    /// How many of those whose turn it is have done their part.
+    pub(crate) done: u8,
+    /// How many take part, once that is fixed.
+    pub(crate) taking_part: Option<u8>,
+    /// Until when the step may take; then what `otherwise` says happens.
+    pub(crate) until: Option<u64>,
+    pub(crate) otherwise: String,
+    /// Who has kept it from its end, as far as this node saw.
+    #[schema(value_type = Vec<String>)]
+    pub(crate) blamed: Vec<PublicKey>,
+    /// The coin that this node has registered, as `TXID:INDEX`.
+    pub(crate) own_coin: String,
+    /// The transaction that pays everybody, once it is known.
+    pub(crate) settlement: Option<String>,
+}
+
 /// The names that a data folder knows.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Names {

@@ -90,6 +90,9 @@ pub(crate) struct Config {
     /// How the signer who broadcasts is chosen, in sessions that are created without `--election`.
     #[serde(default)]
     pub(crate) election: Method,
+    /// Whether it can take part in pools that swap coins, with `nelumbo pool`; this takes `chain`.
+    #[serde(default)]
+    pub(crate) pools: bool,
     /// Servers of the chain.
     pub(crate) chain: Option<Chain>,
     /// The HTTP API.
@@ -161,6 +164,7 @@ impl Config {
             hole_punching: true,
             delegate: false,
             election: Method::default(),
+            pools: false,
             chain: None,
             api: None,
             network: NetworkSettings::default(),
@@ -302,6 +306,9 @@ bootstrap = [
 # many have to say the same; and whether payments are for nodes that were not updated for the network's next upgrade:
 # true, false, or from which time on, in seconds since 1970, such as 1798074180 for that of 2026-12-24.
 # chain = {{ servers = [\"https://chronik.lotusia.org\"], quorum = 1, replay-protection = false }}
+
+# Whether the node can take part in pools that swap coins: `nelumbo pool`. It needs `chain`.
+# pools = true
 
 # An HTTP API with a page for people and metrics for Prometheus, for whoever has a token of `nelumbo token create`.
 # `hosts` are names that it is asked under, beside its address and localhost. Where others can reach it, it needs a

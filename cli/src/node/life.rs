@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nelumbo_chain::chronik::ChronikClient;
 use nelumbo_core::api::Event;
 use nelumbo_core::crypto::{Network, SecretKey};
+use nelumbo_swapsig::SwapSig;
 use nelumbo_tokio::network::{NetworkConfig, NetworkError};
 use nelumbo_tokio::{Builder, Events, EventsError, Handle, NodeEvent, StartError, StopError};
 use serde_json::json;
@@ -26,6 +27,7 @@ use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
 use super::identities;
 use super::payments::{News, Payments};
+use super::pools::{self, Pools};
 use super::reload::reload_at_hangups;
 use crate::api::ApiServer;
 use crate::control::{Answers, Server, serve};
@@ -83,10 +85,20 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let files = FileSessions::new(folder.path(), chain, key.clone());
     let core =
         config.core(chain).map_err(|unsound| Failure::input(unsound, "change it in config.toml, or leave it out"))?;
+    if config.pools && chronik.is_none() {
+        return Err(Failure::input(
+            "`pools` is set in config.toml, and no server of the chain is",
+            "set `chain` too, or leave `pools` out",
+        ));
+    }
     let (handle, events) = Builder::with_key(core, network, folder.path(), key)
         .and_then(|builder| match message_key {
             Some(message_key) => builder.message_key(message_key),
             None => Ok(builder),
+        })
+        .and_then(|builder| match config.pools {
+            true => builder.protocol(Box::new(SwapSig::new(chain)), pools::STREAMS),
+            false => Ok(builder),
         })
         .map(|builder| match record {
             Some(Record { file, limit }) => builder.record(file, limit),
@@ -112,6 +124,10 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     std::thread::spawn(move || runtime.block_on(print(printed, json)));
 
     let approvals = Approvals::new(folder.path());
+    let pools = chronik.clone().filter(|_| config.pools).map(|client| {
+        let replay = config.chain.as_ref().map(|chain| chain.replay_protection).unwrap_or_default();
+        Pools::start(client, replay, handle.clone(), log.clone())
+    });
     let settings = Arc::new(watch::Sender::new(Arc::new(config)));
     let answers = Answers {
         handle: handle.clone(),
@@ -121,7 +137,9 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         started,
         mailboxes: Arc::default(),
         folder: folder.path().to_owned(),
+        network: chain,
         chronik: chronik.clone(),
+        pools: pools.clone(),
         stop: Arc::new(Notify::new()),
         settings: settings.subscribe(),
     };
@@ -139,7 +157,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     let approver = Approver::start(handle.clone(), log.clone(), folder.path(), settings.subscribe());
     let reloads = reload_at_hangups(&source, folder.path(), &settings, &log);
     service::started(&handle);
-    let mut life = Life { handle, events, log: log.clone(), approvals, approver, payments };
+    let mut life = Life { handle, events, log: log.clone(), approvals, approver, payments, pools };
     let ended = tokio::select! {
         ended = life.go_on() => ended,
         () = serve(&server, &answers, &mut connections) => Ok(()),
@@ -169,6 +187,7 @@ struct Life {
     approvals: Approvals,
     approver: Approver,
     payments: Option<Payments>,
+    pools: Option<Pools>,
 }
 
 impl Life {
@@ -178,6 +197,13 @@ impl Life {
             match self.events.next().await {
                 Ok(event) => {
                     let time = now();
+                    if let (Some(pools), NodeEvent::Core(Event::ProtocolEvent { protocol, payload })) =
+                        (&self.pools, &event)
+                        && *protocol == pools::name()
+                    {
+                        pools.tell(payload);
+                        continue;
+                    }
                     if matches!(event, NodeEvent::Core(Event::SessionApproved { .. })) {
                         self.approvals.keep(&self.log, time, &event);
                     } else {

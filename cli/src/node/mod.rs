@@ -4,7 +4,7 @@
 //! `approver` for what is approved without asking, `life` for the order of things from start to stop, `event_log` for
 //! the events that commands can ask for, `approvals` for those that are kept in a file, `payments` for what becomes of
 //! what was signed, `identities` for the keys that money was burned for, `file_sessions` for what is signed without the
-//! network, `mailbox` for what other programs say to each other.
+//! network, `mailbox` for what other programs say to each other, `pools` for those that swap coins.
 //! Commands talk to the node through [`crate::control`].
 
 mod approvals;
@@ -18,6 +18,7 @@ mod life;
 mod mailbox;
 mod payments;
 mod policy;
+mod pools;
 mod reload;
 
 pub(crate) use approvals::Approvals;
@@ -27,3 +28,4 @@ pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};
 pub(crate) use life::{Plan, Record, live, now};
 pub(crate) use mailbox::{Errand, Mailbox};
+pub(crate) use pools::Pools;

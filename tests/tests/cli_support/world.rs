@@ -38,6 +38,11 @@ impl World {
 
     /// The same with nodes that ask another server, which is made of the ledger's URL.
     pub fn start_behind(count: usize, server_of: impl Fn(&str) -> String) -> Self {
+        Self::start_with(count, server_of, "")
+    }
+
+    /// The same with more in config.toml.
+    pub fn start_with(count: usize, server_of: impl Fn(&str) -> String, more: &str) -> Self {
         let runtime = Runtime::new().unwrap();
         let mut settings = Settings::default();
         // Whatever the date is: the ledger follows the network's upgrades.
@@ -51,7 +56,7 @@ impl World {
             let config = node.folder.join("config.toml");
             let text = fs::read_to_string(&config).unwrap();
             let url = server_of(&server.url());
-            fs::write(&config, format!("{text}\nchain = {{ servers = [\"{url}\"] }}\n")).unwrap();
+            fs::write(&config, format!("{text}\nchain = {{ servers = [\"{url}\"] }}\n{more}\n")).unwrap();
             node.start();
             node
         };

@@ -178,6 +178,25 @@ async function askBalances() {
   }
 }
 
+/** What is there of pools: the section is for nodes that take part in some. */
+function showPools(pools) {
+  place("pools").hidden = pools.length === 0;
+  const card = (pool) => {
+    const people = pool.taking_part ?? pool.participants;
+    const rows = [["phase", `${pool.phase.replaceAll("-", " ")}: ${pool.done} of ${people} have done their part`]];
+    if (pool.until) rows.push(["until", until(pool.until).replace("expires", "it ends")]);
+    rows.push(["otherwise", pool.otherwise]);
+    rows.push(["costs", `${amount(pool.burn)} burned, ${amount(pool.max_fees)} of fees at most`]);
+    if (pool.settlement) rows.push(["settlement", code(pool.settlement)]);
+    if (pool.blamed.length) rows.push(["kept away by", pool.blamed.map(called).join(", ")]);
+    const list = make("dl", {});
+    facts(list, rows);
+    const head = make("h3", {}, amount(pool.denomination), " ", make("span", { class: "chip" }, pool.phase));
+    return make("article", { class: "card", "data-pool": pool.pool }, head, list);
+  };
+  place("pools").querySelector(".cards").replaceChildren(...pools.map(card));
+}
+
 const RISKY = new Set(["UNUSUAL", "WARNING"]);
 
 /** The cards of requests that wait, by session: one that is being decided stays as it is when another goes. */
@@ -307,6 +326,8 @@ function say(text) {
 async function refresh() {
   isStale = false;
   const paths = ["/v1/stats", "/v1/peers", "/v1/sessions", "/v1/contacts"];
+  // A node without pools says so, which is nothing to tell here.
+  const pools = ask("/v1/pools/own").catch(() => ({ own: [] }));
   const [stats, { peers }, { sessions }, known] = await Promise.all(paths.map((path) => ask(path)));
   const isFirst = Object.keys(known.groups).some((name) => !(name in names.groups));
   names = known;
@@ -324,6 +345,7 @@ async function refresh() {
   showNode(stats);
   showPeers(peers);
   showNames(stats.key);
+  showPools((await pools).own);
   // A button that is about to be pressed stays where it is.
   const state = JSON.stringify(waiting.map(({ session }) => [session, shown.get(session)]));
   if (place("requests").dataset.state !== state) {

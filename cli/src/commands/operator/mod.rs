@@ -23,6 +23,7 @@ mod node;
 mod node_init;
 mod node_run;
 mod peers;
+mod pool;
 mod psbt;
 mod requests;
 mod resource;
@@ -122,6 +123,7 @@ pub(crate) enum Operator {
     Finalize(finalize::Finalize),
     Psbt(psbt::PsbtCommand),
     Wallet(wallet::WalletCommand),
+    Pool(pool::PoolCommand),
     Identity(identity::IdentityCommand),
 }
 
@@ -165,6 +167,7 @@ impl Operator {
             Self::Finalize(finalize) => finalize.run(),
             Self::Psbt(psbt) => psbt.run(),
             Self::Wallet(wallet) => wallet.run(),
+            Self::Pool(pool) => pool.run(),
             Self::Identity(identity) => identity.run(),
         }
     }

@@ -194,7 +194,7 @@ impl Wallet {
     }
 }
 
-fn cannot_build(error: &BuildError) -> Failure {
+pub(super) fn cannot_build(error: &BuildError) -> Failure {
     let remedy = match error {
         BuildError::Insufficient { .. } => {
             "pay less, or wait for more: `nelumbo receive` and `nelumbo wallet address` show where to pay"

@@ -137,6 +137,12 @@ pub(crate) enum ReplayProtection {
     From(u64),
 }
 
+impl Default for ReplayProtection {
+    fn default() -> Self {
+        Self::Always(false)
+    }
+}
+
 /// 2020-01-01: before Lotus, so that what is less is no date of an upgrade.
 const BEFORE_LOTUS: u64 = 1_577_836_800;
 
@@ -146,7 +152,7 @@ impl Default for Chain {
         Self {
             servers: Vec::new(),
             quorum: usual.quorum as u64,
-            replay_protection: ReplayProtection::Always(false),
+            replay_protection: ReplayProtection::default(),
             connect_timeout: Time(usual.connect_timeout),
             request_timeout: Time(usual.request_timeout),
             rounds: usual.rounds.into(),
