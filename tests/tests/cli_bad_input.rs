@@ -21,7 +21,9 @@ fn signature() -> String {
 fn hexadecimal_that_is_none() {
     let odd = &KEY[..65];
     nelumbo(&["key", "aggregate", odd]).assert_refused(&[odd, "65 digits are odd"]);
-    nelumbo(&["elect", "zz"]).assert_refused(&["character 1", "not a hexadecimal digit"]);
+    nelumbo(&["elect", "0z"]).assert_refused(&["character 2", "not a hexadecimal digit"]);
+    // What begins with a letter is the name of somebody.
+    nelumbo(&["elect", "zz"]).assert_refused(&["no contact called zz"]);
     let verify = |key: &str, message: &str, signature: &str| {
         nelumbo(&["verify", "--key", key, "--message", message, "--signature", signature])
     };
