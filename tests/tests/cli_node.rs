@@ -185,7 +185,19 @@ fn peers_are_listed_banned_and_unbanned() {
     let [first, second] = &group.nodes[..] else { panic!("two nodes") };
     let listed = first.json(&["peers"]);
     let peer = &listed["peers"][0];
-    let described = ["address", "keys", "outbound", "peer", "penalty", "relayed", "round_trip_ms", "standing"];
+    let described = [
+        "address",
+        "bytes",
+        "keys",
+        "messages",
+        "outbound",
+        "peer",
+        "penalty",
+        "refused",
+        "relayed",
+        "round_trip_ms",
+        "standing",
+    ];
     assert_eq!(fields(peer), described);
     assert_eq!((&peer["peer"], &peer["standing"]), (&Value::from(second.peer.as_str()), &"good".into()));
     assert_eq!(peer["keys"], serde_json::json!([second.key]));

@@ -30,6 +30,7 @@ fn the_api_does_what_its_description_says_and_refuses_the_rest() {
         .expect("python3 runs");
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
-    assert!(said.contains("Tested: 2"), "more than twenty operations are tested: {said}");
+    let tested = said.split("Tested: ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u32>().ok());
+    assert!(tested > Some(20), "more than twenty operations are tested: {said}");
     assert!(api.node.json(&["stats"])["started"].is_u64(), "it still runs");
 }
