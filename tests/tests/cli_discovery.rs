@@ -3,10 +3,8 @@
 
 mod cli_support;
 
-use std::time::{Duration, Instant};
-
 use cli_support::nelumbo;
-use cli_support::node::{Node, PATIENCE};
+use cli_support::node::{Node, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -23,20 +21,6 @@ fn strangers() -> (Vec<Node>, TempDir) {
         nodes.push(node);
     }
     (nodes, folder)
-}
-
-/// Asks again until the answer is the one that is awaited.
-#[track_caller]
-fn until<T>(mut ask: impl FnMut() -> Value, awaited: impl Fn(&Value) -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let answer = ask();
-        if let Some(found) = awaited(&answer) {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited in vain; the last answer was {answer}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 fn keys(answer: &Value) -> Vec<String> {

@@ -5,7 +5,7 @@ mod cli_support;
 
 use std::time::{Duration, Instant};
 
-use cli_support::node::{Node, PATIENCE, with_passphrase};
+use cli_support::node::{Node, PATIENCE, until, with_passphrase};
 use cli_support::world::World;
 use cli_support::{Run, finish};
 use nelumbo_chain::ScriptPayload;
@@ -52,10 +52,9 @@ fn pool(world: &World) -> String {
     assert_eq!((&made["phase"], &made["denomination"]), (&"registration".into(), &EACH.into()), "{made}");
     world.mine(1);
     for (number, node) in others.iter().enumerate() {
-        let end = Instant::now() + PATIENCE;
-        while node.json(&["pool", "list"])["found"].as_array().unwrap().iter().all(|found| found["pool"] != *pool) {
-            assert!(Instant::now() < end, "the pool is found");
-        }
+        let is_there =
+            |list: &Value| list["found"].as_array()?.iter().any(|found| found["pool"] == *pool).then_some(());
+        until(|| node.json(&["pool", "list"]), is_there);
         let to = destination(number + 1).to_string();
         let joined = asked(node, &["join", &pool, "--to", &to, "--json"]).json();
         assert_eq!(joined["pool"], pool);

@@ -5,7 +5,7 @@ mod cli_support;
 
 use std::time::{Duration, Instant};
 
-use cli_support::node::{Lines, Node, PATIENCE};
+use cli_support::node::{Lines, Node, PATIENCE, until};
 use serde_json::{Value, json};
 
 /// Two nodes that are connected, started with these arguments.
@@ -19,17 +19,9 @@ fn pair(folder: &std::path::Path, arguments: [&[&str]; 2]) -> [Node; 2] {
     [alice, bob]
 }
 
-/// Asks until there are so many resources.
-#[track_caller]
-fn until_there_are(count: usize, mut ask: impl FnMut() -> Value) -> Value {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let found = ask();
-        if found["resources"].as_array().expect("a list").len() == count {
-            return found["resources"].clone();
-        }
-        assert!(Instant::now() < end, "waited in vain; the last answer was {found}");
-    }
+/// The resources of an answer, if there are so many.
+fn so_many(count: usize) -> impl Fn(&Value) -> Option<Value> {
+    move |found| (found["resources"].as_array()?.len() == count).then(|| found["resources"].clone())
 }
 
 #[test]
@@ -44,7 +36,7 @@ fn programs_announce_resources_and_find_those_of_others() {
     let list = |node: &Node, more: &[&str]| node.json(&[&["resource", "list", "price-list"], more].concat());
     let own = list(&alice, &["--local"]);
     assert_eq!((own["resources"].as_array().unwrap().len(), &own["resources"][0]["own"]), (2, &true.into()));
-    let found = until_there_are(2, || list(&bob, &[]));
+    let found = until(|| list(&bob, &[]), so_many(2));
     assert_eq!((&found[0]["name"], &found[1]["name"]), (&"autumn".into(), &"spring".into()));
     assert_eq!(found[1]["data"], hex::encode("5 for one"));
     assert_eq!((&found[1]["author"], &found[1]["own"]), (&alice.key.as_str().into(), &false.into()));
@@ -59,13 +51,10 @@ fn programs_announce_resources_and_find_those_of_others() {
     assert!(bob.run(&["resource", "list", "price-list", "--local"]).stdout.contains("5 for one"));
     // Another one of the same name replaces it, and it can be taken back.
     announce("spring", "4 for one");
-    let changed = |found: Value| (found["resources"][1]["data"] == hex::encode("4 for one")).then_some(());
-    let end = Instant::now() + PATIENCE;
-    while changed(list(&bob, &[])).is_none() {
-        assert!(Instant::now() < end, "it is told");
-    }
+    let changed = |found: &Value| (found["resources"][1]["data"] == hex::encode("4 for one")).then_some(());
+    until(|| list(&bob, &[]), changed);
     alice.json(&["resource", "withdraw", "price-list", "spring"]);
-    assert_eq!(until_there_are(1, || list(&bob, &[]))[0]["name"], "autumn");
+    assert_eq!(until(|| list(&bob, &[]), so_many(1))[0]["name"], "autumn");
     alice.run(&["resource", "withdraw", "price-list", "spring"]).assert_failed(1, &["announces no price-list"]);
     alice.run(&["resource", "announce", "Price List", "x", "--text", "y"]).assert_refused(&["a-z"]);
     let large = "00".repeat(8_193);
@@ -118,18 +107,14 @@ fn programs_send_messages_from_key_to_key_and_to_topics() {
     alice.run(&["message", "listen", "p1", "--off"]).assert_failed(1, &["does not listen to p1"]);
     // Who listens no more is told nothing: what comes is refused, and counted.
     bob.json(&["message", "listen", "chat", "--off"]);
-    let refused = |node: &Node| {
-        let peers = node.json(&["peers"]);
-        let peer = peers["peers"].as_array().unwrap().iter().find(|peer| peer["peer"] == *alice.peer).unwrap().clone();
+    let refused = |peers: &Value| {
+        let peer = peers["peers"].as_array().unwrap().iter().find(|peer| peer["peer"] == *alice.peer).unwrap();
         (peer["messages"].as_u64().unwrap(), peer["refused"].as_u64().unwrap())
     };
-    let before = refused(&bob);
+    let before = refused(&bob.json(&["peers"]));
     assert_eq!(send(&["--to", &bob.key], "too late").status, 0);
-    let end = Instant::now() + PATIENCE;
-    while refused(&bob).1 == before.1 {
-        assert!(Instant::now() < end, "it is counted");
-    }
-    assert!(refused(&bob).0 > before.0);
+    until(|| bob.json(&["peers"]), |peers| (refused(peers).1 > before.1).then_some(()));
+    assert!(refused(&bob.json(&["peers"])).0 > before.0);
 }
 
 #[test]

@@ -205,6 +205,20 @@ impl Drop for Lines {
     }
 }
 
+/// Asks again until the answer is the one that is awaited.
+#[track_caller]
+pub fn until<T>(mut ask: impl FnMut() -> Value, awaited: impl Fn(&Value) -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask();
+        if let Some(found) = awaited(&answer) {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain; the last answer was {answer}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// The passphrase of all nodes, where commands find it.
 pub fn with_passphrase(command: &mut Command) -> &mut Command {
     command.env("NELUMBO_PASSPHRASE", PASSPHRASE)
