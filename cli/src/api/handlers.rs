@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use nelumbo_core::api::Phase;
 use nelumbo_core::approval::Unusual;
-use nelumbo_core::wire::{Offer, SessionId, TransactionType};
+use nelumbo_core::wire::{Offer, TransactionType};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -30,10 +30,13 @@ pub(super) fn read<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> 
     })
 }
 
-/// Asks about the session in the path.
-async fn about(api: &Api, session: &str, request: impl FnOnce(SessionId) -> Request) -> Response {
-    match read(session) {
-        Ok(session) => api.ask(request(session)).await,
+/// Asks about what is named in the path.
+pub(super) async fn about<T>(api: &Api, named: &str, request: impl FnOnce(T) -> Request) -> Response
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    match read(named) {
+        Ok(named) => api.ask(request(named)).await,
         Err(problem) => failed(problem),
     }
 }
@@ -329,10 +332,7 @@ pub(super) async fn unsubscribe(State(api): State<Api>, Path(kind): Path<String>
 }
 
 async fn change_subscription(api: &Api, kind: &str, off: bool) -> Response {
-    match read(kind) {
-        Ok(kind) => api.ask(Request::Subscribe { kind, off }).await,
-        Err(problem) => failed(problem),
-    }
+    about(api, kind, |kind| Request::Subscribe { kind, off }).await
 }
 
 /// Contacts and groups
@@ -348,10 +348,7 @@ pub(super) async fn contacts(State(api): State<Api>) -> Response {
     ("group" = String, Path, description = "Its name at this node"),
 ), responses((status = 200, body = Sums), (status = "4XX", body = Failed)))]
 pub(super) async fn balance(State(api): State<Api>, Path(group): Path<String>) -> Response {
-    match read(&group) {
-        Ok(group) => api.ask(Request::Balance { group }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &group, |group| Request::Balance { group }).await
 }
 
 /// Stops the node

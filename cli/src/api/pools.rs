@@ -8,8 +8,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::handlers::read;
-use super::routes::{Body, Failed, Query, failed};
+use super::handlers::about;
+use super::routes::{Body, Failed, Query};
 use crate::control::{Done, NewPool, Pool, Pools, Request};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,10 +61,7 @@ pub(super) struct Part {
     ("pool" = String, Path, description = "The pool's id, in hexadecimal"),
 ), request_body = Part, responses((status = 200, body = Pool), (status = "4XX", body = Failed)))]
 pub(super) async fn join(State(api): State<Api>, Path(pool): Path<String>, Body(part): Body<Part>) -> Response {
-    match read(&pool) {
-        Ok(pool) => api.ask(Request::JoinPool { pool, coin: part.coin, to: part.to }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &pool, |pool| Request::JoinPool { pool, coin: part.coin, to: part.to }).await
 }
 
 /// Leaves a pool
@@ -72,8 +69,5 @@ pub(super) async fn join(State(api): State<Api>, Path(pool): Path<String>, Body(
     ("pool" = String, Path, description = "The pool's id, in hexadecimal"),
 ), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
 pub(super) async fn leave(State(api): State<Api>, Path(pool): Path<String>) -> Response {
-    match read(&pool) {
-        Ok(pool) => api.ask(Request::LeavePool { pool }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &pool, |pool| Request::LeavePool { pool }).await
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::handlers::{most, read};
+use super::handlers::{about, most, read};
 use super::routes::{Body, Failed, Query, failed};
 use crate::control::{Done, Recipient, Request, Resources};
 
@@ -46,10 +46,7 @@ pub(super) async fn resources(
     Query(wanted): Query<WantedResources>,
 ) -> Response {
     let WantedResources { author, name, local, seconds, max } = wanted;
-    match read(&kind) {
-        Ok(kind) => api.ask(Request::Resources { kind, author, name, local, seconds, max }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &kind, |kind| Request::Resources { kind, author, name, local, seconds, max }).await
 }
 
 /// What is announced.
@@ -71,8 +68,8 @@ pub(super) async fn announce_resource(
     Path((kind, name)): Path<(String, String)>,
     Body(Announced { data, lifetime_seconds }): Body<Announced>,
 ) -> Response {
-    match read(&kind).and_then(|kind| Ok((kind, read(&name)?))) {
-        Ok((kind, name)) => api.ask(Request::AnnounceResource { kind, name, data, lifetime_seconds }).await,
+    match read(&kind) {
+        Ok(kind) => about(&api, &name, |name| Request::AnnounceResource { kind, name, data, lifetime_seconds }).await,
         Err(problem) => failed(problem),
     }
 }
@@ -82,8 +79,8 @@ pub(super) async fn announce_resource(
     params(("kind" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
 pub(super) async fn withdraw_resource(State(api): State<Api>, Path((kind, name)): Path<(String, String)>) -> Response {
-    match read(&kind).and_then(|kind| Ok((kind, read(&name)?))) {
-        Ok((kind, name)) => api.ask(Request::WithdrawResource { kind, name }).await,
+    match read(&kind) {
+        Ok(kind) => about(&api, &name, |name| Request::WithdrawResource { kind, name }).await,
         Err(problem) => failed(problem),
     }
 }
@@ -107,10 +104,7 @@ pub(super) async fn listen(
     Path(protocol): Path<String>,
     Body(Listened { topics }): Body<Listened>,
 ) -> Response {
-    match read(&protocol) {
-        Ok(protocol) => api.ask(Request::Listen { protocol, topics }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &protocol, |protocol| Request::Listen { protocol, topics }).await
 }
 
 /// Listens to it no more
@@ -118,10 +112,7 @@ pub(super) async fn listen(
     ("protocol" = String, Path),
 ), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
 pub(super) async fn unlisten(State(api): State<Api>, Path(protocol): Path<String>) -> Response {
-    match read(&protocol) {
-        Ok(protocol) => api.ask(Request::Unlisten { protocol }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &protocol, |protocol| Request::Unlisten { protocol }).await
 }
 
 /// A message of another program.
@@ -144,8 +135,5 @@ pub(super) async fn send(
     Path(protocol): Path<String>,
     Body(Sent { to, payload }): Body<Sent>,
 ) -> Response {
-    match read(&protocol) {
-        Ok(protocol) => api.ask(Request::Send { protocol, to, payload }).await,
-        Err(problem) => failed(problem),
-    }
+    about(&api, &protocol, |protocol| Request::Send { protocol, to, payload }).await
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use nelumbo_core::crypto::{Suite, sha256};
 use nelumbo_core::wire::{MAX_MESSAGE, MAX_SLOTS};
+use nelumbo_swapsig::Phase;
 use tokio::runtime;
 
-use crate::demo::swap::{self, Vanish};
+use crate::demo::swap;
 use crate::demo::{self, Plan, Progress, Transport};
 use crate::failure::{Answer, Failure};
 use crate::values::{self, HexBytes};
@@ -55,13 +56,13 @@ With --json, standard output is one object:
                                                   fields of --kill-coordinator too
   psbt, judged_by                                 instead of confirmations with --suite bip340: the signed PSBT, and
                                                   the library that takes its transaction, if it is in the build
-  With --swap the object is another one:
+  rss_mib       resident memory of the largest node process after the sessions; null without --processes
+With --swap it is another one:
   participants, vanished                          what was asked for
   completed, refunded, lost                       how many of those who are there were paid, have their coin or their
                                                   deposit back, or neither
   txids                                           of setups, settlement and what took money back
   elapsed_ms, virtual_ms                          how long it took, and how much time passed in it
-  rss_mib       resident memory of the largest node process after the sessions; null without --processes
 
 Exit status: 0 when all sessions completed, 1 when one did not in time, 2 when the demonstration could not begin as
 given, 130 after Ctrl-C.";
@@ -133,8 +134,8 @@ pub(crate) struct Demo {
         value_parser = value_parser!(u8).range(3..=10))]
     participants: u8,
     /// Lets the last of them vanish for good in this phase
-    #[arg(long, value_name = "PHASE", value_enum, requires = "swap")]
-    vanish: Option<Vanish>,
+    #[arg(long, value_name = "PHASE", requires = "swap", value_parser = swap::phase())]
+    vanish: Option<Phase>,
     /// Records each node in this folder, for `nelumbo simulate replay`
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,

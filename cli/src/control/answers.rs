@@ -24,7 +24,7 @@ use tokio::sync::{Notify, watch};
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
     Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, KnownIdentity, Peer, PeerCounts, Peers,
-    Reachability, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Reachability, Resource, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
 use crate::link::SessionLink;
 use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Pools, Step, StepError, now};
@@ -107,12 +107,20 @@ impl Answers {
                 });
                 result(found)
             }
-            Request::AnnounceResource { .. }
-            | Request::WithdrawResource { .. }
-            | Request::Resources { .. }
-            | Request::Listen { .. }
-            | Request::Unlisten { .. }
-            | Request::Send { .. } => self.answer_for_programs(request).await,
+            Request::AnnounceResource { kind, name, data, lifetime_seconds } => {
+                self.announce_resource(kind, name, &data, lifetime_seconds).await
+            }
+            Request::WithdrawResource { kind, name } => self.withdraw_resource(kind, name).await,
+            Request::Resources { kind, author, name, local, seconds, max } => {
+                let fits = |found: &Resource| {
+                    author.is_none_or(|author| found.author == author)
+                        && name.as_ref().is_none_or(|name| found.name == *name)
+                };
+                self.resources(kind, local, seconds, fits, max).await
+            }
+            Request::Listen { protocol, topics } => self.listen(protocol, topics).await,
+            Request::Unlisten { protocol } => self.unlisten(protocol).await,
+            Request::Send { protocol, to, payload } => self.send(protocol, to, &payload).await,
             Request::Create(session) => {
                 let session = self.create(*session).await?;
                 result(Created { session, link: SessionLink(session) })

@@ -30,7 +30,7 @@ impl Answers {
         let contacts = Contacts::read(&self.folder).map_err(unreadable)?;
         let group = contacts.group(name).map_err(unreadable)?;
         if group.suite != Suite::Lotus {
-            let problem = format_args!("the group {name} is on Bitcoin, and Chronik servers know Lotus").to_string();
+            let problem = format_args!("the group {name} is on Bitcoin, and Chronik servers know Lotus");
             return Err(Problem::refused(problem, "ask a wallet that knows its address"));
         }
         let client = self.chronik.as_ref().ok_or_else(|| {

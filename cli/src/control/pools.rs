@@ -97,7 +97,7 @@ impl Answers {
             Problem::invalid(format_args!("{to:?} is no address: {error}"), "give an address of Lotus")
         })?;
         if address.network != self.network {
-            let problem = format_args!("{to} is an address of {}", address.network).to_string();
+            let problem = format_args!("{to} is an address of {}", address.network);
             return Err(Problem::invalid(problem, "give an address of the network that the node's key is for"));
         }
         Ok(Destination { salt: random()?, script: address.script_pubkey() })

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nelumbo_swapsig::Phase;
 use nelumbo_swapsig::simulation::{Behaviour, Fate, Setting, World};
 use serde::Serialize;
@@ -12,28 +13,10 @@ use serde::Serialize;
 use crate::failure::{Answer, Failure};
 use crate::output;
 
-/// A phase in which somebody can vanish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Vanish {
-    Registration,
-    Reveal,
-    Settlement,
-    Setup,
-    SetupConfirm,
-    SettlementConfirm,
-}
-
-impl Vanish {
-    const fn phase(self) -> Phase {
-        match self {
-            Self::Registration => Phase::Registration,
-            Self::Reveal => Phase::Reveal,
-            Self::Settlement => Phase::Settlement,
-            Self::Setup => Phase::Setup,
-            Self::SetupConfirm => Phase::SetupConfirm,
-            Self::SettlementConfirm => Phase::SettlementConfirm,
-        }
-    }
+/// A phase in which somebody can vanish, by its name.
+pub(crate) fn phase() -> impl TypedValueParser<Value = Phase> {
+    let of = |name: &str| Phase::STEPS.into_iter().find(|phase| phase.as_str() == name);
+    PossibleValuesParser::new(Phase::STEPS.map(Phase::as_str)).map(move |name| of(&name).expect("one of them"))
 }
 
 /// What has become of a pool, as JSON.
@@ -52,9 +35,8 @@ struct Outcome {
 }
 
 /// Runs a pool of so many to its end.
-pub(crate) fn perform(participants: usize, vanish: Option<Vanish>, json: bool) -> Result<Answer, Failure> {
+pub(crate) fn perform(participants: usize, phase: Option<Phase>, json: bool) -> Result<Answer, Failure> {
     let begin = Instant::now();
-    let phase = vanish.map(Vanish::phase);
     let mut setting = Setting::calm(1, participants);
     if let (Some(phase), Some(last)) = (phase, setting.people.last_mut()) {
         *last = Behaviour::Vanishes(phase);

@@ -4,11 +4,11 @@
 //! what is answered is what the servers say, as far as the client has judged it; a pool is looked for once at a time;
 //! nothing here holds up the node. The node's life drives it, and `control` asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nelumbo_chain::chronik::{ChainTx, ChronikClient, ChronikError, Status as Found};
+use nelumbo_chain::chronik::{ChronikClient, ChronikError, Status as Found};
 use nelumbo_core::crypto::lotus::{OutPoint, Transaction, Txid};
 use nelumbo_core::wire::Label;
 use nelumbo_swapsig::chain::{self, Query, View};
@@ -167,14 +167,14 @@ impl Chain {
     }
 
     async fn look(&self, query: &Query) -> Result<View, ChronikError> {
-        let replay_protection = match self.replay {
-            ReplayProtection::Always(always) => always,
-            ReplayProtection::From(moment) => self.client.median_time().await?.is_some_and(|time| time >= moment),
-        };
-        let mut view = View { replay_protection, ..View::default() };
+        let mut view = View { replay_protection: self.replay.holds(&self.client).await?, ..View::default() };
+        // How many outputs each has that was asked for: that of a coin is asked for with what spends it.
+        let mut outputs: BTreeMap<[u8; 32], usize> = BTreeMap::new();
         for txid in &query.transactions {
             let id = Txid::from_bytes(*txid);
-            let Some(found) = self.client.transaction(id).await? else { continue };
+            let found = self.client.transaction(id).await?;
+            outputs.insert(*txid, found.as_ref().map_or(0, |found| found.transaction.outputs.len()));
+            let Some(found) = found else { continue };
             let confirmations = match self.client.status(id).await? {
                 Found::Confirmed { confirmations, .. } => confirmations,
                 _ => 0,
@@ -184,9 +184,14 @@ impl Chain {
         for place in &query.outputs {
             let outpoint = OutPoint::from(*place);
             // Whoever registers names any output: one that is not there is spent by nothing, and no server's fault.
-            let created = self.client.transaction(outpoint.txid).await?;
-            let is_there = |created: ChainTx| (place.index as usize) < created.transaction.outputs.len();
-            if created.is_some_and(is_there)
+            let outputs = match outputs.get(&place.txid) {
+                Some(outputs) => *outputs,
+                None => {
+                    let created = self.client.transaction(outpoint.txid).await?;
+                    created.map_or(0, |created| created.transaction.outputs.len())
+                }
+            };
+            if (place.index as usize) < outputs
                 && let Some(spender) = self.client.spender(outpoint).await?
             {
                 view.spenders.insert(*place, *spender.txid.as_bytes());

@@ -106,13 +106,7 @@ impl Wallet {
 
     /// Whether what is signed now has to be signed over the digest with replay protection.
     pub(super) fn replay_protection(&self) -> Result<bool, Failure> {
-        match self.replay_protection {
-            ReplayProtection::Always(always) => Ok(always),
-            ReplayProtection::From(moment) => {
-                let time = self.ask(self.client.median_time())?;
-                Ok(time.is_some_and(|time| time >= moment))
-            }
-        }
+        self.ask(self.replay_protection.holds(&self.client))
     }
 
     /// What the owner has now.

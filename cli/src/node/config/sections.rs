@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nelumbo_chain::chronik::{ChronikClient, ChronikConfig};
+use nelumbo_chain::chronik::{ChronikClient, ChronikConfig, ChronikError};
 use nelumbo_core::crypto::Network;
 use nelumbo_simulator::settings::{Time, Unsound};
 use nelumbo_tokio::network::NetworkConfig;
@@ -135,6 +135,16 @@ pub(crate) enum ReplayProtection {
     Always(bool),
     /// The one with it, as soon as the chain's median time is this one, in seconds since 1970.
     From(u64),
+}
+
+impl ReplayProtection {
+    /// Whether what is signed now is signed over the digest with replay protection.
+    pub(crate) async fn holds(self, client: &ChronikClient) -> Result<bool, ChronikError> {
+        match self {
+            Self::Always(always) => Ok(always),
+            Self::From(moment) => Ok(client.median_time().await?.is_some_and(|time| time >= moment)),
+        }
+    }
 }
 
 impl Default for ReplayProtection {

@@ -58,6 +58,10 @@ impl Phase {
         Self::Aborted,
     ];
 
+    /// The steps of a pool that goes well, before it is complete: in each somebody can vanish.
+    pub const STEPS: [Self; 6] =
+        [Self::Registration, Self::Reveal, Self::Settlement, Self::Setup, Self::SetupConfirm, Self::SettlementConfirm];
+
     /// Its name in commands and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

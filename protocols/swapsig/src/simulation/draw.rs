@@ -5,16 +5,6 @@ use nelumbo_simulator::Random;
 use super::{Behaviour, Crash, Setting};
 use crate::Phase;
 
-/// The phases in which somebody who is bound or about to be can do harm.
-const PHASES: [Phase; 6] = [
-    Phase::Registration,
-    Phase::Reveal,
-    Phase::Settlement,
-    Phase::Setup,
-    Phase::SetupConfirm,
-    Phase::SettlementConfirm,
-];
-
 impl Setting {
     /// Anything that can happen.
     #[must_use]
@@ -50,7 +40,7 @@ impl Setting {
 }
 
 fn behaviour(random: &mut Random, people: usize) -> Behaviour {
-    let phase = PHASES[random.below(PHASES.len() as u64) as usize];
+    let phase = Phase::STEPS[random.below(Phase::STEPS.len() as u64) as usize];
     match random.below(9) {
         0 => Behaviour::Vanishes(phase),
         1 => Behaviour::Lies,
