@@ -78,9 +78,6 @@ pub struct TransactionMonitor {
 }
 
 impl TransactionMonitor {
-    /// How long to wait when nothing else is wanted: ten minutes.
-    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
-
     /// A monitor that asks through this client, with its quorum.
     #[must_use]
     pub fn new(client: ChronikClient) -> Self {

@@ -84,12 +84,16 @@ pub trait Host {
 }
 
 /// Hands everything that the node has to say to its host, in order.
-pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut impl Host) {
+pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut (impl Host + ?Sized)) {
     drain_watched(node, host, |_| ());
 }
 
 /// The same, and `watch` sees each output as it is before the host gets it.
-pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut impl Host, mut watch: impl FnMut(&Output)) {
+pub fn drain_watched<V: Verifier>(
+    node: &mut Node<V>,
+    host: &mut (impl Host + ?Sized),
+    mut watch: impl FnMut(&Output),
+) {
     while let Some(output) = node.poll() {
         watch(&output);
         match output {

@@ -119,13 +119,6 @@ impl Network {
         }
     }
 
-    /// Removes this node's own record from its store, so that it is not published again.
-    pub fn dht_remove(&mut self, key: &[u8]) {
-        let key = kad::RecordKey::new(&key);
-        self.swarm.behaviour_mut().kad.remove_record(&key);
-        self.republish.forget(&key);
-    }
-
     /// The value that this node's own store has under a key.
     pub fn stored(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let record = self.swarm.behaviour_mut().kad.store_mut().get(&kad::RecordKey::new(&key))?.into_owned();

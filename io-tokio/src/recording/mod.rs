@@ -151,9 +151,8 @@ fn encode_frame(chain: &mut Chain, body: &[u8]) -> Vec<u8> {
 }
 
 /// Reads the frames of a recording.
-#[derive(Debug)]
-struct Frames<R> {
-    input: R,
+struct Frames<'r> {
+    input: Box<dyn Read + 'r>,
     chain: Chain,
 }
 
@@ -167,9 +166,9 @@ enum Next {
     Altered,
 }
 
-impl<R: Read> Frames<R> {
+impl<'r> Frames<'r> {
     /// `None` when these are the bytes of something else.
-    fn open(mut input: R) -> std::io::Result<Option<Self>> {
+    fn open(mut input: Box<dyn Read + 'r>) -> std::io::Result<Option<Self>> {
         let magic = read(&mut input, MAGIC.len())?;
         Ok((magic == MAGIC).then_some(Self { input, chain: [0; CHAIN] }))
     }

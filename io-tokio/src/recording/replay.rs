@@ -22,8 +22,8 @@ use super::{
 use crate::panics::catch_panic;
 
 /// A recording that is replayed, step by step.
-pub struct Replay<R> {
-    frames: Frames<R>,
+pub struct Replay<'r> {
+    frames: Frames<'r>,
     node: Node<Secp256k1>,
     answers: RecordedAnswers,
     start: Start<'static>,
@@ -99,10 +99,15 @@ pub enum ReplayError {
     Boot(String),
 }
 
-impl<R: Read> Replay<R> {
+impl<'r> Replay<'r> {
     /// A node that begins as the recorded one did. A policy and protocols of the embedder, if there were any, are to be
     /// set and registered with [`node`](Self::node) before the first step.
-    pub fn open(input: R) -> Result<Self, ReplayError> {
+    pub fn open(input: impl Read + 'r) -> Result<Self, ReplayError> {
+        Self::begin(Box::new(input))
+    }
+
+    // A node is compiled here, once, and not again for each kind of reader and host.
+    fn begin(input: Box<dyn Read + 'r>) -> Result<Self, ReplayError> {
         let mut frames = Frames::open(input)?.ok_or(ReplayError::NoRecording)?;
         let start = match frames.next()? {
             Next::Frame(Frame::Start(start)) => *start,
@@ -163,7 +168,7 @@ impl<R: Read> Replay<R> {
     }
 
     /// Replays the next step; the host gets its outputs. `None` after the last one.
-    pub fn next(&mut self, host: &mut impl Host) -> Result<Option<Step>, ReplayError> {
+    pub fn next(&mut self, host: &mut dyn Host) -> Result<Option<Step>, ReplayError> {
         let (now, input, expected) = match self.beginning.take() {
             Some(expected) => (self.start.now, None, expected),
             None if self.has_ended => return Ok(None),
@@ -199,7 +204,7 @@ impl<R: Read> Replay<R> {
         &mut self,
         now: Now,
         input: Option<StepInput<'_>>,
-        host: &mut impl Host,
+        host: &mut dyn Host,
     ) -> (Vec<OutputDigest>, Option<String>) {
         let (node, mut outputs) = (&mut self.node, Vec::new());
         let ran = catch_panic(|| {
@@ -218,8 +223,8 @@ impl<R: Read> Replay<R> {
 
 /// Reads the rest of a step: the signer's answers go into `answers`, the digests of its outputs are returned. Nothing
 /// when the recording ends before, and why it does if it says so.
-fn read_outcome<R: Read>(
-    frames: &mut Frames<R>,
+fn read_outcome(
+    frames: &mut Frames<'_>,
     answers: &RecordedAnswers,
     step: u64,
 ) -> Result<(Option<Vec<OutputDigest>>, Option<End>), ReplayError> {
@@ -246,7 +251,7 @@ fn first_difference(expected: &[OutputDigest], got: &[OutputDigest]) -> Option<D
     Some(Difference::Output { place: place + 1, expected: show(expected), got: show(got) })
 }
 
-impl<R> std::fmt::Debug for Replay<R> {
+impl std::fmt::Debug for Replay<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Replay").field("key", &self.start.key).field("number", &self.number).finish_non_exhaustive()
     }
