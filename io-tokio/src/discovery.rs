@@ -26,8 +26,8 @@ impl Handle {
         self.command(Command::Advertise { offer: Box::new(offer), lifetime: None }).await
     }
 
-    /// The same with advertisements that are each valid for this long, instead of as long as the core is configured. They
-    /// are renewed after half of that.
+    /// The same with advertisements that are each valid for this long, instead of as long as the core is configured.
+    /// They are renewed after half of that.
     pub async fn advertise_for(&self, offer: Offer, lifetime: Duration) -> Result<(), HandleError> {
         self.command(Command::Advertise { offer: Box::new(offer), lifetime: Some(lifetime) }).await
     }

@@ -1,5 +1,5 @@
-//! The metrics of nodes that run, pay and are cut off from their chain: what is counted, and that the book, the dashboard
-//! and the alerts name what there is, all of it and nothing else.
+//! The metrics of nodes that run, pay and are cut off from their chain: what is counted, and that the book, the
+//! dashboard and the alerts name what there is, all of it and nothing else.
 #![cfg(unix)]
 
 mod cli_support;
@@ -187,6 +187,8 @@ fn named_everywhere(metrics: &Metrics) {
     for name in asked {
         let is_of = |(of, kind, ..): &(String, String, BTreeSet<String>, String)| {
             let ends = if kind == "histogram" { &["_bucket", "_count", "_sum"][..] } else { &[""] };
+            // Where no series is asked for, a histogram has one name.
+            let ends = if head.contains(&format!("`{name}`")) { &[""][..] } else { ends };
             name.strip_prefix(of.as_str()).is_some_and(|end| ends.contains(&end))
         };
         assert!(described.iter().any(is_of), "{name} is served by no node");

@@ -303,8 +303,8 @@ pub(super) async fn signers(State(api): State<Api>, Query(wanted): Query<Wanted>
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Valid {
-    /// For how long each advertisement of the offer is valid, in seconds, which is renewed after half of that; if nothing
-    /// is said, as long as the node is configured.
+    /// For how long each advertisement of the offer is valid, in seconds, which is renewed after half of that; if
+    /// nothing is said, as long as the node is configured.
     lifetime_seconds: Option<u64>,
 }
 

@@ -322,8 +322,8 @@ impl NetworkConfig {
         self
     }
 
-    /// Sets how often the other end of a connection is asked whether it is there, 15 seconds if nothing is said, and how
-    /// long it may take to answer, 20 seconds. Two answers that are late in a row end the connection.
+    /// Sets how often the other end of a connection is asked whether it is there, 15 seconds if nothing is said, and
+    /// how long it may take to answer, 20 seconds. Two answers that are late in a row end the connection.
     pub fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
         self.ping = (interval, timeout);
         self

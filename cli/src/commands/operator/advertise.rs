@@ -51,8 +51,8 @@ pub(crate) struct Advertise {
     /// What it has to say about itself
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
-    /// For how long each advertisement of it is valid, such as '6 h', which is renewed after half of that as long as the
-    /// node runs: 5 min to 7 d; by default as config.toml says in `protocol.advertisement-lifetime`
+    /// For how long each advertisement of it is valid, such as '6 h', which is renewed after half of that as long as
+    /// the node runs: 5 min to 7 d; by default as config.toml says in `protocol.advertisement-lifetime`
     #[arg(long, value_name = "TIME", value_parser = values::parsed::<Time>)]
     lifetime: Option<Time>,
     /// Takes the offer back instead
