@@ -138,6 +138,12 @@ impl Pool {
         self.book.aborted.is_none() && !self.is_over
     }
 
+    /// Whether its person can still leave: the deposit is not made.
+    #[must_use]
+    pub fn can_leave(&self) -> bool {
+        !(self.book.is_committed() && self.has_own_setup())
+    }
+
     /// Whether nothing is left to do.
     #[must_use]
     pub const fn is_over(&self) -> bool {
@@ -185,6 +191,7 @@ impl Pool {
                 }
             }
             Input::Leave => self.leave(&mut effects),
+            Input::Reclaim => self.reclaim(&mut effects),
         }
         self.advance(now, is_fresh, &mut effects);
         if is_tick && !self.is_over {
