@@ -280,6 +280,12 @@ impl Items {
         vec![0; self.destinations.iter().map(lacks).sum()]
     }
 
+    /// How long that is.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn padded(&self) -> usize {
+        self.padding().len()
+    }
+
     fn fits(&self) -> bool {
         let roster = self.roster.as_ref().map_or(0, |roster| roster.registrations.len());
         let counts = [roster, self.destinations.len(), self.groups.len(), self.setups.len()];

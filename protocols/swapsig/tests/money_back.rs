@@ -29,6 +29,7 @@ impl Bound {
         let mut world = World::new(setting);
         while !world.people.iter().all(|person| person.phases.contains(&Phase::Setup)) {
             world.step();
+            assert!(world.elapsed() < 1_000_000, "they are never bound");
         }
         let mut pool = world.people[1].restored().expect("it has a record");
         let _ = pool.handle(world.terms.created_at, Input::Tick);
@@ -240,8 +241,8 @@ fn who_asks_has_its_deposit_back_as_soon_as_the_delay_is_over() {
     let unsigned = Transaction::parse(&input.spending.transaction).expect("a transaction").txid(Suite::Lotus);
     assert_eq!(sent(&effects), [unsigned].into());
     // Again at the next look, without asking for another signature.
-    let again = pool.handle(now, Input::View(bound.deposits(DELAY + 6)));
-    assert!(sent(&again).contains(&unsigned) && signed(&again).is_empty());
+    let again = pool.handle(now, Input::View(bound.deposits(DELAY + 1)));
+    assert_eq!((sent(&again), signed(&again)), ([unsigned].into(), vec![]), "and no settlement beside it");
 }
 
 /// W20: a hundred blocks lie on what has the money, and no fewer.

@@ -66,6 +66,8 @@ pub struct Pool {
     /// When others were heard last.
     heard: BTreeMap<PublicKey, Wall>,
     view: Option<View>,
+    /// Its person wants the deposit back as soon as that can be.
+    wants_back: bool,
     /// Coins of those who have kept pools from their end.
     spoiled: BTreeSet<Place>,
     told: Option<Status>,
@@ -102,6 +104,7 @@ impl Pool {
             others: BTreeMap::new(),
             heard: BTreeMap::new(),
             view: None,
+            wants_back: false,
             spoiled: BTreeSet::new(),
             told: None,
             is_over: false,

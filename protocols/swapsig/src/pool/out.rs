@@ -77,6 +77,7 @@ impl Pool {
     /// W25: its person wants the deposit back. What the delay allows does not have to wait for a settlement.
     pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {
         if self.blocks_left() == Some(0) {
+            self.wants_back = true;
             self.take_back(Signing::Reclaim, effects);
         }
     }
