@@ -279,7 +279,7 @@ fn a_pool_is_over_when_what_has_the_money_is_buried() {
         for confirmations in [1, FINAL - 1] {
             let (effects, pool) = bound.sees(now, view(confirmations));
             assert_eq!((over(&effects), pool.phase(), pool.is_over()), (None, done, false), "{confirmations}");
-            assert_eq!(sent(&effects).contains(&bound.plan.settlement_txid()), false);
+            assert!(!sent(&effects).contains(&bound.plan.settlement_txid()));
         }
         let (effects, mut pool) = bound.sees(now, view(FINAL));
         assert_eq!(over(&effects).map(|status| status.phase), Some(done));
@@ -308,8 +308,8 @@ fn a_double_spend_is_blamed_and_a_cancellation_in_time_is_not() {
     let back = cancellation_of(&bound, victim);
     assert_eq!(blamed(before, spent(back)), [key].into(), "too early");
     assert_eq!(blamed(end, spent(back)), BTreeSet::new());
-    let mut nothing_begun = View::default();
-    nothing_begun.spenders = BTreeMap::from([(bound.coin(victim), [9; 32])]);
+    let spenders = BTreeMap::from([(bound.coin(victim), [9; 32])]);
+    let nothing_begun = View { spenders, ..View::default() };
     assert_eq!(blamed(before, nothing_begun), BTreeSet::new(), "no setup is there");
 }
 

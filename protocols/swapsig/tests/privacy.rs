@@ -163,7 +163,7 @@ fn what_observers_can_link_is_what_the_book_says() {
         "a relay, by how much each has sent",
         "a relay, by the sizes of messages",
         "a relay, by the sizes that messages would have without padding",
-        "three of five participants who tell nobody but each other what they know",
+        "a participant, or three of the five together",
         "an outsider whom two of five participants have told their outputs",
     ];
     let mut tallies: [Tally; 8] = Default::default();

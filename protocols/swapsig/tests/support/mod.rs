@@ -171,7 +171,7 @@ pub fn run(schedule: &Schedule) -> Outcome {
             {
                 let mut outcome = outcome.borrow_mut();
                 if status.phase == Phase::SetupConfirm {
-                    outcome.signed_ms.get_or_insert((observed.stamp.at / 1_000_000) as u64);
+                    outcome.signed_ms.get_or_insert(observed.stamp.at / 1_000_000);
                 }
                 if status.phase == Phase::Complete {
                     outcome.complete.insert(observed.node);
