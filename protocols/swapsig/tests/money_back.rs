@@ -245,6 +245,9 @@ fn who_asks_has_its_deposit_back_as_soon_as_the_delay_is_over() {
     assert_eq!((sent(&again), signed(&again)), ([unsigned].into(), vec![]), "and no settlement beside it");
 }
 
+/// What the chain shows when something is so often confirmed.
+type Shown<'a> = &'a dyn Fn(u32) -> View;
+
 /// W20: a hundred blocks lie on what has the money, and no fewer.
 #[test]
 fn a_pool_is_over_when_what_has_the_money_is_buried() {
@@ -269,7 +272,7 @@ fn a_pool_is_over_when_what_has_the_money_is_buried() {
         view.spenders.insert(bound.coin(bound.own), [8; 32]);
         view
     };
-    let ways: [(&dyn Fn(u32) -> View, [Phase; 2]); 3] = [
+    let ways: [(Shown<'_>, [Phase; 2]); 3] = [
         (&settled, [Phase::SettlementConfirm, Phase::Complete]),
         (&back, [Phase::Reclaiming, Phase::Refunded]),
         (&cancelled, [Phase::Cancelling, Phase::Refunded]),
