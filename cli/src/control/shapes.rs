@@ -101,7 +101,6 @@ pub(crate) struct Stats {
     #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
     pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
     /// Of these, what came by gossip, by reason.
-    #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
     pub(crate) gossip_refusals: BTreeMap<Refusal, u64>,
 }
