@@ -2,8 +2,8 @@
 //!
 //! Owns where the API listens, its certificate, and the limits of connections. Invariants: nothing but loopback is
 //! served without TLS; connections, their first bytes, their questions and the time for an answer are bounded, so that
-//! slow clients harm nobody but themselves; what is asked is answered with the time that signing leaves. The node's life
-//! drives it.
+//! slow clients harm nobody but themselves; what is asked is answered with the time that signing leaves. The node's
+//! life drives it.
 
 use std::fmt;
 use std::io;
