@@ -2,7 +2,8 @@
 //!
 //! Owns where the API listens, its certificate, and the limits of connections. Invariants: nothing but loopback is
 //! served without TLS; connections, their first bytes, their questions and the time for an answer are bounded, so that
-//! slow clients harm nobody but themselves. The node's life drives it.
+//! slow clients harm nobody but themselves; what is asked is answered with the time that signing leaves. The node's
+//! life drives it.
 
 use std::fmt;
 use std::io;
@@ -14,17 +15,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum_server::tls_rustls::RustlsConfig;
+use nelumbo_simulator::settings::Unsound;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::guard::Guard;
+use super::guard::{Guard, REQUESTS_PER_SECOND};
 use super::metrics::Metrics;
 use super::tokens::Tokens;
 use super::{Api, routes};
 use crate::control::{Answers, MAX_QUESTION};
 use crate::failure::Failure;
+use crate::node::within;
 
-const MAX_CONNECTIONS: usize = 256;
 /// For the first request of a connection to begin, and for each handshake.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// For the head of each request.
@@ -45,12 +48,38 @@ pub(crate) struct ApiConfig {
     /// Names that it is asked under, beside its address and localhost.
     #[serde(default)]
     pub(crate) hosts: Vec<String>,
+    /// How many connections it takes at once; it hangs up on whoever comes when all are taken.
+    #[serde(default = "connections")]
+    pub(crate) connections: u64,
+    /// How often a token may ask in a second; twice as many at once.
+    #[serde(default = "requests_per_second")]
+    pub(crate) requests_per_second: u64,
+}
+
+const fn connections() -> u64 {
+    256
+}
+
+const fn requests_per_second() -> u64 {
+    REQUESTS_PER_SECOND
 }
 
 impl ApiConfig {
     /// On this address, without a certificate.
     pub(crate) fn on(listen: SocketAddr) -> Self {
-        Self { listen, certificate: None, certificate_key: None, hosts: Vec::new() }
+        Self {
+            listen,
+            certificate: None,
+            certificate_key: None,
+            hosts: Vec::new(),
+            connections: connections(),
+            requests_per_second: requests_per_second(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Unsound> {
+        within("api.connections", self.connections, 1, 65_536)?;
+        within("api.requests-per-second", self.requests_per_second, 1, 1_000_000)
     }
 }
 
@@ -59,6 +88,7 @@ pub(crate) struct ApiServer {
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     guard: Guard,
+    connections: usize,
 }
 
 impl fmt::Debug for ApiServer {
@@ -70,7 +100,8 @@ impl fmt::Debug for ApiServer {
 impl ApiServer {
     /// Takes the port, and reads the certificate. Files that are not absolute are in the data folder.
     pub(crate) fn bind(config: &ApiConfig, folder: &Path) -> Result<Self, Failure> {
-        let ApiConfig { listen, certificate, certificate_key, hosts } = config;
+        let ApiConfig { listen, certificate, certificate_key, hosts, connections, requests_per_second: _ } = config;
+        let connections = usize::try_from(*connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let tls = match (certificate, certificate_key) {
             (Some(certificate), Some(key)) => Some(tls(&folder.join(certificate), &folder.join(key))?),
             (None, None) if listen.ip().is_loopback() => None,
@@ -95,7 +126,7 @@ impl ApiServer {
             Failure::input(format_args!("the API cannot listen on {listen}: {error}"), "choose another address or port")
         })?;
         let address = listener.local_addr().map_err(|error| Failure::input(error, "try again"))?;
-        Ok(Self { listener, guard: Guard::new(address, tls.is_some(), hosts, Tokens::of(folder)), tls })
+        Ok(Self { listener, guard: Guard::new(address, tls.is_some(), hosts, Tokens::of(folder)), tls, connections })
     }
 
     /// Where it is found.
@@ -103,14 +134,22 @@ impl ApiServer {
         self.guard.url()
     }
 
-    /// Answers for ever.
+    /// Answers for ever, on a thread of its own, which gives way to those that sign.
     pub(crate) async fn serve(self, answers: Answers) -> io::Result<()> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("api").on_thread_start(give_way).enable_all();
+        let runtime = InBackground(Some(builder.build()?));
+        let served = runtime.0.as_ref().map(|runtime| runtime.spawn(self.serve_here(answers)));
+        served.expect("it is there until it is dropped").await.map_err(io::Error::other)?
+    }
+
+    async fn serve_here(self, answers: Answers) -> io::Result<()> {
         let metrics = Metrics::new();
         let events = answers.log.follow(Some(0));
         tokio::spawn(metrics.clone().follow(events, answers.handle.clone()));
         let api = Api { answers, metrics, guard: Arc::new(self.guard) };
         let router = routes::router(api).layer(DefaultBodyLimit::max(MAX_QUESTION));
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(self.connections));
         // Whoever comes when all places are taken is hung up on.
         let connections = tower::service_fn(move |_: SocketAddr| {
             let (router, places) = (router.clone(), places.clone());
@@ -131,6 +170,24 @@ impl ApiServer {
                 server.first_request_timeout(FIRST_REQUEST).serve(connections).await
             }
         }
+    }
+}
+
+/// Clients may ask for as much as a processor can do. A thread that is nicer has what the others leave; only Linux has
+/// threads that are.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::warn!(%error, "the API does not give way to sessions");
+    }
+}
+
+/// A runtime that is not waited for when it ends, because it may end inside of another.
+struct InBackground(Option<Runtime>);
+
+impl Drop for InBackground {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
