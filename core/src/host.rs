@@ -89,11 +89,7 @@ pub fn drain<V: Verifier>(node: &mut Node<V>, host: &mut (impl Host + ?Sized)) {
 }
 
 /// The same, and `watch` sees each output as it is before the host gets it.
-pub fn drain_watched<V: Verifier>(
-    node: &mut Node<V>,
-    host: &mut (impl Host + ?Sized),
-    mut watch: impl FnMut(&Output),
-) {
+pub fn drain_watched<V: Verifier>(node: &mut Node<V>, host: &mut (impl Host + ?Sized), mut watch: impl FnMut(&Output)) {
     while let Some(output) = node.poll() {
         watch(&output);
         match output {
