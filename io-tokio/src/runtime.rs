@@ -343,6 +343,7 @@ impl Runtime {
             listening: network.listeners().cloned().collect(),
             addresses: network.external_addresses().cloned().collect(),
             reachability: network.reachability(),
+            relaying: network.relaying(),
             connected: network.connected_to().collect(),
             dht_mode: network.dht_mode(),
             gossip: network.gossips(),

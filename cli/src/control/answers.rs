@@ -21,6 +21,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Notify, watch};
 
+use super::Relaying;
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
     Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, KnownIdentity, Peer, PeerCounts, Peers,
@@ -229,6 +230,12 @@ impl Answers {
                 state: status.reachability.state.name().to_owned(),
                 reason: status.reachability.reason,
                 relays: status.reachability.relays.iter().map(ToString::to_string).collect(),
+                relaying: Relaying {
+                    on: status.relaying.is_on,
+                    small: status.relaying.small,
+                    reservations: status.relaying.reservations,
+                    circuits: status.relaying.circuits,
+                },
             },
             peers: PeerCounts { connected: status.connected.len(), graylisted, blacklisted },
             dht: Dht {

@@ -14,6 +14,7 @@ use nelumbo_core::wire::{self, Label, Offer, SessionId, Subject, TransactionType
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Relaying;
 use crate::api::schemas;
 use crate::link::SessionLink;
 use crate::node::Stage;
@@ -105,12 +106,15 @@ pub(crate) struct Stats {
 /// Whether others can reach a node.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Reachability {
-    /// public, mapped, behind-nat, no-route, local or unknown.
+    /// public, mapped, private, behind-nat, no-route, local or unknown.
     pub(crate) state: String,
     /// Why, for people.
     pub(crate) reason: String,
     /// The relays through which others can reach it.
     pub(crate) relays: Vec<String>,
+    /// What it does for others that cannot be reached.
+    #[serde(default)]
+    pub(crate) relaying: Relaying,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

@@ -24,7 +24,9 @@ mod handshakes;
 mod kept;
 mod known;
 mod listeners;
+mod neighbours;
 mod peers;
+mod private;
 mod protocols;
 mod punching;
 mod reach;
@@ -35,6 +37,7 @@ mod scores;
 mod switch;
 mod translate;
 mod transport;
+mod websocket;
 mod woken;
 
 use std::{
@@ -60,6 +63,7 @@ pub use self::{
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
     gossip::{GossipError, Published},
     peers::ConnectedTo,
+    private::Relaying,
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
 use self::{
@@ -120,10 +124,17 @@ pub struct Network {
     swarm: Swarm<Listed<Behaviour>>,
     listeners: Listeners,
     reach: Reach,
+    relaying: Relaying,
+    /// Who has a reservation here.
+    reserved: HashSet<PeerId>,
+    /// Between whom circuits go through here.
+    carried: Vec<(PeerId, PeerId)>,
     filter: DecidedFilter,
     guard: DialGuard,
     dht_mode: DhtMode,
     bootstrap: HashSet<PeerId>,
+    /// Addresses that the configuration has others told.
+    announced: Vec<Multiaddr>,
     connections: Connections,
     idle_timeout: Duration,
     query_timeout: Duration,
@@ -131,6 +142,8 @@ pub struct Network {
     /// Why this node closes a connection.
     closing: HashMap<ConnectionId, &'static str>,
     kept: KeptPeers,
+    /// Kept because they are on the same link; of each, whether for that alone.
+    neighbours: HashMap<PeerId, bool>,
     known: KnownPeers,
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
@@ -157,9 +170,9 @@ impl Network {
             None => fresh_identity()?,
         };
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
-        let guard = DialGuard::new(filter);
+        let guard = DialGuard::new(filter.clone());
         let (transport, relay_client) = transport::build(&keypair, &config, &guard)?;
-        let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
+        let behaviour = Listed::new(Behaviour::new(&keypair, &config, filter.clone(), relay_client)?);
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
@@ -171,17 +184,22 @@ impl Network {
             swarm,
             listeners: Listeners::new(Backoff::new(seed.rotate_left(32)), now),
             reach: Reach::new(Machine::new(filter.is_local(), config.uses_relays, now)),
+            relaying: config.relaying(),
+            reserved: HashSet::new(),
+            carried: Vec::new(),
+            known: KnownPeers::open(config.known_peers, &filter),
             filter,
             guard,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
+            announced: config.announce.clone(),
             connections: config.connections,
             idle_timeout: config.idle_timeout,
             query_timeout: config.query_timeout,
             peers: ConnectedPeers::default(),
             closing: HashMap::new(),
             kept: KeptPeers::new(Backoff::new(seed)),
-            known: KnownPeers::open(config.known_peers, filter),
+            neighbours: HashMap::new(),
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
