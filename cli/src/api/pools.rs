@@ -71,3 +71,14 @@ pub(super) async fn join(State(api): State<Api>, Path(pool): Path<String>, Body(
 pub(super) async fn leave(State(api): State<Api>, Path(pool): Path<String>) -> Response {
     about(&api, &pool, |pool| Request::LeavePool { pool }).await
 }
+
+/// Takes a deposit back whose delay is over
+///
+/// It comes back by itself too, unless the settlement can still have it. Before that, the answer says after how many
+/// blocks it can be done.
+#[utoipa::path(post, path = "/v1/pools/{pool}/reclaim", tag = "pools", security(("token" = ["operate"])), params(
+    ("pool" = String, Path, description = "The pool's id, in hexadecimal"),
+), responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
+pub(super) async fn reclaim(State(api): State<Api>, Path(pool): Path<String>) -> Response {
+    about(&api, &pool, |pool| Request::ReclaimDeposit { pool }).await
+}

@@ -99,6 +99,7 @@ fn of_scope(scope: Scope) -> OpenApiRouter<Api> {
             .routes(routes!(programs::listen, programs::unlisten))
             .routes(routes!(programs::send))
             .routes(routes!(pools::leave))
+            .routes(routes!(pools::reclaim))
             .routes(routes!(handlers::connect))
             .routes(routes!(handlers::disconnect))
             .routes(routes!(handlers::ban, handlers::unban))

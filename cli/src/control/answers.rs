@@ -14,6 +14,7 @@ use nelumbo_core::api::{Phase, SessionView, SignerFilter, Standing, Traffic};
 use nelumbo_core::approval::Unusual;
 use nelumbo_core::crypto::{KeyAggContext, Network, PublicKey};
 use nelumbo_core::wire::{AbortReason, Details, Harmless, Item, Label, SessionId};
+use nelumbo_swapsig::Command as PoolCommand;
 use nelumbo_tokio::network::{DhtMode, DhtState};
 use nelumbo_tokio::{Handle, HandleError, NewSession as SessionWanted, PeerId};
 use serde::Serialize;
@@ -165,7 +166,8 @@ impl Answers {
             }
             Request::CreatePool(new) => self.create_pool(*new).await,
             Request::JoinPool { pool, coin, to } => self.join_pool(pool, &coin, &to).await,
-            Request::LeavePool { pool } => self.leave_pool(pool).await,
+            Request::LeavePool { pool } => self.change_pool(pool, PoolCommand::LeavePool(pool)).await,
+            Request::ReclaimDeposit { pool } => self.change_pool(pool, PoolCommand::ReclaimDeposit(pool)).await,
             Request::DiscoverPools { denomination, min_participants } => {
                 self.discover_pools(denomination, min_participants).await
             }

@@ -183,6 +183,11 @@ pub(crate) enum Request {
         #[serde(deserialize_with = "pool_id", serialize_with = "shown")]
         pool: PoolId,
     },
+    /// Take a deposit back whose delay is over.
+    ReclaimDeposit {
+        #[serde(deserialize_with = "pool_id", serialize_with = "shown")]
+        pool: PoolId,
+    },
     /// Pools that one can register for, which are looked for in the network.
     DiscoverPools {
         /// In satoshi.
@@ -229,6 +234,15 @@ pub(crate) struct NewPool {
     /// How long people may register; 600 if nothing is said.
     #[serde(default)]
     pub(crate) registration_seconds: Option<u32>,
+    /// How long after that until everything is signed; 600 if nothing is said.
+    #[serde(default)]
+    pub(crate) settlement_seconds: Option<u32>,
+    /// How long after that until coins are taken back, if no deposit is to be seen; 300 if nothing is said.
+    #[serde(default)]
+    pub(crate) setup_seconds: Option<u32>,
+    /// How long after that deposits may take to be in blocks; 3600 if nothing is said.
+    #[serde(default)]
+    pub(crate) confirmation_seconds: Option<u32>,
     /// The coin, as `TXID:INDEX`: paid to the node's key, worth exactly what the pool asks for, its burn beside it.
     pub(crate) coin: String,
     /// The address that the pool pays.

@@ -14,15 +14,16 @@ use crate::node::now;
 
 impl Answers {
     pub(super) async fn create_pool(&self, new: NewPool) -> Result<Answer, Problem> {
-        let NewPool { denomination, participants, confirmations, delay, registration_seconds, coin, to } = new;
         let nonce = random()?;
-        let network = self.network;
-        let mut terms = Terms::new(network, self.handle.key(), denomination, participants, nonce);
-        terms.confirmations = confirmations.unwrap_or(terms.confirmations);
-        terms.delay = delay.unwrap_or(terms.delay);
-        terms.registration = registration_seconds.unwrap_or(terms.registration);
+        let mut terms = Terms::new(self.network, self.handle.key(), new.denomination, new.participants, nonce);
+        terms.confirmations = new.confirmations.unwrap_or(terms.confirmations);
+        terms.delay = new.delay.unwrap_or(terms.delay);
+        terms.registration = new.registration_seconds.unwrap_or(terms.registration);
+        terms.settlement = new.settlement_seconds.unwrap_or(terms.settlement);
+        terms.setup = new.setup_seconds.unwrap_or(terms.setup);
+        terms.confirmation = new.confirmation_seconds.unwrap_or(terms.confirmation);
         terms.check().map_err(|error| Problem::invalid(error, "see `nelumbo pool create --help`"))?;
-        let new = Wanted { terms, coin: place(&coin)?, destination: self.destination(&to)? };
+        let new = Wanted { terms, coin: place(&new.coin)?, destination: self.destination(&new.to)? };
         let is_it = move |status: &Status| status.terms.nonce == nonce;
         self.entered(&Command::CreatePool(Box::new(new)), is_it).await
     }
@@ -40,13 +41,10 @@ impl Answers {
         result(entered.await?)
     }
 
-    pub(super) async fn leave_pool(&self, pool: PoolId) -> Result<Answer, Problem> {
-        // What comes of it are events; an answer to the question behind it comes after any refusal.
-        self.ask_pools(&Command::LeavePool(pool), |event| match event {
-            Event::Changed(status) | Event::Over(status) if status.pool == pool => Some(()),
-            _ => None,
-        })
-        .await?;
+    /// Leaves it, or takes the deposit back. What comes of it are events.
+    pub(super) async fn change_pool(&self, pool: PoolId, command: Command) -> Result<Answer, Problem> {
+        let underway = |event: &Event| matches!(event, Event::Underway(changed) if *changed == pool).then_some(());
+        self.ask_pools(&command, underway).await?;
         result(Done {})
     }
 
@@ -129,8 +127,12 @@ fn terms_shown(terms: &Terms) -> PoolTerms {
         coin: terms.coin(),
         burn: terms.burn(),
         max_fees: terms.max_fees(),
+        confirmations: terms.confirmations,
         delay: terms.delay,
         registered_until: terms.registered_until().as_millis(),
+        settlement_seconds: terms.settlement,
+        setup_seconds: terms.setup,
+        confirmation_seconds: terms.confirmation,
     }
 }
 

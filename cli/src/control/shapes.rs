@@ -269,10 +269,18 @@ pub(crate) struct PoolTerms {
     pub(crate) burn: u64,
     /// The most that somebody pays in fees, whatever the others do.
     pub(crate) max_fees: u64,
+    /// How many confirmations count.
+    pub(crate) confirmations: u16,
     /// After how many blocks a depositor takes its deposit back alone.
     pub(crate) delay: u16,
     /// Until when one may register.
     pub(crate) registered_until: u64,
+    /// How long after that until everything is signed; if it is not, the pool ends.
+    pub(crate) settlement_seconds: u32,
+    /// How long after that until coins are taken back, if no deposit is to be seen.
+    pub(crate) setup_seconds: u32,
+    /// How long after that deposits may take to be in blocks; a coin whose deposit is not is taken back.
+    pub(crate) confirmation_seconds: u32,
 }
 
 /// Where a pool stands that the node takes part in.

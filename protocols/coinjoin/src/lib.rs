@@ -22,6 +22,8 @@ pub use round::*;
 
 /// How often what has no answer is said again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How often a transaction is broadcast again, in milliseconds: a reorganisation may have forgotten it.
+const A_MINUTE: u64 = 60_000;
 /// How long an attempt waits for signatures, in milliseconds.
 const PATIENCE: u64 = 20_000;
 /// How many rounds a node is in, or knows of.
@@ -53,9 +55,9 @@ pub enum Event {
     SearchFinished,
     /// These have not signed, and are left out of the next attempt.
     Blamed(RoundId, BTreeSet<PublicKey>),
-    /// All have signed: the transaction is to be broadcast.
+    /// All have signed: the transaction is to be broadcast. It comes again until the round's time is over.
     Broadcast(RoundId, Vec<u8>),
-    /// The round is over without a transaction; no coin was spent.
+    /// The round is over, and this node has not seen a transaction. Where another one has, the chain shows it.
     Failed(RoundId),
     /// What it wanted was not done.
     Refused(String),
@@ -67,11 +69,11 @@ enum Message {
     /// To the creator: let me in.
     Enter(RoundId, Entry),
     /// From the creator: these take part in this attempt. Sign.
-    Propose(RoundId, u8, Vec<Entry>),
+    Propose(RoundId, u64, Vec<Entry>),
     /// To the creator: the signature over the own input in this attempt.
-    Sign(RoundId, u8, Signature),
+    Sign(RoundId, u64, Signature),
     /// From the creator: all have signed.
-    Done(RoundId, u8, Vec<Signature>),
+    Done(RoundId, u64, Vec<Signature>),
 }
 
 /// A round that this node is in.
@@ -82,11 +84,13 @@ struct Round {
     /// The creator's: who wants to take part, and has not been left out.
     entered: BTreeMap<PublicKey, Entry>,
     blamed: BTreeSet<PublicKey>,
-    attempt: Option<(u8, Attempt)>,
+    attempt: Option<(u64, Attempt)>,
     /// By input.
     signatures: BTreeMap<usize, Signature>,
-    /// When the attempt began.
+    /// When the attempt began, or the transaction was broadcast last.
     since: u64,
+    /// What all have signed.
+    transaction: Option<Vec<u8>>,
     is_done: bool,
 }
 
@@ -160,7 +164,17 @@ impl CoinJoin {
         let is_creator = terms.creator == own.key;
         let entered = is_creator.then(|| (own.key, own.clone())).into_iter().collect();
         let (blamed, signatures) = (BTreeSet::new(), BTreeMap::new());
-        let round = Round { terms, own, entered, blamed, attempt: None, signatures, since: 0, is_done: false };
+        let round = Round {
+            terms,
+            own,
+            entered,
+            blamed,
+            attempt: None,
+            signatures,
+            since: 0,
+            transaction: None,
+            is_done: false,
+        };
         self.rounds.insert(id, round);
         self.go_on(context);
         Ok(())
@@ -170,6 +184,10 @@ impl CoinJoin {
     fn go_on(&mut self, context: &mut ProtocolContext) {
         let now = context.now.wall.as_millis();
         for (id, round) in &mut self.rounds {
+            if let (Some(transaction), true) = (&round.transaction, now >= round.since + A_MINUTE) {
+                round.since = now;
+                context.event(encode(&Event::Broadcast(*id, transaction.clone())));
+            }
             if round.is_done || context.now.wall >= round.terms.until {
                 if !std::mem::replace(&mut round.is_done, true) {
                     context.event(encode(&Event::Failed(*id)));
@@ -179,6 +197,8 @@ impl CoinJoin {
                 match (&round.attempt, input.and_then(|input| round.signatures.get(&input))) {
                     (Some((number, _)), Some(signature)) => {
                         context.send(round.terms.creator, encode(&Message::Sign(*id, *number, *signature)));
+                        // After a crash the creator knows nobody.
+                        context.send(round.terms.creator, encode(&Message::Enter(*id, round.own.clone())));
                     }
                     (None, _) => context.send(round.terms.creator, encode(&Message::Enter(*id, round.own.clone()))),
                     _ => {}
@@ -231,8 +251,8 @@ impl CoinJoin {
                 let (_, attempt) = round.attempt.as_ref().filter(|(current, _)| *current == number)?;
                 let is_signed = |(input, signature)| attempt.is_signed(input, signature);
                 if signatures.len() == attempt.entries().len() && signatures.iter().enumerate().all(is_signed) {
-                    round.is_done = true;
-                    context.event(encode(&Event::Broadcast(id, attempt.signed(&signatures))));
+                    let transaction = attempt.signed(&signatures);
+                    round.end(context, &id, transaction);
                 }
             }
         }
@@ -253,7 +273,8 @@ impl Round {
     fn collect(&mut self, context: &mut ProtocolContext, id: &RoundId, now: u64, network: Network) {
         let is_full = self.entered.len() == usize::from(self.terms.participants);
         let number = match &self.attempt {
-            None if is_full => 0,
+            // Later than any that was begun before a crash.
+            None if is_full => now,
             Some((number, attempt)) if now >= self.since + PATIENCE => {
                 let entries = attempt.entries().iter().enumerate();
                 let missing = entries.filter(|(input, _)| !self.signatures.contains_key(input));
@@ -261,7 +282,7 @@ impl Round {
                 self.entered.retain(|key, _| !blamed.contains(key));
                 self.blamed.extend(&blamed);
                 context.event(encode(&Event::Blamed(*id, blamed)));
-                number + 1
+                now.max(number + 1)
             }
             Some((number, attempt)) => {
                 // Those who have not signed may not have heard.
@@ -285,7 +306,7 @@ impl Round {
     }
 
     /// Signs the own input of an attempt.
-    fn begin(&mut self, context: &mut ProtocolContext, id: &RoundId, attempt: (u8, Attempt), network: Network) {
+    fn begin(&mut self, context: &mut ProtocolContext, id: &RoundId, attempt: (u64, Attempt), network: Network) {
         self.signatures.clear();
         self.attempt = Some(attempt);
         let (Some(input), Some((_, attempt))) = (self.own_input(), &self.attempt) else { return };
@@ -300,12 +321,19 @@ impl Round {
             return;
         }
         let signatures: Vec<Signature> = self.signatures.values().copied().collect();
-        if !std::mem::replace(&mut self.is_done, true) {
-            context.event(encode(&Event::Broadcast(*id, attempt.signed(&signatures))));
-        }
+        let transaction = (!self.is_done).then(|| attempt.signed(&signatures));
         for entry in attempt.entries().iter().filter(|entry| entry.key != self.own.key) {
             context.send(entry.key, encode(&Message::Done(*id, *number, signatures.clone())));
         }
+        if let Some(transaction) = transaction {
+            self.end(context, id, transaction);
+        }
+    }
+
+    fn end(&mut self, context: &mut ProtocolContext, id: &RoundId, transaction: Vec<u8>) {
+        (self.is_done, self.since) = (true, context.now.wall.as_millis());
+        context.event(encode(&Event::Broadcast(*id, transaction.clone())));
+        self.transaction = Some(transaction);
     }
 }
 
@@ -361,7 +389,7 @@ impl Protocol for CoinJoin {
         let Some((id, round)) = self.rounds.iter_mut().find(|(id, _)| hex(*id) == name.as_str()) else { return };
         let (Some(input), Ok(signature)) = (round.own_input(), signed) else { return };
         // One of an attempt before is none of this one.
-        let is_signed = |(_, attempt): &&(u8, Attempt)| attempt.is_signed(input, &signature);
+        let is_signed = |(_, attempt): &&(u64, Attempt)| attempt.is_signed(input, &signature);
         let Some((number, _)) = round.attempt.as_ref().filter(is_signed) else { return };
         round.signatures.insert(input, signature);
         if round.is_creator() {

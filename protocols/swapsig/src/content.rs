@@ -262,6 +262,9 @@ pub struct Items {
     pub groups: Vec<(u8, Vec<Signature>)>,
     /// Signatures of participants over their setups.
     pub setups: Vec<(u8, Signature)>,
+    /// Zeros, so many that whoever sees nothing of a message but its size does not see what kinds of scripts the
+    /// destinations have: [`Message::to_bytes`] fills it in.
+    pub padding: Vec<u8>,
 }
 
 impl Items {
@@ -271,12 +274,25 @@ impl Items {
         *self == Self::default()
     }
 
+    /// What makes all scripts of destinations as long as the longest that there can be.
+    fn padding(&self) -> Vec<u8> {
+        let lacks = |(_, destination): &(u8, Destination)| MAX_SCRIPT.saturating_sub(destination.script.len());
+        vec![0; self.destinations.iter().map(lacks).sum()]
+    }
+
+    /// How long that is.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn padded(&self) -> usize {
+        self.padding().len()
+    }
+
     fn fits(&self) -> bool {
         let roster = self.roster.as_ref().map_or(0, |roster| roster.registrations.len());
         let counts = [roster, self.destinations.len(), self.groups.len(), self.setups.len()];
         counts.iter().all(|count| *count <= MAX_PARTICIPANTS)
             && self.destinations.iter().all(|(_, destination)| destination.script.len() <= MAX_SCRIPT)
             && self.groups.iter().all(|(_, signatures)| signatures.len() <= MAX_PARTICIPANTS)
+            && self.padding == self.padding()
     }
 }
 
@@ -284,7 +300,11 @@ impl Message {
     /// As it is sent.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        encode(self)
+        let mut message = self.clone();
+        if let Content::Items(items) = &mut message.content {
+            items.padding = items.padding();
+        }
+        encode(&message)
     }
 
     /// What somebody has sent; nothing if it is no message, or larger than one can be.
@@ -381,6 +401,29 @@ mod tests {
         let mut other = roster(&terms, &three, |_| {});
         other.signature = Signature::from_bytes([5; 64]);
         assert!(!other.is_sound(&terms), "not signed");
+    }
+
+    #[test]
+    fn the_size_of_a_message_does_not_tell_what_kinds_of_scripts_are_in_it() {
+        let message = |lengths: &[usize]| {
+            let shown = |length: &usize| (0, Destination { salt: [0; 32], script: vec![0; *length] });
+            let items = Items { destinations: lengths.iter().map(shown).collect(), ..Items::default() };
+            Message { pool: PoolId([0; 32]), content: Content::Items(items) }
+        };
+        for lengths in [[23, 36], [25, 23], [36, 36]] {
+            let bytes = message(&lengths).to_bytes();
+            assert_eq!(bytes.len(), message(&[36, 36]).to_bytes().len(), "{lengths:?}");
+            let read = Message::from_bytes(&bytes).expect("it is one");
+            assert!(matches!(read.content, Content::Items(items) if items.destinations.len() == 2));
+        }
+        // Anything else in the padding could be somebody's mark.
+        let Content::Items(mut items) = message(&[25]).content else { unreachable!() };
+        assert!(!items.fits());
+        items.padding = vec![0; 11];
+        assert!(items.fits());
+        items.padding[3] = 1;
+        assert!(!items.fits());
+        assert!(Message::from_bytes(&message(&[37]).to_bytes()).is_none(), "a script that there cannot be");
     }
 
     quickcheck! {

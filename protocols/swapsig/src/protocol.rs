@@ -47,6 +47,8 @@ pub enum Command {
     },
     /// To leave. Once everything of its own is signed, that costs a fee; once its setup is there, it is not possible.
     LeavePool(PoolId),
+    /// To have the deposit back, once the delay is over. It comes back by itself too, if the settlement cannot have it.
+    ReclaimDeposit(PoolId),
     /// To look for pools.
     DiscoverPools(PoolFilter),
     /// To be told where its pools stand, and which key is its own.
@@ -103,6 +105,8 @@ pub enum Event {
         /// The transaction.
         transaction: Vec<u8>,
     },
+    /// What it wanted of this pool is under way: it has left, or takes its deposit back.
+    Underway(PoolId),
     /// What it wanted was not done, and why.
     Refused(String),
 }
@@ -168,9 +172,30 @@ impl SwapSig {
                 self.enter(context, terms, coin, destination)?;
             }
             Command::LeavePool(pool) => {
-                let none = || format!("this node is in no pool {pool}");
-                self.pools.get(&pool).ok_or_else(none)?;
+                let own = self.own(pool)?;
+                if !own.can_leave() {
+                    return Err(format!("the deposit in {pool} is made; otherwise {}", own.status().otherwise()));
+                }
                 self.drive(context, pool, Input::Leave);
+                context.event(encode(&Event::Underway(pool)));
+            }
+            Command::ReclaimDeposit(pool) => {
+                let status = self.own(pool)?.status();
+                match status.blocks_left {
+                    Some(0) => {
+                        self.drive(context, pool, Input::Reclaim);
+                        context.event(encode(&Event::Underway(pool)));
+                    }
+                    Some(blocks) => {
+                        return Err(format!(
+                            "the delay of {pool} is over in {blocks} blocks; until then others can settle"
+                        ));
+                    }
+                    None => {
+                        let Status { phase, .. } = status;
+                        return Err(format!("in {pool} ({phase}) this node has no deposit that it could take back"));
+                    }
+                }
             }
             Command::DiscoverPools(filter) => {
                 self.filter = filter;
@@ -183,6 +208,10 @@ impl SwapSig {
             Command::Seen { pool, view } => self.drive(context, pool, Input::View(view)),
         }
         Ok(())
+    }
+
+    fn own(&self, pool: PoolId) -> Result<&Pool, String> {
+        self.pools.get(&pool).ok_or_else(|| format!("this node is in no pool {pool}"))
     }
 
     fn enter(

@@ -27,8 +27,6 @@ pub const MAX_BURN: u64 = 10_000;
 pub const FINAL: u32 = 100;
 /// By how many blocks a settlement that still is possible may come later than the delay.
 pub(crate) const GRACE: u32 = 6;
-/// How long setups may take to be in blocks before a coin that is not spent by its setup is taken back.
-pub(crate) const SETUP_CONFIRMATION: Duration = Duration::from_secs(3_600);
 
 /// The bytes of the script of a Taproot output.
 const TAPROOT: usize = 36;
@@ -92,6 +90,9 @@ pub struct Terms {
     /// How long after that whoever has everything may broadcast the setups before the others take their coins back, in
     /// seconds.
     pub setup: u32,
+    /// How long after that setups may take to be in blocks before a coin that its setup has not spent is taken back, in
+    /// seconds.
+    pub confirmation: u32,
     /// Makes the pool another one than all before.
     pub nonce: [u8; 32],
 }
@@ -153,6 +154,7 @@ impl Terms {
             registration: 600,
             settlement: 600,
             setup: 300,
+            confirmation: 3_600,
             nonce,
         }
     }
@@ -186,7 +188,7 @@ impl Terms {
         if !(1..=100).contains(&self.confirmations) || u32::from(self.delay) < least {
             return Err(TermsError::Delay);
         }
-        let times = [self.registration, self.settlement, self.setup];
+        let times = [self.registration, self.settlement, self.setup, self.confirmation];
         times.into_iter().find(|time| !(10..=86_400).contains(time)).map_or(Ok(()), |time| Err(TermsError::Time(time)))
     }
 
@@ -268,13 +270,15 @@ impl Terms {
     /// From when on whoever has signed its setup takes its coin back, if no setup is to be seen.
     #[must_use]
     pub fn cancelled_from(&self) -> Wall {
-        self.after(u64::from(self.registration) + u64::from(self.settlement) + u64::from(self.setup))
+        let times = [self.registration, self.settlement, self.setup];
+        self.after(times.into_iter().map(u64::from).sum())
     }
 
     /// From when on a coin is taken back that is not spent by its setup, whatever else is to be seen.
     #[must_use]
     pub fn confirmed_until(&self) -> Wall {
-        self.cancelled_from().checked_add(SETUP_CONFIRMATION).unwrap_or(Wall::from_millis(u64::MAX))
+        let times = [self.registration, self.settlement, self.setup, self.confirmation];
+        self.after(times.into_iter().map(u64::from).sum())
     }
 }
 
@@ -398,6 +402,26 @@ mod tests {
         assert_eq!(wrong(|terms| terms.registration = 9), TermsError::Time(9));
         assert_eq!(wrong(|terms| terms.settlement = 86_401), TermsError::Time(86_401));
         assert_eq!(wrong(|terms| terms.setup = 0), TermsError::Time(0));
+        assert_eq!(wrong(|terms| terms.confirmation = 9), TermsError::Time(9));
+    }
+
+    #[test]
+    fn a_time_follows_the_other() {
+        let mut terms = terms(100_000);
+        terms.created_at = Wall::from_millis(5);
+        (terms.registration, terms.settlement, terms.setup, terms.confirmation) = (10, 86_400, 30, 40);
+        assert_eq!(terms.check(), Ok(()), "the bounds are possible");
+        let ends = [
+            Terms::registered_until,
+            Terms::chosen_until,
+            Terms::signed_until,
+            Terms::cancelled_from,
+            Terms::confirmed_until,
+        ];
+        let seconds = ends.map(|end| (end(&terms).as_millis() - 5) / 1_000);
+        assert_eq!(seconds, [10, 43_210, 86_410, 86_440, 86_480]);
+        terms.created_at = Wall::from_millis(u64::MAX);
+        assert_eq!(terms.confirmed_until(), Wall::from_millis(u64::MAX), "never");
     }
 
     #[test]

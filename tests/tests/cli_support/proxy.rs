@@ -46,6 +46,11 @@ impl Proxy {
         *self.state.held.lock().expect("nobody panics with it") = Some(part.to_owned());
     }
 
+    /// Holds back nothing from now on. Whoever waits still does.
+    pub fn release(&self) {
+        *self.state.held.lock().expect("nobody panics with it") = None;
+    }
+
     /// Whether a path with this in it was asked for while somebody waited.
     pub fn was_asked_meanwhile(&self, part: &str) -> bool {
         self.state.meanwhile.lock().expect("nobody panics with it").iter().any(|path| path.contains(part))

@@ -1,5 +1,7 @@
 //! `nelumbo pool`: people who swap equal coins.
 
+use std::io::{self, IsTerminal};
+
 use clap::{Args, Subcommand};
 use nelumbo_chain::build::{self, Coin, FeeRate, Payment, Unlock, input_bytes, output_bytes, transaction_bytes};
 use nelumbo_core::crypto::lotus::{Address, OutPoint, TxOutput};
@@ -14,7 +16,7 @@ use crate::control::{Done, NewPool, Pool, PoolTerms, Pools, Request, Running};
 use crate::failure::{Answer, Failure};
 use crate::holdings::xpi;
 use crate::passphrase::PassphraseSource;
-use crate::summary::date;
+use crate::summary::{self, date};
 use crate::{output, values};
 
 const EXAMPLES: &str = "\
@@ -24,6 +26,7 @@ Examples:
   nelumbo pool join POOL --to lotus_16PSJNXGeBvtwFcrdouuG1PPPQUeV8aZDGHad7xjd
   nelumbo pool status
   nelumbo pool leave POOL
+  nelumbo pool reclaim POOL
 
 A node that is to take part needs `pools = true` and `chain` in config.toml, and runs until its pools are over. Read the
 book's chapter on SwapSig first: what it hides, and from whom; and that the law is yours to know.";
@@ -71,6 +74,17 @@ enum Action {
         #[command(flatten)]
         node: Running,
     },
+    /// Takes a deposit back whose delay is over, or says when that is
+    ///
+    /// A deposit comes back by itself too. With this it does not have to wait for a settlement that is still possible.
+    #[command(after_help = "Examples:\n  nelumbo pool reclaim POOL")]
+    Reclaim {
+        /// The pool, by its id
+        #[arg(value_name = "POOL", value_parser = values::parsed::<PoolId>)]
+        pool: PoolId,
+        #[command(flatten)]
+        node: Running,
+    },
 }
 
 /// Creates a pool, and takes part in it
@@ -99,19 +113,32 @@ struct Create {
     /// How long people may register
     #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = values::parsed::<Time>)]
     registration: Time,
+    /// How long after that until everything is signed; if it is not, the pool ends
+    #[arg(long, value_name = "TIME", default_value = "10 min", value_parser = values::parsed::<Time>)]
+    settlement: Time,
+    /// How long after that until coins are taken back, if no deposit is to be seen
+    #[arg(long, value_name = "TIME", default_value = "5 min", value_parser = values::parsed::<Time>)]
+    setup: Time,
+    /// How long after that deposits may take to be in blocks; a coin whose deposit is not is taken back
+    #[arg(long, value_name = "TIME", default_value = "1 h", value_parser = values::parsed::<Time>)]
+    confirmation: Time,
     #[command(flatten)]
     part: Part,
 }
 
 /// Takes part in a pool that `nelumbo pool list` has found
 ///
-/// Makes the coin that it asks for, as `pool create` does.
+/// Shows what the pool costs and how long each step may take, asks whether that is wanted, and makes the coin that the
+/// pool asks for, as `pool create` does.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  nelumbo pool join POOL --to ADDRESS")]
+#[command(after_help = "Examples:\n  nelumbo pool join POOL --to ADDRESS\n  nelumbo pool join POOL --to ADDRESS --yes")]
 struct Join {
     /// The pool, by its id
     #[arg(value_name = "POOL", value_parser = values::parsed::<PoolId>)]
     pool: PoolId,
+    /// Do not ask whether what the pool is is wanted
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     part: Part,
 }
@@ -139,20 +166,20 @@ impl PoolCommand {
                     let row = |pool: &PoolTerms| {
                         let until = date(u32::try_from(pool.registered_until / 1000).unwrap_or(u32::MAX));
                         let people = format!("3 to {}", pool.participants);
-                        let costs = format!("{} burned, {} of fees at most", xpi(pool.burn), xpi(pool.max_fees));
-                        [pool.pool.clone(), xpi(pool.denomination), people, costs, until]
+                        [pool.pool.clone(), xpi(pool.denomination), people, costs(pool), until, times(pool)]
                     };
                     output::columns(
-                        ["POOL", "EACH", "PEOPLE", "COSTS", "REGISTER UNTIL"],
+                        ["POOL", "EACH", "PEOPLE", "COSTS", "REGISTER UNTIL", "AFTER THAT"],
                         &found.iter().map(row).collect::<Vec<_>>(),
                     )
                 })?;
             }
-            Action::Join(join) => join.run()?,
+            Action::Join(join) => return join.run(),
             Action::Status { node } => {
                 node.ask(&Request::Pools {}, |Pools { own, .. }| own.iter().try_for_each(show))?;
             }
             Action::Leave { pool, node } => node.ask(&Request::LeavePool { pool }, |Done {}| Ok(()))?,
+            Action::Reclaim { pool, node } => node.ask(&Request::ReclaimDeposit { pool }, |Done {}| Ok(()))?,
         }
         Ok(Answer::Yes)
     }
@@ -160,11 +187,13 @@ impl PoolCommand {
 
 impl Create {
     fn run(self) -> Result<(), Failure> {
-        let Self { denomination, participants, confirmations, delay, registration: Time(registration), part } = self;
+        let Self { denomination, participants, confirmations, delay, part, .. } = self;
         let key = wallet::key(&part.node)?;
         let mut terms = Terms::new(key.network, key.public_key, denomination, participants, [0; 32]);
         (terms.confirmations, terms.delay) = (confirmations, delay);
-        terms.registration = u32::try_from(registration.as_secs()).unwrap_or(u32::MAX);
+        let seconds = |Time(time): Time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        (terms.registration, terms.settlement) = (seconds(self.registration), seconds(self.settlement));
+        (terms.setup, terms.confirmation) = (seconds(self.setup), seconds(self.confirmation));
         // Before anything is burned.
         terms.check().map_err(|error| Failure::input(error, "see --help"))?;
         let coin = part.coin(terms.coin(), terms.burn())?;
@@ -174,6 +203,9 @@ impl Create {
             confirmations: Some(confirmations),
             delay: Some(delay),
             registration_seconds: Some(terms.registration),
+            settlement_seconds: Some(terms.settlement),
+            setup_seconds: Some(terms.setup),
+            confirmation_seconds: Some(terms.confirmation),
             coin: written(coin),
             to: part.to.to_string(),
         }));
@@ -182,16 +214,41 @@ impl Create {
 }
 
 impl Join {
-    fn run(self) -> Result<(), Failure> {
-        let Self { pool, part } = self;
+    fn run(self) -> Result<Answer, Failure> {
+        let Self { pool, yes, part } = self;
         let request = Request::DiscoverPools { denomination: None, min_participants: None };
         let Pools { found, .. } = part.node.connect()?.get(&request)?;
         let terms = found.iter().find(|terms| terms.pool == pool.to_string()).ok_or_else(|| {
             Failure::unmet(format_args!("no pool {pool} was found"), "`nelumbo pool list` shows those that there are")
         })?;
+        if !yes {
+            if !io::stdin().is_terminal() {
+                let advice = "read what `nelumbo pool list` says of it, and give --yes if that is wanted";
+                return Err(Failure::input("nobody is there to say that this pool is wanted", advice));
+            }
+            let costs = format!("{}; {}; {}", xpi(terms.denomination), costs(terms), times(terms));
+            if !summary::confirm(&format!("{costs}. Is that wanted?"), io::stdin().lock(), io::stderr())? {
+                return Ok(Answer::No);
+            }
+        }
         let coin = part.coin(terms.coin, terms.burn)?;
-        part.enter(coin, &Request::JoinPool { pool, coin: written(coin), to: part.to.to_string() })
+        part.enter(coin, &Request::JoinPool { pool, coin: written(coin), to: part.to.to_string() })?;
+        Ok(Answer::Yes)
     }
+}
+
+fn costs(pool: &PoolTerms) -> String {
+    format!("{} burned, {} of fees at most", xpi(pool.burn), xpi(pool.max_fees))
+}
+
+/// What may take how long once the time for registration is over.
+fn times(pool: &PoolTerms) -> String {
+    let [sign, begin, confirm] = [pool.settlement_seconds, pool.setup_seconds, pool.confirmation_seconds]
+        .map(|seconds| Time::secs(seconds.into()));
+    format!(
+        "{sign} to sign, {begin} to deposit, {confirm} to confirm; a deposit comes back after {} blocks",
+        pool.delay
+    )
 }
 
 fn written(coin: OutPoint) -> String {
@@ -260,7 +317,8 @@ fn show(pool: &Pool) -> Result<(), Failure> {
     let mut rows = vec![
         ("pool", pool.terms.pool.clone()),
         ("each", xpi(pool.terms.denomination)),
-        ("costs", format!("{} burned, {} of fees at most", xpi(pool.terms.burn), xpi(pool.terms.max_fees))),
+        ("costs", costs(&pool.terms)),
+        ("times", times(&pool.terms)),
         ("phase", format!("{}: {} of {people} have done their part", pool.phase, pool.done)),
     ];
     rows.extend(pool.until.map(|until| ("until", time(until))));

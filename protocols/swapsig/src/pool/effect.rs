@@ -62,6 +62,8 @@ pub enum Input {
     Ended(SessionId),
     /// This node's person wants to leave.
     Leave,
+    /// This node's person wants the deposit back, now that the delay is over.
+    Reclaim,
 }
 
 /// What is to be done, in order.

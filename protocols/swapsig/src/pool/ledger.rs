@@ -76,13 +76,13 @@ impl Pool {
         // W22: all deposits are confirmed; the settlement is broadcast.
         let confirmations = u32::from(self.book.terms.confirmations);
         let is_possible = (0..plan.participants()).all(|place| chain.has_deposit(place, confirmations));
-        if is_possible {
+        if is_possible && !self.wants_back {
             let signatures = self.book.groups.iter().map(|group| group.as_deref().unwrap_or_default());
             effects.push(Effect::Broadcast(plan.signed_settlement(signatures)));
         }
         // W23: the delay is over; the deposit comes back, unless the settlement can still have it.
         let delay = u32::from(self.book.terms.delay);
-        let wanted = if is_possible { delay + GRACE } else { delay };
+        let wanted = if is_possible && !self.wants_back { delay + GRACE } else { delay };
         let is_reclaimed = chain.has_deposit(own, wanted);
         // W24: nobody has begun in time, or this setup does not get into a block; the coin comes back.
         let is_stuck = is_late && !is_any_seen || now >= self.book.terms.confirmed_until();

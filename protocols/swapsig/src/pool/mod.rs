@@ -66,6 +66,8 @@ pub struct Pool {
     /// When others were heard last.
     heard: BTreeMap<PublicKey, Wall>,
     view: Option<View>,
+    /// Its person wants the deposit back as soon as that can be.
+    wants_back: bool,
     /// Coins of those who have kept pools from their end.
     spoiled: BTreeSet<Place>,
     told: Option<Status>,
@@ -102,6 +104,7 @@ impl Pool {
             others: BTreeMap::new(),
             heard: BTreeMap::new(),
             view: None,
+            wants_back: false,
             spoiled: BTreeSet::new(),
             told: None,
             is_over: false,
@@ -136,6 +139,12 @@ impl Pool {
     #[must_use]
     pub fn needs_coin(&self) -> bool {
         self.book.aborted.is_none() && !self.is_over
+    }
+
+    /// Whether its person can still leave: the deposit is not made.
+    #[must_use]
+    pub fn can_leave(&self) -> bool {
+        !(self.book.is_committed() && self.has_own_setup())
     }
 
     /// Whether nothing is left to do.
@@ -185,6 +194,7 @@ impl Pool {
                 }
             }
             Input::Leave => self.leave(&mut effects),
+            Input::Reclaim => self.reclaim(&mut effects),
         }
         self.advance(now, is_fresh, &mut effects);
         if is_tick && !self.is_over {

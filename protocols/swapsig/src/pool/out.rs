@@ -68,9 +68,17 @@ impl Pool {
     /// W12: its person wants to leave. Once this node is bound, that is to take its coin back before it is spent.
     pub(super) fn leave(&mut self, effects: &mut Vec<Effect>) {
         if self.book.is_committed() {
-            self.book.is_cancelling |= !self.has_own_setup();
+            self.book.is_cancelling |= self.can_leave();
         } else {
             self.abort(Reason::Left, BTreeSet::new(), effects);
+        }
+    }
+
+    /// W25: its person wants the deposit back. What the delay allows does not have to wait for a settlement.
+    pub(super) fn reclaim(&mut self, effects: &mut Vec<Effect>) {
+        if self.blocks_left() == Some(0) {
+            self.wants_back = true;
+            self.take_back(Signing::Reclaim, effects);
         }
     }
 }

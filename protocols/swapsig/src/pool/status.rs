@@ -224,7 +224,7 @@ impl Pool {
         u8::try_from(here).unwrap_or(u8::MAX)
     }
 
-    fn blocks_left(&self) -> Option<u32> {
+    pub(super) fn blocks_left(&self) -> Option<u32> {
         let (plan, view, own) = (self.plan.as_ref()?, self.view.as_ref()?, self.book.place()?);
         let count = view.confirmations(&plan.setup_txid(own))?;
         let is_unspent = view.spender(&plan.deposit(own)).is_none();

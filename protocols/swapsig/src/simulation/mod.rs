@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use nelumbo_chain::build::{Coin, Payment, Unlock, build};
 use nelumbo_chain::ledger::{Ledger, Orphans, Rules};
 use nelumbo_core::base::Wall;
-use nelumbo_core::crypto::lotus::{OutPoint, TxOutput, Txid, p2pkh_script};
+use nelumbo_core::crypto::lotus::{OutPoint, TxOutput, Txid, p2pkh_script, p2sh_script};
 use nelumbo_core::crypto::{Network, PublicKey, SecretKey, Suite, schnorr, sha256};
 use nelumbo_core::wire::{Definition, SessionId};
 use nelumbo_simulator::Random;
@@ -85,6 +85,21 @@ enum Parcel {
     Ended(SessionId),
 }
 
+/// A message as it is seen by somebody who passes it on and cannot read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting {
+    /// When it was sent, in milliseconds.
+    pub at: u64,
+    /// Who has sent it.
+    pub from: usize,
+    /// To whom.
+    pub to: PublicKey,
+    /// How large it is.
+    pub bytes: usize,
+    /// How much of that hides the kinds of destinations.
+    pub padding: usize,
+}
+
 /// People, a chain, and what is between them.
 #[derive(Debug)]
 pub struct World {
@@ -106,6 +121,8 @@ pub struct World {
     pub settled_at: Option<u64>,
     /// Messages that were sent, and their bytes.
     pub sent: (u64, u64),
+    /// What somebody sees who passes messages on and cannot read them.
+    pub sightings: Vec<Sighting>,
     /// What was refused by the ledger for its script: nobody honest sends such a thing.
     pub broken: Vec<String>,
 }
@@ -152,12 +169,15 @@ impl World {
             next_block: BLOCK * 1_000,
             settled_at: None,
             sent: (0, 0),
+            sightings: Vec::new(),
             broken: Vec::new(),
             setting,
         };
         for (number, coin) in coins.into_iter().take(world.setting.people.len()).enumerate() {
-            let script = p2pkh_script(&sha256(&[b"to", &number.to_le_bytes()])[..20].try_into().expect("20 bytes"));
-            let destination = Destination { salt: world.random.bytes32(), script: script.to_vec() };
+            // Some are paid to hashes of scripts: what kind a destination has is seen on the chain.
+            let hash = sha256(&[b"to", &number.to_le_bytes()])[..20].try_into().expect("20 bytes");
+            let script = if number % 2 == 0 { p2pkh_script(&hash).to_vec() } else { p2sh_script(&hash).to_vec() };
+            let destination = Destination { salt: world.random.bytes32(), script };
             let behaviour = world.setting.people[number];
             let mut person = Person::new(secret(number), behaviour, &world.terms, coin, destination);
             let crashes = world.setting.crashes.iter().filter(|crash| crash.person == number);
@@ -306,6 +326,8 @@ impl World {
     fn send(&mut self, from: usize, to: &PublicKey, content: Content) {
         let bytes = crate::content::Message { pool: self.terms.id(), content: content.clone() }.to_bytes().len();
         self.sent = (self.sent.0 + 1, self.sent.1 + bytes as u64);
+        let padding = if let Content::Items(items) = &content { items.padded() } else { 0 };
+        self.sightings.push(Sighting { at: self.now, from, to: *to, bytes, padding });
         let Some(to) = self.people.iter().position(|person| person.key == *to) else { return };
         if !self.random.chance(self.setting.loss) {
             let after = self.random.within(1, self.setting.latency);
