@@ -27,9 +27,14 @@ def enter():
         run("mount", "-t", "tmpfs", "tmpfs", "/run")
         os.makedirs("/run/netns")
         return
-    os.environ[INSIDE] = "1"
-    flags = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"]
-    os.execvp("unshare", ["unshare", *flags, sys.executable, *sys.argv])
+    user, own = ["--user", "--map-root-user"], ["--net", "--mount", "--pid", "--fork", "--kill-child"]
+    # Where users may have none, root may.
+    for flags in [user + own, own]:
+        if subprocess.run(["unshare", *flags, "true"], capture_output=True).returncode == 0:
+            os.environ[INSIDE] = "1"
+            os.execvp("unshare", ["unshare", *flags, sys.executable, *sys.argv])
+    sys.exit("this system lets nobody have network namespaces, neither users nor this root: "
+             "see `unshare --user --map-root-user --net true`, and seccomp's profile in a container")
 
 
 def run(*arguments, text=None):
@@ -241,8 +246,8 @@ class Internet:
         run("ip", "-n", home, "address", "add", "192.168.1.1/24", "dev", "lan")
         run("ip", "-n", name, "address", "add", "192.168.1.2/24", "dev", "eth0")
         run("ip", "-n", name, "route", "add", "default", "via", "192.168.1.1")
-        if kind == "upnp":
-            self.upnp(router)
+        if kind in ("upnp", "nat-pmp"):
+            self.map_ports(router, kind)
         return wan
 
     def router(self, name, kind):
@@ -255,11 +260,11 @@ class Internet:
         within(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
         within(name, "nft", "-f", "-", text=rules(kind, wan))
 
-    def upnp(self, router):
+    def map_ports(self, router, kind):
         within(router, "nft", "-f", "-", text=UPNP_CHAINS)
         settings = os.path.join(self.folder, f"{router}.conf")
         with open(settings, "w") as file:
-            file.write(UPNP_SETTINGS)
+            file.write(UPNP_SETTINGS if kind == "upnp" else UPNP_SETTINGS.replace("enable_upnp=yes", "enable_upnp=no"))
         arguments = ["miniupnpd", "-d", "-f", settings, "-P", os.path.join(self.folder, f"{router}.pid")]
         subprocess.Popen(["ip", "netns", "exec", router, *arguments], stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL)

@@ -186,6 +186,17 @@ def faults(folder, transport, kinds):
     return internet, server, one, other
 
 
+def nat_pmp(folder):
+    """A router that forwards ports for who asks by PCP or NAT-PMP, and has never heard of UPnP."""
+    internet = Internet(ONE_WAY / 2, folder)
+    address, server = relay(internet, folder)
+    node = host(internet, folder, "a", "nat-pmp", at(address, server), "tcp")
+    node.wait("reachability-changed", state="mapped")
+    outside = internet.routers["a-router"][2]
+    assert f"/ip4/{outside}/tcp/4001/p2p/{node.peer}" in node.json("stats")["addresses"]
+    print(reachability(node))
+
+
 def relay_restarts(folder, transport="tcp"):
     """Two that reach each other through the relay alone, and it dies between a request and the answer."""
     _, server, one, other = faults(folder, transport, ("symmetric", "symmetric"))
@@ -227,6 +238,7 @@ SCENARIOS = {
         link,
         pairs_tcp,
         pairs_quic,
+        nat_pmp,
         relay_restarts,
         address_changes,
         link_is_cut,

@@ -51,6 +51,11 @@ fn eight_pairs_behind_routers_sign_over_quic() {
 }
 
 #[test]
+fn a_router_without_upnp_forwards_a_port_all_the_same() {
+    run("nat-pmp");
+}
+
+#[test]
 fn a_session_survives_the_restart_of_its_relay() {
     run("relay-restarts");
 }

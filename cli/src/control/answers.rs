@@ -22,12 +22,12 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Notify, watch};
 
-use super::Relaying;
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
     Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, KnownIdentity, Peer, PeerCounts, Peers,
-    Reachability, Resource, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Resource, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
+use super::{Reachability, Relaying};
 use crate::link::SessionLink;
 use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Pools, Step, StepError, now};
 use crate::psbt;

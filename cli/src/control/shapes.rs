@@ -14,7 +14,7 @@ use nelumbo_core::wire::{self, Label, Offer, SessionId, Subject, TransactionType
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Relaying;
+use super::Reachability;
 use crate::api::schemas;
 use crate::link::SessionLink;
 use crate::node::Stage;
@@ -101,20 +101,6 @@ pub(crate) struct Stats {
     /// What came from outside and was not taken: how often, by the check that refused it and by reason.
     #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
     pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
-}
-
-/// Whether others can reach a node.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Reachability {
-    /// public, mapped, private, behind-nat, no-route, local or unknown.
-    pub(crate) state: String,
-    /// Why, for people.
-    pub(crate) reason: String,
-    /// The relays through which others can reach it.
-    pub(crate) relays: Vec<String>,
-    /// What it does for others that cannot be reached.
-    #[serde(default)]
-    pub(crate) relaying: Relaying,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

@@ -17,6 +17,7 @@ mod dht;
 mod direct;
 mod discovery;
 mod event;
+mod gateway;
 mod gather;
 mod gossip;
 mod guard;
@@ -71,6 +72,7 @@ use self::{
     backoff::Backoff,
     behaviour::Behaviour,
     discovery::{Discovery, Due},
+    gateway::Gateway,
     gossip::Unvalidated,
     guard::DialGuard,
     kept::KeptPeers,
@@ -125,6 +127,8 @@ pub struct Network {
     listeners: Listeners,
     reach: Reach,
     relaying: Relaying,
+    /// Asked when there is none that speaks UPnP.
+    gateway: Option<Gateway>,
     /// Who has a reservation here.
     reserved: HashSet<PeerId>,
     /// Between whom circuits go through here.
@@ -185,6 +189,7 @@ impl Network {
             listeners: Listeners::new(Backoff::new(seed.rotate_left(32)), now),
             reach: Reach::new(Machine::new(filter.is_local(), config.uses_relays, now)),
             relaying: config.relaying(),
+            gateway: None,
             reserved: HashSet::new(),
             carried: Vec::new(),
             known: KnownPeers::open(config.known_peers, &filter),
@@ -285,6 +290,7 @@ impl Network {
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                event = gateway::next(&mut self.gateway) => self.on_gateway(event),
                 () = tokio::time::sleep_until(deadline) => {}
             }
         }

@@ -26,6 +26,7 @@ use super::{
     MAX_ADDRESSES, Network,
     addresses::{host, is_circuit, split_peer},
     event::NetworkEvent,
+    gateway::{self, Gateway},
     peers::Connection,
 };
 use crate::reachability::{Action, Machine, Reached, Reserve};
@@ -197,7 +198,28 @@ impl Network {
             upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
                 self.reach.machine.on_address_gone(&external_addr);
             }
-            upnp::Event::GatewayNotFound | upnp::Event::NonRoutableGateway => self.reach.machine.on_no_gateway(),
+            upnp::Event::GatewayNotFound => {
+                let listeners = self.swarm.listeners().cloned().collect::<Vec<_>>();
+                self.gateway.get_or_insert_with(|| Gateway::start(listeners.into_iter()));
+            }
+            upnp::Event::NonRoutableGateway => self.reach.machine.on_no_gateway(),
+        }
+    }
+
+    /// The same from a gateway that speaks PCP or NAT-PMP.
+    pub(super) fn on_gateway(&mut self, event: gateway::Event) {
+        tracing::debug!(?event, "gateway");
+        match event {
+            gateway::Event::Mapped(address) => {
+                self.swarm.behaviour_mut().autonat.test(&address);
+                self.reach.machine.on_mapped(address);
+            }
+            gateway::Event::Gone(address) => {
+                self.swarm.remove_external_address(&address);
+                self.reach.machine.on_address_gone(&address);
+                self.events.push_back(NetworkEvent::ExternalAddressExpired { address });
+            }
+            gateway::Event::NoGateway => self.reach.machine.on_no_gateway(),
         }
     }
 

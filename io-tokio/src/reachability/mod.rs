@@ -160,7 +160,7 @@ impl Machine {
         remember(&mut self.mapped, address);
     }
 
-    /// The gateway cannot be asked, or is behind another one.
+    /// No gateway forwards anything: it cannot be asked, or is behind another one.
     pub(crate) fn on_no_gateway(&mut self) {
         self.has_gateway = Some(false);
     }

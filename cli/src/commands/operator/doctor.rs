@@ -312,7 +312,7 @@ fn running(stats: &Stats, peers: &Peers) -> Vec<Finding> {
             "peers",
             State::Bad,
             "nobody is connected",
-            "add a node that runs to `bootstrap` in config.toml, or set `mdns = true` there, or `nelumbo connect ADDRESS`",
+            "add a node that runs to `bootstrap` in config.toml, or set `mdns = true`, or `nelumbo connect ADDRESS`",
         ),
         count => good("peers", format_args!("{count} connected")),
     });

@@ -1,17 +1,32 @@
-//! What a node does for others that cannot be reached, as it answers and as people read it.
+//! How a node is reached, and what it does for others that cannot be.
+//!
+//! Owns these fields of its answers, and how people read them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Whether others can reach a node.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Reachability {
+    /// public, mapped, private, behind-nat, no-route, local or unknown.
+    pub(crate) state: String,
+    /// Why, for people.
+    pub(crate) reason: String,
+    /// The relays through which others can reach it.
+    pub(crate) relays: Vec<String>,
+    /// What it does for others that cannot be reached.
+    #[serde(default)]
+    pub(crate) relaying: Relaying,
+}
+
 /// Whether a node relays for others.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Relaying {
     /// Whether it takes reservations now.
     pub(crate) on: bool,
-    /// The most reservations and circuits, where it is no relay by its preset or configuration; 0 where it is to be
-    /// none.
+    /// The most reservations and circuits, where it is no relay by its configuration; 0 where it is to be none.
     pub(crate) small: Option<usize>,
     /// Nodes that are reached through it.
     pub(crate) reservations: usize,
