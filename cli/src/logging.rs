@@ -213,6 +213,23 @@ mod tests {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn the_oldest_files_of_the_log_make_room_for_the_newest() {
+        let data = tempfile::tempdir().expect("a folder");
+        let folder = data.path().join("log");
+        std::fs::create_dir(&folder).expect("it is ours");
+        for day in 1..=5 {
+            std::fs::write(folder.join(format!("nelumbo.2020-01-0{day}.log")), b"old").expect("it is ours");
+        }
+        let settings = LogSettings { files: 3, ..LogSettings::default() };
+        files(&settings, &folder).expect("it can be written").write_all(b"new").expect("there is room");
+        let kept: Vec<_> = std::fs::read_dir(&folder).expect("it is there").map(|file| file.expect("one")).collect();
+        let text = |file: &std::fs::DirEntry| std::fs::read_to_string(file.path()).expect("text");
+        assert_eq!(kept.len(), 3, "{kept:?}");
+        assert_eq!(kept.iter().filter(|file| text(file) == "new").count(), 1, "today's is one of them");
+    }
+
     #[test]
     fn a_level_that_is_misspelt_is_no_filter() {
         for filter in ["off", "warn", "INFO", "warn,nelumbo_core=debug", "info,libp2p=off"] {

@@ -46,6 +46,8 @@ pub struct Node<V: Verifier = Secp256k1> {
     pub(crate) timers: Timers<TimerReason>,
     pub(crate) outbox: Outbox,
     pub(crate) refusals: RefusalCounts,
+    /// Those of them that came by gossip.
+    pub(crate) gossip_refusals: RefusalCounts,
     commands: u64,
 }
 
@@ -167,7 +169,7 @@ impl<V: Verifier> Node<V> {
             {
                 return Err(CommandError::KnownSession(session));
             }
-            Command::Advertise(_)
+            Command::Advertise { .. }
             | Command::Withdraw
             | Command::Subscribe(_)
             | Command::Unsubscribe(_)
@@ -317,6 +319,7 @@ impl<V: Verifier> Node<V> {
             Err(refusal) if refusal.blame() == Blame::Neighbour => Verdict::Reject,
             Err(_) => Verdict::Ignore,
         };
+        let _refused = result.map_err(|refusal| self.gossip_refusals.count(refusal));
         self.outbox.push(Output::Verdict { id, verdict });
         self.penalize(from, result);
     }

@@ -23,7 +23,13 @@ const LONGEST_SEARCH: Duration = Duration::from_secs(30);
 impl Handle {
     /// Offers to sign, from now on and over restarts, until it is withdrawn.
     pub async fn advertise(&self, offer: Offer) -> Result<(), HandleError> {
-        self.command(Command::Advertise(Box::new(offer))).await
+        self.command(Command::Advertise { offer: Box::new(offer), lifetime: None }).await
+    }
+
+    /// The same with advertisements that are each valid for this long, instead of as long as the core is configured.
+    /// They are renewed after half of that.
+    pub async fn advertise_for(&self, offer: Offer, lifetime: Duration) -> Result<(), HandleError> {
+        self.command(Command::Advertise { offer: Box::new(offer), lifetime: Some(lifetime) }).await
     }
 
     /// Offers nothing any more.

@@ -72,6 +72,8 @@ pub struct Status {
     pub sessions: usize,
     /// How often each refusal has happened.
     pub refusals: RefusalCounts,
+    /// How often each has happened to what came by gossip.
+    pub gossip_refusals: RefusalCounts,
 }
 
 /// Why a request failed.

@@ -336,6 +336,7 @@ impl Runtime {
     }
 
     fn status(&mut self) -> Status {
+        self.host.network.measure();
         let (view, network) = (self.node.view(), &mut self.host.network);
         Status {
             peer: network.local_peer(),
@@ -352,6 +353,7 @@ impl Runtime {
             local_records: network.local_records(),
             sessions: view.sessions().len(),
             refusals: view.refusals().clone(),
+            gossip_refusals: view.gossip_refusals().clone(),
         }
     }
 

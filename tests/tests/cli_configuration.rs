@@ -6,6 +6,7 @@ mod cli_support;
 
 use std::fs;
 
+use cli_support::api::Api;
 use cli_support::node::{Node, with_passphrase};
 use cli_support::world::{World, bob};
 use cli_support::{finish, nelumbo};
@@ -89,6 +90,24 @@ fn a_hangup_changes_what_can_change_and_a_wrong_file_changes_nothing() {
     assert_eq!(node.reload()["event"], "configuration-reloaded");
     assert_eq!(election(), "lexicographic");
     assert_eq!(node.signal("-TERM"), Some(0));
+}
+
+#[test]
+fn how_often_a_token_may_ask_changes_at_a_hangup() {
+    let api = Api::start(&[]);
+    let token = api.token("reader", &["read"]);
+    let refused = || (0..40).filter(|_| api.get("/v1/contacts", &token).status == 429).count();
+    assert_eq!(refused(), 0);
+    let happened = api.node.reconfigure("api = { listen = \"127.0.0.1:7310\", requests-per-second = 1 }");
+    assert_eq!(happened["changed"], json!(["api.requests-per-second"]), "{happened}");
+    // Two at once, and one a second.
+    assert!(refused() >= 20);
+    let config = api.node.folder.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("requests-per-second = 1", "requests-per-second = 0")).unwrap();
+    let wrong = api.node.reload();
+    let problem = "api.requests-per-second is 0; allowed is 1 to 1000000";
+    assert!(wrong["error"].as_str().unwrap().contains(problem), "{wrong}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod cli_support;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use cli_support::nelumbo;
 use cli_support::node::{Node, until};
 use serde_json::{Value, json};
@@ -52,6 +54,22 @@ fn five_strangers_find_each_other_and_sign() {
     for (node, limit) in nodes[1..4].iter().zip(limits) {
         node.json(&["advertise", "--type", "spend", "--max-amount", limit, "--nickname", "Ada"]);
     }
+    // One says for how long each of its advertisements is valid.
+    let lifetime = |node: &Node, time: &str| {
+        let offer = ["advertise", "--type", "spend", "--max-amount", limits[0], "--nickname", "Ada"];
+        node.run(&[&offer[..], &["--lifetime", time]].concat())
+    };
+    for time in ["299 s", "8 d"] {
+        let refused = lifetime(&nodes[1], time);
+        refused.assert_failed(1, &["an advertisement is valid for 300 s to seven days", "nelumbo advertise --help"]);
+    }
+    let newest = nodes[1].newest();
+    assert_eq!(lifetime(&nodes[1], "3 h").status, 0);
+    let until_when = nodes[1].wait_for_after(newest, "advertised", &[])["expires_at"].as_u64().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left = until_when.saturating_sub(u64::try_from(now.as_millis()).unwrap());
+    assert!((10_700_000..=10_800_000).contains(&left), "three hours, and not a day: {left} ms");
+
     // By type and amount, as soon as the network has it.
     let find = || nodes[4].json(&["signers", "--type", "spend", "--amount", "150000"]);
     let found = until(find, |answer| (keys(answer).len() == 3).then(|| keys(answer)));

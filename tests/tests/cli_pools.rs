@@ -348,7 +348,6 @@ fn who_vanishes_in_any_phase_keeps_nobody_from_their_money() {
             _ => &[Money::Paid],
         };
         assert!(expected.contains(&money[0]), "{phase}: {money:?}");
-        println!("{phase}: {:?}", money[0]);
     }
 }
 

@@ -105,6 +105,7 @@ impl From<CommandError> for Error {
             CommandError::NothingToRetry(_) => ("nothing-to-retry", "wait: no attempt has failed"),
             CommandError::NoAttemptsLeft(_) => ("no-attempts-left", "create a new session"),
             CommandError::Offer(_) => ("bad-offer", "change the offer as the message says"),
+            CommandError::OfferLifetime { .. } => ("bad-lifetime", "choose a lifetime as the message says"),
             CommandError::NothingOffered => ("nothing-offered", "nothing has to be done"),
             CommandError::KnownSession(_) => ("known-session", "look at it in the view"),
             CommandError::TooManySearches => ("too-many-searches", "wait for the event search-finished"),

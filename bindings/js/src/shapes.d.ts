@@ -301,6 +301,8 @@ export type Command =
   }
   /** Offer to sign, from now on and over restarts. */
   | {
+    /** For how long each advertisement of it is valid, in milliseconds; without, as the settings say. */
+    lifetime_ms?: number | null;
     /** What. */
     offer: Offer;
     type: "advertise";

@@ -4,7 +4,7 @@
 //! bounded number of requests and pauses; a server that says what is false is asked last for ten minutes. Embedders,
 //! monitors and watches drive it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,6 +13,7 @@ use nelumbo_crypto::{Entropy, Network};
 use tokio::time::{Instant, sleep};
 
 use super::config::{ChronikConfig, check_quorum};
+use super::counts::ChronikCounts;
 use super::error::{ChronikError, ConfigError, Failure};
 use super::http::{self, Http};
 use super::proofs::Proofs;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) servers: Vec<Arc<Server>>,
     pub(super) tls: Arc<rustls::ClientConfig>,
     health: Mutex<Health>,
+    counts: Mutex<ChronikCounts>,
     entropy: Mutex<Entropy>,
 }
 
@@ -78,8 +80,9 @@ impl ChronikClient {
         let servers: Vec<Arc<Server>> = bases.into_iter().map(server).collect();
         let health = Health { current: 0, avoided: vec![None; servers.len()], failures: vec![0; servers.len()] };
         let quorum = config.quorum;
+        let counts = Mutex::new(ChronikCounts::new(servers.iter().map(|server| server.name().to_owned())));
         let (health, entropy) = (Mutex::new(health), Mutex::new(entropy));
-        Ok(Self { shared: Arc::new(Shared { config, servers, tls, health, entropy }), quorum })
+        Ok(Self { shared: Arc::new(Shared { config, servers, tls, health, counts, entropy }), quorum })
     }
 
     /// The same client, with another number of servers that have to agree.
@@ -104,6 +107,12 @@ impl ChronikClient {
         self.quorum
     }
 
+    /// What this client and its clones have seen of the servers.
+    #[must_use]
+    pub fn counts(&self) -> ChronikCounts {
+        self.shared.counts().clone()
+    }
+
     /// How often a watch asks.
     pub(crate) fn poll_interval(&self) -> Duration {
         self.shared.config.poll_interval
@@ -121,7 +130,9 @@ impl ChronikClient {
     ///
     /// [`ChronikError`].
     pub async fn tip(&self) -> Result<Option<BlockId>, ChronikError> {
-        self.ask(|server| async move { server.tip().await }).await
+        let tip = self.ask(|server| async move { server.tip().await }).await?;
+        self.shared.counts().height = tip.map(|block| block.height);
+        Ok(tip)
     }
 
     /// A block with its transactions, if the server has it.
@@ -334,10 +345,13 @@ impl ChronikClient {
             for (index, answer) in answers.into_iter().enumerate() {
                 match answer {
                     Err(failure) => failures.push(shared.failed(index, failure)),
-                    Ok(answer) => match groups.iter_mut().find(|group| same(&group[0], &answer)) {
-                        Some(group) => group.push(answer),
-                        None => groups.push(vec![answer]),
-                    },
+                    Ok(answer) => {
+                        shared.counts().answered(index);
+                        match groups.iter_mut().find(|group| same(&group[0], &answer)) {
+                            Some(group) => group.push(answer),
+                            None => groups.push(vec![answer]),
+                        }
+                    }
                 }
             }
             let largest = groups.into_iter().max_by_key(Vec::len).unwrap_or_default();
@@ -347,6 +361,7 @@ impl ChronikClient {
             last = Some(if failures.len() == asked {
                 ChronikError::Unavailable(failures)
             } else {
+                shared.counts().disagreements += 1;
                 ChronikError::Disagreement { agreeing: largest.len(), asked, quorum: self.quorum, failures }
             });
         }
@@ -365,7 +380,12 @@ impl Shared {
         good.into_iter().chain(avoided).collect()
     }
 
+    fn counts(&self) -> MutexGuard<'_, ChronikCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn succeeded(&self, index: usize) {
+        self.counts().answered(index);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.current = index;
         health.failures[index] = 0;
@@ -374,6 +394,7 @@ impl Shared {
 
     /// Remembers it, and says whose it is.
     pub(super) fn failed(&self, index: usize, failure: Failure) -> (String, Failure) {
+        self.counts().failed(index, &failure);
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let failures = &mut health.failures[index];
         *failures = failures.saturating_add(1);

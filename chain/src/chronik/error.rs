@@ -159,6 +159,40 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The names of all kinds.
+    pub(super) const KINDS: [&'static str; 12] = [
+        "connect",
+        "timeout",
+        "broken",
+        "too-large",
+        "content-type",
+        "compressed",
+        "refused",
+        "undecodable",
+        "false",
+        "too-much",
+        "behind",
+        "unsteady",
+    ];
+
+    /// Its kind's name, for those who count.
+    pub(super) fn kind(&self) -> &'static str {
+        Self::KINDS[match self {
+            Self::Connect(_) => 0,
+            Self::Timeout => 1,
+            Self::Broken(_) => 2,
+            Self::TooLarge { .. } => 3,
+            Self::ContentType(_) => 4,
+            Self::Compressed => 5,
+            Self::Refused { .. } => 6,
+            Self::Undecodable => 7,
+            Self::False(_) => 8,
+            Self::TooMuch { .. } => 9,
+            Self::Behind(_) => 10,
+            Self::Unsteady => 11,
+        }]
+    }
+
     /// What to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {

@@ -8,6 +8,7 @@
 mod broadcast;
 mod client;
 mod config;
+mod counts;
 mod error;
 mod http;
 mod judge;
@@ -23,6 +24,7 @@ pub use crate::BlockHash;
 pub use broadcast::{BroadcastError, Reason, Rejection, Sent};
 pub use client::ChronikClient;
 pub use config::{ChronikConfig, DEFAULT_SERVER};
+pub use counts::{ChronikCounts, ServerCounts};
 pub use error::{ChronikError, ConfigError, Failure, Fault};
 pub use types::{Block, BlockId, BlockRef, BlockSummary, ChainTx, HistoryPage, OutputState, Status, Unspent};
 pub use watch::{ChainEvent, Since, Watch, Watched};

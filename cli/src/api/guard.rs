@@ -21,9 +21,8 @@ use super::tokens::{Scope, Tokens};
 use crate::control::{Kind, Problem};
 use crate::group::Name;
 
-/// What a token may ask at once, and in a second.
-const BURST: f64 = 400.0;
-const RATE: f64 = 200.0;
+/// How often a token may ask in a second, if nothing else is set; twice as many at once.
+pub(super) const REQUESTS_PER_SECOND: u64 = 200;
 
 /// See the module's documentation.
 pub(super) struct Guard {
@@ -90,7 +89,7 @@ impl Guard {
         }
     }
 
-    fn check_token(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
+    fn check_token(&self, headers: &HeaderMap, scope: Scope, rate: u64) -> Result<(), Problem> {
         let remedy = "make one with `nelumbo token create`, and send it as `Authorization: Bearer TOKEN`";
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(token) = given.and_then(|value| value.strip_prefix("Bearer ")) else {
@@ -115,18 +114,20 @@ impl Guard {
                 &format!("use one that was made with --scope {scope}"),
             ));
         }
-        self.take_turn(name, Instant::now())
+        self.take_turn(name, rate, Instant::now())
     }
 
-    fn take_turn(&self, name: Name, now: Instant) -> Result<(), Problem> {
+    fn take_turn(&self, name: Name, per_second: u64, now: Instant) -> Result<(), Problem> {
+        let rate = u32::try_from(per_second).map_or(f64::MAX, f64::from);
+        let burst = 2.0 * rate;
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = asked.entry(name).or_insert((BURST, now));
-        *left = RATE.mul_add(now.duration_since(*since).as_secs_f64(), *left).min(BURST);
+        let (left, since) = asked.entry(name).or_insert((burst, now));
+        *left = rate.mul_add(now.duration_since(*since).as_secs_f64(), *left).min(burst);
         *since = now;
         if *left < 1.0 {
             return Err(Problem {
                 kind: Kind::Busy,
-                problem: format!("more than {RATE} requests a second with one token"),
+                problem: format!("more than {per_second} requests a second with one token"),
                 remedy: "ask less often; /v1/events says at once what happens".to_owned(),
             });
         }
@@ -146,7 +147,9 @@ pub(super) async fn own_pages(State(api): State<Api>, request: Request, next: Ne
 
 /// For what a token with this scope may ask.
 pub(super) async fn scope(State((api, scope)): State<(Api, Scope)>, request: Request, next: Next) -> Response {
-    match api.guard.check_token(request.headers(), scope) {
+    // Read again at a hangup.
+    let rate = api.answers.settings.borrow().api.as_ref().map_or(REQUESTS_PER_SECOND, |api| api.requests_per_second);
+    match api.guard.check_token(request.headers(), scope, rate) {
         Ok(()) => next.run(request).await,
         Err(problem) => failed(problem),
     }
@@ -187,10 +190,10 @@ mod tests {
         let guard = Guard::new(address, false, &[], Tokens::of(folder.path()));
         let (one, other): (Name, Name) = ("one".parse().expect("a name"), "other".parse().expect("a name"));
         let now = Instant::now();
-        let turns = |at: Duration| (0..1_000).filter(|_| guard.take_turn(one.clone(), now + at).is_ok()).count();
+        let turns = |at: Duration| (0..1_000).filter(|_| guard.take_turn(one.clone(), 200, now + at).is_ok()).count();
         assert_eq!(turns(Duration::ZERO), 400);
-        assert_eq!(guard.take_turn(one.clone(), now).expect_err("it is too much").kind, Kind::Busy);
-        guard.take_turn(other, now).expect("it has asked nothing");
+        assert_eq!(guard.take_turn(one.clone(), 200, now).expect_err("it is too much").kind, Kind::Busy);
+        guard.take_turn(other, 200, now).expect("it has asked nothing");
         assert_eq!(turns(Duration::from_secs(1)), 200);
         assert_eq!(turns(Duration::from_secs(3_600)), 400);
     }

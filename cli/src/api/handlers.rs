@@ -299,12 +299,25 @@ pub(super) async fn signers(State(api): State<Api>, Query(wanted): Query<Wanted>
     api.ask(Request::Signers { kind, amount, min_reputation, max, verified }).await
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Valid {
+    /// For how long each advertisement of the offer is valid, in seconds, which is renewed after half of that; if
+    /// nothing is said, as long as the node is configured.
+    lifetime_seconds: Option<u64>,
+}
+
 /// Offers to sign
-#[utoipa::path(put, path = "/v1/offer", tag = "offers", security(("token" = ["operate"])),
+#[utoipa::path(put, path = "/v1/offer", tag = "offers", security(("token" = ["operate"])), params(Valid),
     request_body(content = Object, description = "An offer, as `/v1/signers` shows those of others"),
     responses((status = 200, body = Done), (status = "4XX", body = Failed)))]
-pub(super) async fn advertise(State(api): State<Api>, Body(offer): Body<Offer>) -> Response {
-    api.ask(Request::Advertise { offer: Box::new(offer) }).await
+pub(super) async fn advertise(
+    State(api): State<Api>,
+    Query(Valid { lifetime_seconds }): Query<Valid>,
+    Body(offer): Body<Offer>,
+) -> Response {
+    api.ask(Request::Advertise { offer: Box::new(offer), lifetime_seconds }).await
 }
 
 /// Offers nothing any more

@@ -12,7 +12,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use nelumbo_core::api::SignerTask;
+use nelumbo_chain::chronik::{ChronikClient, ChronikCounts};
+use nelumbo_core::api::{Refusal, SignerTask};
 use nelumbo_core::wire::SessionId;
 use nelumbo_tokio::Handle;
 use prometheus_client::encoding::text;
@@ -35,6 +36,7 @@ use crate::output;
 const MAX_SESSIONS: usize = 4096;
 
 type Label = [(&'static str, String); 1];
+type Labels = [(&'static str, String); 2];
 
 /// What is counted as it happens. Clones count together.
 #[derive(Clone, Debug)]
@@ -212,18 +214,23 @@ pub(super) async fn metrics(State(api): State<Api>) -> Response {
     };
     let network = api.answers.handle.metrics();
     let mut text = network.trim_end().trim_end_matches("# EOF").to_owned();
-    if let Err(error) = text::encode(&mut text, &registry(&api.metrics, &stats)) {
+    if let Err(error) = text::encode(&mut text, &registry(&api, &stats)) {
         tracing::error!(%error, "metrics could not be encoded");
     }
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 
 /// All that is not counted elsewhere.
-fn registry(metrics: &Metrics, stats: &Stats) -> Registry {
+fn registry(api: &Api, stats: &Stats) -> Registry {
     let mut registry = Registry::with_prefix("nelumbo");
     let build = Info::new(vec![("version", env!("NELUMBO_VERSION"))]);
     registry.register("build", "The version that runs", build);
-    metrics.register(&mut registry);
+    api.metrics.register(&mut registry);
+    let payments = &api.answers.payments;
+    let (broadcasts, states) = (payments.broadcasts.clone(), payments.payments.clone());
+    registry.register("broadcasts", "Transactions given to the chain's servers, by outcome", broadcasts);
+    registry.register("payments", "Signed payments, by how far they have come on the chain", states);
+    chain(&mut registry, api.answers.chronik.as_ref().map(ChronikClient::counts).unwrap_or_default());
     let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     let gauge = |value: i64| {
         let gauge = Gauge::<i64>::default();
@@ -249,16 +256,28 @@ fn registry(metrics: &Metrics, stats: &Stats) -> Registry {
         [("graylisted", stats.peers.graylisted), ("blacklisted", stats.peers.blacklisted)].map(|(k, v)| (k.into(), v));
     registry.register("peers_held_against", "Peers that are not listened to", family("standing", standings.into()));
 
-    let refusals = Family::<[(&'static str, String); 2], Counter>::default();
-    for (layer, reasons) in &stats.refusals {
-        for (reason, count) in reasons {
-            let labels = [("layer", output::name(layer)), ("reason", output::name(reason))];
-            refusals.get_or_create(&labels).inc_by(*count);
-        }
+    let refusals = Family::<Labels, Counter>::default();
+    let by_gossip = Family::<Label, Counter>::default();
+    for refusal in Refusal::ALL {
+        let (layer, reason) = (output::name(&refusal.layer()), output::name(&refusal));
+        let count = stats.refusals.get(&refusal.layer()).and_then(|reasons| reasons.get(&refusal)).copied();
+        let labels = [("layer", layer), ("reason", reason.clone())];
+        refusals.get_or_create(&labels).inc_by(count.unwrap_or_default());
+        let count = stats.gossip_refusals.get(&refusal).copied().unwrap_or_default();
+        by_gossip.get_or_create(&[("reason", reason)]).inc_by(count);
     }
     registry.register("refusals", "What came from outside and was not taken", refusals);
 
-    let reachable = family("state", vec![(stats.reachability.state.clone(), 1)]);
+    registry.register("gossip_refusals", "What came by gossip and was not taken", by_gossip);
+
+    // As OpenMetrics has sets of states: all of them, the one that holds with 1.
+    let states = |names: &[&str], now: &str| {
+        family("state", names.iter().map(|name| ((*name).to_owned(), usize::from(*name == now))).collect())
+    };
+    let reachable = states(
+        &["public", "mapped", "private", "behind-nat", "no-route", "local", "unknown"],
+        &stats.reachability.state,
+    );
     registry.register("reachability", "How others can reach the node", reachable);
     let relays = gauge(number(stats.reachability.relays.len()));
     registry.register("relays", "Relays through which others can reach the node", relays);
@@ -266,10 +285,32 @@ fn registry(metrics: &Metrics, stats: &Stats) -> Registry {
     registry.register(
         "dht_state",
         "How far the node is into the DHT",
-        family("state", vec![(stats.dht.state.clone(), 1)]),
+        states(&["stopped", "initialised", "bootstrapping", "populating", "ready"], &stats.dht.state),
     );
-    registry.register("dht_records", "DHT records that are kept", gauge(number(stats.dht.local_records)));
+    registry.register("gossip_enabled", "Whether the node takes part in gossip", gauge(stats.gossip.into()));
     registry
+}
+
+/// What is known of the chain's servers. Their addresses are the operator's own.
+fn chain(registry: &mut Registry, counts: ChronikCounts) {
+    let (answers, failures) = (Family::<Label, Counter>::default(), Family::<Labels, Counter>::default());
+    for server in &counts.servers {
+        answers.get_or_create(&[("server", server.name.clone())]).inc_by(server.answers);
+        for (kind, count) in &server.failures {
+            let labels = [("server", server.name.clone()), ("reason", (*kind).to_owned())];
+            failures.get_or_create(&labels).inc_by(*count);
+        }
+    }
+    registry.register("chain_answers", "Questions that a server of the chain has answered", answers);
+    registry.register("chain_failures", "Questions that it has not, by reason", failures);
+    let disagreements = Counter::<u64>::default();
+    disagreements.inc_by(counts.disagreements);
+    registry.register("chain_disagreements", "How often too few servers said the same", disagreements);
+    let height = Family::<[(&'static str, String); 0], Gauge>::default();
+    if let Some(known) = counts.height {
+        height.get_or_create(&[]).set(known.into());
+    }
+    registry.register("chain_height", "The height of the chain, as it was asked for last", height);
 }
 
 #[cfg(test)]

@@ -14,17 +14,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum_server::tls_rustls::RustlsConfig;
+use nelumbo_simulator::settings::Unsound;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::guard::Guard;
+use super::guard::{Guard, REQUESTS_PER_SECOND};
 use super::metrics::Metrics;
 use super::tokens::Tokens;
 use super::{Api, routes};
 use crate::control::{Answers, MAX_QUESTION};
 use crate::failure::Failure;
+use crate::node::within;
 
-const MAX_CONNECTIONS: usize = 256;
 /// For the first request of a connection to begin, and for each handshake.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// For the head of each request.
@@ -45,12 +46,38 @@ pub(crate) struct ApiConfig {
     /// Names that it is asked under, beside its address and localhost.
     #[serde(default)]
     pub(crate) hosts: Vec<String>,
+    /// How many connections it takes at once; it hangs up on whoever comes when all are taken.
+    #[serde(default = "connections")]
+    pub(crate) connections: u64,
+    /// How often a token may ask in a second; twice as many at once.
+    #[serde(default = "requests_per_second")]
+    pub(crate) requests_per_second: u64,
+}
+
+const fn connections() -> u64 {
+    256
+}
+
+const fn requests_per_second() -> u64 {
+    REQUESTS_PER_SECOND
 }
 
 impl ApiConfig {
     /// On this address, without a certificate.
     pub(crate) fn on(listen: SocketAddr) -> Self {
-        Self { listen, certificate: None, certificate_key: None, hosts: Vec::new() }
+        Self {
+            listen,
+            certificate: None,
+            certificate_key: None,
+            hosts: Vec::new(),
+            connections: connections(),
+            requests_per_second: requests_per_second(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Unsound> {
+        within("api.connections", self.connections, 1, 65_536)?;
+        within("api.requests-per-second", self.requests_per_second, 1, 1_000_000)
     }
 }
 
@@ -59,6 +86,7 @@ pub(crate) struct ApiServer {
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     guard: Guard,
+    connections: usize,
 }
 
 impl fmt::Debug for ApiServer {
@@ -70,7 +98,8 @@ impl fmt::Debug for ApiServer {
 impl ApiServer {
     /// Takes the port, and reads the certificate. Files that are not absolute are in the data folder.
     pub(crate) fn bind(config: &ApiConfig, folder: &Path) -> Result<Self, Failure> {
-        let ApiConfig { listen, certificate, certificate_key, hosts } = config;
+        let ApiConfig { listen, certificate, certificate_key, hosts, connections, requests_per_second: _ } = config;
+        let connections = usize::try_from(*connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let tls = match (certificate, certificate_key) {
             (Some(certificate), Some(key)) => Some(tls(&folder.join(certificate), &folder.join(key))?),
             (None, None) if listen.ip().is_loopback() => None,
@@ -95,7 +124,7 @@ impl ApiServer {
             Failure::input(format_args!("the API cannot listen on {listen}: {error}"), "choose another address or port")
         })?;
         let address = listener.local_addr().map_err(|error| Failure::input(error, "try again"))?;
-        Ok(Self { listener, guard: Guard::new(address, tls.is_some(), hosts, Tokens::of(folder)), tls })
+        Ok(Self { listener, guard: Guard::new(address, tls.is_some(), hosts, Tokens::of(folder)), tls, connections })
     }
 
     /// Where it is found.
@@ -110,7 +139,7 @@ impl ApiServer {
         tokio::spawn(metrics.clone().follow(events, answers.handle.clone()));
         let api = Api { answers, metrics, guard: Arc::new(self.guard) };
         let router = routes::router(api).layer(DefaultBodyLimit::max(MAX_QUESTION));
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(self.connections));
         // Whoever comes when all places are taken is hung up on.
         let connections = tower::service_fn(move |_: SocketAddr| {
             let (router, places) = (router.clone(), places.clone());

@@ -29,7 +29,7 @@ use super::shapes::{
 };
 use super::{Reachability, Relaying};
 use crate::link::SessionLink;
-use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, Pools, Step, StepError, now};
+use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, PaymentCounts, Pools, Step, StepError, now};
 use crate::psbt;
 
 /// See the module's documentation. Clones answer for the same node.
@@ -52,6 +52,8 @@ pub(crate) struct Answers {
     pub(crate) network: Network,
     /// The servers of the chain, if any are set.
     pub(crate) chronik: Option<ChronikClient>,
+    /// What is counted of payments.
+    pub(crate) payments: PaymentCounts,
     /// The node's pools, if it can have any.
     pub(crate) pools: Option<Pools>,
     /// What config.toml says.
@@ -89,7 +91,10 @@ impl Answers {
                 };
                 result(Session::new(&view, &self.handle.key()))
             }
-            Request::Advertise { offer } => done(self.handle.advertise(*offer).await),
+            Request::Advertise { offer, lifetime_seconds: None } => done(self.handle.advertise(*offer).await),
+            Request::Advertise { offer, lifetime_seconds: Some(seconds) } => {
+                done(self.handle.advertise_for(*offer, Duration::from_secs(seconds)).await)
+            }
             Request::Withdraw {} => done(self.handle.withdraw().await),
             Request::Signers { min_reputation: 101.., .. } => {
                 Err(Problem::invalid("a reputation is a number from 0 to 100", "ask for one of these"))
@@ -205,17 +210,18 @@ impl Answers {
 
     pub(crate) async fn stats(&self) -> Result<Stats, Problem> {
         let status = self.handle.status().await.map_err(problem)?;
-        let views = self.handle.sessions().await.map_err(problem)?;
-        let standing = |standing| self.handle.with_view(move |view| view.peers_in_standing(standing));
-        let graylisted = standing(Standing::Graylisted).await.map_err(problem)?;
-        let blacklisted = standing(Standing::Blacklisted).await.map_err(problem)?;
-        let (mut by_phase, mut signer_owes) = (BTreeMap::new(), BTreeMap::new());
-        for view in &views {
-            *by_phase.entry(view.phase).or_default() += 1;
-            if let Some(task) = view.signer_owes {
-                *signer_owes.entry(task).or_default() += 1;
+        let seen = self.handle.with_view(|view| {
+            let (mut by_phase, mut signer_owes) = (BTreeMap::new(), BTreeMap::new());
+            for (_, phase, owes) in view.phases() {
+                *by_phase.entry(phase).or_default() += 1;
+                if let Some(task) = owes {
+                    *signer_owes.entry(task).or_default() += 1;
+                }
             }
-        }
+            let standing = |standing| view.peers_in_standing(standing);
+            (by_phase, signer_owes, standing(Standing::Graylisted), standing(Standing::Blacklisted))
+        });
+        let (by_phase, signer_owes, graylisted, blacklisted) = seen.await.map_err(problem)?;
         let mut refusals = BTreeMap::<_, BTreeMap<_, _>>::new();
         for (refusal, count) in status.refusals.iter() {
             refusals.entry(refusal.layer()).or_default().insert(refusal, count);
@@ -252,8 +258,9 @@ impl Answers {
                 routing_table_size: status.routing_peers,
                 local_records: status.local_records,
             },
+            gossip_refusals: status.gossip_refusals.iter().collect(),
             gossip: status.gossip,
-            sessions: SessionCounts { total: views.len(), by_phase, signer_owes },
+            sessions: SessionCounts { total: by_phase.values().sum(), by_phase, signer_owes },
             refusals,
         })
     }
@@ -298,9 +305,13 @@ impl Answers {
     }
 
     async fn sessions(&self, phases: &[Phase]) -> Result<Sessions, Problem> {
-        let views = self.handle.sessions().await.map_err(problem)?;
-        let wanted = |view: &&SessionView| phases.is_empty() || phases.contains(&view.phase);
-        let mut sessions: Vec<SessionSummary> = views.iter().filter(wanted).map(SessionSummary::from).collect();
+        let phases = phases.to_vec();
+        let wanted = self.handle.with_view(move |view| {
+            let wanted = view.phases().filter(|(_, phase, _)| phases.is_empty() || phases.contains(phase));
+            wanted.filter_map(|(session, ..)| view.session(&session)).collect::<Vec<_>>()
+        });
+        let mut sessions: Vec<SessionSummary> =
+            wanted.await.map_err(problem)?.iter().map(SessionSummary::from).collect();
         sessions.sort_by_key(|session| (session.expires, session.session));
         Ok(Sessions { sessions })
     }
@@ -391,9 +402,9 @@ pub(super) fn problem(error: HandleError) -> Problem {
         HandleError::Refused(CommandError::Definition(_)) => {
             Problem::refused(error, "see `nelumbo create --help`, and check keys and --transaction")
         }
-        HandleError::Refused(CommandError::NothingOffered | CommandError::Offer(_)) => {
-            Problem::refused(error, "see `nelumbo advertise --help`")
-        }
+        HandleError::Refused(
+            CommandError::NothingOffered | CommandError::Offer(_) | CommandError::OfferLifetime { .. },
+        ) => Problem::refused(error, "see `nelumbo advertise --help`"),
         HandleError::Refused(CommandError::NotBanned(_)) => Problem::refused(error, "`nelumbo peers` shows standings"),
         HandleError::Refused(_) => Problem::refused(error, "`nelumbo sessions` shows where each session stands"),
         HandleError::NoPeerId { .. } => Problem::invalid(error, ADDRESS),

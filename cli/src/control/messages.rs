@@ -73,7 +73,13 @@ pub(crate) enum Request {
     /// One session, which is looked for in the network if the node does not know it.
     Session { session: SessionId },
     /// Offer to sign.
-    Advertise { offer: Box<Offer> },
+    Advertise {
+        offer: Box<Offer>,
+        /// For how long each advertisement of it is valid, which is renewed after half of that; if nothing is said, as
+        /// long as the node is configured.
+        #[serde(default)]
+        lifetime_seconds: Option<u64>,
+    },
     /// Offer nothing any more.
     Withdraw {},
     /// Signers that fit, which are looked for in the network too.

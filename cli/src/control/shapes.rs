@@ -101,6 +101,9 @@ pub(crate) struct Stats {
     /// What came from outside and was not taken: how often, by the check that refused it and by reason.
     #[schema(value_type = BTreeMap<String, BTreeMap<String, u64>>)]
     pub(crate) refusals: BTreeMap<Layer, BTreeMap<Refusal, u64>>,
+    /// Of these, what came by gossip, by reason.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub(crate) gossip_refusals: BTreeMap<Refusal, u64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

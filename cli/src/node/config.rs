@@ -29,7 +29,7 @@ use super::policy::ApprovalPolicy;
 use crate::api::ApiConfig;
 use crate::failure::Failure;
 
-pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, ReplayProtection, Rotation};
+pub(crate) use sections::{Chain, Destination, LogSettings, NetworkSettings, ReplayProtection, Rotation, within};
 pub(crate) use source::Source;
 
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -221,6 +221,7 @@ impl Config {
         self.log.check()?;
         self.approval.check()?;
         self.chain.as_ref().map_or(Ok(()), Chain::check)?;
+        self.api.as_ref().map_or(Ok(()), ApiConfig::check)?;
         if let Some(Wanted { minimum, maximum }) = self.connections {
             Connections::new(minimum, maximum).map_err(|error| Unsound {
                 setting: "connections".to_owned(),
@@ -387,7 +388,7 @@ bootstrap = [
 /// Whether this setting counts as soon as config.toml is read again; all others do at the next start.
 pub(crate) fn is_reloaded(setting: &str) -> bool {
     let is_of = |part: &str| setting == part || setting.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'));
-    ["election", "log", "approval"].into_iter().any(is_of)
+    ["election", "log", "approval", "api.requests-per-second"].into_iter().any(is_of)
 }
 
 fn flatten(flat: &mut BTreeMap<String, Value>, name: &str, value: Value) {

@@ -26,7 +26,7 @@ use super::event_log::{EventLog, Follower, Next, missed_line};
 use super::file_sessions::FileSessions;
 use super::folder::{Folder, Lock};
 use super::identities;
-use super::payments::{News, Payments};
+use super::payments::{News, PaymentCounts, Payments};
 use super::pools::{self, Pools};
 use super::reload::reload_at_hangups;
 use crate::api::ApiServer;
@@ -129,6 +129,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         Pools::start(client, replay, handle.clone(), log.clone())
     });
     let settings = Arc::new(watch::Sender::new(Arc::new(config)));
+    let payment_counts = PaymentCounts::new();
     let answers = Answers {
         handle: handle.clone(),
         log: log.clone(),
@@ -139,6 +140,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
         folder: folder.path().to_owned(),
         network: chain,
         chronik: chronik.clone(),
+        payments: payment_counts.clone(),
         pools: pools.clone(),
         stop: Arc::new(Notify::new()),
         settings: settings.subscribe(),
@@ -147,7 +149,7 @@ pub(crate) async fn live(plan: Plan) -> Result<Answer, Failure> {
     // They end with this function.
     let mut watchers = JoinSet::new();
     watchers.spawn(identities::watch(chronik.clone(), handle.clone(), folder.path().to_owned()));
-    let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone()));
+    let payments = chronik.map(|client| Payments::start(client, handle.clone(), log.clone(), payment_counts));
     let api = async {
         match api {
             Some(api) => api.serve(answers.clone()).await,

@@ -22,10 +22,11 @@ mod pools;
 mod reload;
 
 pub(crate) use approvals::Approvals;
-pub(crate) use config::{Chain, Config, Destination, LogSettings, Preset, ReplayProtection, Rotation, Source};
+pub(crate) use config::{Chain, Config, Destination, LogSettings, Preset, ReplayProtection, Rotation, Source, within};
 pub(crate) use event_log::{Entry, EventLog, Follower, Next, missed_line};
 pub(crate) use file_sessions::{FileSessions, Stage, Step, StepError};
 pub(crate) use folder::{DataFolder, Folder};
 pub(crate) use life::{Plan, Record, live, now};
 pub(crate) use mailbox::{Errand, Mailbox};
+pub(crate) use payments::PaymentCounts;
 pub(crate) use pools::Pools;

@@ -14,6 +14,9 @@ use nelumbo_core::api::{Phase, SessionView};
 use nelumbo_core::crypto::lotus::{Transaction, Txid};
 use nelumbo_core::wire::SessionId;
 use nelumbo_tokio::Handle;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -48,15 +51,52 @@ pub(crate) enum News {
     OwnTurn(SessionId),
 }
 
+/// What is counted of payments, for metrics. Clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct PaymentCounts {
+    /// How often a transaction was given to the chain's servers, by what became of it.
+    pub(crate) broadcasts: Family<[(&'static str, &'static str); 1], Counter>,
+    /// The payments that are known, by how far they have come.
+    pub(crate) payments: Family<[(&'static str, &'static str); 1], Gauge>,
+}
+
+impl PaymentCounts {
+    pub(crate) fn new() -> Self {
+        let counts = Self { broadcasts: Family::default(), payments: Family::default() };
+        for outcome in ["sent", "known", "rejected", "unanswered"] {
+            drop(counts.broadcasts.get_or_create(&[("outcome", outcome)]));
+        }
+        counts.set(&[]);
+        counts
+    }
+
+    fn broadcast(&self, outcome: &'static str) {
+        self.broadcasts.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    fn set(&self, states: &[State]) {
+        for (name, is_it) in [
+            ("signed", (|state| matches!(state, State::Signed)) as fn(&State) -> bool),
+            ("seen", |state| matches!(state, State::Seen)),
+            ("confirmed", |state| matches!(state, State::Confirmed(_) | State::Buried)),
+            ("failed", |state| matches!(state, State::Failed)),
+        ] {
+            let count = states.iter().filter(|state| is_it(state)).count();
+            self.payments.get_or_create(&[("state", name)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 /// The end that the node's life holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Payments(mpsc::Sender<News>);
 
 impl Payments {
     /// Starts to look after payments, until the last clone is dropped.
-    pub(crate) fn start(client: ChronikClient, handle: Handle, log: EventLog) -> Self {
+    pub(crate) fn start(client: ChronikClient, handle: Handle, log: EventLog, counts: PaymentCounts) -> Self {
         let (sender, news) = mpsc::channel(NEWS);
-        let watcher = Watcher { client, handle, log, payments: BTreeMap::new(), questions: JoinSet::new() };
+        let (payments, questions) = (BTreeMap::new(), JoinSet::new());
+        let watcher = Watcher { client, handle, log, counts, payments, questions };
         tokio::spawn(watcher.run(news));
         Self(sender)
     }
@@ -94,6 +134,7 @@ struct Watcher {
     client: ChronikClient,
     handle: Handle,
     log: EventLog,
+    counts: PaymentCounts,
     payments: BTreeMap<SessionId, Payment>,
     questions: JoinSet<(SessionId, Answer)>,
 }
@@ -134,9 +175,15 @@ impl Watcher {
                     }
                 },
                 _ = round.tick() => {}
-                _ = rescan.tick() => self.rescan().await,
+                _ = rescan.tick() => {
+                    // Whoever looks at the node's metrics sees whether the servers answer, and how far they are.
+                    let client = self.client.clone();
+                    tokio::spawn(async move { timeout(PATIENCE, client.tip()).await });
+                    self.rescan().await;
+                }
             }
             self.ask();
+            self.counts.set(&self.payments.values().map(|payment| payment.state).collect::<Vec<_>>());
         }
     }
 
@@ -154,8 +201,9 @@ impl Watcher {
             payment.due = now + FOR_EVER;
             let (session, client, transaction) = (*session, self.client.clone(), payment.transaction.clone());
             let (txid, was, is_own_turn) = (payment.txid, payment.state, payment.is_own_turn);
+            let asked = Asked { client, counts: self.counts.clone(), transaction, txid, was };
             self.questions.spawn(async move {
-                let answer = timeout(PATIENCE, ask(&client, &transaction, txid, was, is_own_turn)).await;
+                let answer = timeout(PATIENCE, asked.ask(is_own_turn)).await;
                 let unanswered = Answer { state: was, done: None };
                 (session, answer.unwrap_or(unanswered))
             });
@@ -234,38 +282,52 @@ impl Watcher {
     }
 }
 
-/// Asks the chain about a payment, and sends it if it is this node's turn or the chain has lost it.
-async fn ask(client: &ChronikClient, transaction: &Transaction, txid: Txid, was: State, is_own_turn: bool) -> Answer {
-    let state = match client.status(txid).await {
-        Ok(Status::Unknown) if is_own_turn || was != State::Signed => {
-            return broadcast(client, transaction, txid, was).await;
-        }
-        Ok(Status::Unknown) => State::Signed,
-        Ok(Status::Waiting) => State::Seen,
-        Ok(Status::Confirmed { confirmations, .. }) if confirmations >= BURIED => State::Buried,
-        Ok(Status::Confirmed { block, .. }) => State::Confirmed(block.height),
-        Err(error) => {
-            tracing::warn!(%error, %txid, "the chain cannot be asked");
-            was
-        }
-    };
-    Answer { state, done: None }
+/// A question about a payment.
+struct Asked {
+    client: ChronikClient,
+    counts: PaymentCounts,
+    transaction: Transaction,
+    txid: Txid,
+    was: State,
 }
 
-async fn broadcast(client: &ChronikClient, transaction: &Transaction, txid: Txid, was: State) -> Answer {
-    match client.broadcast(transaction).await {
-        Ok(sent) => {
-            let done = (!sent.was_known).then(|| ("payment-broadcast", Vec::new()));
-            Answer { state: State::Seen, done }
-        }
-        Err(error @ BroadcastError::Rejected { .. }) => {
-            let (reason, advice) = (error.to_string(), error.advice());
-            let more = vec![("reason", reason.into()), ("advice", advice.into())];
-            Answer { state: State::Failed, done: Some(("payment-rejected", more)) }
-        }
-        Err(error) => {
-            tracing::warn!(%error, %txid, "the transaction could not be sent yet");
-            Answer { state: was, done: None }
+impl Asked {
+    /// Asks the chain, and sends the transaction if it is this node's turn or the chain has lost it.
+    async fn ask(self, is_own_turn: bool) -> Answer {
+        let Self { client, txid, was, .. } = &self;
+        let state = match client.status(*txid).await {
+            Ok(Status::Unknown) if is_own_turn || *was != State::Signed => return self.broadcast().await,
+            Ok(Status::Unknown) => State::Signed,
+            Ok(Status::Waiting) => State::Seen,
+            Ok(Status::Confirmed { confirmations, .. }) if confirmations >= BURIED => State::Buried,
+            Ok(Status::Confirmed { block, .. }) => State::Confirmed(block.height),
+            Err(error) => {
+                tracing::warn!(%error, %txid, "the chain cannot be asked");
+                *was
+            }
+        };
+        Answer { state, done: None }
+    }
+
+    async fn broadcast(self) -> Answer {
+        let Self { client, counts, transaction, txid, was } = self;
+        match client.broadcast(&transaction).await {
+            Ok(sent) => {
+                counts.broadcast(if sent.was_known { "known" } else { "sent" });
+                let done = (!sent.was_known).then(|| ("payment-broadcast", Vec::new()));
+                Answer { state: State::Seen, done }
+            }
+            Err(error @ BroadcastError::Rejected { .. }) => {
+                counts.broadcast("rejected");
+                let (reason, advice) = (error.to_string(), error.advice());
+                let more = vec![("reason", reason.into()), ("advice", advice.into())];
+                Answer { state: State::Failed, done: Some(("payment-rejected", more)) }
+            }
+            Err(error) => {
+                counts.broadcast("unanswered");
+                tracing::warn!(%error, %txid, "the transaction could not be sent yet");
+                Answer { state: was, done: None }
+            }
         }
     }
 }

@@ -43,7 +43,13 @@ pub enum Command {
     /// Forget a session; one that has not ended is aborted first.
     Close(SessionId),
     /// Offer to sign, from now on and over restarts, until it is withdrawn.
-    Advertise(Box<Offer>),
+    Advertise {
+        /// What it signs for.
+        offer: Box<Offer>,
+        /// For how long each advertisement of it is valid, which is renewed after half of that; without, as long as
+        /// [`Config::advertisement_lifetime`](super::Config::advertisement_lifetime) says.
+        lifetime: Option<Duration>,
+    },
     /// Offer nothing any more.
     Withdraw,
     /// Hear of signers for this type: of those who advertise already, and of others as soon as they do.
@@ -182,6 +188,11 @@ pub enum CommandError {
     NoAttemptsLeft(SessionId),
     /// Nobody could take this offer.
     Offer(OfferError),
+    /// No advertisement is valid for so long.
+    OfferLifetime {
+        /// The shortest that is taken: others take no more of them, and clocks may differ by so much.
+        least: Duration,
+    },
     /// Nothing is offered.
     NothingOffered,
     /// The session is known already.
@@ -247,6 +258,9 @@ impl fmt::Display for CommandError {
             Self::NothingToRetry(session) => write!(f, "session {session} has no failed attempt to retry"),
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
             Self::Offer(error) => error.fmt(f),
+            Self::OfferLifetime { least } => {
+                write!(f, "an advertisement is valid for {} s to seven days", least.as_secs_f64().ceil())
+            }
             Self::NothingOffered => f.write_str("this node advertises nothing"),
             Self::KnownSession(session) => write!(f, "session {session} is already here"),
             Self::TooManySearches => f.write_str("too many searches are under way; wait for one to end"),

@@ -144,6 +144,47 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them, in order.
+    pub const ALL: [Self; 37] = [
+        Self::Oversized,
+        Self::Blacklisted,
+        Self::Graylisted,
+        Self::PeerQuota,
+        Self::TotalQuota,
+        Self::AuthorQuota,
+        Self::RecordQuota,
+        Self::Malformed,
+        Self::NotCanonical,
+        Self::Version,
+        Self::Network,
+        Self::Channel,
+        Self::Duplicate,
+        Self::Echo,
+        Self::NotFresh,
+        Self::Signature,
+        Self::Delegation,
+        Self::DelegationTime,
+        Self::NotASigner,
+        Self::NotForMe,
+        Self::Definition,
+        Self::NotTheCreator,
+        Self::StaleAttempt,
+        Self::Attempt,
+        Self::SequenceGap,
+        Self::Equivocation,
+        Self::FinalSignature,
+        Self::Ended,
+        Self::Full,
+        Self::Requests,
+        Self::Policy,
+        Self::Offer,
+        Self::RecordKey,
+        Self::NotAsListed,
+        Self::Protocol,
+        Self::Invalid,
+        Self::Unasked,
+    ];
+
     /// Whose fault it is. An author is blamed only for what only the author can have done, and only after the
     /// signature has been verified.
     pub const fn blame(self) -> Blame {
@@ -258,5 +299,19 @@ impl RefusalCounts {
     /// How many in all.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_refusals_are_in_the_list() {
+        let number = |number: usize| postcard::from_bytes::<Refusal>(&[u8::try_from(number).expect("few")]).ok();
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(number(place), Some(refusal));
+        }
+        assert_eq!(number(Refusal::ALL.len()), None, "there is no other");
     }
 }

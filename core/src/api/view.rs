@@ -87,6 +87,13 @@ impl<V: Verifier> View<'_, V> {
         shown.into_iter().map(|session| self.look(session))
     }
 
+    /// Where each session stands, by id, and what it waits for at this node's signer: for a fraction of what looking at
+    /// all of them costs.
+    pub fn phases(&self) -> impl Iterator<Item = (SessionId, Phase, Option<SignerTask>)> {
+        let shown = self.node.sessions.iter().filter(|session| !session.is_closed());
+        shown.map(|session| (session.id(), session.phase(), session.signer_owes()))
+    }
+
     /// What other signers offer, by key; without those that have withdrawn.
     pub fn advertisements(&self) -> impl Iterator<Item = (&PublicKey, &Advertisement)> {
         self.node.discovery.advertisements(self.wall()).filter(|(_, advertisement)| advertisement.offer.is_some())
@@ -256,6 +263,11 @@ impl<V: Verifier> View<'_, V> {
     /// How often each refusal has happened.
     pub fn refusals(&self) -> &RefusalCounts {
         &self.node.refusals
+    }
+
+    /// How often each has happened to what came by gossip.
+    pub fn gossip_refusals(&self) -> &RefusalCounts {
+        &self.node.gossip_refusals
     }
 
     /// A peer's standing, and the penalty that is held against it.

@@ -33,7 +33,7 @@ impl Discovery {
         let quiet = routes.quiet_until.since(now);
         write!(text, " routes {} {} {:?} {quiet:?}", routes.peers, routes.told, routes.pause)?;
         write!(text, " own {:?} {}", publisher.addresses, publisher.is_presence_gossiped)?;
-        write!(text, " {:?} {:?}", publisher.offer, publisher.advertised)?;
+        write!(text, " {:?} {:?}", publisher.offered, publisher.advertised)?;
         for (key, record) in publisher.records.iter() {
             write!(text, " record {key} {:?}", sha256(&[&record.value]))?;
         }

@@ -82,7 +82,7 @@ impl Discovery {
         command: Command,
     ) -> Result<(), CommandError> {
         match command {
-            Command::Advertise(offer) => self.advertise(context, offer),
+            Command::Advertise { offer, lifetime } => self.advertise(context, *offer, lifetime),
             Command::Withdraw => self.withdraw(context),
             Command::Subscribe(kind) => {
                 self.subscribe(context, kind);
@@ -152,7 +152,7 @@ impl Discovery {
     }
 
     pub(crate) fn offer(&self) -> Option<&Offer> {
-        self.publisher.offer.as_deref()
+        self.publisher.offered.as_ref().map(|offered| &offered.offer)
     }
 
     /// Where this node can be reached.

@@ -19,7 +19,7 @@ use crate::base::{Bytes, Map, Mono, Wall};
 use crate::crypto::{PublicKey, SignerError, Verifier, sha256};
 use crate::effect::{Context, Effect};
 use crate::gate::{Bucket, MAX_LIFETIME};
-use crate::journal::Record;
+use crate::journal::{Offered, Record};
 use crate::protocol::Notice;
 use crate::wire::{
     Address, Advertisement, Body, Data, Definition, Label, List, Listing, MAX_ADDRESSES, MergeSet, Message, Offer,
@@ -62,9 +62,11 @@ pub(super) struct Publisher {
     /// Whether it was gossiped when there was somebody to hear it.
     pub(super) is_presence_gossiped: bool,
     pub(super) routes: Routes,
-    pub(super) offer: Option<Box<Offer>>,
+    pub(super) offered: Option<Box<Offered>>,
     /// The types that were last advertised for.
     pub(super) advertised: Vec<TransactionType>,
+    /// For how long that advertisement was valid.
+    valid_for: Duration,
     /// When an announcement was last signed.
     pub(super) issued_at: Wall,
     /// By the record's name in the DHT.
@@ -80,8 +82,9 @@ impl Publisher {
             presence: None,
             is_presence_gossiped: false,
             routes: Routes::default(),
-            offer: None,
+            offered: None,
             advertised: Vec::new(),
+            valid_for: Duration::ZERO,
             issued_at: Wall::default(),
             records: Map::new(),
             presences: Bucket::default(),
@@ -106,9 +109,10 @@ const fn own_quota(quota: Quota) -> Quota {
 
 impl Discovery {
     /// After a restart: what was offered is offered on, once the addresses are known.
-    pub(crate) fn resume_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>, offer: Box<Offer>) {
-        self.publisher.advertised.clone_from(&offer.types);
-        self.publisher.offer = Some(offer);
+    pub(crate) fn resume_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>, offered: Box<Offered>) {
+        self.publisher.advertised.clone_from(&offered.offer.types);
+        self.publisher.valid_for = offered.lifetime.unwrap_or_default();
+        self.publisher.offered = Some(offered);
         context.timer(TimerReason::Advertisement, SETTLE_ADDRESSES);
     }
 
@@ -123,7 +127,7 @@ impl Discovery {
         context.push(Effect::Tell(None, Notice::OwnAddresses(addresses.clone())));
         self.publisher.addresses = addresses;
         context.push(Effect::TimerWithin(TimerReason::Presence, SETTLE_ADDRESSES));
-        if self.publisher.offer.is_some() {
+        if self.publisher.offered.is_some() {
             context.push(Effect::TimerWithin(TimerReason::Advertisement, SETTLE_ADDRESSES));
         }
     }
@@ -171,17 +175,23 @@ impl Discovery {
     pub(super) fn advertise<V: Verifier>(
         &mut self,
         context: &mut Context<'_, V>,
-        offer: Box<Offer>,
+        offer: Offer,
+        lifetime: Option<Duration>,
     ) -> Result<(), CommandError> {
         offer.check().map_err(CommandError::Offer)?;
-        context.push(Effect::PersistOffer(Some(Record::Offer(offer.clone()))));
-        self.publisher.offer = Some(offer);
+        let least = context.config.least_advertisement_lifetime();
+        if lifetime.is_some_and(|lifetime| lifetime < least || lifetime > MAX_LIFETIME) {
+            return Err(CommandError::OfferLifetime { least });
+        }
+        let offered = Box::new(Offered { offer, lifetime });
+        context.push(Effect::PersistOffer(Some(Record::Offer(offered.clone()))));
+        self.publisher.offered = Some(offered);
         self.publish_offer(context).map_err(CommandError::Signer)
     }
 
     /// D11: this node offers nothing any more, and says so for as long as somebody may remember that it did.
     pub(super) fn withdraw<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), CommandError> {
-        self.publisher.offer.take().ok_or(CommandError::NothingOffered)?;
+        self.publisher.offered.take().ok_or(CommandError::NothingOffered)?;
         context.push(Effect::PersistOffer(None));
         if self.publisher.advertised.is_empty() {
             // Nobody has heard of it yet.
@@ -202,13 +212,23 @@ impl Discovery {
     /// knows the old one asks for the new one only when a list says that there is one.
     fn publish_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>) -> Result<(), SignerError> {
         let publisher = &mut self.publisher;
-        let offer = publisher.offer.as_deref().cloned();
+        let offered = publisher.offered.as_deref().cloned();
         let (now, quota) = (context.now, own_quota(context.config.limits.advertisements_per_key));
         if let Some(wait) = publisher.advertisements.wait(quota, now.mono) {
             context.timer(TimerReason::Advertisement, wait);
             return Ok(());
         }
-        let lifetime = context.config.advertisement_lifetime.min(MAX_LIFETIME);
+        let usual = context.config.advertisement_lifetime;
+        let lifetime = match &offered {
+            // What was said with other settings, before a restart, is brought within what goes with these.
+            Some(Offered { lifetime: Some(wanted), .. }) => {
+                (*wanted).max(context.config.least_advertisement_lifetime())
+            }
+            Some(_) => usual,
+            None => usual.max(publisher.valid_for),
+        };
+        let lifetime = lifetime.min(MAX_LIFETIME);
+        let offer = offered.map(|offered| offered.offer);
         context.timer(TimerReason::Advertisement, offer.is_some().then_some(lifetime / 2));
         let types = offer.as_ref().map(|offer| offer.types.clone()).unwrap_or_default();
         let shown: BTreeSet<TransactionType> = publisher.advertised.iter().chain(&types).copied().collect();
@@ -225,7 +245,7 @@ impl Discovery {
         for list in shown.into_iter().map(List::Signers).chain([List::AllSigners]) {
             self.list(context, Listing { list, name: None, digest, issued_at, expires_at })?;
         }
-        self.publisher.advertised = types;
+        (self.publisher.advertised, self.publisher.valid_for) = (types, lifetime);
         context.event(if is_offered { Event::Advertised { expires_at } } else { Event::Withdrawn });
         Ok(())
     }
@@ -311,7 +331,7 @@ impl Discovery {
     /// before is said.
     pub(crate) fn on_delegated<V: Verifier>(&mut self, context: &mut Context<'_, V>) {
         self.on_clocks_parted(context);
-        if self.publisher.offer.is_some() {
+        if self.publisher.offered.is_some() {
             context.push(Effect::TimerWithin(TimerReason::Advertisement, SETTLE_ADDRESSES));
         }
     }

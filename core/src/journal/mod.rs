@@ -46,6 +46,14 @@ pub(crate) struct SessionRecord {
     pub(crate) is_closed: bool,
 }
 
+/// What this node offers to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Offered {
+    pub(crate) offer: Offer,
+    /// For how long each advertisement is valid, if its owner has said.
+    pub(crate) lifetime: Option<Duration>,
+}
+
 /// What a key of the journal holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Record {
@@ -55,7 +63,7 @@ pub(crate) enum Record {
         until: Wall,
     },
     /// What this node offers to sign, until it is withdrawn.
-    Offer(Box<Offer>),
+    Offer(Box<Offered>),
     /// A record of another protocol.
     Protocol(Vec<u8>),
     /// Which protocol a session belongs to.
@@ -75,7 +83,7 @@ pub(crate) enum Record {
 pub(crate) enum Remembered {
     Session(SessionId, Box<SessionRecord>),
     Closed(SessionId, Wall),
-    Offer(Box<Offer>),
+    Offer(Box<Offered>),
     Protocol { protocol: Label, name: Label, value: Vec<u8> },
     Owner(SessionId, Label),
     Reputation(PublicKey, u8),
@@ -209,7 +217,9 @@ impl Record {
             (Self::Session(session), Some(id)) if session.attempt > 0 => Ok(Remembered::Session(id, session)),
             (Self::Closed { until }, Some(id)) => Ok(Remembered::Closed(id, until)),
             (Self::Delegation(delegation), None) if key == DELEGATION_KEY => Ok(Remembered::Delegation(delegation)),
-            (Self::Offer(offer), None) if key == OFFER_KEY && offer.check().is_ok() => Ok(Remembered::Offer(offer)),
+            (Self::Offer(offered), None) if key == OFFER_KEY && offered.offer.check().is_ok() => {
+                Ok(Remembered::Offer(offered))
+            }
             _ => Err(corrupt()),
         }
     }

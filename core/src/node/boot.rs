@@ -134,6 +134,7 @@ impl<V: Verifier> Node<V> {
             timers: Timers::new(),
             outbox: Outbox::default(),
             refusals: RefusalCounts::default(),
+            gossip_refusals: RefusalCounts::default(),
             commands: 0,
         };
         // Whatever a signer that has lived longer still holds open, nothing will be signed with it.
@@ -160,8 +161,8 @@ impl<V: Verifier> Node<V> {
                     node.discovery.resume_identity(key, (id, tier), config.limits.identities);
                 }
                 Remembered::Delegation(remembered) => delegation = Some(remembered),
-                Remembered::Offer(offer) => {
-                    node.discover(|discovery, context| discovery.resume_offer(context, offer));
+                Remembered::Offer(offered) => {
+                    node.discover(|discovery, context| discovery.resume_offer(context, offered));
                 }
             }
         }

@@ -176,7 +176,11 @@ fn what_this_node_asks_for_before_it_has_a_delegation_is_announced_after() {
     node.command(Command::Create(Box::new(NewSession { is_listed: true, ..session }))).unwrap();
     let offer = Offer { types: vec![TransactionType::Spend], ..Offer::default() };
     let refused = Err(CommandError::Signer(SignerError::Unavailable));
-    assert_eq!(node.command(Command::Advertise(Box::new(offer))), refused, "but it is remembered");
+    assert_eq!(
+        node.command(Command::Advertise { offer: Box::new(offer), lifetime: None }),
+        refused,
+        "but it is remembered"
+    );
     let resource = |name: &str| Command::AnnounceResource {
         kind: label("kind"),
         name: label(name),
@@ -344,7 +348,7 @@ fn what_is_announced_is_valid_no_longer_than_the_delegation() {
     node.wait(29 * DAY + 23 * HOUR + HOUR / 2);
     node.others.clear();
     let offer = Offer { types: vec![TransactionType::Spend], ..Offer::default() };
-    node.command(Command::Advertise(Box::new(offer))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(offer), lifetime: None }).unwrap();
     let lifetime = std::time::Duration::from_secs(7 * 24 * 60 * 60);
     let (kind, name) = (label("kind"), label("name"));
     node.command(Command::AnnounceResource { kind, name, data: None, lifetime }).unwrap();

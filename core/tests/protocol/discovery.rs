@@ -1,6 +1,7 @@
 //! What a node offers to sign, and what it hears of the offers of others; the messages that tests of discovery need.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nelumbo_core::api::{Command, CommandError, Config, Event, Input, OperationId, Output, Phase, Refusal};
 use nelumbo_core::base::{Bytes, Wall};
@@ -104,7 +105,11 @@ fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
     node.wait(1_000);
     stored(&mut node);
     node.others.clear();
-    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend, TransactionType::Escrow])))).unwrap();
+    node.command(Command::Advertise {
+        offer: Box::new(offer(&[TransactionType::Spend, TransactionType::Escrow])),
+        lifetime: None,
+    })
+    .unwrap();
     assert!(node.events.iter().any(|event| matches!(event, Event::Advertised { .. })));
     let topics: Vec<_> = node
         .others
@@ -128,7 +133,7 @@ fn an_offer_goes_out_by_gossip_as_a_record_and_into_the_directories() {
 #[test]
 fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
     let mut node = TestNode::new();
-    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(offer(&[TransactionType::Spend])), lifetime: None }).unwrap();
     let said = |node: &mut TestNode| {
         let said = node.events.iter().filter(|event| matches!(event, Event::Advertised { .. })).count();
         node.events.clear();
@@ -160,7 +165,7 @@ fn an_offer_is_renewed_follows_the_addresses_and_survives_a_restart() {
 #[test]
 fn offers_and_subscriptions_wait_for_the_network() {
     let mut node = TestNode::new();
-    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(offer(&[TransactionType::Spend])), lifetime: None }).unwrap();
     node.command(Command::Subscribe(TransactionType::Swap)).unwrap();
     let published = |node: &mut TestNode| {
         let is_one =
@@ -188,9 +193,12 @@ fn a_changed_or_withdrawn_offer_is_listed_where_the_old_one_was() {
     stored(&mut node);
     let mut issued = 0;
     for (command, kinds) in [
-        (Command::Advertise(Box::new(offer(&[TransactionType::Spend]))), &[TransactionType::Spend][..]),
         (
-            Command::Advertise(Box::new(offer(&[TransactionType::Swap]))),
+            Command::Advertise { offer: Box::new(offer(&[TransactionType::Spend])), lifetime: None },
+            &[TransactionType::Spend][..],
+        ),
+        (
+            Command::Advertise { offer: Box::new(offer(&[TransactionType::Swap])), lifetime: None },
             &[TransactionType::Spend, TransactionType::Swap],
         ),
         (Command::Withdraw, &[TransactionType::Swap]),
@@ -302,7 +310,7 @@ fn whoever_wants_a_reputation_of_others_declines_those_below() {
     for (wanted, declines) in [(None, false), (Some(50), false), (Some(51), true)] {
         let mut node = TestNode::new();
         let wants = Offer { min_reputation: wanted, ..offer(&[TransactionType::Spend]) };
-        node.command(Command::Advertise(Box::new(wants))).unwrap();
+        node.command(Command::Advertise { offer: Box::new(wants), lifetime: None }).unwrap();
         let mut alice = ScriptedPeer::new(1);
         node.meet(&mut alice);
         let asked = definition(alice.key(), vec![alice.key(), node.key]);
@@ -319,4 +327,44 @@ fn whoever_wants_a_reputation_of_others_declines_those_below() {
         node.hear(&alice, bytes);
         assert_eq!(phase(&node, asked.id()), Phase::Announced);
     }
+}
+
+/// D10, D12: an offer says for how long each of its advertisements is valid, over restarts, and its withdrawal is valid
+/// for as long as the last of them.
+#[test]
+fn an_offer_has_a_lifetime_of_its_own() {
+    let mut node = TestNode::new();
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    let advertise = |seconds: u64| Command::Advertise {
+        offer: Box::new(offer(&[TransactionType::Spend])),
+        lifetime: Some(Duration::from_secs(seconds)),
+    };
+    let valid = |node: &mut TestNode| {
+        let records = stored(node);
+        let advertisement = records.iter().find(|(key, _)| key.contains("advertisement")).expect("it is announced");
+        let message = Message::decode(advertisement.1.clone()).expect("a message");
+        let Body::Advertisement(said) = message.unsigned.body else { panic!("an advertisement") };
+        said.expires_at.since(said.issued_at).as_secs()
+    };
+    // Clocks may differ by five minutes, and nothing is announced for more than a week.
+    let least = Duration::from_secs(300);
+    for seconds in [0, 299, 7 * 24 * 3600 + 1] {
+        assert_eq!(node.command(advertise(seconds)), Err(CommandError::OfferLifetime { least }), "{seconds}");
+    }
+    assert!(node.node.view().offer().is_none(), "and nothing is offered");
+    node.command(advertise(3 * 24 * 3600)).unwrap();
+    assert_eq!(valid(&mut node), 3 * 24 * 3600);
+    node.command(advertise(600)).unwrap();
+    assert_eq!(valid(&mut node), 600);
+    node.wait(301_000);
+    assert_eq!(valid(&mut node), 600, "renewed after half of it");
+    let mut node = TestNode::with(Config::new(Network::Regtest), node.records.clone().into_iter().collect(), 2);
+    node.input(Input::RoutingTable(3));
+    node.wait(1_000);
+    assert_eq!(valid(&mut node), 600, "over restarts");
+    node.command(advertise(3 * 24 * 3600)).unwrap();
+    stored(&mut node);
+    node.command(Command::Withdraw).unwrap();
+    assert_eq!(valid(&mut node), 3 * 24 * 3600, "as long as somebody may remember it");
 }

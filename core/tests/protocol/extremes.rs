@@ -139,7 +139,10 @@ fn command(peer: &ScriptedPeer, node: &TestNode, (kind, one, two): (u64, u64, u6
         9 => Command::Close(session),
         10 => {
             let offer = Offer { types: vec![TransactionType::Spend], min_amount: amount, ..Offer::default() };
-            Command::Advertise(Box::new(Offer { max_amount: Some(number(two)), fee: Some(u64::MAX), ..offer }))
+            Command::Advertise {
+                offer: Box::new(Offer { max_amount: Some(number(two)), fee: Some(u64::MAX), ..offer }),
+                lifetime: None,
+            }
         }
         11 => Command::Withdraw,
         12 => Command::Subscribe(TransactionType::Spend),
@@ -300,7 +303,11 @@ fn lives(changes: Vec<(u64, u64)>) -> TestResult {
     let offer = Offer { types: vec![TransactionType::Spend], ..Offer::default() };
     let new = NewSession::new(Suite::Lotus, vec![node.key, alice.key(), bob.key()], vec![7; 32]);
     // Whatever the limits refuse of it: the rest is there.
-    for command in [Command::Advertise(Box::new(offer)), Command::FindRequests, Command::Create(Box::new(new))] {
+    for command in [
+        Command::Advertise { offer: Box::new(offer), lifetime: None },
+        Command::FindRequests,
+        Command::Create(Box::new(new)),
+    ] {
         let _refused = node.command(command);
     }
     let (mut last, mut wakes) = (BTreeMap::new(), 0);

@@ -101,7 +101,7 @@ fn an_offer_that_wants_verified_creators_declines_all_others() {
     let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
     node.meet(&mut alice);
     let wants = Offer { requires_verification: true, ..offer(&[TransactionType::Spend]) };
-    node.command(Command::Advertise(Box::new(wants))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(wants), lifetime: None }).unwrap();
     assert_eq!(asked(&mut node, &mut alice, 1), (Phase::Aborted, Some(AbortReason::Unverified)));
     tell(&mut node, alice.key(), identity(Tier::Verified, &[]));
     assert_eq!(asked(&mut node, &mut alice, 2), (Phase::Announced, None));
@@ -109,7 +109,7 @@ fn an_offer_that_wants_verified_creators_declines_all_others() {
     tell(&mut node, alice.key(), None);
     assert_eq!(asked(&mut node, &mut alice, 3), (Phase::Aborted, Some(AbortReason::Unverified)));
     let wants = Offer { min_reputation: Some(51), ..offer(&[TransactionType::Spend]) };
-    node.command(Command::Advertise(Box::new(wants))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(wants), lifetime: None }).unwrap();
     assert_eq!(asked(&mut node, &mut alice, 4), (Phase::Aborted, Some(AbortReason::Reputation)));
     node.command(Command::Withdraw).unwrap();
     assert_eq!(asked(&mut node, &mut alice, 5), (Phase::Announced, None));

@@ -136,7 +136,7 @@ fn everything_that_is_announced_is_dated_anew() {
     let mut node = ahead(8 * HOUR);
     node.input(Input::RoutingTable(3));
     node.wait(100);
-    node.command(Command::Advertise(Box::new(offer(&[TransactionType::Spend])))).unwrap();
+    node.command(Command::Advertise { offer: Box::new(offer(&[TransactionType::Spend])), lifetime: None }).unwrap();
     for (name, data, lifetime) in [("one", Some(vec![1]), 2 * HOUR), ("two", None, HOUR)] {
         let (data, lifetime) = (data.and_then(Data::new), core::time::Duration::from_millis(lifetime));
         node.command(Command::AnnounceResource { kind: label("thing"), name: label(name), data, lifetime }).unwrap();

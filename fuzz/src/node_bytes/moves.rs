@@ -133,7 +133,9 @@ input! {
 impl Discovery {
     pub(super) fn command(&self) -> Command {
         match self {
-            Self::Advertise { offer: Wire(offer) } => Command::Advertise(Box::new(offer.clone())),
+            Self::Advertise { offer: Wire(offer) } => {
+                Command::Advertise { offer: Box::new(offer.clone()), lifetime: None }
+            }
             Self::Withdraw => Command::Withdraw,
             Self::Subscribe { kind } => Command::Subscribe(*kind),
             Self::FindSigners { kind, amount, min_reputation, max_results } => Command::FindSigners(SignerFilter {

@@ -335,6 +335,13 @@ impl NetworkConfig {
         self
     }
 
+    /// Sets how often the other end of a connection is asked whether it is there, 15 seconds if nothing is said, and
+    /// how long it may take to answer, 20 seconds. Two answers that are late in a row end the connection.
+    pub fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.ping = (interval, timeout);
+        self
+    }
+
     /// Sets how many streams one connection may have open at once, from 64 to 4096.
     pub fn streams_per_connection(mut self, streams: usize) -> Self {
         self.streams_per_connection = streams.clamp(64, 4096);

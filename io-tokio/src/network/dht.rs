@@ -16,7 +16,9 @@ use super::{
     addresses::host,
     config::DhtMode,
     event::{DhtOutcome, DhtState, NetworkEvent},
+    gossip,
 };
+use crate::metrics::DhtRequest;
 
 const MAX_QUERIES: usize = 256;
 
@@ -41,12 +43,15 @@ impl Network {
     /// [`DhtRecord`](NetworkEvent::DhtRecord)s.
     pub fn dht_get(&mut self, operation: OperationId, key: &[u8]) {
         if self.dht_mode == DhtMode::Off || self.queries.len() >= MAX_QUERIES || key.len() > MAX_DHT_KEY {
-            self.events.push_back(NetworkEvent::DhtFinished { operation, outcome: DhtOutcome::Refused });
-            return;
+            return self.end_get(operation, DhtOutcome::Refused, None);
         }
         let query = self.swarm.behaviour_mut().kad.get_record(kad::RecordKey::new(&key));
         self.queries.insert(query, Query::Get(operation));
-        self.metrics.network.dht_queries.inc();
+    }
+
+    pub(super) fn end_get(&mut self, operation: OperationId, outcome: DhtOutcome, took: Option<Duration>) {
+        self.metrics.network.count_query(DhtRequest::Get, outcome, took);
+        self.events.push_back(NetworkEvent::DhtFinished { operation, outcome });
     }
 
     /// Stores a record here and at the nodes nearest to its key, and publishes it again every hour until it expires.
@@ -54,8 +59,7 @@ impl Network {
     /// again after pauses that grow.
     pub fn dht_put(&mut self, operation: OperationId, key: &[u8], value: Vec<u8>, life: Option<Duration>) {
         if self.dht_mode == DhtMode::Off {
-            let outcome = DhtOutcome::Refused;
-            return self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
+            return self.finish_put(Some(operation), DhtOutcome::Refused, None);
         }
         let key = kad::RecordKey::new(&key);
         let record = kad::Record {
@@ -66,10 +70,7 @@ impl Network {
         };
         match self.swarm.behaviour_mut().kad.store_mut().put(record) {
             Ok(()) => self.put(Some(operation), key),
-            Err(_) => {
-                let outcome = DhtOutcome::Refused;
-                self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
-            }
+            Err(_) => self.finish_put(Some(operation), DhtOutcome::Refused, None),
         }
     }
 
@@ -85,21 +86,59 @@ impl Network {
         let started =
             if self.queries.len() < MAX_QUERIES { kad.put_record(record, kad::Quorum::All).ok() } else { None };
         match started {
-            Some(query) => {
-                self.queries.insert(query, Query::Put(operation));
-                self.metrics.network.dht_queries.inc();
-            }
-            None => self.end_put(operation, key, DhtOutcome::Refused),
+            Some(query) => drop(self.queries.insert(query, Query::Put(operation))),
+            None => self.end_put(operation, key, DhtOutcome::Refused, None),
         }
     }
 
-    pub(super) fn end_put(&mut self, operation: Option<OperationId>, key: kad::RecordKey, outcome: DhtOutcome) {
+    pub(super) fn end_put(
+        &mut self,
+        operation: Option<OperationId>,
+        key: kad::RecordKey,
+        outcome: DhtOutcome,
+        took: Option<Duration>,
+    ) {
         match outcome {
             DhtOutcome::Completed => self.republish.forget(&key),
             _ => self.republish.on_failed(key, tokio::time::Instant::now()),
         }
+        self.finish_put(operation, outcome, took);
+    }
+
+    fn finish_put(&mut self, operation: Option<OperationId>, outcome: DhtOutcome, took: Option<Duration>) {
+        self.metrics.network.count_query(DhtRequest::Put, outcome, took);
         if let Some(operation) = operation {
             self.events.push_back(NetworkEvent::DhtPutFinished { operation, outcome });
+        }
+    }
+
+    /// What another node has asked. Records that it puts here are judged elsewhere.
+    pub(super) fn on_inbound_request(&mut self, request: kad::InboundRequest) {
+        let counters = &self.metrics.network;
+        match request {
+            kad::InboundRequest::FindNode { .. } => counters.count_request(DhtRequest::FindNode),
+            kad::InboundRequest::GetRecord { present_locally, .. } => {
+                counters.count_request(DhtRequest::Get);
+                counters.dht_records_served.inc_by(present_locally.into());
+            }
+            kad::InboundRequest::PutRecord { source, record, .. } => {
+                counters.count_request(DhtRequest::Put);
+                if let Some(record) = record {
+                    self.on_inbound_record(source, record);
+                }
+            }
+            _ => counters.count_request(DhtRequest::Other),
+        }
+    }
+
+    /// Takes the measure of what no event tells: the records that are kept, and the meshes of gossip.
+    pub(crate) fn measure(&mut self) {
+        let (own, others) = self.swarm.behaviour_mut().kad.store_mut().counts();
+        let (counters, gossipsub) = (&self.metrics.network, &self.swarm.behaviour().gossipsub);
+        counters.set_records(own, others);
+        for kind in gossip::TOPIC_KINDS {
+            let topics = gossipsub.topics().filter(|topic| gossip::kind(topic.as_str()) == kind);
+            counters.set_mesh(kind, topics.map(|topic| gossipsub.mesh_peers(topic).count()).sum());
         }
     }
 

@@ -17,11 +17,28 @@ const MAX_TOPICS: usize = 256;
 /// At most this many messages wait for a verdict; the core gives it at once, so that a few are normal.
 const MAX_UNVALIDATED: usize = 1024;
 
+/// What topics are for, as metrics tell them apart: few, whatever others call theirs.
+pub(crate) const TOPIC_KINDS: [&str; 5] = ["presence", "requests", "signers", "protocols", "other"];
+
+/// What a topic is for.
+pub(super) fn kind(topic: &str) -> &'static str {
+    let is_of = |start: &str| topic.starts_with(start);
+    TOPIC_KINDS[match topic {
+        "musig2:presence" => 0,
+        "musig2:signing-request" => 1,
+        _ if is_of("musig2:signers:") => 2,
+        _ if is_of("protocol:") => 3,
+        _ => 4,
+    }]
+}
+
 /// A message as gossipsub names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Received {
     pub(super) message: MessageId,
     pub(super) propagation_source: PeerId,
+    /// What its topic is for.
+    pub(super) kind: &'static str,
 }
 
 /// The messages that wait for a verdict. At the limit the oldest makes room: gossipsub keeps a message for seconds
@@ -108,7 +125,7 @@ impl Network {
         }
         match self.swarm.behaviour_mut().gossipsub.publish(IdentTopic::new(topic).hash(), bytes) {
             Ok(_) => {
-                self.metrics.network.gossip_published.inc();
+                self.metrics.network.count_gossip_published(kind(topic));
                 Ok(Published::ToNeighbours)
             }
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => Ok(Published::ToNobody),
@@ -126,11 +143,9 @@ impl Network {
         let acceptance = match verdict {
             Verdict::Accept => MessageAcceptance::Accept,
             Verdict::Ignore => MessageAcceptance::Ignore,
-            Verdict::Reject => {
-                self.metrics.network.gossip_rejected.inc();
-                MessageAcceptance::Reject
-            }
+            Verdict::Reject => MessageAcceptance::Reject,
         };
+        self.metrics.network.count_gossip_judged(received.kind, verdict);
         let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
         gossipsub.report_message_validation_result(&received.message, &received.propagation_source, acceptance)
     }
@@ -151,6 +166,7 @@ mod tests {
         let received = |number: usize| Received {
             message: MessageId::new(&number.to_be_bytes()),
             propagation_source: PeerId::from_bytes(&[0, 1, 7]).expect("a peer id"),
+            kind: "other",
         };
         for number in 0..MAX_UNVALIDATED {
             assert_eq!(unvalidated.insert(received(number)).1, None);

@@ -54,7 +54,6 @@ use libp2p::{
 pub use nelumbo_core::api::{GossipId, OperationId, PutId, Verdict};
 use tokio::time::Instant;
 
-pub(crate) use self::addresses::split_peer;
 pub use self::{
     addresses::AddressFilter,
     behaviour::{DHT_PROTOCOL, MAX_GOSSIP_MESSAGE},
@@ -67,6 +66,7 @@ pub use self::{
     private::Relaying,
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
+pub(crate) use self::{addresses::split_peer, gossip::TOPIC_KINDS};
 use self::{
     addresses::{DecidedFilter, is_circuit},
     backoff::Backoff,
@@ -387,7 +387,10 @@ impl Network {
                         self.discovery.on_refresh_started();
                     }
                 }
-                Due::Fill => self.fill_or_trim(now),
+                Due::Fill => {
+                    self.fill_or_trim(now);
+                    self.measure();
+                }
             }
         }
     }

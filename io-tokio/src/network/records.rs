@@ -61,6 +61,11 @@ impl Records {
         if self.is_own(record) { self.own < MAX_OWN } else { self.records.len() - self.own < MAX_FOREIGN }
     }
 
+    /// How many records of this node's there are, and how many of others.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.own, self.records.len() - self.own)
+    }
+
     /// Removes a record of others, if it is one.
     pub(crate) fn remove_foreign(&mut self, key: &RecordKey) {
         if self.records.get(key).is_some_and(|record| !self.is_own(record)) {

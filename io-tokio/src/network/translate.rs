@@ -3,6 +3,8 @@
 //! Owns the only match on libp2p's events. Invariant: what a peer says here changes bounded state only, and every
 //! operation that ends is reported exactly once. Driven by [`Network::next`].
 
+use std::time::Duration;
+
 use libp2p::{
     Multiaddr, PeerId, gossipsub, identify, kad,
     metrics::Recorder,
@@ -20,10 +22,11 @@ use super::{
     codec::SESSION_PROTOCOL,
     config::DhtMode,
     event::{DhtOutcome, DirectFailure, NetworkEvent},
-    gossip::Received,
+    gossip::{self, Received},
     peers::Connection,
     reach::without_peer,
 };
+use crate::metrics::DhtRequest;
 
 /// More connections to one peer than this are of no use.
 const MAX_CONNECTIONS: usize = 4;
@@ -133,8 +136,7 @@ impl Network {
             let connections = self.peers.connections(&peer);
             if connections.len() > MAX_CONNECTIONS {
                 // Where it has not died, a reservation is over the first.
-                let leaves = connections[usize::from(self.carries(&peer))].id;
-                self.swarm.close_connection(leaves);
+                self.swarm.close_connection(connections[usize::from(self.carries(&peer))].id);
             }
         }
         self.on_connection(peer, &connection, is_first, now);
@@ -307,8 +309,9 @@ impl Network {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
-                self.metrics.network.gossip_received.inc();
-                let received = Received { message: message_id, propagation_source };
+                let kind = gossip::kind(message.topic.as_str());
+                self.metrics.network.count_gossip_received(kind);
+                let received = Received { message: message_id, propagation_source, kind };
                 let Some(author) = message.source else {
                     // Strict validation lets nothing unsigned through.
                     self.validated(&received, Verdict::Reject);
@@ -339,12 +342,9 @@ impl Network {
     fn on_kad(&mut self, event: kad::Event) {
         match event {
             kad::Event::OutboundQueryProgressed { id, result, step, stats } => {
-                let is_late = stats.duration().is_some_and(|took| took >= self.query_timeout);
-                self.on_query(id, result, step.last, is_late);
+                self.on_query(id, result, step.last, stats.duration());
             }
-            kad::Event::InboundRequest {
-                request: kad::InboundRequest::PutRecord { source, record: Some(record), .. },
-            } => self.on_inbound_record(source, record),
+            kad::Event::InboundRequest { request } => self.on_inbound_request(request),
             kad::Event::RoutingUpdated { is_new_peer, .. } => {
                 self.update_routing_peers();
                 if is_new_peer {
@@ -355,10 +355,13 @@ impl Network {
         }
     }
 
-    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool, is_late: bool) {
+    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, last: bool, took: Option<Duration>) {
+        let is_late = took.is_some_and(|took| took >= self.query_timeout);
         if self.refresh == Some(id) && last {
             self.refresh = None;
             self.refreshed = true;
+            let outcome = if is_late { DhtOutcome::TimedOut } else { DhtOutcome::Completed };
+            self.metrics.network.count_query(DhtRequest::FindNode, outcome, took);
             self.discovery.on_refresh_finished(Instant::now());
         }
         let Some(query) = self.queries.get(&id).copied() else {
@@ -380,28 +383,25 @@ impl Network {
                     Err(kad::GetRecordError::NotFound { .. }) => DhtOutcome::NotFound,
                     Err(kad::GetRecordError::Timeout { .. }) => DhtOutcome::TimedOut,
                 };
-                self.events.push_back(NetworkEvent::DhtFinished { operation, outcome });
                 self.queries.remove(&id);
-                return;
+                return self.end_get(operation, outcome, took);
             }
             (Query::Put(operation), kad::QueryResult::PutRecord(result)) => {
                 self.queries.remove(&id);
                 let (key, outcome) = put_outcome(result);
-                self.end_put(operation, key, outcome);
-                return;
+                return self.end_put(operation, key, outcome, took);
             }
             _ => {}
         }
         if last {
             self.queries.remove(&id);
             if let Query::Get(operation) = query {
-                let outcome = DhtOutcome::Completed;
-                self.events.push_back(NetworkEvent::DhtFinished { operation, outcome });
+                self.end_get(operation, DhtOutcome::Completed, took);
             }
         }
     }
 
-    fn on_inbound_record(&mut self, source: PeerId, record: kad::Record) {
+    pub(super) fn on_inbound_record(&mut self, source: PeerId, record: kad::Record) {
         if self.inbound.len() >= MAX_INBOUND_RECORDS {
             self.metrics.network.count_refused(Refusal::Full);
             return;

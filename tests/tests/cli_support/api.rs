@@ -34,8 +34,16 @@ pub struct Api {
 
 impl Api {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_configured(arguments, "")
+    }
+
+    /// The same with more in config.toml.
+    pub fn start_configured(arguments: &[&str], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut node = Node::init(&folder.path().join("node"), arguments);
+        let config = node.folder.join("config.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}\n{more}\n")).unwrap();
         node.start_with(&["--api", "127.0.0.1:0"]);
         let started = node.wait_for("started", &[]);
         let url = started["api"].as_str().expect("it says where").to_owned();
@@ -50,38 +58,50 @@ impl Api {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(&self.address)
     }
 
     /// Asks with these lines in the head.
     pub fn ask_with(&self, head: &str, lines: &[String], body: &str) -> Answer {
-        let mut stream = self.connect();
-        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        let length = body.len();
-        write!(stream, "{head} HTTP/1.1\r\n{lines}connection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("an answer in time");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-        assert!(!is_chunked, "answers have a length");
-        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+        ask_with(&self.address, head, lines, body)
     }
 
     pub fn ask(&self, head: &str, token: &str, body: &Value) -> Answer {
-        let lines = [
-            format!("host: {}", self.address),
-            format!("authorization: Bearer {token}"),
-            "content-type: application/json".to_owned(),
-        ];
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.ask_with(head, &lines, &body)
+        self.ask_with(head, &usual(&self.address, token), &body)
     }
 
     pub fn get(&self, path: &str, token: &str) -> Answer {
         self.ask(&format!("GET {path}"), token, &Value::Null)
     }
+}
+
+/// The head of what a program asks.
+fn usual(address: &str, token: &str) -> [String; 3] {
+    [format!("host: {address}"), format!("authorization: Bearer {token}"), "content-type: application/json".to_owned()]
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Asks the API at this address.
+pub fn get(address: &str, path: &str, token: &str) -> Answer {
+    ask_with(address, &format!("GET {path}"), &usual(address, token), "")
+}
+
+fn ask_with(address: &str, head: &str, lines: &[String], body: &str) -> Answer {
+    let mut stream = connect(address);
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let length = body.len();
+    write!(stream, "{head} HTTP/1.1\r\n{lines}connection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer in time");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    assert!(!is_chunked, "answers have a length");
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }

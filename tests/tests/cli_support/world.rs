@@ -78,6 +78,13 @@ impl World {
         self.nodes[node].start();
     }
 
+    /// Stops the ledger's server. The nodes go on, as long as what is returned with them.
+    pub fn stop_server(self) -> (Vec<Node>, (TempDir, Node)) {
+        let Self { nodes, server, folder, _runtime, _hub } = self;
+        _runtime.block_on(server.stop());
+        (nodes, (folder, _hub))
+    }
+
     pub fn mine(&self, count: u32) {
         let operation = Operation::Mine { time: self.server.time(), count, script: Ledger::faucet_script() };
         self.server.apply(operation).unwrap();

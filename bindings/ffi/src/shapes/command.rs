@@ -57,6 +57,9 @@ pub enum Command {
     Advertise {
         /// What.
         offer: Offer,
+        /// For how long each advertisement of it is valid, in milliseconds; without, as the settings say.
+        #[serde(default)]
+        lifetime_ms: Option<u64>,
     },
     /// Offer nothing any more.
     Withdraw {},
@@ -196,7 +199,9 @@ impl TryFrom<Command> for Wish {
             Command::Retry { session } => Core::Retry(session.0),
             Command::ConfirmBroadcast { session } => Core::ConfirmBroadcast(session.0),
             Command::Close { session } => Core::Close(session.0),
-            Command::Advertise { offer } => Core::Advertise(Box::new(offer.try_into()?)),
+            Command::Advertise { offer, lifetime_ms } => {
+                Core::Advertise { offer: Box::new(offer.try_into()?), lifetime: lifetime_ms.map(Duration::from_millis) }
+            }
             Command::Withdraw {} => Core::Withdraw,
             Command::Subscribe { kind } => Core::Subscribe(kind.0),
             Command::Unsubscribe { kind } => Core::Unsubscribe(kind.0),

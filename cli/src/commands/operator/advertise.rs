@@ -2,6 +2,7 @@
 
 use clap::Args;
 use nelumbo_core::wire::{Offer, TransactionType};
+use nelumbo_simulator::settings::Time;
 
 use crate::control::{Done, Request, Running};
 use crate::failure::{Answer, Failure};
@@ -11,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   nelumbo advertise --type spend --max-amount 1000000
   nelumbo advertise --type escrow --type custody --fee 500 --nickname \"Ada\" --description \"within the hour\"
+  nelumbo advertise --type custody --lifetime '6 h'
   nelumbo advertise --withdraw";
 
 /// Offers to sign, in public: everyone can find this node's key and what it signs for
@@ -49,6 +51,10 @@ pub(crate) struct Advertise {
     /// What it has to say about itself
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
+    /// For how long each advertisement of it is valid, such as '6 h', which is renewed after half of that as long as
+    /// the node runs: 5 min to 7 d; by default as config.toml says in `protocol.advertisement-lifetime`
+    #[arg(long, value_name = "TIME", value_parser = values::parsed::<Time>)]
+    lifetime: Option<Time>,
     /// Takes the offer back instead
     #[arg(long, conflicts_with = "types")]
     withdraw: bool,
@@ -75,7 +81,8 @@ impl Advertise {
                 response_seconds: self.response_seconds,
             };
             offer.check().map_err(|error| Failure::input(error, "see --help"))?;
-            Request::Advertise { offer: Box::new(offer) }
+            let lifetime_seconds = self.lifetime.map(|Time(lifetime)| lifetime.as_secs());
+            Request::Advertise { offer: Box::new(offer), lifetime_seconds }
         };
         self.node.ask(&request, |Done {}| Ok(()))?;
         Ok(Answer::Yes)

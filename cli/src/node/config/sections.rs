@@ -17,7 +17,8 @@ use crate::failure::Failure;
 
 const MIB: u64 = 1024 * 1024;
 
-fn within<T: PartialOrd + ToString>(setting: &str, value: T, least: T, most: T) -> Result<(), Unsound> {
+/// That a setting is no less and no more than this.
+pub(crate) fn within<T: PartialOrd + ToString>(setting: &str, value: T, least: T, most: T) -> Result<(), Unsound> {
     if least <= value && value <= most {
         return Ok(());
     }
@@ -40,6 +41,10 @@ pub(crate) struct NetworkSettings {
     pub(crate) direct_timeout: Time,
     /// After how long a query of the DHT ends, with what it has found so far. A put has it twice.
     pub(crate) query_timeout: Time,
+    /// How often the other end of a connection is asked whether it is there.
+    pub(crate) ping_interval: Time,
+    /// How long it may take to answer; two that are late in a row end the connection.
+    pub(crate) ping_timeout: Time,
     /// How many streams one connection may have open at once.
     pub(crate) streams_per_connection: u64,
     /// Whether the node relays for others that cannot be reached; where it is not set, only as `relay`.
@@ -67,6 +72,8 @@ impl Default for NetworkSettings {
             dial_timeout: Time::secs(10),
             direct_timeout: Time::secs(10),
             query_timeout: Time::secs(5),
+            ping_interval: Time::secs(15),
+            ping_timeout: Time::secs(20),
             streams_per_connection: 4096,
             relay_server: None,
             small_relay: true,
@@ -87,6 +94,8 @@ impl NetworkSettings {
         within("network.dial-timeout", self.dial_timeout, second, hour)?;
         within("network.direct-timeout", self.direct_timeout, second, hour)?;
         within("network.query-timeout", self.query_timeout, second, hour)?;
+        within("network.ping-interval", self.ping_interval, second, hour)?;
+        within("network.ping-timeout", self.ping_timeout, second, hour)?;
         within("network.streams-per-connection", self.streams_per_connection, 64, 4096)?;
         if self.websocket_certificate.is_some() != self.websocket_key.is_some() {
             return Err(Unsound {
@@ -112,6 +121,7 @@ impl NetworkSettings {
             .dial_timeout(self.dial_timeout.0)
             .direct_timeout(self.direct_timeout.0)
             .query_timeout(self.query_timeout.0)
+            .ping(self.ping_interval.0, self.ping_timeout.0)
             .streams_per_connection(streams)
             .small_relay(self.small_relay);
         network = limit.into_iter().fold(network, NetworkConfig::memory_limit);

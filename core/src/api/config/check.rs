@@ -38,7 +38,18 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
+/// What is renewed after half its lifetime must not come more often than others take it.
+fn renewal(quota: Quota) -> Duration {
+    quota.every.saturating_mul(2).max(RENEWAL)
+}
+
 impl Config {
+    /// The shortest life of an advertisement: others take so few of them, and by a clock that is ahead it has to be
+    /// valid too.
+    pub(crate) fn least_advertisement_lifetime(&self) -> Duration {
+        renewal(self.limits.advertisements_per_key).max(self.clock_skew)
+    }
+
     /// Whether a node can live with this configuration.
     ///
     /// # Errors
@@ -66,8 +77,6 @@ impl Config {
         time("stall_max", *stall_max, MOMENT, (*stuck_timeout, "stuck_timeout"))?;
         time("stall", *stall, MOMENT, (*stall_max, "stall_max"))?;
         time("broadcast_timeout", *broadcast_timeout, MOMENT, WEEK)?;
-        // What is renewed after half its lifetime must not come more often than others take it.
-        let renewal = |quota: Quota| quota.every.saturating_mul(2).max(RENEWAL);
         time("presence_lifetime", *presence_lifetime, renewal(limits.presences_per_key), WEEK)?;
         let least = renewal(limits.advertisements_per_key);
         time("advertisement_lifetime", *advertisement_lifetime, least, WEEK)?;

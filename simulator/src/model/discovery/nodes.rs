@@ -234,7 +234,7 @@ impl Nodes {
             NodeInput::Advertise(number) => {
                 let types = vec![TransactionType::Spend];
                 let offer = Offer { types, min_amount: Some(1 + u64::from(number)), ..Offer::default() };
-                test_node.command(Command::Advertise(Box::new(offer)));
+                test_node.command(Command::Advertise { offer: Box::new(offer), lifetime: None });
             }
             NodeInput::Withdraw => test_node.command(Command::Withdraw),
             NodeInput::Address(number) => {
