@@ -2,7 +2,8 @@
 //!
 //! Owns where the API listens, its certificate, and the limits of connections. Invariants: nothing but loopback is
 //! served without TLS; connections, their first bytes, their questions and the time for an answer are bounded, so that
-//! slow clients harm nobody but themselves. The node's life drives it.
+//! slow clients harm nobody but themselves; what is asked is answered with the time that signing leaves. The node's
+//! life drives it.
 
 use std::fmt;
 use std::io;
@@ -16,6 +17,7 @@ use axum::extract::DefaultBodyLimit;
 use axum_server::tls_rustls::RustlsConfig;
 use nelumbo_simulator::settings::Unsound;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::guard::{Guard, REQUESTS_PER_SECOND};
@@ -132,8 +134,16 @@ impl ApiServer {
         self.guard.url()
     }
 
-    /// Answers for ever.
+    /// Answers for ever, on a thread of its own, which gives way to those that sign.
     pub(crate) async fn serve(self, answers: Answers) -> io::Result<()> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("api").on_thread_start(give_way).enable_all();
+        let runtime = InBackground(Some(builder.build()?));
+        let served = runtime.0.as_ref().map(|runtime| runtime.spawn(self.serve_here(answers)));
+        served.expect("it is there until it is dropped").await.map_err(io::Error::other)?
+    }
+
+    async fn serve_here(self, answers: Answers) -> io::Result<()> {
         let metrics = Metrics::new();
         let events = answers.log.follow(Some(0));
         tokio::spawn(metrics.clone().follow(events, answers.handle.clone()));
@@ -160,6 +170,24 @@ impl ApiServer {
                 server.first_request_timeout(FIRST_REQUEST).serve(connections).await
             }
         }
+    }
+}
+
+/// Clients may ask for as much as a processor can do. A thread that is nicer has what the others leave; only Linux has
+/// threads that are.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::warn!(%error, "the API does not give way to sessions");
+    }
+}
+
+/// A runtime that is not waited for when it ends, because it may end inside of another.
+struct InBackground(Option<Runtime>);
+
+impl Drop for InBackground {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 

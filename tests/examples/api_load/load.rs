@@ -281,10 +281,10 @@ pub(crate) fn run() -> ExitCode {
     let asked = &signers.apis[0];
     let tokens: Vec<String> = (0..ASKERS).map(|number| asked.token(&format!("asker-{number}"), &["read"])).collect();
     signers.sign_many(WARM_UP);
-    let session = signers.asks.ask(json!({ "request": "sessions", "phases": [] }))["result"]["sessions"][0]["session"]
-        .as_str()
-        .expect("there are some")
-        .to_owned();
+    // The newest, so that it does not make room for those that follow.
+    let sessions = signers.asks.ask(json!({ "request": "sessions", "phases": [] }));
+    let newest = sessions["result"]["sessions"].as_array().and_then(|sessions| sessions.last());
+    let session = newest.and_then(|newest| newest["session"].as_str()).expect("there are some").to_owned();
     let paths: Vec<String> = [
         "/v1/stats",
         "/v1/peers",
