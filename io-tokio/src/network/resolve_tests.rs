@@ -158,7 +158,7 @@ async fn a_name_leads_to_a_private_host_only_if_the_owner_has_given_it() {
     server.abort();
 }
 
-/// Of several records those of the peer are tried; names that lead to themselves, and hosts without end, are not.
+/// Of several records those of the peer are tried, and names that lead to themselves end.
 #[tokio::test]
 async fn dnsaddr_leads_to_the_peer_among_several_and_is_not_followed_for_ever() {
     let local = || NetworkConfig::full().address_filter(AddressFilter::All);
@@ -182,14 +182,6 @@ async fn dnsaddr_leads_to_the_peer_among_several_and_is_not_followed_for_ever() 
         ],
         ("_dnsaddr.deeper.test.", TXT) => vec![txt(&format!("{address}/p2p/{peer}"))],
         ("_dnsaddr.loop.test.", TXT) => (0..9).map(|_| txt(&format!("/dnsaddr/loop.test/p2p/{peer}"))).collect(),
-        // An answer over UDP has no room for more than a dozen.
-        ("_dnsaddr.many.test.", TXT) => {
-            (1..=5).map(|part| txt(&format!("/dnsaddr/part{part}.test/p2p/{peer}"))).collect()
-        }
-        (name, TXT) if name.starts_with("_dnsaddr.part") => {
-            let part = &name[13..14];
-            (1..=6).map(|host| txt(&format!("/ip4/127.0.{part}.{host}/tcp/{port}/p2p/{peer}"))).collect()
-        }
         _ => Vec::new(),
     });
     let (at, asked, server) = serve(zone).await;
@@ -221,17 +213,5 @@ async fn dnsaddr_leads_to_the_peer_among_several_and_is_not_followed_for_ever() 
     let questions = asked.load(Ordering::SeqCst) - before;
     // The resolver remembers what it has been told.
     assert!((1..=64).contains(&questions), "{questions} questions");
-
-    // Nobody behind these doors says anything.
-    let count = tokio::spawn(async move {
-        let (mut knocked, quiet) = (Vec::new(), Duration::from_secs(3));
-        while let Ok(Ok((stream, _))) = tokio::time::timeout(quiet, door.accept()).await {
-            knocked.push(stream);
-        }
-        knocked.len()
-    });
-    assert_eq!(tokio::time::timeout(within, end(join("many.test"))).await.expect("it ends"), None);
-    let knocked = count.await.expect("it counts");
-    assert!((1..=16).contains(&knocked), "{knocked} of thirty");
     server.abort();
 }
