@@ -38,8 +38,9 @@ pub enum NodeEvent {
     },
     /// Whether others can reach the node, or through which relays, is another than before.
     ReachabilityChanged {
-        /// What it is now: `public`, `mapped` (the gateway forwards a port), `behind-nat` (through relays, until a
-        /// direct connection has been made together), `no-route`, or `unknown` again.
+        /// What it is now: `public`, `mapped` (the gateway forwards a port), `private` (in the private network that
+        /// all its peers are in too), `behind-nat` (through relays, until a direct connection has been made together),
+        /// `no-route`, or `unknown` again.
         #[serde(serialize_with = "reachability")]
         state: Reachability,
         /// Why, for people.

@@ -23,7 +23,7 @@ use crate::{
     journal::JournalError,
     metrics::Metrics,
     names,
-    network::{ConnectedTo, DhtMode, DhtState, split_peer},
+    network::{ConnectedTo, DhtMode, DhtState, Relaying, split_peer},
     panics::catch_panic,
     reachability::Reached,
 };
@@ -54,6 +54,8 @@ pub struct Status {
     pub addresses: Vec<Multiaddr>,
     /// Whether others can reach it, and why.
     pub reachability: Reached,
+    /// Whether it relays for others, and for how many now.
+    pub relaying: Relaying,
     /// Who is connected, each with its best connection.
     pub connected: Vec<ConnectedTo>,
     /// What it does in the DHT.

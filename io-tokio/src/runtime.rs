@@ -344,6 +344,7 @@ impl Runtime {
             listening: network.listeners().cloned().collect(),
             addresses: network.external_addresses().cloned().collect(),
             reachability: network.reachability(),
+            relaying: network.relaying(),
             connected: network.connected_to().collect(),
             dht_mode: network.dht_mode(),
             gossip: network.gossips(),

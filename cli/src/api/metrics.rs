@@ -274,8 +274,10 @@ fn registry(api: &Api, stats: &Stats) -> Registry {
     let states = |names: &[&str], now: &str| {
         family("state", names.iter().map(|name| ((*name).to_owned(), usize::from(*name == now))).collect())
     };
-    let reachable =
-        states(&["public", "mapped", "behind-nat", "no-route", "local", "unknown"], &stats.reachability.state);
+    let reachable = states(
+        &["public", "mapped", "private", "behind-nat", "no-route", "local", "unknown"],
+        &stats.reachability.state,
+    );
     registry.register("reachability", "How others can reach the node", reachable);
     let relays = gauge(number(stats.reachability.relays.len()));
     registry.register("relays", "Relays through which others can reach the node", relays);

@@ -25,8 +25,9 @@ use tokio::sync::{Notify, watch};
 use super::messages::{Kind, NewSession, Problem, Request};
 use super::shapes::{
     Advertised, Approved, Carried, Connected, Created, Dht, Done, Ended, KnownIdentity, Peer, PeerCounts, Peers,
-    Reachability, Resource, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
+    Resource, Session, SessionCounts, SessionSummary, Sessions, Signers, Stats,
 };
+use super::{Reachability, Relaying};
 use crate::link::SessionLink;
 use crate::node::{Approvals, Config, EventLog, FileSessions, Follower, PaymentCounts, Pools, Step, StepError, now};
 use crate::psbt;
@@ -237,6 +238,12 @@ impl Answers {
                 state: status.reachability.state.name().to_owned(),
                 reason: status.reachability.reason,
                 relays: status.reachability.relays.iter().map(ToString::to_string).collect(),
+                relaying: Relaying {
+                    on: status.relaying.is_on,
+                    small: status.relaying.small,
+                    reservations: status.relaying.reservations,
+                    circuits: status.relaying.circuits,
+                },
             },
             peers: PeerCounts { connected: status.connected.len(), graylisted, blacklisted },
             dht: Dht {

@@ -11,12 +11,14 @@ mod client;
 mod messages;
 mod money;
 mod pools;
+mod reachability;
 mod server;
 mod shapes;
 
 pub(crate) use answers::{Answer, Answers};
 pub(crate) use client::{Client, Heard, Running};
 pub(crate) use messages::{Kind, MAX_QUESTION, NewPool, NewSession, Problem, Recipient, Request};
+pub(crate) use reachability::{Reachability, Relaying};
 pub(crate) use server::{Server, serve};
 pub(crate) use shapes::{
     Approved, Carried, Connected, Created, Done, Ended, Names, Peers, Pool, PoolTerms, Pools, Resources, Session,

@@ -14,6 +14,7 @@ use nelumbo_core::wire::{self, Label, Offer, SessionId, Subject, TransactionType
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Reachability;
 use crate::api::schemas;
 use crate::link::SessionLink;
 use crate::node::Stage;
@@ -103,17 +104,6 @@ pub(crate) struct Stats {
     /// Of these, what came by gossip, by reason.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub(crate) gossip_refusals: BTreeMap<Refusal, u64>,
-}
-
-/// Whether others can reach a node.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Reachability {
-    /// public, mapped, behind-nat, no-route, local or unknown.
-    pub(crate) state: String,
-    /// Why, for people.
-    pub(crate) reason: String,
-    /// The relays through which others can reach it.
-    pub(crate) relays: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

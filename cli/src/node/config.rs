@@ -84,6 +84,10 @@ pub(crate) struct Config {
     /// Whether circuits are made direct connections together with the other end.
     #[serde(default = "yes")]
     pub(crate) hole_punching: bool,
+    /// Whether it looks for other nodes on the same link by multicast DNS, and tells them of itself: a network of its
+    /// own needs no `bootstrap` then.
+    #[serde(default)]
+    pub(crate) mdns: bool,
     /// Whether it says what it says with a key of its own, `message.key`, to which the signing key delegates.
     #[serde(default)]
     pub(crate) delegate: bool,
@@ -162,6 +166,7 @@ impl Config {
             relays: true,
             port_mapping: true,
             hole_punching: true,
+            mdns: false,
             delegate: false,
             election: Method::default(),
             pools: false,
@@ -295,6 +300,10 @@ bootstrap = [
 # port-mapping = false
 # hole-punching = false
 
+# Whether it looks for other nodes on the same link, a network at home for example, by multicast DNS, and tells them of
+# itself. Nodes that find each other need no `bootstrap`.
+{}mdns = true
+
 # Whether the node says what it says with a key of its own, message.key, to which the signing key delegates for a month
 # at a time. The signing key then signs that, sessions, and nothing else.
 # delegate = true
@@ -336,11 +345,12 @@ bootstrap = [
             preset.get_name(),
             list(&self.listen),
             list(&self.bootstrap),
+            if self.mdns { "" } else { "# " },
         )
     }
 
     /// The same for the network, with what the environment says about connections.
-    pub(crate) fn network(self, identity: Keypair) -> Result<NetworkConfig, ConfigError> {
+    pub(crate) fn network(self, identity: Keypair, folder: &Path) -> Result<NetworkConfig, ConfigError> {
         let preset = match self.preset {
             Preset::Wallet => NetworkConfig::wallet(),
             Preset::Full => NetworkConfig::full(),
@@ -353,7 +363,11 @@ bootstrap = [
             Addresses::PublicOnly => AddressFilter::PublicOnly,
         };
         let mut network = preset.identity(identity).address_filter(filter).gossip(self.gossip);
-        network = network.relay_client(self.relays).port_mapping(self.port_mapping).hole_punching(self.hole_punching);
+        network = network
+            .relay_client(self.relays)
+            .port_mapping(self.port_mapping)
+            .hole_punching(self.hole_punching)
+            .mdns(self.mdns);
         if let Some(dht) = self.dht {
             network = network.dht(match dht {
                 Dht::Off => DhtMode::Off,
@@ -364,7 +378,7 @@ bootstrap = [
         if let Some(Wanted { minimum, maximum }) = self.connections {
             network = network.connections(Connections::new(minimum, maximum)?);
         }
-        network = self.network.apply(network);
+        network = self.network.apply(network, folder)?;
         network = self.listen.into_iter().fold(network, NetworkConfig::listen_on);
         network = self.announce.into_iter().fold(network, NetworkConfig::announce);
         self.bootstrap.into_iter().try_fold(network, NetworkConfig::join_through)?.connections_from_env()
@@ -412,7 +426,8 @@ mod tests {
         let bootstrap = "/dns4/node.example.org/tcp/4001/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
         for preset in Preset::value_variants() {
             let listen = vec![address("/ip4/0.0.0.0/tcp/0"), address("/ip6/::/udp/4001/quic-v1")];
-            let config = Config::new(*preset, listen, vec![address(bootstrap)]);
+            let mdns = *preset == Preset::Full;
+            let config = Config { mdns, ..Config::new(*preset, listen, vec![address(bootstrap)]) };
             assert_eq!(toml::from_str::<Config>(&config.to_text()).expect("it can be read"), config);
         }
         let empty = Config::new(Preset::Wallet, Vec::new(), Vec::new());
@@ -435,6 +450,6 @@ mod tests {
         assert_eq!([config.relays, config.port_mapping, config.hole_punching], [false; 3]);
         assert_eq!((config.log.files, config.approval.rules.len()), (14, 1));
         assert_eq!(config.check(), Ok(()));
-        assert!(config.delegate && !Config::new(Preset::Wallet, Vec::new(), Vec::new()).delegate);
+        assert!(config.mdns && config.delegate && !Config::new(Preset::Wallet, Vec::new(), Vec::new()).delegate);
     }
 }

@@ -1,13 +1,14 @@
 //! Which addresses are told to others, and which are believed.
 //!
 //! Owns the classification of multiaddrs and the filter built on it. Invariant: a node that is reachable from outside
-//! neither advertises nor stores loopback or private addresses; a node that listens on loopback only keeps them all. An
-//! address in this process's memory counts as loopback.
+//! neither advertises nor stores loopback or private addresses; a node that listens on loopback only keeps them all,
+//! and one in a private network those of its subnets. An address in this process's memory counts as loopback.
 //! Decided from parsed multiaddrs, never from their text. Driven by [`super::Network`].
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
@@ -25,10 +26,12 @@ pub enum AddressFilter {
     PublicOnly,
 }
 
-/// An [`AddressFilter`] whose automatic case has been decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An [`AddressFilter`] whose automatic case has been decided. Clones are one.
+#[derive(Clone, Debug)]
 pub(crate) struct DecidedFilter {
     private: bool,
+    /// Subnets of the private network that the node is in.
+    near: Arc<RwLock<HashSet<Subnet>>>,
 }
 
 impl AddressFilter {
@@ -43,23 +46,38 @@ impl AddressFilter {
             Self::PublicOnly => false,
             Self::Automatic => all_loopback(listen).or_else(|| all_loopback(bootstrap)).unwrap_or(false),
         };
-        DecidedFilter { private }
+        DecidedFilter { private, near: Arc::default() }
     }
 }
 
 impl DecidedFilter {
     /// Whether the node is for this machine, or this network, alone.
-    pub(crate) fn is_local(self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.private
     }
 
     /// Whether this address may be advertised and stored.
-    pub(crate) fn admits(self, address: &Multiaddr) -> bool {
+    pub(crate) fn admits(&self, address: &Multiaddr) -> bool {
+        self.is_for_all(address) || self.is_near(address)
+    }
+
+    /// The same whatever network the node is in now.
+    pub(crate) fn is_for_all(&self, address: &Multiaddr) -> bool {
         self.private || is_public(address)
     }
 
+    fn is_near(&self, address: &Multiaddr) -> bool {
+        let near = self.near.read().unwrap_or_else(PoisonError::into_inner);
+        leading_host(address).filter(is_private).is_some_and(|host| near.contains(&host.into()))
+    }
+
+    /// These are the private subnets that the node is in now; what was admitted because of others is not any more.
+    pub(crate) fn come_near(&self, subnets: HashSet<Subnet>) {
+        *self.near.write().unwrap_or_else(PoisonError::into_inner) = subnets;
+    }
+
     /// The admitted ones of a peer's addresses, without duplicates and at most `most`.
-    pub(crate) fn select(self, addresses: impl IntoIterator<Item = Multiaddr>, most: usize) -> Vec<Multiaddr> {
+    pub(crate) fn select(&self, addresses: impl IntoIterator<Item = Multiaddr>, most: usize) -> Vec<Multiaddr> {
         let mut selected = Vec::new();
         for address in addresses {
             if selected.len() == most {
@@ -101,6 +119,26 @@ pub(crate) fn host(address: &Multiaddr) -> Option<IpAddr> {
         Protocol::Ip6(ip) => Some(ip.into()),
         _ => None,
     })
+}
+
+/// The host that an address begins with, which is the one that is called.
+fn leading_host(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
+    }
+}
+
+/// Whether a host is one of a private network: neither on the internet, nor this machine, nor on one link alone.
+pub(crate) fn is_private(host: &IpAddr) -> bool {
+    match host.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
 }
 
 /// How many come from where: from each subnet, and from each host.
@@ -237,6 +275,27 @@ mod tests {
         assert!(!AddressFilter::Automatic.decide(none, none).admits(&loopback));
         assert!(!AddressFilter::PublicOnly.decide([&loopback], none).admits(&loopback));
         assert!(AddressFilter::All.decide([&wildcard], none).admits(&lan));
+    }
+
+    #[test]
+    fn in_a_private_network_its_subnets_are_admitted_and_nothing_else_that_is_private() {
+        let filter = AddressFilter::Automatic.decide([&address("/ip4/0.0.0.0/tcp/4001")], []);
+        let (inside, guard) = (address("/ip4/10.0.0.7/tcp/4001"), filter.clone());
+        assert!(!guard.admits(&inside));
+        let subnets = ["10.0.0.1", "169.254.169.254", "127.0.0.1", "fe80::1"];
+        filter.come_near(subnets.iter().map(|host| host.parse::<IpAddr>().expect("a host").into()).collect());
+        assert!(guard.admits(&inside) && !guard.is_for_all(&inside));
+        let elsewhere = [
+            "/ip4/10.0.1.7/tcp/1",
+            "/ip4/192.168.1.1/tcp/80",
+            "/ip4/127.0.0.1/tcp/6379",
+            "/ip4/169.254.169.254/tcp/80",
+            "/ip6/fe80::1/tcp/1",
+            "/dns4/printer.local/tcp/1",
+        ];
+        assert!(elsewhere.iter().all(|text| !guard.admits(&address(text))));
+        filter.come_near(HashSet::new());
+        assert!(!guard.admits(&inside));
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl AutonatClient {
         if self.candidates.contains(candidate) {
             return true;
         }
-        let is_possible = self.filter.admits(candidate) && !is_circuit(candidate);
+        // A dial back within a private network says nothing about the internet.
+        let is_possible = self.filter.is_for_all(candidate) && !is_circuit(candidate);
         let admitted = self.candidates.len() < MAX_CANDIDATES && is_possible;
         if admitted {
             self.candidates.insert(candidate.clone());

@@ -10,9 +10,9 @@ use std::{
 };
 
 use libp2p::{
-    StreamProtocol, allow_block_list, autonat, connection_limits, gossipsub, identify,
+    PeerId, StreamProtocol, allow_block_list, autonat, connection_limits, gossipsub, identify,
     identity::Keypair,
-    kad, memory_connection_limits, ping, relay, request_response, swarm,
+    kad, mdns, memory_connection_limits, ping, relay, request_response, swarm,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     upnp,
 };
@@ -25,6 +25,7 @@ use super::{
     codec::{OneShot, SESSION_PROTOCOL},
     config::{DhtMode, NetworkConfig},
     handshakes::MAX_HANDSHAKES,
+    neighbours,
     punching::Punching,
     records::Records,
     scores,
@@ -49,6 +50,9 @@ const MAX_PENDING_CONNECTIONS: u32 = 64;
 const LEAVING: u32 = 16;
 /// The network itself closes the oldest when there are more than a few, which may be dead.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
+
+/// As many reservations, and as many circuits, at a node that is no relay otherwise.
+pub(crate) const SMALL_RELAY: usize = 16;
 
 pub(crate) type Gossipsub = gossipsub::Behaviour<
     gossipsub::IdentityTransform,
@@ -75,6 +79,7 @@ pub(crate) struct Behaviour {
     pub(crate) upnp: Woken<Toggle<upnp::tokio::Behaviour>>,
     pub(crate) autonat: Woken<AutonatClient>,
     pub(crate) autonat_server: Woken<Toggle<autonat::v2::server::Behaviour>>,
+    pub(crate) mdns: Woken<Toggle<mdns::tokio::Behaviour>>,
 }
 
 impl Behaviour {
@@ -96,12 +101,13 @@ impl Behaviour {
             kad: Switch::new(kad(keypair, config), config.dht != DhtMode::Off).into(),
             gossipsub: Switch::new(gossipsub(keypair)?, config.gossip).into(),
             relay_client: relay_client.into(),
-            relay_server: optional(config.relay_server.then(|| relay::Behaviour::new(local, relay_server()))),
-            punching: config.punches_holes.then(|| Punching::new(local, filter).into()).into(),
+            relay_server: optional(relay_server(local, config)),
+            punching: config.punches_holes.then(|| Punching::new(local, filter.clone()).into()).into(),
             // For this machine or network alone no gateway has to do anything.
             upnp: optional((config.maps_ports && !filter.is_local()).then(upnp::tokio::Behaviour::default)),
-            autonat: AutonatClient::new(filter).into(),
+            autonat: AutonatClient::new(filter.clone()).into(),
             autonat_server: optional(config.autonat_server.then(autonat::v2::server::Behaviour::default)),
+            mdns: optional(config.mdns.then(|| neighbours::behaviour(local)).transpose()?),
         })
     }
 }
@@ -221,8 +227,24 @@ fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
     gossipsub::MessageId::from(id)
 }
 
-fn relay_server() -> relay::Config {
-    // The limits of the specification for a circuit: 128 KiB and 2 minutes are plenty for a session, and useless for
-    // most else. A circuit is short, because its ends connect directly where they can, and each session of 30 takes 29.
-    relay::Config { max_reservations: 1000, max_circuits: 4096, max_circuits_per_peer: 64, ..relay::Config::default() }
+/// A circuit has the limits of the specification, which are libp2p's: 128 KiB and 2 minutes are plenty for a session,
+/// and useless for most else. It is short, because its ends connect directly where they can.
+fn relay_server(local: PeerId, config: &NetworkConfig) -> Option<relay::Behaviour> {
+    let limits = relay::Config::default();
+    let limits = match (config.relay_server, config.relays_a_little) {
+        // Each session of 30 takes 29 circuits.
+        (true, _) => relay::Config { max_reservations: 1000, max_circuits: 4096, max_circuits_per_peer: 64, ..limits },
+        (false, true) => relay::Config {
+            max_reservations: SMALL_RELAY,
+            max_reservations_per_peer: 1,
+            max_circuits: SMALL_RELAY,
+            max_circuits_per_peer: 4,
+            ..limits
+        },
+        (false, false) => return None,
+    };
+    let mut relay = relay::Behaviour::new(local, limits);
+    // The network itself decides when.
+    relay.set_status(Some(relay::Status::Disable));
+    Some(relay)
 }

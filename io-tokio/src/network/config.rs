@@ -11,6 +11,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, identity::Keypair};
 use super::{
     addresses::{AddressFilter, split_peer},
     resolve::Servers,
+    websocket::WebSocketTls,
 };
 
 /// The environment variable with the largest number of connections.
@@ -68,6 +69,12 @@ pub enum ConfigError {
         minimum: u32,
         /// How many are allowed.
         maximum: u32,
+    },
+    /// A certificate or its key cannot be used.
+    #[error("the certificate for WebSocket cannot be used: {reason}")]
+    Certificate {
+        /// Why.
+        reason: String,
     },
     /// A bootstrap address that does not say whom to expect there.
     #[error("the bootstrap address {address} does not end with /p2p/<peer id>")]
@@ -162,10 +169,13 @@ pub struct NetworkConfig {
     pub(crate) query_timeout: Duration,
     pub(crate) streams_per_connection: usize,
     pub(crate) relay_server: bool,
+    pub(crate) relays_a_little: bool,
     pub(crate) autonat_server: bool,
     pub(crate) uses_relays: bool,
     pub(crate) maps_ports: bool,
     pub(crate) punches_holes: bool,
+    pub(crate) mdns: bool,
+    pub(crate) websocket_tls: WebSocketTls,
     pub(crate) agent: String,
     /// Stream protocols of others, on which direct messages are taken too.
     pub(crate) served: Vec<StreamProtocol>,
@@ -195,10 +205,13 @@ impl NetworkConfig {
             // JavaScript sizes its windows by this number; with yamux's own 512 its frames exceed what we accept.
             streams_per_connection: 4096,
             relay_server: false,
+            relays_a_little: true,
             autonat_server: false,
             uses_relays: true,
             maps_ports: true,
             punches_holes: true,
+            mdns: false,
+            websocket_tls: WebSocketTls::default(),
             agent: concat!("nelumbo/", env!("CARGO_PKG_VERSION")).to_owned(),
             served: Vec::new(),
             servers: Servers::of_system(),
@@ -341,6 +354,13 @@ impl NetworkConfig {
         self
     }
 
+    /// Relays a little for others where it can be reached itself, or not; yes by default. At most 16 reservations and
+    /// 16 circuits of 128 KiB and two minutes, so that a network without a relay is one for all the same.
+    pub fn small_relay(mut self, serve: bool) -> Self {
+        self.relays_a_little = serve;
+        self
+    }
+
     /// Tells others whether they can be reached from outside, or not.
     pub fn autonat_server(mut self, serve: bool) -> Self {
         self.autonat_server = serve;
@@ -363,6 +383,12 @@ impl NetworkConfig {
     /// Tries to make circuits direct by dialling from both ends at once, or not; yes by default.
     pub fn hole_punching(mut self, punch: bool) -> Self {
         self.punches_holes = punch;
+        self
+    }
+
+    /// Looks for other nodes on the same link by multicast DNS, and tells them of this one, or not; no by default.
+    pub fn mdns(mut self, look: bool) -> Self {
+        self.mdns = look;
         self
     }
 

@@ -44,20 +44,26 @@ impl Network {
         let connected = self.peers.contains(&peer);
         self.guard.name(&addresses);
         let kept = self.kept.keep(peer, addresses, connected, Instant::now());
+        if let Some(only) = self.neighbours.get_mut(&peer) {
+            *only = false;
+        }
         if kept {
             self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
         }
         kept
     }
 
-    /// Ends [`keep`](Self::keep). The connection stays until it is idle; bootstrap peers are always kept.
+    /// Ends [`keep`](Self::keep). The connection stays until it is idle; bootstrap peers are always kept, and
+    /// neighbours on the same link as long as they are there.
     pub fn release(&mut self, peer: &PeerId) {
-        if !self.bootstrap.contains(peer) {
+        if let Some(only) = self.neighbours.get_mut(peer) {
+            *only = true;
+        } else if !self.bootstrap.contains(peer) {
             self.forget_kept(peer);
         }
     }
 
-    fn forget_kept(&mut self, peer: &PeerId) {
+    pub(super) fn forget_kept(&mut self, peer: &PeerId) {
         self.kept.release(peer);
         self.swarm.behaviour_mut().limits.remove_peer_id(peer);
     }
@@ -134,6 +140,7 @@ impl Network {
         // identify pushes new listeners by itself, but not new external addresses.
         let connected: Vec<_> = self.peers.iter().collect();
         self.swarm.behaviour_mut().identify.push(connected);
+        self.follow_relaying();
         self.events.push_back(NetworkEvent::ExternalAddress { address });
     }
 

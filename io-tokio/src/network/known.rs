@@ -46,7 +46,7 @@ struct Known {
 
 impl KnownPeers {
     /// Those of an earlier run, as far as their addresses may still be dialled.
-    pub(crate) fn open(file: Option<PathBuf>, filter: DecidedFilter) -> Self {
+    pub(crate) fn open(file: Option<PathBuf>, filter: &DecidedFilter) -> Self {
         let mut known = Self { peers: HashMap::new(), file, save_at: None };
         if let Some(file) = &known.file {
             match read(file) {
@@ -155,7 +155,7 @@ fn line(peer: &PeerId, Known { addresses, reached, failures, .. }: &Known) -> St
     format!("{peer} {reached} {failures} {}\n", addresses.join(" "))
 }
 
-fn parse(line: &str, filter: DecidedFilter) -> Option<(PeerId, Known)> {
+fn parse(line: &str, filter: &DecidedFilter) -> Option<(PeerId, Known)> {
     let mut parts = line.split(' ');
     let peer = parts.next()?.parse().ok()?;
     let (reached, failures) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -183,29 +183,29 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("known-peers");
         let (now, peers) = (Instant::now(), [PeerId::random(), PeerId::random()]);
-        let mut known = KnownPeers::open(Some(file.clone()), all());
+        let mut known = KnownPeers::open(Some(file.clone()), &all());
         known.on_reached(peers[0], address("/ip4/9.9.9.9/tcp/1"), now);
         known.on_reached(peers[1], address("/ip4/10.0.0.1/tcp/1"), now);
         (2..9).for_each(|port| known.on_reached(peers[0], address(&format!("/ip4/9.9.9.9/tcp/{port}")), now));
         assert_eq!(known.deadline(), Some(now + SAVE_AFTER));
         known.save();
         assert_eq!(known.deadline(), None);
-        let mut again = KnownPeers::open(Some(file.clone()), all());
+        let mut again = KnownPeers::open(Some(file.clone()), &all());
         let called = again.call(9, now, |peer| *peer == peers[0]);
         let ports = [5, 6, 7, 8].map(|port| address(&format!("/ip4/9.9.9.9/tcp/{port}")));
         assert_eq!(called, [(peers[0], ports.to_vec())]);
         assert_eq!(again.peers.len(), 2);
         // A node that is on the internet now does not call what was private.
-        let public = KnownPeers::open(Some(file.clone()), AddressFilter::PublicOnly.decide([], []));
+        let public = KnownPeers::open(Some(file.clone()), &AddressFilter::PublicOnly.decide([], []));
         assert_eq!(public.peers.keys().collect::<Vec<_>>(), [&peers[0]]);
         let rubbish = format!("\n{} 1 0 \nx 1 0 /ip4/9.9.9.9/tcp/1\n{} 1 77 /ip4/9.9.9.9/tcp/1", peers[0], peers[1]);
         fs::write(&file, rubbish).expect("a file");
-        assert!(KnownPeers::open(Some(file), all()).is_empty());
+        assert!(KnownPeers::open(Some(file), &all()).is_empty());
     }
 
     #[test]
     fn who_fails_is_forgotten_and_crowds_make_room() {
-        let (mut known, now, peer) = (KnownPeers::open(None, all()), Instant::now(), PeerId::random());
+        let (mut known, now, peer) = (KnownPeers::open(None, &all()), Instant::now(), PeerId::random());
         known.on_reached(peer, address("/ip4/9.9.9.9/tcp/1"), now);
         (1..MAX_FAILURES).for_each(|_| known.on_failed(&peer, now));
         assert!(!known.is_empty());

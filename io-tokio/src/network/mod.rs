@@ -17,6 +17,7 @@ mod dht;
 mod direct;
 mod discovery;
 mod event;
+mod gateway;
 mod gather;
 mod gossip;
 mod guard;
@@ -24,7 +25,9 @@ mod handshakes;
 mod kept;
 mod known;
 mod listeners;
+mod neighbours;
 mod peers;
+mod private;
 mod protocols;
 mod punching;
 mod reach;
@@ -35,6 +38,7 @@ mod scores;
 mod switch;
 mod translate;
 mod transport;
+mod websocket;
 mod woken;
 
 use std::{
@@ -59,6 +63,7 @@ pub use self::{
     event::{DhtOutcome, DhtState, DirectFailure, NetworkEvent},
     gossip::{GossipError, Published},
     peers::ConnectedTo,
+    private::Relaying,
     records::{MAX_DHT_KEY, MAX_DHT_VALUE},
 };
 pub(crate) use self::{addresses::split_peer, gossip::TOPIC_KINDS};
@@ -67,6 +72,7 @@ use self::{
     backoff::Backoff,
     behaviour::Behaviour,
     discovery::{Discovery, Due},
+    gateway::Gateway,
     gossip::Unvalidated,
     guard::DialGuard,
     kept::KeptPeers,
@@ -120,10 +126,19 @@ pub struct Network {
     swarm: Swarm<Listed<Behaviour>>,
     listeners: Listeners,
     reach: Reach,
+    relaying: Relaying,
+    /// Asked when there is none that speaks UPnP.
+    gateway: Option<Gateway>,
+    /// Who has a reservation here.
+    reserved: HashSet<PeerId>,
+    /// Between whom circuits go through here.
+    carried: Vec<(PeerId, PeerId)>,
     filter: DecidedFilter,
     guard: DialGuard,
     dht_mode: DhtMode,
     bootstrap: HashSet<PeerId>,
+    /// Addresses that the configuration has others told.
+    announced: Vec<Multiaddr>,
     connections: Connections,
     idle_timeout: Duration,
     query_timeout: Duration,
@@ -131,6 +146,8 @@ pub struct Network {
     /// Why this node closes a connection.
     closing: HashMap<ConnectionId, &'static str>,
     kept: KeptPeers,
+    /// Kept because they are on the same link; of each, whether for that alone.
+    neighbours: HashMap<PeerId, bool>,
     known: KnownPeers,
     discovery: Discovery,
     refresh: Option<kad::QueryId>,
@@ -157,9 +174,9 @@ impl Network {
             None => fresh_identity()?,
         };
         let filter = config.address_filter.decide(&config.listen, config.bootstrap.iter().map(|(_, address)| address));
-        let guard = DialGuard::new(filter);
+        let guard = DialGuard::new(filter.clone());
         let (transport, relay_client) = transport::build(&keypair, &config, &guard)?;
-        let behaviour = Listed(Behaviour::new(&keypair, &config, filter, relay_client)?);
+        let behaviour = Listed::new(Behaviour::new(&keypair, &config, filter.clone(), relay_client)?);
         let local = keypair.public().to_peer_id();
         let swarm = Swarm::new(transport, behaviour, local, behaviour::swarm());
 
@@ -171,17 +188,23 @@ impl Network {
             swarm,
             listeners: Listeners::new(Backoff::new(seed.rotate_left(32)), now),
             reach: Reach::new(Machine::new(filter.is_local(), config.uses_relays, now)),
+            relaying: config.relaying(),
+            gateway: None,
+            reserved: HashSet::new(),
+            carried: Vec::new(),
+            known: KnownPeers::open(config.known_peers, &filter),
             filter,
             guard,
             dht_mode: config.dht,
             bootstrap: config.bootstrap.iter().map(|(peer, _)| *peer).collect(),
+            announced: config.announce.clone(),
             connections: config.connections,
             idle_timeout: config.idle_timeout,
             query_timeout: config.query_timeout,
             peers: ConnectedPeers::default(),
             closing: HashMap::new(),
             kept: KeptPeers::new(Backoff::new(seed)),
-            known: KnownPeers::open(config.known_peers, filter),
+            neighbours: HashMap::new(),
             discovery: Discovery::new(now),
             refresh: None,
             refreshed: false,
@@ -267,6 +290,7 @@ impl Network {
             let deadline = deadlines.into_iter().flatten().fold(self.discovery.deadline(), Instant::min);
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                event = gateway::next(&mut self.gateway) => self.on_gateway(event),
                 () = tokio::time::sleep_until(deadline) => {}
             }
         }

@@ -196,6 +196,17 @@ impl ConnectedPeers {
         self.peers.get(peer).map_or(&[], |connected| &connected.connections)
     }
 
+    /// All connections that are no circuits.
+    pub(crate) fn direct(&self) -> impl Iterator<Item = &Connection> {
+        self.peers.values().flat_map(|peer| &peer.connections).filter(|one| !one.is_relayed)
+    }
+
+    /// The addresses of all circuits, each of which names its relay.
+    pub(crate) fn relayed(&self) -> impl Iterator<Item = &Multiaddr> {
+        let circuits = self.peers.values().flat_map(|peer| &peer.connections).filter(|one| one.is_relayed);
+        circuits.map(|one| &one.address)
+    }
+
     /// What is of no use beside the best connection to a peer, if that is direct: circuits, and where this end is the
     /// one that decides, the other direct ones.
     pub(crate) fn spare(&self, peer: &PeerId, decides: bool) -> Vec<ConnectionId> {

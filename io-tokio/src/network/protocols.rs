@@ -2,15 +2,18 @@
 //!
 //! Owns a wrapper around all behaviours and their handlers. Invariant: a connection speaks what its handlers speak.
 //! libp2p asks for the list of all protocols each time that a connection has been polled, and makes it anew, which for
-//! a dozen behaviours costs more than what the connection was polled for. They never change what they list, so here
-//! the list is made when the connection is; a stream's protocol is given to the handler that has it afterwards. Driven
-//! by libp2p's swarm.
+//! a dozen behaviours costs more than what the connection was polled for. They seldom change what they list, so here
+//! the list is made when the connection is, and again when the network says that it changes; a stream's protocol is
+//! given to the handler that has it afterwards. Driven by libp2p's swarm.
 
 use std::{
     convert::Infallible,
     future::{Ready, ready},
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -29,20 +32,37 @@ use libp2p::{
     },
 };
 
+/// After a change is announced, as many events may come to a handler before the one that changes its list.
+const UNTIL_CHANGED: u16 = 256;
+
 /// See the module's documentation.
-pub(crate) struct Listed<B>(pub(crate) B);
+pub(crate) struct Listed<B> {
+    inner: B,
+    changes: Arc<AtomicU64>,
+}
+
+impl<B> Listed<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self { inner, changes: Arc::default() }
+    }
+
+    /// A behaviour is about to tell its handlers to list other protocols.
+    pub(crate) fn lists_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+}
 
 impl<B> Deref for Listed<B> {
     type Target = B;
 
     fn deref(&self) -> &B {
-        &self.0
+        &self.inner
     }
 }
 
 impl<B> DerefMut for Listed<B> {
     fn deref_mut(&mut self) -> &mut B {
-        &mut self.0
+        &mut self.inner
     }
 }
 
@@ -56,7 +76,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Listed<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.0.handle_pending_inbound_connection(connection, local, remote)
+        self.inner.handle_pending_inbound_connection(connection, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -66,7 +86,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Listed<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
-        self.0.handle_established_inbound_connection(connection, peer, local, remote).map(Handler::new)
+        let inner = self.inner.handle_established_inbound_connection(connection, peer, local, remote)?;
+        Ok(Handler::new(inner, self.changes.clone()))
     }
 
     fn handle_pending_outbound_connection(
@@ -76,7 +97,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Listed<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.0.handle_pending_outbound_connection(connection, peer, addresses, role)
+        self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)
     }
 
     fn handle_established_outbound_connection(
@@ -87,19 +108,20 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Listed<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
-        self.0.handle_established_outbound_connection(connection, peer, address, role, port).map(Handler::new)
+        let inner = self.inner.handle_established_outbound_connection(connection, peer, address, role, port)?;
+        Ok(Handler::new(inner, self.changes.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.0.on_swarm_event(event);
+        self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.0.on_connection_handler_event(peer, connection, event);
+        self.inner.on_connection_handler_event(peer, connection, event);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.0.poll(context)
+        self.inner.poll(context)
     }
 }
 
@@ -143,6 +165,12 @@ impl InboundUpgrade<Stream> for Names {
     }
 }
 
+fn list<H: ConnectionHandler>(handler: &H) -> Names {
+    let names = handler.listen_protocol().upgrade().protocol_info();
+    let names = names.filter_map(|name| StreamProtocol::try_from_owned(name.as_ref().to_owned()).ok());
+    Names(Arc::new(names.collect()))
+}
+
 type Upgraded<H> = (
     Result<
         <<H as ConnectionHandler>::InboundProtocol as InboundUpgradeSend>::Output,
@@ -155,16 +183,31 @@ type Upgraded<H> = (
 pub(crate) struct Handler<H: ConnectionHandler> {
     inner: H,
     names: Names,
+    changes: Arc<AtomicU64>,
+    /// How many changes were announced when it was looked the last time, and after how many events to stop looking.
+    seen: u64,
+    unsettled: u16,
     /// Streams whose handlers do more than to take them.
     upgrades: FuturesUnordered<BoxFuture<'static, Upgraded<H>>>,
 }
 
 impl<H: ConnectionHandler> Handler<H> {
-    fn new(inner: H) -> Self {
-        let names = inner.listen_protocol().upgrade().protocol_info();
-        let names = names.filter_map(|name| StreamProtocol::try_from_owned(name.as_ref().to_owned()).ok());
-        let names = Names(Arc::new(names.collect()));
-        Self { inner, names, upgrades: FuturesUnordered::new() }
+    fn new(inner: H, changes: Arc<AtomicU64>) -> Self {
+        let (names, seen) = (list(&inner), changes.load(Ordering::Acquire));
+        Self { inner, names, changes, seen, unsettled: 0, upgrades: FuturesUnordered::new() }
+    }
+
+    fn look_for_change(&mut self) {
+        let changes = self.changes.load(Ordering::Acquire);
+        if changes != self.seen {
+            (self.seen, self.unsettled) = (changes, UNTIL_CHANGED);
+        }
+        if self.unsettled > 0 {
+            let names = list(&self.inner);
+            let is_changed = names.0 != self.names.0;
+            self.unsettled = if is_changed { 0 } else { self.unsettled - 1 };
+            self.names = names;
+        }
     }
 
     fn begin_upgrade(&mut self, stream: Stream, name: &StreamProtocol) {
@@ -217,6 +260,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
 
     fn on_behaviour_event(&mut self, event: H::FromBehaviour) {
         self.inner.on_behaviour_event(event);
+        self.look_for_change();
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Names, H::OutboundProtocol, (), H::OutboundOpenInfo>) {

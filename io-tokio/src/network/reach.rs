@@ -2,10 +2,11 @@
 //!
 //! Owns what libp2p reports about that, and does what [`Machine`] decides: reservations at relays, and the way from a
 //! circuit to a direct connection. Invariant: a relay is reserved at by one listener at a time and at one address, and
-//! beside a direct connection no other one stays for longer than [`SPARE_STAYS`]. Driven by [`super::Network`].
+//! beside a direct connection no other one stays for longer than [`SPARE_STAYS`], unless circuits may go through it.
+//! Driven by [`super::Network`].
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     time::Duration,
 };
@@ -25,6 +26,7 @@ use super::{
     MAX_ADDRESSES, Network,
     addresses::{host, is_circuit, split_peer},
     event::NetworkEvent,
+    gateway::{self, Gateway},
     peers::Connection,
 };
 use crate::reachability::{Action, Machine, Reached, Reserve};
@@ -43,8 +45,8 @@ pub(super) struct Reach {
     called: VecDeque<IpAddr>,
     /// When to close what is spare of the connections to these peers.
     spare: VecDeque<(Instant, PeerId)>,
-    /// The circuits of these have been tried to be made direct by a plain dial.
-    dialled: HashSet<PeerId>,
+    /// Where circuits to these were tried to be made direct by a plain dial.
+    dialled: HashMap<PeerId, Vec<Multiaddr>>,
 }
 
 impl Reach {
@@ -55,7 +57,7 @@ impl Reach {
             configured: HashMap::new(),
             called: VecDeque::new(),
             spare: VecDeque::new(),
-            dialled: HashSet::new(),
+            dialled: HashMap::new(),
         }
     }
 
@@ -67,6 +69,10 @@ impl Reach {
     /// Whether the node is reached through this relay, or has asked it for that.
     pub(super) fn holds(&self, peer: &PeerId) -> bool {
         self.reservations.values().any(|relay| relay == peer)
+    }
+
+    pub(super) fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
     }
 
     fn call(&mut self, address: &Multiaddr) {
@@ -107,12 +113,16 @@ impl Network {
                 Action::Tell(reached) => {
                     tracing::info!(%reached, "reachability");
                     self.events.push_back(NetworkEvent::Reachability { reached });
+                    self.follow_reachability();
                 }
             }
         }
         while self.reach.spare.front().is_some_and(|(at, _)| *at <= now)
             && let Some((_, peer)) = self.reach.spare.pop_front()
         {
+            if self.carries(&peer) {
+                continue;
+            }
             // Both ends close circuits, which have one meaning for both; of several direct connections one end chooses.
             let decides = self.local_peer() > peer;
             for spare in self.peers.spare(&peer, decides) {
@@ -188,12 +198,34 @@ impl Network {
             upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
                 self.reach.machine.on_address_gone(&external_addr);
             }
-            upnp::Event::GatewayNotFound | upnp::Event::NonRoutableGateway => self.reach.machine.on_no_gateway(),
+            upnp::Event::GatewayNotFound => {
+                let listeners = self.swarm.listeners().cloned().collect::<Vec<_>>();
+                self.gateway.get_or_insert_with(|| Gateway::start(listeners.into_iter()));
+            }
+            upnp::Event::NonRoutableGateway => self.reach.machine.on_no_gateway(),
+        }
+    }
+
+    /// The same from a gateway that speaks PCP or NAT-PMP.
+    pub(super) fn on_gateway(&mut self, event: gateway::Event) {
+        tracing::debug!(?event, "gateway");
+        match event {
+            gateway::Event::Mapped(address) => {
+                self.swarm.behaviour_mut().autonat.test(&address);
+                self.reach.machine.on_mapped(address);
+            }
+            gateway::Event::Gone(address) => {
+                self.swarm.remove_external_address(&address);
+                self.reach.machine.on_address_gone(&address);
+                self.events.push_back(NetworkEvent::ExternalAddressExpired { address });
+            }
+            gateway::Event::NoGateway => self.reach.machine.on_no_gateway(),
         }
     }
 
     /// A connection was made, the first one to this peer or another.
     pub(super) fn on_connection(&mut self, peer: PeerId, connection: &Connection, is_first: bool, now: Instant) {
+        self.survey(now);
         self.reach.machine.on_connections(self.peers.len(), now);
         if connection.is_relayed {
             return;
@@ -210,6 +242,7 @@ impl Network {
 
     /// A connection has ended, the last one to this peer or another.
     pub(super) fn on_connection_ended(&mut self, peer: &PeerId, was_last: bool, now: Instant) {
+        self.survey(now);
         self.reach.machine.on_connections(self.peers.len(), now);
         if was_last {
             self.reach.machine.on_relay_gone(peer);
@@ -244,9 +277,14 @@ impl Network {
                 self.reach.machine.on_relay(peer, address, is_configured, Instant::now());
             }
         }
-        if best.is_relayed && self.reach.dialled.insert(peer) {
-            let direct = addresses.iter().filter(|address| !is_circuit(address)).take(MAX_ADDRESSES).cloned();
-            self.dial_past_relay(peer, direct.collect());
+        if best.is_relayed {
+            // It may learn itself after a while where it can be reached.
+            let dialled = self.reach.dialled.entry(peer).or_default();
+            let is_new = |address: &&Multiaddr| !is_circuit(address) && !dialled.contains(address);
+            let new: Vec<_> = addresses.iter().filter(is_new).cloned().collect();
+            let new: Vec<_> = new.into_iter().take(MAX_ADDRESSES.saturating_sub(dialled.len())).collect();
+            dialled.extend(new.iter().cloned());
+            self.dial_past_relay(peer, new);
         }
     }
 

@@ -58,9 +58,12 @@ impl Network {
             SwarmEvent::NewListenAddr { address, listener_id } => {
                 self.listeners.on_bound(&listener_id);
                 // What is reserved is announced by the relay's client.
-                if self.filter.admits(&address) && !self.is_reservation(&listener_id) {
-                    self.on_own_address(&address, false);
-                    self.announce(address.clone());
+                if !self.is_reservation(&listener_id) {
+                    if self.filter.is_for_all(&address) {
+                        self.on_own_address(&address, false);
+                        self.announce(address.clone());
+                    }
+                    self.follow_reachability();
                 }
                 self.events.push_back(NetworkEvent::Listening { address });
             }
@@ -74,6 +77,7 @@ impl Network {
             SwarmEvent::ExternalAddrConfirmed { address } => self.on_external_address(address),
             SwarmEvent::ExternalAddrExpired { address } => {
                 self.on_address_gone(&address);
+                self.follow_relaying();
                 self.events.push_back(NetworkEvent::ExternalAddressExpired { address });
             }
             _ => {}
@@ -106,11 +110,15 @@ impl Network {
                 self.metrics.swarm().record(&event);
                 self.on_punched(&event);
             }
-            BehaviourEvent::RelayServer(event) => self.metrics.swarm().record(&event),
+            BehaviourEvent::RelayServer(event) => {
+                self.metrics.swarm().record(&event);
+                self.on_relay_server(&event);
+            }
             BehaviourEvent::RelayClient(event) => self.on_relay_client(&event),
             BehaviourEvent::Upnp(event) => self.on_upnp(event),
             BehaviourEvent::Autonat(event) => self.on_autonat(&event),
             BehaviourEvent::AutonatServer(_) => {}
+            BehaviourEvent::Mdns(event) => self.on_mdns(event),
         }
     }
 
@@ -125,10 +133,10 @@ impl Network {
         } else {
             self.on_path(peer, path.as_ref());
             // The oldest may be dead, and a peer that comes back again and again is to get in.
-            if let [oldest, rest @ ..] = self.peers.connections(&peer)
-                && rest.len() >= MAX_CONNECTIONS
-            {
-                self.swarm.close_connection(oldest.id);
+            let connections = self.peers.connections(&peer);
+            if connections.len() > MAX_CONNECTIONS {
+                // Where it has not died, a reservation is over the first.
+                self.swarm.close_connection(connections[usize::from(self.carries(&peer))].id);
             }
         }
         self.on_connection(peer, &connection, is_first, now);
@@ -206,6 +214,7 @@ impl Network {
             self.swarm.remove_external_address(address);
             self.on_address_gone(address);
         }
+        self.follow_relaying();
         self.events.push_back(NetworkEvent::ListenerClosed { addresses, error });
     }
 

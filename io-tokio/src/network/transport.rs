@@ -56,6 +56,8 @@ pub(crate) fn build(
     let named = Resolved::new(tcp_socket(), guard.clone(), config.servers.clone());
     let mut websocket = websocket::Config::new(named);
     websocket.set_max_data_size(MAX_WEBSOCKET_FRAME);
+    let tls = config.websocket_tls.config().map_err(|error| NetworkError::Protocol(error.to_string()))?;
+    websocket.set_tls_config(tls);
     let websocket = secured(socket(websocket));
 
     let memory = secured(socket(MemoryTransport::new()));

@@ -38,6 +38,8 @@ pub enum Reachability {
     Unknown,
     /// By those on the same machine or network, for which alone the node is configured.
     Local,
+    /// By those of the private network that it is in with everybody that it is connected to.
+    Private,
     /// By everyone.
     Public,
     /// By everyone, at a port that the gateway forwards.
@@ -54,6 +56,7 @@ impl Reachability {
         match self {
             Self::Unknown => "unknown",
             Self::Local => "local",
+            Self::Private => "private",
             Self::Public => "public",
             Self::Mapped => "mapped",
             Self::BehindNat => "behind-nat",
@@ -111,6 +114,9 @@ pub(crate) struct Machine {
     confirmed: BTreeSet<Multiaddr>,
     has_gateway: Option<bool>,
     strangers: bool,
+    /// Whether everybody that the node is connected to is in a private network with it, and whether one of them has
+    /// come in.
+    private: (bool, bool),
 }
 
 impl Machine {
@@ -129,6 +135,7 @@ impl Machine {
             confirmed: BTreeSet::new(),
             has_gateway: None,
             strangers: false,
+            private: (false, false),
         }
     }
 
@@ -153,7 +160,7 @@ impl Machine {
         remember(&mut self.mapped, address);
     }
 
-    /// The gateway cannot be asked, or is behind another one.
+    /// No gateway forwards anything: it cannot be asked, or is behind another one.
     pub(crate) fn on_no_gateway(&mut self) {
         self.has_gateway = Some(false);
     }
@@ -184,6 +191,29 @@ impl Machine {
                 self.state = Reachability::Unknown;
             }
             self.due = (self.state == Reachability::Unknown).then_some(now + JUDGED_AFTER);
+        }
+    }
+
+    /// N13: everybody that the node is connected to is in a private network with it, or that is over; and whether
+    /// others come in.
+    pub(crate) fn on_private(&mut self, is_private: bool, has_come_in: bool, now: Instant) {
+        self.private = (is_private, is_private && has_come_in);
+        if !is_private && self.state == Reachability::Private {
+            self.state = Reachability::Unknown;
+            self.due = Some(now + JUDGED_AFTER);
+        }
+    }
+
+    pub(crate) fn state(&self) -> Reachability {
+        self.state
+    }
+
+    /// Whether this node can do for others what it does not need itself.
+    pub(crate) fn lets_others_in(&self) -> bool {
+        match self.state {
+            Reachability::Public | Reachability::Mapped => true,
+            Reachability::Private => self.private.1,
+            _ => false,
         }
     }
 
@@ -261,6 +291,7 @@ impl Machine {
             Some(Evidence::Mapped) => Reachability::Mapped,
             // N2, N3: the relays are let go.
             Some(_) => Reachability::Public,
+            None if self.private.0 => Reachability::Private,
             // N4: judged by time. N5: what spoke for it is gone.
             None if is_due || !matches!(self.state, Reachability::Unknown) => Reachability::BehindNat,
             None => Reachability::Unknown,
@@ -291,6 +322,7 @@ impl Machine {
             (Reachability::Local, _) => "it listens for this machine or network only",
             (Reachability::NoRoute, _) => "no peer could be reached for half a minute",
             (Reachability::Unknown, _) => "nothing is known yet",
+            (Reachability::Private, _) => "all that it is connected to are in its private network",
             (_, Some(Evidence::Announced)) => "an address is announced in its configuration",
             (_, Some(Evidence::OwnAddress)) => "it listens at a public address",
             (_, Some(Evidence::Mapped)) => "the gateway forwards a port, and a peer has come through it",

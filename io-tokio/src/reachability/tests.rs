@@ -245,3 +245,36 @@ fn what_peers_say_is_bounded_and_relays_can_be_switched_off() {
     assert_eq!((script.reserves.len(), script.state()), (0, Reachability::BehindNat));
     assert_eq!(script.machine.reached().to_string(), "behind-nat: no peer could call it");
 }
+
+/// N13.
+#[test]
+fn in_a_private_network_a_node_is_reached_there_and_relays_for_others_once_somebody_has_come_in() {
+    let mut script = Script::new();
+    script.connections(1);
+    script.machine.on_private(true, false, script.now);
+    script.settle();
+    assert_eq!(script.machine.reached().state, Reachability::Private);
+    assert!(!script.machine.lets_others_in(), "perhaps nobody can come in");
+    let relay = PeerId::random();
+    script.machine.on_relay(relay, address("/ip4/10.0.0.1/tcp/1"), false, script.now);
+    script.settle();
+    assert_eq!(script.reserves, [relay], "some of the network may not reach it");
+    script.machine.on_private(true, true, script.now);
+    assert!(script.machine.lets_others_in());
+    // The first connection to the internet: what was said is taken back, and everything is found out anew.
+    script.machine.on_private(false, true, script.now);
+    script.settle();
+    assert_eq!(script.machine.reached().state, Reachability::Unknown);
+    assert!(!script.machine.lets_others_in());
+    script.pass(JUDGED_AFTER);
+    assert_eq!(script.machine.reached().state, Reachability::BehindNat);
+    script.machine.on_private(true, true, script.now);
+    script.settle();
+    script.machine.on_own_address(address("/ip4/9.9.9.9/tcp/1"));
+    script.settle();
+    assert_eq!(script.machine.reached().state, Reachability::Public, "what can be reached from anywhere is public");
+    assert!(script.machine.lets_others_in());
+    let states: Vec<_> = script.told.iter().map(|reached| reached.state).collect();
+    use Reachability::{BehindNat, Private, Public, Unknown};
+    assert_eq!(states, [Private, Unknown, BehindNat, Private, Public]);
+}

@@ -370,7 +370,52 @@ impl Alone {
 
 #[cfg(test)]
 mod tests {
+    use nelumbo_core::crypto::lotus::p2pkh_script;
+
     use super::*;
+    use crate::content::{Place, Registration};
+
+    /// Three with these scripts; a salt of zeros is another one than was committed to.
+    fn checked(scripts: [&[u8]; 3], salts: [u8; 3]) -> Result<(), Culprit> {
+        let key = |number: u8| nelumbo_core::crypto::SecretKey::from_bytes(&[number; 32]).expect("a key").public_key();
+        let terms = Terms::new(nelumbo_core::crypto::Network::Regtest, key(1), 100_000, 3, [0; 32]);
+        let shown = |number: usize, salt: u8| Destination { salt: [salt; 32], script: scripts[number].to_vec() };
+        let register = |(number, place): (u8, usize)| Registration {
+            key: key(number),
+            coin: Place { txid: [number; 32], index: 0 },
+            commitment: shown(place, number).commitment(&terms.id(), &key(number)),
+            proof: Signature::from_bytes([1; 64]),
+        };
+        let registrations = (1..).zip(0..3).map(register).collect();
+        let roster = Roster { registrations, signature: Signature::from_bytes([1; 64]) };
+        let destinations: Vec<Destination> = (0..3).map(|place| shown(place, salts[place])).collect();
+        check(&terms, &roster, &destinations)
+    }
+
+    #[test]
+    fn destinations_are_those_committed_to_payable_and_each_s_own() {
+        let script = |number| p2pkh_script(&[number; 20]).to_vec();
+        let (one, two, three) = (script(1), script(2), script(3));
+        let bad = |places: &[usize]| Err((Reason::BadDestination, places.iter().copied().collect()));
+        assert_eq!(checked([&one, &two, &three], [1, 2, 3]), Ok(()));
+        assert_eq!(checked([&one, &two, &three], [1, 0, 3]), bad(&[1]));
+        assert_eq!(checked([&one, &[0x51], &three], [1, 2, 3]), bad(&[1]));
+        assert_eq!(checked([&one, &two, &one], [1, 2, 3]), bad(&[0, 2]));
+    }
+
+    #[test]
+    fn every_salt_changes_the_order_s_seed() {
+        let key = nelumbo_core::crypto::SecretKey::from_bytes(&[1; 32]).expect("a key").public_key();
+        let terms = Terms::new(nelumbo_core::crypto::Network::Regtest, key, 100_000, 3, [0; 32]);
+        let roster = Roster { registrations: Vec::new(), signature: Signature::from_bytes([1; 64]) };
+        let salted = |salts: [u8; 3]| {
+            let shown: Vec<Destination> =
+                salts.iter().map(|salt| Destination { salt: [*salt; 32], script: Vec::new() }).collect();
+            seed(&terms, &roster, &shown)
+        };
+        let seeds = [[1, 2, 3], [0, 2, 3], [1, 0, 3], [1, 2, 0]].map(salted);
+        assert_eq!(seeds.into_iter().collect::<BTreeSet<_>>().len(), 4);
+    }
 
     #[test]
     fn no_output_stands_opposite_its_receiver_and_each_has_one() {

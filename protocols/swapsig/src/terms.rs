@@ -398,6 +398,10 @@ mod tests {
         assert_eq!(wrong(|terms| terms.confirmations = 0), TermsError::Delay);
         assert_eq!(wrong(|terms| terms.confirmations = 101), TermsError::Delay);
         assert_eq!(wrong(|terms| terms.delay = 11), TermsError::Delay);
+        let mut least = good.clone();
+        (least.confirmations, least.delay, least.fee_rate) = (2, 16, 2_000);
+        assert_eq!((least.check(), least.settlement_fee()), (Ok(()), 324));
+        assert!(TermsError::Participants(2).to_string().contains("3 to 10") && !format!("{:?}", good.id()).is_empty());
         assert_eq!(wrong(|terms| (terms.confirmations, terms.delay) = (2, 15)), TermsError::Delay);
         assert_eq!(wrong(|terms| terms.registration = 9), TermsError::Time(9));
         assert_eq!(wrong(|terms| terms.settlement = 86_401), TermsError::Time(86_401));

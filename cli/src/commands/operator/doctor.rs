@@ -279,7 +279,7 @@ fn running(stats: &Stats, peers: &Peers) -> Vec<Finding> {
     let relays = stats.reachability.relays.len();
     let found = format!("{state}: {reason}");
     findings.push(match state {
-        "public" | "mapped" | "local" => good("reachability", found),
+        "public" | "mapped" | "local" | "private" => good("reachability", found),
         "no-route" => finding("reachability", State::Bad, found, "see that the machine is connected to the Internet"),
         _ => finding(
             "reachability",
@@ -298,12 +298,21 @@ fn running(stats: &Stats, peers: &Peers) -> Vec<Finding> {
         (_, 0) => good("relay", "none is needed"),
         _ => good("relay", format_args!("others come in through {relays}")),
     });
+    findings.push(match (state, &stats.reachability.relaying) {
+        ("private", relaying) if !relaying.on && relays == 0 => finding(
+            "relaying",
+            State::Doubtful,
+            format_args!("none of this private network relays, and this node does not either: {relaying}"),
+            "where some cannot reach each other, set `preset = \"relay\"` in config.toml of one that all can reach",
+        ),
+        (_, relaying) => good("relaying", relaying),
+    });
     findings.push(match peers.peers.len() {
         0 => finding(
             "peers",
             State::Bad,
             "nobody is connected",
-            "add a node that runs to `bootstrap` in config.toml, or `nelumbo connect ADDRESS`",
+            "add a node that runs to `bootstrap` in config.toml, or set `mdns = true`, or `nelumbo connect ADDRESS`",
         ),
         count => good("peers", format_args!("{count} connected")),
     });

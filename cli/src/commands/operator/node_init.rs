@@ -47,6 +47,9 @@ pub(crate) struct Init {
     /// A node that it joins the network through; may be given several times
     #[arg(long, value_name = "ADDRESS", value_parser = bootstrap)]
     bootstrap: Vec<Multiaddr>,
+    /// It looks for other nodes on the same link, and needs no other node to join through
+    #[arg(long)]
+    mdns: bool,
     #[command(flatten)]
     passphrase: PassphraseSource,
     /// Prints one JSON object: `data`, `key`, `peer`, `network`
@@ -67,7 +70,8 @@ impl Init {
         let (folder, _lock) = self.data.create()?;
         let passphrase = self.passphrase.chosen()?;
         let listen = if self.listen.is_empty() { vec![free_address()?] } else { self.listen };
-        folder.write(&folder.config(), Config::new(self.preset, listen, self.bootstrap).to_text().as_bytes())?;
+        let config = Config { mdns: self.mdns, ..Config::new(self.preset, listen, self.bootstrap) };
+        folder.write(&folder.config(), config.to_text().as_bytes())?;
         let identity = folder.create_identity(&mut entropy)?;
         key_file::create(&folder.new_key(), network, &key, Some((&passphrase, &mut entropy)))?;
         folder.finish()?;

@@ -63,7 +63,7 @@ impl Run {
         let api = api.map(|config| ApiServer::bind(&config, folder.path())).transpose()?;
         let network = config
             .clone()
-            .network(folder.read_identity()?)
+            .network(folder.read_identity()?, folder.path())
             .map_err(|error| Failure::input(error, format_args!("change {} or the environment", path.display())))?;
         let file = key_file::read(&folder.key())?;
         let chain = file.network;

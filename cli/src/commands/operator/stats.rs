@@ -32,6 +32,7 @@ impl Stats {
             let reachability = state.reachability;
             rows.push(("reachability", format!("{}: {}", reachability.state, reachability.reason)));
             rows.extend(reachability.relays.into_iter().map(|relay| ("reached through", relay)));
+            rows.push(("relays for others", reachability.relaying.to_string()));
             let peers = state.peers;
             let counts =
                 [(peers.connected, "connected"), (peers.graylisted, "graylisted"), (peers.blacklisted, "banned")];

@@ -3,13 +3,14 @@
 //! Owns their fields with defaults, and which values make sense. Invariant: what passes `check` can be run with. The
 //! comments of the fields are the book's table of settings.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nelumbo_chain::chronik::{ChronikClient, ChronikConfig, ChronikError};
 use nelumbo_core::crypto::Network;
 use nelumbo_simulator::settings::{Time, Unsound};
-use nelumbo_tokio::network::NetworkConfig;
+use nelumbo_tokio::network::{ConfigError, NetworkConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -48,8 +49,17 @@ pub(crate) struct NetworkSettings {
     pub(crate) streams_per_connection: u64,
     /// Whether the node relays for others that cannot be reached; where it is not set, only as `relay`.
     pub(crate) relay_server: Option<bool>,
+    /// Whether a node that is no relay otherwise, and can be reached, relays a little: at most 16 reservations and 16
+    /// circuits, each of 128 KiB and two minutes.
+    pub(crate) small_relay: bool,
     /// Whether the node tells others if they can be reached; where it is not set, as `bootstrap` and `relay`.
     pub(crate) autonat_server: Option<bool>,
+    /// The certificate that is shown where it listens on `…/wss`, with those that lead to an authority: a file in PEM.
+    pub(crate) websocket_certificate: Option<PathBuf>,
+    /// The file of that certificate's key, in PEM.
+    pub(crate) websocket_key: Option<PathBuf>,
+    /// Authorities that are believed of who listens on `…/wss`, beside those that browsers believe: a file in PEM.
+    pub(crate) websocket_authorities: Option<PathBuf>,
     /// The name and version that others see; where it is not set, nelumbo's.
     pub(crate) agent: Option<String>,
 }
@@ -66,7 +76,11 @@ impl Default for NetworkSettings {
             ping_timeout: Time::secs(20),
             streams_per_connection: 4096,
             relay_server: None,
+            small_relay: true,
             autonat_server: None,
+            websocket_certificate: None,
+            websocket_key: None,
+            websocket_authorities: None,
             agent: None,
         }
     }
@@ -83,6 +97,13 @@ impl NetworkSettings {
         within("network.ping-interval", self.ping_interval, second, hour)?;
         within("network.ping-timeout", self.ping_timeout, second, hour)?;
         within("network.streams-per-connection", self.streams_per_connection, 64, 4096)?;
+        if self.websocket_certificate.is_some() != self.websocket_key.is_some() {
+            return Err(Unsound {
+                setting: "network.websocket-certificate".to_owned(),
+                value: "alone".to_owned(),
+                allowed: "both it and websocket-key, or neither".to_owned(),
+            });
+        }
         let length = self.agent.as_ref().map_or(1, String::len);
         within("network.agent", length, 1, 128).map_err(|unsound| Unsound {
             value: self.agent.clone().unwrap_or_default(),
@@ -91,7 +112,8 @@ impl NetworkSettings {
         })
     }
 
-    pub(super) fn apply(self, network: NetworkConfig) -> NetworkConfig {
+    /// Files that are not absolute are in this folder.
+    pub(super) fn apply(self, network: NetworkConfig, folder: &Path) -> Result<NetworkConfig, ConfigError> {
         let limit = self.memory_limit.map(|mib| usize::try_from(mib * MIB).unwrap_or(usize::MAX));
         let streams = usize::try_from(self.streams_per_connection).unwrap_or(usize::MAX);
         let mut network = network
@@ -100,11 +122,21 @@ impl NetworkSettings {
             .direct_timeout(self.direct_timeout.0)
             .query_timeout(self.query_timeout.0)
             .ping(self.ping_interval.0, self.ping_timeout.0)
-            .streams_per_connection(streams);
+            .streams_per_connection(streams)
+            .small_relay(self.small_relay);
         network = limit.into_iter().fold(network, NetworkConfig::memory_limit);
         network = self.relay_server.into_iter().fold(network, NetworkConfig::relay_server);
         network = self.autonat_server.into_iter().fold(network, NetworkConfig::autonat_server);
-        self.agent.into_iter().fold(network, NetworkConfig::agent)
+        network = self.agent.into_iter().fold(network, NetworkConfig::agent);
+        let read = |file: &PathBuf| {
+            let path = folder.join(file);
+            let unreadable = |error| ConfigError::Certificate { reason: format!("{}: {error}", path.display()) };
+            fs::read(&path).map_err(unreadable)
+        };
+        if let (Some(certificate), Some(key)) = (&self.websocket_certificate, &self.websocket_key) {
+            network = network.websocket_certificate(&read(certificate)?, &read(key)?)?;
+        }
+        self.websocket_authorities.iter().try_fold(network, |network, file| network.websocket_authorities(&read(file)?))
     }
 }
 

@@ -370,7 +370,7 @@ impl Pool {
             Signing::Roster if self.book.roster.is_none() && self.candidate.is_none() => {
                 self.candidate = Some(Roster { registrations: std::mem::take(&mut self.chosen), signature });
             }
-            Signing::Setup if self.book.aborted.is_none() => {
+            Signing::Setup => {
                 let (Some(plan), Some(place)) = (&self.plan, self.book.place()) else { return };
                 if self.book.setups[place].is_none() && plan.is_signed_setup(place, &signature) {
                     self.book.setups[place] = Some(signature);
