@@ -3,7 +3,6 @@
 //!
 //! Takes Python, and iproute2, nftables and miniupnpd, therefore the feature `nat`; no root.
 
-#[allow(dead_code, reason = "what drives nodes here is in Python")]
 mod cli_support;
 
 use std::{path::Path, process::Command};
@@ -16,7 +15,6 @@ fn run(scenario: &str) {
     command.arg(script).arg(scenario).env("NELUMBO", cli_support::binary());
     let done = command.output().expect("Python is installed");
     let (said, wrong) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    println!("{said}");
     assert!(done.status.success(), "{scenario}: {}\n{said}{wrong}", done.status);
 }
 
