@@ -28,6 +28,9 @@ pub(super) const STREAMS: &str = "/swapsig/1.0.0";
 const NEWS: usize = 1024;
 /// How long the protocol may take to answer; a search ends before.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How long it is tried to send a transaction: the pool asks for it again at its next look, if it still wants it. One
+/// that it does not want any more, because its person wants the deposit back, is not to be sent much later.
+const SENDING: Duration = Duration::from_secs(10);
 
 /// What the protocol is called.
 pub(super) fn name() -> Label {
@@ -202,10 +205,11 @@ impl Chain {
 
     async fn broadcast(&self, pool: PoolId, transaction: &[u8]) {
         let Ok(transaction) = Transaction::parse(transaction) else { return };
-        match self.client.broadcast(&transaction).await {
-            Ok(sent) => tracing::info!(%pool, txid = %sent.txid, "a transaction of a pool was sent"),
+        match timeout(SENDING, self.client.broadcast(&transaction)).await {
+            Ok(Ok(sent)) => tracing::info!(%pool, txid = %sent.txid, "a transaction of a pool was sent"),
             // Another one may have been faster, and the pool sees which.
-            Err(error) => tracing::info!(%pool, %error, "a transaction of a pool was not taken"),
+            Ok(Err(error)) => tracing::info!(%pool, %error, "a transaction of a pool was not taken"),
+            Err(_) => tracing::info!(%pool, "no server has answered in time to a transaction of a pool"),
         }
     }
 }
