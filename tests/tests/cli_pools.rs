@@ -428,6 +428,10 @@ fn what_cannot_be_done_with_pools_is_said_before_anything_is_burned() {
     let made = asked(node, &["create", "--denomination", "0.1", "--participants", "3", "--to", &to, "--json"]).json();
     let (pool, coin) = (made["pool"].as_str().unwrap(), made["own_coin"].as_str().unwrap());
     world.mine(1);
+    // Who joins is shown the terms first.
+    let join = || asked(&world.nodes[1], &["join", pool, "--to", &to]);
+    wait_until(|| !join().stderr.contains("no pool"));
+    join().assert_refused(&["nobody is there", "--yes"]);
     assert_eq!(node.run(&["pool", "leave", pool]).status, 0);
     node.wait_for("pool-over", &[("pool", pool), ("phase", "aborted")]);
     let again = ["create", "--denomination", "0.1", "--participants", "3", "--to", &to, "--coin", coin, "--json"];

@@ -1,6 +1,6 @@
 //! Why something from outside was not taken, and who is to blame.
 
-use alloc::collections::BTreeMap;
+use alloc::{boxed::Box, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -278,27 +278,28 @@ impl Refusal {
 }
 
 /// How often each refusal has happened.
+// In a box, because most of a large network's nodes have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RefusalCounts(BTreeMap<Refusal, u64>);
+pub struct RefusalCounts(Option<Box<BTreeMap<Refusal, u64>>>);
 
 impl RefusalCounts {
     pub(crate) fn count(&mut self, refusal: Refusal) {
-        *self.0.entry(refusal).or_default() += 1;
+        *self.0.get_or_insert_default().entry(refusal).or_default() += 1;
     }
 
     /// How often this one has happened.
     pub fn get(&self, refusal: Refusal) -> u64 {
-        self.0.get(&refusal).copied().unwrap_or(0)
+        self.0.as_ref().and_then(|counts| counts.get(&refusal)).copied().unwrap_or(0)
     }
 
     /// All that have happened, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + '_ {
-        self.0.iter().map(|(refusal, count)| (*refusal, *count))
+        self.0.iter().flat_map(|counts| counts.iter()).map(|(refusal, count)| (*refusal, *count))
     }
 
     /// How many in all.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.iter().map(|(_, count)| count).sum()
     }
 }
 

@@ -65,8 +65,8 @@ pub(super) struct Publisher {
     pub(super) offered: Option<Box<Offered>>,
     /// The types that were last advertised for.
     pub(super) advertised: Vec<TransactionType>,
-    /// For how long that advertisement was valid.
-    valid_for: Duration,
+    /// For how many seconds that advertisement was valid.
+    valid_for: u32,
     /// When an announcement was last signed.
     pub(super) issued_at: Wall,
     /// By the record's name in the DHT.
@@ -84,7 +84,7 @@ impl Publisher {
             routes: Routes::default(),
             offered: None,
             advertised: Vec::new(),
-            valid_for: Duration::ZERO,
+            valid_for: 0,
             issued_at: Wall::default(),
             records: Map::new(),
             presences: Bucket::default(),
@@ -111,7 +111,7 @@ impl Discovery {
     /// After a restart: what was offered is offered on, once the addresses are known.
     pub(crate) fn resume_offer<V: Verifier>(&mut self, context: &mut Context<'_, V>, offered: Box<Offered>) {
         self.publisher.advertised.clone_from(&offered.offer.types);
-        self.publisher.valid_for = offered.lifetime.unwrap_or_default();
+        self.publisher.valid_for = seconds(offered.lifetime.unwrap_or_default());
         self.publisher.offered = Some(offered);
         context.timer(TimerReason::Advertisement, SETTLE_ADDRESSES);
     }
@@ -225,7 +225,7 @@ impl Discovery {
                 (*wanted).max(context.config.least_advertisement_lifetime())
             }
             Some(_) => usual,
-            None => usual.max(publisher.valid_for),
+            None => usual.max(Duration::from_secs(publisher.valid_for.into())),
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
         let offer = offered.map(|offered| offered.offer);
@@ -245,7 +245,7 @@ impl Discovery {
         for list in shown.into_iter().map(List::Signers).chain([List::AllSigners]) {
             self.list(context, Listing { list, name: None, digest, issued_at, expires_at })?;
         }
-        (self.publisher.advertised, self.publisher.valid_for) = (types, lifetime);
+        (self.publisher.advertised, self.publisher.valid_for) = (types, seconds(lifetime));
         context.event(if is_offered { Event::Advertised { expires_at } } else { Event::Withdrawn });
         Ok(())
     }
@@ -422,4 +422,9 @@ fn gossip<V: Verifier>(
         let (topic, bytes) = (Topic::from_static(kind.topic()), advertisement.clone());
         context.output(Output::Publish { topic, bytes });
     }
+}
+
+/// At least as long: it is rounded up.
+fn seconds(lifetime: Duration) -> u32 {
+    u32::try_from(lifetime.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
