@@ -390,6 +390,8 @@ fn deposits_come_back_after_the_delay_by_hand_and_by_themselves() {
     wait_until(|| status(&nodes[0], &id).unwrap()["otherwise"] == "this node takes its deposit back now");
     assert!(parts.iter().all(|part| part.money(server) == Money::Deposited), "the settlement could still have it");
     assert_eq!(nodes[0].run(&["pool", "reclaim", &id]).status, 0);
+    // A settlement that it has begun to send before is given up by then.
+    sleep(10 * SECOND);
     first.release();
     wait_until(|| parts[0].money(server) == Money::Reclaimed);
     mine(server, 1);
