@@ -259,7 +259,7 @@ impl fmt::Display for CommandError {
             Self::NoAttemptsLeft(session) => write!(f, "session {session} has used all its attempts; create a new one"),
             Self::Offer(error) => error.fmt(f),
             Self::OfferLifetime { least } => {
-                write!(f, "an advertisement is valid for {} s to seven days", least.as_secs_f64().ceil())
+                write!(f, "an advertisement is valid for {} s to seven days", least.as_millis().div_ceil(1000))
             }
             Self::NothingOffered => f.write_str("this node advertises nothing"),
             Self::KnownSession(session) => write!(f, "session {session} is already here"),
