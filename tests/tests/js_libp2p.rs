@@ -199,7 +199,7 @@ async fn records_go_both_ways_and_an_altered_one_is_refused(set: &str) {
     // One that was altered is neither stored when it is sent to us, nor believed when we find it there.
     let (signer, record) = presence(js.peer());
     assert_eq!(js.put(&RecordKey::Presence(signer).to_string(), &altered(record)).await, 1);
-    let reason = "records_refused_total{reason=\"Signature\"} 1";
+    let reason = "records_refused_total{reason=\"signature\"} 1";
     until("the refusal is counted", async || node.handle.metrics().contains(reason)).await;
     assert_eq!(node.refused(Refusal::Signature).await, 1);
     node.seek(signer).await;
