@@ -95,16 +95,21 @@ fn servers(port: Arc<AtomicU16>) -> Servers {
     })
 }
 
+/// A node, and where it listens.
+async fn listening(config: NetworkConfig) -> (Network, Multiaddr) {
+    let listen = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
+    let mut node = Network::new(config.listen_on(listen), Metrics::new()).expect("a network");
+    loop {
+        if let NetworkEvent::Listening { address } = node.next().await {
+            return (node, address);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_resolver_that_is_configured_later_is_used_and_dnsaddr_leads_to_a_node() {
     let local = || NetworkConfig::full().address_filter(AddressFilter::All);
-    let listen = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
-    let mut node = Network::new(local().listen_on(listen), Metrics::new()).expect("a network");
-    let address = loop {
-        if let NetworkEvent::Listening { address } = node.next().await {
-            break address;
-        }
-    };
+    let (mut node, address) = listening(local()).await;
     let peer = node.local_peer();
     let port = address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None });
     let known = format!("/dns4/one.nodes.test/tcp/{}/p2p/{peer}", port.expect("a port"));
@@ -162,13 +167,7 @@ async fn a_name_leads_to_a_private_host_only_if_the_owner_has_given_it() {
 #[tokio::test]
 async fn dnsaddr_leads_to_the_peer_among_several_and_is_not_followed_for_ever() {
     let local = || NetworkConfig::full().address_filter(AddressFilter::All);
-    let listen = "/ip4/127.0.0.1/tcp/0".parse().expect("an address");
-    let mut node = Network::new(local().listen_on(listen), Metrics::new()).expect("a network");
-    let address = loop {
-        if let NetworkEvent::Listening { address } = node.next().await {
-            break address;
-        }
-    };
+    let (mut node, address) = listening(local()).await;
     let (peer, other) = (node.local_peer(), PeerId::random());
     let door = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a port");
     let port = door.local_addr().expect("a port").port();

@@ -1,30 +1,13 @@
 //! How much of who is paid which output shows, counted over all orders that a settlement can have. The numbers stand in
 //! `docs/src/swapsig.md`.
 
+mod orders;
+
 use std::collections::BTreeMap;
 
-const BOOK: &str = include_str!("../../../docs/src/swapsig.md");
+use orders::orders;
 
-/// Every order: for each output, whose it is by the place of its input; one cycle through all.
-fn orders(count: usize) -> Vec<Vec<usize>> {
-    fn walk(path: &mut Vec<usize>, count: usize, found: &mut Vec<Vec<usize>>) {
-        if path.len() == count {
-            let mut order = vec![0; count];
-            (0..count).for_each(|step| order[path[step]] = path[(step + 1) % count]);
-            return found.push(order);
-        }
-        for next in 1..count {
-            if !path.contains(&next) {
-                path.push(next);
-                walk(path, count, found);
-                path.pop();
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&mut vec![0], count, &mut found);
-    found
-}
+const BOOK: &str = include_str!("../../../docs/src/swapsig.md");
 
 /// Between how many people an output of an honest one may be, for some participants who tell each other what they know:
 /// two to the power of the entropy, and the smallest that there is.

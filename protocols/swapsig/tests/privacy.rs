@@ -1,12 +1,15 @@
 //! What can be linked in pools that have run: for each kind of observer, among how many outputs that of an honest
 //! participant may be, and how often the observer's best guess is right. The numbers stand in `docs/src/swapsig.md`.
 
+mod orders;
+
 use std::collections::BTreeMap;
 
 use nelumbo_core::crypto::Suite;
 use nelumbo_core::crypto::lotus::{OutPoint, Transaction};
 use nelumbo_swapsig::Phase;
 use nelumbo_swapsig::simulation::{Behaviour, Setting, Sighting, World};
+use orders::orders;
 
 const BOOK: &str = include_str!("../../../docs/src/swapsig.md");
 const POOLS: u64 = 60;
@@ -37,27 +40,6 @@ impl Settled {
         let paid = |script: &Vec<u8>| world.people.iter().position(|person| person.destination.script == *script);
         let outputs = scripts.iter().map(paid).collect::<Option<Vec<_>>>()?;
         Some(Self { world, inputs, outputs, scripts })
-    }
-
-    /// The orders that the rule of the chain allows: whose each output is, as places of inputs.
-    fn orders(&self) -> Vec<Vec<usize>> {
-        fn walk(path: &mut Vec<usize>, count: usize, found: &mut Vec<Vec<usize>>) {
-            if path.len() == count {
-                let mut order = vec![0; count];
-                (0..count).for_each(|step| order[path[step]] = path[(step + 1) % count]);
-                return found.push(order);
-            }
-            for next in 1..count {
-                if !path.contains(&next) {
-                    path.push(next);
-                    walk(path, count, found);
-                    path.pop();
-                }
-            }
-        }
-        let mut found = Vec::new();
-        walk(&mut vec![0], self.inputs.len(), &mut found);
-        found
     }
 
     /// The first message that an input's owner has sent to all others at once: it shows its destination, and one sees
@@ -170,7 +152,7 @@ fn what_observers_can_link_is_what_the_book_says() {
     for seed in 0..POOLS {
         let settled = calm(seed);
         let all = |_| true;
-        let orders = settled.orders();
+        let orders = orders(settled.inputs.len());
         let [outsider, peer, times, traffic, sizes, unpadded, majority, told] = &mut tallies;
         outsider.add(&settled, &evenly(orders.clone()), all);
         // It knows whose each coin is, and that is all: no more orders are impossible.
@@ -228,7 +210,7 @@ fn with_cheats() -> Tally {
             let told = |place: usize| is_cheat(settled.inputs[place]);
             order.iter().zip(&truth).all(|(one, other)| (one == other) || !told(*one) && !told(*other))
         };
-        let orders = settled.orders().into_iter().filter(known).collect();
+        let orders = orders(settled.inputs.len()).into_iter().filter(known).collect();
         tally.add(&settled, &evenly(orders), |person| !is_cheat(person));
     }
     tally
