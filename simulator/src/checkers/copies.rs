@@ -1,6 +1,6 @@
-//! Checks that two lives of one key use no nonce twice: those of a machine that is copied with its disk while it runs, or
-//! resumed from a snapshot of its memory. No public nonce is shown in two places or by two machines, and none signs over
-//! two lists of nonces, which would give the key away.
+//! Checks that two lives of one key use no nonce twice: those of a machine that is copied with its disk while it runs,
+//! or resumed from a snapshot of its memory. No public nonce is shown in two places or by two machines, and none signs
+//! over two lists of nonces, which would give the key away.
 
 use std::collections::BTreeMap;
 
