@@ -5,11 +5,16 @@
 //! `event`. Driven by the runtime.
 
 use libp2p::{Multiaddr, PeerId};
-use nelumbo_core::{api, wire::Harmless};
+use nelumbo_core::{
+    api,
+    base::Wall,
+    crypto::PublicKey,
+    wire::{self, Harmless, Offer},
+};
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use crate::{network::DhtState, reachability::Reachability};
+use crate::{names::addresses_from_core, network::DhtState, reachability::Reachability};
 
 /// Something that happened to a node.
 #[derive(Clone, Debug, Serialize)]
@@ -126,7 +131,7 @@ pub enum NodeEvent {
     },
     /// A fact about sessions and signers.
     #[serde(untagged)]
-    Core(api::Event),
+    Core(#[serde(serialize_with = "core")] api::Event),
 }
 
 /// Why there is no next event.
@@ -167,6 +172,30 @@ fn text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
 
 fn texts<T: ToString, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(|value| Harmless(&value.to_string()).to_string()))
+}
+
+/// The only event of the core that has addresses, which are bytes there.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum WithAddresses<'a> {
+    SignerDiscovered { key: &'a PublicKey, advertisement: Advertisement<'a> },
+}
+
+#[derive(Serialize)]
+struct Advertisement<'a> {
+    peer: &'a wire::PeerId,
+    #[serde(serialize_with = "texts")]
+    addresses: Vec<Multiaddr>,
+    offer: &'a Option<Offer>,
+    issued_at: &'a Wall,
+    expires_at: &'a Wall,
+}
+
+fn core<S: Serializer>(event: &api::Event, serializer: S) -> Result<S::Ok, S::Error> {
+    let api::Event::SignerDiscovered { key, advertisement } = event else { return event.serialize(serializer) };
+    let wire::Advertisement { peer, addresses, offer, issued_at, expires_at } = &**advertisement;
+    let advertisement = Advertisement { peer, addresses: addresses_from_core(addresses), offer, issued_at, expires_at };
+    WithAddresses::SignerDiscovered { key, advertisement }.serialize(serializer)
 }
 
 fn reachability<S: Serializer>(state: &Reachability, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,19 +1,30 @@
 //! Direct messages that share a stream, against peers that behave in every way that one can.
 
+mod nodes;
 mod support;
 
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, StreamExt};
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder,
+    multiaddr::Protocol,
+    noise,
     request_response::{self, ProtocolSupport},
     swarm::SwarmEvent,
     tcp, yamux,
 };
-use nelumbo_tokio::network::{
-    CHANNEL_PROTOCOL, DirectFailure, MAX_DIRECT_MESSAGE, NetworkConfig, NetworkEvent, OperationId, SESSION_PROTOCOL,
+use nelumbo_tokio::{
+    NodeEvent,
+    core::{
+        api::{Event, Refusal},
+        wire,
+    },
+    network::{
+        CHANNEL_PROTOCOL, DirectFailure, MAX_DIRECT_MESSAGE, NetworkConfig, NetworkEvent, OperationId, SESSION_PROTOCOL,
+    },
 };
+use nodes::{Signer, find, within};
 use support::{Group, LOOPBACK, PATIENCE};
 
 /// A peer on bare libp2p. What it sends are the bytes of a stream as they are, after which it closes its half, or, when
@@ -193,6 +204,47 @@ async fn what_is_no_frame_ends_the_channel_and_not_the_connection() {
         let (received, answer) = received_until_end(&mut group, &mut peer).await;
         assert!(received.is_empty() && answer.unwrap_or_default().is_empty());
     }
+}
+
+/// A bare peer that is on its way to a node and sends it these, each on a stream of its own.
+fn sender(node: &Signer, protocol: StreamProtocol, messages: Vec<Vec<u8>>) -> RawSwarm {
+    let mut peer = raw(Raw::default(), &[protocol]);
+    peer.dial(node.address.clone()).expect("an address");
+    let Some(Protocol::P2p(ours)) = node.address.iter().last() else { panic!("{} has no peer id", node.address) };
+    for message in messages {
+        peer.behaviour_mut().send_request(&ours, message);
+    }
+    peer
+}
+
+#[tokio::test]
+async fn what_is_over_the_limit_is_counted_and_held_against_its_sender() {
+    let mut node = Signer::start(NetworkConfig::full()).await;
+    // On streams of their own: more is sent than is read.
+    let mut one = sender(&node, SESSION_PROTOCOL, vec![vec![7; MAX_DIRECT_MESSAGE + 500]; 10]);
+    let id = wire::PeerId::from_bytes(&one.local_peer_id().to_bytes());
+    let banned = find(&mut node.events, |event| match event {
+        NodeEvent::Core(Event::PeerBlacklisted { peer, refusal, .. }) => Some((Some(*peer), *refusal)),
+        _ => None,
+    });
+    let banned = tokio::select! {
+        banned = banned => banned,
+        () = async { loop { one.select_next_some().await; } } => unreachable!("a swarm has no end"),
+    };
+    assert_eq!(banned, (id, Some(Refusal::Oversized)));
+
+    // In a frame, whose length alone is read.
+    let header = (MAX_DIRECT_MESSAGE as u32 + 1).to_be_bytes().to_vec();
+    let mut other = sender(&node, CHANNEL_PROTOCOL, vec![header]);
+    let id = wire::PeerId::from_bytes(&other.local_peer_id().to_bytes()).expect("a peer id");
+    within(async {
+        while node.handle.with_view(move |view| view.standing(&id).1).await.expect("it runs") == 0 {
+            let _nothing = tokio::time::timeout(Duration::from_millis(20), other.select_next_some()).await;
+        }
+    })
+    .await;
+    assert_eq!(node.handle.status().await.expect("it runs").refusals.get(Refusal::Oversized), 11);
+    node.stop().await;
 }
 
 #[tokio::test]

@@ -86,6 +86,7 @@ const fn begins_fault(event: &ScheduledEvent) -> bool {
         | ScheduledEvent::Delegate { .. } => false,
         ScheduledEvent::Crash { .. }
         | ScheduledEvent::Fork { .. }
+        | ScheduledEvent::Resume { .. }
         | ScheduledEvent::Sleep { .. }
         | ScheduledEvent::DeviceAway { .. }
         | ScheduledEvent::DeviceRestart { .. }

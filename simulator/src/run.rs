@@ -160,14 +160,22 @@ impl std::fmt::Debug for Run<'_> {
 /// What checkers know at the start of a run.
 fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     let (mut honest, mut steady) = (vec![true; peers.len()], vec![!schedule.loses_presences; peers.len()]);
-    let mut copies = BTreeSet::new();
+    let (mut copies, mut places, mut liars) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     for step in &schedule.steps {
         match &step.event {
-            ScheduledEvent::Misbehaviour { node, broken: false, .. } => honest[*node as usize] = false,
+            ScheduledEvent::Misbehaviour { node, broken: false, .. } => {
+                honest[*node as usize] = false;
+                liars.insert(*node);
+            }
             // With two lives at once, what is said with one key is nobody's fault any more.
             ScheduledEvent::Fork { node, copy } => {
                 (honest[*node as usize], honest[*copy as usize]) = (false, false);
-                copies.insert(*copy);
+                places.insert(*copy);
+                copies.extend([(*node, *node), (*copy, *node)]);
+            }
+            ScheduledEvent::Resume { node, .. } => {
+                honest[*node as usize] = false;
+                copies.insert(*node, *node);
             }
             ScheduledEvent::Jump { node, .. }
             | ScheduledEvent::Drift { node, .. }
@@ -177,12 +185,13 @@ fn truth<C: Crypto>(schedule: &Schedule, peers: &[Peer<C>]) -> GroundTruth {
     }
     steady.iter_mut().zip(&honest).for_each(|(steady, honest)| *steady &= honest);
     let healed = schedule.healed_ms() * MILLISECOND;
-    let nodes = (0..).zip(peers).filter(|(node, _)| !copies.contains(node)).map(|(node, peer)| (peer.key(), node));
+    let nodes = (0..).zip(peers).filter(|(node, _)| !places.contains(node)).map(|(node, peer)| (peer.key(), node));
     let settled = schedule.healed_ms() + schedule.settling_ms();
     let settled = (schedule.until_ms >= settled).then_some(settled * MILLISECOND);
     let turn = schedule.config().map_or(Nanos::MAX, |config| config.broadcast_timeout.as_nanos() as Nanos);
     let (nodes, sessions, is_final) = (nodes.collect(), BTreeMap::new(), C::is_final);
-    GroundTruth { honest, nodes, sessions, is_final, steady, healed, settled, turn }
+    copies.retain(|_, node| !liars.contains(node));
+    GroundTruth { honest, nodes, copies, sessions, is_final, steady, healed, settled, turn }
 }
 
 /// What a run records for its summary.

@@ -63,6 +63,7 @@ fn every_checker_fires_and_its_schedule_shrinks() {
         (lost_records(true), "promise"),
         (hidden_presence(true), "newcomers"),
         (lied_to(true), "claims"),
+        (resumed(true), "copies"),
     ] {
         let all = fired(&schedule);
         assert!(all.contains(checker), "not {checker} but {all:?}");
@@ -106,6 +107,30 @@ fn lost_records(is_lost: bool) -> Schedule {
     }
     schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
     schedule
+}
+
+/// A world in which a node has shown its nonce, signed, and is resumed from a snapshot that was taken between the two;
+/// another signer has lost its records meanwhile, and draws another nonce. And whether the snapshot has the nonce.
+fn resumed(open_nonces: bool) -> Schedule {
+    let (node, other) = (1, 2);
+    let lost = ScheduledEvent::Misbehaviour { node: other, misbehaviour: Misbehaviour::LosesRecords, broken: false };
+    // The announcement is there after ten milliseconds, the other's nonce after twenty.
+    let resume = ScheduledEvent::Resume { node, since_ms: 2_015, keeps_disk: true, open_nonces };
+    let mut schedule = Schedule::new(1, 3)
+        .with(0, lost)
+        .with(2_000, ScheduledEvent::create(0, vec![0, node, other], SuiteChoice::Lotus))
+        .with(3_000, ScheduledEvent::Crash { node: 0, silent: false })
+        .with(3_000, ScheduledEvent::Crash { node: other, silent: false })
+        .with(3_500, ScheduledEvent::Restart { node: other })
+        .with(5_000, resume);
+    schedule.until_ms = schedule.healed_ms() + SETTLING_MS;
+    schedule
+}
+
+#[test]
+fn a_nonce_that_a_snapshot_has_signs_twice_and_one_that_it_has_not_signs_once() {
+    assert!(fired(&resumed(true)).contains("copies"));
+    assert_eq!(fired(&resumed(false)), BTreeSet::new());
 }
 
 /// A world in which nothing but connections says who holds which key, and whether a node does not say it.

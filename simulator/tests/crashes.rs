@@ -1,8 +1,12 @@
 //! Crashes at every moment of a session.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nelumbo_core::api::Event;
+use nelumbo_core::wire::{Body, Message};
 use nelumbo_simulator::peer::Observation;
 use nelumbo_simulator::run::{Run, SETTLING_MS};
+use nelumbo_simulator::scenario::Scenario;
 use nelumbo_simulator::schedule::{LatencyChoice, Schedule, ScheduledEvent, SuiteChoice};
 use nelumbo_simulator::summary::Summary;
 
@@ -59,4 +63,33 @@ fn all_signers_crash_at_once_and_finish_in_a_later_attempt() {
         let all = (0..3).fold(session(seed), |schedule, node| crash(schedule, node, CREATED_MS + 15 + seed, 1));
         assert_eq!(run(&all).0.sessions.completed, 1, "seed {seed}");
     }
+}
+
+/// In how many attempts of the run a machine has shown more than one list of nonces, in one life and another.
+fn drawn_again(schedule: &Schedule) -> usize {
+    let mut shown = BTreeMap::<_, BTreeSet<_>>::new();
+    let summary = Run::new(schedule)
+        .measure(|observed| {
+            let Observation::Sent { bytes, .. } = &observed.observation else { return };
+            let Ok(message) = Message::decode(bytes.clone()) else { return };
+            if let Body::Session(step) = message.unsigned.body
+                && let Some(nonces) = step.content.nonces()
+            {
+                let attempt = (observed.node, message.unsigned.author, step.session, step.attempt);
+                shown
+                    .entry(attempt)
+                    .or_default()
+                    .insert(nonces.iter().map(|nonce| *nonce.as_bytes()).collect::<Vec<_>>());
+            }
+        })
+        .summary();
+    assert_eq!(summary.violations, [], "{summary}\n{}", schedule.to_toml());
+    shown.values().filter(|lists| lists.len() > 1).count()
+}
+
+#[test]
+fn a_machine_that_is_resumed_from_a_snapshot_without_open_nonces_uses_none_twice() {
+    let scenario = Scenario::from_toml(Scenario::text("snapshots").expect("ready"), &[]).expect("sound");
+    let again: usize = (0..6).map(|seed| drawn_again(&scenario.schedule(seed))).sum();
+    assert!(again > 20, "{again} attempts were begun in two lives");
 }

@@ -12,7 +12,7 @@ use nelumbo_core::crypto::{Network, PublicKey, Secp256k1, SecretKey, Signature, 
 use nelumbo_core::election::Method;
 use nelumbo_core::evidence::{Evidence, Exhibit};
 use nelumbo_core::wire::{
-    AbortReason, Advertisement, Definition, Details, Item, Offer, PeerId, ResourceId, SessionId, SignedInput,
+    AbortReason, Address, Advertisement, Definition, Details, Item, Offer, PeerId, ResourceId, SessionId, SignedInput,
     SpendPath, Spending, Spent, TransactionType,
 };
 use nelumbo_tokio::network::DhtState;
@@ -97,8 +97,8 @@ fn examples() -> Vec<NodeEvent> {
         response_seconds: Some(30),
     };
     let (issued_at, expires_at) = (Wall::from_millis(1_767_225_600_000), Wall::from_millis(1_767_229_200_000));
-    let advertisement =
-        Box::new(Advertisement { peer, addresses: Vec::new(), offer: Some(offer), issued_at, expires_at });
+    let addresses = Vec::from_iter(Address::from_bytes(vec![4, 192, 0, 2, 7, 6, 15, 161]));
+    let advertisement = Box::new(Advertisement { peer, addresses, offer: Some(offer), issued_at, expires_at });
     let definition = session_that_pays();
     let (first, second) = (Exhibit([1, 2, 3][..].into()), Exhibit([4, 5][..].into()));
     let summary = Box::new(Summary::of(&definition, &[own_key()]).expect("it is sound"));

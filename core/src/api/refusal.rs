@@ -15,7 +15,7 @@ pub enum Blame {
     Nobody,
 }
 
-/// The checks of the gate, in their order.
+/// What the checks of the gate are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {

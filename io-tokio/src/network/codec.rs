@@ -1,8 +1,9 @@
 //! The one-shot stream protocol for direct messages.
 //!
 //! Owns the bytes on a stream of [`SESSION_PROTOCOL`]: the sender writes one message and closes its half, the receiver
-//! reads to the end and closes its own. That close is the acknowledgement. Invariant: no more than
-//! [`MAX_DIRECT_MESSAGE`] bytes of one message are ever held. Driven by libp2p's request-response handler.
+//! reads to the end and closes its own. That close is the acknowledgement. Of a message over the limit a byte more than
+//! [`MAX_DIRECT_MESSAGE`] is handed on: the core counts and charges it as on every other channel. Invariant: no more of
+//! one message is ever held. Driven by libp2p's request-response handler.
 
 use std::io;
 
@@ -14,6 +15,12 @@ pub const SESSION_PROTOCOL: StreamProtocol = StreamProtocol::new("/nelumbo/sessi
 
 /// The largest direct message, in bytes.
 pub const MAX_DIRECT_MESSAGE: usize = 100_000;
+
+/// What stands for a message over the limit, of which nothing was read: the core looks at how long it is, counts it and
+/// holds it against its sender.
+pub(crate) fn oversized() -> Vec<u8> {
+    vec![0; MAX_DIRECT_MESSAGE + 1]
+}
 
 /// One message, one stream, no framing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,9 +39,6 @@ impl request_response::Codec for OneShot {
         io.take(MAX_DIRECT_MESSAGE as u64 + 1).read_to_end(&mut message).await?;
         match message.len() {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an empty direct message")),
-            length if length > MAX_DIRECT_MESSAGE => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "a direct message over the limit"))
-            }
             _ => Ok(message),
         }
     }
@@ -83,8 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn larger_and_empty_messages_are_refused() {
-        assert_eq!(read(MAX_DIRECT_MESSAGE + 1).expect_err("too large").kind(), io::ErrorKind::InvalidData);
+    fn of_a_larger_message_a_byte_over_the_limit_is_read_and_an_empty_one_is_refused() {
+        for bytes in [MAX_DIRECT_MESSAGE + 1, 3 * MAX_DIRECT_MESSAGE] {
+            assert_eq!(read(bytes).expect("for the core to refuse").len(), oversized().len());
+        }
         assert_eq!(read(0).expect_err("empty").kind(), io::ErrorKind::UnexpectedEof);
     }
 

@@ -8,6 +8,7 @@ mod blame;
 mod claims;
 mod completions;
 mod coordinators;
+mod copies;
 mod expiry;
 mod limits;
 mod liveness;
@@ -35,6 +36,9 @@ pub struct GroundTruth {
     pub honest: Vec<bool>,
     /// The node with each key. A copy of a node has that node's key.
     pub nodes: BTreeMap<PublicKey, u32>,
+    /// Machines of honest owners that are copied or resumed, so that one key has two lives, each with the node whose
+    /// key it has. They are not held to what honest nodes are.
+    pub copies: BTreeMap<u32, u32>,
     /// The definitions of the sessions that have been announced so far.
     pub sessions: BTreeMap<SessionId, Arc<Definition>>,
     /// Whether these are the final signatures of this session, judged apart from any node.
@@ -77,7 +81,12 @@ pub trait Checker: Send {
     /// Its name.
     fn name(&self) -> &'static str;
 
-    /// Checks an observation of an honest node.
+    /// Whether it looks at nodes whose key has two lives, and at no others.
+    fn is_for_copies(&self) -> bool {
+        false
+    }
+
+    /// Checks an observation of an honest node, or of one whose key has two lives.
     ///
     /// # Errors
     /// What is wrong with it, in words.
@@ -95,6 +104,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(nonces::Nonces::default()),
         Box::new(partials::Partials::default()),
+        Box::new(copies::Copies::default()),
         Box::new(signatures::Signatures::default()),
         Box::new(agreement::Agreement::default()),
         Box::new(blame::Blame),
@@ -144,6 +154,7 @@ impl CheckerSet {
     pub(crate) fn new(truth: GroundTruth, checkers: Vec<Box<dyn Checker>>) -> Self {
         let mut keys = vec![None; truth.honest.len()];
         truth.nodes.iter().for_each(|(key, node)| keys[*node as usize] = Some(*key));
+        truth.copies.iter().for_each(|(copy, node)| keys[*copy as usize] = keys[*node as usize]);
         Self { truth, checkers, keys, violations: Vec::new() }
     }
 
@@ -158,13 +169,15 @@ impl CheckerSet {
         {
             self.truth.sessions.insert(*session, definition.clone());
         }
-        let Some(key) = self.keys[observed.node as usize].filter(|_| self.truth.honest[observed.node as usize]) else {
+        let Some(key) = self.keys[observed.node as usize] else { return };
+        let is_copy = self.truth.copies.contains_key(&observed.node);
+        if !is_copy && !self.truth.honest[observed.node as usize] {
             return;
-        };
+        }
         // Messages of others are passed on to those who lack them.
         let step = sent.filter(|(author, _)| *author == key).map(|(_, step)| step);
         let seen = NodeObservation { observed, step: step.as_ref(), key };
-        for checker in &mut self.checkers {
+        for checker in self.checkers.iter_mut().filter(|checker| checker.is_for_copies() == is_copy) {
             if let Err(what) = checker.see(&self.truth, &seen)
                 && self.violations.len() < KEPT
             {

@@ -11,7 +11,7 @@ pub use toy::{Toy, ToySigner, ToyVerifier};
 use std::borrow::Cow;
 
 use nelumbo_core::base::Entropy;
-use nelumbo_core::crypto::{MessageSigner, PublicKey, Signature, Signer, Verifier};
+use nelumbo_core::crypto::{EntropySource, MessageSigner, PublicKey, Signature, Signer, Verifier};
 use nelumbo_core::wire::{Definition, Item};
 
 /// A kind of cryptography.
@@ -29,7 +29,11 @@ pub trait Crypto: 'static {
     fn message_signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn MessageSigner + Send>;
 
     /// The signer of a node's partial signatures.
-    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send>;
+    fn signer(
+        secret: &[u8; 32],
+        entropy: impl EntropySource + Send + 'static,
+        meter: &Meter,
+    ) -> Box<dyn Signer<Self::V> + Send>;
 
     /// The verifier of what others send.
     fn verifier(meter: &Meter) -> Self::V;

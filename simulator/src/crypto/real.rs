@@ -2,7 +2,7 @@
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner,
+    EntropySource, MessageKey, MessageSigner, PublicKey, Secp256k1, SecretKey, Signature, Signer, SoftwareSigner,
 };
 use nelumbo_core::wire::Definition;
 
@@ -25,7 +25,11 @@ impl Crypto for Real {
         Box::new(MessageKey::new(key(secret), entropy))
     }
 
-    fn signer(secret: &[u8; 32], entropy: Entropy, _: &Meter) -> Box<dyn Signer<Secp256k1> + Send> {
+    fn signer(
+        secret: &[u8; 32],
+        entropy: impl EntropySource + Send + 'static,
+        _: &Meter,
+    ) -> Box<dyn Signer<Secp256k1> + Send> {
         Box::new(SoftwareSigner::new(key(secret), entropy))
     }
 

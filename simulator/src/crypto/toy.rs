@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
-    Signature, Signer, SignerError, Suite, Tweak, Verifier,
+    CombineError, EntropyError, EntropySource, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature,
+    PublicKey, PublicNonce, Signature, Signer, SignerError, Suite, Tweak, Verifier,
 };
 
 use super::{Crypto, Meter, Operation};
@@ -34,10 +34,14 @@ impl Crypto for Toy {
         Box::new(ToyMessageKey { key, meter: meter.clone() })
     }
 
-    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<ToyVerifier> + Send> {
+    fn signer(
+        secret: &[u8; 32],
+        entropy: impl EntropySource + Send + 'static,
+        meter: &Meter,
+    ) -> Box<dyn Signer<ToyVerifier> + Send> {
         let key = Self::public_key(secret).expect("every 32 bytes are a key");
         let slots = BTreeMap::new();
-        Box::new(ToySigner { key, entropy, slots, meter: meter.clone() })
+        Box::new(ToySigner { key, entropy: Box::new(entropy), slots, meter: meter.clone() })
     }
 
     fn verifier(meter: &Meter) -> ToyVerifier {
@@ -228,7 +232,7 @@ impl MessageSigner for ToyMessageKey {
 /// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature for each item.
 pub struct ToySigner {
     key: PublicKey,
-    entropy: Entropy,
+    entropy: Box<dyn EntropySource + Send>,
     slots: BTreeMap<NonceSlot, Slot>,
     meter: Meter,
 }
@@ -257,11 +261,12 @@ impl Signer<ToyVerifier> for ToySigner {
         let draw = |_| {
             self.meter.charge(Operation::Nonce);
             let mut bytes = [2; 66];
-            bytes[1..33].copy_from_slice(&self.entropy.bytes32());
-            bytes[34..].copy_from_slice(&self.entropy.bytes32());
-            PublicNonce::from_bytes(bytes)
+            bytes[1..33].copy_from_slice(&self.entropy.draw()?);
+            bytes[34..].copy_from_slice(&self.entropy.draw()?);
+            Ok(PublicNonce::from_bytes(bytes))
         };
-        let nonces: Vec<_> = items.iter().map(draw).collect();
+        let nonces: Result<Vec<_>, EntropyError> = items.iter().map(draw).collect();
+        let nonces = nonces.map_err(|_| SignerError::Unavailable)?;
         self.slots.insert(slot, Slot::Open { nonces: nonces.clone(), items: of });
         Ok(nonces)
     }

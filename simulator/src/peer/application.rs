@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use nelumbo_core::api::{Command, Event, Phase};
 use nelumbo_core::approval::Unusual;
-use nelumbo_core::wire::AbortReason;
+use nelumbo_core::wire::{AbortReason, SessionId};
 
 use super::adversary::UNWANTED;
 use super::lifecycle::TimerKind;
+use super::memory::Given;
 use super::{Peer, PeerContext};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
@@ -54,16 +55,7 @@ impl<C: Crypto> Peer<C> {
             Event::SessionAnnounced { session, summary, .. } if summary.description == UNWANTED => {
                 self.intend(context, 0, Command::Abort(*session, AbortReason::Declined));
             }
-            Event::SessionAnnounced { session, .. } => {
-                let (least, most) = self.application.owner_ms;
-                let [least, most] = [least, most].map(|time| Nanos::from(time) * MILLISECOND);
-                let delay = if most == 0 { 0 } else { self.random.within(least, most) };
-                let join = Command::Join { session: *session, allow: [Unusual::Opaque].into() };
-                self.intend(context, delay, join);
-                if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::AbortGriefing)) {
-                    self.intend(context, delay, Command::Abort(*session, AbortReason::Declined));
-                }
-            }
+            Event::SessionAnnounced { session, .. } => self.consider(context, *session),
             Event::ShouldBroadcast { session } => {
                 let is_broken = self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::Panic));
                 assert!(!is_broken, "broken on purpose");
@@ -85,14 +77,33 @@ impl<C: Crypto> Peer<C> {
         }
     }
 
+    /// The owner looks at a request after a while.
+    fn consider(&mut self, context: PeerContext<'_, '_>, session: SessionId) {
+        let (least, most) = self.application.owner_ms;
+        let [least, most] = [least, most].map(|time| Nanos::from(time) * MILLISECOND);
+        let delay = if most == 0 { 0 } else { self.random.within(least, most) };
+        let join = Command::Join { session, allow: [Unusual::Opaque].into() };
+        self.intend(context, delay, join);
+        if self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::AbortGriefing)) {
+            self.intend(context, delay, Command::Abort(session, AbortReason::Declined));
+        }
+    }
+
+    /// The owner finds requests that nobody has looked at.
+    pub(super) fn look_again(&mut self, context: PeerContext<'_, '_>) {
+        let sessions = self.node.iter().flat_map(|node| node.view().sessions().collect::<Vec<_>>());
+        let announced: Vec<SessionId> =
+            sessions.filter(|session| session.phase == Phase::Announced).map(|session| session.id).collect();
+        announced.into_iter().for_each(|session| self.consider(context, session));
+    }
+
     pub(super) fn application_acts(&mut self, context: PeerContext<'_, '_>) {
         let now = context.now();
         while self.application.later.first().is_some_and(|(due, _)| *due <= now) {
             let (_, command) = self.application.later.remove(0);
-            let clock = self.clock.read(now);
-            if let Some(node) = &mut self.node {
+            if self.node.is_some() {
                 // Things have moved on meanwhile: a refusal is an answer.
-                let _refused = node.command(clock, command).is_err();
+                let _taken = self.give(now, Given::Command(command));
                 self.settle(context);
             }
         }

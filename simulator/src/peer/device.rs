@@ -15,6 +15,7 @@ use nelumbo_core::crypto::{
 use nelumbo_core::device::Device as CoreDevice;
 
 use super::lifecycle::TimerKind;
+use super::memory::Given;
 use super::observation::Observation;
 use super::{Peer, PeerContext};
 use crate::crypto::{Crypto, Meter};
@@ -84,13 +85,8 @@ impl<C: Crypto> Peer<C> {
         }
         let single = self.sign_single(&request);
         let Some(device) = &mut self.device else {
-            let clock = self.clock.read(now);
-            if let (Some(node), Some(signer)) = (&mut self.node, &mut self.signer) {
-                match single {
-                    Some(reply) => node.handle(clock, Input::Signed(reply)),
-                    None => node.answer(clock, signer.as_mut(), &request),
-                }
-            }
+            let given = single.map_or(Given::Answer(request), |reply| Given::Input(Input::Signed(reply)));
+            self.give(now, given);
             return;
         };
         if now < device.away_until {

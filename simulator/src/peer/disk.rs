@@ -83,6 +83,20 @@ impl Disk {
         self.writing.clear();
     }
 
+    /// The machine goes back to when this was its disk, and so does the disk unless it is elsewhere; what was being
+    /// written then is being written again.
+    pub(super) fn resume(&mut self, then: Self, stays: bool) {
+        if !stays {
+            self.durable = then.durable;
+        }
+        self.writing = then.writing;
+    }
+
+    /// The last write that is not durable yet.
+    pub(super) fn last_writing(&self) -> Option<RecordSequence> {
+        self.writing.back().map(|(sequence, ..)| *sequence)
+    }
+
     fn apply_first(&mut self) {
         let Some((_, key, value)) = self.writing.pop_front() else { return };
         if let Some(undo) = &mut self.undo {

@@ -9,6 +9,7 @@ use nelumbo_core::wire::{Item, RecordKey};
 
 use super::frame::{Frame, decode_records, encode_records};
 use super::lifecycle::{INJECTION_INTERVAL, TimerKind};
+use super::memory::Given;
 use super::{Adversary, MakeSoftware, Observation, Peer, PeerContext, Services};
 use crate::crypto::{Crypto, Meter};
 use crate::engine::Nanos;
@@ -53,13 +54,15 @@ pub(crate) struct Environment {
     copies: BTreeSet<u32>,
     /// Who is not there at the beginning: copies, and those who start later.
     late: BTreeSet<u32>,
+    /// Machines that go back to what they were.
+    resumed: BTreeSet<u32>,
 }
 
 impl Environment {
     pub(crate) fn new(schedule: Schedule, traced: bool) -> Self {
         let config = schedule.config().expect("`Schedule::check` refuses settings that make no node");
         let (mut by_node, mut contacts) = (BTreeMap::<u32, Vec<_>>::new(), BTreeMap::<u32, BTreeSet<u32>>::new());
-        let (mut copies, mut late) = (BTreeSet::new(), BTreeSet::new());
+        let (mut copies, mut late, mut resumed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (index, step) in schedule.steps.iter().enumerate() {
             if let Some(node) = step.event.node() {
                 by_node.entry(node).or_default().push((step.at_ms * MILLISECOND, index));
@@ -76,6 +79,7 @@ impl Environment {
                     late.insert(*copy);
                 }
                 ScheduledEvent::Start { node } => drop(late.insert(*node)),
+                ScheduledEvent::Resume { node, .. } => drop(resumed.insert(*node)),
                 _ => {}
             }
         }
@@ -125,6 +129,7 @@ impl Environment {
             contacts,
             copies,
             late,
+            resumed,
         }
     }
 
@@ -268,6 +273,11 @@ impl Environment {
         self.late.contains(&node)
     }
 
+    /// Whether this machine goes back to what it was, some time.
+    pub(super) fn is_resumed(&self, node: u32) -> bool {
+        self.resumed.contains(&node)
+    }
+
     /// Whether this machine is a place for a copy of another.
     pub(super) fn is_copy(&self, node: u32) -> bool {
         self.copies.contains(&node)
@@ -302,6 +312,9 @@ impl<C: Crypto> Peer<C> {
                 let snapshot = Frame::Snapshot { node: self.index, records: &records }.encode();
                 let busy = self.computes(context);
                 context.send_aside(busy, *copy, &snapshot);
+            }
+            ScheduledEvent::Resume { since_ms, keeps_disk, open_nonces, .. } => {
+                self.resume(context, since_ms * MILLISECOND, *keeps_disk, *open_nonces);
             }
             ScheduledEvent::Jump { ms, .. } => self.clock.ahead = self.clock.ahead.saturating_add(*ms),
             ScheduledEvent::Drift { ppm, .. } => {
@@ -340,9 +353,7 @@ impl<C: Crypto> Peer<C> {
         let more = (1..items).map(|_| Item::message(messages.bytes32().to_vec(), Tweak::None));
         session.items.extend(more);
         let command = Command::Create(Box::new(session));
-        let now = self.clock.read(context.now());
-        let Some(node) = &mut self.node else { return context.emit(Observation::SessionRequested(None)) };
-        let asked = node.command(now, command).is_ok();
+        let asked = self.give(context.now(), Given::Command(command));
         context.emit(Observation::SessionRequested(asked.then(|| signers.to_vec())));
         self.settle(context);
     }

@@ -2,13 +2,15 @@
 //!
 //! Invariant: a timer that was set before a crash does nothing after it. Driven by the engine and by the schedule.
 
-use nelumbo_core::api::{Input, Phase, RecordSequence};
-use nelumbo_core::base::Entropy;
-use nelumbo_core::node::{Boot, Node};
+use std::sync::Arc;
+
+use nelumbo_core::api::{Config, Input, Phase, RecordSequence};
+use nelumbo_core::base::{Entropy, Now};
+use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::wire::SessionId;
 
 use super::observation::{NodeFault, Observation};
-use super::{MakeSoftware, NEVER, Peer, PeerContext, Software, address_of, peer_id};
+use super::{Embedder, MakeSoftware, NEVER, Peer, PeerContext, Software, address_of, peer_id};
 use crate::crypto::Crypto;
 use crate::engine::Nanos;
 use crate::network::Path;
@@ -82,6 +84,18 @@ impl TimerKind {
     }
 }
 
+/// What a node boots with.
+#[derive(Clone)]
+pub(super) struct Life {
+    pub(super) seed: [u8; 32],
+    pub(super) records: Vec<(Vec<u8>, Vec<u8>)>,
+    config: Arc<Config>,
+    now: Now,
+}
+
+/// A node, and what embeds it.
+type Embedded<V> = (Node<V>, Option<Box<dyn Embedder>>);
+
 impl<C: Crypto> Peer<C> {
     pub(super) fn boot(&mut self, context: PeerContext<'_, '_>) {
         if self.node.is_some() {
@@ -91,35 +105,44 @@ impl<C: Crypto> Peer<C> {
         context.set_network(true);
         let number = u64::from(self.index) << 32 | u64::from(self.incarnation);
         let seed = Random::stream(self.environment.seed_at(context.now()), "boot", number).bytes32();
-        let entropy = Entropy::new(seed).expect("a mixed counter is not all zero");
-        if self.device.is_none() {
-            self.signer = Some(C::signer(&self.secret, entropy.stream("signer"), &self.meter));
-        }
+        let exceeds_limits =
+            self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
+        let (config, now) = (self.environment.config(exceeds_limits), self.clock.read(context.now()));
+        let life = Life { seed, records: self.disk.records(), config, now };
+        self.begin_signer(&life, context.now());
+        let (node, mut embedder) = match self.make_node(&life) {
+            Ok(made) => made,
+            Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
+        };
+        self.node = Some(Box::new(node));
+        self.application.at_once.extend(embedder.as_mut().map(|embedder| embedder.on_start()).unwrap_or_default());
+        self.embedder = embedder;
+        self.go_on(context);
+    }
+
+    /// A node that begins this life.
+    pub(super) fn make_node(&self, life: &Life) -> Result<Embedded<C::V>, BootError> {
+        let entropy = Entropy::new(life.seed).expect("a mixed counter is not all zero");
         let boot = Boot {
             message_signer: C::message_signer(&self.message_secret(), entropy.stream("messages"), &self.meter),
             verifier: C::verifier(&self.meter),
             entropy,
             peer: peer_id(self.index),
-            records: self.disk.records(),
+            records: life.records.clone(),
         };
-        let exceeds_limits =
-            self.adversary.as_mut().is_some_and(|adversary| adversary.does(Misbehaviour::ExceedLimits));
-        let (config, now) = (self.environment.config(exceeds_limits), self.clock.read(context.now()));
-        match Node::delegating(config, boot, self.key, now) {
-            Ok(node) => self.node = Some(Box::new(node)),
-            Err(error) => return context.emit(Observation::Fault(NodeFault::Boot, error.to_string())),
-        }
+        let mut node = Node::delegating(life.config.clone(), boot, self.key, life.now)?;
         let software = self.environment.software.as_ref().map(|MakeSoftware(make)| make(self.index));
-        let Software { protocols, policy, mut embedder } = software.unwrap_or_default();
-        if let Some(node) = &mut self.node {
-            policy.into_iter().for_each(|policy| node.set_policy(policy));
-            for protocol in protocols {
-                let name = protocol.name();
-                assert!(node.register(protocol).is_ok(), "two protocols are called {name}");
-            }
+        let Software { protocols, policy, embedder } = software.unwrap_or_default();
+        policy.into_iter().for_each(|policy| node.set_policy(policy));
+        for protocol in protocols {
+            let name = protocol.name();
+            assert!(node.register(protocol).is_ok(), "two protocols are called {name}");
         }
-        self.application.at_once.extend(embedder.as_mut().map(|embedder| embedder.on_start()).unwrap_or_default());
-        self.embedder = embedder;
+        Ok((node, embedder))
+    }
+
+    /// The machine is there, with its node: it connects, and works on.
+    pub(super) fn go_on(&mut self, context: PeerContext<'_, '_>) {
         self.services =
             self.environment.services(self.index, self.incarnation, context.now(), self.adversary.as_deref());
         let routes = self.services.as_ref().map_or(0, |services| services.dht.peers());

@@ -12,6 +12,7 @@ mod disk;
 mod environment;
 mod frame;
 mod lifecycle;
+mod memory;
 mod names;
 mod observation;
 mod outputs;
@@ -40,6 +41,7 @@ use device::Device;
 use disk::Disk;
 pub use frame::Frame;
 use lifecycle::TimerKind;
+use memory::History;
 use relay::Circuits;
 
 pub(crate) use clock::WALL_ORIGIN;
@@ -67,6 +69,8 @@ pub struct Peer<C: Crypto> {
     signer: Option<Box<dyn Signer<C::V> + Send>>,
     /// What has it instead, whether the node is running or not.
     device: Option<Box<Device<C>>>,
+    /// What its node has been given, where that is looked at again.
+    history: Option<Box<History>>,
     incarnation: u32,
     /// When the earliest timer that is set for the node is due.
     armed: Nanos,
@@ -118,6 +122,7 @@ impl<C: Crypto> Peer<C> {
             node: None,
             signer: None,
             device: None,
+            history: None,
             incarnation: 0,
             armed: Nanos::MAX,
             busy_until: 0,

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use nelumbo_core::api::{Event, GossipId, Input, OperationId, Output, PutId, RecordSequence, Verdict};
 use nelumbo_core::base::{Bytes, Wall};
+use nelumbo_core::crypto::Verifier;
+use nelumbo_core::node::Node;
 use nelumbo_core::wire::Body;
 
 use super::connections::Frames;
+use super::disk::Disk;
 use super::frame::Frame;
 use super::lifecycle::TimerKind;
+use super::memory::Given;
 use super::observation::{Arrival, NodeFault, Observation};
 use super::{NEVER, Peer, PeerContext, node_of, peer_id, subnet_of};
 use crate::crypto::Crypto;
@@ -23,9 +27,8 @@ use crate::services::{Dht, Effect, PubSub};
 impl<C: Crypto> Peer<C> {
     /// Gives the node an input, if it is running.
     pub(super) fn input(&mut self, context: PeerContext<'_, '_>, input: Input) {
-        let now = self.clock.read(context.now());
-        if let Some(node) = &mut self.node {
-            node.handle(now, input);
+        if self.node.is_some() {
+            self.give(context.now(), Given::Input(input));
             self.settle(context);
         }
     }
@@ -44,7 +47,7 @@ impl<C: Crypto> Peer<C> {
             if outputs.is_empty() {
                 // What the embedder answers at once takes no time.
                 let Some(command) = self.application.at_once.pop_front() else { break };
-                let _refused = node.command(self.clock.read(context.now()), command).is_err();
+                let _taken = self.give(context.now(), Given::Command(command));
                 continue;
             }
             for output in outputs {
@@ -124,10 +127,7 @@ impl<C: Crypto> Peer<C> {
 
     pub(super) fn synced(&mut self, context: PeerContext<'_, '_>, sequence: RecordSequence) {
         self.disk.sync(sequence);
-        let now = self.clock.read(context.now());
-        if let Some(node) = &mut self.node {
-            node.handle(now, Input::Persisted(sequence));
-        }
+        self.give(context.now(), Given::Input(Input::Persisted(sequence)));
     }
 
     fn on_event(&mut self, context: PeerContext<'_, '_>, mut event: Event) {
@@ -290,6 +290,15 @@ impl<C: Crypto> Peer<C> {
         {
             let what = format!("{sessions} sessions, {signers} presences, {} outputs held", view.held());
             context.emit(Observation::Fault(NodeFault::Limits, what));
+        }
+    }
+}
+
+/// Writes what a node wants to be written, and lets everything else be that it wants.
+pub(super) fn write_only<V: Verifier>(node: &mut Node<V>, disk: &mut Disk) {
+    while let Some(output) = node.poll() {
+        if let Output::Persist { sequence, key, value } = output {
+            disk.write((sequence, key, value));
         }
     }
 }

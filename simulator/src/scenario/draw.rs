@@ -247,6 +247,19 @@ impl ScheduleBuilder<'_> {
         }
     }
 
+    /// Machines that are resumed, from a stream of their own as well.
+    pub(super) fn snapshots(&mut self) {
+        let Scenario { nodes, workload_ms, ref faults, .. } = *self.scenario;
+        let mut random = Random::stream(self.schedule.seed, "snapshots", 0);
+        for _ in 0..faults.snapshots {
+            let node = random.below(u64::from(nodes)) as u32;
+            let since_ms = WARM_UP_MS + random.below(workload_ms.max(1));
+            let at = since_ms + random.within(1, faults.snapshot_age_ms.max(1));
+            let keeps_disk = random.below(2) == 0;
+            self.step(at, ScheduledEvent::Resume { node, since_ms, keeps_disk, open_nonces: false });
+        }
+    }
+
     pub(super) fn adversaries(&mut self) {
         let AdversaryParams { nodes, misbehaviours, per_node, non_signers, .. } = &self.scenario.adversaries;
         let first = if *non_signers { self.scenario.possible_signers() } else { 0 };

@@ -102,7 +102,7 @@ pub struct Scenario {
     pub limits: Overlay<Limits>,
 }
 
-const READY: [(&str, &str); 18] = [
+const READY: [(&str, &str); 19] = [
     ("quiet", include_str!("../../scenarios/quiet.toml")),
     ("lossy", include_str!("../../scenarios/lossy.toml")),
     ("partition", include_str!("../../scenarios/partition.toml")),
@@ -114,6 +114,7 @@ const READY: [(&str, &str); 18] = [
     ("discovery", include_str!("../../scenarios/discovery.toml")),
     ("people", include_str!("../../scenarios/people.toml")),
     ("crowd", include_str!("../../scenarios/crowd.toml")),
+    ("snapshots", include_str!("../../scenarios/snapshots.toml")),
     ("strangers", include_str!("../../scenarios/strangers.toml")),
     ("pester", include_str!("../../scenarios/pester.toml")),
     ("censor", include_str!("../../scenarios/censor.toml")),
@@ -294,6 +295,8 @@ impl Scenario {
             jump_ms: 60_000,
             drift_ppm: some(dice, 100_000) as u32,
             forks: u32::from(dice.below(8) == 0),
+            snapshots: 0,
+            snapshot_age_ms: 0,
             slow: some(dice, 2) as u32,
             slow_ms: dice.within(1, 2_000),
         };
@@ -376,6 +379,7 @@ impl Scenario {
         draw.outages();
         draw.people();
         draw.clocks();
+        draw.snapshots();
         let mut schedule = draw.schedule;
         schedule.steps.sort_by_key(|step| step.at_ms);
         schedule.until_ms =

@@ -119,6 +119,11 @@ pub struct FaultParams {
     pub drift_ppm: u32,
     /// Nodes that are copied while they run.
     pub forks: u32,
+    /// How often a machine is resumed from a snapshot of its memory, taken when no nonce was open.
+    pub snapshots: u32,
+    /// How old such a snapshot is at most.
+    #[serde(rename = "snapshot-age", with = "units::millis")]
+    pub snapshot_age_ms: u64,
     /// Slow nodes.
     pub slow: u32,
     /// By how much.

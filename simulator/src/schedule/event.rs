@@ -47,6 +47,20 @@ pub enum ScheduledEvent {
         /// The number that its copy has on the network; nobody else may have it.
         copy: u32,
     },
+    /// A node's machine goes back to what it was, as a virtual machine does that is resumed from a snapshot of its
+    /// memory; the network and all others have gone on, and its connections are lost.
+    Resume {
+        /// The node.
+        node: u32,
+        /// When the snapshot was taken, in milliseconds.
+        since_ms: u64,
+        /// Whether its disk does not go back.
+        #[serde(default)]
+        keeps_disk: bool,
+        /// Whether the snapshot may have nonces that have not signed. If not, it was taken when there were none before.
+        #[serde(default)]
+        open_nonces: bool,
+    },
     /// A node's machine sleeps: nothing happens there, its monotonic clock stands still and its wall clock goes on. Its
     /// connections are lost.
     Sleep {
@@ -191,6 +205,7 @@ impl ScheduledEvent {
             | Self::Crash { node, .. }
             | Self::Restart { node }
             | Self::Fork { node, .. }
+            | Self::Resume { node, .. }
             | Self::Jump { node, .. }
             | Self::Drift { node, .. }
             | Self::Disk { node, .. }

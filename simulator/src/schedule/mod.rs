@@ -281,6 +281,9 @@ impl Schedule {
                 ScheduledEvent::Owner { least_ms, most_ms, .. } if least_ms > most_ms => {
                     return Err(format!("an owner takes at least {least_ms} ms and at most {most_ms} ms"));
                 }
+                ScheduledEvent::Resume { since_ms, .. } if since_ms > at_ms => {
+                    return Err(format!("a snapshot of {since_ms} ms is resumed at {at_ms} ms"));
+                }
                 ScheduledEvent::Create { node, signers, .. } => {
                     signers.iter().try_for_each(exists)?;
                     if !signers.contains(node) {

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 
 use nelumbo_core::base::Entropy;
 use nelumbo_core::crypto::{
-    CombineError, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey, PublicNonce,
-    Signature, Signer, SignerError, Suite, Tweak, Verifier,
+    CombineError, EntropySource, KeyAggError, MessageSigner, NonceError, NonceSlot, PartialSignature, PublicKey,
+    PublicNonce, Signature, Signer, SignerError, Suite, Tweak, Verifier,
 };
 use nelumbo_core::wire::Definition;
 use nelumbo_simulator::crypto::{Crypto, Meter, Operation};
@@ -46,7 +46,11 @@ impl<C: Crypto> Crypto for Counted<C> {
         Box::new(CountedMessageSigner(C::message_signer(secret, entropy, meter)))
     }
 
-    fn signer(secret: &[u8; 32], entropy: Entropy, meter: &Meter) -> Box<dyn Signer<Self::V> + Send> {
+    fn signer(
+        secret: &[u8; 32],
+        entropy: impl EntropySource + Send + 'static,
+        meter: &Meter,
+    ) -> Box<dyn Signer<Self::V> + Send> {
         Box::new(CountedSigner(C::signer(secret, entropy, meter)))
     }
 

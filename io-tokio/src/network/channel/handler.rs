@@ -20,7 +20,9 @@ use libp2p::{
 use nelumbo_core::base::Bytes;
 
 use super::{
+    super::codec::oversized,
     BatchQueue, CHANNEL_PROTOCOL,
+    frames::FrameError,
     stream::{Received, Receiving, Sending},
 };
 
@@ -113,6 +115,10 @@ impl Handler {
                 tracing::debug!(%error, "a peer's channel has broken");
                 self.has_sent_garbage |= error.kind() == std::io::ErrorKind::InvalidData;
                 self.inbound = None;
+                let fault = error.get_ref().and_then(|error| error.downcast_ref::<FrameError>());
+                if matches!(fault, Some(FrameError::Oversize(_))) {
+                    return vec![oversized()];
+                }
             }
             Poll::Pending => {}
         }
