@@ -11,9 +11,10 @@ target=${CARGO_TARGET_DIR:-target}
 made=target/packaging
 mkdir -p "$out"
 
-cargo build --locked --profile "${NELUMBO_PROFILE:-dist}" -p nelumbo
-folder=${NELUMBO_PROFILE:-dist}
-[ "$folder" = dev ] && folder=debug
+profile=${NELUMBO_PROFILE:-dist} folder=${NELUMBO_PROFILE:-dist} link=()
+[ "$profile" != dev ] || folder=debug
+[ "$profile" != dist ] || link=(--config packaging/link.toml)
+cargo build --locked --profile "$profile" "${link[@]}" -p nelumbo
 program=$target/$folder/nelumbo
 
 rm -rf "$made"
@@ -34,5 +35,5 @@ tar -C "$made" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git l
     "$out/$name.tar.gz" "$name"
 
 # What stands in the manifest is where cargo-deb finds all of it.
-cargo deb --no-build --no-strip -p nelumbo --profile "${NELUMBO_PROFILE:-dist}" --output "$out"
+cargo deb --no-build --no-strip -p nelumbo --profile "$profile" --output "$out"
 (cd "$out" && sha256sum -- *.tar.gz *.deb >SHA256SUMS && cat SHA256SUMS)

@@ -63,12 +63,16 @@ done
 curl -fsS http://127.0.0.1:7310/ | grep -q '<title>nelumbo</title>'
 [ "$(systemctl is-active nelumbo)" = active ]
 [ "$(systemctl show --property=NRestarts --value nelumbo)" = 0 ]
+# A node that waits, with API and page, holds 30 MiB at most.
+process=$(systemctl show --property=MainPID --value nelumbo)
+held=$(awk '/^VmRSS/ { print $2 }' "/proc/$process/status")
+echo "the idle node holds $held KiB"
+[ "$held" -le 30720 ]
 before=$(nel events --json | wc -l)
 systemctl reload nelumbo
 until nel events --json | grep -q configuration-reloaded; do sleep 0.1; done
 [ "$before" -gt 0 ]
 # A node that hangs is started again, and one that is stopped ends well.
-process=$(systemctl show --property=MainPID --value nelumbo)
 kill -STOP "$process"
 until [ "$(systemctl show --property=MainPID --value nelumbo)" != "$process" ] &&
     [ "$(systemctl is-active nelumbo)" = active ]; do sleep 0.5; done
