@@ -1,6 +1,6 @@
 // Native nodes for tests: the program `nelumbo`, whose place NELUMBO says.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -15,13 +15,16 @@ const running = [];
 /** A folder that is gone with the nodes. */
 export const scratch = (name) => join(folder, name);
 
-/** A node that listens on WebSocket. It joins what it is asked for when `joins`. */
-export async function native(name, { bootstrap, joins = true, extra = [] } = {}) {
+const LOOPBACK = "/ip4/127.0.0.1/tcp/0/ws";
+
+/** A node. It joins what it is asked for when `joins`; `config` is more for its config.toml. */
+export async function native(name, { bootstrap, joins = true, preset = "full", listen = LOOPBACK, config = "" } = {}) {
   const data = join(folder, name);
-  const init = ["node", "init", "--json", "--data", data, "--network", "regtest", "--preset", "full"];
-  init.push("--listen", "/ip4/127.0.0.1/tcp/0/ws", "--passphrase-file", passphrase, ...extra);
+  const init = ["node", "init", "--json", "--data", data, "--network", "regtest", "--preset", preset];
+  init.push("--listen", listen, "--passphrase-file", passphrase);
   if (bootstrap) init.push("--bootstrap", bootstrap);
   const { key, peer } = JSON.parse(execFileSync(program, init, { encoding: "utf8" }));
+  appendFileSync(join(data, "config.toml"), config);
   const child = spawn(program, ["node", "--data", data, "--passphrase-file", passphrase, "--json"], {
     stdio: ["ignore", "pipe", process.env.NELUMBO_LOUD ? "inherit" : "ignore"],
   });
