@@ -18,6 +18,8 @@ import threading
 import time
 
 INSIDE = "NELUMBO_LABORATORY"
+# Between any two hosts, each way, in seconds: a cable has half of it.
+ONE_WAY = 0.05
 SOL_PACKET, PACKET_VNET_HDR, PACKET_OUTGOING = 263, 15, 4
 
 
@@ -59,6 +61,16 @@ def wire(one, one_device, other, other_device):
     run("ip", "-n", other, "link", "set", other_device, "up")
 
 
+def move(one, other, *devices):
+    for device in devices:
+        run("ip", "-n", one, "link", "set", device, "netns", other)
+        run("ip", "-n", other, "link", "set", device, "up")
+
+
+def setting(name, key, value):
+    within(name, "sh", "-c", f"echo {value} > /proc/sys/net/{key}")
+
+
 class Cables:
     """Cables that take their time: two ends in a namespace of their own, and a thread that carries frames between them.
 
@@ -70,7 +82,6 @@ class Cables:
         self.delay, self.count, self.sockets, self.other = delay, 0, {}, {}
         self.epoll, self.due, self.number = select.epoll(), [], 0
         namespace("cables")
-        self.namespace = os.open("/run/netns/cables", os.O_RDONLY)
         threading.Thread(target=self.carry, daemon=True).start()
 
     def lay(self, one, one_device, other, other_device):
@@ -90,7 +101,7 @@ class Cables:
 
     def open(self, device):
         # A thread may be in another namespace than the others, and this one is for nothing else.
-        os.setns(self.namespace, os.CLONE_NEWNET) if hasattr(os, "setns") else setns(self.namespace)
+        go_into("cables")
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         opened.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -121,16 +132,17 @@ class Cables:
                 heapq.heappush(self.due, (time.monotonic() + self.delay, self.number, self.other[ready], frame))
 
 
-def setns(descriptor):
-    """For Python before 3.12."""
+def go_into(name):
+    """Moves this thread, and no other, into a namespace. By hand, because Python can since 3.12 only."""
     import ctypes
 
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000):
-        raise OSError(ctypes.get_errno(), "setns")
+    with open(f"/run/netns/{name}") as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0x40000000):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
-def rules(kind, wan):
-    """What a router of this class does, for nft."""
+def rules(kind, wan, port=24001):
+    """What a router of this class does, for nft; which port it draws matters where it keeps none."""
     into, out = [], []
     if kind in ("full-cone", "address-restricted"):
         seen = "meta l4proto . ip saddr . th dport @seen " if kind == "address-restricted" else ""
@@ -140,7 +152,7 @@ def rules(kind, wan):
             "oifname wan meta l4proto { tcp, udp } update @seen { meta l4proto . ip daddr . th sport }",
         ]
     if kind == "other-port":
-        out = [f"oifname wan {protocol} sport 4001 snat to {wan}:24001" for protocol in ("tcp", "udp")]
+        out = [f"oifname wan {protocol} sport 4001 snat to {wan}:{port}" for protocol in ("tcp", "udp")]
     out.append("oifname wan masquerade" + (" fully-random" if kind == "symmetric" else ""))
     # One that does not drop what comes in answers an early SYN with RST, and TCP holes are never punched.
     return f"""
@@ -206,6 +218,17 @@ CLASSES = [
 ]
 
 
+# A router that translates no addresses, and lets in what has been called alone.
+FIREWALL = """
+table ip6 firewall {
+  chain input { type filter hook input priority 0; policy drop;
+    iifname { lo, lan } accept; ct state established,related accept; meta l4proto ipv6-icmp accept; }
+  chain forward { type filter hook forward priority 0; policy drop;
+    iifname lan accept; ct state established,related accept; }
+}
+"""
+
+
 class Internet:
     """A public network on one bridge; whatever is on it is as far away as the delay says, each way."""
 
@@ -256,9 +279,73 @@ class Internet:
         self.forward(name, kind, wan)
         return wan
 
-    def forward(self, name, kind, wan):
-        within(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-        within(name, "nft", "-f", "-", text=rules(kind, wan))
+    def forward(self, name, kind, wan, port=24001):
+        setting(name, "ipv4/ip_forward", 1)
+        within(name, "nft", "-f", "-", text=rules(kind, wan, port))
+
+    def home(self, router, names, kind="port-restricted"):
+        """Several hosts behind one router, which sends nothing back to where it came from; where they are seen."""
+        wan = self.router(router, kind)
+        run("ip", "-n", router, "link", "add", "lan", "type", "bridge", "mcast_snooping", "0")
+        run("ip", "-n", router, "link", "set", "lan", "up")
+        run("ip", "-n", router, "address", "add", "192.168.1.1/24", "dev", "lan")
+        for number, name in enumerate(names, start=2):
+            namespace(name)
+            wire(router, f"port{number}", name, "eth0")
+            run("ip", "-n", router, "link", "set", f"port{number}", "master", "lan")
+            run("ip", "-n", name, "address", "add", f"192.168.1.{number}/24", "dev", "eth0")
+            run("ip", "-n", name, "route", "add", "default", "via", "192.168.1.1")
+        return wan
+
+    def reboot(self, router, kind, off, port=24001):
+        """A router is off for so many seconds, and has forgotten every connection when it is up again."""
+        _, _, address = self.routers[router]
+        self.cut(router)
+        # What a kernel knows of connections goes with their namespace.
+        namespace("attic")
+        move(router, "attic", "wan", "lan")
+        run("ip", "netns", "del", router)
+        time.sleep(off)
+        namespace(router)
+        move("attic", router, "wan", "lan")
+        run("ip", "netns", "del", "attic")
+        run("ip", "-n", router, "address", "add", f"{address}/16", "dev", "wan")
+        run("ip", "-n", router, "address", "add", "192.168.1.1/24", "dev", "lan")
+        self.forward(router, kind, address, port)
+        self.mend(router)
+
+    def plug_ipv6(self, name):
+        """Gives what is connected an IPv6 address besides, and returns that."""
+        device, port, _ = self.routers[name]
+        address = f"2a00:5::{port.removeprefix('port')}"
+        run("ip", "-n", name, "address", "add", f"{address}/32", "dev", device, "nodad")
+        return address
+
+    def host_ipv6(self, name, ipv4=None):
+        """A host with IPv6 behind a firewall with state, and with IPv4 behind a router of this class or without any."""
+        router = f"{name}-router"
+        if ipv4:
+            self.host(name, ipv4)
+        else:
+            namespace(name)
+            namespace(router)
+            self.plug(router, "wan")
+            wire(router, "lan", name, "eth0")
+        network = self.plug_ipv6(router).replace("2a00:5::", "2a00:5:0:")
+        run("ip", "-n", router, "address", "add", f"{network}::1/64", "dev", "lan", "nodad")
+        run("ip", "-n", name, "address", "add", f"{network}::2/64", "dev", "eth0", "nodad")
+        run("ip", "-n", name, "route", "add", "default", "via", f"{network}::1")
+        setting(router, "ipv6/conf/all/forwarding", 1)
+        # Everybody takes everybody for a neighbour, and the router answers for its host.
+        setting(router, "ipv6/conf/wan/proxy_ndp", 1)
+        run("ip", "-n", router, "neigh", "add", "proxy", f"{network}::2", "dev", "wan")
+        within(router, "nft", "-f", "-", text=FIREWALL)
+        return f"{network}::2"
+
+    def swallow(self, router, family):
+        """The router loses whatever it is to forward of this family (ip, ip6), and tells nobody."""
+        chain = "chain forward { type filter hook forward priority -10; policy drop; };"
+        within(router, "nft", "-f", "-", text=f"table {family} broken {{ {chain} }}")
 
     def map_ports(self, router, kind):
         within(router, "nft", "-f", "-", text=UPNP_CHAINS)

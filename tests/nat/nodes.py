@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+import names
+
 BINARY = os.environ.get("NELUMBO", os.path.join(os.path.dirname(__file__), "../../target/debug/nelumbo"))
 PASSPHRASE = {"NELUMBO_PASSPHRASE": "correct horse battery staple"}
 TCP, QUIC = "/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"
@@ -21,8 +23,9 @@ def environment(**more):
 class Node:
     """A node with a data folder of its own, in the namespace of its name."""
 
-    def __init__(self, folder, name, arguments=(), more="", preset="wallet"):
+    def __init__(self, folder, name, arguments=(), more="", preset="wallet", resolver=None, clock=None):
         self.name, self.folder, self.events, self.process = name, os.path.join(folder, name), [], None
+        self.resolver, self.variables = resolver, clock.variables if clock else {}
         self.news = threading.Condition()
         init = ["node", "init", "--network", "regtest", "--preset", preset, *arguments]
         made = self.json(*init)
@@ -33,10 +36,13 @@ class Node:
 
     def start(self):
         log = os.environ.get("LOG")
-        command = ["ip", "netns", "exec", self.name, BINARY, "node", "--data", self.folder, "--json"]
+        command = [BINARY, "node", "--data", self.folder, "--json"]
+        if self.resolver:
+            command = names.through(self.resolver, self.folder, command)
+        command = ["ip", "netns", "exec", self.name, *command]
         errors = open(f"{self.folder}.log", "ab") if log else subprocess.DEVNULL
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True,
-                                        env=environment(**({"RUST_LOG": log} if log else {})))
+                                        env=environment(**({"RUST_LOG": log} if log else {}), **self.variables))
         threading.Thread(target=self.read, args=[self.process.stdout], daemon=True).start()
         self.wait("listening")
         return self
@@ -50,7 +56,8 @@ class Node:
 
     def json(self, *arguments, wanted=0):
         command = [BINARY, *arguments, "--data", self.folder, "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(**self.variables),
+                              timeout=PATIENCE)
         if done.returncode != wanted:
             raise RuntimeError(f"{self.name}: {' '.join(arguments)}: {done.returncode} {done.stdout}{done.stderr}")
         return json.loads(done.stdout)
@@ -86,6 +93,23 @@ class Node:
         found = [entry for entry in self.json("peers")["peers"] if entry["peer"] == peer]
         return ("circuit" if found[0]["relayed"] else "direct") if found else "none"
 
+    def know(self, other):
+        """Waits until both are connected as signers."""
+        self.wait("signer-connected", key=other.key)
+        other.wait("signer-connected", key=self.key)
+
+    def becomes(self, path, peer, patience=20):
+        """Whether the best connection to a peer comes to be that."""
+        until = time.monotonic() + patience
+        while self.path(peer) != path:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def reachability(self):
+        return self.json("stats")["reachability"]
+
     def stop(self, how=signal.SIGTERM):
         if self.process:
             self.process.send_signal(how)
@@ -96,6 +120,27 @@ class Node:
 def at(address, node, transport="tcp"):
     port = "tcp/4001" if transport == "tcp" else "udp/4001/quic-v1"
     return f"/ip4/{address}/{port}/p2p/{node.peer}"
+
+
+def relay(internet, folder, name="relay", listen=(TCP, QUIC), **more):
+    """The node that everybody joins through, and that relays; its address comes first."""
+    address = internet.host(name, "public")
+    listen = [argument for each in listen for argument in ("--listen", each)]
+    return address, Node(folder, name, listen, preset="relay", **more).start()
+
+
+def host(internet, folder, name, kind, through, transport, **more):
+    internet.host(name, kind)
+    return wallet(folder, name, through, transport, **more)
+
+
+def wallet(folder, name, through, transport="tcp", listen=(), arguments=(), **more):
+    """A wallet where there is a namespace for it, that joins through one address, or several."""
+    listen = listen or [TCP if transport == "tcp" else QUIC]
+    through = [through] if isinstance(through, str) else through
+    given = [("--listen", each) for each in listen] + [("--bootstrap", each) for each in through]
+    arguments = [*arguments, *(argument for pair in given for argument in pair)]
+    return Node(folder, name, arguments, **more).start()
 
 
 def request(one, other, text):

@@ -32,7 +32,7 @@ impl AutonatClient {
         Self { client: client::Behaviour::default(), filter, candidates: HashSet::new() }
     }
 
-    /// Has an address tested that is confirmed already, by somebody whose word is not enough.
+    /// Has an address tested that is taken for an external one already, though nobody may get through to it.
     pub(crate) fn test(&mut self, address: &Multiaddr) {
         self.sift(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address }));
     }

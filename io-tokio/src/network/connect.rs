@@ -5,7 +5,10 @@
 
 use libp2p::{
     Multiaddr, PeerId,
-    swarm::{DialError, dial_opts::DialOpts},
+    swarm::{
+        DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use nelumbo_core::{api::OperationId, base::Bytes};
 use tokio::time::Instant;
@@ -29,6 +32,16 @@ impl Network {
             // In the second case a dial is under way already, and its result serves this caller too.
             Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
             Err(error) => self.on_dial_failed(peer, &error),
+        }
+    }
+
+    /// Dials a peer whose only connection is silent: it may have come back from somewhere else, and this end alone not
+    /// know that. Messages move to what is made, and pings end the other one if it is dead.
+    pub(super) fn dial_besides(&mut self, peer: PeerId) {
+        let addresses = self.kept.addresses(&peer).to_vec();
+        let options = DialOpts::peer_id(peer).addresses(addresses).extend_addresses_through_behaviour();
+        if let Err(error) = self.swarm.dial(options.condition(PeerCondition::NotDialing).build()) {
+            tracing::debug!(%peer, %error, "not dialled besides");
         }
     }
 

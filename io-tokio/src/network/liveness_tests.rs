@@ -147,6 +147,45 @@ async fn a_connection_whose_other_end_is_silent_is_closed_over_tcp_and_quic() {
     }
 }
 
+/// Long before pings say that a connection is dead: the other end may be somewhere else by now, and know it alone.
+#[tokio::test]
+async fn a_peer_that_acknowledges_nothing_is_dialled_besides_and_hears_what_comes_next() {
+    let [node, other] = [(); 2].map(|()| Keypair::generate_ed25519());
+    let peer = PeerId::from(node.public());
+    for transport in 0..2 {
+        let mut node = network(&node);
+        // Pings at the pace that users have, which end nothing here.
+        let config = NetworkConfig::full().identity(other.clone()).address_filter(AddressFilter::All);
+        let config = config.direct_timeout(Duration::from_secs(1));
+        let mut other = Network::new(config, Metrics::new()).expect("a network");
+        let to = addresses(&mut node).await[transport].clone();
+        let (cut, is_cut) = watch::channel(false);
+        let through = link(&to, is_cut).await;
+        let node = tokio::spawn(run(node));
+        other.keep(peer, vec![through]);
+        until(&mut other, |event| matches!(event, NetworkEvent::PeerConnected { .. }).then_some(())).await;
+        cut.send(true).expect("the link is there");
+        other.keep(peer, vec![to.clone()]);
+        let mut failed = 0;
+        for time in 0.. {
+            other.send(peer, OperationId(time), &b"hello"[..]);
+            let is_sent = until(&mut other, |event| match event {
+                NetworkEvent::DirectSent { .. } => Some(true),
+                NetworkEvent::DirectFailed { .. } => Some(false),
+                NetworkEvent::PeerDisconnected { reason, .. } => panic!("{to}: {reason}"),
+                _ => None,
+            });
+            if is_sent.await {
+                break;
+            }
+            failed += 1;
+            assert!(failed < 10, "{to}");
+        }
+        assert!(failed > 0, "the link is cut");
+        node.abort();
+    }
+}
+
 /// As a laptop that changes networks ten times within a minute, whose old connections nobody has closed: more often
 /// than libp2p allows one peer connections.
 #[tokio::test]

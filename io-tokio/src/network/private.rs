@@ -136,7 +136,12 @@ impl Network {
     pub(super) fn on_relay_server(&mut self, event: &relay::Event) {
         tracing::debug!(?event, "as a relay");
         match event {
-            relay::Event::ReservationReqAccepted { src_peer_id, .. } => drop(self.reserved.insert(*src_peer_id)),
+            relay::Event::ReservationReqAccepted { src_peer_id, renewed } => {
+                self.reserved.insert(*src_peer_id);
+                if !renewed {
+                    self.leave_older(src_peer_id);
+                }
+            }
             // libp2p says this of every connection that ends.
             relay::Event::ReservationClosed { src_peer_id } | relay::Event::ReservationTimedOut { src_peer_id } => {
                 self.reserved.remove(src_peer_id);
@@ -152,6 +157,16 @@ impl Network {
             _ => {}
         }
         (self.relaying.reservations, self.relaying.circuits) = (self.reserved.len(), self.carried.len());
+    }
+
+    /// Who reserves at another connection than before has lost the older ones, whose reservations would be taken for the
+    /// way to it as well, and whose circuits lead nowhere: both ends of these are to know.
+    fn leave_older(&mut self, peer: &PeerId) {
+        let direct = self.peers.connections(peer).iter().filter(|connection| !connection.is_relayed);
+        let direct: Vec<_> = direct.map(|connection| connection.id).collect();
+        for older in direct.iter().rev().skip(1) {
+            self.swarm.close_connection(*older);
+        }
     }
 
     /// Whether circuits go through a connection to this peer, or may: at one end of it is a relay.

@@ -173,6 +173,10 @@ impl Network {
             self.reach.machine.on_announced(address.clone());
         } else {
             self.reach.machine.on_own_address(address.clone());
+            if matches!(host(address), Some(IpAddr::V6(_))) {
+                // It is told to others already, so that libp2p would not try whether they get through.
+                self.swarm.behaviour_mut().autonat.test(address);
+            }
         }
     }
 

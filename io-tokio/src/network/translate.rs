@@ -30,8 +30,8 @@ use crate::metrics::DhtRequest;
 
 /// More connections to one peer than this are of no use.
 const MAX_CONNECTIONS: usize = 4;
-/// After as many unanswered pings one after the other a connection is dead.
-const MAX_MISSED_PINGS: u8 = 2;
+/// After two unanswered pings one after the other a connection is dead. libp2p does not tell the first of them.
+const MAX_MISSED_PINGS: u8 = 1;
 /// A peer that says more protocols than this of itself is not believed the rest.
 const MAX_PROTOCOLS: usize = 64;
 
@@ -228,7 +228,12 @@ impl Network {
                     self.on_direct_sent(peer, operation);
                 }
             }
-            channel::Event::Failed { peer, operation, failure } => self.fail_direct(operation, peer, failure),
+            channel::Event::Failed { peer, operation, failure } => {
+                if failure == DirectFailure::TimedOut {
+                    self.dial_besides(peer);
+                }
+                self.fail_direct(operation, peer, failure);
+            }
             channel::Event::OneShot { peer, operation, message } => {
                 let request = self.swarm.behaviour_mut().one_shot.send_request(&peer, message.to_vec());
                 self.one_shots.insert(request, (operation, peer));

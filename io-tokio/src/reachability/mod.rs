@@ -8,7 +8,8 @@
 //!
 //! A dial back is no such evidence. It comes from a peer that the node is connected to, for which many routers let
 //! everything in. What counts is an address of the node's own, the word of who runs it, a port that a gateway has
-//! mapped and through which a dial back came, or a connection from an address that the node has never called.
+//! mapped and through which a dial back came, or a connection from an address that the node has never called. An own
+//! IPv6 address counts with a dial back or such a connection alone.
 
 mod relays;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use tokio::time::Instant;
 
 pub(crate) use self::relays::Reserve;
@@ -144,7 +145,7 @@ impl Machine {
         remember(&mut self.announced, address);
     }
 
-    /// N2: the node listens at this address, which is public.
+    /// N2, N14: the node listens at this address, which is public.
     pub(crate) fn on_own_address(&mut self, address: Multiaddr) {
         remember(&mut self.own, address);
     }
@@ -302,7 +303,7 @@ impl Machine {
         let is_confirmed = |addresses: &BTreeSet<Multiaddr>| !addresses.is_disjoint(&self.confirmed);
         if !self.announced.is_empty() {
             Some(Evidence::Announced)
-        } else if !self.own.is_empty() {
+        } else if self.own.iter().any(|address| self.is_open(address)) {
             Some(Evidence::OwnAddress)
         } else if is_confirmed(&self.mapped) {
             Some(Evidence::Mapped)
@@ -311,6 +312,13 @@ impl Machine {
         } else {
             None
         }
+    }
+
+    /// Whether others get through to an address of the node's own. With IPv6 every host at home has a public one, and a
+    /// router in front of it that lets nobody in.
+    fn is_open(&self, own: &Multiaddr) -> bool {
+        let is_ipv6 = matches!(own.iter().next(), Some(Protocol::Ip6(_)));
+        !is_ipv6 || self.strangers || self.confirmed.contains(own)
     }
 
     fn wanted(&self) -> bool {

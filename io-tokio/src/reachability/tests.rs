@@ -111,6 +111,29 @@ fn an_announced_or_own_public_address_makes_a_node_public() {
     }
 }
 
+/// N14: a public IPv6 address may lie behind a firewall that lets nobody in; who has come in all the same, or a dial
+/// back to that address, says that it does not.
+#[test]
+fn an_own_ipv6_address_makes_a_node_public_once_somebody_came_through() {
+    let own = address("/ip6/2a00:5:0:7::2/tcp/4001");
+    for evidence in ["nothing", "a dial back elsewhere", "a dial back", "a stranger"] {
+        let mut script = Script::new();
+        script.machine.on_own_address(own.clone());
+        script.connections(1);
+        script.reserved();
+        match evidence {
+            "a dial back elsewhere" => script.machine.on_confirmed(address("/ip4/9.9.9.9/tcp/4001")),
+            "a dial back" => script.machine.on_confirmed(own.clone()),
+            "a stranger" => script.machine.on_stranger(),
+            _ => {}
+        }
+        script.pass(JUDGED_AFTER);
+        let is_open = matches!(evidence, "a dial back" | "a stranger");
+        let expected = if is_open { Reachability::Public } else { Reachability::BehindNat };
+        assert_eq!(script.state(), expected, "{evidence}");
+    }
+}
+
 /// N4, N8, N9: behind a NAT a node has two relays long before it knows where it is.
 #[test]
 fn a_node_behind_nat_reserves_at_two_relays_at_once_and_is_judged_by_time() {
