@@ -230,7 +230,7 @@ export class Network {
   /** Connects, and connects again when it is lost. */
   #keep(peer, addresses) {
     clearTimeout(this.#kept.get(peer)?.timer);
-    this.#kept.set(peer, { addresses, timer: undefined, wait: FIRST_RETRY_MS });
+    this.#kept.set(peer, { addresses, timer: undefined, wait: FIRST_RETRY_MS, since: -Infinity });
     return this.#reach(peer);
   }
 
@@ -242,7 +242,7 @@ export class Network {
       const named = known.map((address) => multiaddr(address.includes("/p2p/") && !address.endsWith("p2p-circuit") ? address : `${address}/p2p/${peer}`));
       if (named.length === 0) throw new Error(`no address of ${peer} is known`);
       await this.libp2p.dial(named, patience());
-      kept.wait = FIRST_RETRY_MS;
+      kept.since = performance.now();
     } catch (error) {
       this.#log(`dial: ${error.message}`);
       if (this.#kept.get(peer) !== kept || this.#isStopped) return;
@@ -267,7 +267,12 @@ export class Network {
     this.#queues.delete(peer);
     this.#tell({ type: "disconnected", peer });
     const kept = this.#kept.get(peer);
-    if (kept) kept.timer = setTimeout(() => this.#reach(peer), kept.wait);
+    if (!kept) return;
+    // Who hangs up at once, as one that has banned this node, is called less and less often.
+    const hasLasted = performance.now() - kept.since > LAST_RETRY_MS;
+    if (hasLasted) kept.wait = FIRST_RETRY_MS;
+    kept.timer = setTimeout(() => this.#reach(peer), kept.wait);
+    kept.wait = Math.min(2 * kept.wait, LAST_RETRY_MS);
   }
 
   async #hangUp(peer) {

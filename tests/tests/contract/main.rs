@@ -2,14 +2,17 @@
 //!
 //! A promise is one function, named as the promise. It speaks to nodes in the core's own words: it asks them for things
 //! as [`Host`](nelumbo_core::host::Host)s and hears [`Input`](nelumbo_core::api::Input)s. The same functions run on
-//! libp2p, in this process's memory and over TCP, and in the simulator, with its ideal services and with its models of
-//! Kademlia and gossipsub. The book says the same in words: "What a host promises", in the chapter on embedding.
+//! libp2p, in this process's memory and over TCP, on js-libp2p as far as a client of the DHT promises anything, and in
+//! the simulator, with its ideal services and with its models of Kademlia and gossipsub. The book says the same in
+//! words: "What a host promises", in the chapter on embedding.
 //!
 //! What is no promise is in no test: that a message arrives, that it arrives once, that what was stored is found at
 //! once.
 
 mod connections;
 mod gossip;
+#[cfg(feature = "js-host")]
+mod js_libp2p;
 mod libp2p;
 mod nodes;
 mod records;
@@ -80,6 +83,35 @@ mod on_libp2p_over_tcp {
         connections::{ a_banned_peer_is_out_until_it_is_unbanned },
         gossip::{ who_has_not_subscribed_is_told_nothing, who_unsubscribes_is_told_nothing_more },
         records::{ what_a_node_has_stored_itself_is_not_removed },
+    }
+}
+
+/// A client of the DHT keeps no records.
+#[cfg(feature = "js-host")]
+mod on_js_libp2p {
+    keeps! { crate::js_libp2p::JsLibp2p:
+        connections::{
+            who_is_dialled_is_connected_at_both_ends,
+            a_connection_is_told_once,
+            a_message_arrives_whole_and_under_the_name_of_its_sender,
+            the_largest_message_arrives,
+            a_message_that_is_too_large_takes_nothing_with_it,
+            a_message_to_nobody_harms_nobody,
+            a_lost_connection_is_told_and_comes_back_by_itself,
+            a_banned_peer_is_out_until_it_is_unbanned,
+        },
+        gossip::{
+            what_is_published_is_passed_on_to_all_subscribers,
+            the_largest_publication_arrives,
+            nobody_hears_its_own_publication,
+            a_publication_is_told_once,
+            what_has_no_verdict_goes_no_further,
+            what_is_ignored_goes_no_further,
+            what_is_rejected_goes_no_further,
+            publishing_to_nobody_harms_nobody,
+            who_has_not_subscribed_is_told_nothing,
+            who_unsubscribes_is_told_nothing_more,
+        },
     }
 }
 
