@@ -58,6 +58,17 @@ npm_ci() {
     [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] || npm --prefix "$1" ci --no-progress
 }
 
+# The Python package in an environment of its own, with these packages beside it.
+python_with() {
+    local package=$root/bindings/python python=$tools/python/bin
+    [ -x "$python/pip" ] || python3 -m venv "$tools/python"
+    "$python/pip" install --quiet --requirement "$package/requirements.txt"
+    (cd "$package" && CARGO_TARGET_DIR=$target "$python/maturin" build --release --locked --out "$scratch/wheels")
+    python3 -m venv "$scratch/venv"
+    "$scratch/venv/bin/pip" install --quiet --no-index --no-deps "$scratch"/wheels/nelumbo-*-cp310-abi3-*.whl
+    "$scratch/venv/bin/pip" install --quiet --requirement "$package/tests/requirements.txt" "$@"
+}
+
 # --- Fuzzing ----------------------------------------------------------------------------------------------------------
 
 # Builds every target. No target has unsafe code of ours, so no sanitizer and no other toolchain.
