@@ -4,11 +4,12 @@
 //! and a remedy; a call that fails changes nothing. Texts are put together from pieces of the right ones, so that the
 //! fuzzer gets behind the parser, or are any bytes.
 
+use nelumbo_ffi::Error;
 use nelumbo_ffi::shapes::{Output, View};
-use nelumbo_ffi::{Error, Machine, Signer, call};
 use serde_json::{Value, json};
 
 use super::input::{Bytes, Encode, Number, choose, input};
+use super::recorded::{self, Machine, Signer};
 
 /// How many calls are made.
 const MAX_CALLS: usize = 48;
@@ -152,7 +153,7 @@ impl World {
                 refused(self.machines[usize::from(*to)].command(at, START + at, &text(bytes)));
             }
             Call::Ask { text: bytes } => {
-                refused(nelumbo_ffi::call(&text(bytes)).map(|answer| serde_json::from_str::<Value>(&answer)));
+                refused(recorded::call(&text(bytes)).map(|answer| serde_json::from_str::<Value>(&answer)));
             }
             Call::Describe { text: bytes } => drop(refused(self.signer.describe(&text(bytes)))),
             Call::Answer { text: bytes } => drop(refused(self.signer.answer(&text(bytes)))),
@@ -280,7 +281,7 @@ impl World {
             assert_eq!(serde_json::to_string(&view).expect("JSON"), text, "a view is written in one way");
             assert!(machine.deadline().is_none_or(|at| at.is_finite() && at >= 0.0), "a deadline is a time");
         }
-        assert_eq!(refused(call("{")), None);
+        assert_eq!(refused(recorded::call("{")), None);
     }
 }
 

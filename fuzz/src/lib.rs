@@ -20,6 +20,8 @@ mod monitor;
 mod musig2;
 mod node_bytes;
 mod open;
+#[cfg(feature = "bindings")]
+mod recorded;
 mod roundtrip;
 mod scheme;
 mod script;
@@ -159,6 +161,12 @@ impl Target {
     pub fn run(self, data: &[u8]) {
         self.read(data).play();
     }
+}
+
+/// What an input of the target `ffi` calls, and what each call gives.
+#[cfg(feature = "bindings")]
+pub fn ffi_calls(data: &[u8]) -> Vec<String> {
+    recorded::record(|| Target::Ffi.run(data))
 }
 
 /// An input of the target with this number, for drivers that draw values: libFuzzer and quickcheck.
