@@ -1,6 +1,7 @@
-//! Plays random inputs of the target `ffi`, and prints every call with what it gave, for another build of the core to be
-//! compared with: `cargo run --release --manifest-path fuzz/Cargo.toml --example calls -- INPUTS [SEED]`, whose output
-//! `bindings/js/test/compare.mjs` reads.
+//! Plays random inputs of the target `ffi`, and prints every call with what it gave, for another build of the core to
+//! be compared with: `bindings/js/test/compare.mjs` reads it.
+//!
+//! `cargo run --release --manifest-path fuzz/Cargo.toml --example calls -- INPUTS [SEED]`
 
 use std::io::{BufWriter, Write};
 
