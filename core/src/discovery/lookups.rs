@@ -89,3 +89,27 @@ impl Lookups {
         Some(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    #[test]
+    fn a_record_is_in_line_or_looked_for_once() {
+        let key = |number| RecordKey::Presence(SecretKey::from_bytes(&[number; 32]).expect("a key").public_key());
+        let (rate, now) = (Quota::per_second(100, 100), Mono::from_nanos(0));
+        let mut lookups = Lookups::new(1, 1);
+        for _ in 0..2 {
+            assert!(lookups.ask(key(1), None) && lookups.waiting.len() == 1);
+        }
+        let (operation, sought) = lookups.begin(rate, now).expect("there is room");
+        assert_eq!((&sought, lookups.get(operation)), (&key(1), Some(&key(1))));
+        assert!(lookups.ask(key(1), None) && lookups.waiting.is_empty(), "it is under way");
+        assert!(lookups.ask(key(2), None) && !lookups.ask(key(3), None), "the line has one place");
+        assert!(lookups.ask(key(1), None) && lookups.ask(key(2), None), "what is known takes none");
+        assert_eq!(lookups.begin(rate, now), None);
+        assert_eq!(lookups.end(operation), Some(key(1)));
+        assert_eq!(lookups.begin(rate, now).map(|(_, key)| key), Some(key(2)));
+    }
+}
