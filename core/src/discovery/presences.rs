@@ -318,4 +318,26 @@ mod tests {
         }
         assert_eq!([1, 2, 3].map(|number| room(&presences, number)), [Some(Room::Wanted), Some(Room::Wanted), shared]);
     }
+
+    #[test]
+    fn what_is_wanted_no_more_makes_room() {
+        let mut presences = Presences::new(2, [1; 32]);
+        (1..=2).for_each(|number| take(&mut presences, number, 1, (false, true)));
+        presences.release(&key(1), Wall::from_millis(0));
+        take(&mut presences, 3, 1, (false, true));
+        let wanted = Some(Room::Wanted);
+        assert_eq!([1, 2, 3].map(|number| room(&presences, number)), [Some(Room::Shared(None)), wanted, wanted]);
+    }
+
+    #[test]
+    fn a_connected_peer_confirms_as_many_keys_as_it_may_hold() {
+        let mut presences = Presences::new(2, [1; 32]);
+        take(&mut presences, 1, 1, (false, false));
+        let bytes = presences.by_key.get(&key(1)).map(|known| known.presence.bytes().to_vec()).expect("it is known");
+        let rooms = [0, 1].map(|keys| {
+            presences.confirm(&key(1), &bytes, keys);
+            room(&presences, 1)
+        });
+        assert_eq!(rooms, [Some(Room::Shared(None)), Some(Room::Connected)]);
+    }
 }

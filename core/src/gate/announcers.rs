@@ -86,6 +86,7 @@ mod tests {
         assert_eq!([1, 2, 3].map(|author| bring(1, author, 10, 0)), [true, true, false], "it may have two");
         assert!(bring(1, 2, 10, 0), "what it has it may bring again");
         assert!(bring(2, 4, 20, 0) && bring(3, 5, 20, 10));
+        assert!(bring(3, 6, 20, 10), "whoever is there needs no room");
         assert_eq!([1, 2, 3].map(|number| announcers.keys.contains(&peer(number))), [false, true, true]);
     }
 }

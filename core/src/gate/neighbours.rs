@@ -316,4 +316,18 @@ mod tests {
         assert_eq!([0, 1, 3, 8].map(&mut ban), [1, 2, 4, 1]);
         assert_eq!([1; 6].map(ban), [2, 4, 8, 16, 32, 32], "none is longer");
     }
+
+    #[test]
+    fn of_what_a_graylisted_peer_says_a_sample_is_looked_at() {
+        let mut config = Config::new(Network::Regtest);
+        config.limits.graylist_at = 10;
+        let mut neighbours = Neighbours::new(Arc::new(config), HashKey::from_bytes([1; 32]));
+        let (peer, now) = (PeerId::from_bytes(&[1]).expect("short"), Mono::ZERO.after(BLACKLIST_FOR));
+        let penalty = neighbours.blame(&peer, Refusal::Malformed, now);
+        assert_eq!(penalty, Some(Penalty::Graylisted { time: GRAYLIST_FOR }));
+        let burst = SAMPLE.burst;
+        assert!((0..burst).all(|_| neighbours.charge(&peer, 1, now) == Ok(Hearing::Sample)));
+        assert_eq!(neighbours.charge(&peer, 1, now), Err(Refusal::Graylisted));
+        assert_eq!(neighbours.charge(&peer, 1, now.after(SAMPLE.every)), Ok(Hearing::Sample));
+    }
 }
