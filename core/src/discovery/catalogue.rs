@@ -122,10 +122,12 @@ impl<K: Ord + Clone, T: Dated> Catalogue<K, T> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
     use alloc::vec::Vec;
 
     use super::*;
     use crate::crypto::{PublicKey, SecretKey};
+    use crate::wire::{Address, Offer, PeerId};
 
     fn key(number: u32) -> PublicKey {
         let mut bytes = [7; 32];
@@ -164,6 +166,44 @@ mod tests {
         assert_eq!(catalogue.insert(key, resource(key, 7, b"b"), &[1; 32], (now, latest)), InsertOutcome::New);
         assert!(catalogue.get(&key, Wall::from_millis(106)).is_some());
         assert!(catalogue.get(&key, Wall::from_millis(107)).is_none(), "it is void");
+    }
+
+    #[test]
+    fn what_is_void_makes_room_and_counts_no_more() {
+        let ([now, end], latest) = ([0, 101].map(Wall::from_millis), Wall::from_millis(200));
+        let mut catalogue = Catalogue::new(2);
+        let mut take = |key: PublicKey, issued_at, now| {
+            catalogue.insert(key, resource(key, issued_at, b"x"), &[1; 32], (now, latest))
+        };
+        (0..2).for_each(|number| assert_eq!(take(key(number), 1, now), InsertOutcome::New));
+        let late = (2..).map(key).find(|key| take(*key, 1, now) == InsertOutcome::Full).expect("there is one in three");
+        assert_eq!(take(late, 50, end), InsertOutcome::New, "both others are void, to the millisecond");
+        assert_eq!(catalogue.iter(end).map(|(key, _)| *key).collect::<Vec<_>>(), [late]);
+        assert_eq!(
+            (catalogue.iter(Wall::from_millis(149)).count(), catalogue.iter(Wall::from_millis(150)).count()),
+            (1, 0)
+        );
+        assert_eq!(catalogue.ranked.len(), 1);
+    }
+
+    #[test]
+    fn an_offer_is_renewed_only_by_the_same_offer_of_the_same_peer_at_the_same_addresses() {
+        let advertisement = |issued_at, peer: &[u8], address: u8, offer| Advertisement {
+            peer: PeerId::from_bytes(peer).expect("short"),
+            addresses: Address::from_bytes(vec![address]).into_iter().collect(),
+            offer,
+            issued_at: Wall::from_millis(issued_at),
+            expires_at: Wall::from_millis(1_000),
+        };
+        let before = advertisement(1, b"a", 1, None);
+        assert!(advertisement(2, b"a", 1, None).renews(&before));
+        for other in [
+            advertisement(2, b"b", 1, None),
+            advertisement(2, b"a", 2, None),
+            advertisement(2, b"a", 1, Some(Offer::default())),
+        ] {
+            assert!(!other.renews(&before), "{other:?}");
+        }
     }
 
     /// Whoever comes first, the sample is the same; and a crowd gets the share of its number, not of its noise.

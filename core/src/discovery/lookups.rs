@@ -89,3 +89,43 @@ impl Lookups {
         Some(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    #[test]
+    fn a_record_is_in_line_or_looked_for_once() {
+        let key = |number| RecordKey::Presence(SecretKey::from_bytes(&[number; 32]).expect("a key").public_key());
+        let (rate, now) = (Quota::per_second(100, 100), Mono::from_nanos(0));
+        let mut lookups = Lookups::new(1, 1);
+        for _ in 0..2 {
+            assert!(lookups.ask(key(1), None) && lookups.waiting.len() == 1);
+        }
+        let (operation, sought) = lookups.begin(rate, now).expect("there is room");
+        assert_eq!((&sought, lookups.get(operation)), (&key(1), Some(&key(1))));
+        assert!(lookups.ask(key(1), None) && lookups.waiting.is_empty(), "it is under way");
+        assert!(lookups.ask(key(2), None) && !lookups.ask(key(3), None), "the line has one place");
+        assert!(lookups.ask(key(1), None) && lookups.ask(key(2), None), "what is known takes none");
+        assert_eq!(lookups.begin(rate, now), None);
+        assert_eq!(lookups.end(operation), Some(key(1)));
+        assert_eq!(lookups.begin(rate, now).map(|(_, key)| key), Some(key(2)));
+    }
+
+    #[test]
+    fn what_is_in_line_waits_for_the_rate_and_for_room() {
+        let key = |number| RecordKey::Presence(SecretKey::from_bytes(&[number; 32]).expect("a key").public_key());
+        let rate = Quota { burst: 1, every: Duration::from_millis(10) };
+        let (now, later) = (Mono::from_nanos(0), Mono::from_nanos(10_000_000));
+        let mut lookups = Lookups::new(2, 9);
+        assert_eq!((lookups.begin(rate, now), lookups.wait(rate, now)), (None, None), "nothing is wanted");
+        (1..4).for_each(|number| assert!(lookups.ask(key(number), None)));
+        let (operation, _) = lookups.begin(rate, now).expect("the first begins at once");
+        assert_eq!((lookups.begin(rate, now), lookups.wait(rate, now)), (None, Some(rate.every)));
+        assert!(lookups.begin(rate, later).is_some());
+        assert_eq!((lookups.begin(rate, later), lookups.wait(rate, later)), (None, None), "both places are taken");
+        lookups.end(operation);
+        assert_eq!(lookups.wait(rate, later), Some(rate.every));
+    }
+}

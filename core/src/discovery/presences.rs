@@ -271,3 +271,73 @@ impl Presences {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    fn key(number: u8) -> PublicKey {
+        SecretKey::from_bytes(&[number; 32]).expect("a key").public_key()
+    }
+
+    /// Takes a presence of a key, dated so, that its peer, of the same number modulo ten, or somebody else brings.
+    fn take(presences: &mut Presences, number: u8, issued_at: u64, (is_first_hand, is_wanted): (bool, bool)) {
+        let peer = PeerId::from_bytes(&[number % 10]).expect("short");
+        let [issued_at, expires_at] = [issued_at, 1_000].map(Wall::from_millis);
+        let presence =
+            Admitted::for_tests(key(number), Presence { peer, addresses: Vec::new(), issued_at, expires_at });
+        let arrival = Arrival { carrier: None, is_first_hand, is_wanted, keys: 1 };
+        presences.insert(presence, arrival, (Wall::from_millis(0), Wall::from_millis(100)));
+    }
+
+    fn room(presences: &Presences, number: u8) -> Option<Room> {
+        presences.by_key.get(&key(number)).map(|known| known.room)
+    }
+
+    #[test]
+    fn what_a_connected_peer_has_shown_stays_when_others_bring_it_again() {
+        let mut presences = Presences::new(1, [1; 32]);
+        take(&mut presences, 1, 1, (true, false));
+        take(&mut presences, 1, 2, (false, false));
+        assert_eq!(room(&presences, 1), Some(Room::Connected));
+        take(&mut presences, 11, 1, (true, true));
+        assert_eq!(room(&presences, 11), Some(Room::Wanted), "its peer holds one key already");
+    }
+
+    #[test]
+    fn so_many_wanted_keys_have_a_room_of_their_own() {
+        let mut presences = Presences::new(2, [1; 32]);
+        (1..=3).for_each(|number| take(&mut presences, number, 1, (false, true)));
+        let shared = Some(Room::Shared(None));
+        assert_eq!([1, 2, 3].map(|number| room(&presences, number)), [Some(Room::Wanted), Some(Room::Wanted), shared]);
+        let mut presences = Presences::new(2, [1; 32]);
+        for number in 1..=3 {
+            take(&mut presences, number, 1, (false, false));
+            presences.want(&key(number));
+        }
+        assert_eq!([1, 2, 3].map(|number| room(&presences, number)), [Some(Room::Wanted), Some(Room::Wanted), shared]);
+    }
+
+    #[test]
+    fn what_is_wanted_no_more_makes_room() {
+        let mut presences = Presences::new(2, [1; 32]);
+        (1..=2).for_each(|number| take(&mut presences, number, 1, (false, true)));
+        presences.release(&key(1), Wall::from_millis(0));
+        take(&mut presences, 3, 1, (false, true));
+        let wanted = Some(Room::Wanted);
+        assert_eq!([1, 2, 3].map(|number| room(&presences, number)), [Some(Room::Shared(None)), wanted, wanted]);
+    }
+
+    #[test]
+    fn a_connected_peer_confirms_as_many_keys_as_it_may_hold() {
+        let mut presences = Presences::new(2, [1; 32]);
+        take(&mut presences, 1, 1, (false, false));
+        let bytes = presences.by_key.get(&key(1)).map(|known| known.presence.bytes().to_vec()).expect("it is known");
+        let rooms = [0, 1].map(|keys| {
+            presences.confirm(&key(1), &bytes, keys);
+            room(&presences, 1)
+        });
+        assert_eq!(rooms, [Some(Room::Shared(None)), Some(Room::Connected)]);
+    }
+}

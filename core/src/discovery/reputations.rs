@@ -102,3 +102,21 @@ impl Reputations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    #[test]
+    fn whoever_has_completed_more_than_it_has_spoilt_has_earned() {
+        let key = SecretKey::from_bytes(&[1; 32]).expect("a key").public_key();
+        let mut reputations = Reputations::new(1);
+        let earned = [NEUTRAL - 1, NEUTRAL, NEUTRAL + 1].map(|value| {
+            reputations.resume(key, value);
+            reputations.has_earned(&key)
+        });
+        assert_eq!(earned, [false, false, true]);
+        assert!(!Reputations::new(1).has_earned(&key), "nor has a stranger");
+    }
+}

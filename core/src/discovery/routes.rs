@@ -78,6 +78,16 @@ mod tests {
     }
 
     #[test]
+    fn there_is_somebody_from_the_first_on_until_the_last_is_gone() {
+        let mut routes = Routes::default();
+        let any = [0, 1, 2, 0].map(|peers| {
+            routes.on_table(peers, Mono::ZERO);
+            routes.any()
+        });
+        assert_eq!(any, [false, true, true, false]);
+    }
+
+    #[test]
     fn growth_is_followed_and_a_crowd_costs_a_few() {
         assert_eq!(announcements([(0, 1)]), [500]);
         assert_eq!(

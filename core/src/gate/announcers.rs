@@ -68,3 +68,25 @@ impl<V: Verifier> Gate<V> {
         if is_within { Ok(()) } else { Err(Refusal::PeerQuota) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+
+    #[test]
+    fn whose_keys_are_all_void_makes_room_before_whoever_has_the_fewest() {
+        let limits = Limits { neighbours: 2, ..Limits::default() };
+        let mut announcers = Announcers::new(&limits, HashKey::from_bytes([1; 32]));
+        let peer = |number| PeerId::from_bytes(&[number]).expect("short");
+        let mut bring = |number, author, until, now| {
+            let author = SecretKey::from_bytes(&[author; 32]).expect("a key").public_key();
+            announcers.bring(&peer(number), author, Wall::from_millis(until), 2, Wall::from_millis(now))
+        };
+        assert_eq!([1, 2, 3].map(|author| bring(1, author, 10, 0)), [true, true, false], "it may have two");
+        assert!(bring(1, 2, 10, 0), "what it has it may bring again");
+        assert!(bring(2, 4, 20, 0) && bring(3, 5, 20, 10));
+        assert!(bring(3, 6, 20, 10), "whoever is there needs no room");
+        assert_eq!([1, 2, 3].map(|number| announcers.keys.contains(&peer(number))), [false, true, true]);
+    }
+}

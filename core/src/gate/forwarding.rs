@@ -142,6 +142,19 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_may_be_used_up() {
+        let mut forwarding = Forwarding::new(&Limits {
+            messages_per_peer: Quota { burst: 2, every: Duration::from_millis(10) },
+            ..Limits::default()
+        });
+        assert_eq!(
+            [0, 1].map(|_| forwarding.take(&peer(1), 1, at(0))),
+            [true, false],
+            "half of it, to the last nanosecond"
+        );
+    }
+
+    #[test]
     fn large_messages_weigh_more() {
         let mut forwarding = Forwarding::new(&Limits::default());
         // Four megabytes at once, of which one alone takes half.

@@ -121,3 +121,37 @@ impl KeptRecords {
         distance
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_bring_a_record_the_one_with_less_answers_for_it() {
+        let mut records = KeptRecords::new(&Limits::default(), &PeerId::from_bytes(&[0]).expect("short"));
+        let [few, many] = [1, 2].map(|number| Bearer::Peer(PeerId::from_bytes(&[number]).expect("short")));
+        let mut note = |key: &str, bearer| {
+            let record = Kept { bearer, author: None, kind: None, until: Wall::from_millis(9), is_known: false };
+            assert_eq!(records.note(key, record, Wall::from_millis(0)), Ok(None));
+            records.by_key.get(&Box::from(key)).map(|kept| kept.bearer)
+        };
+        for (key, bearer) in [("1", few), ("2", few), ("3", many), ("4", many), ("5", many)] {
+            assert_eq!(note(key, bearer), Some(bearer));
+        }
+        assert_eq!(note("1", many), Some(few));
+        assert_eq!(note("3", few), Some(few), "it had two, the other three");
+        assert_eq!(note("4", few), Some(many), "it has three, the other two");
+    }
+
+    #[test]
+    fn a_record_that_was_of_use_once_stays_so() {
+        let mut records = KeptRecords::new(&Limits::default(), &PeerId::from_bytes(&[0]).expect("short"));
+        let bearer = Bearer::Peer(PeerId::from_bytes(&[1]).expect("short"));
+        let known = [true, false].map(|is_known| {
+            let record = Kept { bearer, author: None, kind: None, until: Wall::from_millis(9), is_known };
+            assert_eq!(records.note("1", record, Wall::from_millis(0)), Ok(None));
+            records.by_key.values().all(|kept| kept.is_known)
+        });
+        assert_eq!(known, [true, true]);
+    }
+}

@@ -293,3 +293,41 @@ fn account<'a>(
     neighbour.heard = now;
     Some(neighbour)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Network;
+
+    #[test]
+    fn a_ban_is_twice_as_long_as_the_one_before_until_its_peer_has_behaved_for_as_long() {
+        let mut config = Config::new(Network::Regtest);
+        config.limits.graylist_at = u32::MAX;
+        let mut neighbours = Neighbours::new(Arc::new(config), HashKey::from_bytes([1; 32]));
+        let (peer, mut now) = (PeerId::from_bytes(&[1]).expect("short"), Mono::ZERO.after(BLACKLIST_FOR));
+        let mut ban = |good_for: u32| {
+            now = now.after(BLACKLIST_FOR.saturating_mul(good_for));
+            let mut penalties = (0..100).filter_map(|_| neighbours.blame(&peer, Refusal::Malformed, now));
+            let Some(Penalty::Blacklisted { time }) = penalties.next() else { panic!("a hundred are enough") };
+            now = now.after(time);
+            assert_eq!(neighbours.pop_ended(now), Some((peer, Standing::Blacklisted)));
+            time.as_secs() / BLACKLIST_FOR.as_secs()
+        };
+        assert_eq!([0, 1, 3, 8].map(&mut ban), [1, 2, 4, 1]);
+        assert_eq!([1; 6].map(ban), [2, 4, 8, 16, 32, 32], "none is longer");
+    }
+
+    #[test]
+    fn of_what_a_graylisted_peer_says_a_sample_is_looked_at() {
+        let mut config = Config::new(Network::Regtest);
+        config.limits.graylist_at = 10;
+        let mut neighbours = Neighbours::new(Arc::new(config), HashKey::from_bytes([1; 32]));
+        let (peer, now) = (PeerId::from_bytes(&[1]).expect("short"), Mono::ZERO.after(BLACKLIST_FOR));
+        let penalty = neighbours.blame(&peer, Refusal::Malformed, now);
+        assert_eq!(penalty, Some(Penalty::Graylisted { time: GRAYLIST_FOR }));
+        let burst = SAMPLE.burst;
+        assert!((0..burst).all(|_| neighbours.charge(&peer, 1, now) == Ok(Hearing::Sample)));
+        assert_eq!(neighbours.charge(&peer, 1, now), Err(Refusal::Graylisted));
+        assert_eq!(neighbours.charge(&peer, 1, now.after(SAMPLE.every)), Ok(Hearing::Sample));
+    }
+}

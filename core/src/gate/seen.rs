@@ -163,6 +163,7 @@ mod tests {
         assert_eq!(seen.take(b"b", neighbour(1), at(20), at(0)), Ok(()));
         assert_eq!(seen.take(b"c", neighbour(1), at(20), at(10)), Err(Refusal::Full), "as much is free, and a fresh");
         assert_eq!(seen.take(b"c", neighbour(1), at(20), both(9, 90)), Err(Refusal::Full), "the clock may be wrong");
+        assert_eq!(seen.take(b"c", neighbour(1), at(20), both(90, 10)), Err(Refusal::Full), "and late");
         assert_eq!(seen.take(b"c", neighbour(1), at(20), at(11)), Ok(()));
         assert!(seen.contains(b"b") && !seen.contains(b"a"));
     }

@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn half_of_those_that_need_not_be_kept_make_room_together() {
+        let mut closed = ClosedSessions::new();
+        for (number, is_kept) in (1..8).zip([true, true, false, false, false, false, false]) {
+            assert_eq!(closed.insert(id(number), at(100 * u64::from(9 - number)), is_kept, at(0), 7), []);
+        }
+        assert_eq!(closed.insert(id(8), at(1), false, at(0), 7), [id(7), id(6), id(5)], "three of five");
+        assert_eq!((closed.kept(), closed.by_id.len()), (2, 5));
+    }
+
+    #[test]
     fn many_that_are_over_at_once_are_forgotten_in_parts() {
         let mut closed = ClosedSessions::new();
         for number in 0..2_500_u32 {

@@ -179,6 +179,8 @@ fn offers_and_subscriptions_wait_for_the_network() {
     let read = lookups(&mut node).iter().filter(|(_, key)| key.contains("signer-directory:swap")).count();
     assert_eq!((published(&mut node), read), (1, SHARDS.into()));
     node.command(Command::Unsubscribe(TransactionType::Swap)).unwrap();
+    let is_end = |output: &Output| matches!(output, Output::Unsubscribe(topic) if topic.as_str().ends_with("swap"));
+    assert!(node.others.iter().any(is_end));
     node.input(Input::RoutingTable(2));
     node.wait(10_000);
     assert!(!lookups(&mut node).iter().any(|(_, key)| key.contains("swap")));

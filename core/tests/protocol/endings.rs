@@ -197,8 +197,10 @@ fn without_a_nonce_that_has_signed_a_refusal_is_final() {
     let asks = node.steps_to(&alice).iter().filter(|step| matches!(step.content, Content::Status { .. })).count();
     assert_eq!(asks, 0, "there is nothing to ask for");
     let bytes = alice.say(session, 1, Content::Finalized { signatures: vec![signature] });
+    node.sent.clear();
     node.refuses(Refusal::Ended, |node| node.hear(&alice, bytes));
     assert_eq!(phase(&node, session), Phase::Aborted);
+    assert!(node.steps_to(&alice).is_empty(), "who knows an end is told of none");
 }
 
 #[test]

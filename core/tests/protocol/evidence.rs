@@ -55,6 +55,7 @@ fn two_nonces_and_two_partial_signatures_are_proven() {
     let bytes = bob.say(session, 1, Content::Join { nonces: vec![other] });
     node.hear(&bob, bytes);
     convicts(&node, &bob, Offence::Equivocation);
+    assert_eq!(node.node.view().reputation(&bob.key()), 50 - 5);
     node.events.clear();
     let bytes = bob.say(session, 1, Content::Partial { nonces, partials: vec![of_bob] });
     node.hear(&bob, bytes);

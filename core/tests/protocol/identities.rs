@@ -169,6 +169,7 @@ fn reputation_goes_with_the_identity_and_both_outlast_a_restart() {
     assert_eq!((seen(&again, &old), seen(&again, &new)), (50, 52));
     let known: Vec<_> = again.node.view().identities().map(|(key, known)| (*key, *known)).collect();
     assert_eq!(known, [(new, (ID, Tier::Verified))]);
+    assert_eq!([old, new].map(|key| again.node.view().identity(&key)), [None, Some((ID, Tier::Verified))]);
     tell(&mut again, new, None);
     assert_eq!((seen(&again, &new), again.node.view().identities().count()), (52, 0));
     assert!(!again.records.keys().any(|key| key.starts_with(b"i")));

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use nelumbo_core::api::{
-    Command, Config, ConfigError, Event, GossipId, Input, NewSession, Phase, Quota, Refusal, Standing,
+    Command, CommandError, Config, ConfigError, Event, GossipId, Input, NewSession, Phase, Quota, Refusal, Standing,
 };
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, Suite};
+use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, Suite, Tweak};
 use nelumbo_core::node::{Boot, BootError, Node};
-use nelumbo_core::wire::{AbortReason, Body, Content, PeerId, Presence, SessionId};
+use nelumbo_core::wire::{AbortReason, Body, Content, Item, PeerId, Presence, SessionId};
 
-use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, completed, definition, now, phase};
+use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, approve, completed, definition, now, phase};
 
 const SKEW: u64 = 5 * 60 * 1000;
 
@@ -300,4 +300,42 @@ fn a_signature_that_the_journal_has_wrong_is_not_said_to_anybody() {
         let error = boots(Config::new(Network::Regtest), records).unwrap_err();
         assert!(matches!(error, BootError::Corrupt(_)), "bit {bit}: {error}");
     }
+}
+
+#[test]
+fn one_author_has_so_many_early_messages_and_no_more() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.early_per_author = 2;
+    let (mut node, mut mallory) = (TestNode::with(config, Vec::new(), 1), ScriptedPeer::new(66));
+    node.meet(&mut mallory);
+    let kept = [1, 2, 3, 4].map(|number| {
+        let bytes = mallory.say(SessionId::from_bytes([number; 32]), 1, Content::Abort { reason: AbortReason::Left });
+        let refused = node.node.view().refusals().get(Refusal::Full);
+        node.hear(&mallory, bytes);
+        node.node.view().refusals().get(Refusal::Full) == refused
+    });
+    assert_eq!(kept, [true, true, false, false]);
+}
+
+/// An id that could be announced again has to be kept, so what is live and what has ended takes that room already.
+#[test]
+fn nothing_is_approved_whose_id_could_not_be_kept() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.closed = 2;
+    let (mut node, mut alice) = (TestNode::with(config, Vec::new(), 1), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    let mut ask = |node: &mut TestNode, number: u8| {
+        let mut definition = definition(alice.key(), vec![node.key, alice.key()]);
+        definition.items = vec![Item::message(vec![number; 32], Tweak::None)];
+        let nonces = vec![alice.nonce(&definition, 1)];
+        let id = definition.id();
+        let bytes = alice.say(id, 1, Content::Announce { definition: definition.into(), nonces });
+        node.hear(&alice, bytes);
+        id
+    };
+    let [first, second, third] = [1, 2, 3].map(|number| ask(&mut node, number));
+    assert_eq!([first, second].map(|id| node.command(approve(id))), [Ok(()), Ok(())]);
+    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "two are live");
+    node.command(Command::Abort(first, AbortReason::Left)).expect("it is live");
+    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "one is live, one has ended");
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use nelumbo_core::api::{Command, CommandError, Event, Input, Refusal};
+use nelumbo_core::api::{Command, CommandError, Config, Event, Input, Refusal};
 use nelumbo_core::base::Wall;
+use nelumbo_core::crypto::Network;
 use nelumbo_core::wire::{Body, Data, PeerId, Resource};
 
 use super::common::{HOUR, ScriptedPeer, TestNode, WALL};
@@ -64,4 +65,34 @@ fn resources_are_announced_found_and_withdrawn() {
     node.input(Input::Received { from, bytes: gone });
     node.refuses(Refusal::Duplicate, |node| node.input(Input::Received { from, bytes: fresh }));
     assert!(node.node.view().resource(&id).is_none());
+}
+
+#[test]
+fn an_author_has_so_many_resources_of_a_kind_and_in_all() {
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.resources_per_author, config.limits.resources_per_kind) = (3, 2);
+    let (mut node, from) = (TestNode::with(config, Vec::new(), 1), PeerId::from_bytes(&[1]).unwrap());
+    let say = |node: &mut TestNode, author: &mut ScriptedPeer, kind: &str, name: &str, data: &[u8]| {
+        let now = WALL + node.time / 1_000_000;
+        let data = Data::new(data.to_vec());
+        let (issued_at, expires_at) = (Wall::from_millis(now), Wall::from_millis(now + HOUR));
+        let bytes = author.say_body(Body::Resource(Resource {
+            kind: label(kind),
+            name: label(name),
+            data,
+            issued_at,
+            expires_at,
+        }));
+        node.wait(1);
+        let refused = node.node.view().refusals().get(Refusal::AuthorQuota);
+        node.input(Input::Received { from, bytes });
+        node.node.view().refusals().get(Refusal::AuthorQuota) == refused
+    };
+    let (mut alice, mut bob) = (ScriptedPeer::new(1), ScriptedPeer::new(2));
+    let taken = [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("b", "2"), ("c", "1")]
+        .map(|(kind, name)| say(&mut node, &mut alice, kind, name, b"x"));
+    assert_eq!(taken, [true, true, false, true, false, false], "two of a kind, three in all");
+    assert!(say(&mut node, &mut alice, "a", "1", b"y"), "what is known may change");
+    assert!(say(&mut node, &mut bob, "a", "1", b"x"), "another author has as many");
+    assert_eq!(node.node.view().resources().count(), 4);
 }
