@@ -41,7 +41,7 @@ impl Crypto for Toy {
     ) -> Box<dyn Signer<ToyVerifier> + Send> {
         let key = Self::public_key(secret).expect("every 32 bytes are a key");
         let slots = BTreeMap::new();
-        Box::new(ToySigner { key, entropy: Box::new(entropy), slots, meter: meter.clone() })
+        Box::new(ToySigner { key, entropy, slots, meter: meter.clone() })
     }
 
     fn verifier(meter: &Meter) -> ToyVerifier {
@@ -230,9 +230,9 @@ impl MessageSigner for ToyMessageKey {
 }
 
 /// A signer with the rules of the real one: a slot yields one nonce and at most one partial signature for each item.
-pub struct ToySigner {
+pub struct ToySigner<E = Entropy> {
     key: PublicKey,
-    entropy: Box<dyn EntropySource + Send>,
+    entropy: E,
     slots: BTreeMap<NonceSlot, Slot>,
     meter: Meter,
 }
@@ -243,7 +243,7 @@ enum Slot {
     Forgotten,
 }
 
-impl Signer<ToyVerifier> for ToySigner {
+impl<E: EntropySource> Signer<ToyVerifier> for ToySigner<E> {
     fn public_key(&self) -> PublicKey {
         self.key
     }
@@ -300,7 +300,7 @@ impl Signer<ToyVerifier> for ToySigner {
     }
 }
 
-impl std::fmt::Debug for ToySigner {
+impl<E> std::fmt::Debug for ToySigner<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ToySigner").field("key", &self.key).finish_non_exhaustive()
     }
