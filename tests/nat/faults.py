@@ -1,10 +1,11 @@
 """What happens to two nodes that sign: a relay dies, a router forgets, a laptop sleeps, nobody resolves names."""
 
+import os
 import signal
 import time
 
-from names import Clock, Server
-from network import ONE_WAY, Internet, setting
+from names import Clock, Server, flood_link
+from network import ONE_WAY, Internet, lan, setting
 from nodes import TCP, Node, at, finish, host, relay, request, sign, wallet
 
 
@@ -161,3 +162,22 @@ def resolver_late(folder, transport="tcp"):
     took = finish(one, other, request(one, other, "with names")) - begin
     both_become("direct", one, other)
     print(f"asked and signed {took:.1f} s after the resolver was there, then direct")
+
+
+def link_flooded(folder):
+    """Somebody tells a link of thousands of nodes that do not exist: few are called, and those that are there sign on.
+
+    More records than libp2p should keep switch mDNS off.
+    """
+    lan({"alice": "192.168.7.2/24", "bob": "192.168.7.3/24", "mallory": "192.168.7.4/24"})
+    os.environ["LOG"] = "warn"
+    alice, bob = (Node(folder, name, ["--mdns"]).start() for name in ("alice", "bob"))
+    alice.know(bob)
+    flood_link("mallory", "192.168.7.4", 3000)
+    print(f"signed after {sign(alice, bob, 'in a flood'):.2f} s, {alice.path(bob.peer)}")
+    for node in (alice, bob):
+        called = {event["peer"] for _, event in node.events if event["event"] == "dial-failed"}
+        with open(f"{node.folder}.log") as file:
+            switched_off = "mDNS is switched off" in file.read()
+        print(f"{node.name}: {len(called)} of 3,000 called; switched off: {switched_off}")
+        assert 0 < len(called) <= 16 and switched_off

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import network
 
@@ -76,3 +77,35 @@ class Clock:
 
     def put_ahead(self, seconds):
         self.shared[:] = struct.pack("=q", seconds)
+
+
+def base58(data):
+    alphabet, number, text = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = alphabet[digit] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+def flood_link(host, address, peers, pause=0.01):
+    """Tells a link by multicast DNS, from a host on it, that so many peers that do not exist are at one address."""
+    service = b"\x04_p2p\x04_udp\x05local\x00"
+
+    def send():
+        network.go_into(host)
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((address, 5353))
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+        for number in range(peers):
+            # The identity of an Ed25519 key, as libp2p spells it.
+            peer = base58(b"\x00\x24\x08\x01\x12\x20" + os.urandom(32))
+            name = b"%c%s" % (32, f"{number:032}".encode()) + service
+            text = f"dnsaddr=/ip4/{address}/tcp/{4002 + number % 1000}/p2p/{peer}".encode()
+            answer = service + struct.pack("!HHIH", 12, 1, 360, len(name)) + name
+            further = name + struct.pack("!HHIHB", TEXT, 0x8001, 360, len(text) + 1, len(text)) + text
+            opened.sendto(struct.pack("!HHHHHH", 0, 0x8400, 0, 1, 0, 1) + answer + further, ("224.0.0.251", 5353))
+            time.sleep(pause)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    sender.join()

@@ -179,6 +179,7 @@ GATE = (
     faults.relay_restarts,
     faults.address_changes,
     faults.link_is_cut,
+    faults.link_flooded,
 )
 CAMPAIGN = (
     faults.relay_replaced,

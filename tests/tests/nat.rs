@@ -39,6 +39,11 @@ fn two_wallets_on_one_link_need_no_server() {
 }
 
 #[test]
+fn a_flood_of_neighbours_that_do_not_exist_is_called_in_part_and_ends_mdns() {
+    run("link-flooded");
+}
+
+#[test]
 fn eight_pairs_behind_routers_sign_over_tcp() {
     run("pairs-tcp");
 }
