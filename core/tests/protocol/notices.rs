@@ -92,6 +92,19 @@ fn a_request_that_is_too_large_to_be_listed_is_had_from_its_creator() {
     assert!(lookups(&two.0[1]).is_empty(), "what is known is not looked for");
 }
 
+/// Its signers know a request before others do; if they did not pass it on, nobody else would hear of it.
+#[test]
+fn the_notice_of_a_known_session_is_passed_on_and_seeks_nobody() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let known = Definition { is_listed: true, ..definition(alice.key(), vec![node.key, alice.key()]) };
+    let bytes = alice.say_body(Body::Request(known.clone().into()));
+    node.input(Input::Received { from: alice.peer, bytes });
+    node.others.clear();
+    let bytes = alice.say_body(Body::RequestNotice(RequestNotice::of(&known)));
+    gossip(&mut node, bytes);
+    assert!(matches!(node.others[..], [Output::Verdict { verdict: Verdict::Accept, .. }]), "{:?}", node.others);
+}
+
 /// D19: whoever was away finds it where such requests are listed.
 #[test]
 fn a_large_request_is_found_in_the_index_of_its_signers() {
