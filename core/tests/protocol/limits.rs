@@ -392,6 +392,7 @@ fn what_has_ended_takes_no_room_of_what_is_live_after_a_restart_either() {
     let (node, alice, _, ended) = completed();
     let mut config = Config::new(Network::Regtest);
     (config.limits.sessions, config.limits.unapproved, config.limits.unapproved_per_creator) = (1, 1, 1);
+    config.limits.ended = 1;
     let mut node = TestNode::with(config, node.records.into_iter().collect(), 2);
     assert_eq!(phase(&node, ended.id()), Phase::Complete);
     let create = |node: &mut TestNode, message: u8| {
@@ -399,6 +400,11 @@ fn what_has_ended_takes_no_room_of_what_is_live_after_a_restart_either() {
         node.command(Command::Create(Box::new(session)))
     };
     assert_eq!([create(&mut node, 1), create(&mut node, 2)], [Ok(()), Err(CommandError::TooManySessions(1))]);
+    // And of what has ended, what somebody may still have to broadcast is the last to make room.
+    let own = node.node.view().sessions().map(|session| session.id).find(|id| *id != ended.id()).expect("it is live");
+    node.command(Command::Abort(own, AbortReason::Left)).expect("it is live");
+    let known: Vec<_> = node.node.view().sessions().map(|session| session.id).collect();
+    assert_eq!(known, [ended.id()]);
 }
 
 /// What a signer says of many items is large, and counts as several: one for each 10,000 bytes.

@@ -9,7 +9,7 @@ use nelumbo_core::wire::{
 };
 
 use super::busy::Two;
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, completed, definition};
 
 const CARRIER: u8 = 99;
 
@@ -155,6 +155,24 @@ fn strangers_do_not_choose_whom_a_node_calls() {
     node.others.clear();
     notice(&mut node, &mut alice);
     assert!(lookups(&node).is_empty());
+}
+
+/// Strangers share a few calls; whoever has signed with this node needs none of them.
+#[test]
+fn who_has_earned_it_is_called_however_many_strangers_ask() {
+    let (mut node, mut alice, ..) = completed();
+    node.input(Input::Disconnected(alice.peer));
+    node.others.clear();
+    let notice = |node: &mut TestNode, peer: &mut ScriptedPeer| {
+        let definition = Definition { nonce: [9; 32], ..definition(peer.key(), vec![node.key, peer.key()]) };
+        gossip(node, peer.say_body(Body::RequestNotice(RequestNotice::of(&definition))));
+    };
+    (10..=20).for_each(|number| notice(&mut node, &mut ScriptedPeer::new(number)));
+    assert_eq!(lookups(&node).len(), 8);
+    let calls = |node: &TestNode| node.others.iter().filter(|output| matches!(output, Output::Dial { .. })).count();
+    assert_eq!(calls(&node), 0);
+    notice(&mut node, &mut alice);
+    assert_eq!((lookups(&node).len(), calls(&node)), (8, 1), "it is known where she was");
 }
 
 #[test]
