@@ -388,6 +388,27 @@ fn so_many_requests_wait_and_so_many_that_were_refused_are_kept() {
 }
 
 #[test]
+fn strangers_have_their_quarter_of_the_requests_and_no_more() {
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.unapproved, config.limits.unapproved_per_creator) = (4, 4);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let [mut alice, mut bob, mut carol] = [1, 2, 3].map(ScriptedPeer::new);
+    node.meet(&mut alice);
+    let oldest = ask(&mut node, &mut alice, 1);
+    for number in 2..=4 {
+        ask(&mut node, &mut alice, number);
+    }
+    let of_bob = ask(&mut node, &mut bob, 5);
+    let known = |node: &TestNode| node.node.view().sessions().map(|session| session.id).collect::<BTreeSet<_>>();
+    let before = known(&node);
+    assert!(before.len() == 4 && before.contains(&of_bob) && !before.contains(&oldest));
+    node.refuses(Refusal::Requests, |node| {
+        ask(node, &mut carol, 6);
+    });
+    assert_eq!(known(&node), before);
+}
+
+#[test]
 fn what_has_ended_takes_no_room_of_what_is_live_after_a_restart_either() {
     let (node, alice, _, ended) = completed();
     let mut config = Config::new(Network::Regtest);
