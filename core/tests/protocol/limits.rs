@@ -334,16 +334,18 @@ fn ask(node: &mut TestNode, creator: &mut ScriptedPeer, message: u8) -> SessionI
 #[test]
 fn nothing_is_approved_whose_id_could_not_be_kept() {
     let mut config = Config::new(Network::Regtest);
-    config.limits.closed = 2;
+    (config.limits.closed, config.limits.ended) = (3, 1);
     let (mut node, mut alice) = (TestNode::with(config, Vec::new(), 1), ScriptedPeer::new(1));
     node.meet(&mut alice);
-    let [first, second, third] = [1, 2, 3].map(|number| ask(&mut node, &mut alice, number));
-    assert_eq!([first, second].map(|id| node.command(approve(id))), [Ok(()), Ok(())]);
-    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "two are live");
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|number| ask(&mut node, &mut alice, number));
+    assert_eq!([first, second, third].map(|id| node.command(approve(id))), [Ok(()), Ok(()), Ok(())]);
+    let full = Err(CommandError::TooManyEnded(3));
+    assert_eq!(node.command(approve(fourth)), full, "three are live");
     node.command(Command::Abort(first, AbortReason::Left)).expect("it is live");
-    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "one is live, one has ended");
-    node.command(Command::Close(first)).expect("it is known");
-    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "one is live, one id is kept");
+    assert_eq!(node.command(approve(fourth)), full, "two are live, one has ended");
+    node.command(Command::Abort(second, AbortReason::Left)).expect("it is live");
+    assert!(node.node.view().session(&first).is_none(), "it has made room");
+    assert_eq!(node.command(approve(fourth)), full, "one is live, one has ended, one id is kept");
 }
 
 /// Nobody else can announce what this node has created, and what it has refused may be asked again.
