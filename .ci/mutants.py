@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Which mutants no test notices: all of them in one build, switched on one after another.
 
-    .ci/mutants.py LIST OUT TARGET...
+    .ci/mutants.py LIST OUT TARGET... [-- ARGUMENT...]
 
 LIST is what `cargo mutants --list --json` says, OUT a folder for what comes of it, each TARGET what cargo test is told
-to build (`--lib`, `--test=protocol`). Run in the root of a copy of the repository, whose files it changes.
+to build (`--lib`, `--test=protocol`), each ARGUMENT what a test program is told that lists its tests (`--skip`, `slow`).
+Run in the root of a copy of the repository, whose files it changes.
 
 A function that has mutants gets one copy of its body for each, and does which it is told by NELUMBO_MUTANT: all takes
 as long as one build. Mutants that do not compile are taken out, until everything does. Each test is run alone once, to
@@ -176,9 +177,10 @@ def compile_all(package, targets, sources, functions, mutants):
     unviable = []
     while True:
         owners = write(sources, functions, mutants)
-        done, messages = cargo(package, ["check", "--lib"])
+        # Not only the library is checked: what tests depend on may switch on features, and more of its code with them.
+        done, messages = cargo(package, ["test", *targets, "--no-run"])
         if done:
-            break
+            return [message["executable"] for message in messages if message.get("executable")], unviable
         found, others = errors(messages, owners)
         for name in re.findall(r"non-const (?:associated )?(?:function|method) `[^`]*?(\w+)`", "".join(others)):
             of_name = [function for of_file in functions.values() for function in of_file if function.name == name]
@@ -194,10 +196,6 @@ def compile_all(package, targets, sources, functions, mutants):
             elif place in function.mutants:
                 function.mutants.remove(place)
                 unviable.append(place)
-    done, messages = cargo(package, ["test", *targets, "--no-run"])
-    if not done:
-        sys.exit("the tests do not compile")
-    return [message["executable"] for message in messages if message.get("executable")], unviable
 
 
 def run(program, tests, limit, mutant=0, reached=""):
@@ -214,11 +212,12 @@ def run(program, tests, limit, mutant=0, reached=""):
     return done.returncode == 0
 
 
-def learn(programs, pool, folder):
+def learn(programs, arguments, pool, folder):
     """For each function the tests that reach it, the quickest first, as (seconds, program, name)."""
     jobs = []
     for program in programs:
-        listed = subprocess.run([program[0], "--list", "--format=terse"], capture_output=True, text=True, check=True)
+        command = [program[0], "--list", "--format=terse", *arguments]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
         jobs += [(program, line[:-6]) for line in listed.stdout.splitlines() if line.endswith(": test")]
 
     def alone(job):
@@ -259,15 +258,17 @@ def keep(out, mutants, results):
         (out / f"{name}.txt").write_text("".join(mutants[place]["name"] + "\n" for place in sorted(places)))
 
 
-def main(listed, out, targets):
+def main(listed, out, arguments):
+    at = [*arguments, "--"].index("--")
+    targets, arguments = arguments[:at], arguments[at + 1 :]
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     mutants = json.loads(Path(listed).read_text())
     [package] = {mutant["package"] for mutant in mutants}
-    sources, functions = read(mutants)
     folder = Path(mutants[0]["file"].split("/src/")[0])
     root = folder / "src/lib.rs"
     root.write_text(root.read_text() + SWITCH)
+    sources, functions = read(mutants)
     built, unviable = compile_all(package, targets, sources, functions, mutants)
     # Kept beside the results: the next build would take their place.
     programs = [(shutil.copy(program, out), folder) for program in built]
@@ -280,7 +281,7 @@ def main(listed, out, targets):
     }
     with ThreadPoolExecutor(int(os.environ.get("NELUMBO_JOBS", os.cpu_count() or 1))) as pool:
         with tempfile.TemporaryDirectory() as folder:
-            tests = learn(programs, pool, folder)
+            tests = learn(programs, arguments, pool, folder)
         # In any order, so that what is done so far is a sample of all.
         order = random.Random(0).sample(list(switched), len(switched))
         caught = pool.map(lambda place: meet(place + 1, tests.get(switched[place], [])), order)

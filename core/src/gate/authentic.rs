@@ -118,6 +118,12 @@ impl<V: Verifier> Gate<V> {
         self.find_claims(messages, known, now).len()
     }
 
+    /// How many signatures have been verified ahead.
+    #[cfg(test)]
+    pub(crate) fn verdicts(&self) -> usize {
+        self.authors.verdicts.len()
+    }
+
     /// Forgets what was verified ahead.
     pub(crate) fn forget_verdicts(&mut self) {
         self.authors.forget_verdicts();

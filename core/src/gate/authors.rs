@@ -34,7 +34,7 @@ pub(crate) struct Authors<V: Verifier> {
     known: BTreeMap<PublicKey, Known<V::Prepared>>,
     capacity: usize,
     heard: u64,
-    verdicts: BTreeMap<Claim, bool>,
+    pub(super) verdicts: BTreeMap<Claim, bool>,
 }
 
 impl<V: Verifier> Authors<V> {

@@ -100,6 +100,8 @@ mod tests {
         assert_eq!(check(&RecordKey::Advertisement(author).to_string(), &bytes, NOW), Err(Refusal::RecordKey));
         assert_eq!(check(&key, &[&[9], &bytes[1..]].concat(), NOW), Err(Refusal::Version));
         assert_eq!(check(&key, &[], NOW), Err(Refusal::Malformed));
+        assert_eq!(check(&key, &[0; MAX_GOSSIP], NOW), Err(Refusal::Version), "it is looked at");
+        assert_eq!(check(&key, &[0; MAX_GOSSIP + 1], NOW), Err(Refusal::Oversized));
         let mut forged = bytes.to_vec();
         *forged.last_mut().expect("it has a signature") ^= 1;
         assert_eq!(check(&key, &forged, NOW), Err(Refusal::Signature));

@@ -110,6 +110,8 @@ mod tests {
         assert!(!buckets.take('a', QUOTA, 1, at(0)) && !buckets.take('c', QUOTA, 2, at(0)), "both are still known");
         assert!(buckets.take('b', QUOTA, 1, at(2)) && !buckets.take('a', QUOTA, 3, at(2)), "c is full again, a is not");
         assert_eq!(buckets.by_key.len(), 2);
+        assert!(buckets.take('d', QUOTA, 1, at(3)), "a and b are just full again");
+        assert_eq!(buckets.by_key.len(), 1);
     }
 
     #[test]

@@ -43,10 +43,14 @@ mod tests {
 
     use super::*;
     use crate::api::{Config, Quota};
-    use crate::base::{Mono, Wall};
-    use crate::crypto::{Entropy, MessageKey, Network, Secp256k1, SecretKey};
+    use crate::base::{Bytes, Mono, Wall};
+    use crate::crypto::{Entropy, MessageKey, MessageSigner, Network, PublicNonce, Secp256k1, SecretKey, Suite, Tweak};
+    use crate::election::Method;
     use crate::node::Boot;
-    use crate::wire::{Body, PeerId, Presence, seal};
+    use crate::wire::{
+        Body, Content, Definition, Delegation, Details, Item, Mandate, PeerId, Presence, SessionId, SessionMessage,
+        seal, seal_delegated,
+    };
 
     const NOW: Now = Now { mono: Mono::ZERO, wall: Wall::from_millis(1_000) };
 
@@ -79,18 +83,21 @@ mod tests {
         (1..=count).map(one).collect()
     }
 
-    /// How many of these inputs' signatures would be verified together.
-    fn claims(node: &Node<Secp256k1>, inputs: &[Input]) -> usize {
-        let messages: Vec<_> = inputs
+    fn messages(inputs: &[Input]) -> Vec<(Channel<'_>, &Bytes)> {
+        inputs
             .iter()
             .map(|input| match input {
                 Input::Received { from, bytes } => (Channel::Direct(from), bytes),
-                _ => unreachable!("presences are received"),
+                _ => unreachable!("all are received"),
             })
-            .collect();
+            .collect()
+    }
+
+    /// How many of these inputs' signatures would be verified together.
+    fn claims(node: &Node<Secp256k1>, inputs: &[Input]) -> usize {
         let Node { gate, sessions, discovery, protocols, .. } = node;
         let known = Knowledge { sessions, discovery, protocols };
-        gate.claims(&messages, &known, Now::default())
+        gate.claims(&messages(inputs), &known, Now::default())
     }
 
     #[test]
@@ -99,8 +106,60 @@ mod tests {
         let inputs = presences(4);
         assert_eq!(claims(&node, &inputs), 4);
         assert!(claims(&node, &inputs[..1]) == 0, "there is nothing to verify it together with");
+        let Node { gate, sessions, discovery, protocols, .. } = &mut node;
+        let known = Knowledge { sessions, discovery, protocols };
+        gate.verify_ahead(&Secp256k1, &messages(&inputs), &known, || [1; 32], NOW);
+        assert_eq!(node.gate.verdicts(), 4);
         node.handle_many(NOW, inputs.clone());
         assert!(claims(&node, &inputs) == 0, "all are known");
+        assert!(node.gate.verdicts() == 0, "and no verdict is kept");
+    }
+
+    /// Steps of a session by whom this signer has delegated to, with the numbers from `first` on.
+    fn steps(signer: u8, session: SessionId, first: u64, contents: [Content; 2]) -> Vec<Input> {
+        let from = PeerId::from_bytes(&[signer]).expect("a name");
+        let (valid_from, expires_at) = (Wall::from_millis(0), Wall::from_millis(100_000));
+        let mandate = Mandate { message_key: secret(100 + signer).public_key(), valid_from, expires_at };
+        let signature = author(signer).sign(&mandate.statement(Network::Regtest).digest()).expect("software signs");
+        let delegation = Delegation { mandate, signature };
+        let say = |(sequence, content)| {
+            let body = Body::Session(SessionMessage { session, attempt: 1, sequence, content });
+            let (mut speaker, signer) = (author(100 + signer), secret(signer).public_key());
+            let bytes = seal_delegated(&mut speaker, signer, &delegation, Network::Regtest, body);
+            Input::Received { from, bytes: bytes.expect("software signs") }
+        };
+        (first..).zip(contents).map(say).collect()
+    }
+
+    #[test]
+    fn a_delegation_is_verified_once_of_signers_and_each_time_of_strangers() {
+        let mut node = node(Config::new(Network::Regtest));
+        let mut keys = Vec::from([secret(1).public_key(), secret(9).public_key()]);
+        keys.sort_unstable();
+        let definition = Definition {
+            network: Network::Regtest,
+            suite: Suite::Lotus,
+            creator: u16::from(keys[1] == secret(1).public_key()),
+            keys,
+            items: Vec::from([Item::message(Vec::from([9; 32]), Tweak::None)]),
+            details: Details::default(),
+            is_listed: false,
+            election: Method::Lexicographic,
+            created_at: Wall::from_millis(1_000),
+            expires_at: Wall::from_millis(90_000),
+            nonce: [3; 32],
+        };
+        let session = definition.id();
+        let nonces = Vec::from([PublicNonce::from_bytes([2; 66])]);
+        let announce = Content::Announce { definition: definition.into(), nonces };
+        let others = || [Content::Confirmed, Content::Waiting];
+        for (signer, session, first, expected) in
+            [(1, session, [announce, Content::Confirmed], 2), (2, SessionId::from_bytes([7; 32]), others(), 4)]
+        {
+            node.handle_many(NOW, steps(signer, session, 1, first));
+            assert_eq!(claims(&node, &steps(signer, session, 3, others())), expected);
+        }
+        assert_eq!(node.view().refusals().total(), 0);
     }
 
     #[test]

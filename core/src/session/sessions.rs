@@ -309,3 +309,22 @@ impl<V: Verifier> Sessions<V> {
         self.live_by_signer.range(sessions).map(|(_, id)| *id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Secp256k1;
+
+    #[test]
+    fn half_of_all_requests_are_co_signers_and_a_quarter_each_the_others() {
+        for (of, expected) in [(0, [0, 0, 0]), (3, [0, 0, 3]), (4, [1, 1, 2]), (64, [16, 16, 32]), (103, [25, 25, 53])]
+        {
+            assert_eq!(Acquaintance::ALL.map(|acquaintance| acquaintance.share(of)), expected);
+        }
+    }
+
+    #[test]
+    fn where_no_id_is_kept_none_is_waited_for() {
+        assert_eq!(Sessions::<Secp256k1>::new().closed_deadline(), None);
+    }
+}

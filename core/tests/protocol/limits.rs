@@ -1,16 +1,18 @@
 //! Where the gate's limits lie, to the byte and to the millisecond: the last that is let in and the first that is not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nelumbo_core::api::{
     Command, CommandError, Config, ConfigError, Event, GossipId, Input, NewSession, Phase, Quota, Refusal, Standing,
 };
 use nelumbo_core::base::{Bytes, Entropy, Wall};
-use nelumbo_core::crypto::{MessageKey, Network, Secp256k1, SecretKey, Suite, Tweak};
+use nelumbo_core::crypto::{MessageKey, Network, PublicNonce, Secp256k1, SecretKey, Suite, Tweak};
 use nelumbo_core::node::{Boot, BootError, Node};
 use nelumbo_core::wire::{AbortReason, Body, Content, Item, PeerId, Presence, SessionId};
 
-use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, approve, completed, definition, now, phase};
+use super::common::{HOUR, NODE, ScriptedPeer, TestNode, WALL, approve, completed, definition, joined, now, phase};
+use super::discovery::{DAY, hear_gossip, spender};
 
 const SKEW: u64 = 5 * 60 * 1000;
 
@@ -317,25 +319,158 @@ fn one_author_has_so_many_early_messages_and_no_more() {
     assert_eq!(kept, [true, true, false, false]);
 }
 
+/// A session with this message that a peer asks the node for.
+fn ask(node: &mut TestNode, creator: &mut ScriptedPeer, message: u8) -> SessionId {
+    let mut definition = definition(creator.key(), vec![node.key, creator.key()]);
+    definition.items = vec![Item::message(vec![message; 32], Tweak::None)];
+    let nonces = vec![creator.nonce(&definition, 1)];
+    let id = definition.id();
+    let bytes = creator.say(id, 1, Content::Announce { definition: definition.into(), nonces });
+    node.hear(creator, bytes);
+    id
+}
+
 /// An id that could be announced again has to be kept, so what is live and what has ended takes that room already.
 #[test]
 fn nothing_is_approved_whose_id_could_not_be_kept() {
     let mut config = Config::new(Network::Regtest);
-    config.limits.closed = 2;
+    (config.limits.closed, config.limits.ended) = (3, 1);
     let (mut node, mut alice) = (TestNode::with(config, Vec::new(), 1), ScriptedPeer::new(1));
     node.meet(&mut alice);
-    let mut ask = |node: &mut TestNode, number: u8| {
-        let mut definition = definition(alice.key(), vec![node.key, alice.key()]);
-        definition.items = vec![Item::message(vec![number; 32], Tweak::None)];
-        let nonces = vec![alice.nonce(&definition, 1)];
-        let id = definition.id();
-        let bytes = alice.say(id, 1, Content::Announce { definition: definition.into(), nonces });
-        node.hear(&alice, bytes);
-        id
-    };
-    let [first, second, third] = [1, 2, 3].map(|number| ask(&mut node, number));
-    assert_eq!([first, second].map(|id| node.command(approve(id))), [Ok(()), Ok(())]);
-    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "two are live");
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|number| ask(&mut node, &mut alice, number));
+    assert_eq!([first, second, third].map(|id| node.command(approve(id))), [Ok(()), Ok(()), Ok(())]);
+    let full = Err(CommandError::TooManyEnded(3));
+    assert_eq!(node.command(approve(fourth)), full, "three are live");
     node.command(Command::Abort(first, AbortReason::Left)).expect("it is live");
-    assert_eq!(node.command(approve(third)), Err(CommandError::TooManyEnded(2)), "one is live, one has ended");
+    assert_eq!(node.command(approve(fourth)), full, "two are live, one has ended");
+    node.command(Command::Abort(second, AbortReason::Left)).expect("it is live");
+    assert!(node.node.view().session(&first).is_none(), "it has made room");
+    assert_eq!(node.command(approve(fourth)), full, "one is live, one has ended, one id is kept");
+}
+
+/// Nobody else can announce what this node has created, and what it has refused may be asked again.
+#[test]
+fn an_id_takes_room_only_where_this_node_has_shown_a_nonce_of_another_s() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.closed = 1;
+    let (mut node, mut alice) = (TestNode::with(config, Vec::new(), 1), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    let session = NewSession::new(Suite::Lotus, vec![node.key, alice.key()], vec![7; 32]);
+    node.command(Command::Create(Box::new(session))).unwrap();
+    let own = node.node.view().sessions().next().expect("it is there").id;
+    let [declined, approved, refused] = [1, 2, 3].map(|number| ask(&mut node, &mut alice, number));
+    for session in [own, declined] {
+        node.command(Command::Close(session)).expect("it is known");
+    }
+    node.command(approve(approved)).expect("neither of those takes room");
+    node.command(Command::Close(approved)).expect("it is known");
+    assert_eq!(node.command(approve(refused)), Err(CommandError::TooManyEnded(1)));
+}
+
+#[test]
+fn so_many_requests_wait_and_so_many_that_were_refused_are_kept() {
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.unapproved, config.limits.unapproved_per_creator) = (2, 2);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let mut peers = [1, 2, 3].map(ScriptedPeer::new);
+    peers.iter_mut().for_each(|scripted| node.meet(scripted));
+    let [alice, bob, carol] = &mut peers;
+    let waiting = [ask(&mut node, alice, 1), ask(&mut node, bob, 2)];
+    node.refuses(Refusal::Requests, |node| {
+        ask(node, carol, 3);
+    });
+    for session in waiting {
+        node.command(Command::Abort(session, AbortReason::Declined)).expect("it waits");
+    }
+    let known = |node: &TestNode| node.node.view().sessions().map(|session| session.id).collect::<BTreeSet<_>>();
+    assert_eq!(known(&node), waiting.into());
+    let third = ask(&mut node, carol, 4);
+    node.command(Command::Abort(third, AbortReason::Declined)).expect("it waits");
+    assert_eq!(known(&node), [waiting[1], third].into(), "the oldest makes room");
+}
+
+#[test]
+fn strangers_have_their_quarter_of_the_requests_and_no_more() {
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.unapproved, config.limits.unapproved_per_creator) = (4, 4);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let [mut alice, mut bob, mut carol] = [1, 2, 3].map(ScriptedPeer::new);
+    node.meet(&mut alice);
+    let oldest = ask(&mut node, &mut alice, 1);
+    for number in 2..=4 {
+        ask(&mut node, &mut alice, number);
+    }
+    let of_bob = ask(&mut node, &mut bob, 5);
+    let known = |node: &TestNode| node.node.view().sessions().map(|session| session.id).collect::<BTreeSet<_>>();
+    let before = known(&node);
+    assert!(before.len() == 4 && before.contains(&of_bob) && !before.contains(&oldest));
+    node.refuses(Refusal::Requests, |node| {
+        ask(node, &mut carol, 6);
+    });
+    assert_eq!(known(&node), before);
+}
+
+#[test]
+fn what_has_ended_takes_no_room_of_what_is_live_after_a_restart_either() {
+    let (node, alice, _, ended) = completed();
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.sessions, config.limits.unapproved, config.limits.unapproved_per_creator) = (1, 1, 1);
+    config.limits.ended = 1;
+    let mut node = TestNode::with(config, node.records.into_iter().collect(), 2);
+    assert_eq!(phase(&node, ended.id()), Phase::Complete);
+    let create = |node: &mut TestNode, message: u8| {
+        let session = NewSession::new(Suite::Lotus, vec![node.key, alice.key()], vec![message; 32]);
+        node.command(Command::Create(Box::new(session)))
+    };
+    assert_eq!([create(&mut node, 1), create(&mut node, 2)], [Ok(()), Err(CommandError::TooManySessions(1))]);
+    // And of what has ended, what somebody may still have to broadcast is the last to make room.
+    let own = node.node.view().sessions().map(|session| session.id).find(|id| *id != ended.id()).expect("it is live");
+    node.command(Command::Abort(own, AbortReason::Left)).expect("it is live");
+    let known: Vec<_> = node.node.view().sessions().map(|session| session.id).collect();
+    assert_eq!(known, [ended.id()]);
+}
+
+/// What a signer says of many items is large, and counts as several: one for each 10,000 bytes.
+#[test]
+fn an_early_message_counts_by_its_size() {
+    let mut config = Config::new(Network::Regtest);
+    (config.limits.early, config.limits.early_per_author) = (4, 3);
+    let mut node = TestNode::with(config, Vec::new(), 1);
+    let (mut alice, mut bob, mut carol) = (ScriptedPeer::new(1), ScriptedPeer::new(2), ScriptedPeer::new(3));
+    [&mut alice, &mut bob, &mut carol].into_iter().for_each(|scripted| node.meet(scripted));
+    let early = |node: &mut TestNode, scripted: &mut ScriptedPeer, number: u8, content| {
+        let bytes = scripted.say(SessionId::from_bytes([number; 32]), 1, content);
+        node.hear(scripted, bytes);
+    };
+    let large = || Content::Join { nonces: vec![PublicNonce::from_bytes([2; 66]); 200] };
+    early(&mut node, &mut alice, 1, large());
+    node.refuses(Refusal::Full, |node| early(node, &mut alice, 2, large()));
+    early(&mut node, &mut bob, 3, Content::Confirmed);
+    node.refuses(Refusal::Full, |node| early(node, &mut carol, 4, large()));
+    early(&mut node, &mut carol, 5, Content::Confirmed);
+}
+
+#[test]
+fn no_step_has_the_number_nought() {
+    let (mut node, _, mut bob, definition, _) = joined();
+    let nonces = vec![bob.nonce(&definition, 1)];
+    for attempt in [1, 2] {
+        let bytes = bob.say_at(definition.id(), attempt, 0, Content::Join { nonces: nonces.clone() });
+        node.refuses(Refusal::SequenceGap, |node| node.hear(&bob, bytes));
+    }
+    let bytes = bob.say_at(definition.id(), 1, 1, Content::Join { nonces });
+    node.hear(&bob, bytes);
+    assert_eq!(phase(&node, definition.id()), Phase::PartialSignatureExchange);
+}
+
+/// Its author signs an advertisement anew at half its time: what is older in gossip is somebody else's repetition.
+#[test]
+fn an_advertisement_is_gossip_until_it_should_have_been_renewed() {
+    let (mut node, from) = (TestNode::new(), PeerId::from_bytes(b"courier").unwrap());
+    let [alice, bob] = [1, 2].map(|number| spender(&mut ScriptedPeer::new(number)));
+    node.wait(DAY / 2 + SKEW);
+    hear_gossip(&mut node, from, alice);
+    assert_eq!(node.node.view().refusals().total(), 0);
+    node.wait(1);
+    node.refuses(Refusal::NotFresh, |node| hear_gossip(node, from, bob));
 }

@@ -9,7 +9,7 @@ use nelumbo_core::wire::{
 };
 
 use super::busy::Two;
-use super::common::{HOUR, ScriptedPeer, TestNode, WALL, definition};
+use super::common::{HOUR, ScriptedPeer, TestNode, WALL, completed, definition};
 
 const CARRIER: u8 = 99;
 
@@ -92,6 +92,19 @@ fn a_request_that_is_too_large_to_be_listed_is_had_from_its_creator() {
     assert!(lookups(&two.0[1]).is_empty(), "what is known is not looked for");
 }
 
+/// Its signers know a request before others do; if they did not pass it on, nobody else would hear of it.
+#[test]
+fn the_notice_of_a_known_session_is_passed_on_and_seeks_nobody() {
+    let (mut node, mut alice) = (TestNode::new(), ScriptedPeer::new(1));
+    let known = Definition { is_listed: true, ..definition(alice.key(), vec![node.key, alice.key()]) };
+    let bytes = alice.say_body(Body::Request(known.clone().into()));
+    node.input(Input::Received { from: alice.peer, bytes });
+    node.others.clear();
+    let bytes = alice.say_body(Body::RequestNotice(RequestNotice::of(&known)));
+    gossip(&mut node, bytes);
+    assert!(matches!(node.others[..], [Output::Verdict { verdict: Verdict::Accept, .. }]), "{:?}", node.others);
+}
+
 /// D19: whoever was away finds it where such requests are listed.
 #[test]
 fn a_large_request_is_found_in_the_index_of_its_signers() {
@@ -142,6 +155,24 @@ fn strangers_do_not_choose_whom_a_node_calls() {
     node.others.clear();
     notice(&mut node, &mut alice);
     assert!(lookups(&node).is_empty());
+}
+
+/// Strangers share a few calls; whoever has signed with this node needs none of them.
+#[test]
+fn who_has_earned_it_is_called_however_many_strangers_ask() {
+    let (mut node, mut alice, ..) = completed();
+    node.input(Input::Disconnected(alice.peer));
+    node.others.clear();
+    let notice = |node: &mut TestNode, peer: &mut ScriptedPeer| {
+        let definition = Definition { nonce: [9; 32], ..definition(peer.key(), vec![node.key, peer.key()]) };
+        gossip(node, peer.say_body(Body::RequestNotice(RequestNotice::of(&definition))));
+    };
+    (10..=20).for_each(|number| notice(&mut node, &mut ScriptedPeer::new(number)));
+    assert_eq!(lookups(&node).len(), 8);
+    let calls = |node: &TestNode| node.others.iter().filter(|output| matches!(output, Output::Dial { .. })).count();
+    assert_eq!(calls(&node), 0);
+    notice(&mut node, &mut alice);
+    assert_eq!((lookups(&node).len(), calls(&node)), (8, 1), "it is known where she was");
 }
 
 #[test]

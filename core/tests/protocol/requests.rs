@@ -53,6 +53,39 @@ fn a_listed_request_is_found_by_whoever_was_away() {
     assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "it is not announced any more");
 }
 
+/// D15: nobody needs to find this session any more, and the others are found as before.
+#[test]
+fn a_request_that_has_ended_is_announced_no_more_and_others_are() {
+    let (mut node, alice) = (TestNode::new(), ScriptedPeer::new(1));
+    for message in 0..3 {
+        let keys = vec![node.key, alice.key()];
+        let session = NewSession { is_listed: true, ..NewSession::new(Suite::Lotus, keys, vec![message; 32]) };
+        node.command(Command::Create(Box::new(session))).unwrap();
+    }
+    let mut expected: BTreeSet<_> = node.node.view().sessions().map(|session| session.id).collect();
+    let index = RecordKey::of_entry(&List::Requests(alice.key()), &node.key).to_string();
+    for peers in 1..=3 {
+        node.input(Input::RoutingTable(peers));
+        node.wait(100_000);
+        let records = stored(&mut node);
+        let requests: BTreeSet<_> = records.iter().map(|(key, _)| key).filter(|key| key.contains("request:")).collect();
+        let names: BTreeSet<_> = expected.iter().map(|id| RecordKey::Request(*id).to_string()).collect();
+        assert_eq!(requests, names.iter().collect());
+        let listed = records.iter().find(|(key, _)| *key == index).expect("the index of its signer");
+        let digest = |message: Message| match message.unsigned.body {
+            Body::Listing(listing) => listing.digest,
+            _ => unreachable!("a list has entries"),
+        };
+        let listed: BTreeSet<_> = entries(&listed.1).into_iter().map(digest).collect();
+        assert_eq!(listed, expected.iter().map(|id| *id.as_bytes()).collect());
+        let ended = expected.pop_first().expect("one is left");
+        node.command(Command::Abort(ended, nelumbo_core::wire::AbortReason::Left)).unwrap();
+    }
+    node.input(Input::RoutingTable(4));
+    node.wait(100_000);
+    assert!(!stored(&mut node).iter().any(|(key, _)| key.contains("request")), "none is left");
+}
+
 /// D19, D22.
 #[test]
 fn a_request_found_in_the_index_becomes_a_session_once() {

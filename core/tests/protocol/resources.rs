@@ -38,6 +38,7 @@ fn resources_are_announced_found_and_withdrawn() {
     for lifetime in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
         assert_eq!(node.command(announce("wine", Some(b"red"), lifetime)), Err(CommandError::Lifetime));
     }
+    node.command(announce("n0", Some(b"x"), Duration::from_millis(1))).unwrap();
     for number in 0..20 {
         node.command(announce(&format!("n{number}"), Some(b"x"), Duration::from_secs(60))).unwrap();
     }

@@ -1,12 +1,12 @@
 //! Searches for signers: what they read, what counts, and that they end.
 
 use nelumbo_core::api::{Command, CommandError, Input, Refusal, SignerFilter};
-use nelumbo_core::base::Bytes;
+use nelumbo_core::base::{Bytes, Wall};
 use nelumbo_core::crypto::sha256;
-use nelumbo_core::wire::{List, Offer, PeerId, RecordKey, SHARDS, TransactionType};
+use nelumbo_core::wire::{Body, List, Listing, Offer, PeerId, RecordKey, SHARDS, TransactionType};
 
 use super::common::{ScriptedPeer, TestNode, WALL};
-use super::discovery::{advertisement, finished, found, hear_gossip, listing, log, lookups, offer, spender};
+use super::discovery::{DAY, advertisement, finished, found, hear_gossip, listing, log, lookups, offer, spender};
 
 /// D19, D20.
 #[test]
@@ -42,6 +42,43 @@ fn a_search_reads_the_directory_and_verifies_entry_and_advertisement() {
     }
     assert_eq!((found(&node), finished(&node)), (vec![alice.key()], Some(1)));
     assert_eq!(node.node.view().signers().len(), 1, "where she is, is known too");
+}
+
+/// D19: entries that point to what is known cost nothing, and what is over or of another network is none.
+#[test]
+fn a_list_leads_to_what_is_newer_than_what_is_known() {
+    let (mut node, mut alice, mut bob) = (TestNode::new(), ScriptedPeer::new(1), ScriptedPeer::new(2));
+    let known = spender(&mut alice);
+    hear_gossip(&mut node, PeerId::from_bytes(&[7]).unwrap(), known);
+    let list = List::AllSigners;
+    let entry = |author: &mut ScriptedPeer, issued_at: u64, is_forged: bool| {
+        let (issued_at, expires_at) = (Wall::from_millis(issued_at), Wall::from_millis(issued_at + DAY));
+        let listing = Listing { list: list.clone(), name: None, digest: [1; 32], issued_at, expires_at };
+        let mut bytes = author.say_body(Body::Listing(listing)).to_vec();
+        *bytes.last_mut().expect("a signature") ^= u8::from(is_forged);
+        log(vec![bytes.into()])
+    };
+    let values = [
+        (entry(&mut alice, WALL - 1, false), 0, "it is older"),
+        (entry(&mut alice, WALL, true), 0, "it is as old, and its signature is nobody's business"),
+        (entry(&mut bob, WALL - 2 * DAY, false), 0, "it is over"),
+        (entry(&mut bob, WALL + DAY, false), 0, "its time has not come"),
+        (entry(&mut alice, WALL + 1, false), 1, "it is newer"),
+        (entry(&mut bob, WALL, false), 1, "nothing was known"),
+    ];
+    node.command(Command::FindSigners(SignerFilter::default())).unwrap();
+    let asked = lookups(&mut node);
+    let shards = [&alice, &bob].map(|author| RecordKey::of_entry(&list, &author.key()).to_string());
+    for (operation, _) in asked.iter().filter(|(_, key)| !shards.contains(key)) {
+        node.input(Input::LookupFinished(*operation));
+    }
+    for (number, (bytes, expected, why)) in values.into_iter().enumerate() {
+        let shard = &shards[usize::from([2, 3, 5].contains(&number))];
+        let (operation, _) = asked.iter().find(|(_, key)| key == shard).expect("every shard is asked");
+        node.input(Input::Found { operation: *operation, bytes });
+        assert_eq!(lookups(&mut node).len(), expected, "{why}");
+    }
+    assert_eq!(node.node.view().refusals().total(), 0);
 }
 
 /// D21, D23.

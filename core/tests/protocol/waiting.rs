@@ -1,10 +1,10 @@
 //! An attempt that not all have taken part in lapses, and its signer waits for whoever approves.
 
-use nelumbo_core::api::{AttemptCause, Command, Event, Phase, Refusal};
-use nelumbo_core::crypto::PartialSignature;
+use nelumbo_core::api::{AttemptCause, Command, CommandError, Config, Event, Phase, Refusal};
+use nelumbo_core::crypto::{Network, PartialSignature};
 use nelumbo_core::wire::{Content, Definition, SessionId, SessionMessage};
 
-use crate::common::{ScriptedPeer, TestNode, approve, joined, phase};
+use crate::common::{ScriptedPeer, TestNode, WALL, announcement, approve, definition, joined, phase};
 
 #[test]
 fn an_attempt_that_lacks_nonces_lapses_and_says_whose() {
@@ -118,4 +118,24 @@ fn nobody_signs_in_an_attempt_that_has_lapsed_anywhere() {
         matches!(&steps[..], [step] if step.attempt == 2 && matches!(step.content, Content::Join { .. })),
         "{steps:?}"
     );
+}
+
+#[test]
+fn what_has_lapsed_is_none_of_the_attempts_that_a_session_may_have() {
+    let mut config = Config::new(Network::Regtest);
+    config.limits.attempts = 1;
+    let (mut node, mut alice) = (TestNode::with(config.clone(), Vec::new(), 1), ScriptedPeer::new(1));
+    node.meet(&mut alice);
+    let definition = definition(alice.key(), vec![node.key, alice.key(), ScriptedPeer::new(2).key()]);
+    let (session, nonce) = (definition.id(), alice.nonce(&definition, 1));
+    let bytes = alice.say(session, 1, announcement(&definition, nonce));
+    node.hear(&alice, bytes);
+    node.command(approve(session)).expect("it is asked for");
+    node.wait(10 * 60 * 1000);
+    node.command(Command::Retry(session)).expect("the first has lapsed");
+    // A restart fails an attempt.
+    let records = node.records.into_iter().collect();
+    let mut node = TestNode::at(config, records, 2, WALL + 25 * 60 * 1000);
+    assert_eq!(node.node.view().session(&session).unwrap().attempt, 2);
+    assert_eq!(node.command(Command::Retry(session)), Err(CommandError::NoAttemptsLeft(session)));
 }
