@@ -4,8 +4,8 @@
     .ci/mutants.py LIST OUT TARGET... [-- ARGUMENT...]
 
 LIST is what `cargo mutants --list --json` says, OUT a folder for what comes of it, each TARGET what cargo test is told
-to build (`--lib`, `--test=protocol`), each ARGUMENT what a test program is told that lists its tests (`--skip`, `slow`).
-Run in the root of a copy of the repository, whose files it changes.
+to build (`--lib`, `--test=protocol`), each ARGUMENT what a test program is told that lists its tests (`--skip`,
+`slow`). Run in the root of a copy of the repository, whose files it changes.
 
 A function that has mutants gets one copy of its body for each, and does which it is told by NELUMBO_MUTANT: all takes
 as long as one build. Mutants that do not compile are taken out, until everything does. Each test is run alone once, to
