@@ -163,6 +163,18 @@ impl Network {
         }
     }
 
+    pub(super) fn on_direct_received(&mut self, peer: PeerId, bytes: Vec<u8>) {
+        self.peers.used(&peer, Instant::now());
+        self.metrics.network.direct_received.inc();
+        self.events.push_back(NetworkEvent::DirectReceived { peer, bytes });
+    }
+
+    pub(super) fn on_direct_sent(&mut self, peer: PeerId, operation: OperationId) {
+        self.peers.used(&peer, Instant::now());
+        self.metrics.network.direct_sent.inc();
+        self.events.push_back(NetworkEvent::DirectSent { operation });
+    }
+
     pub(super) fn fail_direct(&mut self, operation: OperationId, peer: PeerId, failure: DirectFailure) {
         self.metrics.network.direct_failed.inc();
         self.events.push_back(NetworkEvent::DirectFailed { operation, peer, failure });

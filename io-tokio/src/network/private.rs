@@ -159,8 +159,8 @@ impl Network {
         (self.relaying.reservations, self.relaying.circuits) = (self.reserved.len(), self.carried.len());
     }
 
-    /// Who reserves at another connection than before has lost the older ones, whose reservations would be taken for the
-    /// way to it as well, and whose circuits lead nowhere: both ends of these are to know.
+    /// Who reserves at another connection than before has lost the older ones, whose reservations would be taken for
+    /// the way to it as well, and whose circuits lead nowhere: both ends of these are to know.
     fn leave_older(&mut self, peer: &PeerId) {
         let direct = self.peers.connections(peer).iter().filter(|connection| !connection.is_relayed);
         let direct: Vec<_> = direct.map(|connection| connection.id).collect();

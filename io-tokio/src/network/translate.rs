@@ -12,7 +12,7 @@ use libp2p::{
     request_response::{self, OutboundFailure},
     swarm::{ConnectionError, ConnectionId, DialError, SwarmEvent},
 };
-use nelumbo_core::api::{OperationId, PutId, Refusal, Verdict};
+use nelumbo_core::api::{PutId, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::{
@@ -268,18 +268,6 @@ impl Network {
             }
             request_response::Event::ResponseSent { .. } => {}
         }
-    }
-
-    fn on_direct_received(&mut self, peer: PeerId, bytes: Vec<u8>) {
-        self.peers.used(&peer, Instant::now());
-        self.metrics.network.direct_received.inc();
-        self.events.push_back(NetworkEvent::DirectReceived { peer, bytes });
-    }
-
-    fn on_direct_sent(&mut self, peer: PeerId, operation: OperationId) {
-        self.peers.used(&peer, Instant::now());
-        self.metrics.network.direct_sent.inc();
-        self.events.push_back(NetworkEvent::DirectSent { operation });
     }
 
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
