@@ -386,3 +386,21 @@ def lan(hosts, isolated=()):
             run("ip", "-n", "lan", "link", "set", port, "type", "bridge_slave", "isolated", "on")
         run("ip", "-n", name, "address", "add", address, "dev", "eth0")
         run("ip", "-n", name, "route", "add", "default", "dev", "eth0")
+
+
+def routed(names):
+    """Hosts of which each has a network of its own, and the router between these for its only neighbour; by address.
+
+    On one bridge everybody would be everybody's neighbour, and a kernel has a table of 1,024 for all namespaces.
+    """
+    namespace("router")
+    setting("router", "ipv4/ip_forward", 1)
+    hosts = {f"5.{number}.0.1": name for number, name in enumerate(names, start=1)}
+    for number, (address, name) in enumerate(hosts.items(), start=1):
+        namespace(name)
+        wire(name, "eth0", "router", f"port{number}")
+        gateway = f"5.{number}.0.254"
+        run("ip", "-n", "router", "address", "add", f"{gateway}/24", "dev", f"port{number}")
+        run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+        run("ip", "-n", name, "route", "add", "default", "via", gateway)
+    return hosts

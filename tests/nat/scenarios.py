@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 
+import crowd
 import faults
 import homes
 import network
@@ -196,15 +197,15 @@ CAMPAIGN = (
     homes.one_family_quic,
     homes.javascript,
 )
-# Told apart because a campaign runs them several times.
-MATRIX = (matrix_tcp, matrix_quic)
+# Told apart because a campaign runs them several times, or alone.
+OTHERS = (matrix_tcp, matrix_quic, crowd.idle)
 
 
 def named(scenarios):
     return {scenario.__name__.replace("_", "-"): scenario for scenario in scenarios}
 
 
-SCENARIOS = named(GATE + CAMPAIGN + MATRIX)
+SCENARIOS = named(GATE + CAMPAIGN + OTHERS)
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--campaign"]:
